@@ -1,0 +1,293 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// child is one plugin process from its start to its reaping. Once started, one
+// goroutine owns it (own); everything else asks that one.
+type child struct {
+	env     *environment
+	spec    Spec
+	id      actor.ID
+	oneShot bool     // its one call reports how it ended
+	needs   []*child // it is torn down before these
+
+	proc      atomic.Pointer[process.Process]
+	client    *plugin.Client
+	config    *plugin.ClientConfig
+	server    *grpc.Server // of the link
+	serving   *task.Worker
+	linked    chan *dialog.Table // cap 1: the child has opened its link
+	table     *dialog.Table      // set before ready
+	unfollow  func() bool        // lets the process outlive its start's ctx
+	endpoints []*wire.Endpoint
+
+	cancelling *task.Worker // the cancel request, nil if none was sent
+
+	stop     chan string   // cap 1: asked to end, with the reason
+	stopOnce sync.Once     //
+	acked    chan struct{} // the cancel request was answered, or never will be
+	ackErr   error         // set before acked
+	reaped   chan struct{} // it is gone, and everything of it
+	failure  error         // why it ended if nobody asked; set before reaped
+}
+
+func newChild(env *environment, spec Spec, needs []*child) *child {
+	return &child{
+		env: env, spec: spec, id: actor.NewID(spec.Name), needs: needs,
+		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), acked: make(chan struct{}), reaped: make(chan struct{}),
+	}
+}
+
+// ask makes the child end, for a reason that goes into logs and errors. It does
+// not wait; only the first reason counts.
+func (c *child) ask(reason string) { c.stopOnce.Do(func() { c.stop <- reason }) }
+
+// own is the goroutine that the child belongs to, from ready to reaped.
+func (c *child) own() {
+	defer close(c.reaped)
+	proc := c.proc.Load()
+	select {
+	case reason := <-c.stop:
+		c.tearDown(reason)
+	case <-proc.Done():
+		c.died()
+	case <-c.table.Link().Done():
+		c.unlinked()
+	}
+	c.release()
+}
+
+// lastFrames is how long what a dead process has sent may take to be read.
+const lastFrames = 50 * time.Millisecond
+
+// died handles a process that has ended by itself.
+func (c *child) died() {
+	if !c.await(c.table.Link().Done(), lastFrames) {
+		c.table.Link().Abort(errors.New("the process has ended"))
+	}
+	c.failure = c.obituary()
+	close(c.acked)
+	c.env.log.Error("actor died", "actor", c.id.String(), "error", c.failure)
+	c.table.Lose(c.failure)
+}
+
+// obituary says why an actor ended that nobody had asked to: its own last words,
+// if it had any, else how its process ended.
+func (c *child) obituary() error {
+	if reason, ok := c.table.Link().Farewell(); ok && reason != nil {
+		return reason
+	}
+	exit, _ := c.proc.Load().Exit()
+	died := &fault.ActorDied{ID: c.id, ExitCode: exit.Code, LastLog: exit.LastLog}
+	if exit.Signal != 0 {
+		died.Signal = exit.Signal.String()
+	}
+	return died
+}
+
+// unlinked handles a link that has ended while the process may still live. Most
+// often the process is about to be reaped, which tells more.
+func (c *child) unlinked() {
+	proc := c.proc.Load()
+	_, goodbye := c.table.Link().Farewell()
+	patience := lastFrames
+	if goodbye {
+		patience = c.bounds().grace
+	}
+	if c.await(proc.Done(), patience) {
+		c.died()
+		return
+	}
+	reason := "it closed the link and went on running"
+	if err := c.table.Link().Err(); err != nil {
+		reason = err.Error()
+	}
+	c.failure = &fault.LinkLost{Peer: c.id, Reason: reason}
+	close(c.acked)
+	c.env.log.Error("link lost", "actor", c.id.String(), "error", c.failure)
+	c.table.Lose(c.failure)
+	c.descend(terminating, unheard)
+}
+
+// tearDown ends the child in order: first by asking it, then with more and more
+// force.
+func (c *child) tearDown(reason string) {
+	c.env.log.Debug("ending actor", "actor", c.id.String(), "reason", reason)
+	c.table.Refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
+	s := c.request(reason)
+	close(c.acked)
+	c.descend(climb(asking, s), s)
+	c.await(c.table.Link().Done(), lastFrames)
+	c.table.Lose(c.afterwards(reason))
+}
+
+// afterwards is what calls get that a requested end has cut off.
+func (c *child) afterwards(reason string) error {
+	exit, _ := c.proc.Load().Exit()
+	if exit.Success() {
+		return fmt.Errorf("%w: %s has ended (%s)", fault.ErrActorClosing, c.id, reason)
+	}
+	return c.obituary()
+}
+
+// request is the first rung: it sends the cancel request and waits for the ack,
+// which comes when all of the actor's tasks have ended.
+func (c *child) request(reason string) setback {
+	b := c.bounds()
+	var err error
+	answer := task.Start(func() { err = c.callCancel(reason, b.grace) })
+	c.cancelling = answer
+	timer := time.NewTimer(b.cancel)
+	defer timer.Stop()
+	select {
+	case <-answer.Done():
+		if err != nil {
+			c.env.log.Warn("the cancel request failed", "actor", c.id.String(), "error", err)
+			return unheard
+		}
+		return answered
+	case <-timer.C:
+		c.ackErr = fault.Unacked(fault.ErrActorTooSlow, c.id, b.cancel)
+		return elapsed
+	case <-c.proc.Load().Done():
+		return unheard
+	case <-c.env.hurry:
+		return hurried
+	}
+}
+
+// callCancel calls the runtime's own endpoint. It ends with the link at the latest.
+func (c *child) callCancel(reason string, grace time.Duration) error {
+	args, err := cbor.Marshal(wire.CancelRequest{Canceller: c.env.self, Reason: reason, Grace: grace})
+	if err != nil {
+		return err
+	}
+	_, err = c.table.CallRuntime(context.Background(), wire.CancelActor, args)
+	return err
+}
+
+// descend waits for the process to end, from the given rung on, and uses more
+// force each time its patience is over.
+func (c *child) descend(r rung, why setback) {
+	proc := c.proc.Load()
+	for {
+		c.useForce(r, why)
+		bound := c.bounds().of(r)
+		var elapsedC <-chan time.Time
+		if bound > 0 {
+			elapsedC = time.After(bound)
+		}
+		hurry := c.env.hurry
+		if r == killing {
+			hurry = nil
+		}
+		select {
+		case <-proc.Done():
+			return
+		case <-elapsedC:
+			why = elapsed
+		case <-hurry:
+			why = hurried
+		}
+		r = climb(r, why)
+	}
+}
+
+// useForce does what a rung does.
+func (c *child) useForce(r rung, why setback) {
+	if r < terminating {
+		return
+	}
+	c.env.log.Warn("teardown goes on", "actor", c.id.String(), "rung", r.String(), "because", why.String())
+	err := c.signal(r)
+	if err != nil {
+		c.env.log.Error("teardown", "actor", c.id.String(), "rung", r.String(), "error", err)
+	}
+}
+
+func (c *child) signal(r rung) error {
+	proc := c.proc.Load()
+	if r == terminating {
+		return proc.Terminate()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // send it; descend waits
+	if err := proc.Kill(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// release lets go of everything that belonged to the child. Its process is gone.
+func (c *child) release() {
+	c.endLink()
+	if c.server != nil {
+		c.server.Stop()
+		c.serving.Wait()
+	}
+	if c.table == nil { // a link may have come while the start was given up
+		select {
+		case c.table = <-c.linked:
+			c.endLink()
+		default:
+		}
+	}
+	if c.cancelling != nil {
+		c.cancelling.Wait()
+	}
+	c.client.Kill() // lets go of what go-plugin holds
+}
+
+func (c *child) endLink() {
+	if c.table == nil {
+		return
+	}
+	c.table.Link().Abort(errors.New("the actor is gone"))
+	<-c.table.Link().Done()
+	c.table.Lose(fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, c.id))
+	c.table.Close()
+}
+
+// await reports whether done is closed within the bound.
+func (c *child) await(done <-chan struct{}, bound time.Duration) bool {
+	select {
+	case <-done:
+		return true
+	case <-time.After(bound):
+		return false
+	}
+}
+
+// bounds are the times of this child's teardown.
+func (c *child) bounds() bounds {
+	return bounds{
+		cancel:    orDefault(time.Duration(c.spec.CancelTimeout), DefaultCancelTimeout),
+		grace:     orDefault(time.Duration(c.spec.Grace), DefaultGrace),
+		terminate: terminateWait,
+	}
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return d
+}

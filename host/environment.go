@@ -1,0 +1,87 @@
+// Package host embeds Trellis: it makes a program the root of a tree of actors, or
+// lets a plugin host further plugins.
+//
+//	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+//		greeter, err := n.Start(ctx, host.Spec{Name: "greeter", Command: []string{"./greeter"}})
+//		if err != nil {
+//			return err
+//		}
+//		text, err := Greet.Call(ctx, greeter, "world")
+//		…
+//		return greeter.Cancel(ctx)
+//	})
+//
+// A nursery is a scope: it does not end before every actor that was started in it
+// has ended and been reaped. An actor that fails cancels the others and is what the
+// nursery returns.
+package host
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+)
+
+// Spec says how to start an actor. It is what stands in a config file.
+type Spec = config.Actor
+
+// Options says how a nursery works. The zero value is ready to use.
+type Options struct {
+	// Name of the root actor; "host" if empty. A plugin that hosts plugins keeps
+	// its own identity.
+	Name string
+	// Endpoints that the children may call on this actor.
+	Endpoints []contract.Handler
+	// CollectAll lets the others go on when a child fails. All failures are
+	// returned at the end.
+	CollectAll bool
+	// Log gets the nursery's events and the children's logs; slog.Default if nil.
+	Log *slog.Logger
+	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
+	Hurry <-chan struct{}
+}
+
+// Defaults of a Spec's times.
+const (
+	DefaultStartTimeout  = time.Minute
+	DefaultCancelTimeout = dialog.DefaultCancelTimeout
+	DefaultGrace         = 5 * time.Second
+	terminateWait        = 1600 * time.Millisecond // after SIGTERM
+)
+
+// environment is what all children of a nursery have in common.
+type environment struct {
+	base    context.Context // of what the children call here
+	self    actor.ID
+	exposed *contract.Exposed
+	log     *slog.Logger
+	hurry   <-chan struct{}
+}
+
+// newEnvironment makes ctx's actor the parent; a program without one becomes a
+// root actor.
+func newEnvironment(ctx context.Context, o Options) (*environment, context.Context, error) {
+	self, ok := actor.From(ctx)
+	if !ok {
+		name := o.Name
+		if name == "" {
+			name = "host"
+		}
+		self = actor.Self(name)
+		ctx = actor.WithSelf(ctx, self)
+	}
+	exposed, err := contract.Expose(self, o.Endpoints...)
+	if err != nil {
+		return nil, ctx, err
+	}
+	log := o.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry}, ctx, nil
+}

@@ -1,0 +1,76 @@
+package host
+
+import (
+	"context"
+
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// OneShot is an actor that was started to run one endpoint.
+type OneShot[Result any] struct {
+	done  chan struct{}
+	value Result
+	err   error
+}
+
+// Run starts an actor, runs one endpoint in it, and ends the actor as soon as the
+// result is in. It does not wait. A failure is the nursery's as well, which
+// cancels the others and returns it.
+func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, Result], args Args) *OneShot[Result] {
+	shot := &OneShot[Result]{done: make(chan struct{})}
+	if err := n.enter(); err != nil {
+		shot.deliver(shot.value, err)
+		return shot
+	}
+	n.tasks.Go(func() {
+		defer n.leave()
+		c, err := n.spawn(n.ctx, spec, nil, true)
+		if err != nil {
+			shot.end(n, err)
+			return
+		}
+		defer func() { <-c.reaped }()
+		defer c.ask("its one task is done")
+		value, err := e.Call(n.ctx, &Portal{c}, args)
+		if err != nil {
+			shot.end(n, err)
+			return
+		}
+		shot.deliver(value, nil)
+	})
+	return shot
+}
+
+// end delivers a failure, and tells the nursery of it unless the nursery itself
+// was the reason.
+func (s *OneShot[Result]) end(n *Nursery, err error) {
+	var none Result
+	s.deliver(none, err)
+	if n.ctx.Err() == nil || !fault.Echoes(err, context.Cause(n.ctx)) {
+		n.fail(err)
+	}
+}
+
+func (s *OneShot[Result]) deliver(value Result, err error) {
+	s.value, s.err = value, err
+	close(s.done)
+}
+
+// Wait returns the result. It may be called any number of times, before and after
+// the result is there, from anywhere; everyone gets the same. The end of ctx gives
+// its cause and changes nothing.
+func (s *OneShot[Result]) Wait(ctx context.Context) (Result, error) {
+	select {
+	case <-s.done: // first, so that a result that is there is always given
+		return s.value, s.err
+	default:
+	}
+	select {
+	case <-s.done:
+		return s.value, s.err
+	case <-ctx.Done():
+		var none Result
+		return none, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,308 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// StartError says at which stage the start of an actor failed, and why. Nothing
+// of the actor is left.
+type StartError struct {
+	Actor string
+	Stage string // "program", "handshake", "link" or "boot"
+	Err   error
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("actor %q did not start, at its %s: %v", e.Actor, e.Stage, e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *StartError) Unwrap() error { return e.Err }
+
+var errStartTimeout = errors.New("it was not ready in time")
+
+// start brings the child up: process, handshake, link, boot. If ctx ends, at any
+// stage, the process is killed and reaped, and the error is the cause of ctx.
+func (c *child) start(ctx context.Context) error {
+	bound := orDefault(time.Duration(c.spec.StartTimeout), DefaultStartTimeout)
+	limited, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%w (%v)", errStartTimeout, bound))
+	defer cancel()
+	stage, err := c.climbUp(limited, bound)
+	if err == nil && c.unfollow() {
+		return nil
+	}
+	if limited.Err() != nil {
+		err = context.Cause(limited)
+	}
+	c.abandon()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &StartError{Actor: c.spec.Name, Stage: stage, Err: err}
+}
+
+func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string, err error) {
+	stub, err := c.handshake(ctx, bound)
+	if err != nil {
+		return "handshake", err
+	}
+	c.id.PID = c.proc.Load().PID()
+	broker, err := c.listen(stub)
+	if err != nil {
+		return "link", err
+	}
+	if err := c.boot(ctx, stub, broker); err != nil {
+		return "boot", err
+	}
+	return "", nil
+}
+
+// abandon ends a child that did not come up.
+func (c *child) abandon() {
+	if proc := c.proc.Load(); proc != nil {
+		_ = proc.Kill(context.Background()) // waits for the reaping; that ctx never ends
+	}
+	if c.client != nil {
+		c.release()
+	}
+}
+
+// handshake starts the process and lets go-plugin shake hands with it. go-plugin
+// knows no ctx, so the end of ctx kills the process, which ends its waiting.
+func (c *child) handshake(ctx context.Context, bound time.Duration) (stub *seam, err error) {
+	dir, err := process.RuntimeDir()
+	if err != nil {
+		return nil, err
+	}
+	c.config = c.clientConfig(ctx, dir, bound)
+	c.client = plugin.NewClient(c.config)
+	shaking := task.Start(func() { stub, err = c.dispense() })
+	shaking.Wait()
+	return stub, c.explain(err)
+}
+
+func (c *child) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
+	return &plugin.ClientConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
+		},
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: seamPlugin{}}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
+			return c.runner(ctx, cmd, scratch)
+		},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     bound,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
+		Logger:           bridge(c.env.log.With("actor", c.id.String())),
+	}
+}
+
+// runner makes the process that go-plugin will start.
+func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	path, args, err := c.program()
+	if err != nil {
+		return nil, err
+	}
+	env := process.Environ(nil)
+	for key, value := range c.spec.Env {
+		env = append(env, key+"="+value)
+	}
+	proc := process.New(process.Spec{
+		Path: path, Args: args, Title: c.id.Title(), Dir: c.spec.Dir, Env: env,
+		SHA256: c.spec.SHA256, Scratch: scratch, Log: newLogger(c.env.log, c.id).line,
+	}, cmd)
+	c.proc.Store(proc)
+	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
+	c.unfollow = stop
+	return proc, nil
+}
+
+// program finds the file to execute.
+func (c *child) program() (path string, args []string, err error) {
+	if len(c.spec.Command) == 0 {
+		return "", nil, fmt.Errorf("it has no command; a package must be built first (host.Build)")
+	}
+	path, args = c.spec.Command[0], c.spec.Command[1:]
+	if !strings.ContainsRune(path, os.PathSeparator) {
+		found, err := exec.LookPath(path)
+		if err != nil {
+			return "", nil, fmt.Errorf("program %q: %w; give a path with a slash, or put it into a directory of PATH", path, err)
+		}
+		path = found
+	}
+	return path, args, nil
+}
+
+func (c *child) dispense() (*seam, error) {
+	if _, err := c.client.Start(); err != nil {
+		return nil, err
+	}
+	protocol, err := c.client.Client()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := protocol.Dispense(wire.PluginName)
+	if err != nil {
+		return nil, err
+	}
+	return raw.(*seam), nil
+}
+
+// explain says what went wrong in a handshake: what the process did tells more
+// than what go-plugin missed.
+func (c *child) explain(err error) error {
+	proc := c.proc.Load()
+	if err == nil || proc == nil {
+		return err
+	}
+	if bad := proc.HandshakeError(); bad != nil {
+		return bad
+	}
+	if start, ok := errors.AsType[*process.StartError](err); ok {
+		return start
+	}
+	if c.await(proc.Done(), lastFrames) {
+		if exit := proc.Wait(context.Background()); exit != nil {
+			return fmt.Errorf("the program ended before it shook hands; is it a plugin that is built with sdk.Serve? %w", exit)
+		}
+		return errors.New("the program ended, with exit code 0, before it shook hands; is it a plugin that is built with sdk.Serve?")
+	}
+	return errors.New(strings.TrimSpace(err.Error()))
+}
+
+// listen serves the child's link on a brokered connection.
+func (c *child) listen(stub *seam) (broker uint32, err error) {
+	broker = stub.broker.NextId()
+	ln, err := stub.broker.Accept(broker)
+	if err != nil {
+		return 0, err
+	}
+	c.server = grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(c.config.TLSConfig)),
+		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
+		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked
+	)
+	wire.RegisterLinkServer(c.server, link.NewServer(func(t link.Transport) <-chan struct{} {
+		table := c.newTable(t)
+		c.linked <- table
+		return table.Link().Done()
+	}))
+	c.serving = task.Start(func() { c.serve(ln) })
+	return broker, nil
+}
+
+func (c *child) serve(ln net.Listener) {
+	if err := c.server.Serve(ln); err != nil {
+		c.env.log.Error("the link's server has failed", "actor", c.id.String(), "error", err)
+	}
+}
+
+func (c *child) newTable(t link.Transport) *dialog.Table {
+	log := c.env.log.With("actor", c.id.String())
+	return dialog.NewTable(link.New(t, link.Config{Self: c.env.self, Log: log}), dialog.Config{
+		Base: c.env.base, Accept: c.env.exposed.Accept, Log: log,
+		CancelTimeout: c.bounds().cancel,
+	})
+}
+
+// boot tells the child who it is and waits until it is ready.
+func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
+	request := &wire.BootRequest{
+		Broker: broker, Parent: wire.FromID(c.env.self), Self: wire.FromID(c.id),
+		CancelTimeout: int64(c.bounds().cancel),
+	}
+	if len(c.spec.Actors) > 0 {
+		tree, err := json.Marshal(c.spec.Actors)
+		if err != nil {
+			return err
+		}
+		request.Tree = tree
+	}
+	answer, err := stub.actor.Boot(ctx, request)
+	if err != nil {
+		return c.bootFailure(err)
+	}
+	select {
+	case c.table = <-c.linked:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-c.table.Link().Greeted():
+	case <-c.table.Link().Done():
+		return fmt.Errorf("the link ended before it began: %w", c.table.Link().Err())
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	c.endpoints = answer.Endpoints
+	return nil
+}
+
+// bootFailure prefers what the child or its process said itself to the transport's
+// view of it.
+func (c *child) bootFailure(err error) error {
+	select {
+	case c.table = <-c.linked:
+		if c.await(c.table.Link().Done(), lastFrames) {
+			if reason, ok := c.table.Link().Farewell(); ok && reason != nil {
+				return reason
+			}
+		}
+	default:
+	}
+	if proc := c.proc.Load(); c.await(proc.Done(), lastFrames) {
+		exit, _ := proc.Exit()
+		died := &fault.ActorDied{ID: c.id, ExitCode: exit.Code, LastLog: exit.LastLog}
+		if exit.Signal != 0 {
+			died.Signal = exit.Signal.String()
+		}
+		return died
+	}
+	return errors.New(status.Convert(err).Message())
+}
+
+// seam is the host's hold on go-plugin's main connection to one child.
+type seam struct {
+	actor  wire.ActorClient
+	broker *plugin.GRPCBroker
+}
+
+// seamPlugin makes seams for go-plugin.
+type seamPlugin struct{ plugin.NetRPCUnsupportedPlugin }
+
+// GRPCServer is the plugin's half, which this program is not.
+func (seamPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
+	return errors.New("package host calls plugins; package sdk serves them")
+}
+
+// GRPCClient wraps the connection to a plugin.
+func (seamPlugin) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	return &seam{actor: wire.NewActorClient(conn), broker: broker}, nil
+}

@@ -1,0 +1,98 @@
+// Package task holds the project's only go statements. A goroutine is always
+// started by a Group or a Worker, so whoever owns one of those can wait for it.
+package task
+
+import "sync"
+
+// Group owns any number of goroutines. The zero value is ready. All methods may
+// be called at the same time; Go may be called from a goroutine of the group.
+type Group struct {
+	mu      sync.Mutex
+	running int
+	closed  bool
+	idle    chan struct{} // made by a waiter, closed when running falls to 0
+}
+
+// Go runs f in a goroutine of the group. It reports false, and does not run f,
+// once the group has been closed.
+func (g *Group) Go(f func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.running++
+	go g.run(f)
+	return true
+}
+
+func (g *Group) run(f func()) {
+	defer g.leave() // also when f panics or calls runtime.Goexit
+	f()
+}
+
+func (g *Group) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running--
+	if g.running == 0 && g.idle != nil {
+		close(g.idle)
+		g.idle = nil
+	}
+}
+
+// Idle returns a channel that is closed when no goroutine of the group runs. It
+// describes the moment: an open group may be busy again right after.
+func (g *Group) Idle() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.running == 0 {
+		return closedChan
+	}
+	if g.idle == nil {
+		g.idle = make(chan struct{})
+	}
+	return g.idle
+}
+
+// Refuse makes every later Go report false. Running goroutines go on.
+func (g *Group) Refuse() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+}
+
+// Wait returns when no goroutine of the group runs.
+func (g *Group) Wait() { <-g.Idle() }
+
+// Close refuses new goroutines and waits for those that run. It must not be
+// called from a goroutine of the group, which would wait for itself.
+func (g *Group) Close() {
+	g.Refuse()
+	g.Wait()
+}
+
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Worker owns exactly one goroutine.
+type Worker struct{ done chan struct{} }
+
+// Start runs f in a goroutine of its own.
+func Start(f func()) *Worker {
+	w := &Worker{done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		f()
+	}()
+	return w
+}
+
+// Done is closed when the worker's function has returned.
+func (w *Worker) Done() <-chan struct{} { return w.done }
+
+// Wait returns when the worker's function has returned.
+func (w *Worker) Wait() { <-w.done }

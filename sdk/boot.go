@@ -1,0 +1,80 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// actorServer answers the host's Boot.
+type actorServer struct {
+	wire.UnimplementedActorServer
+	life   *life
+	broker *plugin.GRPCBroker
+	once   sync.Once
+}
+
+// Boot makes this process the actor that the host says it is, and returns when it
+// is ready to be called.
+func (s *actorServer) Boot(ctx context.Context, r *wire.BootRequest) (resp *wire.BootResponse, err error) {
+	err = status.Error(codes.AlreadyExists, "trellis: this actor has been booted before")
+	s.once.Do(func() { resp, err = s.boot(ctx, r) })
+	return resp, err
+}
+
+func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.BootResponse, error) {
+	leaveGoPlugin(s.life)
+	if err := s.life.plugin.check(r); err != nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "trellis: %v", err)
+	}
+	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow))
+	if err != nil {
+		return nil, status.Errorf(codes.Unavailable, "trellis: dial the host's link: %v", err)
+	}
+	transport, err := link.Dial(ctx, conn)
+	if err != nil {
+		return nil, status.Errorf(codes.Unavailable, "trellis: open the host's link: %v", err)
+	}
+	exposed, err := s.life.begin(r, transport)
+	if err != nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "trellis: %v", err)
+	}
+	if err := s.life.awaitReady(ctx); err != nil {
+		return nil, status.Errorf(codes.Aborted, "trellis: %v", err)
+	}
+	return &wire.BootResponse{Self: wire.FromID(s.life.self), Endpoints: exposed.Endpoints(), Sdk: "go/1"}, nil
+}
+
+// check refuses a boot that this program cannot carry out.
+func (p Plugin) check(r *wire.BootRequest) error {
+	if len(r.Tree) > 0 && p.Hosts == nil {
+		return fmt.Errorf("the tree gives actor %q children, but this plugin does not host any: "+
+			"serve it with sdk.Plugin{Hosts: host.Subtree, …}", r.Self.GetName())
+	}
+	if r.Self.GetUuid() == "" || r.Broker == 0 {
+		return fmt.Errorf("the host's boot request has no identity or no link; host and plugin were built with different versions")
+	}
+	return nil
+}
+
+// leaveGoPlugin undoes what go-plugin has done to the process for its handshake:
+// its variables, which children of this process would take for their own, and the
+// replaced standard files, whose last lines would be lost when the process ends.
+func leaveGoPlugin(l *life) {
+	for _, entry := range os.Environ() {
+		if key, _, _ := strings.Cut(entry, "="); strings.HasPrefix(key, "PLUGIN_") || key == wire.CookieKey {
+			_ = os.Unsetenv(key) // fails only for names that cannot be set
+		}
+	}
+	os.Stdout, os.Stderr = l.stdout, l.stderr
+}

@@ -1,0 +1,209 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// Exit codes of a plugin program.
+const (
+	exitWell   = 0
+	exitFailed = 1
+)
+
+// life is the actor from its boot to its end. It owns the table, and one goroutine
+// that runs the service until somebody wants it to end:
+//
+//	boot → serving → stop asked → no new work → tasks cancelled → tasks ended
+//	     → acknowledged → children ended → link closed → process ended
+type life struct {
+	plugin         Plugin
+	stdout, stderr *os.File // as the process was given them
+
+	self   actor.ID
+	parent actor.ID
+	table  *dialog.Table
+	ready  chan struct{}      // the service runs
+	stop   chan stopRequest   // cap 1: the first wish to end counts
+	quiet  chan struct{}      // all tasks have ended: the stop is acknowledged
+	ended  chan struct{}      // the actor is over
+	failed error              // why serving ended by itself; set before ended
+	cancel context.CancelFunc // of the service's ctx
+}
+
+// stopRequest is somebody's wish that the actor end.
+type stopRequest struct {
+	cause error // for the tasks that still run
+	fail  error // the actor's own failure, nil if it was asked to end
+}
+
+func newLife(p Plugin, stdout, stderr *os.File) *life {
+	return &life{
+		plugin: p, stdout: stdout, stderr: stderr, ready: make(chan struct{}),
+		stop: make(chan stopRequest, 1), quiet: make(chan struct{}), ended: make(chan struct{}),
+	}
+}
+
+// begin makes the table over the transport and starts the service.
+func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, error) {
+	l.self, l.parent = r.Self.ToID(), r.Parent.ToID()
+	l.self.PID = os.Getpid()
+	exposed, err := contract.Expose(l.self, l.plugin.Endpoints...)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(l.context())
+	l.cancel = cancel
+	l.table = dialog.NewTable(
+		link.New(t, link.Config{Self: l.self, Dialled: true, Log: slog.Default()}),
+		dialog.Config{
+			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: slog.Default(),
+			Window:        dialog.Window{Messages: int(r.Window.GetMessages()), Bytes: int(r.Window.GetBytes())},
+			CancelTimeout: time.Duration(r.CancelTimeout),
+		})
+	task.Start(func() { l.run(ctx, r.Tree) }) // waited for by the end of the process
+	task.Start(l.watchSignals)                // likewise
+	task.Start(l.watchLink)                   // likewise
+	return exposed, nil
+}
+
+// context is what every handler's ctx derives from.
+func (l *life) context() context.Context {
+	return context.WithValue(actor.WithSelf(context.Background(), l.self), parentKey{}, l)
+}
+
+// awaitReady waits until the service runs, or has failed to.
+func (l *life) awaitReady(ctx context.Context) error {
+	select {
+	case <-l.ready:
+		return nil
+	case <-l.ended:
+		return l.failed
+	case <-ctx.Done():
+		l.ask(stopRequest{cause: ctx.Err()})
+		return context.Cause(ctx)
+	}
+}
+
+// run is the actor's one life: it serves, ends in order, and ends the process.
+func (l *life) run(ctx context.Context, tree []byte) {
+	err := l.serve(ctx, tree)
+	l.failed = err
+	close(l.ended)
+	l.cancel()
+	l.closeLink(err)
+	l.table.Lose(fault.ErrActorClosing)
+	l.table.Close()
+	if err != nil {
+		os.Exit(exitFailed)
+	}
+	os.Exit(exitWell)
+}
+
+// serve runs the service, inside what the plugin hosts if it hosts anything.
+func (l *life) serve(ctx context.Context, tree []byte) error {
+	if len(tree) == 0 {
+		return l.service(ctx)
+	}
+	return l.plugin.Hosts(ctx, tree, l.service)
+}
+
+// service is what the actor does between boot and end. ctx ends early if
+// something that the plugin hosts has failed.
+func (l *life) service(ctx context.Context) error {
+	l.table.Rebase(ctx)
+	close(l.ready)
+	var r stopRequest
+	select {
+	case r = <-l.stop:
+	case <-ctx.Done():
+		cause := context.Cause(ctx)
+		r = stopRequest{cause: cause, fail: cause}
+	}
+	l.table.Refuse(fault.ErrActorClosing)
+	l.table.CancelTasks(r.cause)
+	l.table.Wait()
+	close(l.quiet)
+	return r.fail
+}
+
+// closeLink says goodbye, with the actor's failure if it had one, and waits for
+// the host to have heard it.
+func (l *life) closeLink(failure error) {
+	l.table.Link().Close(failure)
+	<-l.table.Link().Done()
+}
+
+// ask makes the actor end. Only the first wish counts.
+func (l *life) ask(r stopRequest) {
+	select {
+	case l.stop <- r:
+	default:
+	}
+}
+
+// runtime serves the endpoints that hosts call themselves.
+func (l *life) runtime(start *wire.Start) (dialog.Task, error) {
+	if start.Endpoint != wire.CancelActor {
+		return nil, &fault.NotExposed{Actor: l.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
+	}
+	return l.cancelActor, nil
+}
+
+// cancelActor ends the actor because its host wants it to, and answers when all
+// of its tasks have ended.
+func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	var r wire.CancelRequest
+	if err := cbor.Unmarshal(d.Args(), &r); err != nil {
+		return nil, fmt.Errorf("cancel request: %w", err)
+	}
+	l.ask(stopRequest{cause: &fault.ContextCancelled{Canceller: r.Canceller, Reason: r.Reason}})
+	select {
+	case <-l.quiet:
+		return nil, nil
+	case <-l.ended:
+		return nil, nil
+	case <-ctx.Done(): // the host has stopped waiting; the actor still ends
+		return nil, context.Cause(ctx)
+	}
+}
+
+// watchSignals makes SIGTERM and SIGINT end the actor in order, as its own wish.
+func (l *life) watchSignals() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	select {
+	case s := <-signals:
+		l.ask(stopRequest{cause: &fault.ContextCancelled{Canceller: l.self, Reason: "it received " + s.String()}})
+	case <-l.ended:
+	}
+}
+
+// watchLink makes the loss of the host end the actor.
+func (l *life) watchLink() {
+	ln := l.table.Link()
+	<-ln.Done()
+	reason := errors.New("the host has closed the link")
+	if err := ln.Err(); err != nil {
+		reason = err
+	}
+	lost := &fault.LinkLost{Peer: l.parent, Reason: reason.Error()}
+	l.table.Lose(lost)
+	l.ask(stopRequest{cause: lost, fail: lost})
+}

@@ -1,0 +1,85 @@
+// Package sdk is for writing plugins. A plugin is a program that serves endpoints:
+//
+//	func main() {
+//		sdk.Serve(greet.Handle(func(ctx context.Context, name string) (string, error) {
+//			return "Hello, " + name, nil
+//		}))
+//	}
+//
+// A host starts it; it cannot be run by hand. It ends when its host asks it to or
+// is gone. A handler's ctx is cancelled, with the reason as cause, when its caller
+// fails, cancels or is gone, and when the plugin itself ends. What a handler
+// returns or panics with goes to its caller as an error; the plugin lives on.
+//
+// Logs go to the host through log/slog's default logger (level, time and
+// attributes are kept); what is printed to standard output and standard error is
+// logged as plain lines.
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// Plugin describes a plugin program. The zero value serves nothing.
+type Plugin struct {
+	Endpoints []contract.Handler
+	// Hosts runs what this plugin hosts around its whole service: it starts the
+	// children that the tree gives this actor, calls serve, and ends them when
+	// serve has returned. Use host.Subtree. A plugin without Hosts refuses to be
+	// given children.
+	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error
+}
+
+// Serve serves endpoints as a plugin program. It does not return: the process ends
+// when its host says so.
+func Serve(endpoints ...contract.Handler) { Plugin{Endpoints: endpoints}.Serve() }
+
+// Serve serves the plugin. It does not return.
+func (p Plugin) Serve() {
+	terminal := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	slog.SetDefault(terminal)
+	if err := process.HoldLifeline(); err != nil {
+		terminal.Error("trellis: this plugin may outlive its host", "error", err)
+	}
+	l := newLife(p, os.Stdout, os.Stderr)
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
+		},
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: &service{life: l}}},
+		GRPCServer:       plugin.DefaultGRPCServer,
+		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
+	})
+	// go-plugin's server has stopped before the host asked the actor to end.
+	<-l.ended
+	fmt.Fprintln(l.stderr, "trellis: the plugin's server has stopped")
+	os.Exit(exitFailed)
+}
+
+// service is the plugin's side of go-plugin's seam.
+type service struct {
+	plugin.NetRPCUnsupportedPlugin
+	life *life
+}
+
+// GRPCServer registers the actor service on go-plugin's main connection.
+func (s *service) GRPCServer(broker *plugin.GRPCBroker, server *grpc.Server) error {
+	wire.RegisterActorServer(server, &actorServer{life: s.life, broker: broker})
+	return nil
+}
+
+// GRPCClient is the host's half, which this program is not.
+func (s *service) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, fmt.Errorf("package sdk serves plugins; package host calls them")
+}

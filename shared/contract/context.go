@@ -1,0 +1,160 @@
+package contract
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+)
+
+// ContextEndpoint is a linked pair of tasks, one in each actor, with a two-way
+// stream between them. Started is the callee's first value, In flows to the
+// callee, Out flows to the opener, Result is what the callee returns.
+type ContextEndpoint[Args, Started, In, Out, Result any] struct{ sig *signature }
+
+// Context declares an endpoint that runs as a linked pair of tasks.
+func Context[Args, Started, In, Out, Result any](name string) ContextEndpoint[Args, Started, In, Out, Result] {
+	return ContextEndpoint[Args, Started, In, Out, Result]{describe(name, dialog.Context,
+		part{arguments, reflect.TypeFor[Args]()}, part{started, reflect.TypeFor[Started]()},
+		part{command, reflect.TypeFor[In]()}, part{message, reflect.TypeFor[Out]()},
+		part{result, reflect.TypeFor[Result]()})}
+}
+
+// Name is the endpoint's name.
+func (e ContextEndpoint[Args, Started, In, Out, Result]) Name() string { return e.sig.name }
+
+// Callee is the handler's hold on its context.
+type Callee[Started, In, Out any] struct {
+	sig *signature
+	d   *dialog.Dialog
+}
+
+// Opener is the scope function's hold on its context.
+type Opener[Started, In, Out, Result any] struct {
+	sig   *signature
+	d     *dialog.Dialog
+	value Started
+}
+
+// Handle makes f the code that serves the endpoint. It calls Started once, when it
+// is ready; it may open its end of the stream after that; what it returns is the
+// context's result. Its ctx ends when the opener fails, cancels or is gone.
+func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx context.Context, args Args, c *Callee[Started, In, Out]) (Result, error)) Handler {
+	return Handler{e.sig, func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		codec := d.Request().Codec
+		args, err := decode[Args](e.sig, codec, arguments, d.Args())
+		if err != nil {
+			return nil, err
+		}
+		value, err := f(ctx, args, &Callee[Started, In, Out]{e.sig, d})
+		if err != nil {
+			return nil, err
+		}
+		return encode(e.sig, codec, result, value)
+	}}
+}
+
+// Open opens a context in the portal's actor, runs body when the callee has called
+// Started, and returns when both tasks have ended: with the callee's result, with
+// body's failure or with the callee's. When body fails, panics or ctx ends, the
+// callee is told so at once; when the callee fails, body's ctx is cancelled with
+// its failure as cause. A body that ends well waits for the callee's result.
+//
+// Cancel on the context itself is no failure: Open then returns the zero Result.
+//
+// A body that never looks at its ctx cannot be interrupted.
+func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Context, p Portal, args Args,
+	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error,
+) (r Result, err error) {
+	payload, err := encode(e.sig, e.sig.codec, arguments, args)
+	if err != nil {
+		return r, err
+	}
+	table, err := p.Table(ctx)
+	if err != nil {
+		return r, err
+	}
+	var opened *Opener[Started, In, Out, Result]
+	err = table.Scope(ctx, e.sig.request(ctx, payload, dialog.Window{}), func(ctx context.Context, d *dialog.Dialog) error {
+		value, err := decode[Started](e.sig, e.sig.codec, started, d.First())
+		if err != nil {
+			return err
+		}
+		opened = &Opener[Started, In, Out, Result]{e.sig, d, value}
+		return body(ctx, opened)
+	})
+	if err != nil || opened == nil {
+		return r, explain(e.sig, err)
+	}
+	if r, err = opened.Wait(ctx); opened.d.Cancelled() {
+		return r, nil
+	}
+	return r, err
+}
+
+// Value is what the callee gave to Started.
+func (c *Opener[Started, In, Out, Result]) Value() Started { return c.value }
+
+// Peer is the callee's actor.
+func (c *Opener[Started, In, Out, Result]) Peer() actor.ID { return c.d.Peer() }
+
+// Stream opens this end of the stream, once. It waits for nothing.
+func (c *Opener[Started, In, Out, Result]) Stream(o StreamOptions) (*Stream[In, Out], error) {
+	raw, err := c.d.OpenStream(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Stream[In, Out]{sig: c.sig, codec: c.sig.codec, out: command, in: message, raw: raw, broken: c.d.Break}, nil
+}
+
+// Wait returns the callee's result or what the context failed with. It may be
+// called any number of times, from anywhere, and gives the same each time.
+func (c *Opener[Started, In, Out, Result]) Wait(ctx context.Context) (r Result, err error) {
+	payload, err := c.d.Wait(ctx)
+	if err != nil {
+		return r, err
+	}
+	return decode[Result](c.sig, c.sig.codec, result, payload)
+}
+
+// Cancel asks the callee's task to end and returns when it has ended, clean-up
+// included. It is shielded from the end of ctx and bounded (500 ms by default),
+// past which it returns fault.ErrCancelUnacked and the context is cut. It may be
+// called from any goroutine, and interrupts the scope's ctx.
+func (c *Opener[Started, In, Out, Result]) Cancel(ctx context.Context, reason string) error {
+	return c.d.Cancel(ctx, reason)
+}
+
+// Remote is the callee's failure as it came over the wire, with its relay path;
+// nil if there was none.
+func (c *Opener[Started, In, Out, Result]) Remote() error { return c.d.Remote() }
+
+// Peer is the opener's actor.
+func (c *Callee[Started, In, Out]) Peer() actor.ID { return c.d.Peer() }
+
+// Started tells the opener that the context is open, and gives it a first value.
+func (c *Callee[Started, In, Out]) Started(value Started) error {
+	payload, err := encode(c.sig, c.d.Request().Codec, started, value)
+	if err != nil {
+		return err
+	}
+	return c.d.Started(payload)
+}
+
+// Stream opens this end of the stream, once, after Started. It waits for nothing.
+func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], error) {
+	raw, err := c.d.OpenStream(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Stream[Out, In]{
+		sig: c.sig, codec: c.d.Request().Codec, out: message, in: command, raw: raw, broken: c.d.Break,
+	}, nil
+}
+
+// Cancel asks the opener's task to end and returns when it has ended, with the
+// same bound as the opener's Cancel.
+func (c *Callee[Started, In, Out]) Cancel(ctx context.Context, reason string) error {
+	return c.d.Cancel(ctx, reason)
+}

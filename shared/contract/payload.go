@@ -1,0 +1,123 @@
+package contract
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/fxamacker/cbor/v2"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// encode makes a payload of one part of an endpoint.
+func encode[T any](s *signature, codec, what string, v T) ([]byte, error) {
+	b, err := marshal(codec, v)
+	if err != nil {
+		return nil, &fault.ContractError{
+			Endpoint: s.name, What: what, Want: reflect.TypeFor[T]().String(),
+			Got: fmt.Sprintf("%T", v), Detail: "it cannot be encoded: " + err.Error(),
+		}
+	}
+	return b, nil
+}
+
+func marshal(codec string, v any) ([]byte, error) {
+	if m, ok := v.(proto.Message); ok {
+		if codec == "json" {
+			return protojson.Marshal(m)
+		}
+		return proto.Marshal(m)
+	}
+	c, err := wire.CodecByName(codec)
+	if err != nil {
+		return nil, err
+	}
+	return c.Marshal(v)
+}
+
+// decode reads a payload of one part of an endpoint.
+func decode[T any](s *signature, codec, what string, payload []byte) (v T, err error) {
+	if err = unmarshal(codec, payload, &v); err == nil {
+		return v, nil
+	}
+	var zero T
+	return zero, misfit(s.name, what, reflect.TypeFor[T](), err)
+}
+
+func unmarshal[T any](codec string, payload []byte, v *T) error {
+	if t := reflect.TypeFor[T](); t.Implements(messageType) && t.Kind() == reflect.Pointer {
+		reflect.ValueOf(v).Elem().Set(reflect.New(t.Elem()))
+		m, _ := any(*v).(proto.Message)
+		if codec == "json" {
+			return protojson.Unmarshal(payload, m)
+		}
+		return proto.Unmarshal(payload, m)
+	}
+	c, err := wire.CodecByName(codec)
+	if err != nil {
+		return err
+	}
+	return c.Unmarshal(payload, v)
+}
+
+// misfit says what came instead of a type, and in which field.
+func misfit(endpoint, what string, want reflect.Type, err error) error {
+	e := &fault.ContractError{Endpoint: endpoint, What: what, Want: want.String(), Got: "something else", Detail: err.Error()}
+	if c, ok := errors.AsType[*cbor.UnmarshalTypeError](err); ok {
+		e.Got, e.Field, e.Detail = c.CBORType, c.StructFieldName, ""
+		if c.GoType != "" {
+			e.Want = c.GoType
+		}
+	}
+	if j, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		e.Got, e.Field, e.Detail = j.Value, j.Field, ""
+		e.Want = want.String() + " (" + j.Type.String() + ")"
+	}
+	return e
+}
+
+// explain completes a fingerprint mismatch: the callee has said what its types
+// are, and only here are both known.
+func explain(s *signature, err error) error {
+	c, ok := errors.AsType[*fault.ContractError](err)
+	if !ok || c.What != mismatch {
+		return err
+	}
+	field, want, got := difference(c.Want, s.shape)
+	if field == "" {
+		return err
+	}
+	part := partOf(field)
+	return fmt.Errorf("%w: %w", &fault.ContractError{
+		Endpoint: s.name, What: part, Field: field,
+		Want: fmt.Sprintf("%s with %s", goType(c.Want, part), orAbsent(want)),
+		Got:  fmt.Sprintf("%s with %s", goType(s.shape, part), orAbsent(got)),
+	}, errRebuild)
+}
+
+var errRebuild = errors.New("the two programs were built with different versions of the contract: build both with the same one")
+
+// mismatch marks the ContractError of two fingerprints that differ.
+const mismatch = "types"
+
+func orAbsent(typ string) string {
+	if typ == "" {
+		return "no such field"
+	}
+	return "type " + typ
+}
+
+// partOf gives the part of an endpoint that a path begins with.
+func partOf(path string) string {
+	for i, r := range path {
+		if r == '.' || r == '[' || r == '{' || r == '?' {
+			return path[:i]
+		}
+	}
+	return path
+}

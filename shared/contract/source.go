@@ -1,0 +1,82 @@
+package contract
+
+import (
+	"context"
+	"iter"
+	"reflect"
+
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+)
+
+// SourceEndpoint is a one-way stream from the callee to the caller.
+type SourceEndpoint[Args, Message any] struct{ sig *signature }
+
+// Source declares an endpoint that answers with a stream of messages.
+func Source[Args, Message any](name string) SourceEndpoint[Args, Message] {
+	return SourceEndpoint[Args, Message]{describe(name, dialog.Source,
+		part{arguments, reflect.TypeFor[Args]()}, part{message, reflect.TypeFor[Message]()})}
+}
+
+// Name is the endpoint's name.
+func (e SourceEndpoint[Args, Message]) Name() string { return e.sig.name }
+
+// Handle makes f the code that serves the endpoint: each value of the sequence is
+// a message, the first error ends it. f need not know that it is streamed; it runs
+// under backpressure, and a consumer that stops ends its loop.
+func (e SourceEndpoint[Args, Message]) Handle(f func(ctx context.Context, args Args) iter.Seq2[Message, error]) Handler {
+	return Handler{e.sig, func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		codec := d.Request().Codec
+		args, err := decode[Args](e.sig, codec, arguments, d.Args())
+		if err != nil {
+			return nil, err
+		}
+		s := &Stream[Message, struct{}]{sig: e.sig, codec: codec, out: message, raw: d.SourceStream()}
+		for m, err := range f(ctx, args) {
+			if err == nil {
+				err = s.Send(ctx, m)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return nil, context.Cause(ctx) // a producer that was told to stop may just stop
+	}}
+}
+
+// Stream ranges over what the endpoint in the portal's actor produces. There is at
+// most one error, and it comes last. Leaving the loop ends the producer before the
+// statement after the loop runs.
+func (e SourceEndpoint[Args, Message]) Stream(ctx context.Context, p Portal, args Args) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		stopped := false
+		err := e.scope(ctx, p, args, func(ctx context.Context, d *dialog.Dialog) error {
+			s := &Stream[struct{}, Message]{sig: e.sig, codec: e.sig.codec, in: message, raw: d.SourceStream(), broken: d.Break}
+			for m, err := range s.All(ctx) {
+				if err != nil {
+					return err
+				}
+				if stopped = !yield(m, nil); stopped {
+					return d.Cancel(ctx, "the consumer has stopped")
+				}
+			}
+			_, err := d.Wait(ctx)
+			return err
+		})
+		if err != nil && !stopped {
+			var none Message
+			yield(none, explain(e.sig, err))
+		}
+	}
+}
+
+func (e SourceEndpoint[Args, Message]) scope(ctx context.Context, p Portal, args Args, body func(context.Context, *dialog.Dialog) error) error {
+	payload, err := encode(e.sig, e.sig.codec, arguments, args)
+	if err != nil {
+		return err
+	}
+	table, err := p.Table(ctx)
+	if err != nil {
+		return err
+	}
+	return table.Scope(ctx, e.sig.request(ctx, payload, dialog.Window{}), body)
+}

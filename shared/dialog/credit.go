@@ -1,0 +1,218 @@
+package dialog
+
+import (
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// Defaults of a receive window.
+const (
+	DefaultMessages = 64
+	DefaultBytes    = 4 << 20
+)
+
+// Window is the room that a receiver keeps for one direction of one dialog.
+type Window struct {
+	Messages int // 64 if 0
+	Bytes    int // 4 MiB if 0; a single message may be larger than that
+}
+
+func (w Window) orDefault() Window {
+	if w.Messages <= 0 {
+		w.Messages = DefaultMessages
+	}
+	if w.Bytes <= 0 {
+		w.Bytes = DefaultBytes
+	}
+	return w
+}
+
+func (w Window) wire() *wire.Window {
+	return &wire.Window{Messages: uint32(w.Messages), Bytes: uint64(w.Bytes)}
+}
+
+func fromWire(w *wire.Window) Window {
+	const most = 1 << 30
+	return Window{
+		Messages: int(min(w.GetMessages(), most)),
+		Bytes:    int(min(w.GetBytes(), most)),
+	}.orDefault()
+}
+
+// outflow is the sender's account of one direction. It is pure: no clock, no I/O.
+type outflow struct {
+	room     Window // what may still be sent
+	window   Window // what the receiver keeps room for
+	overflow wire.Overflow
+	attached bool   // the receiver has opened its end
+	deaf     bool   // the receiver does not read any more
+	stopped  bool   // this end has said that it is done
+	probed   bool   // a message went beyond credit, and waits for a verdict
+	sent     uint64 // messages so far
+}
+
+// permit is what an outflow lets a sender do.
+type permit uint8
+
+const (
+	sendIt    permit = iota // there is room
+	probeIt                 // no room, and the receiver has not opened: let it judge
+	waitForIt               // no room
+	dropIt                  // nobody reads any more
+)
+
+func (o *outflow) ask(size int) permit {
+	switch {
+	case o.deaf:
+		return dropIt
+	case o.overflow != wire.Overflow_OVERFLOW_WAIT, o.room.Messages > 0 && o.room.Bytes > 0:
+		o.spend(size)
+		return sendIt
+	case !o.attached && !o.probed:
+		o.probed = true
+		o.spend(size)
+		return probeIt
+	}
+	return waitForIt
+}
+
+func (o *outflow) spend(size int) {
+	o.room.Messages--
+	o.room.Bytes -= size
+	o.sent++
+}
+
+// grant adds what the receiver has taken. It reports false if that is more than
+// was ever sent: credit is never invented.
+func (o *outflow) grant(w *wire.Window) bool {
+	if w.GetBytes() > 1<<40 {
+		return false
+	}
+	room := Window{o.room.Messages + int(w.GetMessages()), o.room.Bytes + int(w.GetBytes())}
+	if room.Messages > o.window.Messages || room.Bytes > o.window.Bytes {
+		return false
+	}
+	o.room = room
+	return true
+}
+
+// attach learns that the receiver has opened its end, with a window at least as
+// large as announced.
+func (o *outflow) attach(w Window, overflow wire.Overflow) bool {
+	if o.attached || w.Messages < o.window.Messages || w.Bytes < o.window.Bytes {
+		return false
+	}
+	o.announce(w)
+	o.attached, o.overflow = true, overflow
+	return true
+}
+
+// announce raises the window from what was known.
+func (o *outflow) announce(w Window) {
+	o.room.Messages += w.Messages - o.window.Messages
+	o.room.Bytes += w.Bytes - o.window.Bytes
+	o.window = w
+}
+
+// inflow is the receiver's account and its buffer. It is pure as well.
+type inflow struct {
+	window   Window
+	allowed  Window // what the sender may still send
+	overflow wire.Overflow
+	keep     int // bytes kept beyond the window with OVERFLOW_KEEP
+	queue    [][]byte
+	queued   int    // bytes in queue
+	taken    Window // since the last credit
+	attached bool   // this end is open
+	deaf     bool   // this end does not read any more: everything is dropped
+	stopped  bool   // the sender is done
+	probed   bool   // the one message beyond credit has come
+	received uint64
+	limit    uint64 // with limited: how many messages there will have been
+	limited  bool   // the sender has failed; what it sent before is still to come
+}
+
+// arrival is what became of a message that came in.
+type arrival uint8
+
+const (
+	kept     arrival = iota
+	dropped          // nobody reads any more
+	overrun          // the dialog fails: no room
+	overpaid         // the sender had no credit: a violation
+)
+
+func (in *inflow) arrive(payload []byte, probe bool) arrival {
+	in.received++
+	room := in.allowed.Messages > 0 && in.allowed.Bytes > 0
+	in.allowed.Messages--
+	in.allowed.Bytes -= len(payload)
+	switch {
+	case in.deaf:
+		return dropped
+	case in.stopped:
+		return overpaid
+	case !room && in.overflow == wire.Overflow_OVERFLOW_WAIT:
+		return in.judge(payload, probe)
+	case len(in.queue) >= in.window.Messages && in.overflow == wire.Overflow_OVERFLOW_FAIL,
+		in.queued > in.window.Bytes+in.keep && in.overflow == wire.Overflow_OVERFLOW_KEEP:
+		return overrun
+	}
+	in.push(payload)
+	return kept
+}
+
+// judge decides on a message beyond credit: one such is right if the sender could
+// not know whether this end is open, and it is kept if it is.
+func (in *inflow) judge(payload []byte, probe bool) arrival {
+	if !probe || in.probed {
+		return overpaid
+	}
+	in.probed = true
+	if !in.attached {
+		return overrun
+	}
+	in.push(payload)
+	return kept
+}
+
+func (in *inflow) push(payload []byte) {
+	in.queue = append(in.queue, payload)
+	in.queued += len(payload)
+}
+
+// take removes the oldest message. credit is what to grant the sender now, nil
+// while it is less than half of the window.
+func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
+	if len(in.queue) == 0 {
+		return nil, nil, false
+	}
+	payload, in.queue[0] = in.queue[0], nil
+	in.queue = in.queue[1:]
+	in.queued -= len(payload)
+	in.taken.Messages++
+	in.taken.Bytes += len(payload)
+	if 2*in.taken.Messages >= in.window.Messages || 2*in.taken.Bytes >= in.window.Bytes {
+		credit = in.taken.wire()
+		in.allowed.Messages += in.taken.Messages
+		in.allowed.Bytes += in.taken.Bytes
+		in.taken = Window{}
+	}
+	return payload, credit, true
+}
+
+// open attaches this end, with a window not smaller than announced.
+func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
+	w.Messages, w.Bytes = max(w.Messages, in.window.Messages), max(w.Bytes, in.window.Bytes)
+	in.allowed.Messages += w.Messages - in.window.Messages
+	in.allowed.Bytes += w.Bytes - in.window.Bytes
+	in.window, in.overflow, in.keep, in.attached = w, overflow, keep, true
+}
+
+// close drops what is queued and all that comes.
+func (in *inflow) close() {
+	in.deaf, in.queue, in.queued = true, nil, 0
+}
+
+// ended reports whether nothing can come any more before the failure that the
+// sender has announced.
+func (in *inflow) ended() bool { return in.limited && in.received >= in.limit }

@@ -1,0 +1,140 @@
+package dialog
+
+import (
+	"fmt"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// frame takes one frame for this dialog. An error is the peer's violation.
+func (d *Dialog) frame(f *wire.Frame) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch f.Kind {
+	case wire.Kind_KIND_YIELD:
+		return d.gotYield(f)
+	case wire.Kind_KIND_CREDIT:
+		if !d.out.grant(f.Credit) {
+			return d.violation(f, "more credit than was used")
+		}
+		d.wake()
+		return nil
+	case wire.Kind_KIND_ATTACH:
+		return d.gotAttach(f)
+	case wire.Kind_KIND_STOP:
+		return d.gotStop(f)
+	}
+	return d.gotStep(f)
+}
+
+// steps maps the frames that the state machine handles.
+var steps = map[wire.Kind]struct {
+	event    Event
+	byCallee bool // only the callee may send it
+}{
+	wire.Kind_KIND_STARTED:    {GotStarted, true},
+	wire.Kind_KIND_RETURN:     {GotReturn, true},
+	wire.Kind_KIND_ERROR:      {GotError, true},
+	wire.Kind_KIND_FAIL:       {GotFail, false},
+	wire.Kind_KIND_CANCEL:     {GotCancel, false},
+	wire.Kind_KIND_CANCEL_ACK: {GotCancelAck, false},
+}
+
+func (d *Dialog) gotStep(f *wire.Frame) error {
+	s, known := steps[f.Kind]
+	if !known {
+		return nil // of a later version of the protocol
+	}
+	if s.byCallee && d.callee {
+		return d.violation(f, "only a callee sends it")
+	}
+	n := note{payload: f.Payload}
+	switch s.event {
+	case GotStarted:
+		if d.state.Phase == Opening {
+			d.out.announce(fromWire(f.Window))
+			d.first, d.began = f.Payload, true
+		}
+	case GotError, GotFail:
+		if f.Fault == nil {
+			return d.violation(f, "without its fault")
+		}
+		n.err = f.Fault.ToRecord().Unpack()
+		d.in.limited, d.in.limit = true, f.Yields
+	case GotCancel:
+		n.err = &fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}
+	}
+	if d.apply(s.event, n)&Violate != 0 {
+		return d.violation(f, "in phase "+d.state.Phase.String())
+	}
+	return nil
+}
+
+// canceller is who asked: the peer, if it does not name somebody else.
+func (d *Dialog) canceller(f *wire.Frame) (id actor.ID) {
+	if id = f.Cancel.GetCanceller().ToID(); id.IsZero() {
+		id = d.Peer()
+	}
+	return id
+}
+
+func (d *Dialog) gotYield(f *wire.Frame) error {
+	if d.kind == Func || d.kind == Source && d.callee || d.state.Phase == Opening {
+		return d.violation(f, fmt.Sprintf("to a %s in phase %v", KindName(d.kind), d.state.Phase))
+	}
+	switch d.in.arrive(f.Payload, f.Probe) {
+	case kept:
+		d.wake()
+	case overrun:
+		d.apply(DoBreak, note{err: &fault.StreamOverrun{
+			Sender: d.Peer(), Receiver: d.Self(), Window: d.in.window.Messages, Opened: d.in.attached,
+		}})
+	case overpaid:
+		err := d.violation(f, "without credit")
+		d.apply(DoBreak, note{err: err})
+		return err
+	case dropped:
+	}
+	return nil
+}
+
+func (d *Dialog) gotAttach(f *wire.Frame) error {
+	if !d.out.attach(fromWire(f.Window), f.Overflow) {
+		return d.violation(f, "twice, or with a smaller window")
+	}
+	d.wake()
+	return nil
+}
+
+func (d *Dialog) gotStop(f *wire.Frame) error {
+	d.in.stopped = true
+	d.out.deaf = d.out.deaf || f.Deaf
+	d.wake()
+	return nil
+}
+
+func (d *Dialog) violation(f *wire.Frame, what string) error {
+	return fmt.Errorf("%w: %v of dialog %d: %s", fault.ErrProtocol, f.Kind, d.id, what)
+}
+
+// attach tells the peer that this end is open.
+func (d *Dialog) attach(w Window, overflow wire.Overflow, keep int) {
+	d.in.open(w, overflow, keep)
+	d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ATTACH, Window: d.in.window.wire(), Overflow: overflow})
+}
+
+// stop tells the peer that no more messages come, and, deaf, that none are read.
+func (d *Dialog) stop(deaf bool) {
+	if d.state.Phase == Over || d.state.Cut || d.out.stopped && (!deaf || d.in.deaf) {
+		return
+	}
+	d.out.stopped = true
+	if deaf {
+		d.in.close()
+	}
+	d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP, Deaf: deaf})
+	d.wake()
+}

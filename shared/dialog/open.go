@@ -1,0 +1,260 @@
+package dialog
+
+import (
+	"context"
+	"errors"
+
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// Request is what an opener asks for.
+type Request struct {
+	Endpoint    string
+	Kind        Kind
+	Fingerprint uint64 // of the endpoint's types; 0 if the opener does not know them
+	Codec       string
+	Args        []byte
+	Metadata    map[string]string
+	Window      Window // this side's receive buffer; zero fields mean the table's
+}
+
+// Call runs an endpoint and returns its value. When ctx ends, the remote task is
+// told so, and Call returns when it has ended.
+func (t *Table) Call(ctx context.Context, r Request) ([]byte, error) {
+	d, err := t.begin(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if cause := d.await(ctx, func() bool { return d.done }); cause != nil {
+		d.event(DoAbort, note{err: cause})
+		d.drain()
+	}
+	d.event(DoSucceed, note{})
+	return d.result, d.outcome
+}
+
+// CallRuntime calls an endpoint below RuntimePrefix. It works on a table that
+// refuses new dialogs, too.
+func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
+	return t.Call(ctx, Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
+}
+
+// Scope opens a dialog, runs body with it, and returns when the task on the other
+// side has ended. For a Context, body begins when the callee has called Started.
+//
+// It returns body's failure; or the callee's; both joined if they are two; nil if
+// the callee only reports a Cancel that was asked for on this dialog. A panic of
+// body goes on as a panic once the callee has ended.
+func (t *Table) Scope(ctx context.Context, r Request, body func(ctx context.Context, d *Dialog) error) error {
+	d, err := t.begin(ctx, r)
+	if err != nil {
+		return err
+	}
+	unlink := d.follow(ctx)
+	defer unlink()
+	defer d.cancel(nil)
+	defer d.abandon()
+	if d.opened() {
+		err = d.runBody(body)
+	}
+	d.drain()
+	d.cancel(nil)
+	return d.verdictOf(err)
+}
+
+// abandon ends the dialog of a body that neither returned nor panicked: it called
+// runtime.Goexit, as a test does that fails. Otherwise all has ended already.
+func (d *Dialog) abandon() {
+	d.event(DoFail, note{err: fault.ErrGoexit})
+	d.drain()
+}
+
+// begin registers the dialog and sends its Start.
+func (t *Table) begin(ctx context.Context, r Request) (*Dialog, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	d := &Dialog{table: t, kind: r.Kind, start: t.startFrame(ctx, r), ctx: ctx}
+	if err := d.checkSize(len(r.Args)); err != nil {
+		return nil, err
+	}
+	window := fromWire(d.start.Window)
+	d.in = inflow{window: window, allowed: window, attached: r.Kind == Source}
+	if r.Kind != Func {
+		d.ctx, d.cancel = context.WithCancelCause(ctx)
+	}
+	if r.Kind != Context {
+		d.state.Phase = Open
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := t.add(d); err != nil {
+		if d.cancel != nil {
+			d.cancel(nil)
+		}
+		return nil, err
+	}
+	d.sendStart(r.Args)
+	return d, nil
+}
+
+// sendStart puts the Start out. Its lane does not order what follows: a Cancel
+// that overtakes a large Start is waited with at the other end.
+func (d *Dialog) sendStart(args []byte) {
+	lane := link.Control
+	if len(args) > smallPayload {
+		lane = link.Data
+	}
+	d.table.link.Send(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: d.start, Payload: args})
+}
+
+func (t *Table) startFrame(ctx context.Context, r Request) *wire.Start {
+	w := r.Window
+	if w.Messages <= 0 {
+		w.Messages = t.cfg.Window.Messages
+	}
+	if w.Bytes <= 0 {
+		w.Bytes = t.cfg.Window.Bytes
+	}
+	s := &wire.Start{
+		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
+		Timeout: timeLeft(ctx), Metadata: r.Metadata, Opener: wire.FromID(t.Self()),
+	}
+	if r.Kind != Func {
+		s.Window = w.wire()
+	}
+	return s
+}
+
+// follow makes the end of ctx the end of the dialog. The function that it returns
+// undoes that, and waits if it is happening.
+func (d *Dialog) follow(ctx context.Context) func() {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		d.event(DoAbort, note{err: context.Cause(ctx)})
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
+}
+
+// opened waits for the callee's Started, and reports false if it will not come.
+func (d *Dialog) opened() (began bool) {
+	_ = d.await(context.Background(), func() bool { // that ctx never ends
+		began = d.kind != Context || d.began && d.state.Phase == Open
+		return began || d.done || d.state.Phase != Opening
+	})
+	return began
+}
+
+// runBody runs the opener's task and tells the peer how it ended.
+func (d *Dialog) runBody(body func(ctx context.Context, d *Dialog) error) error {
+	err := fault.Catch(func() error { return body(d.ctx, d) })
+	cause := d.causeOf(d.ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kind != Func {
+		d.stop(true)
+	}
+	switch {
+	case err == nil:
+		d.apply(DoSucceed, note{})
+	case d.asked && fault.Echoes(err, cause):
+		d.apply(DoSucceed, note{}) // it only obeyed our own Cancel
+	default:
+		d.apply(DoFail, note{err: fault.Settle(err, cause)})
+	}
+	return err
+}
+
+// causeOf is why a ctx has ended, nil while it has not.
+func (d *Dialog) causeOf(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// verdictOf decides what the scope returns, once both sides have ended.
+func (d *Dialog) verdictOf(body error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fault.Rethrow(body)
+	v := verdict{body: body, cause: d.cause, remote: d.outcome, absorbed: d.absorbs()}
+	if d.outcome == d.cause { //nolint:errorlint // identity is meant
+		v.also = fault.Also(d.remote)
+	}
+	return v.decide()
+}
+
+// absorbs reports whether the callee's ending is nothing but the answer to Cancel
+// on this very dialog: asked for here, answered by the peer, naming us; or a value
+// that was faster.
+func (d *Dialog) absorbs() bool {
+	if !d.asked || d.told != nil || d.outcome == nil {
+		return d.asked && d.told == nil && d.done
+	}
+	c, ok := fault.Cancelled(d.outcome)
+	return ok && c.Canceller.Is(d.Self()) && fault.IsCancel(d.outcome)
+}
+
+// Cancelled reports, after the scope, whether it ended because Cancel was called
+// on it and nothing else went wrong.
+func (d *Dialog) Cancelled() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.absorbs() && d.outcome != nil
+}
+
+// verdict is the pure decision about a scope that has ended on both sides.
+type verdict struct {
+	body     error // what the scope's function returned
+	cause    error // why the dialog was told to end, nil if it was not
+	remote   error // what the callee ended with
+	also     error // what failed in the callee's clean-up after that
+	absorbed bool  // remote is the answer to our own Cancel
+}
+
+func (v verdict) decide() error {
+	if v.absorbed {
+		if v.body == nil || fault.IsCancel(v.body) {
+			return nil
+		}
+		return v.body
+	}
+	first := v.cause
+	if first == nil {
+		first = v.remote
+	}
+	switch {
+	case v.body == nil:
+		return fault.Join(first, v.second(first), v.also)
+	case v.cause != nil && fault.Echoes(v.body, v.cause) && !fault.Holds(v.body, v.cause):
+		return fault.Join(v.cause, v.second(v.cause), v.also) // it returned ctx.Err()
+	}
+	return fault.Join(v.body, v.second(v.body), v.also)
+}
+
+// second is the callee's failure if it is another one than the first.
+func (v verdict) second(first error) error {
+	if v.remote == nil || v.remote == first || fault.Holds(first, v.remote) || fault.IsCancel(v.remote) || isLoss(v.remote) { //nolint:errorlint // identity is meant
+		return nil
+	}
+	if remote, ok := v.remote.(*fault.RemoteError); ok && first != nil && fault.Holds(remote, first) { //nolint:errorlint // the ending itself
+		return nil
+	}
+	return v.remote
+}
+
+// isLoss reports an end of the link: beside another failure it is no news, for
+// whoever owns the actor reports it.
+func isLoss(err error) bool {
+	_, died := errors.AsType[*fault.ActorDied](err)
+	_, lost := errors.AsType[*fault.LinkLost](err)
+	return died || lost
+}

@@ -1,0 +1,197 @@
+package dialog
+
+import (
+	"context"
+	"io"
+
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// StreamOptions says how this end of a stream receives.
+type StreamOptions struct {
+	// Window is the receive buffer; zero fields, and fields smaller than what the
+	// context was opened with, mean that.
+	Window Window
+	// WithoutBackpressure lets the sender go on when the buffer is full; the
+	// context then fails with a StreamOverrun.
+	WithoutBackpressure bool
+	// AllowOverruns keeps up to so many bytes beyond the window instead.
+	AllowOverruns int
+}
+
+func (o StreamOptions) overflow() wire.Overflow {
+	switch {
+	case o.AllowOverruns > 0:
+		return wire.Overflow_OVERFLOW_KEEP
+	case o.WithoutBackpressure:
+		return wire.Overflow_OVERFLOW_FAIL
+	}
+	return wire.Overflow_OVERFLOW_WAIT
+}
+
+// Stream is this side's end of the message channel of a context. All methods may
+// be called at the same time from many goroutines.
+type Stream struct{ d *Dialog }
+
+// OpenStream opens this side's end. It waits for nothing. A second time gives
+// ErrStreamClosed; before Started it is ErrNotStarted; on a context that has
+// failed or was cancelled it is that failure.
+func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.state.Phase == Starting:
+		return nil, fault.ErrNotStarted
+	case d.in.attached || d.in.deaf:
+		return nil, fault.ErrStreamClosed
+	case d.cause != nil:
+		return nil, d.cause
+	case d.asked:
+		return nil, &fault.ContextCancelled{Canceller: d.Self()}
+	}
+	d.attach(o.Window, o.overflow(), o.AllowOverruns)
+	return &Stream{d}, nil
+}
+
+// SourceStream is this side's end of a one-way stream, which is open from the
+// start: the callee sends, the opener receives.
+func (d *Dialog) SourceStream() *Stream { return &Stream{d} }
+
+// Send gives one message to the peer. It blocks while the peer has no room, and
+// returns on room, on ctx, on the end of the context; it is nil, and the message
+// is dropped, once the peer has ended well or does not read any more.
+func (s *Stream) Send(ctx context.Context, payload []byte) error { return s.d.yield(ctx, payload) }
+
+// Recv returns the next message, io.EOF after the last, or why the context failed
+// once everything sent before has been received. A Recv whose ctx ends loses no
+// message.
+func (s *Stream) Recv(ctx context.Context) ([]byte, error) { return s.d.recv(ctx) }
+
+// CloseSend tells the peer that no more messages come. Receiving goes on.
+func (s *Stream) CloseSend() {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	s.d.stop(false)
+}
+
+// Close leaves the stream: no more messages go out, none are read. The peer can
+// go on sending; what it sends is dropped.
+func (s *Stream) Close() {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	s.d.stop(true)
+}
+
+// yield sends one message.
+func (d *Dialog) yield(ctx context.Context, payload []byte) error {
+	if err := d.checkSize(len(payload)); err != nil {
+		return err
+	}
+	var err error
+	probing := false
+	waitErr := d.await(ctx, func() bool {
+		if probing {
+			err = d.verdict()
+			return err != nil || d.out.attached || d.out.deaf || d.done
+		}
+		var now permit
+		if now, err = d.trySend(payload); now == probeIt {
+			probing = true
+			return false
+		}
+		return now != waitForIt
+	})
+	if waitErr != nil {
+		return waitErr
+	}
+	return err
+}
+
+// verdict is why nothing can be sent any more; nil while all is well.
+func (d *Dialog) verdict() error {
+	if d.done {
+		return d.outcome
+	}
+	return d.cause
+}
+
+// trySend sends the message if the account allows.
+func (d *Dialog) trySend(payload []byte) (permit, error) {
+	switch err := d.verdict(); {
+	case err != nil:
+		return dropIt, err
+	case d.state.Phase == Starting:
+		return dropIt, fault.ErrNotStarted
+	case d.out.stopped:
+		return dropIt, fault.ErrStreamClosed
+	case d.done:
+		return dropIt, nil // the callee has returned: nobody reads any more
+	}
+	now := d.out.ask(len(payload))
+	if now == sendIt || now == probeIt {
+		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: payload, Probe: now == probeIt})
+	}
+	return now, nil
+}
+
+// recv takes the next message.
+func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
+	tail := false
+	ready := func() bool {
+		var credit *wire.Window
+		var ok bool
+		if payload, credit, ok = d.in.take(); ok {
+			err = nil
+			d.grant(credit)
+			return true
+		}
+		err = d.exhausted()
+		tail = d.in.limited && !d.in.ended() && !d.state.Cut
+		return err != nil && !tail
+	}
+	waitErr := d.await(ctx, ready)
+	if waitErr != nil && tail && identical(waitErr, d.Context()) {
+		// The context's own failure has cancelled ctx; what was sent before is
+		// still on its way.
+		waitErr = d.await(context.WithoutCancel(ctx), ready)
+	}
+	if waitErr != nil {
+		return nil, waitErr
+	}
+	return payload, err
+}
+
+// identical reports whether err is why the dialog's own ctx has ended.
+func identical(err error, ctx context.Context) bool {
+	return err == context.Cause(ctx) //nolint:errorlint // identity is meant
+}
+
+// exhausted is what Recv reports on an empty buffer; nil means wait.
+func (d *Dialog) exhausted() error {
+	switch {
+	case d.in.deaf:
+		return d.orClosed()
+	case d.cause != nil:
+		return d.cause
+	case d.done && d.outcome != nil:
+		return d.outcome
+	case d.in.stopped || d.done:
+		return io.EOF
+	}
+	return nil
+}
+
+func (d *Dialog) orClosed() error {
+	if d.cause != nil {
+		return d.cause
+	}
+	return fault.ErrStreamClosed
+}
+
+func (d *Dialog) grant(credit *wire.Window) {
+	if credit != nil && !d.done && d.state.Phase != Over && !d.in.stopped {
+		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CREDIT, Credit: credit})
+	}
+}

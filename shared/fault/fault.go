@@ -1,0 +1,205 @@
+// Package fault holds the errors that cross processes: how an error is taken
+// apart at one end, put together again at the other, and what the runtime itself
+// says when something ends badly.
+//
+// An error that came from another actor is a *RemoteError. errors.Is and
+// errors.As look through it: at the well-known sentinels of the standard library,
+// at sentinels and types registered on both ends (Sentinel, Type), and at the
+// typed errors of this package. What is not registered keeps its type's name and
+// its text.
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// The runtime's sentinels. The errors that carry them say more in their text.
+var (
+	// ErrNotExposed: the actor serves no endpoint of that name and kind.
+	ErrNotExposed = errors.New("endpoint not exposed")
+	// ErrNotStarted: the callee used its stream before it called Started.
+	ErrNotStarted = errors.New("context not started")
+	// ErrNeverStarted: the callee returned without having called Started.
+	ErrNeverStarted = errors.New("context never started")
+	// ErrStartedTwice: the callee called Started a second time.
+	ErrStartedTwice = errors.New("context started twice")
+	// ErrStreamClosed: this end of the stream is closed, or was opened before.
+	ErrStreamClosed = errors.New("stream closed")
+	// ErrMessageTooLarge: a payload is over the size limit. Only that send failed.
+	ErrMessageTooLarge = errors.New("message too large")
+	// ErrNurseryClosed: the nursery takes no more children.
+	ErrNurseryClosed = errors.New("nursery closed")
+	// ErrCancelUnacked: the remote task did not end within the cancel bound.
+	ErrCancelUnacked = errors.New("cancel not acknowledged")
+	// ErrActorTooSlow: the actor did not end its tasks within the cancel bound. It
+	// is no DeadlineExceeded, so that nobody's timeout handling hides it.
+	ErrActorTooSlow = errors.New("actor too slow to cancel")
+	// ErrActorClosing: the actor is ending and takes no new work.
+	ErrActorClosing = errors.New("actor closing")
+	// ErrProtocol: the peer broke the wire protocol.
+	ErrProtocol = errors.New("protocol violation")
+)
+
+// ContextCancelled says that a task ended because somebody asked it to. It
+// matches context.Canceled.
+type ContextCancelled struct {
+	Canceller actor.ID `json:"canceller"` // who asked, however many hops away
+	Reason    string   `json:"reason,omitempty"`
+}
+
+func (e *ContextCancelled) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("cancelled by %s", e.Canceller)
+	}
+	return fmt.Sprintf("cancelled by %s: %s", e.Canceller, e.Reason)
+}
+
+// Unwrap makes errors.Is(err, context.Canceled) true.
+func (e *ContextCancelled) Unwrap() error { return context.Canceled }
+
+// StreamOverrun says that messages were sent which their receiver had no room
+// for. Both ends of the context fail with it.
+type StreamOverrun struct {
+	Sender   actor.ID `json:"sender"`
+	Receiver actor.ID `json:"receiver"`
+	Window   int      `json:"window"` // messages that the receiver had room for
+	// Opened is false if the receiver had not opened its end of the stream.
+	Opened bool `json:"opened"`
+}
+
+func (e *StreamOverrun) Error() string {
+	if !e.Opened {
+		return fmt.Sprintf("stream overrun: %s has not opened a stream on this context and may not be ready to receive; its buffer of %d messages from %s is full",
+			e.Receiver, e.Window, e.Sender)
+	}
+	return fmt.Sprintf("stream overrun: %s receives without backpressure and fell behind %s; its buffer of %d messages is full",
+		e.Receiver, e.Sender, e.Window)
+}
+
+// ActorDied says that a process ended while somebody still needed it.
+type ActorDied struct {
+	ID       actor.ID `json:"id"`
+	ExitCode int      `json:"exit_code"` // -1 if a signal ended it
+	Signal   string   `json:"signal,omitempty"`
+	LastLog  []string `json:"last_log,omitempty"` // its last lines on stderr
+}
+
+func (e *ActorDied) Error() string {
+	how := fmt.Sprintf("exit code %d", e.ExitCode)
+	if e.Signal != "" {
+		how = "signal " + e.Signal
+	}
+	text := fmt.Sprintf("actor %s died (%s)", e.ID, how)
+	if n := len(e.LastLog); n > 0 {
+		text += fmt.Sprintf("; its last words: %q", e.LastLog[n-1])
+	}
+	return text
+}
+
+// LinkLost says that the connection to an actor ended without having been asked
+// to. Whether the actor lives is not known.
+type LinkLost struct {
+	Peer   actor.ID `json:"peer"`
+	Reason string   `json:"reason"`
+}
+
+func (e *LinkLost) Error() string {
+	return fmt.Sprintf("link to %s lost: %s", e.Peer, e.Reason)
+}
+
+// NotExposed says which endpoint was asked for and what there is instead. It
+// matches ErrNotExposed.
+type NotExposed struct {
+	Actor    actor.ID `json:"actor"`
+	Endpoint string   `json:"endpoint"`
+	Kind     string   `json:"kind"`             // the kind that was asked for
+	Actual   string   `json:"actual,omitempty"` // the kind that the endpoint has
+	Exposed  []string `json:"exposed,omitempty"`
+}
+
+func (e *NotExposed) Error() string {
+	if e.Actual != "" {
+		return fmt.Sprintf("endpoint %q of %s is a %s, it was opened as a %s", e.Endpoint, e.Actor, e.Actual, e.Kind)
+	}
+	have := "it exposes none"
+	if len(e.Exposed) > 0 {
+		have = "it exposes " + strings.Join(e.Exposed, ", ")
+	}
+	return fmt.Sprintf("%s does not expose %s %q; %s", e.Actor, e.Kind, e.Endpoint, have)
+}
+
+// Is matches ErrNotExposed.
+func (e *NotExposed) Is(target error) bool { return target == ErrNotExposed }
+
+// ContractError says that a value does not fit the type an endpoint declares.
+type ContractError struct {
+	Endpoint string `json:"endpoint"`
+	What     string `json:"what"`            // "arguments", "message", "result", …
+	Want     string `json:"want"`            // the type that the endpoint declares
+	Got      string `json:"got"`             // the type or value that came
+	Field    string `json:"field,omitempty"` // where they differ
+	Detail   string `json:"detail,omitempty"`
+}
+
+func (e *ContractError) Error() string {
+	text := fmt.Sprintf("endpoint %q: %s do not fit: want %s, got %s", e.Endpoint, e.What, e.Want, e.Got)
+	if e.Field != "" {
+		text += fmt.Sprintf(", at field %q", e.Field)
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// PanicError is a panic of an author's code, made an error where it happened.
+type PanicError struct {
+	Value string `json:"value"`
+	Stack string `json:"-"` // travels as the fault's stack
+}
+
+func (e *PanicError) Error() string { return "panic: " + e.Value }
+
+// Unacked builds an ErrCancelUnacked or ErrActorTooSlow that says who did not
+// answer within which bound.
+func Unacked(sentinel error, peer actor.ID, bound time.Duration) error {
+	return fmt.Errorf("%w: %s did not end within %v", sentinel, peer, bound)
+}
+
+// Group is two or more independent failures.
+type Group struct{ Errs []error }
+
+func (g *Group) Error() string {
+	texts := make([]string, len(g.Errs))
+	for i, err := range g.Errs {
+		texts[i] = text(err)
+	}
+	return fmt.Sprintf("%d failures: %s", len(g.Errs), strings.Join(texts, "; "))
+}
+
+// Unwrap gives every failure of the group.
+func (g *Group) Unwrap() []error { return g.Errs }
+
+// Join gathers independent failures: none is nil, one is itself, more are a
+// *Group. Nil errors do not count.
+func Join(errs ...error) error {
+	kept := make([]error, 0, len(errs))
+	for _, err := range errs {
+		if err != nil {
+			kept = append(kept, err)
+		}
+	}
+	switch len(kept) {
+	case 0:
+		return nil
+	case 1:
+		return kept[0]
+	}
+	return &Group{Errs: kept}
+}

@@ -1,0 +1,132 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// known is what errors.Is and errors.As can find on the far side of a process
+// boundary. It is filled by init functions and read ever after.
+var known = struct {
+	sync.RWMutex
+	sentinels map[string]error
+	names     map[error]string
+	types     map[string]reflect.Type // of the struct, not of the pointer
+	typeNames map[reflect.Type]string
+}{
+	sentinels: map[string]error{},
+	names:     map[error]string{},
+	types:     map[string]reflect.Type{},
+	typeNames: map[reflect.Type]string{},
+}
+
+// Sentinel makes errors.Is(err, sentinel) work across processes. Both ends
+// register the same name, usually in the package that declares the sentinel. It
+// panics if the name is taken by another error.
+func Sentinel(name string, sentinel error) {
+	known.Lock()
+	defer known.Unlock()
+	if old, taken := known.sentinels[name]; taken && old != sentinel {
+		panic(fmt.Sprintf("fault: sentinel name %q is already registered for %q", name, old))
+	}
+	known.sentinels[name] = sentinel
+	known.names[sentinel] = name
+}
+
+// Type makes errors.As to *T work across processes, for a struct type T whose
+// pointer is an error. The exported fields travel as CBOR (json tags are
+// honoured). Both ends register the same name. It panics if the name is taken by
+// another type.
+func Type[T any, P interface {
+	*T
+	error
+}](name string) {
+	t := reflect.TypeFor[T]()
+	if t.Kind() != reflect.Struct {
+		panic(fmt.Sprintf("fault: %s is not a struct type", t))
+	}
+	known.Lock()
+	defer known.Unlock()
+	if old, taken := known.types[name]; taken && old != t {
+		panic(fmt.Sprintf("fault: type name %q is already registered for %s", name, old))
+	}
+	known.types[name] = t
+	known.typeNames[t] = name
+}
+
+func init() {
+	for name, err := range map[string]error{
+		"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
+		"io.EOF": io.EOF, "io.ErrUnexpectedEOF": io.ErrUnexpectedEOF, "io.ErrClosedPipe": io.ErrClosedPipe,
+		"fs.ErrNotExist": fs.ErrNotExist, "fs.ErrExist": fs.ErrExist, "fs.ErrPermission": fs.ErrPermission,
+		"fs.ErrInvalid": fs.ErrInvalid, "fs.ErrClosed": fs.ErrClosed,
+		"os.ErrDeadlineExceeded": os.ErrDeadlineExceeded, "errors.ErrUnsupported": errors.ErrUnsupported,
+		"trellis.NotExposed": ErrNotExposed, "trellis.NotStarted": ErrNotStarted,
+		"trellis.NeverStarted": ErrNeverStarted, "trellis.StartedTwice": ErrStartedTwice,
+		"trellis.StreamClosed": ErrStreamClosed, "trellis.MessageTooLarge": ErrMessageTooLarge,
+		"trellis.NurseryClosed": ErrNurseryClosed, "trellis.CancelUnacked": ErrCancelUnacked,
+		"trellis.ActorTooSlow": ErrActorTooSlow, "trellis.ActorClosing": ErrActorClosing,
+		"trellis.Protocol": ErrProtocol,
+	} {
+		Sentinel(name, err)
+	}
+	Type[ContextCancelled]("trellis.ContextCancelled")
+	Type[StreamOverrun]("trellis.StreamOverrun")
+	Type[ActorDied]("trellis.ActorDied")
+	Type[LinkLost]("trellis.LinkLost")
+	Type[NotExposed]("trellis.NotExposed")
+	Type[ContractError]("trellis.ContractError")
+	Type[PanicError]("trellis.Panic")
+}
+
+// sentinelName returns the registered name of err itself, not of what it wraps.
+func sentinelName(err error) string {
+	if !reflect.TypeOf(err).Comparable() {
+		return ""
+	}
+	known.RLock()
+	defer known.RUnlock()
+	return known.names[err]
+}
+
+// typeName returns the registered name of err's own type.
+func typeName(err error) string {
+	t := reflect.TypeOf(err)
+	if t.Kind() != reflect.Pointer || reflect.ValueOf(err).IsNil() {
+		return ""
+	}
+	known.RLock()
+	defer known.RUnlock()
+	return known.typeNames[t.Elem()]
+}
+
+// revive rebuilds the local error that a record names: the sentinel itself, or a
+// value of the registered type. It is nil if this process does not know the name.
+func revive(r *Record) error {
+	known.RLock()
+	sentinel, t := known.sentinels[r.Name], known.types[r.Name]
+	known.RUnlock()
+	if r.Detail == nil {
+		return sentinel
+	}
+	if t == nil {
+		return nil
+	}
+	v := reflect.New(t)
+	if err := cbor.Unmarshal(r.Detail, v.Interface()); err != nil {
+		r.Note = join(r.Note, fmt.Sprintf("the fields of %s could not be read: %v", r.Name, err))
+		return nil
+	}
+	if p, ok := v.Interface().(*PanicError); ok {
+		p.Stack = r.Stack
+	}
+	return v.Interface().(error)
+}

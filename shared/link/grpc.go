@@ -1,0 +1,81 @@
+package link
+
+import (
+	"context"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// Flow control windows of the gRPC connection below a link, in bytes. The reader
+// never stops to read, so they only have to cover what is in flight.
+const (
+	StreamWindow = 4 << 20
+	ConnWindow   = 8 << 20
+)
+
+// Dial opens the link's stream on a brokered connection: the child's end.
+func Dial(ctx context.Context, conn grpc.ClientConnInterface) (Transport, error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stream, err := wire.NewLinkClient(conn).Open(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &dialled{BidiStreamingClient: stream, cancel: cancel}, nil
+}
+
+type dialled struct {
+	grpc.BidiStreamingClient[wire.Packet, wire.Packet]
+	cancel context.CancelFunc
+}
+
+func (d *dialled) Abort() { d.cancel() }
+
+// Server accepts the one stream that a child opens: the parent's end. Register it
+// on the brokered connection's server.
+type Server struct {
+	wire.UnimplementedLinkServer
+	accept func(Transport) <-chan struct{}
+	once   sync.Once
+}
+
+// NewServer makes a Server. accept is called with the first stream's transport
+// and returns a channel that is closed when the link over it is done; further
+// streams are refused.
+func NewServer(accept func(Transport) (done <-chan struct{})) *Server {
+	return &Server{accept: accept}
+}
+
+// Open carries one link. It returns, and so ends the stream, when the link is
+// done or aborted.
+func (s *Server) Open(stream grpc.BidiStreamingServer[wire.Packet, wire.Packet]) error {
+	err := errSecondStream
+	s.once.Do(func() {
+		t := &accepted{BidiStreamingServer: stream, cut: make(chan struct{})}
+		select {
+		case <-s.accept(t):
+		case <-t.cut:
+		}
+		err = nil
+	})
+	return err
+}
+
+type accepted struct {
+	grpc.BidiStreamingServer[wire.Packet, wire.Packet]
+	once sync.Once
+	cut  chan struct{}
+}
+
+// CloseSend does nothing: the Bye has told the child, and the stream ends when
+// the child has closed its side, so that nothing which it still sends is lost.
+func (a *accepted) CloseSend() error { return nil }
+
+func (a *accepted) Abort() { a.once.Do(func() { close(a.cut) }) }
+
+var errSecondStream = status.Error(codes.AlreadyExists, "trellis: this connection has its link already")

@@ -1,0 +1,50 @@
+package link
+
+import (
+	"fmt"
+
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// assembler puts the pieces of large payloads together again. A peer may have one
+// incomplete payload under way at a time, so its memory is bounded by one message.
+type assembler struct {
+	limit   int
+	partial *wire.Frame
+}
+
+// whole returns the complete frame that f is or completes, or nil if more pieces
+// are to come.
+func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
+	continues := a.partial != nil && a.partial.Dialog == f.Dialog && a.partial.Kind == f.Kind
+	switch {
+	case !continues && f.More && a.partial != nil:
+		return nil, violation("a second payload in pieces (dialog %d) while that of dialog %d is incomplete", f.Dialog, a.partial.Dialog)
+	case !continues && f.More:
+		a.partial = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind}
+	case !continues:
+		return f, a.check(len(f.Payload))
+	}
+	if err := a.check(len(a.partial.Payload) + len(f.Payload)); err != nil {
+		a.partial = nil
+		return nil, err
+	}
+	a.partial.Payload = append(a.partial.Payload, f.Payload...)
+	if f.More {
+		return nil, nil
+	}
+	f.Payload, a.partial = a.partial.Payload, nil
+	return f, nil
+}
+
+func (a *assembler) check(size int) error {
+	if size > a.limit {
+		return violation("a payload of %d bytes or more; the limit is %d", size, a.limit)
+	}
+	return nil
+}
+
+func violation(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", fault.ErrProtocol, fmt.Sprintf(format, args...))
+}

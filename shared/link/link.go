@@ -1,0 +1,301 @@
+// Package link is one connection between two actors: it carries frames in both
+// directions, control before data, many to a packet. It knows nothing of what the
+// frames mean. It is machinery of this project and promises no stable API.
+package link
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// Defaults of a link.
+const (
+	DefaultMaxMessage = 64 << 20 // bytes of one payload
+	maxViolations     = 32       // then the peer is cut off
+	lastWords         = time.Second
+)
+
+// Transport carries packets, in order, both ways. Send and Recv are called from
+// one goroutine each; CloseSend after the last Send; Abort, from anywhere, makes
+// all of them return soon.
+type Transport interface {
+	Send(*wire.Packet) error
+	Recv() (*wire.Packet, error) // io.EOF after the peer's CloseSend
+	CloseSend() error
+	Abort()
+}
+
+// Receiver takes the frames that come in. It is called by the link's reader and
+// must not block. An error is a violation by the peer: the frame is dropped, and a
+// peer that goes on is cut off.
+type Receiver interface {
+	Frame(f *wire.Frame) error
+}
+
+// Config describes one end of a link. Zero fields mean the defaults.
+type Config struct {
+	Self actor.ID
+	// Dialled is true at the end that opened the connection; its dialogs are odd.
+	Dialled    bool
+	MaxMessage int
+	Log        *slog.Logger
+}
+
+// Link is one end of a connection. It owns two goroutines, from Start until Done.
+// Send, Close, Abort, Peer and Done may be called at any time from anywhere.
+type Link struct {
+	cfg       Config
+	transport Transport
+	out       *outbox
+	receiver  Receiver
+
+	greeted chan struct{} // the peer's Hello is in
+	peer    atomic.Pointer[wire.Hello]
+	writer  *task.Worker
+	reader  *task.Worker
+	done    chan struct{}
+
+	mu      sync.Mutex
+	err     error        // why it ended, if not in order
+	bye     *wire.Fault  // what the peer said last
+	byeIn   bool         // the peer has said Bye
+	dropped atomic.Int64 // violations by the peer so far
+}
+
+// New makes an end of a link; Start sets it going.
+func New(t Transport, cfg Config) *Link {
+	if cfg.MaxMessage == 0 {
+		cfg.MaxMessage = DefaultMaxMessage
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Link{
+		cfg: cfg, transport: t, out: newOutbox(),
+		greeted: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// Start begins to read and write. Frames go to r from now on.
+func (l *Link) Start(r Receiver) {
+	l.receiver = r
+	l.Send(Control, &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{
+		Version: wire.Version, Self: wire.FromID(l.cfg.Self), MaxMessage: uint64(l.cfg.MaxMessage),
+	}})
+	l.writer = task.Start(l.write)
+	l.reader = task.Start(l.read)
+	task.Start(l.finish) // waited for by Done
+}
+
+// finish waits for both goroutines and lets go of the transport. A peer that was
+// cut off gets a moment to hear why.
+func (l *Link) finish() {
+	l.reader.Wait()
+	if l.dropped.Load() > 0 && l.Err() != nil {
+		select {
+		case <-l.writer.Done():
+		case <-time.After(lastWords):
+		}
+		l.transport.Abort()
+	}
+	l.writer.Wait()
+	l.transport.Abort()
+	close(l.done)
+}
+
+// Send queues a frame for the peer and returns at once. It reports false, and
+// drops the frame, once the link is closing.
+func (l *Link) Send(lane Lane, f *wire.Frame) bool { return l.out.put(lane, f) }
+
+// MaxMessage is the largest payload that the peer accepts, in bytes.
+func (l *Link) MaxMessage() int {
+	if h := l.peer.Load(); h != nil && h.MaxMessage < uint64(l.cfg.MaxMessage) {
+		return int(h.MaxMessage)
+	}
+	return l.cfg.MaxMessage
+}
+
+// Dialled reports whether this end opened the connection.
+func (l *Link) Dialled() bool { return l.cfg.Dialled }
+
+// Self is the actor at this end.
+func (l *Link) Self() actor.ID { return l.cfg.Self }
+
+// Greeted is closed when the peer has introduced itself.
+func (l *Link) Greeted() <-chan struct{} { return l.greeted }
+
+// Peer is the actor at the other end, the zero ID before Greeted.
+func (l *Link) Peer() actor.ID {
+	if h := l.peer.Load(); h != nil {
+		return h.Self.ToID()
+	}
+	return actor.ID{}
+}
+
+// Close ends this side in order: what is queued still goes out, then a Bye with
+// the reason (nil: all is well). The link is Done when the peer has done the same.
+func (l *Link) Close(reason error) {
+	var f *wire.Fault
+	if reason != nil {
+		f = wire.FromRecord(fault.Pack(reason, l.cfg.Self))
+	}
+	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: f})
+}
+
+// Abort cuts the link: nothing that is queued goes out. err is what Err reports,
+// if the link has not ended before.
+func (l *Link) Abort(err error) {
+	l.fail(err)
+	l.out.close(nil)
+	l.transport.Abort()
+}
+
+// Done is closed when the link has ended and owns no goroutine any more.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Err says, after Done, why the link ended: nil if both sides closed in order.
+func (l *Link) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Farewell is the reason that the peer gave with its Bye; ok is false if none
+// came, so that the link was cut.
+func (l *Link) Farewell() (reason error, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bye != nil {
+		return l.bye.ToRecord().Unpack(), true
+	}
+	return nil, l.byeIn
+}
+
+func (l *Link) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// write is the writer goroutine: it sends whatever is queued and never waits to
+// fill a packet.
+func (l *Link) write() {
+	for range l.out.wake {
+		for {
+			frames, end := l.out.take()
+			if len(frames) > 0 {
+				if err := l.transport.Send(&wire.Packet{Frames: frames}); err != nil {
+					l.Abort(fmt.Errorf("send: %w", err))
+					return
+				}
+			}
+			if end {
+				l.finishWriting()
+				return
+			}
+			if len(frames) == 0 {
+				break
+			}
+		}
+	}
+}
+
+func (l *Link) finishWriting() {
+	if err := l.transport.CloseSend(); err != nil {
+		l.Abort(fmt.Errorf("close: %w", err))
+	}
+}
+
+// read is the reader goroutine. It never blocks but for the next packet.
+func (l *Link) read() {
+	in := assembler{limit: l.cfg.MaxMessage}
+	for {
+		p, err := l.transport.Recv()
+		if err != nil {
+			l.endReading(err)
+			return
+		}
+		for _, f := range p.Frames {
+			if err := l.take(&in, f); err != nil && !l.tolerate(err) {
+				return
+			}
+		}
+	}
+}
+
+// endReading sorts an orderly end from a loss.
+func (l *Link) endReading(err error) {
+	if _, orderly := l.Farewell(); orderly {
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	l.Abort(fmt.Errorf("receive: %w", err))
+}
+
+// take handles one frame as it comes from the transport.
+func (l *Link) take(in *assembler, f *wire.Frame) error {
+	whole, err := in.whole(f)
+	if err != nil || whole == nil {
+		return err
+	}
+	switch {
+	case l.peer.Load() == nil:
+		return l.greet(whole)
+	case whole.Kind == wire.Kind_KIND_BYE && whole.Dialog == 0:
+		l.hearBye(whole)
+		return nil
+	case whole.Dialog == 0:
+		return violation("%v on the link itself", whole.Kind)
+	}
+	return l.receiver.Frame(whole)
+}
+
+// errFatal marks violations after which nothing that the peer says makes sense.
+var errFatal = errors.New("fatal")
+
+func (l *Link) greet(f *wire.Frame) error {
+	h := f.Hello
+	if f.Kind != wire.Kind_KIND_HELLO || f.Dialog != 0 || h == nil {
+		return fmt.Errorf("%w: %w", errFatal, violation("the first frame was %v, it must be HELLO", f.Kind))
+	}
+	if h.Version == 0 || h.MaxMessage == 0 || h.Self.GetUuid() == "" {
+		return fmt.Errorf("%w: %w", errFatal, violation("HELLO without version, identity or message limit"))
+	}
+	l.peer.Store(h)
+	close(l.greeted)
+	return nil
+}
+
+func (l *Link) hearBye(f *wire.Frame) {
+	l.mu.Lock()
+	l.byeIn, l.bye = true, f.Fault
+	l.mu.Unlock()
+	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE})
+}
+
+// tolerate logs a violation, and reports false after cutting off a peer that has
+// gone too far.
+func (l *Link) tolerate(err error) bool {
+	n := l.dropped.Add(1)
+	l.cfg.Log.Warn("dropped a frame", "peer", l.Peer().String(), "violations", n, "reason", err)
+	if n < maxViolations && !errors.Is(err, errFatal) {
+		return true
+	}
+	l.fail(fmt.Errorf("cut off after %d violations, the last one: %w", n, err))
+	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: wire.FromRecord(fault.Pack(err, l.cfg.Self))})
+	return false
+}
