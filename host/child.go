@@ -167,7 +167,10 @@ func (c *child) request(reason string) setback {
 	case <-timer.C:
 		c.ackErr = fault.Unacked(fault.ErrActorTooSlow, c.id, b.cancel)
 		return elapsed
-	case <-c.proc.Load().Done():
+	case <-c.table.Link().Done():
+		if _, goodbye := c.table.Link().Farewell(); goodbye {
+			return answered // it was about to end anyway
+		}
 		return unheard
 	case <-c.env.hurry:
 		return hurried

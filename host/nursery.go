@@ -168,6 +168,11 @@ func (n *Nursery) Cancel() {
 	n.cancel(errCancelled)
 }
 
+// Go runs f in a goroutine that the nursery waits for. f should end when the ctx of
+// the nursery's body does. On a nursery that has ended, Go does nothing and reports
+// false.
+func (n *Nursery) Go(f func()) bool { return n.tasks.Go(f) }
+
 // Self is the actor that the nursery belongs to.
 func (n *Nursery) Self() actor.ID { return n.env.self }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -188,13 +189,16 @@ func (c *child) explain(err error) error {
 	if start, ok := errors.AsType[*process.StartError](err); ok {
 		return start
 	}
-	if c.await(proc.Done(), lastFrames) {
-		if exit := proc.Wait(context.Background()); exit != nil {
-			return fmt.Errorf("the program ended before it shook hands; is it a plugin that is built with sdk.Serve? %w", exit)
-		}
-		return errors.New("the program ended, with exit code 0, before it shook hands; is it a plugin that is built with sdk.Serve?")
+	c.await(proc.Done(), lastFrames)
+	exit, ended := proc.Exit()
+	if !ended || exit.Signal == syscall.SIGKILL { // go-plugin killed it, and says why
+		return errors.New(strings.TrimSpace(err.Error()))
 	}
-	return errors.New(strings.TrimSpace(err.Error()))
+	why := proc.Wait(context.Background())
+	if why == nil {
+		why = errors.New("exit code 0")
+	}
+	return fmt.Errorf("the program ended before it shook hands; is it a plugin that is built with sdk.Serve? %w", why)
 }
 
 // listen serves the child's link on a brokered connection.

@@ -107,6 +107,7 @@ func (l *life) run(ctx context.Context, tree []byte) {
 	l.failed = err
 	close(l.ended)
 	l.cancel()
+	l.table.WaitRuntime() // the acknowledgement goes out before the goodbye
 	l.closeLink(err)
 	l.table.Lose(fault.ErrActorClosing)
 	l.table.Close()

@@ -146,6 +146,10 @@ func (t *Table) Lose(reason error) {
 // tasks do not count; Close waits for them too.
 func (t *Table) Wait() { t.tasks.Wait() }
 
+// WaitRuntime returns when none of the runtime's own tasks runs: what they answer
+// is on its way.
+func (t *Table) WaitRuntime() { t.runtime.Wait() }
+
 // Close returns when all tasks have ended. It is called after Lose.
 func (t *Table) Close() {
 	t.tasks.Close()
@@ -297,10 +301,7 @@ func (t *Table) advance(id uint64) bool {
 	}
 	next := t.highest + 2
 	if t.highest == 0 {
-		next = 2 - t.nextID%2 // 1 if ours are even, 2 if ours are odd
-		if t.nextID%2 == 0 {
-			next = 1
-		}
+		next = 1 + t.nextID%2 // 1 if ours are even, 2 if ours are odd
 	}
 	if (id-next)/2+uint64(len(t.gaps)) > maxEarly {
 		return false

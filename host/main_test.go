@@ -1,0 +1,229 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// roleVar makes the test binary a plugin, good or bad, instead of a test.
+const roleVar = "HOST_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVar); role != "" {
+		play(role)
+		return
+	}
+	// The forker keeps its thread for as long as the program runs.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/seed-2ba35074/trellis/internal/process.forkLoop"))
+}
+
+// The endpoints of the good plugin.
+var (
+	echo    = contract.Func[string, string]("echo")
+	fail    = contract.Func[string, string]("fail")
+	crash   = contract.Func[int, string]("crash")
+	whoami  = contract.Func[struct{}, actor.ID]("whoami")
+	forever = contract.Func[struct{}, struct{}]("forever")
+	stuck   = contract.Func[struct{}, struct{}]("stuck")
+	say     = contract.Func[string, struct{}]("say")
+	numbers = contract.Source[int, int]("numbers")
+	double  = contract.Context[string, string, int, int, int]("double")
+	parent  = contract.Func[string, string]("parent")
+	below   = contract.Func[string, string]("below")
+	upper   = contract.Func[string, string]("upper") // served by the host
+)
+
+func play(role string) {
+	switch role {
+	case "good":
+		sdk.Serve(goodEndpoints()...)
+	case "hosting":
+		sdk.Plugin{Endpoints: goodEndpoints(), Hosts: host.Subtree}.Serve()
+	default:
+		playBad(role)
+	}
+}
+
+func goodEndpoints() []contract.Handler {
+	return []contract.Handler{
+		echo.Handle(func(_ context.Context, s string) (string, error) { return s, nil }),
+		fail.Handle(func(_ context.Context, s string) (string, error) {
+			if s == "panic" {
+				panic("as asked")
+			}
+			return "", fmt.Errorf("%s: %w", s, os.ErrNotExist)
+		}),
+		crash.Handle(func(ctx context.Context, code int) (string, error) {
+			fmt.Fprintln(os.Stderr, "famous last words")
+			if code < 0 {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				<-ctx.Done()
+			}
+			os.Exit(code)
+			return "", nil
+		}),
+		whoami.Handle(func(ctx context.Context, _ struct{}) (actor.ID, error) { return sdk.Self(ctx), nil }),
+		forever.Handle(func(ctx context.Context, _ struct{}) (struct{}, error) {
+			<-ctx.Done()
+			return struct{}{}, ctx.Err()
+		}),
+		stuck.Handle(func(context.Context, struct{}) (struct{}, error) { select {} }),
+		say.Handle(func(_ context.Context, s string) (struct{}, error) {
+			slog.Warn("structured "+s, "answer", 42)
+			fmt.Println("printed " + s)
+			return struct{}{}, nil
+		}),
+		numbers.Handle(func(_ context.Context, n int) iter.Seq2[int, error] {
+			return func(yield func(int, error) bool) {
+				for i := range n {
+					if !yield(i, nil) {
+						return
+					}
+				}
+			}
+		}),
+		double.Handle(serveDouble),
+		parent.Handle(func(ctx context.Context, s string) (string, error) {
+			return upper.Call(ctx, sdk.Parent(ctx), s)
+		}),
+		below.Handle(func(ctx context.Context, s string) (string, error) {
+			p, err := host.FromContext(ctx).Portal("leaf")
+			if err != nil {
+				return "", err
+			}
+			if s == "fail" {
+				return fail.Call(ctx, p, "deep")
+			}
+			return echo.Call(ctx, p, s)
+		}),
+	}
+}
+
+func serveDouble(ctx context.Context, greeting string, c *contract.Callee[string, int, int]) (int, error) {
+	if err := c.Started("started " + greeting); err != nil {
+		return 0, err
+	}
+	s, err := c.Stream(contract.StreamOptions{})
+	if err != nil {
+		return 0, err
+	}
+	sum := 0
+	for n, err := range s.All(ctx) {
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+		if err := s.Send(ctx, 2*n); err != nil {
+			return 0, err
+		}
+	}
+	return sum, nil
+}
+
+// playBad is the gallery of programs that are no good plugins.
+func playBad(role string) {
+	switch role {
+	case "exits":
+		fmt.Fprintln(os.Stderr, "I leave at once")
+		os.Exit(7)
+	case "garbage":
+		fmt.Println("Welcome to my program!")
+		select {}
+	case "silent":
+		select {}
+	case "panics":
+		panic("in main")
+	case "old":
+		fmt.Println("1|9|unix|/nowhere|grpc")
+		select {}
+	case "netrpc":
+		fmt.Println("1|1|unix|/nowhere|netrpc")
+		select {}
+	case "liar": // a good handshake line, nobody behind it
+		fmt.Println("1|1|unix|/nowhere|grpc|")
+		select {}
+	default:
+		fmt.Fprintln(os.Stderr, "unknown role", role)
+		os.Exit(2)
+	}
+}
+
+// spec is an actor of the given role: this test binary.
+func spec(t testing.TB, name, role string) host.Spec {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host.Spec{Name: name, Command: []string{self}, Env: map[string]string{
+		roleVar: role, "GORACE": "atexit_sleep_ms=0", // a race-built program else takes a second to exit
+	}}
+}
+
+// gone checks that no process of a role is left under this one.
+func childrenLeft(t testing.TB) int {
+	t.Helper()
+	out, err := exec.Command("ps", "-o", "pid=,stat=,args=", "--ppid", fmt.Sprint(os.Getpid())).Output()
+	if err != nil && len(out) == 0 {
+		return 0
+	}
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		if !strings.Contains(line, " ps ") {
+			n++
+			t.Log("left: " + strings.TrimSpace(line))
+		}
+	}
+	return n
+}
+
+// open runs a nursery whose log can be read.
+func open(t testing.TB, o host.Options, body func(ctx context.Context, n *host.Nursery) error) (log *syncBuffer, err error) {
+	t.Helper()
+	log = &syncBuffer{}
+	o.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	err = host.OpenNursery(t.Context(), o, body)
+	if n := childrenLeft(t); n != 0 {
+		t.Errorf("%d processes are left", n)
+	}
+	return log, err
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+var _ io.Writer = (*syncBuffer)(nil)
+
+var errBody = errors.New("the body failed")

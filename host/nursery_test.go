@@ -1,0 +1,243 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+func TestN13_OneShotGivesItsResultAndIsReaped(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		shot := host.Run(n, spec(t, "shot", "good"), echo, "hello")
+		for range 3 { // P02: as often as one likes
+			if got, err := shot.Wait(ctx); got != "hello" || err != nil {
+				t.Errorf("got %q, %v", got, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestN01_NurseryWaitsForOneShotsThatNobodyWaitsFor(t *testing.T) {
+	var shots []*host.OneShot[string]
+	_, err := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+		for range 3 {
+			shots = append(shots, host.Run(n, spec(t, "shot", "good"), echo, "x"))
+		}
+		return nil
+	})
+	for _, s := range shots {
+		if got, werr := s.Wait(t.Context()); got != "x" || werr != nil {
+			t.Errorf("after the nursery: %q, %v", got, werr)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestN01_OneShotFailureIsRaised(t *testing.T) {
+	_, err := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+		host.Run(n, spec(t, "shot", "good"), fail, "reading")
+		return nil
+	})
+	remote, ok := errors.AsType[*fault.RemoteError](err)
+	if !ok || remote.Origin.Name != "shot" || !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestN02_BodyFailureIsReturnedAlone(t *testing.T) {
+	var p *host.Portal
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
+		if p, err = n.Start(ctx, spec(t, "daemon", "good")); err != nil {
+			return err
+		}
+		return errBody
+	})
+	if err != errBody { //nolint:errorlint // the very same
+		t.Fatalf("got %v", err)
+	}
+	<-p.Done()
+}
+
+func TestN02_PanicGoesOnAfterTheReaping(t *testing.T) {
+	var p *host.Portal
+	defer func() {
+		if r, ok := recover().(*fault.PanicError); !ok || r.Value != "oh" {
+			t.Errorf("recovered %v", r)
+		}
+		<-p.Done()
+		if childrenLeft(t) != 0 {
+			t.Error("processes are left")
+		}
+	}()
+	_ = host.OpenNursery(t.Context(), host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
+		if p, err = n.Start(ctx, spec(t, "daemon", "good")); err != nil {
+			return err
+		}
+		panic("oh")
+	})
+}
+
+func TestN03_FailureCancelsSiblingsAndTheBody(t *testing.T) {
+	var cause error
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, spec(t, "sibling", "good"))
+		if err != nil {
+			return err
+		}
+		host.Run(n, spec(t, "shot", "good"), fail, "first")
+		_, err = forever.Call(ctx, p, struct{}{})
+		<-ctx.Done()
+		cause = context.Cause(ctx)
+		return err
+	})
+	remote, ok := errors.AsType[*fault.RemoteError](err)
+	if !ok || remote.Origin.Name != "shot" {
+		t.Fatalf("got %v", err)
+	}
+	if cause != err { //nolint:errorlint // the very same
+		t.Errorf("the ctx's cause is %v", cause)
+	}
+}
+
+func TestN03_TwoIndependentFailuresAreBothReturned(t *testing.T) {
+	_, err := open(t, host.Options{CollectAll: true}, func(ctx context.Context, n *host.Nursery) error {
+		for _, name := range []string{"a", "b", "c"} {
+			host.Run(n, spec(t, name, "good"), fail, name)
+		}
+		shot := host.Run(n, spec(t, "fine", "good"), echo, "fine")
+		if got, err := shot.Wait(ctx); got != "fine" || err != nil {
+			t.Errorf("one that did not fail: %q, %v", got, err)
+		}
+		return nil
+	})
+	group, ok := errors.AsType[*fault.Group](err)
+	if !ok || len(group.Errs) != 3 {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestN04_StartInAClosedNurseryCreatesNoProcess(t *testing.T) {
+	var kept *host.Nursery
+	_, err := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+		kept = n
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kept.Start(t.Context(), spec(t, "late", "good")); !errors.Is(err, fault.ErrNurseryClosed) {
+		t.Errorf("start: %v", err)
+	}
+	if _, err := host.Run(kept, spec(t, "late", "good"), echo, "x").Wait(t.Context()); !errors.Is(err, fault.ErrNurseryClosed) {
+		t.Errorf("run: %v", err)
+	}
+	if childrenLeft(t) != 0 {
+		t.Error("a process was created")
+	}
+}
+
+func TestN12_IdentityAndTitle(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		a, err := n.Start(ctx, spec(t, "same", "good"))
+		if err != nil {
+			return err
+		}
+		b, err := n.Start(ctx, spec(t, "same", "good"))
+		if err != nil {
+			return err
+		}
+		for _, p := range []*host.Portal{a, b} {
+			id, err := whoami.Call(ctx, p, struct{}{})
+			if err != nil || id != p.ID() || id.PID == 0 {
+				t.Errorf("it says it is %+v, %v; the portal says %+v", id, err, p.ID())
+			}
+			if title := titleOf(t, id); title != id.Title() {
+				t.Errorf("ps shows %q, want %q", title, id.Title())
+			}
+		}
+		if a.ID().Is(b.ID()) {
+			t.Error("two actors have one identity")
+		}
+		n.Cancel()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestN14_PluginsHostPlugins(t *testing.T) {
+	top := spec(t, "top", "hosting")
+	middle := spec(t, "leaf", "hosting") // a leaf for top, a host for its own leaf
+	middle.Actors = []host.Spec{spec(t, "leaf", "good")}
+	top.Actors = []host.Spec{middle}
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, top)
+		if err != nil {
+			return err
+		}
+		if got, err := below.Call(ctx, p, "hello"); got != "hello" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		_, err = below.Call(ctx, p, "fail")
+		remote, ok := errors.AsType[*fault.RemoteError](err)
+		if !ok || remote.Origin.Name != "leaf" || names(remote.Relays) != "top" || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("E04: %+v", err)
+		}
+		return p.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestN14_ChildrenForAPluginThatHostsNone(t *testing.T) {
+	top := spec(t, "top", "good")
+	top.Actors = []host.Spec{spec(t, "leaf", "good")}
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		_, err := n.Start(ctx, top)
+		return err
+	})
+	start, ok := errors.AsType[*host.StartError](err)
+	if !ok || start.Stage != "boot" || !strings.Contains(err.Error(), "does not host any") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func names(ids []actor.ID) string {
+	var out []string
+	for _, id := range ids {
+		out = append(out, id.Name)
+	}
+	return strings.Join(out, ",")
+}
+
+func TestParentServesItsChildren(t *testing.T) {
+	up := upper.Handle(func(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil })
+	_, err := open(t, host.Options{Endpoints: []contract.Handler{up}}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, spec(t, "child", "good"))
+		if err != nil {
+			return err
+		}
+		if got, err := parent.Call(ctx, p, "loud"); got != "LOUD" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		return p.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,163 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// plain is a file that is no program.
+func plain(t testing.TB, mode os.FileMode, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(path, []byte(text), mode); err != nil { //nolint:gosec // the mode is the test
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestF03_BadPlugins(t *testing.T) {
+	short := func(s host.Spec) host.Spec {
+		s.StartTimeout = config.Duration(1e9)
+		return s
+	}
+	cases := map[string]struct {
+		spec  host.Spec
+		stage string
+		want  []string
+	}{
+		"missing":        {host.Spec{Command: []string{"/does/not/exist"}}, "handshake", []string{"/does/not/exist", "no such file"}},
+		"not in PATH":    {host.Spec{Command: []string{"no-such-program-here"}}, "handshake", []string{"no-such-program-here", "PATH"}},
+		"no command":     {host.Spec{}, "handshake", []string{"no command"}},
+		"not executable": {host.Spec{Command: []string{plain(t, 0o600, "#!/bin/sh\n")}}, "handshake", []string{"permission denied", "chmod +x"}},
+		"no program":     {host.Spec{Command: []string{plain(t, 0o700, "hello")}}, "handshake", []string{"exec format error"}},
+		"a directory":    {host.Spec{Command: []string{t.TempDir()}}, "handshake", []string{"directory"}},
+		"a shell tool":   {host.Spec{Command: []string{"/bin/true"}}, "handshake", []string{"exit code 0", "sdk.Serve"}},
+		"exits":          {spec(t, "x", "exits"), "handshake", []string{"exit code 7", "I leave at once"}},
+		"garbage":        {spec(t, "x", "garbage"), "handshake", []string{"Welcome to my program!", "handshake"}},
+		"panics":         {spec(t, "x", "panics"), "handshake", []string{"exit code 2", "in main"}},
+		"old version":    {spec(t, "x", "old"), "handshake", []string{"version"}},
+		"net/rpc":        {spec(t, "x", "netrpc"), "handshake", []string{"netrpc", "grpc"}},
+		"silent":         {short(spec(t, "x", "silent")), "handshake", []string{"not ready in time", "1s"}},
+		"liar":           {short(spec(t, "x", "liar")), "", []string{"x"}},
+		"checksum":       {withSum(spec(t, "x", "good")), "handshake", []string{strings.Repeat("0", 64)}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				c.spec.Name = "x"
+				_, err := n.Start(ctx, c.spec)
+				return err
+			})
+			start, ok := errors.AsType[*host.StartError](err)
+			if !ok || c.stage != "" && start.Stage != c.stage {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func withSum(s host.Spec) host.Spec {
+	s.SHA256 = strings.Repeat("0", 64)
+	return s
+}
+
+func TestN06_CancelDuringStart(t *testing.T) {
+	for _, role := range []string{"silent", "liar"} {
+		t.Run(role, func(t *testing.T) {
+			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				ctx, cancel := context.WithCancelCause(ctx)
+				started := make(chan struct{})
+				s := spec(t, "x", role)
+				s.Env["HOST_TEST_PID"] = filepath.Join(t.TempDir(), "pid")
+				go func() { // waited for by started
+					defer close(started)
+					waitForChild(t)
+					cancel(errBody)
+				}()
+				_, err := n.Start(ctx, s)
+				<-started
+				return err
+			})
+			if err != errBody { //nolint:errorlint // the very same
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestN06_CancelledBeforeStartCreatesNoProcess(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		cancel(errBody)
+		_, err := n.Start(ctx, spec(t, "x", "silent"))
+		return err
+	})
+	if err != errBody { //nolint:errorlint // the very same
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestP07_CallsFailWhenTheActorDies(t *testing.T) {
+	cases := map[string]struct {
+		code   int
+		exit   int
+		signal string
+	}{"exit": {3, 3, ""}, "kill -9": {-1, -1, "killed"}}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var called error
+			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				p, err := n.Start(ctx, spec(t, "mortal", "good"))
+				if err != nil {
+					return err
+				}
+				_, called = crash.Call(context.WithoutCancel(ctx), p, c.code)
+				return called
+			})
+			died, ok := errors.AsType[*fault.ActorDied](called)
+			if !ok || died.ExitCode != c.exit || died.Signal != c.signal {
+				t.Fatalf("the call gave %v", called)
+			}
+			if !strings.Contains(strings.Join(died.LastLog, "\n"), "famous last words") {
+				t.Errorf("N16: its last log is %q", died.LastLog)
+			}
+			if err != called { //nolint:errorlint // one failure, one object
+				t.Errorf("the nursery gave %v", err)
+			}
+		})
+	}
+}
+
+func TestP10_PanicInAHandlerLeavesTheActorAlive(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, spec(t, "good", "good"))
+		if err != nil {
+			return err
+		}
+		_, err = fail.Call(ctx, p, "panic")
+		panicked, ok := errors.AsType[*fault.PanicError](err)
+		if !ok || panicked.Value != "as asked" || !strings.Contains(panicked.Stack, "main_test.go") {
+			t.Errorf("got %+v", err)
+		}
+		if got, err := echo.Call(ctx, p, "alive"); got != "alive" || err != nil {
+			t.Errorf("afterwards: %q, %v", got, err)
+		}
+		return p.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
