@@ -118,6 +118,10 @@ func (c *Opener[Started, In, Out, Result]) Wait(ctx context.Context) (r Result, 
 	return decode[Result](c.sig, c.sig.codec, result, payload)
 }
 
+// Go runs f as a task of the scope, which ends when all of them have; one that
+// fails makes the scope fail with it.
+func (c *Opener[Started, In, Out, Result]) Go(f func(ctx context.Context) error) { c.d.Go(f) }
+
 // Cancel asks the callee's task to end and returns when it has ended, clean-up
 // included. It is shielded from the end of ctx and bounded (500 ms by default),
 // past which it returns fault.ErrCancelUnacked and the context is cut. It may be
@@ -152,6 +156,10 @@ func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], er
 		sig: c.sig, codec: c.d.Request().Codec, out: message, in: command, raw: raw, broken: c.d.Break,
 	}, nil
 }
+
+// Go runs f as a task of the handler, which ends when all of them have; one that
+// fails makes the handler fail with it.
+func (c *Callee[Started, In, Out]) Go(f func(ctx context.Context) error) { c.d.Go(f) }
 
 // Cancel asks the opener's task to end and returns when it has ended, with the
 // same bound as the opener's Cancel.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/link"
@@ -49,6 +50,7 @@ type Dialog struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	tasks  task.Group // that this side's task has started with Go
 
 	mu      sync.Mutex
 	state   State
@@ -85,6 +87,24 @@ func (d *Dialog) Args() []byte { return d.args }
 
 // First is the payload of the callee's Started.
 func (d *Dialog) First() []byte { return d.first }
+
+// Go runs f as a further task of this side. This side ends when all of them have;
+// one that fails or panics makes this side fail with it.
+func (d *Dialog) Go(f func(ctx context.Context) error) {
+	d.tasks.Go(func() {
+		if err := fault.Catch(func() error { return f(d.ctx) }); err != nil {
+			d.event(DoAbort, note{err: err})
+		}
+	})
+}
+
+// join waits for the tasks of Go; after a failure they are told to end.
+func (d *Dialog) join(err error) {
+	if err != nil {
+		d.event(DoAbort, note{err: err})
+	}
+	d.tasks.Wait()
+}
 
 // note is what comes with an event.
 type note struct {

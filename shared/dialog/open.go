@@ -155,21 +155,29 @@ func (d *Dialog) opened() (began bool) {
 // runBody runs the opener's task and tells the peer how it ended.
 func (d *Dialog) runBody(body func(ctx context.Context, d *Dialog) error) error {
 	err := fault.Catch(func() error { return body(d.ctx, d) })
-	cause := d.causeOf(d.ctx)
+	failure := fault.Settle(err, d.causeOf(d.ctx))
+	if d.obeyed(err) {
+		failure = nil // it only did what our own Cancel wanted
+	}
+	d.join(failure)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.kind != Func {
 		d.stop(true)
 	}
-	switch {
-	case err == nil:
+	if failure != nil {
+		d.apply(DoFail, note{err: failure})
+	} else {
 		d.apply(DoSucceed, note{})
-	case d.asked && fault.Echoes(err, cause):
-		d.apply(DoSucceed, note{}) // it only obeyed our own Cancel
-	default:
-		d.apply(DoFail, note{err: fault.Settle(err, cause)})
 	}
 	return err
+}
+
+// obeyed reports whether err only says that Cancel was called on this dialog.
+func (d *Dialog) obeyed(err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return err != nil && d.asked && fault.Echoes(err, d.causeOf(d.ctx))
 }
 
 // causeOf is why a ctx has ended, nil while it has not.

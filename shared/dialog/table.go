@@ -345,6 +345,7 @@ func (t *Table) run(d *Dialog, run Task) {
 		payload, err = run(ctx, d)
 		return err
 	})
+	d.join(err)
 	d.finish(payload, err)
 }
 
