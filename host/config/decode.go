@@ -1,0 +1,178 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var durationType = reflect.TypeFor[Duration]()
+
+// decodeStruct fills a struct by its yaml tags.
+func (r *reader) decodeStruct(n *yaml.Node, into any, path string) {
+	r.decode(n, reflect.ValueOf(into).Elem(), path)
+}
+
+// decode fills one value and reports what does not fit.
+func (r *reader) decode(n *yaml.Node, v reflect.Value, path string) {
+	switch {
+	case v.Type() == durationType:
+		r.decodeDuration(n, v, path)
+		return
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		r.decode(n, v.Elem(), path)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		r.decodeFields(n, v, path)
+	case reflect.Map:
+		r.decodeMap(n, v, path)
+	case reflect.Slice:
+		r.decodeList(n, v, path)
+	case reflect.Int:
+		number, err := strconv.Atoi(n.Value)
+		if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
+			r.report(n, path, "expected a whole number, got %s", describe(n))
+			return
+		}
+		v.SetInt(int64(number))
+	case reflect.String:
+		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+			r.report(n, path, "expected a text, got %s", describe(n))
+			return
+		}
+		v.SetString(n.Value)
+	default: // any
+		var value any
+		if err := n.Decode(&value); err != nil {
+			r.report(n, path, "%v", err)
+			return
+		}
+		if value != nil {
+			v.Set(reflect.ValueOf(value))
+		}
+	}
+}
+
+func (r *reader) decodeDuration(n *yaml.Node, v reflect.Value, path string) {
+	d, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || d <= 0 {
+		r.report(n, path, "expected a duration above zero such as 500ms, 5s or 1m30s, got %s", describe(n))
+		return
+	}
+	v.SetInt(int64(d))
+}
+
+func (r *reader) decodeFields(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.MappingNode {
+		r.report(n, path, "expected a mapping with the keys %s, got %s", strings.Join(keysOf(v.Type()), ", "), describe(n))
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field, known := fieldOf(v, key.Value)
+		if !known {
+			r.unknown(key, v.Type(), path)
+			continue
+		}
+		r.decode(value, field, join(path, key.Value))
+	}
+}
+
+func (r *reader) unknown(key *yaml.Node, t reflect.Type, path string) {
+	keys := keysOf(t)
+	hint := "the keys here are " + strings.Join(keys, ", ")
+	if near := nearest(key.Value, keys); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	r.report(key, join(path, key.Value), "unknown key; %s", hint)
+}
+
+func (r *reader) decodeMap(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.MappingNode {
+		r.report(n, path, "expected a mapping, got %s", describe(n))
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		value := reflect.New(v.Type().Elem()).Elem()
+		r.decode(n.Content[i+1], value, join(path, n.Content[i].Value))
+		v.SetMapIndex(reflect.ValueOf(n.Content[i].Value), value)
+	}
+}
+
+// decodeList fills a slice. Actors are named in paths, other items counted.
+func (r *reader) decodeList(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.SequenceNode {
+		r.report(n, path, "expected a list, got %s", describe(n))
+		return
+	}
+	for i, item := range n.Content {
+		value := reflect.New(v.Type().Elem()).Elem()
+		r.decode(item, value, itemPath(path, item, i))
+		v.Set(reflect.Append(v, value))
+	}
+}
+
+func itemPath(path string, item *yaml.Node, i int) string {
+	if name := child(item, "name"); name != nil && name.Kind == yaml.ScalarNode && name.Value != "" {
+		return join(path, name.Value)
+	}
+	return fmt.Sprintf("%s[%d]", path, i)
+}
+
+func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("yaml") == key {
+			return v.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+func keysOf(t reflect.Type) []string {
+	keys := make([]string, t.NumField())
+	for i := range keys {
+		keys[i] = t.Field(i).Tag.Get("yaml")
+	}
+	return keys
+}
+
+// nearest is the one of words that differs from word by at most two letters, ""
+// if there is none.
+func nearest(word string, words []string) string {
+	best, least := "", 3
+	for _, w := range words {
+		if d := distance(word, w); d < least && d < len(w) {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, drop or change from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,32 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package process
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// awaitExit returns when the process is dead and leaves it a zombie. It asks
+// kqueue, as waitid with WNOWAIT is missing or unreliable on these systems.
+func awaitExit(proc *os.Process) {
+	queue, err := unix.Kqueue()
+	for err != nil { // no descriptor is free: one will be
+		time.Sleep(100 * time.Millisecond)
+		queue, err = unix.Kqueue()
+	}
+	defer unix.Close(queue)
+	unix.CloseOnExec(queue)
+	var event unix.Kevent_t
+	unix.SetKevent(&event, proc.Pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
+	event.Fflags = unix.NOTE_EXIT
+	changes, events := []unix.Kevent_t{event}, make([]unix.Kevent_t, 1)
+	for {
+		// A process that is dead already is refused, with an error or in events.
+		if _, err := unix.Kevent(queue, changes, events, nil); err != unix.EINTR {
+			return
+		}
+	}
+}

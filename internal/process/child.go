@@ -1,0 +1,155 @@
+package process
+
+import (
+	"context"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+)
+
+// child is what the host holds of a forked process.
+type child struct {
+	os       *os.Process
+	stdout   *os.File
+	stderr   *os.File
+	lifeline *os.File // write end; nil where there is none
+	sentinel *os.File // on Linux, a read end of the host's own
+}
+
+// close closes the host's ends, the write end of the lifeline before the sentinel.
+func (c *child) close() {
+	closeAll(c.stdout, c.stderr, c.lifeline, c.sentinel)
+}
+
+// launch forks and executes. On failure everything it opened is closed.
+func (p *Process) launch(ctx context.Context) (*child, error) {
+	path, err := p.spec.resolve()
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	image, err := openImage(ctx, path, p.spec.SHA256)
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	defer closeAll(image)
+	pipes, err := openPipes()
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	defer closeAll(pipes.child...)
+	f := &fork{path: path, argv: p.spec.argv(), guards: pipes.guards}
+	f.attr = &os.ProcAttr{Dir: p.spec.Dir, Env: p.env, Files: slices.Concat(pipes.child, p.spec.Files), Sys: sysProcAttr()}
+	f.execute(image)
+	proc, err := f.do(ctx)
+	if err != nil {
+		pipes.host.close()
+		return nil, p.explain(err)
+	}
+	pipes.host.os = proc
+	return &pipes.host, nil
+}
+
+// reap owns a running process: it reads its output, waits for its end, clears
+// up after it and reports. It is the only place that reaps.
+func (p *Process) reap(c *child) {
+	finish := p.drain(c)
+	awaitExit(c.os)
+	exit := p.bury(c.os)
+	finish()
+	c.close()
+	exit.LastLog, exit.Panic = p.tail.read()
+	p.end(exit)
+}
+
+// bury kills what is left of the group and then reaps its dead leader. The
+// order matters: while the leader is a zombie its pid, and so the group's id,
+// cannot be given to anybody else. The lock keeps Terminate and Kill from
+// signalling a pid that is free again.
+func (p *Process) bury(proc *os.Process) Exit {
+	p.lk.Lock()
+	defer p.lk.Unlock()
+	_ = signalGroup(proc, syscall.SIGKILL)
+	status, err := proc.Wait()
+	p.lk.os = nil
+	if err != nil {
+		return Exit{Code: -1}
+	}
+	return exitOf(status)
+}
+
+// end goes to Ended and tells everyone who waits. The line for go-plugin comes
+// before Done: it must find a line, not an end of file, whose error would be
+// one of two by chance and neither of them clear.
+func (p *Process) end(exit Exit) {
+	p.lk.Lock()
+	p.lk.state, p.lk.exit = Ended, exit
+	p.lk.Unlock()
+	p.stdout.offer([]byte("(the process ended before its handshake line)\n"))
+	p.clear()
+	close(p.done)
+}
+
+// drain starts to read both outputs. The function it returns is called when
+// the process is dead; it takes what is left in the pipes and returns when
+// both readers have ended, whoever else still holds a pipe.
+func (p *Process) drain(c *child) (finish func()) {
+	var readers sync.WaitGroup
+	out, errs := newOutput(c.stdout, p.stdoutLines()), newOutput(c.stderr, p.stderrLines())
+	for _, o := range []*output{out, errs} {
+		readers.Add(1)
+		own(func() {
+			defer readers.Done()
+			o.read()
+		})
+	}
+	return func() {
+		out.cutOff()
+		errs.cutOff()
+		readers.Wait()
+	}
+}
+
+// stdoutLines checks the first line and logs the others. The first line has a
+// limit of its own, so that a flood without line ends is refused soon.
+func (p *Process) stdoutLines() *splitter {
+	s := &splitter{limit: maxHandshake}
+	s.emit = func(text []byte, continued bool) {
+		if s.limit == maxHandshake {
+			s.limit = maxLine
+			p.greet(text, continued)
+			return
+		}
+		p.journal.put(Stdout, text, continued)
+	}
+	return s
+}
+
+// greet passes a good handshake line on to go-plugin. A bad one is logged, as
+// any other line, and replaced.
+func (p *Process) greet(text []byte, continued bool) {
+	err := checkHandshake(text, continued, lookupEnv(p.env, "PLUGIN_CLIENT_CERT") != "")
+	if err == nil {
+		p.stdout.offer(append(text[:len(text):len(text)], '\n'))
+		return
+	}
+	p.lk.Lock()
+	p.lk.greet = err
+	p.lk.Unlock()
+	p.stdout.offer([]byte(err.harmless() + "\n"))
+	p.journal.put(Stdout, text, continued)
+}
+
+// stderrLines logs every line and remembers the last ones.
+func (p *Process) stderrLines() *splitter {
+	s := &splitter{limit: maxLine}
+	cut := false
+	s.emit = func(text []byte, continued bool) {
+		if !cut {
+			p.tail.add(text)
+		}
+		cut = continued
+		p.journal.put(Stderr, text, continued)
+	}
+	return s
+}

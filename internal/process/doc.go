@@ -1,0 +1,27 @@
+// Package process owns one operating-system process: the child that go-plugin
+// talks to. A [Process] is go-plugin's runner.Runner, to be returned from
+// ClientConfig.RunnerFunc; the package is also the child's half of the bond
+// between the two ([HoldLifeline]).
+//
+// It exists because three things have to be true whatever a child does:
+//
+//   - No orphans. A child leads a process group of its own, is forked with a
+//     parent-death signal (Linux) and inherits the read end of a lifeline, a
+//     pipe whose write end only the host holds. When the host is gone, the
+//     group is gone; see lifeline.go for who kills it on which system.
+//   - Death is what the process does, not what its pipes do. A grandchild that
+//     keeps standard output open neither delays [Process.Done] nor hides it.
+//   - No output of a child can block it, and none can hurt the host: both pipes
+//     are read for as long as the child lives, and go-plugin is shown nothing
+//     but a handshake line that was checked before.
+//
+// Set ClientConfig.SkipHostEnv: otherwise go-plugin puts the host's whole
+// environment into the command that it hands to RunnerFunc.
+//
+// Goroutines: while its process lives, a Process owns one that waits for the
+// process and two that read its output; they have ended when Done is closed. A
+// fourth hands lines to Spec.Log and has ended when [Process.Flushed] is closed.
+// On Linux the first Start of a program also starts the forker, a goroutine
+// that keeps one thread for the life of the program (see fork_linux.go);
+// leak checkers have to leave out forkLoop of this package.
+package process

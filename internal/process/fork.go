@@ -1,0 +1,26 @@
+package process
+
+import (
+	"context"
+	"os"
+)
+
+// fork is one request to create a process.
+type fork struct {
+	path   string // what is executed
+	argv   []string
+	attr   *os.ProcAttr
+	guards []*os.File // read ends of the lifeline
+}
+
+// now creates the process, unless ctx has ended.
+func (f *fork) now(ctx context.Context) (*os.Process, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	proc, err := os.StartProcess(f.path, f.argv, f.attr)
+	if err == nil {
+		aimLifeline(f.guards, proc.Pid)
+	}
+	return proc, err
+}

@@ -1,0 +1,289 @@
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// roleVar makes the test binary a child: its arguments are then a little
+// program, one word after another (see act).
+const roleVar = "PROCESS_TEST_CHILD"
+
+const goodHandshake = "1|1|unix|/tmp/none|grpc"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVar) != "" {
+		for _, word := range os.Args[1:] {
+			verb, arg, _ := strings.Cut(word, ":")
+			act(verb, arg)
+		}
+		os.Exit(0)
+	}
+	// What lives as long as the program is there before anything is counted.
+	p := New(child0("exit:0"), nil)
+	_ = p.Start(context.Background())
+	<-p.Done()
+	os.Exit(m.Run())
+}
+
+// act does one word of a child's program.
+func act(verb, arg string) {
+	switch verb {
+	case "hold":
+		if err := HoldLifeline(); err != nil {
+			fmt.Fprintln(os.Stderr, "hold:", err)
+		}
+	case "holdelsewhere":
+		errs := make(chan error)
+		go func() { errs <- HoldLifeline() }()
+		fmt.Fprintln(os.Stderr, "hold:", <-errs)
+	case "ignore":
+		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+	case "fork":
+		cmd := exec.Command("sleep", "1000")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: arg == "setsid"}
+		must(cmd.Start())
+		fmt.Fprintf(os.Stderr, "pid %d\n", cmd.Process.Pid)
+	case "pid":
+		fmt.Fprintf(os.Stderr, "pid %d\n", os.Getpid())
+	case "handshake":
+		fmt.Println(goodHandshake)
+	case "out":
+		unquoteTo(os.Stdout, arg)
+	case "err":
+		unquoteTo(os.Stderr, arg)
+	case "flood":
+		n, err := strconv.Atoi(arg)
+		must(err)
+		flood(os.Stdout, n)
+	case "exit":
+		n, err := strconv.Atoi(arg)
+		must(err)
+		os.Exit(n)
+	case "kill":
+		must(syscall.Kill(os.Getpid(), syscall.SIGKILL))
+	case "stop":
+		must(syscall.Kill(os.Getpid(), syscall.SIGSTOP))
+	case "stopgroup":
+		must(syscall.Kill(0, syscall.SIGSTOP))
+	case "panic":
+		for range 10 {
+			go func() { select {} }()
+		}
+		panic("something broke")
+	case "block":
+		time.Sleep(time.Hour)
+	default:
+		if !actMore(verb, arg) {
+			panic("unknown word " + verb)
+		}
+	}
+}
+
+// actMore does the words of tests that bring a role of their own.
+func actMore(verb, arg string) bool {
+	role, ok := roles[verb]
+	if ok {
+		role(arg)
+	}
+	return ok
+}
+
+// roles are added to by the files that need them.
+var roles = map[string]func(arg string){}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func unquoteTo(f *os.File, quoted string) {
+	text, err := strconv.Unquote(`"` + quoted + `"`)
+	must(err)
+	_, err = f.WriteString(text)
+	must(err)
+}
+
+func flood(f *os.File, n int) {
+	chunk := bytes.Repeat([]byte("0123456789abcde\n"), 4096)
+	for n > 0 {
+		m, err := f.Write(chunk[:min(n, len(chunk))])
+		must(err)
+		n -= m
+	}
+}
+
+// child0 is a Spec for this binary as a child that does the words.
+func child0(words ...string) Spec {
+	self, err := os.Executable()
+	must(err)
+	return Spec{Path: self, Args: words, Env: append(Environ(nil), roleVar+"=1", "GORACE=atexit_sleep_ms=0")}
+}
+
+// lines gathers what a child says.
+type lines struct {
+	mu  sync.Mutex
+	all []Line
+	ch  chan string
+}
+
+func (l *lines) log(line Line) {
+	l.mu.Lock()
+	l.all = append(l.all, line)
+	l.mu.Unlock()
+	select {
+	case l.ch <- string(line.Text):
+	default:
+	}
+}
+
+// text is everything said on one stream, cut lines joined.
+func (l *lines) text(stream Stream) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for _, line := range l.all {
+		if line.Stream == stream {
+			b.Write(line.Text)
+			if !line.Continued {
+				b.WriteByte('\n')
+			}
+		}
+	}
+	return b.String()
+}
+
+// expect waits for a line with a prefix and returns what follows it.
+func (l *lines) expect(t *testing.T, prefix string) string {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case line := <-l.ch:
+			if rest, ok := strings.CutPrefix(line, prefix); ok {
+				return rest
+			}
+		case <-deadline:
+			t.Fatalf("no line %q came", prefix)
+		}
+	}
+}
+
+func (l *lines) expectPID(t *testing.T) int {
+	t.Helper()
+	pid, err := strconv.Atoi(l.expect(t, "pid "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// start runs a child and checks at the end of the test that it left nothing.
+func start(t *testing.T, words ...string) (*Process, *lines) {
+	t.Helper()
+	return startSpec(t, child0(words...))
+}
+
+func startSpec(t *testing.T, spec Spec) (*Process, *lines) {
+	t.Helper()
+	leaves(t)
+	return launch(t, spec)
+}
+
+func launch(t *testing.T, spec Spec) (*Process, *lines) {
+	t.Helper()
+	l := &lines{ch: make(chan string, 10000)}
+	if spec.Log == nil {
+		spec.Log = l.log
+	}
+	p := New(spec, nil)
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Kill(context.Background()); err != nil {
+			t.Error(err)
+		}
+		<-p.Flushed()
+	})
+	return p, l
+}
+
+// ended waits for the end.
+func ended(t *testing.T, p *Process) Exit {
+	t.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the process does not end")
+	}
+	<-p.Flushed()
+	exit, ok := p.Exit()
+	if !ok {
+		t.Fatalf("state %v after Done", p.State())
+	}
+	return exit
+}
+
+// leaves checks at the end of the test that as many descriptors, goroutines
+// and children are there as now. A goroutine that has closed its channel may
+// need a moment to be gone.
+func leaves(t *testing.T) {
+	t.Helper()
+	fds, routines := openFiles(), runtime.NumGoroutine()
+	t.Cleanup(func() {
+		if got := openFiles(); got != fds {
+			t.Errorf("%d descriptors, before %d", got, fds)
+		}
+		deadline := time.Now().Add(5 * time.Second)
+		for runtime.NumGoroutine() > routines {
+			if time.Now().After(deadline) {
+				buf := make([]byte, 1<<20)
+				t.Fatalf("%d goroutines, before %d:\n%s", runtime.NumGoroutine(), routines, buf[:runtime.Stack(buf, true)])
+			}
+			runtime.Gosched()
+		}
+		if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
+			t.Errorf("there are children left: %d, %v", pid, err)
+		}
+	})
+}
+
+// openFiles counts this process's descriptors.
+func openFiles() int {
+	n := 0
+	for fd := range 1000 {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// scan sends a reader's lines to a channel and closes it at the end.
+func scan(f *os.File) <-chan string {
+	ch := make(chan string, 100)
+	go func() {
+		defer close(ch)
+		for s := bufio.NewScanner(f); s.Scan(); {
+			ch <- s.Text()
+		}
+	}()
+	return ch
+}

@@ -1,0 +1,41 @@
+//go:build unix
+
+package process
+
+import (
+	"syscall"
+	"time"
+)
+
+// maxRest bounds what is taken from a pipe after the process's death. It is
+// more than a pipe holds; without it, someone who fled from the group and
+// writes on could keep the reader for ever.
+const maxRest = 1 << 20
+
+// cutOff makes read return soon: whatever the dead process wrote is in the
+// pipe, and it does not matter who else holds it open.
+func (o *output) cutOff() {
+	_ = o.file.SetReadDeadline(time.Unix(1, 0))
+}
+
+// rest takes what lies in the pipe and does not wait for more. It goes past
+// the deadline, which would refuse even bytes that are there.
+func (o *output) rest(buf []byte) {
+	raw, err := o.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for got := 0; got < maxRest; {
+			n, err := syscall.Read(int(fd), buf)
+			if err == syscall.EINTR {
+				continue
+			}
+			if err != nil || n <= 0 {
+				return
+			}
+			o.lines.write(buf[:n])
+			got += n
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+)
+
+const (
+	// lockName is the file in a runtime directory that its owner holds locked.
+	lockName = "lock"
+	// maxSocketPath is what fits into a socket's address everywhere: 103 bytes
+	// on darwin, 107 on Linux.
+	maxSocketPath = 100
+	// socketRoom is what go-plugin appends to a directory that it is given:
+	// /plugin-dir and /plugin, each with up to ten digits.
+	socketRoom = len("/plugin-dir") + len("/plugin") + 2*10
+)
+
+// runtimeDir is the directory of this program.
+var runtimeDir struct {
+	sync.Mutex
+	path string
+	lock *os.File
+}
+
+// RuntimeDir returns the directory for this program's sockets and other files
+// that die with it, and makes it at the first call:
+// $TMPDIR/trellis-<uid>/<pid>-<random>, mode 0700. It is the same until
+// CloseRuntimeDir. Making it removes the directories of this user's programs
+// that were killed; a program that lives holds its own by a file lock, which
+// the operating system takes back whatever ends it.
+//
+// It fails if the path leaves too little room for a unix socket, and if
+// somebody else owns trellis-<uid>.
+func RuntimeDir() (string, error) {
+	runtimeDir.Lock()
+	defer runtimeDir.Unlock()
+	if runtimeDir.path != "" {
+		return runtimeDir.path, nil
+	}
+	base, err := runtimeBase()
+	if err != nil {
+		return "", err
+	}
+	sweep(base)
+	path, lock, err := claim(base)
+	if err != nil {
+		return "", fmt.Errorf("runtime directory: %w; TMPDIR must name a directory that can be written", err)
+	}
+	runtimeDir.path, runtimeDir.lock = path, lock
+	return path, nil
+}
+
+// CloseRuntimeDir removes the directory with everything in it. Without one it
+// does nothing. RuntimeDir would make another one after it.
+func CloseRuntimeDir() error {
+	runtimeDir.Lock()
+	defer runtimeDir.Unlock()
+	if runtimeDir.path == "" {
+		return nil
+	}
+	err := removeLocked(runtimeDir.path, runtimeDir.lock)
+	runtimeDir.path, runtimeDir.lock = "", nil
+	return err
+}
+
+// runtimeBase makes the directory that is common to a user's programs.
+func runtimeBase() (string, error) {
+	base := filepath.Join(tempRoot(), "trellis-"+strconv.Itoa(os.Getuid()))
+	longest := len(base) + len("/4194304-0123456789") + socketRoom
+	if longest > maxSocketPath {
+		return "", fmt.Errorf("runtime directory: the path of a unix socket below %s would have %d bytes, of which only %d are sure to fit; set TMPDIR to a shorter directory", base, longest, maxSocketPath)
+	}
+	if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", fmt.Errorf("runtime directory: %w; TMPDIR must name a directory that can be written", err)
+	}
+	info, err := os.Lstat(base)
+	if err != nil {
+		return "", fmt.Errorf("runtime directory: %w", err)
+	}
+	if !info.IsDir() || !isPrivate(info) {
+		return "", fmt.Errorf("runtime directory: %s must be a directory of this user's with mode 0700, it is %v; remove it or set TMPDIR to another directory", base, info.Mode())
+	}
+	return base, nil
+}
+
+// claim makes a directory and locks it. A sweeper may find it in between and
+// remove it as nobody's; then the lock is not to be had, or is a lock on a file
+// that is gone, and the next name is tried.
+func claim(base string) (string, *os.File, error) {
+	for range 100 {
+		path, err := os.MkdirTemp(base, strconv.Itoa(os.Getpid())+"-")
+		if err != nil {
+			return "", nil, err
+		}
+		lock, err := lockDir(path, os.O_CREATE)
+		if err == nil {
+			return path, lock, nil
+		}
+		if !errors.Is(err, errLocked) && !errors.Is(err, os.ErrNotExist) {
+			_ = os.RemoveAll(path)
+			return "", nil, err
+		}
+	}
+	return "", nil, errors.New("every new directory is removed at once by somebody else")
+}
+
+// errLocked says that somebody alive has the directory.
+var errLocked = errors.New("locked by another process")
+
+// lockDir locks a directory without waiting. The lock counts only if its file
+// still is the one in the directory.
+func lockDir(path string, create int) (*os.File, error) {
+	name := filepath.Join(path, lockName)
+	file, err := os.OpenFile(name, os.O_RDWR|create, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = tryLock(file)
+	if err == nil {
+		err = sameFile(file, name)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// sameFile compares an open file with what has its name now.
+func sameFile(file *os.File, name string) error {
+	opened, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(name)
+	if err == nil && !os.SameFile(opened, named) {
+		err = os.ErrNotExist
+	}
+	return err
+}
+
+// sweep removes the directories that nobody holds. What cannot be removed is
+// left for the next one who comes.
+func sweep(base string) {
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue
+		}
+		path := filepath.Join(base, entry.Name())
+		lock, err := lockDir(path, 0)
+		switch {
+		case err == nil:
+			_ = removeLocked(path, lock)
+		case errors.Is(err, os.ErrNotExist):
+			_ = os.Remove(path) // one that is not claimed yet, or not removed quite: it is empty
+		}
+	}
+}
+
+// removeLocked removes a directory: the lock only when everything else is gone,
+// so that without a lock there is nothing. Somebody else may be at the same
+// work when the lock is free.
+func removeLocked(path string, lock *os.File) error {
+	if err := removeInside(path); err != nil {
+		_ = lock.Close()
+		return err
+	}
+	err := removeLock(filepath.Join(path, lockName), lock)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = os.Remove(path)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// removeInside removes everything in a directory but the lock.
+func removeInside(path string) error {
+	entries, err := os.ReadDir(path)
+	for _, entry := range entries {
+		if entry.Name() != lockName {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(path, entry.Name())))
+		}
+	}
+	return err
+}

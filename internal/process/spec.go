@@ -1,0 +1,88 @@
+package process
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Spec says what to execute and how.
+type Spec struct {
+	// Path is the program file. It is not searched in PATH; a relative one is
+	// relative to the host's working directory, whatever Dir says.
+	Path string
+	// Args are the arguments without the program's name.
+	Args []string
+	// Title is argv[0], what ps shows; "" stands for Path.
+	Title string
+	// Dir is the child's working directory; "" is the host's.
+	Dir string
+	// Env is the child's environment as KEY=value, all of it: nothing comes
+	// from the host by itself (see Environ). What go-plugin put into its
+	// command is laid on top, and then TRELLIS_LIFELINE.
+	Env []string
+	// SHA256 is the program's checksum in hex; "" is not checked. On Linux the
+	// sum is taken of the very descriptor that is executed, so that no rename
+	// comes in between (whoever can write into the file itself still can); the
+	// child inherits that descriptor, read-only, as the last one. Elsewhere
+	// the file is opened twice.
+	SHA256 string
+	// Files are extra descriptors, from 4 up (3 is the lifeline). They stay
+	// the caller's, who may close them as soon as Start has returned. A child
+	// that contains this package does not pass them on to its own children.
+	Files []*os.File
+	// Scratch is a directory that is removed with everything in it when the
+	// process has been reaped or Start has failed; "" is none. Give it
+	// RunnerFunc's third argument: go-plugin itself forgets its socket
+	// directory when a start fails.
+	Scratch string
+	// Log gets every line of stderr, and of stdout after the handshake line.
+	// It is called from one goroutine, one line at a time. It may be slow: a
+	// queue of 1 MiB lies in between, and what does not fit is dropped and
+	// counted in Line.Dropped, so that no Log can ever block the child. nil
+	// drops everything.
+	Log func(Line)
+}
+
+// argv is the child's argument vector.
+func (s *Spec) argv() []string {
+	title := s.Title
+	if title == "" {
+		title = s.Path
+	}
+	return append([]string{title}, s.Args...)
+}
+
+// resolve makes Path absolute, since exec would look from Dir.
+func (s *Spec) resolve() (string, error) {
+	return filepath.Abs(s.Path)
+}
+
+// mergeEnv joins environments; for a key that comes more than once the last
+// value counts. (Programs differ in which of two they see, so there is one.)
+func mergeEnv(lists ...[]string) []string {
+	var merged []string
+	at := make(map[string]int)
+	for _, list := range lists {
+		for _, entry := range list {
+			key, _, _ := strings.Cut(entry, "=")
+			if i, ok := at[key]; ok {
+				merged[i] = entry
+				continue
+			}
+			at[key] = len(merged)
+			merged = append(merged, entry)
+		}
+	}
+	return merged
+}
+
+// lookupEnv finds a key in a merged environment.
+func lookupEnv(env []string, key string) string {
+	for _, entry := range env {
+		if k, v, _ := strings.Cut(entry, "="); k == key {
+			return v
+		}
+	}
+	return ""
+}
