@@ -47,8 +47,9 @@ var cborEncode = must(cbor.EncOptions{
 	Sort: cbor.SortNone, Time: cbor.TimeRFC3339Nano, TimeTag: cbor.EncTagRequired,
 }.EncMode())
 
+// A Go string may hold any bytes, and what was sent is what arrives.
 var cborDecode = must(cbor.DecOptions{
-	DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 64, MaxArrayElements: 1 << 26,
+	DupMapKey: cbor.DupMapKeyEnforcedAPF, UTF8: cbor.UTF8DecodeInvalid, MaxNestedLevels: 64, MaxArrayElements: 1 << 26,
 }.DecMode())
 
 func (cborCodec) Name() string                       { return "cbor" }

@@ -1,0 +1,156 @@
+// Command host runs a tree of plugins from a config file.
+//
+//	host run [-c config.yaml] [--set path=value] [-o table|json] [name=value …]
+//	host validate [-c config.yaml] [--set path=value]
+//
+// The result of the main job goes to standard output, progress and logs to
+// standard error. The exit code is 0 if the main job ended well, 1 if something
+// failed, 2 if the command line or the config is wrong, 130 after Ctrl-C and 143
+// after SIGTERM.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitWrong  = 2
+)
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// execute runs the command line and returns the exit code.
+func execute(args []string, stdout, stderr io.Writer) int {
+	signals := watchSignals()
+	defer signals.stop()
+	root := newRoot(&program{signals: signals, stdout: stdout, stderr: stderr, settings: viper.New()})
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(signals.ctx)
+	if err == nil {
+		return 0
+	}
+	code, text := judge(err)
+	if text != "" {
+		_, _ = fmt.Fprintln(stderr, text) // nowhere left to report to
+	}
+	return code
+}
+
+// judge gives an error its exit code and its words.
+func judge(err error) (code int, text string) {
+	if s, ok := errors.AsType[*signalled](err); ok {
+		return s.exitCode(), ""
+	}
+	if _, ok := errors.AsType[*config.Error](err); ok {
+		return exitWrong, err.Error()
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitWrong, "host: " + err.Error()
+	}
+	return exitFailed, "host: " + fmt.Sprintf("%+v", err)
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// program is what the commands have in common.
+type program struct {
+	signals        *signals
+	stdout, stderr io.Writer
+	settings       *viper.Viper
+	set            []string
+	output         string
+}
+
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "host",
+		Short:         "Run a tree of plugins from a config file",
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return p.setUp() },
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	flags := root.PersistentFlags()
+	flags.StringP("config", "c", "config.yaml", "the tree of actors (or TRELLIS_CONFIG)")
+	flags.String("log-level", "info", "debug, info, warn or error (or TRELLIS_LOG_LEVEL)")
+	flags.StringArrayVar(&p.set, "set", nil, "replace one value of the config, as in actors.census.actors.parser.replicas=2")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	p.settings.SetEnvPrefix("TRELLIS")
+	p.settings.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	p.settings.AutomaticEnv()
+	if err := p.settings.BindPFlags(flags); err != nil {
+		panic(err) // the flags above
+	}
+	root.AddCommand(newRun(p), newValidate(p))
+	return root
+}
+
+// setUp makes the logger that everything uses.
+func (p *program) setUp() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(p.settings.GetString("log-level"))); err != nil {
+		return &usageError{fmt.Errorf("--log-level: expected debug, info, warn or error, got %q", p.settings.GetString("log-level"))}
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})))
+	return nil
+}
+
+// load reads the config with what the command line says.
+func (p *program) load(ctx context.Context, args []string) (*config.Tree, error) {
+	return config.Load(p.settings.GetString("config"), config.Options{
+		Lookup: func(name string) (string, bool) { return lookup(ctx, name) },
+		Set:    p.set, Args: args,
+	})
+}
+
+func newValidate(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate",
+		Short: "Check a config file and report everything that is wrong with it",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			tree, err := p.load(cmd.Context(), nil)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(p.stdout, "%s is valid: %d processes\n", p.settings.GetString("config"), countProcesses(tree.Actors))
+			return err
+		},
+	}
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("expected no arguments, got %q", args)}
+	}
+	return nil
+}
+
+// countProcesses is how many processes a tree starts.
+func countProcesses(actors []config.Actor) int {
+	n := 0
+	for _, a := range actors {
+		n += max(1, a.Replicas) * (1 + countProcesses(a.Actors))
+	}
+	return n
+}

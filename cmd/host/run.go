@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+func newRun(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [name=value …]",
+		Short: "Start the tree, run its main job and print the result",
+		Long: "Start the tree and run its main job, with the given arguments; without a main job,\n" +
+			"serve until Ctrl-C. Everything that was started has ended when host run ends.",
+		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), args) },
+	}
+	cmd.Flags().StringVarP(&p.output, "output", "o", "table", "table or json")
+	return cmd
+}
+
+func (p *program) run(ctx context.Context, args []string) error {
+	if p.output != "table" && p.output != "json" {
+		return &usageError{fmt.Errorf("--output: expected table or json, got %q", p.output)}
+	}
+	tree, err := p.load(ctx, args)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(p.stderr)
+	defer progress.end()
+	progress.say("building the plugins")
+	actors, err := host.Build(ctx, filepath.Dir(p.settings.GetString("config")), tree.Actors)
+	if err != nil {
+		return p.explain(ctx, err)
+	}
+	progress.say(fmt.Sprintf("starting %d processes", countProcesses(actors)))
+	var result json.RawMessage
+	err = host.OpenTree(ctx, host.Options{Hurry: p.signals.hurry}, actors, func(ctx context.Context, t *host.Tree) (err error) {
+		if tree.Run == nil {
+			progress.say("serving; Ctrl-C ends it")
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		result, err = runJob(ctx, t, tree.Run, progress)
+		return err
+	})
+	progress.end()
+	if err != nil || tree.Run == nil {
+		return p.explain(ctx, err)
+	}
+	return p.print(result)
+}
+
+// explain makes a signal what ended a run, whatever failed after it.
+func (p *program) explain(ctx context.Context, err error) error {
+	if s, ok := errors.AsType[*signalled](context.Cause(ctx)); ok && err != nil {
+		return s
+	}
+	return err
+}
+
+// runJob runs the main job, of whatever kind its endpoint is, and returns its
+// result as JSON.
+func runJob(ctx context.Context, t *host.Tree, job *config.Run, p *progress) (json.RawMessage, error) {
+	portal, err := t.Portal(job.Actor)
+	if err != nil {
+		return nil, err
+	}
+	args, err := json.Marshal(job.Args)
+	if err != nil {
+		return nil, fmt.Errorf("the arguments of the main job: %w", err)
+	}
+	if job.Args == nil {
+		args = []byte("{}")
+	}
+	switch portal.Kind(job.Endpoint) {
+	case "context":
+		return runContext(ctx, portal, job.Endpoint, args, p)
+	case "source":
+		return runSource(ctx, portal, job.Endpoint, args, p)
+	}
+	return contract.FuncByHand(job.Endpoint).Call(ctx, portal, args)
+}
+
+// runContext opens a context and shows what streams out of it as progress.
+func runContext(ctx context.Context, portal *host.Portal, endpoint string, args contract.JSON, p *progress) (json.RawMessage, error) {
+	type opener = contract.Opener[contract.JSON, contract.JSON, contract.JSON, contract.JSON]
+	return contract.ContextByHand(endpoint).Open(ctx, portal, args, func(ctx context.Context, c *opener) error {
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		stream.CloseSend()
+		for message, err := range stream.All(ctx) {
+			if err != nil {
+				return err
+			}
+			p.show(message)
+		}
+		return nil
+	})
+}
+
+// runSource gathers what a source yields.
+func runSource(ctx context.Context, portal *host.Portal, endpoint string, args contract.JSON, p *progress) (json.RawMessage, error) {
+	all := []json.RawMessage{}
+	for message, err := range contract.SourceByHand(endpoint).Stream(ctx, portal, args) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, message)
+		p.say(fmt.Sprintf("%d messages", len(all)))
+	}
+	return json.Marshal(all)
+}

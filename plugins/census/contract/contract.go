@@ -1,0 +1,33 @@
+// Package contract declares what the programs of the census say to each other.
+package contract
+
+import (
+	"github.com/seed-2ba35074/trellis/plugins/census/tally"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// Walk yields the Go source files below a folder.
+var Walk = contract.Source[Root, tally.Found]("walk")
+
+// Parse parses files: paths flow in, counts flow out.
+var Parse = contract.Context[None, None, tally.Path, tally.File, None]("parse")
+
+// Count counts a source tree and streams how far it is.
+var Count = contract.Context[Root, None, None, Progress, tally.Report]("count")
+
+// Root names a source folder.
+type Root struct {
+	Root string `json:"root"`
+}
+
+// None is nothing.
+type None struct{}
+
+// Progress is how far a census is.
+type Progress struct {
+	Seen    int            `json:"files_seen"`
+	Parsed  int            `json:"files_parsed"`
+	Failed  int            `json:"failed"`
+	Rate    float64        `json:"files_per_s"`
+	Parsers []tally.Worker `json:"parsers"`
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host"
+	census "github.com/seed-2ba35074/trellis/plugins/census/contract"
+	"github.com/seed-2ba35074/trellis/plugins/census/tally"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// progressEvery is how often a census says how far it is.
+const progressEvery = 200 * time.Millisecond
+
+// callee and stream are the census's ends of its context.
+type (
+	callee = contract.Callee[census.None, census.None, census.Progress]
+	stream = contract.Stream[census.Progress, census.None]
+)
+
+// count is the census: the walker's files are spread over the parsers, each of
+// which takes as many as it can keep up with.
+func count(ctx context.Context, root census.Root, c *callee) (tally.Report, error) {
+	tree := host.FromContext(ctx)
+	walker, err := tree.Portal("walker")
+	if err != nil {
+		return tally.Report{}, err
+	}
+	parsers, err := tree.Portals("parser")
+	if err != nil {
+		return tally.Report{}, err
+	}
+	if err := c.Started(census.None{}); err != nil {
+		return tally.Report{}, err
+	}
+	progress, err := c.Stream(contract.StreamOptions{})
+	if err != nil {
+		return tally.Report{}, err
+	}
+	b := newBoard(root.Root, parsers)
+	if err := b.run(ctx, c, walker, parsers, progress); err != nil {
+		return tally.Report{}, err
+	}
+	return b.report(), nil
+}
+
+// board is where a census keeps what it knows; many tasks write to it.
+type board struct {
+	root  string
+	begun time.Time
+	paths chan tally.Path // from the walker to whichever parser is free
+
+	mu      sync.Mutex
+	sum     tally.Tally
+	seen    int
+	parsed  int
+	failed  int
+	workers []tally.Worker
+}
+
+func newBoard(root string, parsers []*host.Portal) *board {
+	b := &board{root: root, begun: time.Now(), paths: make(chan tally.Path)}
+	for _, p := range parsers {
+		b.workers = append(b.workers, tally.Worker{Parser: p.ID().String()})
+	}
+	return b
+}
+
+// run counts until the last file is in. Whatever fails ends all of it.
+func (b *board) run(ctx context.Context, c *callee, walker *host.Portal, parsers []*host.Portal, progress *stream) error {
+	var parsing sync.WaitGroup
+	done := make(chan struct{})
+	for i, p := range parsers {
+		parsing.Add(1)
+		c.Go(func(ctx context.Context) error {
+			defer parsing.Done()
+			return b.feed(ctx, p, i)
+		})
+	}
+	c.Go(func(ctx context.Context) error { return b.walk(ctx, walker) })
+	c.Go(func(context.Context) error {
+		parsing.Wait()
+		close(done)
+		return nil
+	})
+	return b.tell(ctx, progress, done)
+}
+
+// walk puts the walker's files on the board.
+func (b *board) walk(ctx context.Context, walker *host.Portal) error {
+	defer close(b.paths)
+	for found, err := range census.Walk.Stream(ctx, walker, census.Root{Root: b.root}) {
+		if err != nil {
+			return err
+		}
+		if b.note(found) {
+			select {
+			case b.paths <- found.Path:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return nil
+}
+
+// note counts what the walker has found, and reports whether it is a file.
+func (b *board) note(found tally.Found) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if found.Problem != "" {
+		b.sum.AddUnreadable(found.Path, found.Problem)
+		return false
+	}
+	b.seen++
+	return true
+}
+
+// feed gives one parser files and takes what it has counted.
+func (b *board) feed(ctx context.Context, parser *host.Portal, worker int) error {
+	_, err := census.Parse.Open(ctx, parser, census.None{}, func(ctx context.Context, c *contract.Opener[census.None, tally.Path, tally.File, census.None]) error {
+		s, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		c.Go(func(ctx context.Context) error {
+			defer s.CloseSend()
+			for path := range b.paths {
+				if err := s.Send(ctx, path); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for file, err := range s.All(ctx) {
+			if err != nil {
+				return err
+			}
+			b.add(file, worker)
+		}
+		return nil
+	})
+	return err
+}
+
+func (b *board) add(f tally.File, worker int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sum.Add(f)
+	b.parsed++
+	if f.Problem != "" {
+		b.failed++
+	}
+	b.workers[worker].Files++
+}
+
+// tell streams progress upward until done.
+func (b *board) tell(ctx context.Context, progress *stream, done <-chan struct{}) error {
+	ticker := time.NewTicker(progressEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := progress.Send(ctx, b.progress()); err != nil {
+				return err
+			}
+		case <-done:
+			return progress.Send(ctx, b.progress())
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (b *board) progress() census.Progress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return census.Progress{
+		Seen: b.seen, Parsed: b.parsed, Failed: b.failed, Rate: b.rate(),
+		Parsers: append([]tally.Worker(nil), b.workers...),
+	}
+}
+
+// rate is in files per second. The caller holds mu.
+func (b *board) rate() float64 {
+	return float64(int(float64(b.parsed) / time.Since(b.begun).Seconds()))
+}
+
+func (b *board) report() tally.Report {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.sum.Report()
+	r.Root, r.Workers, r.Rate = b.root, b.workers, b.rate()
+	r.Seconds = float64(time.Since(b.begun).Milliseconds()) / 1000
+	return r
+}

@@ -1,0 +1,17 @@
+// Command walker is a plugin that yields the Go source files below a folder.
+package main
+
+import (
+	"context"
+	"iter"
+
+	census "github.com/seed-2ba35074/trellis/plugins/census/contract"
+	"github.com/seed-2ba35074/trellis/plugins/census/tally"
+	"github.com/seed-2ba35074/trellis/sdk"
+)
+
+func main() {
+	sdk.Serve(census.Walk.Handle(func(ctx context.Context, r census.Root) iter.Seq2[tally.Found, error] {
+		return tally.Walk(ctx, r.Root)
+	}))
+}
