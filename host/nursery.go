@@ -46,6 +46,8 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	if err != nil {
 		return err
 	}
+	nurseries.enter()
+	defer nurseries.leave(env.log)
 	n := &Nursery{env: env, collect: o.CollectAll, children: map[*child]struct{}{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
