@@ -41,8 +41,8 @@ var (
 	fail    = contract.Func[string, string]("fail")
 	crash   = contract.Func[int, string]("crash")
 	whoami  = contract.Func[struct{}, actor.ID]("whoami")
-	forever = contract.Func[struct{}, struct{}]("forever")
-	stuck   = contract.Func[struct{}, struct{}]("stuck")
+	forever = contract.Context[none, none, none, none, none]("forever")
+	stuck   = contract.Context[none, none, none, none, none]("stuck")
 	say     = contract.Func[string, struct{}]("say")
 	numbers = contract.Source[int, int]("numbers")
 	double  = contract.Context[string, string, int, int, int]("double")
@@ -50,6 +50,24 @@ var (
 	below   = contract.Func[string, string]("below")
 	upper   = contract.Func[string, string]("upper") // served by the host
 )
+
+type none = struct{}
+
+// hold opens a context in a nursery's goroutine and returns when it runs there.
+// What the context ended with comes out of the channel.
+func hold(ctx context.Context, n *host.Nursery, e contract.ContextEndpoint[none, none, none, none, none], p contract.Portal) <-chan error {
+	running, ended := make(chan struct{}), make(chan error, 1)
+	n.Go(func() {
+		_, err := e.Open(context.WithoutCancel(ctx), p, none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
+			close(running)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		ended <- err
+	})
+	<-running
+	return ended
+}
 
 func play(role string) {
 	switch role {
@@ -81,11 +99,19 @@ func goodEndpoints() []contract.Handler {
 			return "", nil
 		}),
 		whoami.Handle(func(ctx context.Context, _ struct{}) (actor.ID, error) { return sdk.Self(ctx), nil }),
-		forever.Handle(func(ctx context.Context, _ struct{}) (struct{}, error) {
+		forever.Handle(func(ctx context.Context, n none, c *contract.Callee[none, none, none]) (none, error) {
+			if err := c.Started(n); err != nil {
+				return n, err
+			}
 			<-ctx.Done()
-			return struct{}{}, ctx.Err()
+			return n, ctx.Err()
 		}),
-		stuck.Handle(func(context.Context, struct{}) (struct{}, error) { select {} }),
+		stuck.Handle(func(_ context.Context, n none, c *contract.Callee[none, none, none]) (none, error) {
+			if err := c.Started(n); err != nil {
+				return n, err
+			}
+			select {}
+		}),
 		say.Handle(func(_ context.Context, s string) (struct{}, error) {
 			slog.Warn("structured "+s, "answer", 42)
 			fmt.Println("printed " + s)

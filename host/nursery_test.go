@@ -97,11 +97,11 @@ func TestN03_FailureCancelsSiblingsAndTheBody(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		hold(ctx, n, forever, p)
 		host.Run(n, spec(t, "shot", "good"), fail, "first")
-		_, err = forever.Call(ctx, p, struct{}{})
 		<-ctx.Done()
 		cause = context.Cause(ctx)
-		return err
+		return ctx.Err()
 	})
 	remote, ok := errors.AsType[*fault.RemoteError](err)
 	if !ok || remote.Origin.Name != "shot" {

@@ -19,7 +19,7 @@ func TestN08_WellBehavedChildMeetsNoForce(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			n.Go(func() { _, _ = forever.Call(ctx, p, struct{}{}) })
+			hold(ctx, n, forever, p)
 		}
 		n.Cancel()
 		return nil
@@ -40,12 +40,7 @@ func TestN08_StuckChildIsKilledWithinTheBounds(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		called := make(chan error, 1)
-		n.Go(func() {
-			_, err := stuck.Call(context.WithoutCancel(ctx), p, struct{}{})
-			called <- err
-		})
-		waitForDialog(t, p)
+		called := hold(ctx, n, stuck, p)
 		if err := p.Cancel(ctx); !errors.Is(err, fault.ErrActorTooSlow) || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("cancel: %v", err)
 		}
@@ -94,12 +89,7 @@ func TestP06_CancelledActorsTasksAnswerBeforeTheLinkEnds(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		called := make(chan error, 1)
-		n.Go(func() {
-			_, err := forever.Call(context.WithoutCancel(ctx), p, struct{}{})
-			called <- err
-		})
-		waitForDialog(t, p)
+		called := hold(ctx, n, forever, p)
 		if err := p.Cancel(ctx); err != nil {
 			t.Error(err)
 		}

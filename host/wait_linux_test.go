@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/seed-2ba35074/trellis/host"
 )
 
 // waitForChild returns when this process has a child: the fork has happened. The
@@ -24,18 +22,6 @@ func waitForChild(t testing.TB) {
 				return
 			}
 		}
-		runtime.Gosched()
-	}
-}
-
-// waitForDialog returns when a call into the actor is under way.
-func waitForDialog(t testing.TB, p *host.Portal) {
-	t.Helper()
-	table, err := p.Table(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for t.Context().Err() == nil && table.Len() == 0 {
 		runtime.Gosched()
 	}
 }

@@ -10,7 +10,13 @@ const (
 	DefaultBytes    = 4 << 20
 )
 
-// Window is the room that a receiver keeps for one direction of one dialog.
+// mostRoom bounds both fields of a window. Both ends must cut at the same number:
+// a receiver that thought its window larger than the sender does would wait for
+// messages before it grants credit, and the sender for credit.
+const mostRoom = 1 << 30
+
+// Window is the room that a receiver keeps for one direction of one dialog. More
+// than 2^30 of either is taken for 2^30.
 type Window struct {
 	Messages int // 64 if 0
 	Bytes    int // 4 MiB if 0; a single message may be larger than that
@@ -23,7 +29,7 @@ func (w Window) orDefault() Window {
 	if w.Bytes <= 0 {
 		w.Bytes = DefaultBytes
 	}
-	return w
+	return Window{Messages: min(w.Messages, mostRoom), Bytes: min(w.Bytes, mostRoom)}
 }
 
 func (w Window) wire() *wire.Window {
@@ -31,10 +37,9 @@ func (w Window) wire() *wire.Window {
 }
 
 func fromWire(w *wire.Window) Window {
-	const most = 1 << 30
 	return Window{
-		Messages: int(min(w.GetMessages(), most)),
-		Bytes:    int(min(w.GetBytes(), most)),
+		Messages: int(min(w.GetMessages(), mostRoom)),
+		Bytes:    int(min(w.GetBytes(), mostRoom)),
 	}.orDefault()
 }
 
@@ -106,8 +111,10 @@ func (o *outflow) attach(w Window, overflow wire.Overflow) bool {
 	return true
 }
 
-// announce raises the window from what was known.
+// announce raises the window from what was known. It never shrinks: a large
+// Started may come after the Attach that overtook it.
 func (o *outflow) announce(w Window) {
+	w.Messages, w.Bytes = max(w.Messages, o.window.Messages), max(w.Bytes, o.window.Bytes)
 	o.room.Messages += w.Messages - o.window.Messages
 	o.room.Bytes += w.Bytes - o.window.Bytes
 	o.window = w
@@ -120,7 +127,7 @@ type inflow struct {
 	overflow wire.Overflow
 	keep     int // bytes kept beyond the window with OVERFLOW_KEEP
 	queue    [][]byte
-	queued   int    // bytes in queue
+	queued   int    // bytes in queue, an empty message counts as one
 	taken    Window // since the last credit
 	attached bool   // this end is open
 	deaf     bool   // this end does not read any more: everything is dropped
@@ -153,12 +160,22 @@ func (in *inflow) arrive(payload []byte, probe bool) arrival {
 		return overpaid
 	case !room && in.overflow == wire.Overflow_OVERFLOW_WAIT:
 		return in.judge(payload, probe)
-	case len(in.queue) >= in.window.Messages && in.overflow == wire.Overflow_OVERFLOW_FAIL,
-		in.queued > in.window.Bytes+in.keep && in.overflow == wire.Overflow_OVERFLOW_KEEP:
+	case in.full():
 		return overrun
 	}
 	in.push(payload)
 	return kept
+}
+
+// full reports whether a message of a sender that does not wait is one too many.
+func (in *inflow) full() bool {
+	switch in.overflow {
+	case wire.Overflow_OVERFLOW_FAIL:
+		return len(in.queue) >= in.window.Messages || in.queued >= in.window.Bytes
+	case wire.Overflow_OVERFLOW_KEEP:
+		return in.queued > in.window.Bytes+in.keep
+	}
+	return false
 }
 
 // judge decides on a message beyond credit: one such is right if the sender could
@@ -177,7 +194,7 @@ func (in *inflow) judge(payload []byte, probe bool) arrival {
 
 func (in *inflow) push(payload []byte) {
 	in.queue = append(in.queue, payload)
-	in.queued += len(payload)
+	in.queued += max(1, len(payload))
 }
 
 // take removes the oldest message. credit is what to grant the sender now, nil
@@ -188,7 +205,7 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 	}
 	payload, in.queue[0] = in.queue[0], nil
 	in.queue = in.queue[1:]
-	in.queued -= len(payload)
+	in.queued -= max(1, len(payload))
 	in.taken.Messages++
 	in.taken.Bytes += len(payload)
 	if 2*in.taken.Messages >= in.window.Messages || 2*in.taken.Bytes >= in.window.Bytes {
@@ -202,7 +219,8 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 
 // open attaches this end, with a window not smaller than announced.
 func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
-	w.Messages, w.Bytes = max(w.Messages, in.window.Messages), max(w.Bytes, in.window.Bytes)
+	w.Messages = min(max(w.Messages, in.window.Messages), mostRoom)
+	w.Bytes = min(max(w.Bytes, in.window.Bytes), mostRoom)
 	in.allowed.Messages += w.Messages - in.window.Messages
 	in.allowed.Bytes += w.Bytes - in.window.Bytes
 	in.window, in.overflow, in.keep, in.attached = w, overflow, keep, true

@@ -63,7 +63,7 @@ type Action uint16
 
 const (
 	SendStarted   Action = 1 << iota
-	SendFail             // tell the peer that the dialog has failed; at most once
+	SendFail             // tell the peer that the dialog has failed, and why; at most once
 	SendCancel           // ask the peer's task to end; at most once
 	SendCancelAck        // the peer's Cancel is done
 	SendReturn           // the task's value
@@ -127,8 +127,8 @@ var table = [phases]map[Event]rule{
 		GotFail:    {Draining, 0},
 		GotCancel:  {Leaving, SendCancelAck},
 		DoCancel:   {Draining, SendCancel},
-		DoBreak:    {Draining, SendFail},
-		DoAbort:    {Draining, SendFail},
+		DoBreak:    {Draining, SendFail | Interrupt}, // what the task left behind may use its ctx
+		DoAbort:    {Draining, SendFail | Interrupt},
 		Lost:       {Over, Answer},
 	},
 	Stopping: {
@@ -150,8 +150,8 @@ var table = [phases]map[Event]rule{
 		GotError:  {Over, Answer},
 		GotCancel: {Draining, SendCancelAck},
 		DoCancel:  {Draining, SendCancel},
-		DoAbort:   {Draining, SendFail},
-		DoBreak:   {Draining, SendFail},
+		DoAbort:   {Draining, SendFail | Interrupt},
+		DoBreak:   {Draining, SendFail | Interrupt},
 		Timeout:   {Over, Answer},
 		Lost:      {Over, Answer},
 	},

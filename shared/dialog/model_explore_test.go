@@ -1,0 +1,137 @@
+package dialog
+
+import (
+	"fmt"
+	"hash/maphash"
+	"strings"
+)
+
+// op is one thing that may happen next in a world. What is fair happens sooner or
+// later if nothing else does; all the rest may never happen.
+type op struct {
+	name string
+	fair func(w *world) bool // nil: always
+	can  func(w *world) bool
+	do   func(w *world)
+}
+
+// report is what an exploration found.
+type report struct {
+	states, moves int
+	finished      int // states in which all is over
+	broken        string
+	trace         []string // how to get there, a shortest way
+}
+
+func (r *report) String() string {
+	return fmt.Sprintf("%d states, %d moves, %d ends", r.states, r.moves, r.finished)
+}
+
+// transcript is the shortest way to what is wrong, for people.
+func (r *report) transcript() string {
+	return strings.Join(r.trace, "\n") + "\n=> " + r.broken
+}
+
+// explorer walks through every state that a scenario can reach, breadth first. It
+// keeps 64 bits of each state and how it was reached; the states themselves only
+// of the current level.
+type explorer struct {
+	sc     *scenario
+	ops    []op
+	seed   maphash.Seed
+	seen   map[uint64]struct{}
+	parent []uint32 // by number of the state
+	by     []uint8  // the op that led there
+	level  []numbered
+	next   []numbered
+	report report
+}
+
+type numbered struct {
+	w  world
+	id uint32
+}
+
+// explore visits all states of sc; it stops at the first that breaks a rule, or
+// when there are more than limit.
+func explore(sc *scenario, limit int) *report {
+	x := &explorer{sc: sc, ops: sc.ops(), seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}}
+	first := sc.begin()
+	x.add(&first, 0, 0)
+	for len(x.next) > 0 && x.report.broken == "" {
+		x.level, x.next = x.next, x.level[:0]
+		for i := range x.level {
+			if x.visit(&x.level[i]); x.report.broken != "" {
+				break
+			}
+		}
+		if len(x.parent) > limit {
+			x.report.broken = fmt.Sprintf("more than %d states", limit)
+			return &x.report
+		}
+	}
+	x.report.states = len(x.parent)
+	return &x.report
+}
+
+// add numbers a state and reports false if it has been there before.
+func (x *explorer) add(w *world, parent uint32, by int) bool {
+	var buf [512]byte
+	h := maphash.Bytes(x.seed, w.encode(buf[:0]))
+	if _, old := x.seen[h]; old {
+		return false
+	}
+	x.seen[h] = struct{}{}
+	id := uint32(len(x.parent))
+	x.parent, x.by = append(x.parent, parent), append(x.by, uint8(by))
+	x.next = append(x.next, numbered{*w, id})
+	return true
+}
+
+// visit makes every move that a state allows.
+func (x *explorer) visit(n *numbered) {
+	goesOn := false
+	for i := range x.ops {
+		o := &x.ops[i]
+		if !o.can(&n.w) {
+			continue
+		}
+		goesOn = goesOn || o.fair == nil || o.fair(&n.w)
+		x.report.moves++
+		next := n.w
+		o.do(&next)
+		next.tidy()
+		if next.check(); next.broken != "" {
+			x.fail(next.broken, n.id, i)
+			return
+		}
+		x.add(&next, n.id, i)
+	}
+	if goesOn {
+		return
+	}
+	if x.report.finished++; n.w.unfinished() != "" {
+		x.fail("C05 C15: nothing happens any more, and "+n.w.unfinished(), n.id, -1)
+	}
+}
+
+// fail records what is wrong, and plays the way to it once more for the transcript.
+func (x *explorer) fail(what string, at uint32, last int) {
+	var path []int
+	if last >= 0 {
+		path = append(path, last)
+	}
+	for ; at != 0; at = x.parent[at] {
+		path = append(path, int(x.by[at]))
+	}
+	x.report.broken = what
+	w := x.sc.begin()
+	w.log = &x.report.trace
+	w.note("scenario %s", x.sc.name)
+	for i := len(path) - 1; i >= 0; i-- {
+		o := &x.ops[path[i]]
+		w.note("%s", o.name)
+		o.do(&w)
+		w.tidy()
+	}
+}
