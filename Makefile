@@ -1,0 +1,50 @@
+# The project's chores. "make" lists them; "make check" is what CI runs.
+
+TOOL    := go tool -modfile=tools/go.mod
+FUZZTIME ?= 20s
+QUICK   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race vet lint fuzz bench generate generate-check tidy-check check
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+build: ## build everything, for other systems too
+	go build ./...
+	GOOS=darwin go build ./...
+	GOOS=windows go build ./...
+
+test: ## run the tests
+	go test ./...
+
+race: ## run the tests under the race detector
+	go test -race ./...
+
+vet: ## go vet, for other systems too
+	go vet ./...
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
+
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## the benchmarks; QUICK=1 only proves that they run
+	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 1x) ./...
+
+generate: ## the Go code of the wire protocol
+	$(TOOL) buf lint
+	$(TOOL) buf generate
+
+generate-check: generate ## the generated code is the committed one
+	git diff --exit-code -- shared/wire
+
+tidy-check: ## go.mod is tidy
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+
+check: ## everything that CI runs
+	.ci/run
