@@ -75,7 +75,7 @@ func goBuild(ctx context.Context, dir, pkg, program string) error {
 		_ = os.Remove(fresh) // the go command just builds anew
 	}
 	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", fresh, pkg) //nolint:gosec // the config file names the package
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", fresh, pkg)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {

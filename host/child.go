@@ -92,7 +92,7 @@ func (c *child) died() {
 // obituary says why an actor ended that nobody had asked to: its own last words,
 // if it had any, else how its process ended.
 func (c *child) obituary() error {
-	if reason, ok := c.table.Link().Farewell(); ok && reason != nil {
+	if _, reason := c.table.Link().Farewell(); reason != nil {
 		return reason
 	}
 	exit, _ := c.proc.Load().Exit()
@@ -107,7 +107,7 @@ func (c *child) obituary() error {
 // often the process is about to be reaped, which tells more.
 func (c *child) unlinked() {
 	proc := c.proc.Load()
-	_, goodbye := c.table.Link().Farewell()
+	goodbye, _ := c.table.Link().Farewell()
 	patience := lastFrames
 	if goodbye {
 		patience = c.bounds().grace
@@ -168,7 +168,7 @@ func (c *child) request(reason string) setback {
 		c.ackErr = fault.Unacked(fault.ErrActorTooSlow, c.id, b.cancel)
 		return elapsed
 	case <-c.table.Link().Done():
-		if _, goodbye := c.table.Link().Farewell(); goodbye {
+		if goodbye, _ := c.table.Link().Farewell(); goodbye {
 			return answered // it was about to end anyway
 		}
 		return unheard

@@ -149,36 +149,6 @@ func TestN04_StartInAClosedNurseryCreatesNoProcess(t *testing.T) {
 	}
 }
 
-func TestN12_IdentityAndTitle(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		a, err := n.Start(ctx, spec(t, "same", "good"))
-		if err != nil {
-			return err
-		}
-		b, err := n.Start(ctx, spec(t, "same", "good"))
-		if err != nil {
-			return err
-		}
-		for _, p := range []*host.Portal{a, b} {
-			id, err := whoami.Call(ctx, p, struct{}{})
-			if err != nil || id != p.ID() || id.PID == 0 {
-				t.Errorf("it says it is %+v, %v; the portal says %+v", id, err, p.ID())
-			}
-			if title := titleOf(t, id); title != id.Title() {
-				t.Errorf("ps shows %q, want %q", title, id.Title())
-			}
-		}
-		if a.ID().Is(b.ID()) {
-			t.Error("two actors have one identity")
-		}
-		n.Cancel()
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestN14_PluginsHostPlugins(t *testing.T) {
 	top := spec(t, "top", "hosting")
 	middle := spec(t, "leaf", "hosting") // a leaf for top, a host for its own leaf

@@ -275,7 +275,7 @@ func (c *child) bootFailure(err error) error {
 	select {
 	case c.table = <-c.linked:
 		if c.await(c.table.Link().Done(), lastFrames) {
-			if reason, ok := c.table.Link().Farewell(); ok && reason != nil {
+			if _, reason := c.table.Link().Farewell(); reason != nil {
 				return reason
 			}
 		}

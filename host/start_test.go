@@ -74,30 +74,6 @@ func withSum(s host.Spec) host.Spec {
 	return s
 }
 
-func TestN06_CancelDuringStart(t *testing.T) {
-	for _, role := range []string{"silent", "liar"} {
-		t.Run(role, func(t *testing.T) {
-			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-				ctx, cancel := context.WithCancelCause(ctx)
-				started := make(chan struct{})
-				s := spec(t, "x", role)
-				s.Env["HOST_TEST_PID"] = filepath.Join(t.TempDir(), "pid")
-				go func() { // waited for by started
-					defer close(started)
-					waitForChild(t)
-					cancel(errBody)
-				}()
-				_, err := n.Start(ctx, s)
-				<-started
-				return err
-			})
-			if err != errBody { //nolint:errorlint // the very same
-				t.Fatalf("got %v", err)
-			}
-		})
-	}
-}
-
 func TestN06_CancelledBeforeStartCreatesNoProcess(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		ctx, cancel := context.WithCancelCause(ctx)

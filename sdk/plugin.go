@@ -63,7 +63,7 @@ func (p Plugin) Serve() {
 	})
 	// go-plugin's server has stopped before the host asked the actor to end.
 	<-l.ended
-	fmt.Fprintln(l.stderr, "trellis: the plugin's server has stopped")
+	_, _ = fmt.Fprintln(l.stderr, "trellis: the plugin's server has stopped")
 	os.Exit(exitFailed)
 }
 

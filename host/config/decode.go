@@ -36,18 +36,9 @@ func (r *reader) decode(n *yaml.Node, v reflect.Value, path string) {
 	case reflect.Slice:
 		r.decodeList(n, v, path)
 	case reflect.Int:
-		number, err := strconv.Atoi(n.Value)
-		if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
-			r.report(n, path, "expected a whole number, got %s", describe(n))
-			return
-		}
-		v.SetInt(int64(number))
+		r.decodeInt(n, v, path)
 	case reflect.String:
-		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-			r.report(n, path, "expected a text, got %s", describe(n))
-			return
-		}
-		v.SetString(n.Value)
+		r.decodeText(n, v, path)
 	default: // any
 		var value any
 		if err := n.Decode(&value); err != nil {
@@ -58,6 +49,23 @@ func (r *reader) decode(n *yaml.Node, v reflect.Value, path string) {
 			v.Set(reflect.ValueOf(value))
 		}
 	}
+}
+
+func (r *reader) decodeInt(n *yaml.Node, v reflect.Value, path string) {
+	number, err := strconv.Atoi(n.Value)
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
+		r.report(n, path, "expected a whole number, got %s", describe(n))
+		return
+	}
+	v.SetInt(int64(number))
+}
+
+func (r *reader) decodeText(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		r.report(n, path, "expected a text, got %s", describe(n))
+		return
+	}
+	v.SetString(n.Value)
 }
 
 func (r *reader) decodeDuration(n *yaml.Node, v reflect.Value, path string) {

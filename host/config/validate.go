@@ -76,6 +76,10 @@ func (r *reader) validateProgram(n *yaml.Node, a Actor, path string) {
 	case hasCommand && (len(a.Command) == 0 || a.Command[0] == ""):
 		r.report(child(n, "command"), join(path, "command"), "expected a program and its arguments, it is empty")
 	}
+	r.validateValues(n, a, path)
+}
+
+func (r *reader) validateValues(n *yaml.Node, a Actor, path string) {
 	if at := child(n, "replicas"); at != nil && at.Tag == "!!int" && (a.Replicas < 1 || a.Replicas > MaxReplicas) {
 		r.report(at, join(path, "replicas"), "expected a whole number from 1 to %d, got %q", MaxReplicas, at.Value)
 	}

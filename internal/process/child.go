@@ -130,7 +130,7 @@ func (p *Process) stdoutLines() *splitter {
 func (p *Process) greet(text []byte, continued bool) {
 	err := checkHandshake(text, continued, lookupEnv(p.env, "PLUGIN_CLIENT_CERT") != "")
 	if err == nil {
-		p.stdout.offer(append(text[:len(text):len(text)], '\n'))
+		p.stdout.offer(append(slices.Clip(text), '\n'))
 		return
 	}
 	p.lk.Lock()

@@ -26,9 +26,9 @@ func (p *pipes) guard(r *os.File) error {
 	p.host.sentinel = sentinel
 	p.arm(sentinel)
 	w := p.host.lifeline
-	defer w.Close()
+	defer func() { _ = w.Close() }() // nothing was written
 	higher, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD_CLOEXEC, int(sentinel.Fd())+1)
-	if err == unix.EINVAL {
+	if errors.Is(err, unix.EINVAL) {
 		err = unix.EMFILE // what it calls a number beyond the limit
 	}
 	if err != nil {

@@ -39,6 +39,6 @@ func tryLock(file *os.File) error {
 // removeLock removes the file while the lock is held: who opened it before and
 // gets the lock after that finds that the file is gone.
 func removeLock(name string, lock *os.File) error {
-	defer lock.Close()
+	defer func() { _ = lock.Close() }() // nothing was written
 	return os.Remove(name)
 }

@@ -131,7 +131,7 @@ func leafName(t reflect.Type) string {
 	case t == rawJSONType:
 		return "json"
 	case t.Implements(messageType):
-		m, _ := reflect.Zero(t).Interface().(proto.Message)
+		m, _ := reflect.TypeAssert[proto.Message](reflect.Zero(t))
 		return "protobuf " + string(m.ProtoReflect().Descriptor().FullName())
 	case t.Kind() == reflect.Interface:
 		return "any"

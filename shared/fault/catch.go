@@ -20,7 +20,7 @@ func Catch(run func() error) (err error) {
 		case *PanicError: // of a scope inside, with its stack
 			err = p
 		default:
-			err = &PanicError{Value: fmt.Sprint(p), Stack: string(debug.Stack())}
+			err = &PanicError{Value: clip(fmt.Sprint(p), maxText), Stack: string(debug.Stack())}
 		}
 	}()
 	return run()
@@ -28,7 +28,7 @@ func Catch(run func() error) (err error) {
 
 // Rethrow lets a panic that Catch has caught go on.
 func Rethrow(err error) {
-	if p, ok := err.(*PanicError); ok { //nolint:errorlint // Catch's own
+	if p, ok := err.(*PanicError); ok {
 		panic(p)
 	}
 }

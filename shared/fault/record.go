@@ -4,21 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
-)
-
-// Bounds of a record, so that no error, however made, floods a link.
-const (
-	maxDepth = 32
-	maxNodes = 256
-	maxText  = 32 << 10 // bytes of one message or stack
 )
 
 // Record is an error taken apart for its way between processes: a tree of causes.
@@ -39,13 +30,14 @@ type Record struct {
 
 // Pack takes err apart. An error that came from elsewhere keeps its origin, and
 // self is appended to its relays; any other arises in self. Packing never fails:
-// what cannot be encoded arrives as its text, with a note.
+// what cannot be encoded arrives as its text, with a note. What is too large is
+// cut, with a note: at 32 levels, 1024 errors, 32 KiB of one text and 1 MiB in all.
 func Pack(err error, self actor.ID) *Record {
 	if err == nil {
 		return nil
 	}
-	p := packer{self: self, nodes: maxNodes}
-	r := p.pack(err, maxDepth)
+	p := packer{self: self, budget: budget{nodes: maxNodes, bytes: maxBytes, depth: maxDepth}}
+	r := p.pack(err)
 	if r.ID == "" {
 		r.ID = uuid.NewString()
 	}
@@ -53,58 +45,48 @@ func Pack(err error, self actor.ID) *Record {
 }
 
 type packer struct {
-	self  actor.ID
-	nodes int
+	budget
+
+	self actor.ID
 }
 
-func (p *packer) pack(err error, depth int) *Record {
-	p.nodes--
-	switch e := err.(type) { //nolint:errorlint // taken apart node by node
+func (p *packer) pack(err error) *Record {
+	switch e := err.(type) {
 	case *RemoteError:
-		return p.relay(e.record)
+		return p.relay(e.rec())
 	case *settled:
-		r := p.pack(e.cause, depth-1)
-		r.Also = append(slices.Clone(r.Also), p.packAll(e.also, depth-1)...)
+		all := append([]error{e.cause}, e.also...)
+		parts := p.each(len(all), func(i int) *Record { return p.pack(all[i]) })
+		r := parts[0]
+		r.Also = append(r.Also, parts[1:]...)
 		return r
 	}
-	r := &Record{Type: fmt.Sprintf("%T", err), Message: clip(text(err)), Origin: p.self}
+	p.nodes--
+	r := &Record{Type: p.text(fmt.Sprintf("%T", err)), Message: p.text(text(err)), Origin: p.self}
 	p.describe(r, err)
-	r.Causes = p.packAll(unwrap(err), depth-1)
+	causes := unwrap(err)
+	r.Causes = p.each(len(causes), func(i int) *Record { return p.pack(causes[i]) })
 	r.inherit(p.self)
 	return r
 }
 
 // relay copies a record that came from elsewhere and adds this actor to its path.
 func (p *packer) relay(r *Record) *Record {
-	c := *r
-	if n := len(c.Relays); !c.Origin.Is(p.self) && (n == 0 || !c.Relays[n-1].Is(p.self)) {
-		c.Relays = append(slices.Clone(c.Relays), p.self)
+	c := p.trim(r)
+	n := len(c.Relays)
+	if !c.Origin.Is(p.self) && (n == 0 || !c.Relays[n-1].Is(p.self)) && n < maxRelays {
+		c.Relays = append(c.Relays, p.self)
 	}
-	return &c
-}
-
-func (p *packer) packAll(errs []error, depth int) []*Record {
-	var out []*Record
-	for _, err := range errs {
-		if err == nil {
-			continue
-		}
-		if depth <= 0 || p.nodes <= 0 {
-			out = append(out, &Record{Message: "…", Origin: p.self, Note: "the rest of a very large error was left out"})
-			break
-		}
-		out = append(out, p.pack(err, depth))
-	}
-	return out
+	return c
 }
 
 // describe fills in what makes errors.Is, errors.As and status codes work at the
 // far end.
 func (p *packer) describe(r *Record, err error) {
-	if pe, ok := err.(*PanicError); ok && pe != nil { //nolint:errorlint // this node only
-		r.Stack = clip(pe.Stack)
+	if pe, ok := err.(*PanicError); ok && pe != nil {
+		r.Stack = p.text(pe.Stack)
 	}
-	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // this node only
+	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
 		r.Code = statusCode(s)
 	}
 	if r.Name = sentinelName(err); r.Name != "" {
@@ -115,28 +97,22 @@ func (p *packer) describe(r *Record, err error) {
 		return
 	}
 	detail, encErr := marshal(err)
-	if encErr != nil {
-		r.Note = fmt.Sprintf("the fields of %s could not be encoded: %v", name, encErr)
-		return
+	switch {
+	case encErr != nil:
+		r.Note = p.text(fmt.Sprintf("the fields of %s could not be encoded: %s", name, text(encErr)))
+	case !p.detail(len(detail)):
+		r.Note = fmt.Sprintf("the fields of %s, %d bytes, were left out", name, len(detail))
+	default:
+		r.Name, r.Detail = name, detail
 	}
-	r.Name, r.Detail = name, detail
 }
 
 // inherit gives an error that only wraps a remote one the origin and path of what
 // it wraps: a relay that adds a few words is not where the failure arose.
 func (r *Record) inherit(self actor.ID) {
-	if len(r.Causes) == 1 && !r.Causes[0].Origin.Is(self) {
-		r.Origin, r.Relays = r.Causes[0].Origin, r.Causes[0].Relays
+	if len(r.Causes) == 1 && !r.Causes[0].Origin.IsZero() && !r.Causes[0].Origin.Is(self) {
+		r.Origin, r.Relays = r.Causes[0].Origin, slices.Clone(r.Causes[0].Relays)
 	}
-}
-
-func marshal(v any) (b []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil { // an author's MarshalCBOR
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return cbor.Marshal(v)
 }
 
 func statusCode(s interface{ GRPCStatus() *status.Status }) (code uint32) {
@@ -153,42 +129,23 @@ func text(err error) (s string) {
 		if p := recover(); p != nil {
 			s = fmt.Sprintf("%T whose Error method panicked: %v", err, p)
 		}
+		s = strings.ToValidUTF8(s, "\uFFFD")
 	}()
-	return strings.ToValidUTF8(err.Error(), "\uFFFD")
+	return err.Error()
 }
 
-// unwrap gives what err wraps directly, whichever form it has.
+// unwrap gives what err wraps directly, whichever form it has, without nils.
 func unwrap(err error) (causes []error) {
 	defer func() {
 		if recover() != nil { // an author's Unwrap
 			causes = nil
 		}
 	}()
-	switch e := err.(type) { //nolint:errorlint // both forms of Unwrap
+	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		if inner := e.Unwrap(); inner != nil {
-			return []error{inner}
-		}
+		causes = []error{e.Unwrap()}
 	case interface{ Unwrap() []error }:
-		return e.Unwrap()
+		causes = slices.Clone(e.Unwrap())
 	}
-	return nil
-}
-
-func clip(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	cut := maxText
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + fmt.Sprintf("… (%d bytes more)", len(s)-cut)
-}
-
-func join(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "; " + b
+	return slices.DeleteFunc(causes, func(err error) bool { return err == nil })
 }

@@ -9,8 +9,7 @@ import (
 	"os"
 	"reflect"
 	"sync"
-
-	"github.com/fxamacker/cbor/v2"
+	"unicode/utf8"
 )
 
 // known is what errors.Is and errors.As can find on the far side of a process
@@ -30,8 +29,12 @@ var known = struct {
 
 // Sentinel makes errors.Is(err, sentinel) work across processes. Both ends
 // register the same name, usually in the package that declares the sentinel. It
-// panics if the name is taken by another error.
+// panics if the name is taken by another error, and if it is empty or no UTF-8.
 func Sentinel(name string, sentinel error) {
+	checkName(name)
+	if sentinel == nil || !reflect.ValueOf(sentinel).Comparable() {
+		panic(fmt.Sprintf("fault: sentinel %q is nil or cannot be compared", name))
+	}
 	known.Lock()
 	defer known.Unlock()
 	if old, taken := known.sentinels[name]; taken && old != sentinel {
@@ -44,11 +47,12 @@ func Sentinel(name string, sentinel error) {
 // Type makes errors.As to *T work across processes, for a struct type T whose
 // pointer is an error. The exported fields travel as CBOR (json tags are
 // honoured). Both ends register the same name. It panics if the name is taken by
-// another type.
+// another type, and if it is empty or no UTF-8.
 func Type[T any, P interface {
 	*T
 	error
 }](name string) {
+	checkName(name)
 	t := reflect.TypeFor[T]()
 	if t.Kind() != reflect.Struct {
 		panic(fmt.Sprintf("fault: %s is not a struct type", t))
@@ -60,6 +64,12 @@ func Type[T any, P interface {
 	}
 	known.types[name] = t
 	known.typeNames[t] = name
+}
+
+func checkName(name string) {
+	if name == "" || len(name) > minText || !utf8.ValidString(name) {
+		panic(fmt.Sprintf("fault: %q is no name for an error: it must be text of 1 to %d bytes", name, minText))
+	}
 }
 
 func init() {
@@ -89,7 +99,7 @@ func init() {
 
 // sentinelName returns the registered name of err itself, not of what it wraps.
 func sentinelName(err error) string {
-	if !reflect.TypeOf(err).Comparable() {
+	if !reflect.ValueOf(err).Comparable() { // a comparable type may hold values that are not
 		return ""
 	}
 	known.RLock()
@@ -121,11 +131,11 @@ func revive(r *Record) error {
 		return nil
 	}
 	v := reflect.New(t)
-	if err := cbor.Unmarshal(r.Detail, v.Interface()); err != nil {
-		r.Note = join(r.Note, fmt.Sprintf("the fields of %s could not be read: %v", r.Name, err))
+	if err := unmarshal(r.Detail, v.Interface()); err != nil {
+		r.annotate(fmt.Sprintf("the fields of %s could not be read: %s", r.Name, clip(text(err), minText)))
 		return nil
 	}
-	if p, ok := v.Interface().(*PanicError); ok {
+	if p, ok := reflect.TypeAssert[*PanicError](v); ok {
 		p.Stack = r.Stack
 	}
 	return v.Interface().(error)

@@ -21,48 +21,69 @@ type RemoteError struct {
 	Stack   string     // of the panic, if it was one
 
 	record *Record
-	causes []error
+	local  error   // what it stands for here, nil if this process does not know it
+	causes []error // what the original wrapped
+	also   []error // what failed in the clean-up after it
 }
 
-// Unpack puts an error together again. The result is never nil.
-func (r *Record) Unpack() error {
+// Unpack puts an error together again. The result is never nil. What is larger
+// than anything that Pack makes is cut, with a note.
+func (r *Record) Unpack() error { return received().trim(r).unpack() }
+
+func (r *Record) unpack() *RemoteError {
 	e := &RemoteError{
 		Type: r.Type, Message: r.Message, Origin: r.Origin, Relays: r.Relays, Stack: r.Stack,
-		record: r,
-	}
-	if local := revive(r); local != nil {
-		e.causes = append(e.causes, local)
+		record: r, local: revive(r),
 	}
 	for _, c := range r.Causes {
-		e.causes = append(e.causes, c.Unpack())
+		e.causes = append(e.causes, c.unpack())
 	}
 	for _, c := range r.Also {
-		e.causes = append(e.causes, c.Unpack())
+		e.also = append(e.also, c.unpack())
 	}
 	return e
 }
 
+// rec is what the error was made of. One that was made by hand has no more than
+// its fields.
+func (e *RemoteError) rec() *Record {
+	switch {
+	case e == nil:
+		return &Record{Type: fmt.Sprintf("%T", e), Message: "<nil>"}
+	case e.record == nil:
+		return &Record{Type: e.Type, Message: e.Message, Origin: e.Origin, Relays: e.Relays, Stack: e.Stack}
+	}
+	return e.record
+}
+
 // ID names the failure: it stays the same however often it is relayed.
-func (e *RemoteError) ID() string { return e.record.ID }
+func (e *RemoteError) ID() string { return e.rec().ID }
 
 // Error says where it arose and what happened, in one line.
 func (e *RemoteError) Error() string {
-	return e.Origin.String() + ": " + oneLine(e.Message)
+	r := e.rec()
+	return oneLine(r.Origin.String() + ": " + r.Message)
 }
 
 // Unwrap gives the local error it stands for, if this process knows it, and what
 // the original error wrapped.
-func (e *RemoteError) Unwrap() []error { return e.causes }
+func (e *RemoteError) Unwrap() []error {
+	var all []error
+	if e.local != nil {
+		all = append(all, e.local)
+	}
+	return append(append(all, e.causes...), e.also...)
+}
 
 // GRPCStatus makes status.FromError and status.Code work: the code of the first
 // status error in the tree, else Unknown.
 func (e *RemoteError) GRPCStatus() *status.Status {
-	return status.New(e.record.statusCode(), e.Error())
+	return status.New(e.rec().statusCode(), e.Error())
 }
 
 func (r *Record) statusCode() codes.Code {
-	if r.Code != 0 {
-		return codes.Code(r.Code - 1)
+	if code := codes.Code(r.Code - 1); r.Code != 0 && code != codes.OK && code <= codes.Unauthenticated {
+		return code
 	}
 	for _, c := range r.Causes {
 		if code := c.statusCode(); code != codes.Unknown {
@@ -76,7 +97,7 @@ func (r *Record) statusCode() codes.Code {
 func (e *RemoteError) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && f.Flag('+'):
-		e.record.story(f, "")
+		e.rec().story(f, "")
 	case verb == 'q':
 		_, _ = fmt.Fprintf(f, "%q", e.Error())
 	default:
@@ -89,12 +110,14 @@ func (e *RemoteError) Format(f fmt.State, verb rune) {
 func (r *Record) story(w io.Writer, indent string) {
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, indent+format+"\n", args...) }
 	line("%s: %s", orUnknown(r.Type), strings.ReplaceAll(r.Message, "\n", "\n"+indent+"  "))
-	line("  arose in %s (pid %d)", r.Origin, r.Origin.PID)
+	if !r.Origin.IsZero() {
+		line("  arose in %s (pid %d)", r.Origin, r.Origin.PID)
+	}
 	for _, hop := range r.Relays {
 		line("  relayed by %s (pid %d)", hop, hop.PID)
 	}
 	if r.Note != "" {
-		line("  note: %s", r.Note)
+		line("  note: %s", oneLine(r.Note))
 	}
 	if r.Stack != "" {
 		line("  stack:\n%s", indentLines(r.Stack, indent+"    "))
@@ -120,6 +143,13 @@ func indentLines(s, indent string) string {
 	return indent + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+indent)
 }
 
+// oneLine joins the lines of a text, whatever it is that ends them.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		switch r {
+		case '\n', '\v', '\f', '\r', '\u0085', '\u2028', '\u2029':
+			return true
+		}
+		return false
+	}), "; ")
 }

@@ -1,9 +1,6 @@
 package fault
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // settled is a failure together with what failed in the clean-up after it.
 type settled struct {
@@ -50,33 +47,80 @@ type parts struct {
 	real []error // subtrees that tell of something else
 }
 
-// dissect sorts the tree of err. A single-cause wrapper belongs with what it
-// wraps; a wrapper of several is taken apart.
+func (p *parts) add(other parts) {
+	p.echo = p.echo || other.echo
+	p.real = append(p.real, other.real...)
+}
+
+// dissect sorts the tree of err.
 func dissect(err, cause error) parts {
 	if err == nil {
 		return parts{}
 	}
-	if same(err, cause) || isDeadline(err) && isDeadline(cause) {
+	w := walk{cause: cause, left: maxWalk}
+	return w.sort(err)
+}
+
+// maxWalk bounds the errors that a walk looks at: an error may wrap itself.
+const maxWalk = 100_000
+
+type walk struct {
+	cause error
+	left  int
+}
+
+// sort sorts one node and what is below it. A single-cause wrapper belongs with
+// what it wraps; a wrapper of several is taken apart.
+func (w *walk) sort(err error) parts {
+	if w.left--; w.left < 0 {
+		return parts{real: []error{err}}
+	}
+	if same(err, w.cause) || isDeadline(err) && isDeadline(w.cause) {
 		return parts{echo: true}
 	}
 	if isCancelNode(err) {
 		return parts{}
 	}
+	if r, ok := err.(*RemoteError); ok {
+		return w.sortRemote(r)
+	}
 	causes := unwrap(err)
 	if len(causes) == 0 {
 		return parts{real: []error{err}}
 	}
-	var p parts
-	for _, c := range causes {
-		if c == nil {
-			continue
-		}
-		sub := dissect(c, cause)
-		p.echo = p.echo || sub.echo
-		p.real = append(p.real, sub.real...)
-	}
-	if len(causes) == 1 && len(p.real) > 0 || isRemote(err) && len(p.real) > 0 {
+	p := w.all(causes)
+	if len(causes) == 1 && len(p.real) > 0 {
 		p.real = []error{err} // keep the words around it
+	}
+	return p
+}
+
+func (w *walk) all(errs []error) (p parts) {
+	for _, err := range errs {
+		p.add(w.sort(err))
+	}
+	return p
+}
+
+// sortRemote sorts as it would have been sorted where it arose: by what it wraps,
+// else by what it is. It stays whole.
+func (w *walk) sortRemote(r *RemoteError) (p parts) {
+	switch {
+	case r == nil:
+		p.real = []error{r}
+	case isCancelNode(r.local):
+	case len(r.causes) > 0:
+		p = w.all(r.causes)
+	case r.local != nil:
+		p = w.sort(r.local)
+	default:
+		p.real = []error{r}
+	}
+	if r != nil {
+		p.add(w.all(r.also))
+	}
+	if len(p.real) > 0 {
+		p.real = []error{r}
 	}
 	return p
 }
@@ -86,12 +130,12 @@ func same(err, cause error) bool {
 	if cause == nil {
 		return false
 	}
-	a, ok := err.(*RemoteError) //nolint:errorlint // this node only
+	a, ok := err.(*RemoteError)
 	if !ok {
 		return identical(err, cause)
 	}
-	b, ok := cause.(*RemoteError) //nolint:errorlint // this node only
-	return ok && a.record.ID != "" && a.record.ID == b.record.ID || identical(err, cause)
+	b, ok := cause.(*RemoteError)
+	return ok && a.ID() != "" && a.ID() == b.ID() || identical(err, cause)
 }
 
 // identical is err == cause that does not panic on uncomparable types.
@@ -101,45 +145,54 @@ func identical(err, cause error) (eq bool) {
 			eq = false
 		}
 	}()
-	return err == cause //nolint:errorlint // identity is meant
-}
-
-func isRemote(err error) bool {
-	_, ok := err.(*RemoteError) //nolint:errorlint // this node only
-	return ok
+	return err == cause
 }
 
 func isCancelNode(err error) bool {
-	if err == context.Canceled { //nolint:errorlint // this node only
+	if err == context.Canceled {
 		return true
 	}
-	_, ok := err.(*ContextCancelled) //nolint:errorlint // this node only
+	_, ok := err.(*ContextCancelled)
 	return ok
 }
 
 // isDeadline reports whether err is a deadline that has passed. A deadline travels
 // with a call, so both ends may notice it by themselves: that is one failure.
 func isDeadline(err error) bool {
-	if r, ok := err.(*RemoteError); ok { //nolint:errorlint // this node only
-		return r.record.Name == sentinelName(context.DeadlineExceeded)
+	if r, ok := err.(*RemoteError); ok {
+		return r.rec().Name == sentinelName(context.DeadlineExceeded)
 	}
-	return err == context.DeadlineExceeded //nolint:errorlint // this node only
+	return err == context.DeadlineExceeded
 }
 
 // Also is what failed in the clean-up after a remote failure; nil if nothing did.
 func Also(err error) error {
-	r, ok := err.(*RemoteError) //nolint:errorlint // this node only
-	if !ok {
+	r, ok := err.(*RemoteError)
+	if !ok || r == nil {
 		return nil
 	}
-	var all []error
-	for _, a := range r.record.Also {
-		all = append(all, a.Unpack())
-	}
-	return Join(all...)
+	return Join(r.also...)
 }
 
 // Cancelled returns the ContextCancelled that err is or carries.
 func Cancelled(err error) (*ContextCancelled, bool) {
-	return errors.AsType[*ContextCancelled](err)
+	w := walk{left: maxWalk}
+	c := w.find(err)
+	return c, c != nil
+}
+
+// find is errors.As that ends on an error which wraps itself.
+func (w *walk) find(err error) *ContextCancelled {
+	if w.left--; w.left < 0 || err == nil {
+		return nil
+	}
+	if c, ok := err.(*ContextCancelled); ok {
+		return c
+	}
+	for _, cause := range unwrap(err) {
+		if c := w.find(cause); c != nil {
+			return c
+		}
+	}
+	return nil
 }

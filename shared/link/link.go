@@ -172,13 +172,13 @@ func (l *Link) Err() error {
 
 // Farewell is the reason that the peer gave with its Bye; ok is false if none
 // came, so that the link was cut.
-func (l *Link) Farewell() (reason error, ok bool) {
+func (l *Link) Farewell() (ok bool, reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.bye != nil {
-		return l.bye.ToRecord().Unpack(), true
+		return true, l.bye.ToRecord().Unpack()
 	}
-	return nil, l.byeIn
+	return l.byeIn, nil
 }
 
 func (l *Link) fail(err error) {
@@ -237,7 +237,7 @@ func (l *Link) read() {
 
 // endReading sorts an orderly end from a loss.
 func (l *Link) endReading(err error) {
-	if _, orderly := l.Farewell(); orderly {
+	if orderly, _ := l.Farewell(); orderly {
 		return
 	}
 	if errors.Is(err, io.EOF) {

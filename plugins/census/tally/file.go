@@ -99,7 +99,7 @@ func (f *File) stream(r io.Reader) error {
 		if n > 0 {
 			f.Bytes += int64(n)
 			f.Lines += bytes.Count(buf[:n], []byte{'\n'})
-			last = buf[n-1]
+			last = buf[n-1] //nolint:gosec // 0 < n <= len(buf)
 		}
 		if errors.Is(err, io.EOF) {
 			if last != '\n' {

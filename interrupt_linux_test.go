@@ -1,0 +1,91 @@
+package trellis_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestF02_InterruptEndsEverythingCleanly(t *testing.T) {
+	for name, end := range map[string]struct {
+		signal os.Signal
+		code   int
+	}{"interrupt": {os.Interrupt, 130}} {
+		t.Run(name, func(t *testing.T) {
+			// The whole of GOROOT, so that there is a middle to interrupt.
+			cmd := exec.CommandContext(t.Context(), hostProgram, "run", "root="+goroot(t))
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stderr)
+			for lines.Scan() && !strings.Contains(lines.Text(), "files seen") {
+			}
+			actors := descendants(t, cmd.Process.Pid)
+			begun := time.Now()
+			if err := cmd.Process.Signal(end.signal); err != nil {
+				t.Fatal(err)
+			}
+			for lines.Scan() {
+				t.Log(lines.Text())
+			}
+			_ = cmd.Wait() // its exit code is asked for below
+			if code := cmd.ProcessState.ExitCode(); code != end.code {
+				t.Errorf("exit code %d, want %d", code, end.code)
+			}
+			if took := time.Since(begun); took > 2*time.Second {
+				t.Errorf("it took %v to end", took)
+			}
+			if len(actors) < 4 {
+				t.Errorf("only %d actors were running", len(actors))
+			}
+			for _, pid := range actors {
+				if alive(pid) {
+					t.Errorf("process %d is left", pid)
+				}
+			}
+		})
+	}
+}
+
+// descendants are the processes below one, as /proc has them.
+func descendants(t testing.TB, pid int) []int {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil // it is gone
+	}
+	var all []int
+	for _, task := range tasks {
+		kids, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		if err != nil {
+			continue
+		}
+		for field := range strings.FieldsSeq(string(kids)) {
+			kid, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(append(all, kid), descendants(t, kid)...)
+		}
+	}
+	return all
+}
+
+// alive reports whether a process is there and is more than a zombie.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}

@@ -1,0 +1,201 @@
+package trellis_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The programs under test, built once.
+var hostProgram string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "trellis-e2e-")
+	if err == nil {
+		hostProgram = filepath.Join(dir, "host")
+		err = goBuild(".", hostProgram, "./cmd/host")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func goBuild(dir, program, pkg string) error {
+	cmd := exec.Command("go", "build", "-o", program, pkg)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}
+
+// runHost runs the command to its end.
+func runHost(t testing.TB, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), hostProgram, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	} else if ok {
+		code = exit.ExitCode()
+	}
+	return out.String(), errs.String(), code
+}
+
+// report is what the test reads of a census.
+type report struct {
+	Files     int   `json:"files"`
+	Failed    int   `json:"failed"`
+	Lines     int   `json:"lines"`
+	Bytes     int64 `json:"bytes"`
+	Packages  int   `json:"packages"`
+	Functions int   `json:"functions"`
+	Methods   int   `json:"methods"`
+	Exported  int   `json:"exported"`
+
+	Longest struct {
+		Name  string `json:"name"`
+		Lines int    `json:"lines"`
+	} `json:"longest_function"`
+	Failures []struct {
+		Path    string `json:"path"`
+		Problem string `json:"problem"`
+	} `json:"failures"`
+}
+
+func census(t testing.TB, args ...string) report {
+	t.Helper()
+	stdout, stderr, code := runHost(t, append([]string{"run", "-o", "json"}, args...)...)
+	if code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, stderr)
+	}
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%v in\n%s", err, stdout)
+	}
+	return r
+}
+
+func goroot(t testing.TB) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func TestCensusOfTheStandardLibrary(t *testing.T) {
+	got := census(t)
+	got.Failures = nil
+	_, method, isMethod := strings.Cut(got.Longest.Name, ").")
+	if isMethod {
+		got.Longest.Name = method
+	}
+	want := countByHand(t, filepath.Join(goroot(t), "src"))
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the tree of plugins counts\n%+v, one process counts\n%+v", got, want)
+	}
+	if got.Files < 5000 {
+		t.Errorf("only %d files: this is not the standard library", got.Files)
+	}
+}
+
+func TestCensusOfAStrangeTree(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("good.go", "package a\n\nfunc F() {\n}\n")
+	write("broken.go", "package a\n\nfunc {\n")
+	write("two\nlines.go", "package a\nfunc g() {}\n")
+	write("not-\xff-utf8.go", "package a\nvar X int")
+	write("text.txt", "no Go\n")
+	huge, err := os.Create(filepath.Join(dir, "huge.go"))
+	if err == nil {
+		_, err = huge.WriteString("package a\n")
+	}
+	if err == nil {
+		err = huge.Truncate(100 << 20)
+	}
+	if err = errors.Join(err, huge.Close()); err != nil {
+		t.Fatal(err)
+	}
+	got := census(t, "root="+dir)
+	if got.Files != 5 || got.Failed != 2 || got.Functions != 2 || got.Exported != 2 || got.Lines != 4+3+2+2+2 {
+		t.Errorf("got %+v", got)
+	}
+	if len(got.Failures) != 2 || !strings.Contains(got.Failures[1].Problem, "larger than") {
+		t.Errorf("failures: %+v", got.Failures)
+	}
+}
+
+func TestCensusOfNothing(t *testing.T) {
+	if got := census(t, "root="+t.TempDir()); got.Files != 0 {
+		t.Errorf("got %+v", got)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for root, want := range map[string]string{"/does/not/exist": "no such file", file: "it is no folder", "": "no source folder given"} {
+		stdout, stderr, code := runHost(t, "run", "root="+root)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, want) || !strings.Contains(stderr, "arose in walker@") {
+			t.Errorf("root=%s: exit code %d, %q, %s", root, code, stdout, stderr)
+		}
+	}
+}
+
+func TestThirdPartyPluginAndApplication(t *testing.T) {
+	dir := t.TempDir()
+	for _, program := range []string{"greeter", "app"} {
+		if err := goBuild("testdata/thirdparty", filepath.Join(dir, program), "./"+program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "app"), filepath.Join(dir, "greeter")).CombinedOutput()
+	if err != nil || string(out) != "Hello, world!\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+	config := filepath.Join(dir, "config.yaml")
+	text := fmt.Sprintf("name: greet\nrun: {actor: greeter, endpoint: greet}\nactors:\n  - {name: greeter, command: [%s]}\n", filepath.Join(dir, "greeter"))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := runHost(t, "run", "-c", config)
+	if code != 1 || !strings.Contains(stderr, `endpoint "greet": arguments do not fit: want string`) {
+		t.Errorf("P08: exit code %d: %s", code, stderr)
+	}
+}
+
+func TestPluginRunByHandSaysWhatItIs(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "walker")
+	if err := goBuild(".", program, "./plugins/walker"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "This binary is a plugin") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,127 @@
+package fault
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// Bounds of a record, so that no error, however made, floods a link or a log.
+const (
+	maxDepth  = 32
+	maxNodes  = 1024
+	maxBytes  = 1 << 20   // texts and details of all nodes together
+	maxText   = 32 << 10  // bytes of one message or stack
+	minText   = 256       // what a text keeps when maxBytes is used up
+	maxDetail = 256 << 10 // bytes of one typed error's fields
+	maxRelays = 64
+)
+
+// budget is what may still be kept of an error tree. Siblings share it evenly, and
+// what one leaves goes to those after it: a large first cause never pushes out the
+// others, so that the count of a group's failures stays what it was.
+type budget struct{ nodes, bytes, depth int }
+
+// received bounds what a peer has sent. It lets pass whatever Pack makes.
+func received() *budget {
+	return &budget{nodes: 2 * maxNodes, bytes: 3 * maxBytes, depth: maxDepth + 2}
+}
+
+// each calls f for n children, each within its share, and ends the list with a
+// record that says how many were left out.
+func (b *budget) each(n int, f func(i int) *Record) []*Record {
+	keep := min(n, b.nodes)
+	if b.depth <= 0 {
+		keep = 0
+	}
+	var out []*Record
+	rest := *b
+	for i := range keep {
+		b.nodes, b.bytes, b.depth = rest.nodes/(keep-i), rest.bytes/(keep-i), rest.depth-1
+		rest.nodes, rest.bytes = rest.nodes-b.nodes, rest.bytes-b.bytes
+		out = append(out, f(i))
+		rest.nodes, rest.bytes = rest.nodes+b.nodes, rest.bytes+b.bytes
+	}
+	*b = rest
+	if keep < n {
+		out = append(out, &Record{Message: "…", Note: fmt.Sprintf("a very large error: %d causes and all below them were left out", n-keep)})
+	}
+	return out
+}
+
+// text is s as valid UTF-8, cut to what may be kept of it.
+func (b *budget) text(s string) string {
+	s = clip(strings.ToValidUTF8(s, "\uFFFD"), max(minText, min(maxText, b.bytes)))
+	b.bytes -= len(s)
+	return s
+}
+
+// detail reports whether that many bytes of fields may be kept.
+func (b *budget) detail(n int) bool {
+	if n > min(maxDetail, b.bytes) {
+		return false
+	}
+	b.bytes -= n
+	return true
+}
+
+// trim copies a record that came from elsewhere, as much of it as may be kept.
+func (b *budget) trim(r *Record) *Record {
+	if r == nil {
+		r = &Record{}
+	}
+	b.nodes--
+	c := &Record{
+		ID: clip(r.ID, minText), Type: b.text(r.Type), Message: b.text(r.Message), Origin: trimID(r.Origin),
+		Relays: r.Relays, Stack: b.text(r.Stack), Name: b.text(r.Name), Code: r.Code, Note: b.text(r.Note),
+	}
+	if len(c.Relays) > maxRelays {
+		c.annotate(fmt.Sprintf("it was relayed %d times", len(c.Relays)))
+		c.Relays = c.Relays[:maxRelays]
+	}
+	c.Relays = slices.Clone(c.Relays)
+	for i, id := range c.Relays {
+		c.Relays[i] = trimID(id)
+	}
+	if b.detail(len(r.Detail)) {
+		c.Detail = r.Detail
+	} else {
+		c.annotate(fmt.Sprintf("the fields of %s, %d bytes, were left out", c.Name, len(r.Detail)))
+		c.Name = ""
+	}
+	below := slices.Concat(r.Causes, r.Also)
+	all := b.each(len(below), func(i int) *Record { return b.trim(below[i]) })
+	n := min(len(r.Causes), len(all))
+	c.Causes, c.Also = all[:n:n], all[n:]
+	return c
+}
+
+// annotate adds a note, once however often the record passes here.
+func (r *Record) annotate(note string) {
+	switch {
+	case r.Note == "":
+		r.Note = note
+	case !strings.Contains(r.Note, note):
+		r.Note += "; " + note
+	}
+}
+
+func trimID(id actor.ID) actor.ID {
+	id.Name, id.UUID = clip(id.Name, minText), clip(id.UUID, minText)
+	return id
+}
+
+// clip cuts a text to a number of bytes, and says what is missing.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	cut := limit - len("… (1234567890 bytes more)")
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + fmt.Sprintf("… (%d bytes more)", len(s)-cut)
+}
