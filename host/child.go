@@ -95,8 +95,16 @@ func (c *child) obituary() error {
 	if _, reason := c.table.Link().Farewell(); reason != nil {
 		return reason
 	}
-	exit, _ := c.proc.Load().Exit()
+	return c.deathOf(c.proc.Load())
+}
+
+// deathOf says how a process has ended.
+func (c *child) deathOf(proc *process.Process) error {
+	exit, _ := proc.Exit()
 	died := &fault.ActorDied{ID: c.id, ExitCode: exit.Code, LastLog: exit.LastLog}
+	if exit.Panic != "" {
+		died.LastLog = append(died.LastLog, exit.Panic) // a trace pushes it out of the last lines
+	}
 	if exit.Signal != 0 {
 		died.Signal = exit.Signal.String()
 	}

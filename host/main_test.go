@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +75,18 @@ func play(role string) {
 		sdk.Serve(goodEndpoints()...)
 	case "hosting":
 		sdk.Plugin{Endpoints: goodEndpoints(), Hosts: host.Subtree}.Serve()
+	case "hangs in boot", "exits in boot", "panics in boot", "fails in boot":
+		sdk.Plugin{Hosts: func(context.Context, []byte, func(context.Context) error) error {
+			switch role {
+			case "exits in boot":
+				os.Exit(3)
+			case "panics in boot":
+				panic("while booting")
+			case "fails in boot":
+				return fmt.Errorf("no database: %w", os.ErrNotExist)
+			}
+			select {}
+		}}.Serve()
 	default:
 		playBad(role)
 	}
@@ -210,7 +223,7 @@ func spec(t testing.TB, name, role string) host.Spec {
 // gone checks that no process of a role is left under this one.
 func childrenLeft(t testing.TB) int {
 	t.Helper()
-	out, err := exec.Command("ps", "-o", "pid=,stat=,args=", "--ppid", fmt.Sprint(os.Getpid())).Output()
+	out, err := exec.Command("ps", "-o", "pid=,stat=,args=", "--ppid", strconv.Itoa(os.Getpid())).Output()
 	if err != nil && len(out) == 0 {
 		return 0
 	}

@@ -175,6 +175,10 @@ func (n *Nursery) Cancel() {
 // false.
 func (n *Nursery) Go(f func()) bool { return n.tasks.Go(f) }
 
+// Done is closed when the nursery's function has returned and every child has
+// ended and been reaped: no link ends before its child's last word is in.
+func (n *Nursery) Done() <-chan struct{} { return n.idle }
+
 // Self is the actor that the nursery belongs to.
 func (n *Nursery) Self() actor.ID { return n.env.self }
 

@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -127,6 +128,54 @@ func TestN03_TwoIndependentFailuresAreBothReturned(t *testing.T) {
 	if !ok || len(group.Errs) != 3 {
 		t.Fatalf("got %v", err)
 	}
+}
+
+func TestN03_ManyFailuresAreThatManyErrors(t *testing.T) {
+	const many = 10
+	_, err := open(t, host.Options{CollectAll: true}, func(_ context.Context, n *host.Nursery) error {
+		for i := range many {
+			host.Run(n, spec(t, fmt.Sprintf("shot-%d", i), "good"), fail, "x")
+		}
+		return nil
+	})
+	group, ok := errors.AsType[*fault.Group](err)
+	if !ok || len(group.Errs) != many {
+		t.Fatalf("got %v", err)
+	}
+	for _, e := range group.Errs {
+		if _, ok := e.(*fault.RemoteError); !ok || fault.IsCancel(e) { //nolint:errorlint // each one itself
+			t.Errorf("%T %v", e, e)
+		}
+	}
+}
+
+func TestN05_DoneComesAfterTheLastChild(t *testing.T) {
+	var kept *host.Nursery
+	var p *host.Portal
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
+		kept = n
+		if p, err = n.Start(ctx, spec(t, "daemon", "good")); err != nil {
+			return err
+		}
+		n.Go(func() {
+			<-n.Done()
+			select {
+			case <-p.Done():
+			default:
+				t.Error("Done before the child was reaped")
+			}
+		})
+		select {
+		case <-n.Done():
+			t.Error("Done while the body runs")
+		default:
+		}
+		return p.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-kept.Done()
 }
 
 func TestN04_StartInAClosedNurseryCreatesNoProcess(t *testing.T) {

@@ -16,13 +16,13 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
-	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/link"
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
@@ -269,27 +269,30 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	return nil
 }
 
+// lastWords is how long a child that failed to boot may take to say why.
+const lastWords = time.Second
+
 // bootFailure prefers what the child or its process said itself to the transport's
-// view of it.
+// view of it. A child that refuses says so in its answer and does nothing more.
 func (c *child) bootFailure(err error) error {
+	refused := status.Convert(err)
+	if refused.Code() == codes.FailedPrecondition {
+		return errors.New(refused.Message())
+	}
+	proc := c.proc.Load()
 	select {
 	case c.table = <-c.linked:
-		if c.await(c.table.Link().Done(), lastFrames) {
-			if _, reason := c.table.Link().Farewell(); reason != nil {
-				return reason
-			}
+		c.await(c.table.Link().Done(), lastWords)
+		if _, reason := c.table.Link().Farewell(); reason != nil {
+			return reason
 		}
-	default:
+	case <-proc.Done():
+	case <-time.After(lastWords):
 	}
-	if proc := c.proc.Load(); c.await(proc.Done(), lastFrames) {
-		exit, _ := proc.Exit()
-		died := &fault.ActorDied{ID: c.id, ExitCode: exit.Code, LastLog: exit.LastLog}
-		if exit.Signal != 0 {
-			died.Signal = exit.Signal.String()
-		}
-		return died
+	if c.await(proc.Done(), lastWords) {
+		return c.deathOf(proc)
 	}
-	return errors.New(status.Convert(err).Message())
+	return errors.New(refused.Message())
 }
 
 // seam is the host's hold on go-plugin's main connection to one child.

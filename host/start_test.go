@@ -17,7 +17,7 @@ import (
 func plain(t testing.TB, mode os.FileMode, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "plain")
-	if err := os.WriteFile(path, []byte(text), mode); err != nil { //nolint:gosec // the mode is the test
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -47,6 +47,11 @@ func TestF03_BadPlugins(t *testing.T) {
 		"net/rpc":        {spec(t, "x", "netrpc"), "handshake", []string{"netrpc", "grpc"}},
 		"silent":         {short(spec(t, "x", "silent")), "handshake", []string{"not ready in time", "1s"}},
 		"liar":           {short(spec(t, "x", "liar")), "", []string{"x"}},
+		"hangs in boot":  {withChild(short(spec(t, "x", "hangs in boot"))), "boot", []string{"not ready in time"}},
+		"exits in boot":  {withChild(spec(t, "x", "exits in boot")), "boot", []string{"exit code 3"}},
+		"panics in boot": {withChild(spec(t, "x", "panics in boot")), "boot", []string{"exit code 2", "died", "while booting"}},
+		"fails in boot":  {withChild(spec(t, "x", "fails in boot")), "boot", []string{"no database"}},
+		"bad child":      {withChild(spec(t, "x", "hosting")), "boot", []string{`actor "child"`, "no command"}},
 		"checksum":       {withSum(spec(t, "x", "good")), "handshake", []string{strings.Repeat("0", 64)}},
 	}
 	for name, c := range cases {
@@ -67,6 +72,12 @@ func TestF03_BadPlugins(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withChild gives an actor a child that cannot start.
+func withChild(s host.Spec) host.Spec {
+	s.Actors = []host.Spec{{Name: "child"}}
+	return s
 }
 
 func withSum(s host.Spec) host.Spec {
