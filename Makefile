@@ -5,7 +5,7 @@ FUZZTIME ?= 20s
 QUICK   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race vet lint fuzz bench generate generate-check tidy-check check
+.PHONY: help build test race vet lint fuzz model bench generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ lint: ## golangci-lint
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)
+
+model: ## every interleaving of a dialog, with larger bounds (about a minute, 3 at most)
+	go test -run TestModel -timeout 10m -v ./shared/dialog -model=full | grep -vE '^=== '
 
 bench: ## the benchmarks; QUICK=1 only proves that they run
 	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 1x) ./...

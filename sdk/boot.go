@@ -37,7 +37,8 @@ func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 	if err := s.life.plugin.check(r); err != nil {
 		return nil, status.Errorf(codes.FailedPrecondition, "trellis: %v", err)
 	}
-	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow))
+	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket)))
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "trellis: dial the host's link: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -36,7 +37,7 @@ func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 func execute(args []string, stdout, stderr io.Writer) int {
 	signals := watchSignals()
 	defer signals.stop()
-	root := newRoot(&program{signals: signals, stdout: stdout, stderr: stderr, settings: viper.New()})
+	root := newRoot(&program{signals: signals, stdout: stdout, progress: newProgress(stderr), settings: viper.New()})
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -74,11 +75,12 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // program is what the commands have in common.
 type program struct {
-	signals        *signals
-	stdout, stderr io.Writer
-	settings       *viper.Viper
-	set            []string
-	output         string
+	signals  *signals
+	stdout   io.Writer
+	progress *progress // and logs, on standard error
+	settings *viper.Viper
+	set      []string
+	output   string
 }
 
 func newRoot(p *program) *cobra.Command {
@@ -87,14 +89,16 @@ func newRoot(p *program) *cobra.Command {
 		Short:         "Run a tree of plugins from a config file",
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return p.setUp() },
-		Args:              cobra.NoArgs,
+		Args:              noCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.StringP("config", "c", "config.yaml", "the tree of actors (or TRELLIS_CONFIG)")
 	flags.String("log-level", "info", "debug, info, warn or error (or TRELLIS_LOG_LEVEL)")
 	flags.StringArrayVar(&p.set, "set", nil, "replace one value of the config, as in actors.census.actors.parser.replicas=2")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
 	p.settings.SetEnvPrefix("TRELLIS")
 	p.settings.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
 	p.settings.AutomaticEnv()
@@ -108,19 +112,24 @@ func newRoot(p *program) *cobra.Command {
 // setUp makes the logger that everything uses.
 func (p *program) setUp() error {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(p.settings.GetString("log-level"))); err != nil {
-		return &usageError{fmt.Errorf("--log-level: expected debug, info, warn or error, got %q", p.settings.GetString("log-level"))}
+	name := p.settings.GetString("log-level")
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return &usageError{fmt.Errorf("--log-level or TRELLIS_LOG_LEVEL: expected debug, info, warn or error, got %q", name)}
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})))
+	slog.SetDefault(slog.New(slog.NewTextHandler(p.progress, &slog.HandlerOptions{Level: level})))
 	return nil
 }
 
 // load reads the config with what the command line says.
 func (p *program) load(ctx context.Context, args []string) (*config.Tree, error) {
-	return config.Load(p.settings.GetString("config"), config.Options{
+	tree, err := config.Load(p.settings.GetString("config"), config.Options{
 		Lookup: func(name string) (string, bool) { return lookup(ctx, name) },
 		Set:    p.set, Args: args,
 	})
+	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
+		err = &usageError{fmt.Errorf("cannot read the config: %w; name it with --config or TRELLIS_CONFIG", err)}
+	}
+	return tree, explain(ctx, err)
 }
 
 func newValidate(p *program) *cobra.Command {
@@ -133,10 +142,18 @@ func newValidate(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(p.stdout, "%s is valid: %d processes\n", p.settings.GetString("config"), countProcesses(tree.Actors))
+			_, err = fmt.Fprintf(p.stdout, "%s is valid: %s\n", p.settings.GetString("config"), processes(countProcesses(tree.Actors)))
 			return err
 		},
 	}
+}
+
+// noCommand refuses what is left of a command line that names no command.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())}
+	}
+	return nil
 }
 
 func noArgs(_ *cobra.Command, args []string) error {
@@ -144,6 +161,14 @@ func noArgs(_ *cobra.Command, args []string) error {
 		return &usageError{fmt.Errorf("expected no arguments, got %q", args)}
 	}
 	return nil
+}
+
+// processes is a number of them, in words.
+func processes(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return fmt.Sprintf("%d processes", n)
 }
 
 // countProcesses is how many processes a tree starts.

@@ -6,36 +6,61 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mattn/go-isatty"
 )
 
-// plainEvery is how often progress is printed where it cannot be redrawn.
-const plainEvery = time.Second
+// How often a job's progress is shown: as a plain line, and redrawn on a terminal.
+const (
+	plainEvery = time.Second
+	drawEvery  = 50 * time.Millisecond
+)
+
+// maxDrawn bounds the lines on a terminal: what has scrolled away at its top could
+// not be redrawn.
+const maxDrawn = 12
 
 // progress shows how far a job is: redrawn in place on a terminal, else as a plain
-// line now and then. It is used by one goroutine at a time.
+// line now and then. Logs are written through it, so that they stand above what is
+// redrawn. All methods may be called at the same time.
 type progress struct {
-	w        io.Writer
 	terminal bool
-	drawn    int // lines on the terminal that are progress
-	last     time.Time
+	every    time.Duration
+	now      func() time.Time
+
+	mu    sync.Mutex
+	w     io.Writer
+	lines []string // what stands on the terminal
+	last  time.Time
 }
 
 func newProgress(w io.Writer) *progress {
 	f, ok := w.(*os.File)
-	return &progress{w: w, terminal: ok && isatty.IsTerminal(f.Fd())}
+	p := &progress{w: w, every: plainEvery, now: time.Now}
+	if ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" {
+		p.terminal, p.every = true, drawEvery
+	}
+	return p
 }
 
-// say shows a step.
-func (p *progress) say(text string) {
-	if p.terminal {
-		p.draw([]string{text})
-		return
-	}
-	if time.Since(p.last) >= plainEvery {
-		p.line(text)
+// step shows a step of the run, always.
+func (p *progress) step(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.put([]string{text})
+}
+
+// say shows how far the job is, unless that was shown a moment ago.
+func (p *progress) say(text string) { p.sayLines([]string{text}) }
+
+func (p *progress) sayLines(lines []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.now(); now.Sub(p.last) >= p.every {
+		p.last = now
+		p.put(lines)
 	}
 }
 
@@ -46,44 +71,73 @@ func (p *progress) show(message json.RawMessage) {
 	if err != nil {
 		return // it was JSON when it was sent; a job's progress is no reason to fail
 	}
-	plain, lines := v, []string(nil)
-	if v.kind == '{' {
-		plain.fields = nil
-		for _, f := range v.fields {
-			if !f.value.isTable() {
-				plain.fields = append(plain.fields, f)
-				continue
-			}
-			for _, item := range f.value.items {
-				lines = append(lines, "  "+item.flat())
-			}
+	p.sayLines(progressLines(v))
+}
+
+func progressLines(v value) []string {
+	plain, lines := value{kind: v.kind}, []string{""}
+	if v.kind != '{' {
+		return []string{v.flat()}
+	}
+	for _, f := range v.fields {
+		if !f.value.isTable() {
+			plain.fields = append(plain.fields, f)
+			continue
+		}
+		for _, item := range f.value.items {
+			lines = append(lines, "  "+item.flat())
 		}
 	}
-	if p.terminal {
-		p.draw(append([]string{plain.flat()}, lines...))
+	lines[0] = plain.flat()
+	return lines
+}
+
+// put replaces what was drawn before, or prints the first line where nothing can
+// be replaced. Progress that cannot be shown stops nothing.
+func (p *progress) put(lines []string) {
+	if !p.terminal {
+		_, _ = fmt.Fprintln(p.w, lines[0])
 		return
 	}
-	p.say(plain.flat())
-}
-
-func (p *progress) line(text string) {
-	p.last = time.Now()
-	_, _ = fmt.Fprintln(p.w, text) // progress that cannot be shown stops nothing
-}
-
-// draw replaces what was drawn before.
-func (p *progress) draw(lines []string) {
-	p.erase()
-	p.drawn = len(lines)
-	_, _ = fmt.Fprint(p.w, strings.Join(lines, "\n")+"\n")
-}
-
-func (p *progress) erase() {
-	if p.drawn > 0 {
-		_, _ = fmt.Fprintf(p.w, "\x1b[%dA\x1b[J", p.drawn) // up, and clear to the end
-		p.drawn = 0
+	if more := len(lines) - maxDrawn; more > 0 {
+		lines = append(lines[:maxDrawn:maxDrawn], fmt.Sprintf("  and %d more", more))
 	}
+	erase := p.erasure()
+	p.lines = lines
+	_, _ = io.WriteString(p.w, erase+p.drawing())
+}
+
+// Write prints a line of a log, above what is drawn.
+func (p *progress) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.lines) == 0 {
+		return p.w.Write(line)
+	}
+	if _, err := io.WriteString(p.w, p.erasure()+string(line)+p.drawing()); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// drawing are the lines, cut off at the terminal's edge: one that went on in the
+// next row would not be erased.
+func (p *progress) drawing() string {
+	return "\x1b[?7l" + strings.Join(p.lines, "\n") + "\x1b[?7h\n"
+}
+
+// erasure goes up to the first line and clears to the end of the screen.
+func (p *progress) erasure() string {
+	if len(p.lines) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\x1b[%dA\x1b[J", len(p.lines))
 }
 
 // end removes what is drawn. It may be called more than once.
-func (p *progress) end() { p.erase() }
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = io.WriteString(p.w, p.erasure())
+	p.lines = nil
+}

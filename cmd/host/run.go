@@ -34,18 +34,18 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	progress := newProgress(p.stderr)
+	progress := p.progress
 	defer progress.end()
-	progress.say("building the plugins")
+	progress.step("building the plugins")
 	actors, err := host.Build(ctx, filepath.Dir(p.settings.GetString("config")), tree.Actors)
 	if err != nil {
-		return p.explain(ctx, err)
+		return explain(ctx, err)
 	}
-	progress.say(fmt.Sprintf("starting %d processes", countProcesses(actors)))
+	progress.step("starting " + processes(countProcesses(actors)))
 	var result json.RawMessage
 	err = host.OpenTree(ctx, host.Options{Hurry: p.signals.hurry}, actors, func(ctx context.Context, t *host.Tree) (err error) {
 		if tree.Run == nil {
-			progress.say("serving; Ctrl-C ends it")
+			progress.step("serving; Ctrl-C ends it")
 			<-ctx.Done()
 			return context.Cause(ctx)
 		}
@@ -54,13 +54,13 @@ func (p *program) run(ctx context.Context, args []string) error {
 	})
 	progress.end()
 	if err != nil || tree.Run == nil {
-		return p.explain(ctx, err)
+		return explain(ctx, err)
 	}
 	return p.print(result)
 }
 
 // explain makes a signal what ended a run, whatever failed after it.
-func (p *program) explain(ctx context.Context, err error) error {
+func explain(ctx context.Context, err error) error {
 	if s, ok := errors.AsType[*signalled](context.Cause(ctx)); ok && err != nil {
 		return s
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -31,13 +32,13 @@ func (p *program) print(result json.RawMessage) error {
 // names and values, its lists of objects as tables below.
 func writeTable(w io.Writer, v value) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	switch v.kind {
-	case '{':
+	switch {
+	case len(v.fields) > 0:
 		writeObject(tab, v)
-	case '[':
+	case len(v.items) > 0:
 		writeList(tab, v)
 	default:
-		_, _ = fmt.Fprintln(tab, v.scalar) // Flush reports it
+		_, _ = fmt.Fprintln(tab, v.flat()) // Flush reports it
 	}
 	return tab.Flush()
 }
@@ -61,23 +62,48 @@ func (v value) isTable() bool {
 	return v.kind == '[' && len(v.items) > 0 && v.items[0].kind == '{'
 }
 
+// writeList writes an item a line, objects in columns under their names.
 func writeList(w io.Writer, v value) {
-	for i, item := range v.items {
-		if i == 0 && item.kind == '{' {
-			_, _ = fmt.Fprintf(w, "  %s\n", row(item, func(f field) string { return label(f.name) }))
-		}
+	columns := v.columns()
+	if len(columns) > 0 {
+		_, _ = fmt.Fprintf(w, "  %s\n", row(columns, label))
+	}
+	for _, item := range v.items {
 		if item.kind == '{' {
-			_, _ = fmt.Fprintf(w, "  %s\n", row(item, func(f field) string { return f.value.flat() }))
+			_, _ = fmt.Fprintf(w, "  %s\n", row(columns, item.cell))
 			continue
 		}
 		_, _ = fmt.Fprintf(w, "  %s\n", item.flat())
 	}
 }
 
-func row(v value, cell func(field) string) string {
-	cells := make([]string, len(v.fields))
-	for i, f := range v.fields {
-		cells[i] = cell(f)
+// columns are the names of all fields of a list's objects; one may lack some.
+func (v value) columns() []string {
+	var names []string
+	for _, item := range v.items {
+		for _, f := range item.fields {
+			if !slices.Contains(names, f.name) {
+				names = append(names, f.name)
+			}
+		}
+	}
+	return names
+}
+
+// cell is one field of an object, in one line.
+func (v value) cell(name string) string {
+	for _, f := range v.fields {
+		if f.name == name {
+			return f.value.flat()
+		}
+	}
+	return absent
+}
+
+func row(columns []string, cell func(name string) string) string {
+	cells := make([]string, len(columns))
+	for i, name := range columns {
+		cells[i] = cell(name)
 	}
 	return strings.Join(cells, "\t")
 }

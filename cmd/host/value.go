@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
+
+// absent stands for null and for a field that an object lacks.
+const absent = "-"
 
 // value is a JSON value that keeps the order of its fields.
 type value struct {
-	scalar string // of a scalar, as people read it
-	number bool
+	scalar string  // of a scalar, as people read it
 	fields []field // of an object
 	items  []value // of a list
 	kind   json.Delim
@@ -36,11 +41,11 @@ func readValue(d *json.Decoder) (value, error) {
 	case json.Delim:
 		return readCompound(d, t)
 	case json.Number:
-		return value{scalar: grouped(t.String()), number: true}, nil
+		return value{scalar: grouped(t.String())}, nil
 	case nil:
-		return value{scalar: "-"}, nil
+		return value{scalar: absent}, nil
 	}
-	return value{scalar: fmt.Sprint(token)}, nil
+	return value{scalar: printable(fmt.Sprint(token))}, nil
 }
 
 func readCompound(d *json.Decoder, open json.Delim) (v value, err error) {
@@ -52,7 +57,7 @@ func readCompound(d *json.Decoder, open json.Delim) (v value, err error) {
 			if err != nil {
 				return v, err
 			}
-			name = fmt.Sprint(token)
+			name = printable(fmt.Sprint(token))
 		}
 		item, err := readValue(d)
 		if err != nil {
@@ -85,8 +90,20 @@ func grouped(number string) string {
 	return out.String()
 }
 
+// printable quotes a text that would break a line or a table, or tell a terminal
+// what to do.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
 // flat writes a value in one line.
 func (v value) flat() string {
+	if v.kind != 0 && len(v.fields)+len(v.items) == 0 {
+		return "none"
+	}
 	switch v.kind {
 	case '{':
 		parts := make([]string, len(v.fields))
@@ -110,8 +127,9 @@ func label(name string) string { return strings.ReplaceAll(name, "_", " ") }
 // title is a label that begins a line.
 func title(name string) string {
 	text := label(name)
-	if text == "" {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
 		return text
 	}
-	return strings.ToUpper(text[:1]) + text[1:]
+	return string(unicode.ToUpper(first)) + text[size:]
 }

@@ -14,7 +14,7 @@ import (
 func awaitExit(proc *os.Process) {
 	queue, err := unix.Kqueue()
 	for err != nil { // no descriptor is free: one will be
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		queue, err = unix.Kqueue()
 	}
 	defer unix.Close(queue)

@@ -87,7 +87,7 @@ func act(verb, arg string) {
 		}
 		panic("something broke")
 	case "block":
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 	default:
 		if !actMore(verb, arg) {
 			panic("unknown word " + verb)

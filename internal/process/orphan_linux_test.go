@@ -35,7 +35,7 @@ func init() {
 				}
 			}()
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 	}
 	roles["read4"] = func(string) {
 		text, err := io.ReadAll(os.NewFile(4, "4"))
@@ -90,7 +90,7 @@ func inheritable() (fds []int) {
 func actAsHost(spec Spec) {
 	spec.Log = func(line Line) { fmt.Printf("%s\n", line.Text) }
 	must(New(spec, nil).Start(context.Background()))
-	time.Sleep(time.Hour)
+	<-time.After(time.Hour)
 }
 
 // sum is a file's checksum.
@@ -139,7 +139,7 @@ func goneBy(t *testing.T, pid int, deadline time.Time) {
 // anybody but its parent.
 func stopped(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
 		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if _, rest, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(rest, "T") {
 			return
@@ -273,7 +273,7 @@ func noneMarked(t *testing.T, mark string) {
 			}
 			return
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 }
 

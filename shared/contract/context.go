@@ -159,7 +159,9 @@ func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], er
 
 // Go runs f as a task of the handler, which ends when all of them have; one that
 // fails makes the handler fail with it.
-func (c *Callee[Started, In, Out]) Go(f func(ctx context.Context) error) { c.d.Go(f) }
+func (c *Callee[Started, In, Out]) Go(f func(ctx context.Context) error) {
+	c.d.Go(func(ctx context.Context) error { return f(arrive(ctx, c.d.Request())) })
+}
 
 // Cancel asks the opener's task to end and returns when it has ended, with the
 // same bound as the opener's Cancel.

@@ -38,10 +38,10 @@ type signature struct {
 
 // request begins a dialog with encoded arguments.
 func (s *signature) request(ctx context.Context, args []byte, window dialog.Window) dialog.Request {
-	return dialog.Request{
+	return traced(ctx, dialog.Request{
 		Endpoint: s.name, Kind: s.kind, Fingerprint: s.fingerprint, Codec: s.codec,
 		Args: args, Metadata: MetadataFrom(ctx), Window: window,
-	}
+	})
 }
 
 // Metadata is what a caller sends along with every dialog that it opens: small
@@ -64,6 +64,7 @@ func MetadataFrom(ctx context.Context) Metadata {
 
 // arrive gives a handler's ctx what came with the Start.
 func arrive(ctx context.Context, start *wire.Start) context.Context {
+	ctx = withSpan(ctx, start)
 	if len(start.Metadata) == 0 {
 		return ctx
 	}

@@ -133,6 +133,7 @@ type inflow struct {
 	deaf     bool   // this end does not read any more: everything is dropped
 	stopped  bool   // the sender is done
 	probed   bool   // the one message beyond credit has come
+	broken   bool   // a message was refused: none that comes after it is kept
 	received uint64
 	limit    uint64 // with limited: how many messages there will have been
 	limited  bool   // the sender has failed; what it sent before is still to come
@@ -160,7 +161,10 @@ func (in *inflow) arrive(payload []byte, probe bool) arrival {
 		return overpaid
 	case !room && in.overflow == wire.Overflow_OVERFLOW_WAIT:
 		return in.judge(payload, probe)
+	case in.broken:
+		return dropped
 	case in.full():
+		in.broken = true
 		return overrun
 	}
 	in.push(payload)
@@ -178,14 +182,22 @@ func (in *inflow) full() bool {
 	return false
 }
 
+// spills reports whether messages are kept beyond the window.
+func (in *inflow) spills() bool {
+	return in.overflow == wire.Overflow_OVERFLOW_KEEP && (len(in.queue) > in.window.Messages || in.queued > in.window.Bytes)
+}
+
 // judge decides on a message beyond credit: one such is right if the sender could
 // not know whether this end is open, and it is kept if it is.
 func (in *inflow) judge(payload []byte, probe bool) arrival {
-	if !probe || in.probed {
+	first := probe && !in.probed && !in.broken
+	in.probed = in.probed || probe
+	switch {
+	case !first:
+		in.broken = true
 		return overpaid
-	}
-	in.probed = true
-	if !in.attached {
+	case !in.attached:
+		in.broken = true
 		return overrun
 	}
 	in.push(payload)

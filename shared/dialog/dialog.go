@@ -3,6 +3,7 @@ package dialog
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,7 +67,9 @@ type Dialog struct {
 	remote  error         // opener: the callee's failure, as it came
 	done    bool          // opener: result and outcome are final
 	asked   bool          // Cancel was called here
+	unacked error         // a Cancel was not answered, and the dialog was cut
 	ordered bool          // something of this dialog went into the data lane
+	raised  [alarms]bool  // what the log has been told
 	changed chan struct{} // made by a waiter, closed at the next change
 }
 
@@ -116,20 +119,27 @@ type note struct {
 // that it does is quick and calls no user code.
 func (d *Dialog) apply(e Event, n note) Action {
 	var do Action
+	was := d.state.Phase
 	d.state, do = Step(d.state, e)
-	if do&Interrupt != 0 || d.state.Phase == Ending || e == DoFail {
+	if do&Interrupt != 0 || d.state.Phase == Ending || e == DoFail && was != Over {
 		d.blame(n.err, e == GotFail || e == GotError)
+	}
+	if do&Interrupt != 0 && d.cancel != nil {
+		d.cancel(d.interruption())
+		d.agree()
+	}
+	if e == Timeout && do&Acked != 0 {
+		d.unacked = n.err
 	}
 	if do&Answer != 0 {
 		d.answer(e, n)
 	}
 	d.emit(do, n)
-	if do&Interrupt != 0 && d.cancel != nil {
-		d.cancel(d.interruption())
-	}
 	if d.state.Phase == Over {
 		d.in.close()
-		d.table.remove(d)
+		if !d.state.CancelSent { // else the ack is still to come
+			d.table.remove(d)
+		}
 	}
 	d.wake()
 	return do
@@ -139,6 +149,15 @@ func (d *Dialog) apply(e Event, n note) Action {
 func (d *Dialog) blame(err error, byPeer bool) {
 	if d.cause == nil && err != nil {
 		d.cause, d.blamed = err, byPeer
+	}
+}
+
+// agree makes the cause that of the task's ctx, if that had ended by itself and for
+// the same reason: a deadline that both sides have is one failure.
+func (d *Dialog) agree() {
+	own := context.Cause(d.ctx)
+	if d.cause != nil && own != d.cause && !fault.IsCancel(d.cause) && fault.Echoes(d.cause, own) { //nolint:errorlint // identity is meant
+		d.cause, d.blamed = own, false
 	}
 }
 
@@ -156,8 +175,8 @@ func (d *Dialog) interruption() error {
 func (d *Dialog) answer(e Event, n note) {
 	d.done, d.result, d.outcome = true, n.payload, n.err
 	if e != GotError {
-		if e == Lost && d.cause != nil && !d.blamed && d.state.FailSent {
-			d.outcome = d.cause
+		if d.cause != nil && (e != GotReturn || d.kind != Func) {
+			d.result, d.outcome = nil, d.cause // it had failed already
 		}
 		return
 	}
@@ -177,7 +196,7 @@ func (d *Dialog) answer(e Event, n note) {
 // isEcho reports whether the peer's failure is the one that it was told, or merely
 // that it was cancelled.
 func (d *Dialog) isEcho(err error) bool {
-	if fault.IsCancel(err) {
+	if fault.Echoes(err, d.cause) {
 		return true
 	}
 	remote, ok := err.(*fault.RemoteError) //nolint:errorlint // the ending itself
@@ -213,7 +232,7 @@ func cancelFrame(err error) *wire.Cancel {
 	if !ok {
 		return &wire.Cancel{}
 	}
-	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: c.Reason}
+	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: strings.ToValidUTF8(c.Reason, "\uFFFD")}
 }
 
 // failure is what the callee's ending says: its own failure if it had one, else
@@ -291,6 +310,13 @@ func (d *Dialog) await(ctx context.Context, ready func() bool) error {
 	}
 }
 
+// look calls ready under the lock, once.
+func (d *Dialog) look(ready func() bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return ready()
+}
+
 // Wait returns the callee's value, or the failure that the context ended with. It
 // may be called any number of times, from anywhere, and gives the same each time;
 // a ctx that ends first gives its own cause and changes nothing.
@@ -323,14 +349,12 @@ func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 	bound := d.table.cfg.CancelTimeout
 	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	defer stop()
-	if d.await(limited, func() bool { return !d.state.CancelSent }) == nil {
-		return nil
+	if d.await(limited, func() bool { return !d.state.CancelSent }) != nil {
+		d.event(Timeout, note{err: fault.Unacked(fault.ErrCancelUnacked, d.Peer(), bound)})
 	}
-	unacked := fault.Unacked(fault.ErrCancelUnacked, d.Peer(), bound)
-	if d.event(Timeout, note{err: unacked})&Acked == 0 {
-		return nil // the ack came at the last moment
-	}
-	return unacked
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.unacked // nil also if the ack came at the last moment
 }
 
 // Started is the callee's word that the context is open; value goes to the opener.

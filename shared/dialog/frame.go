@@ -87,6 +87,9 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 	}
 	switch d.in.arrive(f.Payload, f.Probe) {
 	case kept:
+		if d.in.spills() {
+			d.alarm(spilled)
+		}
 		d.wake()
 	case overrun:
 		d.apply(DoBreak, note{err: &fault.StreamOverrun{
@@ -123,6 +126,9 @@ func (d *Dialog) violation(f *wire.Frame, what string) error {
 // attach tells the peer that this end is open.
 func (d *Dialog) attach(w Window, overflow wire.Overflow, keep int) {
 	d.in.open(w, overflow, keep)
+	if d.state.Cut {
+		return // nobody listens any more
+	}
 	d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ATTACH, Window: d.in.window.wire(), Overflow: overflow})
 }
 

@@ -4,6 +4,8 @@
 // host and sdk.
 package dialog
 
+import "strings"
+
 // Phase is where one side of a dialog stands. The opener goes through the first
 // seven, the callee through the next three; both end in Over.
 type Phase uint8
@@ -61,19 +63,20 @@ func (e Event) String() string { return eventNames[e] }
 // Action is a set of things to do, in the order of the bits.
 type Action uint16
 
+// The first six are frames to the peer.
 const (
-	SendStarted   Action = 1 << iota
-	SendFail             // tell the peer that the dialog has failed, and why; at most once
-	SendCancel           // ask the peer's task to end; at most once
-	SendCancelAck        // the peer's Cancel is done
-	SendReturn           // the task's value
-	SendError            // the task's failure, or why it was told to end
-	Interrupt            // cancel the task's ctx, with the event's error as cause
-	Begin                // let the opener's task begin
-	Answer               // the outcome is known: wake whoever waits for it
-	Acked                // the local Cancel is done
-	Refuse               // the call was wrong; nothing else happens
-	Violate              // the peer broke the protocol
+	SendStarted   Action = 1 << iota // the context is open
+	SendFail                         // tell the peer that the dialog has failed, and why; at most once
+	SendCancel                       // ask the peer's task to end; at most once
+	SendCancelAck                    // the peer's Cancel is done
+	SendReturn                       // the task's value
+	SendError                        // the task's failure, or why it was told to end
+	Interrupt                        // cancel the task's ctx, with the event's error as cause
+	Begin                            // let the opener's task begin
+	Answer                           // the outcome is known: wake whoever waits for it
+	Acked                            // the local Cancel is done
+	Refuse                           // the call was wrong; nothing else happens
+	Violate                          // the peer broke the protocol
 )
 
 // State is one side of a dialog, without what its messages say. The zero value
@@ -217,20 +220,26 @@ func Step(s State, e Event) (State, Action) {
 	if e == Lost || e == Timeout && !s.isCallee() {
 		s.Cut = true
 	}
-	s, do = s.ack(e, do)
-	if do&SendFail != 0 && s.FailSent {
+	s, do = s.ack(e, s.narrow(do))
+	do = s.narrow(do)
+	s.FailSent = s.FailSent || do&SendFail != 0
+	s.CancelSent = s.CancelSent || do&SendCancel != 0
+	s.Phase = r.next
+	return s, do
+}
+
+// narrow leaves out what was said before, and everything that nobody would hear.
+func (s State) narrow(do Action) Action {
+	if s.FailSent {
 		do &^= SendFail
 	}
-	if do&SendCancel != 0 && s.CancelSent {
+	if s.CancelSent {
 		do &^= SendCancel
 	}
 	if s.Cut {
 		do &^= SendStarted | SendFail | SendCancel | SendCancelAck | SendReturn | SendError
 	}
-	s.FailSent = s.FailSent || do&SendFail != 0
-	s.CancelSent = s.CancelSent || do&SendCancel != 0
-	s.Phase = r.next
-	return s, do
+	return do
 }
 
 // ack keeps the two promises about cancels: the peer's is acknowledged when this
@@ -246,7 +255,7 @@ func (s State) ack(e Event, do Action) (State, Action) {
 		}
 	case DoCancel:
 		if do&SendCancel == 0 && !s.CancelSent {
-			do |= Acked // the peer's task has ended already
+			do |= Acked // the peer's task has ended already, or cannot be reached
 		}
 	case GotCancelAck, GotReturn, GotError, Lost, Timeout:
 		if s.CancelSent {
@@ -260,14 +269,14 @@ func (s State) ack(e Event, do Action) (State, Action) {
 func (s State) isCallee() bool { return s.Phase >= Starting && s.Phase <= Ending }
 
 func (s State) String() string {
-	text := s.Phase.String()
+	parts := []string{s.Phase.String()}
 	for _, f := range []struct {
 		on   bool
 		name string
 	}{{s.FailSent, "fail-sent"}, {s.CancelSent, "cancel-sent"}, {s.AckOwed, "ack-owed"}, {s.Cut, "cut"}} {
 		if f.on {
-			text += "+" + f.name
+			parts = append(parts, f.name)
 		}
 	}
-	return text
+	return strings.Join(parts, "+")
 }

@@ -3,6 +3,7 @@ package dialog
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 )
 
@@ -44,12 +45,14 @@ type explorer struct {
 	by     []uint8  // the op that led there
 	level  []numbered
 	next   []numbered
+	buf    []byte
 	report report
 }
 
 type numbered struct {
-	w  world
-	id uint32
+	w    world
+	id   uint32
+	hash uint64
 }
 
 // explore visits all states of sc; it stops at the first that breaks a rule, or
@@ -57,7 +60,7 @@ type numbered struct {
 func explore(sc *scenario, limit int) *report {
 	x := &explorer{sc: sc, ops: sc.ops(), seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}}
 	first := sc.begin()
-	x.add(&first, 0, 0)
+	x.add(&first, x.hash(&first), 0, 0)
 	for len(x.next) > 0 && x.report.broken == "" {
 		x.level, x.next = x.next, x.level[:0]
 		for i := range x.level {
@@ -74,18 +77,20 @@ func explore(sc *scenario, limit int) *report {
 	return &x.report
 }
 
-// add numbers a state and reports false if it has been there before.
-func (x *explorer) add(w *world, parent uint32, by int) bool {
-	var buf [512]byte
-	h := maphash.Bytes(x.seed, w.encode(buf[:0]))
-	if _, old := x.seen[h]; old {
-		return false
+func (x *explorer) hash(w *world) uint64 {
+	x.buf = w.encode(x.buf[:0])
+	return maphash.Bytes(x.seed, x.buf)
+}
+
+// add numbers a state that is new.
+func (x *explorer) add(w *world, hash uint64, parent uint32, by int) {
+	if _, old := x.seen[hash]; old {
+		return
 	}
-	x.seen[h] = struct{}{}
+	x.seen[hash] = struct{}{}
 	id := uint32(len(x.parent))
 	x.parent, x.by = append(x.parent, parent), append(x.by, uint8(by))
-	x.next = append(x.next, numbered{*w, id})
-	return true
+	x.next = append(x.next, numbered{*w, id, hash})
 }
 
 // visit makes every move that a state allows.
@@ -96,7 +101,6 @@ func (x *explorer) visit(n *numbered) {
 		if !o.can(&n.w) {
 			continue
 		}
-		goesOn = goesOn || o.fair == nil || o.fair(&n.w)
 		x.report.moves++
 		next := n.w
 		o.do(&next)
@@ -105,7 +109,9 @@ func (x *explorer) visit(n *numbered) {
 			x.fail(next.broken, n.id, i)
 			return
 		}
-		x.add(&next, n.id, i)
+		hash := x.hash(&next)
+		x.add(&next, hash, n.id, i)
+		goesOn = goesOn || hash != n.hash && (o.fair == nil || o.fair(&n.w))
 	}
 	if goesOn {
 		return
@@ -128,8 +134,8 @@ func (x *explorer) fail(what string, at uint32, last int) {
 	w := x.sc.begin()
 	w.log = &x.report.trace
 	w.note("scenario %s", x.sc.name)
-	for i := len(path) - 1; i >= 0; i-- {
-		o := &x.ops[path[i]]
+	for _, i := range slices.Backward(path) {
+		o := &x.ops[i]
 		w.note("%s", o.name)
 		o.do(&w)
 		w.tidy()

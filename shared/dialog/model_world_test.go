@@ -3,6 +3,7 @@ package dialog
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
@@ -85,6 +86,7 @@ type side struct {
 	known   bool // in the table
 	began   bool // opener: Started has come
 	cause   bool // why the task was told to end is known
+	blamed  bool // and it is a failure that the peer reported
 	done    bool // opener: the outcome is final
 	failed  bool // opener: and it is a failure
 	asked   bool
@@ -107,30 +109,33 @@ type budget struct {
 
 // history is what the properties look back at.
 type history struct {
-	answers  uint8 // Answer happened
-	endings  uint8 // Return and Error frames sent
-	probes   uint8 // probes sent
-	verdicts uint8 // probes that this side judged
-	got      uint8 // messages that the task has received
-	failed   bool  // the task failed, or was aborted, before an answer was in
-	returned bool  // SendReturn happened
-	overran  bool  // this side found an overrun
-	heardEnd bool  // Recv has reported the end
-	endSent  bool  // the frame that ends this direction was sent
-	over     bool  // was in the table, and is not any more
+	answers               uint8 // Answer happened
+	endings               uint8 // Return and Error frames sent
+	probes                uint8 // probes sent
+	verdicts              uint8 // probes that this side judged
+	got                   uint8 // messages that the task has received
+	sent                  uint8 // messages that this side has sent
+	told                  bool  // a Cancel, Fail or Error has arrived
+	failSent, startedSent bool
+	returned              bool // SendReturn happened
+	overran               bool // this side found an overrun
+	heardEnd              bool // Recv has reported the end
+	endSent               bool // the frame that ends this direction was sent
+	over                  bool // was in the table, and is not any more
 }
 
 // world is everything. It is copied by value; inflow.queue is cloned before it is
 // changed.
 type world struct {
-	sc      *scenario
-	side    [2]side
-	lane    [2][2]queue // by sender, by lane
-	early   [2]packet   // at the callee: frames that overtook Start
-	earlies uint8
-	cut     bool // a timeout or the loss of the link has happened
-	broken  string
-	log     *[]string
+	sc     *scenario
+	side   [2]side
+	lane   [2][2]queue // by sender, by lane
+	early  [2]packet   // at the callee: frames that overtook Start
+	held   uint8
+	big    bool // what is being sent is large
+	cut    bool // a timeout or the loss of the link has happened
+	broken string
+	log    *[]string
 }
 
 func (w *world) note(format string, args ...any) {
@@ -193,8 +198,18 @@ func (w *world) lose(me int) {
 	}
 }
 
+// kindOf is the kind's name as the wire has it.
+func kindOf(p packet) string { return kindNames[p.kind] }
+
+var kindNames = func() (names [16]string) {
+	for k, name := range wire.Kind_name {
+		names[k] = strings.TrimPrefix(name, "KIND_")
+	}
+	return names
+}()
+
 func (p packet) String() string {
-	name := wire.Kind(p.kind).String()[len("KIND_"):]
+	name := kindOf(p)
 	switch wire.Kind(p.kind) {
 	case wire.Kind_KIND_YIELD:
 		if p.flag != 0 {
@@ -226,7 +241,7 @@ func (w *world) tidy() {
 		s.past.got, s.past.heardEnd = 0, false
 	}
 	if w.side[opener].lost && w.side[callee].lost {
-		w.lane, w.earlies, w.early = [2][2]queue{}, 0, [2]packet{}
+		w.lane, w.held, w.early = [2][2]queue{}, 0, [2]packet{}
 	}
 }
 
@@ -242,7 +257,7 @@ func (w *world) encode(b []byte) []byte {
 			}
 		}
 	}
-	b = append(b, w.earlies, w.early[0].kind, w.early[1].kind, w.early[0].n, w.early[1].n)
+	b = append(b, w.held, w.early[0].kind, w.early[1].kind, w.early[0].n, w.early[1].n)
 	return append(b, bits(w.cut))
 }
 
@@ -250,9 +265,10 @@ func (s *side) encode(b []byte) []byte {
 	b = append(b, uint8(s.st.Phase), bits(s.st.FailSent, s.st.CancelSent, s.st.AckOwed, s.st.Cut),
 		bits(s.known, s.began, s.cause, s.done, s.failed, s.asked, s.ordered, s.interrupted),
 		s.task, s.sending, s.cancelling,
-		bits(s.lost, s.past.failed, s.past.returned, s.past.overran, s.past.heardEnd, s.past.endSent, s.past.over))
+		bits(s.lost, s.past.told, s.past.returned, s.past.overran, s.past.heardEnd, s.past.endSent, s.past.over),
+		bits(s.past.failSent, s.past.startedSent, s.blamed))
 	h := &s.past
-	b = append(b, h.answers, h.endings, h.probes, h.verdicts, h.got)
+	b = append(b, h.answers, h.endings, h.probes, h.verdicts, h.got, h.sent)
 	u := &s.used
 	b = append(b, u.sends, u.cancels, u.breaks, u.aborts, u.closes, u.startedCalls)
 	return s.out.encode(s.in.encode(b))
@@ -260,7 +276,7 @@ func (s *side) encode(b []byte) []byte {
 
 func (in *inflow) encode(b []byte) []byte {
 	b = append(b, uint8(in.window.Messages), uint8(in.allowed.Messages), uint8(in.overflow), uint8(in.taken.Messages),
-		bits(in.attached, in.deaf, in.stopped, in.probed, in.limited), uint8(in.received), uint8(in.limit),
+		bits(in.attached, in.deaf, in.stopped, in.probed, in.limited, in.broken), uint8(in.received), uint8(in.limit),
 		uint8(in.allowed.Bytes), uint8(len(in.queue)))
 	for _, m := range in.queue {
 		b = append(b, m[0])

@@ -3,6 +3,9 @@ package dialog
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/link"
@@ -17,7 +20,23 @@ type Request struct {
 	Codec       string
 	Args        []byte
 	Metadata    map[string]string
+	TraceParent string // W3C trace context
+	TraceState  string
 	Window      Window // this side's receive buffer; zero fields mean the table's
+}
+
+// checkTexts refuses what could not be sent: it would cost the link.
+func (r Request) checkTexts() error {
+	texts := []string{r.Endpoint, r.Codec}
+	for key, value := range r.Metadata {
+		texts = append(texts, key, value)
+	}
+	for _, text := range texts {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("endpoint names and metadata must be UTF-8, got %q", text)
+		}
+	}
+	return nil
 }
 
 // Call runs an endpoint and returns its value. When ctx ends, the remote task is
@@ -64,10 +83,9 @@ func (t *Table) Scope(ctx context.Context, r Request, body func(ctx context.Cont
 	return d.verdictOf(err)
 }
 
-// abandon ends the dialog of a body that neither returned nor panicked: it called
-// runtime.Goexit, as a test does that fails. Otherwise all has ended already.
+// abandon is leave for the opener, who then waits for the callee.
 func (d *Dialog) abandon() {
-	d.event(DoFail, note{err: fault.ErrGoexit})
+	d.leave()
 	d.drain()
 }
 
@@ -78,6 +96,9 @@ func (t *Table) begin(ctx context.Context, r Request) (*Dialog, error) {
 	}
 	d := &Dialog{table: t, kind: r.Kind, start: t.startFrame(ctx, r), ctx: ctx}
 	if err := d.checkSize(len(r.Args)); err != nil {
+		return nil, err
+	}
+	if err := r.checkTexts(); err != nil {
 		return nil, err
 	}
 	window := fromWire(d.start.Window)
@@ -121,6 +142,7 @@ func (t *Table) startFrame(ctx context.Context, r Request) *wire.Start {
 	s := &wire.Start{
 		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
 		Timeout: timeLeft(ctx), Metadata: r.Metadata, Opener: wire.FromID(t.Self()),
+		Traceparent: r.TraceParent, Tracestate: r.TraceState,
 	}
 	if r.Kind != Func {
 		s.Window = w.wire()
@@ -146,7 +168,7 @@ func (d *Dialog) follow(ctx context.Context) func() {
 // opened waits for the callee's Started, and reports false if it will not come.
 func (d *Dialog) opened() (began bool) {
 	_ = d.await(context.Background(), func() bool { // that ctx never ends
-		began = d.kind != Context || d.began && d.state.Phase == Open
+		began = d.kind != Context || d.began // even if the callee has ended since
 		return began || d.done || d.state.Phase != Opening
 	})
 	return began
@@ -207,8 +229,9 @@ func (d *Dialog) absorbs() bool {
 	if !d.asked || d.told != nil || d.outcome == nil {
 		return d.asked && d.told == nil && d.done
 	}
-	c, ok := fault.Cancelled(d.outcome)
-	return ok && c.Canceller.Is(d.Self()) && fault.IsCancel(d.outcome)
+	remote, ok := d.outcome.(*fault.RemoteError)
+	c, named := fault.Cancelled(d.outcome)
+	return ok && remote.Origin.Is(d.Peer()) && named && c.Canceller.Is(d.Self()) && fault.IsCancel(d.outcome)
 }
 
 // Cancelled reports, after the scope, whether it ended because Cancel was called
@@ -241,11 +264,21 @@ func (v verdict) decide() error {
 	}
 	switch {
 	case v.body == nil:
-		return fault.Join(first, v.second(first), v.also)
+		return prevail(first, v.second(first), v.also)
 	case v.cause != nil && fault.Echoes(v.body, v.cause) && !fault.Holds(v.body, v.cause):
-		return fault.Join(v.cause, v.second(v.cause), v.also) // it returned ctx.Err()
+		return prevail(v.cause, v.second(v.cause), v.also) // it returned ctx.Err()
 	}
-	return fault.Join(v.body, v.second(v.body), v.also)
+	return prevail(v.body, v.second(v.body), v.also)
+}
+
+// prevail joins failures. One that only says that somebody wanted the end yields
+// to the others.
+func prevail(first error, others ...error) error {
+	others = slices.DeleteFunc(others, func(err error) bool { return err == nil })
+	if len(others) > 0 && fault.IsCancel(first) {
+		return fault.Join(others...)
+	}
+	return fault.Join(append([]error{first}, others...)...)
 }
 
 // second is the callee's failure if it is another one than the first.

@@ -37,7 +37,8 @@ type Stream struct{ d *Dialog }
 
 // OpenStream opens this side's end. It waits for nothing. A second time gives
 // ErrStreamClosed; before Started it is ErrNotStarted; on a context that has
-// failed or was cancelled it is that failure.
+// failed or was cancelled it is that failure; but what a callee sent before it
+// failed can be received.
 func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -46,14 +47,18 @@ func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
 		return nil, fault.ErrNotStarted
 	case d.in.attached || d.in.deaf:
 		return nil, fault.ErrStreamClosed
-	case d.cause != nil:
+	case d.cause != nil && !d.calleeFailed():
 		return nil, d.cause
-	case d.asked:
+	case d.asked && !d.done:
 		return nil, &fault.ContextCancelled{Canceller: d.Self()}
 	}
 	d.attach(o.Window, o.overflow(), o.AllowOverruns)
 	return &Stream{d}, nil
 }
+
+// calleeFailed reports whether the callee has ended with a failure of its own: what
+// it sent before can still be received.
+func (d *Dialog) calleeFailed() bool { return d.done && d.blamed && !fault.IsCancel(d.cause) }
 
 // SourceStream is this side's end of a one-way stream, which is open from the
 // start: the callee sends, the opener receives.
@@ -93,7 +98,9 @@ func (d *Dialog) yield(ctx context.Context, payload []byte) error {
 	probing := false
 	waitErr := d.await(ctx, func() bool {
 		if probing {
-			err = d.verdict()
+			if err = d.verdict(); err == nil && d.ended() {
+				err = fault.ErrStreamClosed
+			}
 			return err != nil || d.out.attached || d.out.deaf || d.done
 		}
 		var now permit
@@ -117,6 +124,9 @@ func (d *Dialog) verdict() error {
 	return d.cause
 }
 
+// ended reports whether this end sends no more: it was closed, or its task is over.
+func (d *Dialog) ended() bool { return d.out.stopped || d.state.Phase == Over }
+
 // trySend sends the message if the account allows.
 func (d *Dialog) trySend(payload []byte) (permit, error) {
 	switch err := d.verdict(); {
@@ -124,12 +134,18 @@ func (d *Dialog) trySend(payload []byte) (permit, error) {
 		return dropIt, err
 	case d.state.Phase == Starting:
 		return dropIt, fault.ErrNotStarted
-	case d.out.stopped:
+	case d.ended():
 		return dropIt, fault.ErrStreamClosed
 	case d.done:
 		return dropIt, nil // the callee has returned: nobody reads any more
 	}
 	now := d.out.ask(len(payload))
+	switch {
+	case now == waitForIt:
+		d.alarm(halted)
+	case now == sendIt && !d.out.attached:
+		d.alarm(unopened)
+	}
 	if now == sendIt || now == probeIt {
 		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: payload, Probe: now == probeIt})
 	}
@@ -148,10 +164,13 @@ func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
 			return true
 		}
 		err = d.exhausted()
-		tail = d.in.limited && !d.in.ended() && !d.state.Cut
+		tail = d.in.limited && !d.in.ended() && !d.in.deaf && !d.state.Cut
 		return err != nil && !tail
 	}
 	waitErr := d.await(ctx, ready)
+	if waitErr != nil && d.look(ready) {
+		waitErr = nil // ctx and the message, or the end, came together
+	}
 	if waitErr != nil && tail && identical(waitErr, d.Context()) {
 		// The context's own failure has cancelled ctx; what was sent before is
 		// still on its way.

@@ -21,8 +21,12 @@ const DefaultCancelTimeout = 500 * time.Millisecond
 // RuntimePrefix begins the names of endpoints that the runtime itself serves.
 const RuntimePrefix = "trellis/"
 
-// maxEarly bounds what is remembered of dialogs whose Start is still to come.
-const maxEarly = 1024
+// Bounds of what is remembered of dialogs whose Start is still to come: those that
+// a Cancel or Fail has come for, and those that small Starts have overtaken.
+const (
+	maxEarly = 1024
+	maxGaps  = 1 << 16
+)
 
 // Task is a callee's side of a dialog: it runs until it returns the dialog's
 // value or its failure.
@@ -50,6 +54,7 @@ type Table struct {
 	link    *link.Link
 	tasks   task.Group
 	runtime task.Group // of endpoints below RuntimePrefix
+	bells   bells
 
 	mu      sync.Mutex
 	dialogs map[uint64]*Dialog
@@ -288,8 +293,18 @@ func (t *Table) claim(d *Dialog) (early []*wire.Frame, refused, err error) {
 	early = t.early[d.id]
 	delete(t.early, d.id)
 	t.dialogs[d.id] = d
-	d.ctx, d.cancel = context.WithCancelCause(t.cfg.Base)
+	d.derive(t.cfg.Base)
 	return early, t.closing, nil
+}
+
+// derive gives a callee its ctx, which has the opener's deadline.
+func (d *Dialog) derive(base context.Context) {
+	ctx, cancel := context.WithCancelCause(base)
+	d.ctx, d.cancel = ctx, cancel
+	if d.start.Timeout > 0 {
+		limited, stop := context.WithTimeout(ctx, time.Duration(d.start.Timeout))
+		d.ctx, d.cancel = limited, func(cause error) { cancel(cause); stop() }
+	}
 }
 
 // advance notes that the peer has used id. A large Start may come after a later
@@ -303,7 +318,7 @@ func (t *Table) advance(id uint64) bool {
 	if t.highest == 0 {
 		next = 1 + t.nextID%2 // 1 if ours are even, 2 if ours are odd
 	}
-	if (id-next)/2+uint64(len(t.gaps)) > maxEarly {
+	if (id-next)/2+uint64(len(t.gaps)) > maxGaps {
 		return false
 	}
 	for ; next < id; next += 2 {
@@ -329,28 +344,34 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 
 // run is a callee's task from its first to its last act.
 func (t *Table) run(d *Dialog, run Task) {
-	ctx, stop := d.ctx, context.CancelFunc(func() {})
-	if d.start.Timeout > 0 {
-		ctx, stop = context.WithTimeout(ctx, time.Duration(d.start.Timeout))
-	}
 	defer d.cancel(nil)
-	defer stop()
-	defer d.finish(nil, fault.ErrGoexit) // does nothing once the dialog is over
-	if cause := context.Cause(ctx); d.told2end() {
-		d.finish(nil, cause) // cancelled before it began
+	defer d.leave()
+	if d.told2end() {
+		d.finish(nil, context.Cause(d.ctx)) // cancelled before it began
 		return
 	}
 	var payload []byte
 	err := fault.Catch(func() (err error) {
-		payload, err = run(ctx, d)
+		payload, err = run(d.ctx, d)
 		return err
 	})
 	d.join(err)
 	d.finish(payload, err)
 }
 
-func (d *Dialog) told2end() bool {
+// leave ends the dialog of a task that neither returned nor panicked: it called
+// runtime.Goexit, as a test does that fails. Otherwise all has ended already.
+func (d *Dialog) leave() {
+	if d.phase() != Over {
+		d.join(fault.ErrGoexit)
+		d.event(DoFail, note{err: fault.ErrGoexit})
+	}
+}
+
+func (d *Dialog) told2end() bool { return d.phase() == Ending }
+
+func (d *Dialog) phase() Phase {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.state.Phase == Ending
+	return d.state.Phase
 }

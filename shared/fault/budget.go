@@ -17,25 +17,33 @@ const (
 	maxText   = 32 << 10  // bytes of one message or stack
 	minText   = 256       // what a text keeps when maxBytes is used up
 	maxDetail = 256 << 10 // bytes of one typed error's fields
-	maxRelays = 64
+	maxRelays = 64        // of one error
+	maxHops   = 4 << 10   // relays of all nodes together
 )
 
 // budget is what may still be kept of an error tree. Siblings share it evenly, and
 // what one leaves goes to those after it: a large first cause never pushes out the
 // others, so that the count of a group's failures stays what it was.
-type budget struct{ nodes, bytes, depth int }
+type budget struct{ nodes, bytes, depth, hops int }
+
+// sent bounds what Pack makes.
+func sent() budget {
+	return budget{nodes: maxNodes, bytes: maxBytes, depth: maxDepth, hops: maxHops}
+}
 
 // received bounds what a peer has sent. It lets pass whatever Pack makes.
 func received() *budget {
-	return &budget{nodes: 2 * maxNodes, bytes: 3 * maxBytes, depth: maxDepth + 2}
+	return &budget{nodes: 2 * maxNodes, bytes: 3 * maxBytes, depth: maxDepth + 2, hops: 2 * maxHops}
 }
 
 // each calls f for n children, each within its share, and ends the list with a
 // record that says how many were left out.
 func (b *budget) each(n int, f func(i int) *Record) []*Record {
-	keep := min(n, b.nodes)
+	keep := n
 	if b.depth <= 0 {
 		keep = 0
+	} else if n > b.nodes {
+		keep = max(0, b.nodes-1)
 	}
 	var out []*Record
 	rest := *b
@@ -43,13 +51,20 @@ func (b *budget) each(n int, f func(i int) *Record) []*Record {
 		b.nodes, b.bytes, b.depth = rest.nodes/(keep-i), rest.bytes/(keep-i), rest.depth-1
 		rest.nodes, rest.bytes = rest.nodes-b.nodes, rest.bytes-b.bytes
 		out = append(out, f(i))
-		rest.nodes, rest.bytes = rest.nodes+b.nodes, rest.bytes+b.bytes
+		rest.nodes, rest.bytes, rest.hops = rest.nodes+b.nodes, rest.bytes+b.bytes, b.hops
 	}
 	*b = rest
 	if keep < n {
-		out = append(out, &Record{Message: "…", Note: fmt.Sprintf("a very large error: %d causes and all below them were left out", n-keep)})
+		out = append(out, &Record{Message: ellipsis, Note: fmt.Sprintf("a very large error: %d more causes, and all below them, were left out", n-keep)})
 	}
 	return out
+}
+
+// ellipsis is the message of a record that stands for others.
+const ellipsis = "…"
+
+func (r *Record) isEllipsis() bool {
+	return r != nil && r.Message == ellipsis && r.Origin.IsZero() && len(r.Causes)+len(r.Also) == 0
 }
 
 // text is s as valid UTF-8, cut to what may be kept of it.
@@ -76,15 +91,10 @@ func (b *budget) trim(r *Record) *Record {
 	b.nodes--
 	c := &Record{
 		ID: clip(r.ID, minText), Type: b.text(r.Type), Message: b.text(r.Message), Origin: trimID(r.Origin),
-		Relays: r.Relays, Stack: b.text(r.Stack), Name: b.text(r.Name), Code: r.Code, Note: b.text(r.Note),
+		Relays: b.path(r.Relays), Stack: b.text(r.Stack), Name: clip(r.Name, minText), Code: r.Code, Note: b.text(r.Note),
 	}
-	if len(c.Relays) > maxRelays {
-		c.annotate(fmt.Sprintf("it was relayed %d times", len(c.Relays)))
-		c.Relays = c.Relays[:maxRelays]
-	}
-	c.Relays = slices.Clone(c.Relays)
-	for i, id := range c.Relays {
-		c.Relays[i] = trimID(id)
+	if len(c.Relays) < len(r.Relays) {
+		c.annotate(fmt.Sprintf("it was relayed %d times", len(r.Relays)))
 	}
 	if b.detail(len(r.Detail)) {
 		c.Detail = r.Detail
@@ -93,10 +103,23 @@ func (b *budget) trim(r *Record) *Record {
 		c.Name = ""
 	}
 	below := slices.Concat(r.Causes, r.Also)
+	if len(below) == 1 && below[0].isEllipsis() {
+		b.depth, b.nodes = max(1, b.depth), max(1, b.nodes) // it was cut here before
+	}
 	all := b.each(len(below), func(i int) *Record { return b.trim(below[i]) })
 	n := min(len(r.Causes), len(all))
 	c.Causes, c.Also = all[:n:n], all[n:]
 	return c
+}
+
+// path copies a relay path.
+func (b *budget) path(ids []actor.ID) []actor.ID {
+	var out []actor.ID
+	for _, id := range ids[:min(len(ids), maxRelays, b.hops)] {
+		out = append(out, trimID(id))
+	}
+	b.hops -= len(out)
+	return out
 }
 
 // annotate adds a note, once however often the record passes here.

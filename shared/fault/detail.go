@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 
 	"github.com/fxamacker/cbor/v2"
@@ -59,31 +60,49 @@ func finite(v reflect.Value, nesting int, values *int) bool {
 	if *values--; nesting == 0 || *values < 0 {
 		return false
 	}
-	below := func(v reflect.Value) bool { return finite(v, nesting-1, values) }
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		return v.IsNil() || below(v.Elem())
-	case reflect.Slice, reflect.Array:
-		if k := v.Type().Elem().Kind(); k <= reflect.Complex128 || k == reflect.String {
-			return true // numbers and texts, nothing below
-		}
-		for i := range v.Len() {
-			if !below(v.Index(i)) {
-				return false
-			}
-		}
-	case reflect.Map:
-		for it := v.MapRange(); it.Next(); {
-			if !below(it.Key()) || !below(it.Value()) {
-				return false
-			}
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if f := v.Type().Field(i); (f.IsExported() || f.Anonymous) && !below(v.Field(i)) {
-				return false
-			}
+	for part := range within(v) {
+		if !finite(part, nesting-1, values) {
+			return false
 		}
 	}
 	return true
+}
+
+// within gives the values directly inside of v that may have others inside.
+func within(v reflect.Value) iter.Seq[reflect.Value] {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return func(yield func(reflect.Value) bool) { _ = v.IsNil() || yield(v.Elem()) }
+	case reflect.Slice, reflect.Array:
+		return elements(v)
+	case reflect.Map:
+		return func(yield func(reflect.Value) bool) {
+			for it := v.MapRange(); it.Next() && yield(it.Key()) && yield(it.Value()); {
+			}
+		}
+	case reflect.Struct:
+		return fields(v)
+	}
+	return func(func(reflect.Value) bool) {}
+}
+
+// elements leaves out numbers and texts: there may be many, and nothing is below.
+func elements(v reflect.Value) iter.Seq[reflect.Value] {
+	return func(yield func(reflect.Value) bool) {
+		if k := v.Type().Elem().Kind(); k <= reflect.Complex128 || k == reflect.String {
+			return
+		}
+		for i := 0; i < v.Len() && yield(v.Index(i)); i++ {
+		}
+	}
+}
+
+func fields(v reflect.Value) iter.Seq[reflect.Value] {
+	return func(yield func(reflect.Value) bool) {
+		for f, value := range v.Fields() {
+			if (f.IsExported() || f.Anonymous) && !yield(value) {
+				return
+			}
+		}
+	}
 }

@@ -36,7 +36,7 @@ func Pack(err error, self actor.ID) *Record {
 	if err == nil {
 		return nil
 	}
-	p := packer{self: self, budget: budget{nodes: maxNodes, bytes: maxBytes, depth: maxDepth}}
+	p := packer{self: self, budget: sent()}
 	r := p.pack(err)
 	if r.ID == "" {
 		r.ID = uuid.NewString()

@@ -97,7 +97,7 @@ func (r *Record) statusCode() codes.Code {
 func (e *RemoteError) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && f.Flag('+'):
-		e.rec().story(f, "")
+		e.rec().story(&limited{w: f, left: maxStory}, "")
 	case verb == 'q':
 		_, _ = fmt.Fprintf(f, "%q", e.Error())
 	default:
@@ -105,9 +105,32 @@ func (e *RemoteError) Format(f fmt.State, verb rune) {
 	}
 }
 
-// story writes the record and all below it, indented. A write that fails is fmt's
-// to report.
-func (r *Record) story(w io.Writer, indent string) {
+// maxStory bounds what %+v prints, in bytes: indentation makes much of little.
+const maxStory = 4 << 20
+
+// limited is a writer that ends a story which is too long. A write that fails is
+// fmt's to report.
+type limited struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.left <= 0 {
+		return len(p), nil
+	}
+	if l.left -= len(p); l.left <= 0 {
+		_, _ = io.WriteString(l.w, "… (the story goes on)\n")
+		return len(p), nil
+	}
+	return l.w.Write(p)
+}
+
+// story writes the record and all below it, indented.
+func (r *Record) story(w *limited, indent string) {
+	if w.left <= 0 {
+		return
+	}
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, indent+format+"\n", args...) }
 	line("%s: %s", orUnknown(r.Type), strings.ReplaceAll(r.Message, "\n", "\n"+indent+"  "))
 	if !r.Origin.IsZero() {

@@ -47,82 +47,84 @@ type parts struct {
 	real []error // subtrees that tell of something else
 }
 
-func (p *parts) add(other parts) {
-	p.echo = p.echo || other.echo
-	p.real = append(p.real, other.real...)
-}
-
 // dissect sorts the tree of err.
 func dissect(err, cause error) parts {
 	if err == nil {
 		return parts{}
 	}
 	w := walk{cause: cause, left: maxWalk}
-	return w.sort(err)
+	w.sort(err)
+	return w.parts
 }
 
 // maxWalk bounds the errors that a walk looks at: an error may wrap itself.
 const maxWalk = 100_000
 
 type walk struct {
+	parts
+
 	cause error
 	left  int
 }
 
 // sort sorts one node and what is below it. A single-cause wrapper belongs with
 // what it wraps; a wrapper of several is taken apart.
-func (w *walk) sort(err error) parts {
+func (w *walk) sort(err error) {
 	if w.left--; w.left < 0 {
-		return parts{real: []error{err}}
+		w.real = append(w.real, err)
+		return
 	}
 	if same(err, w.cause) || isDeadline(err) && isDeadline(w.cause) {
-		return parts{echo: true}
+		w.echo = true
+		return
 	}
 	if isCancelNode(err) {
-		return parts{}
+		return
 	}
-	if r, ok := err.(*RemoteError); ok {
-		return w.sortRemote(r)
+	if r, ok := err.(*RemoteError); ok && r != nil {
+		w.sortRemote(r)
+		return
 	}
 	causes := unwrap(err)
 	if len(causes) == 0 {
-		return parts{real: []error{err}}
+		w.real = append(w.real, err)
+		return
 	}
-	p := w.all(causes)
-	if len(causes) == 1 && len(p.real) > 0 {
-		p.real = []error{err} // keep the words around it
+	before := len(w.real)
+	w.all(causes)
+	if len(causes) == 1 {
+		w.whole(err, before)
 	}
-	return p
 }
 
-func (w *walk) all(errs []error) (p parts) {
+func (w *walk) all(errs []error) {
 	for _, err := range errs {
-		p.add(w.sort(err))
+		w.sort(err)
 	}
-	return p
+}
+
+// whole puts err, with the words around it, in place of what is real below it.
+func (w *walk) whole(err error, before int) {
+	if len(w.real) > before {
+		w.real = append(w.real[:before], err)
+	}
 }
 
 // sortRemote sorts as it would have been sorted where it arose: by what it wraps,
 // else by what it is. It stays whole.
-func (w *walk) sortRemote(r *RemoteError) (p parts) {
+func (w *walk) sortRemote(r *RemoteError) {
+	before := len(w.real)
 	switch {
-	case r == nil:
-		p.real = []error{r}
 	case isCancelNode(r.local):
 	case len(r.causes) > 0:
-		p = w.all(r.causes)
+		w.all(r.causes)
 	case r.local != nil:
-		p = w.sort(r.local)
+		w.sort(r.local)
 	default:
-		p.real = []error{r}
+		w.real = append(w.real, r)
 	}
-	if r != nil {
-		p.add(w.all(r.also))
-	}
-	if len(p.real) > 0 {
-		p.real = []error{r}
-	}
-	return p
+	w.all(r.also)
+	w.whole(r, before)
 }
 
 // same reports whether both are one failure, seen before and after a relay.

@@ -18,6 +18,10 @@ const (
 	ConnWindow   = 8 << 20
 )
 
+// MaxPacket is the largest gRPC message that an end must take, in bytes: a batch,
+// and one frame more with the largest error that is made.
+const MaxPacket = 8 << 20
+
 // Dial opens the link's stream on a brokered connection: the child's end.
 func Dial(ctx context.Context, conn grpc.ClientConnInterface) (Transport, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

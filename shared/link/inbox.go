@@ -12,11 +12,20 @@ import (
 type assembler struct {
 	limit   int
 	partial *wire.Frame
+	// skipping is the dialog whose payload was over the limit: what is left of it
+	// is dropped too.
+	skipping *wire.Frame
 }
 
 // whole returns the complete frame that f is or completes, or nil if more pieces
 // are to come.
 func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
+	if s := a.skipping; s != nil && s.Dialog == f.Dialog && s.Kind == f.Kind {
+		if !f.More {
+			a.skipping = nil
+		}
+		return nil, nil
+	}
 	continues := a.partial != nil && a.partial.Dialog == f.Dialog && a.partial.Kind == f.Kind
 	switch {
 	case !continues && f.More && a.partial != nil:
@@ -27,6 +36,10 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 		return f, a.check(len(f.Payload))
 	}
 	if err := a.check(len(a.partial.Payload) + len(f.Payload)); err != nil {
+		if f.More {
+			a.skipping = a.partial
+			a.skipping.Payload = nil
+		}
 		a.partial = nil
 		return nil, err
 	}

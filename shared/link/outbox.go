@@ -3,6 +3,8 @@ package link
 import (
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
@@ -33,11 +35,21 @@ const (
 type outbox struct {
 	mu      sync.Mutex
 	control []*wire.Frame
-	data    []*wire.Frame
+	data    []waiting
 	offset  int           // how much of data[0]'s payload has been sent
+	queued  uint64        // control frames that were ever put
+	taken   uint64        // control frames that were ever taken
 	last    *wire.Frame   // the Bye, sent when both queues are empty
 	closed  bool          // no frame is taken any more
 	wake    chan struct{} // cap 1: there may be something to send
+}
+
+// waiting is a data frame. It goes after the control frames that were put before
+// it, so that it never overtakes its own dialog's Start or Started; those that are
+// put later may pass it, but do not hold it up for ever.
+type waiting struct {
+	*wire.Frame
+	after uint64 // value of queued when it was put
 }
 
 func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
@@ -51,8 +63,9 @@ func (o *outbox) put(lane Lane, f *wire.Frame) bool {
 	}
 	if lane == Control {
 		o.control = append(o.control, f)
+		o.queued++
 	} else {
-		o.data = append(o.data, f)
+		o.data = append(o.data, waiting{f, o.queued})
 	}
 	o.signal()
 	return true
@@ -85,9 +98,10 @@ func (o *outbox) take() (batch []*wire.Frame, end bool) {
 		b.add(o.control[0])
 		o.control[0] = nil
 		o.control = o.control[1:]
+		o.taken++
 	}
 	b.reserve() // control never starves data altogether
-	for len(o.data) > 0 && b.hasRoom() {
+	for len(o.data) > 0 && o.data[0].after <= o.taken && b.hasRoom() {
 		b.add(o.nextData())
 	}
 	if o.closed && len(o.control) == 0 && len(o.data) == 0 {
@@ -102,7 +116,7 @@ func (o *outbox) take() (batch []*wire.Frame, end bool) {
 
 // nextData removes the next data frame, or the next piece of it.
 func (o *outbox) nextData() *wire.Frame {
-	f := o.data[0]
+	f := o.data[0].Frame
 	rest := f.Payload[o.offset:]
 	if len(rest) > fragment {
 		piece := &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Payload: rest[:fragment], More: true}
@@ -113,7 +127,7 @@ func (o *outbox) nextData() *wire.Frame {
 		f.Payload = rest // the last piece carries all other fields
 		o.offset = 0
 	}
-	o.data[0] = nil
+	o.data[0] = waiting{}
 	o.data = o.data[1:]
 	return f
 }
@@ -133,5 +147,13 @@ func (b *batcher) reserve() { b.extra = 1 }
 
 func (b *batcher) add(f *wire.Frame) {
 	b.frames = append(b.frames, f)
-	b.bytes += len(f.Payload) + frameCost
+	b.bytes += size(f)
+}
+
+// size is about what a frame has on the wire.
+func size(f *wire.Frame) int {
+	if f.Fault == nil && f.Start == nil {
+		return len(f.Payload) + frameCost
+	}
+	return proto.Size(f)
 }

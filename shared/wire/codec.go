@@ -41,6 +41,17 @@ func CodecByName(name string) (Codec, error) {
 	return nil, fmt.Errorf("unknown payload codec %q; known are cbor, json and proto", name)
 }
 
+// Bounds of what is decoded. A payload is bounded itself, in bytes; the number of
+// elements is only there because the decoder's own bound is lower than that.
+const (
+	maxNesting  = 64
+	maxElements = 1 << 26
+)
+
+// errEmpty is what no codec but proto takes for a value: it would read as io.EOF,
+// which means something else to whoever receives from a stream.
+var errEmpty = errors.New("the payload is empty")
+
 type cborCodec struct{}
 
 var cborEncode = must(cbor.EncOptions{
@@ -49,12 +60,19 @@ var cborEncode = must(cbor.EncOptions{
 
 // A Go string may hold any bytes, and what was sent is what arrives.
 var cborDecode = must(cbor.DecOptions{
-	DupMapKey: cbor.DupMapKeyEnforcedAPF, UTF8: cbor.UTF8DecodeInvalid, MaxNestedLevels: 64, MaxArrayElements: 1 << 26,
+	DupMapKey: cbor.DupMapKeyEnforcedAPF, UTF8: cbor.UTF8DecodeInvalid,
+	MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
 }.DecMode())
 
-func (cborCodec) Name() string                       { return "cbor" }
-func (cborCodec) Marshal(v any) ([]byte, error)      { return cborEncode.Marshal(v) }
-func (cborCodec) Unmarshal(data []byte, v any) error { return cborDecode.Unmarshal(data, v) }
+func (cborCodec) Name() string                  { return "cbor" }
+func (cborCodec) Marshal(v any) ([]byte, error) { return cborEncode.Marshal(v) }
+
+func (cborCodec) Unmarshal(data []byte, v any) error {
+	if len(data) == 0 {
+		return errEmpty
+	}
+	return cborDecode.Unmarshal(data, v)
+}
 
 type jsonCodec struct{}
 
@@ -66,11 +84,13 @@ func (jsonCodec) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
 func (jsonCodec) Unmarshal(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	if err := d.Decode(v); errors.Is(err, io.EOF) {
+		return errEmpty
+	} else if err != nil {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one JSON value")
+		return errors.New("there is something after the JSON value")
 	}
 	return nil
 }

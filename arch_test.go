@@ -1,0 +1,382 @@
+package trellis_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const module = "github.com/seed-2ba35074/trellis/"
+
+// layers are the folders of shared, lowest first: each may import those before it.
+var layers = []string{"shared/actor", "shared/fault", "shared/wire", "shared/link", "shared/dialog", "shared/contract", "shared/registry"}
+
+// area says what the packages below a folder may import of this module.
+type area struct {
+	folder string
+	may    []string
+	reason string
+}
+
+// importMap has an area for every folder. Tests are free: they join the ends.
+func importMap() []area {
+	areas := []area{
+		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
+		{"internal/process", []string{"internal/task"}, "a process knows nothing of actors and could be used without them"},
+		{"sdk", []string{"sdk", "shared", "internal"}, "a plugin that hosts nothing must not carry the host"},
+		{"host", []string{"host", "shared", "internal"}, "a host calls plugins and is none"},
+		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
+		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
+	}
+	for i, layer := range layers {
+		areas = append(areas, area{layer, append([]string{"internal/task"}, layers[:i+1]...),
+			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
+	}
+	return areas
+}
+
+// foreign says where a module of others may be used, tests included.
+var foreign = []struct {
+	path    string
+	folders []string
+	reason  string
+}{
+	{"github.com/spf13/cobra", []string{"cmd/host"}, "a library brings no command line along"},
+	{"github.com/spf13/viper", []string{"cmd/host"}, "a library reads no settings of its own"},
+	{"github.com/mattn/go-isatty", []string{"cmd/host"}, "only the command has a terminal"},
+	{"github.com/prometheus", []string{"cmd/host"}, "who embeds a host chooses the metrics"},
+	{"github.com/hashicorp/go-plugin", []string{"host", "sdk", "internal/process"}, "it is needed to start and to be started; all above the link is free of it"},
+	{"github.com/hashicorp/go-hclog", []string{"host", "sdk", "internal/process"}, "it is go-plugin's log; ours is log/slog"},
+	{"go.yaml.in/yaml", []string{"host/config"}, "one package reads files, strictly"},
+	{"gopkg.in/yaml.v3", nil, "go.yaml.in/yaml is its successor"},
+	{"github.com/stretchr/testify", nil, "tests use the standard library"},
+}
+
+// source is one Go file of the module, or of the module in testdata.
+type source struct {
+	path      string // with slashes, relative to the root
+	text      []byte
+	file      *ast.File
+	test      bool
+	generated bool
+}
+
+func (s *source) folder() string { return path.Dir(s.path) }
+
+var fileSet = token.NewFileSet()
+
+var sources = sync.OnceValues(func() (all []*source, err error) {
+	err = filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), ".") {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() || filepath.Ext(name) != ".go" {
+			return nil
+		}
+		s, err := readSource(name)
+		all = append(all, s)
+		return err
+	})
+	return all, err
+})
+
+func readSource(name string) (*source, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := parser.ParseFile(fileSet, name, text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	return &source{
+		path: filepath.ToSlash(name), text: text, file: file,
+		test: strings.HasSuffix(name, "_test.go"), generated: ast.IsGenerated(file),
+	}, nil
+}
+
+// eachSource reports what find finds, of all files together.
+func eachSource(t *testing.T, find func(s *source) []string) {
+	t.Helper()
+	all, err := sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, s := range all {
+		found = append(found, find(s)...)
+	}
+	if len(found) > 0 {
+		t.Errorf("%d violations:\n%s", len(found), strings.Join(found, "\n"))
+	}
+}
+
+func imports(s *source) []string {
+	var paths []string
+	for _, spec := range s.file.Imports {
+		if p, err := strconv.Unquote(spec.Path.Value); err == nil { // it has been parsed
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// within reports whether a slash path is a folder or lies below it.
+func within(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, folder+"/")
+}
+
+func withinAny(name string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool { return within(name, folder) })
+}
+
+func TestImportsStayWithinTheirAreas(t *testing.T) {
+	areas := importMap()
+	eachSource(t, func(s *source) (found []string) {
+		if s.test || within(s.path, "testdata") {
+			return nil
+		}
+		i := slices.IndexFunc(areas, func(a area) bool { return within(s.folder(), a.folder) })
+		if i < 0 {
+			return []string{s.path + ": its folder has no area in this test's import map; add one, with its reason"}
+		}
+		for _, p := range imports(s) {
+			if ours, ok := strings.CutPrefix(p, module); ok && !withinAny(ours, areas[i].may) {
+				found = append(found, fmt.Sprintf("%s imports %s: %s", s.path, ours, areas[i].reason))
+			}
+		}
+		return found
+	})
+}
+
+func TestModulesOfOthersStayWhereTheyBelong(t *testing.T) {
+	eachSource(t, func(s *source) (found []string) {
+		for _, p := range imports(s) {
+			for _, f := range foreign {
+				if (within(p, f.path) || strings.HasPrefix(p, f.path+".")) && !withinAny(s.folder(), f.folders) {
+					found = append(found, fmt.Sprintf("%s imports %s: %s", s.path, p, f.reason))
+				}
+			}
+		}
+		return found
+	})
+}
+
+func TestGoroutinesAreStartedByPackageTask(t *testing.T) {
+	eachSource(t, func(s *source) (found []string) {
+		if s.test || s.generated || within(s.path, "internal/task") {
+			return nil
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if statement, ok := n.(*ast.GoStmt); ok {
+				found = append(found, fmt.Sprintf("%v: a go statement; start a task.Group's or a task.Worker's, whose owner can wait for it", fileSet.Position(statement.Pos())))
+			}
+			return true
+		})
+		return found
+	})
+}
+
+func TestNothingSleeps(t *testing.T) {
+	eachSource(t, func(s *source) (found []string) {
+		name := importName(s.file, "time")
+		if strings.HasSuffix(s.path, "_test.go") && usesFakeTime(filepath.Dir(s.path)) {
+			return nil // a sleep in a synctest bubble takes no time, and orders what happens
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			selector, ok := n.(*ast.SelectorExpr)
+			if !ok || selector.Sel.Name != "Sleep" {
+				return true
+			}
+			if x, ok := selector.X.(*ast.Ident); ok && x.Name == name {
+				found = append(found, fmt.Sprintf("%v: time.Sleep; wait for the event, or for a timer beside ctx.Done", fileSet.Position(n.Pos())))
+			}
+			return true
+		})
+		return found
+	})
+}
+
+// usesFakeTime reports whether a folder's tests run in synctest bubbles.
+func usesFakeTime(dir string) bool {
+	files, _ := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err == nil && strings.Contains(string(text), `"testing/synctest"`) {
+			return true
+		}
+	}
+	return false
+}
+
+// importName is what a file calls a package; "" if it does not import it.
+func importName(file *ast.File, importPath string) string {
+	for _, spec := range file.Imports {
+		if spec.Path.Value != strconv.Quote(importPath) {
+			continue
+		}
+		if spec.Name != nil {
+			return spec.Name.Name
+		}
+		return path.Base(importPath)
+	}
+	return ""
+}
+
+var emptyName = regexp.MustCompile(`^(.*_)?(utils?|helpers?|common|types|misc)(_.*)?\.go$`)
+
+func TestFilesHaveASubjectAndASize(t *testing.T) {
+	const most = 500
+	eachSource(t, func(s *source) (found []string) {
+		if emptyName.MatchString(path.Base(s.path)) {
+			found = append(found, s.path+": its name says nothing; call it after what it does")
+		}
+		if lines := strings.Count(string(s.text), "\n"); lines > most && !s.test && !s.generated {
+			found = append(found, fmt.Sprintf("%s has %d lines, more than %d; split it by subject", s.path, lines, most))
+		}
+		return found
+	})
+}
+
+func TestEveryPackageHasOneDocComment(t *testing.T) {
+	files := map[string][]string{} // per folder, those with a package comment
+	eachSource(t, func(s *source) []string {
+		if s.test || within(s.path, "testdata") {
+			return nil
+		}
+		files[s.folder()] = append(files[s.folder()], commented(s)...)
+		return nil
+	})
+	for folder, with := range files {
+		if len(with) != 1 {
+			t.Errorf("%s has %d package comments, want 1: %v", folder, len(with), with)
+		}
+	}
+}
+
+func commented(s *source) []string {
+	if s.generated || s.file.Doc == nil || strings.TrimSpace(s.file.Doc.Text()) == "" {
+		return nil
+	}
+	return []string{s.path}
+}
+
+func TestExportedIdentifiersAreDocumented(t *testing.T) {
+	eachSource(t, func(s *source) (found []string) {
+		if s.test || s.generated || s.file.Name.Name == "main" {
+			return nil
+		}
+		for _, d := range s.file.Decls {
+			for _, id := range undocumented(d) {
+				found = append(found, fmt.Sprintf("%v: %s has no doc comment", fileSet.Position(id.Pos()), id.Name))
+			}
+		}
+		return found
+	})
+}
+
+// undocumented are the exported names of a declaration without a comment. Methods
+// that implement what the standard library describes need none.
+func undocumented(d ast.Decl) (ids []*ast.Ident) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Doc == nil && d.Name.IsExported() && receiverExported(d) && !wellKnown(d) {
+			ids = append(ids, d.Name)
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			ids = append(ids, undocumentedSpec(spec, d.Doc != nil)...)
+		}
+	}
+	return ids
+}
+
+func undocumentedSpec(spec ast.Spec, groupDocumented bool) (ids []*ast.Ident) {
+	switch spec := spec.(type) {
+	case *ast.TypeSpec:
+		if spec.Doc == nil && !groupDocumented && spec.Name.IsExported() {
+			ids = append(ids, spec.Name)
+		}
+	case *ast.ValueSpec:
+		for _, name := range spec.Names {
+			if spec.Doc == nil && spec.Comment == nil && !groupDocumented && name.IsExported() {
+				ids = append(ids, name)
+			}
+		}
+	}
+	return ids
+}
+
+func receiverExported(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	e := d.Recv.List[0].Type
+	for {
+		switch x := e.(type) {
+		case *ast.StarExpr:
+			e = x.X
+		case *ast.IndexExpr:
+			e = x.X
+		case *ast.IndexListExpr:
+			e = x.X
+		case *ast.Ident:
+			return x.IsExported()
+		default:
+			return false
+		}
+	}
+}
+
+// wellKnown are methods whose names say what they do.
+func wellKnown(d *ast.FuncDecl) bool {
+	return d.Recv != nil && slices.Contains([]string{"Error", "String", "Unwrap", "Is", "As", "Format", "GoString"}, d.Name.Name)
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestReadmeIsShort(t *testing.T) {
+	const most = 180
+	if lines := strings.Count(readme(t), "\n"); lines > most {
+		t.Errorf("README.md has %d lines, more than %d; what few need belongs into docs", lines, most)
+	}
+}
+
+var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+
+func TestReadmeCodeIsCodeOfTheRepository(t *testing.T) {
+	blocks := goBlock.FindAllStringSubmatch(readme(t), -1)
+	if len(blocks) == 0 {
+		t.Error("README.md shows no Go code")
+	}
+	all, err := sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range blocks {
+		if !slices.ContainsFunc(all, func(s *source) bool { return strings.Contains(string(s.text), block[1]) }) {
+			t.Errorf("this code of README.md is in no file, verbatim:\n%s", block[1])
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// roleVar makes the test binary a plugin instead of a test or the command.
+const roleVar = "HOST_COMMAND_ROLE"
+
+// atOnce lets programs under the race detector end without its second of waiting.
+const atOnce = "atexit_sleep_ms=0"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVar) == "plugin" {
+		sdk.Serve(jobs()...)
+	}
+	if err := os.Setenv("GORACE", atOnce); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){"host": main})
+}
+
+func TestScript(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("PLUGIN", self)
+			e.Setenv("GORACE", atOnce)
+			return shortTemp(e)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+	})
+}
+
+// shortTemp gives a script a folder for temporary files whose path leaves room for
+// the names of sockets.
+func shortTemp(e *testscript.Env) error {
+	dir, err := os.MkdirTemp("", "host-")
+	e.Setenv("TMPDIR", dir)
+	e.Defer(func() { _ = os.RemoveAll(dir) }) // the system clears it otherwise
+	return err
+}
+
+// exits runs a command that must end with the given code: exits 2 host validate.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code command [argument …]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = strconv.Itoa(exit.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+type (
+	none = struct{}
+	name struct {
+		Name string `json:"name"`
+	}
+	greeting struct {
+		Text    string `json:"text"`
+		Letters int    `json:"letters_sent"`
+	}
+	amount struct {
+		N int `json:"n"`
+	}
+	far struct {
+		Done   int      `json:"done_so_far"`
+		Worker []amount `json:"workers"`
+	}
+)
+
+var (
+	greet  = contract.Func[name, greeting]("greet")
+	fail   = contract.Func[none, none]("fail")
+	list   = contract.Source[amount, amount]("list")
+	count  = contract.Context[amount, none, none, far, amount]("count")
+	giveUp = contract.Context[none, none, none, none, none]("give-up")
+)
+
+// jobs are what the plugin of the tests can do.
+func jobs() []contract.Handler {
+	return []contract.Handler{
+		greet.Handle(func(_ context.Context, n name) (greeting, error) {
+			return greeting{"Hello, " + n.Name, 1234}, nil
+		}),
+		fail.Handle(func(context.Context, none) (none, error) { return none{}, errors.New("out of paper") }),
+		list.Handle(func(_ context.Context, a amount) iter.Seq2[amount, error] {
+			return func(yield func(amount, error) bool) {
+				for i := range a.N {
+					if !yield(amount{i}, nil) {
+						return
+					}
+				}
+			}
+		}),
+		count.Handle(serveCount),
+		giveUp.Handle(func(ctx context.Context, _ none, c *contract.Callee[none, none, none]) (none, error) {
+			return none{}, c.Cancel(ctx, "no time today")
+		}),
+	}
+}
+
+// serveCount tells how far it is, slowly enough for every message to be drawn.
+func serveCount(ctx context.Context, a amount, c *contract.Callee[none, none, far]) (amount, error) {
+	if err := c.Started(none{}); err != nil {
+		return amount{}, err
+	}
+	stream, err := c.Stream(contract.StreamOptions{})
+	if err != nil {
+		return amount{}, err
+	}
+	ticker := time.NewTicker(2 * drawEvery)
+	defer ticker.Stop()
+	for i := range a.N {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return amount{}, context.Cause(ctx)
+		}
+		if err := stream.Send(ctx, far{i, []amount{{i}}}); err != nil {
+			return amount{}, err
+		}
+	}
+	return a, nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal opens a pseudo-terminal: what is written to its far end comes out
+// of the near one, as a person would see it.
+func openTerminal(t *testing.T) (near, far *os.File) {
+	t.Helper()
+	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminal here: %v", err)
+	}
+	t.Cleanup(func() { _ = near.Close() }) // may be closed already
+	if err := unix.IoctlSetPointerInt(int(near.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(near.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = far.Close() }) // may be closed already
+	return near, far
+}
+
+// onTerminal runs the command with its standard error on a terminal and returns
+// what came out there, and on standard output.
+func onTerminal(t *testing.T, term string, args ...string) (screen, stdout string) {
+	t.Helper()
+	near, far := openTerminal(t)
+	var out strings.Builder
+	cmd := exec.CommandContext(t.Context(), "host", args...)
+	cmd.Env = append(os.Environ(), "TERM="+term)
+	cmd.Stdout, cmd.Stderr = &out, far
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seen, _ := io.ReadAll(near) // EIO is the end of a terminal
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v:\n%s", err, seen)
+	}
+	return string(seen), out.String()
+}
+
+func countingConfig(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "config.yaml")
+	text := fmt.Sprintf("run: {actor: a, endpoint: count, args: {n: 3}}\nactors: [{name: a, command: [%q], env: {%s: plugin, GORACE: %s}}]\n", self, roleVar, atOnce)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// redrawn is a run's progress: each time what stands there is erased, line for line.
+var redrawn = regexp.MustCompile(`^` +
+	`\x1b\[\?7lbuilding the plugins\x1b\[\?7h\r\n` +
+	`\x1b\[1A\x1b\[J\x1b\[\?7lstarting 1 process\x1b\[\?7h\r\n` +
+	`\x1b\[1A\x1b\[J\x1b\[\?7ldone so far 0\r\n  n 0\x1b\[\?7h\r\n` +
+	`(\x1b\[2A\x1b\[J\x1b\[\?7ldone so far \d\r\n  n \d\x1b\[\?7h\r\n)*` +
+	`\x1b\[2A\x1b\[J$`)
+
+func TestProgressIsRedrawnOnATerminal(t *testing.T) {
+	screen, stdout := onTerminal(t, "xterm", "run", "-c", countingConfig(t))
+	if stdout != "N  3\n" {
+		t.Errorf("the result is %q", stdout)
+	}
+	if !redrawn.MatchString(screen) {
+		t.Errorf("the terminal got %q", screen)
+	}
+	if left := rendered(screen); len(left) > 0 {
+		t.Errorf("this is left on the screen: %q", left)
+	}
+}
+
+func TestLogsStayOnATerminal(t *testing.T) {
+	screen, _ := onTerminal(t, "xterm", "run", "-c", countingConfig(t), "--log-level", "debug")
+	left := rendered(screen)
+	for _, line := range left {
+		if !strings.HasPrefix(line, "time=") {
+			t.Errorf("this is left on the screen: %q", line)
+		}
+	}
+	if logged := strings.Count(screen, "time="); logged == 0 || len(left) != logged {
+		t.Errorf("%d lines were logged, %d are left", logged, len(left))
+	}
+}
+
+func TestADumbTerminalGetsLines(t *testing.T) {
+	screen, _ := onTerminal(t, "dumb", "run", "-c", countingConfig(t))
+	if strings.Contains(screen, "\x1b") || !strings.HasPrefix(screen, "building the plugins\r\nstarting 1 process\r\ndone so far 0\r\n") {
+		t.Errorf("the terminal got %q", screen)
+	}
+}
+
+// rendered are the lines that stand on a high screen in the end.
+func rendered(screen string) (lines []string) {
+	up := regexp.MustCompile(`^\x1b\[(\d+)A\x1b\[J`)
+	screen = strings.NewReplacer("\x1b[?7l", "", "\x1b[?7h", "").Replace(screen)
+	for screen != "" {
+		if m := up.FindStringSubmatch(screen); m != nil {
+			n, _ := strconv.Atoi(m[1]) // digits
+			lines, screen = lines[:max(0, len(lines)-n)], screen[len(m[0]):]
+			continue
+		}
+		line, rest, _ := strings.Cut(screen, "\r\n")
+		lines, screen = append(lines, line), rest
+	}
+	return lines
+}

@@ -1,0 +1,115 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+)
+
+// Broadcast fans what one stream receives out to many local tasks. It needs no
+// goroutine: whichever subscriber waits at the front receives for all. The stream
+// keeps pace with the fastest subscriber.
+type Broadcast[In any] struct {
+	hub     *hub[In]
+	recv    func(ctx context.Context) (In, error)
+	leading bool // a subscriber is receiving; guarded by hub.mu
+}
+
+// Subscription is one task's view of a broadcast. Its methods may be used by one
+// goroutine at a time.
+type Subscription[In any] struct {
+	b *Broadcast[In]
+	c *cursor[In]
+}
+
+// NewBroadcast takes over the receiving end of a stream: from now on only
+// subscriptions receive from it.
+func NewBroadcast[Out, In any](s *Stream[Out, In]) *Broadcast[In] {
+	return &Broadcast[In]{hub: newHub[In](), recv: s.Recv}
+}
+
+// Subscribe adds a subscriber, which gets every message from now on. window is how
+// many messages it may be behind, 64 if it is 0. Close it when it is not read any
+// more.
+func (b *Broadcast[In]) Subscribe(window int) *Subscription[In] {
+	return &Subscription[In]{b, b.hub.subscribe(window)}
+}
+
+// Close leaves the broadcast.
+func (s *Subscription[In]) Close() { s.c.leave() }
+
+// Recv returns the next message. A subscriber that was behind by more than its
+// window gets a *Lagged once, and then the oldest message that is kept. After the
+// last message everyone gets io.EOF, or what the stream failed with. A Recv whose
+// ctx ends loses no message, for anybody.
+func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
+	for {
+		m, ok, lead, changed, err := s.look()
+		switch {
+		case ok:
+			return m, err
+		case lead:
+			if err := s.b.lead(ctx); err != nil {
+				return m, err
+			}
+		default:
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return m, context.Cause(ctx)
+			}
+		}
+	}
+}
+
+// look takes what is there; if nothing is, somebody has to receive.
+func (s *Subscription[In]) look() (m In, ok, lead bool, changed <-chan struct{}, err error) {
+	h := s.b.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m, ok, err = s.c.take(); ok {
+		return m, true, false, nil, err
+	}
+	lead = !s.b.leading
+	s.b.leading = true
+	return m, false, lead, h.change(), nil
+}
+
+// lead receives one message for all. If ctx ends meanwhile, that is this
+// subscriber's own affair, and another one leads.
+func (b *Broadcast[In]) lead(ctx context.Context) error {
+	m, err := b.recv(ctx)
+	own := err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
+	switch {
+	case err == nil:
+		b.hub.put(m)
+	case !own:
+		b.hub.finish(err)
+	}
+	b.hub.mu.Lock()
+	defer b.hub.mu.Unlock()
+	b.leading = false
+	b.hub.wake()
+	if own {
+		return err
+	}
+	return nil
+}
+
+// All ranges over the messages until the stream ends. A *Lagged does not end it;
+// any other error comes last.
+func (s *Subscription[In]) All(ctx context.Context) iter.Seq2[In, error] {
+	return func(yield func(In, error) bool) {
+		for {
+			m, err := s.Recv(ctx)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			_, lagged := errors.AsType[*Lagged](err)
+			if !yield(m, err) || err != nil && !lagged {
+				return
+			}
+		}
+	}
+}

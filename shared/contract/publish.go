@@ -1,0 +1,117 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Topics is what a subscriber of a publisher asks for; none means all.
+type Topics struct {
+	Topics []string `json:"topics"`
+}
+
+// Publication is one message of a publisher.
+type Publication[M any] struct {
+	Topic   string `json:"topic"`
+	Message M      `json:"message"`
+	// Missed is how many publications, of whatever topic, this subscriber has lost
+	// right before this one because it was too slow.
+	Missed int `json:"missed,omitempty"`
+}
+
+// Publish makes one producer serve many subscribers, each with topics of its own.
+// The producer runs as long as there are subscribers: it begins with the first one
+// and its ctx ends with the last. What it fails with, all subscribers get; when it
+// ends well, their streams end. A subscriber that is more than window publications
+// behind (64 if 0) loses the oldest ones, and is told how many.
+func Publish[M any](e SourceEndpoint[Topics, Publication[M]], window int,
+	produce func(ctx context.Context, publish func(topic string, m M)) error,
+) Handler {
+	producers := &Shared[struct{}, *publisher[M]]{
+		Open: func(ctx context.Context, _ struct{}, use func(context.Context, *publisher[M]) error) error {
+			return runProducer(ctx, produce, use)
+		},
+	}
+	return e.Handle(func(ctx context.Context, t Topics) iter.Seq2[Publication[M], error] {
+		return func(yield func(Publication[M], error) bool) {
+			err := producers.Use(ctx, struct{}{}, func(ctx context.Context, p *publisher[M]) error {
+				return p.forward(ctx, window, t, yield)
+			})
+			if err != nil && !errors.Is(err, errConsumerGone) {
+				yield(Publication[M]{}, err)
+			}
+		}
+	})
+}
+
+var errConsumerGone = errors.New("the subscriber does not read any more")
+
+// publisher is a producer with its subscribers.
+type publisher[M any] struct {
+	hub   *hub[Publication[M]]
+	first sync.Once
+	begin chan struct{} // closed by the first subscriber, so that it misses nothing
+}
+
+// runProducer is a publisher's life: the producer runs as long as it is used.
+func runProducer[M any](ctx context.Context, produce func(context.Context, func(string, M)) error,
+	use func(context.Context, *publisher[M]) error,
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &publisher[M]{hub: newHub[Publication[M]](), begin: make(chan struct{})}
+	producer := task.Start(func() { p.hub.finish(p.produce(ctx, produce)) })
+	err := use(ctx, p)
+	cancel()
+	producer.Wait()
+	return err
+}
+
+// produce runs the author's producer, and returns io.EOF if it ended well.
+func (p *publisher[M]) produce(ctx context.Context, produce func(context.Context, func(string, M)) error) error {
+	select {
+	case <-p.begin:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	err := fault.Catch(func() error {
+		return produce(ctx, func(topic string, m M) { p.hub.put(Publication[M]{Topic: topic, Message: m}) })
+	})
+	if err == nil {
+		err = io.EOF
+	}
+	return err
+}
+
+// forward gives one subscriber what it asked for, until the producer ends.
+func (p *publisher[M]) forward(ctx context.Context, window int, t Topics, yield func(Publication[M], error) bool) error {
+	c := p.hub.subscribe(window)
+	defer c.leave()
+	p.first.Do(func() { close(p.begin) })
+	missed := 0
+	for {
+		m, err := c.await(ctx)
+		if lagged, ok := errors.AsType[*Lagged](err); ok {
+			missed += lagged.Missed
+			continue
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case len(t.Topics) > 0 && !slices.Contains(t.Topics, m.Topic):
+			continue
+		}
+		m.Missed, missed = missed, 0
+		if !yield(m, nil) {
+			return errConsumerGone
+		}
+	}
+}

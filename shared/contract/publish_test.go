@@ -1,0 +1,80 @@
+package contract_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+var news = contract.Source[contract.Topics, contract.Publication[int]]("news")
+
+func TestPublisherServesSubscribersByTopic(t *testing.T) {
+	var producers atomic.Int32
+	gate := make(chan struct{})
+	p := serve(t, contract.Publish(news, 1000, func(_ context.Context, publish func(string, int)) error {
+		producers.Add(1)
+		<-gate
+		for i := range 100 {
+			publish([]string{"even", "odd"}[i%2], i)
+		}
+		return nil
+	}))
+	var group, subscribed task.Group
+	for _, want := range []struct {
+		topics []string
+		count  int
+	}{{nil, 100}, {[]string{"odd"}, 50}, {[]string{"even", "odd"}, 100}, {[]string{"none"}, 0}} {
+		group.Go(func() {
+			got := 0
+			for m, err := range news.Stream(t.Context(), p, contract.Topics{Topics: want.topics}) {
+				if err != nil || m.Missed != 0 {
+					t.Errorf("%v: %+v, %v", want.topics, m, err)
+				}
+				got++
+			}
+			if got != want.count && !(got == 0 && want.count > 0 && producers.Load() > 1) {
+				t.Errorf("%v: %d messages, want %d", want.topics, got, want.count)
+			}
+		})
+	}
+	subscribed.Close()
+	waitForDialogs(t, p, 4)
+	close(gate)
+	group.Close()
+}
+
+func TestPublisherStopsWithTheLastSubscriber(t *testing.T) {
+	stopped := make(chan error, 1)
+	p := serve(t, contract.Publish(news, 0, func(ctx context.Context, publish func(string, int)) error {
+		for i := 0; ctx.Err() == nil; i++ {
+			publish("t", i)
+		}
+		stopped <- context.Cause(ctx)
+		return ctx.Err()
+	}))
+	for range 2 { // it begins anew for a later subscriber
+		for m, err := range news.Stream(t.Context(), p, contract.Topics{}) {
+			if err != nil || m.Topic != "t" {
+				t.Errorf("%+v, %v", m, err)
+			}
+			break
+		}
+		if err := <-stopped; !errors.Is(err, context.Canceled) {
+			t.Errorf("the producer's ctx ended with %v", err)
+		}
+	}
+}
+
+func TestPublisherFailureReachesEverySubscriber(t *testing.T) {
+	p := serve(t, contract.Publish(news, 0, func(context.Context, func(string, int)) error { return errUser }))
+	for _, err := range news.Stream(t.Context(), p, contract.Topics{}) {
+		if remote, ok := errors.AsType[*fault.RemoteError](err); !ok || remote.Message != errUser.Error() {
+			t.Errorf("got %v", err)
+		}
+	}
+}

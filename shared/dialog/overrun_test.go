@@ -1,0 +1,502 @@
+package dialog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// flood sends until it fails, and gives the number of messages that went.
+func flood(ctx context.Context, s *dialog.Stream) (n int, err error) {
+	for {
+		if err := s.Send(ctx, []byte("x")); err != nil {
+			return n, err
+		}
+		n++
+	}
+}
+
+// overran asserts the story of an overrun: who sent, who received, and whether
+// the receiver had opened its end.
+func overran(t *testing.T, err error, sender, receiver *dialog.Table, opened bool) {
+	t.Helper()
+	o, ok := errors.AsType[*fault.StreamOverrun](err)
+	if !ok {
+		t.Fatalf("got %v, want a StreamOverrun", err)
+	}
+	if !o.Sender.Is(sender.Self()) || !o.Receiver.Is(receiver.Self()) || o.Opened != opened || o.Window != 64 {
+		t.Errorf("got %+v", o)
+	}
+	if !strings.Contains(err.Error(), receiver.Self().String()) {
+		t.Errorf("the text does not name the receiver: %v", err)
+	}
+	if says := strings.Contains(err.Error(), "has not opened a stream") && strings.Contains(err.Error(), "may not be ready"); says == opened {
+		t.Errorf("the text is the wrong one: %v", err)
+	}
+}
+
+func TestM07_SendToACalleeThatHasNotOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var atCallee error
+		p := newPair(t, started(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+			<-ctx.Done()
+			atCallee = context.Cause(ctx)
+			return nil, ctx.Err()
+		}))
+		began := time.Now()
+		var sent error
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) (err error) {
+			n, err := flood(ctx, stream(t, d))
+			if n != 64 {
+				t.Errorf("%d sends succeeded, want exactly 64", n)
+			}
+			sent = err
+			<-ctx.Done()
+			same(t, "C23: the ctx's cause", context.Cause(ctx), sent)
+			return err
+		})
+		within(t, began, 0)
+		same(t, "C23: the scope", err, sent)
+		overran(t, err, p.parent, p.child, false)
+		overran(t, atCallee, p.parent, p.child, false)
+	})
+}
+
+func TestM07_SendToAnOpenerThatHasNotOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var atCallee error
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			n, err := flood(ctx, stream(t, d))
+			if n != 64 {
+				t.Errorf("%d sends succeeded, want exactly 64", n)
+			}
+			atCallee = err
+			<-ctx.Done()
+			same(t, "C23: the callee's cause", context.Cause(ctx), err)
+			return nil, fmt.Errorf("sending: %w", err)
+		}))
+		began := time.Now()
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			<-ctx.Done()
+			within(t, began, 0)
+			_, waited := d.Wait(context.WithoutCancel(ctx))
+			same(t, "C23: Wait", waited, context.Cause(ctx))
+			return ctx.Err()
+		})
+		overran(t, err, p.child, p.parent, false)
+		overran(t, atCallee, p.child, p.parent, false)
+	})
+}
+
+// The verdict is the receiver's: it opens while the message beyond the window is
+// on its way, or before, and nothing fails.
+func TestM07_PeerThatOpensInTimeIsNotOverrun(t *testing.T) {
+	for _, opensAfter := range []int{0, 1, 62, 63} {
+		t.Run(fmt.Sprint(opensAfter), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gate := make(chan struct{})
+				p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					<-gate
+					s := stream(t, d)
+					time.Sleep(time.Hour) // opened is enough; it need not read
+					for i := range 200 {
+						if m, err := s.Recv(ctx); string(m) != fmt.Sprint(i) {
+							t.Fatalf("message %d: %q, %v", i, m, err)
+						}
+					}
+					return nil, nil
+				}))
+				err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+					s := stream(t, d)
+					for i := range 200 {
+						if i == opensAfter {
+							close(gate) // no waiting: it opens as the sender goes on
+						}
+						if err := s.Send(ctx, []byte(fmt.Sprint(i))); err != nil {
+							t.Fatalf("send %d: %v", i, err)
+						}
+						if i <= opensAfter {
+							synctest.Wait()
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// The receiver has opened, and the sender does not know it yet when it sends the
+// message beyond the window: that is kept, and the next one waits for credit.
+func TestM07_MessageBeyondTheWindowIsKeptByAnOpenEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		r := newRaw(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			s := stream(t, d)
+			<-gate
+			for i := range 65 {
+				if m, err := s.Recv(ctx); string(m) != fmt.Sprint(i) {
+					return nil, fmt.Errorf("message %d: %q, %w", i, m, err)
+				}
+			}
+			return nil, nil
+		}))
+		r.send(start(1, dialog.Context))
+		for i := range 65 {
+			m := yield(1, fmt.Sprint(i))
+			m.Probe = i == 64
+			r.send(m)
+		}
+		close(gate)
+		if len(r.got(wire.Kind_KIND_FAIL, 1)) != 0 || len(r.got(wire.Kind_KIND_RETURN, 1)) != 1 || r.warns.n.Load() != 0 {
+			t.Error("the message beyond the window was not kept")
+		}
+	})
+}
+
+// The same at the sender: it asks once, and what comes back decides.
+func TestM07_VerdictIsTheReceivers(t *testing.T) {
+	for _, opens := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRaw(t, nil)
+			overrun := &fault.StreamOverrun{Sender: r.table.Self(), Receiver: peerOf(r), Window: 64}
+			scope := beside(func() error {
+				return open(t.Context(), r.table, func(ctx context.Context, d *dialog.Dialog) error {
+					n, err := flood(ctx, stream(t, d))
+					if want := map[bool]int{true: 65, false: 64}[opens]; n != want {
+						t.Errorf("%d sends succeeded, want %d", n, want)
+					}
+					return err
+				})
+			})
+			synctest.Wait()
+			r.send(frame(2, wire.Kind_KIND_STARTED))
+			sent := r.got(wire.Kind_KIND_YIELD, 2)
+			if len(sent) != 65 || !sent[64].Probe || sent[63].Probe {
+				t.Fatalf("%d messages went out", len(sent))
+			}
+			time.Sleep(time.Hour) // the sender waits for the verdict, however long it takes
+			if opens {
+				r.send(frame(2, wire.Kind_KIND_ATTACH))
+				if n := len(r.got(wire.Kind_KIND_YIELD, 2)); n != 65 {
+					t.Errorf("%d messages without credit", n)
+				}
+			}
+			r.send(ending(2, wire.Kind_KIND_FAIL, overrun, overrun.Receiver))
+			r.send(ending(2, wire.Kind_KIND_ERROR, overrun, overrun.Receiver))
+			if _, ok := errors.AsType[*fault.StreamOverrun](scope.wait()); !ok {
+				t.Errorf("the scope: %v", scope.err)
+			}
+		})
+	}
+}
+
+func TestM05_BufferIsSetPerActorContextAndStream(t *testing.T) {
+	const perActor, perContext, perStream = 3, 7, 11
+	for name, c := range map[string]struct {
+		request dialog.Request
+		stream  dialog.StreamOptions
+		want    int
+	}{
+		"actor":   {want: perActor},
+		"context": {request: dialog.Request{Window: dialog.Window{Messages: perContext}}, want: perContext},
+		"stream":  {stream: dialog.StreamOptions{Window: dialog.Window{Messages: perStream}}, want: perStream},
+		"smaller": {stream: dialog.StreamOptions{Window: dialog.Window{Messages: 1}}, want: perActor},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					s := stream(t, d)
+					time.Sleep(time.Second) // the opener's end is open
+					n, err := flood(ctx, s)
+					sent = n
+					return nil, err
+				}), func(s *setup) { s.window.Messages = perActor })
+				c.request.Endpoint, c.request.Kind = "task", dialog.Context
+				err := p.parent.Scope(t.Context(), c.request, func(ctx context.Context, d *dialog.Dialog) error {
+					stream(t, d, c.stream)
+					time.Sleep(2 * time.Second)
+					return d.Cancel(ctx, "enough")
+				})
+				if err != nil || sent != c.want {
+					t.Errorf("%d messages found room, want %d; %v", sent, c.want, err)
+				}
+			})
+		})
+	}
+}
+
+func TestM05_ByteBoundOfTheDefaultBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			stream(t, d)
+			return waits(ctx, d)
+		}))
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			synctest.Wait()
+			for i := range 4 {
+				if err := s.Send(ctx, make([]byte, 1<<20)); err != nil {
+					t.Fatalf("MiB %d: %v", i, err)
+				}
+			}
+			if blocked := beside(func() error { return s.Send(ctx, []byte("x")) }); blocked.over() {
+				t.Errorf("a message beyond 4 MiB: %v", blocked.err)
+			}
+			return d.Cancel(ctx, "enough")
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Both ends are open: the sender blocks, nothing is dropped, and neither another
+// context on the link nor a cancel waits for it.
+func TestM06_BackpressureBlocksTheSenderAndNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		served := started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			s := stream(t, d)
+			<-gate
+			for i := range 1000 {
+				if m, err := s.Recv(ctx); string(m) != fmt.Sprint(i) {
+					return nil, fmt.Errorf("message %d: %q, %w", i, m, err)
+				}
+			}
+			return nil, nil
+		})
+		served["echo"] = echoStream
+		p := newPair(t, served)
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			synctest.Wait() // the callee's end is open
+			sent := 0
+			sender := beside(func() error {
+				for ; sent < 1000; sent++ {
+					if err := s.Send(ctx, []byte(fmt.Sprint(sent))); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if sender.over() || sent != 64 {
+				t.Errorf("%d messages found room; the sender is at its end: %t", sent, sender.over())
+			}
+			began := time.Now()
+			if err := neighbour(ctx, t, p); err != nil {
+				t.Errorf("another context on the link: %v", err)
+			}
+			within(t, began, 0)
+			close(gate)
+			return sender.wait()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// neighbour runs a context of 1000 messages there and back, and cancels another.
+func neighbour(ctx context.Context, t *testing.T, p *pair) error {
+	return p.parent.Scope(ctx, dialog.Request{Endpoint: "echo", Kind: dialog.Context}, func(ctx context.Context, d *dialog.Dialog) error {
+		s := stream(t, d)
+		for range 1000 {
+			if err := s.Send(ctx, []byte("x")); err != nil {
+				return err
+			}
+			if _, err := s.Recv(ctx); err != nil {
+				return err
+			}
+		}
+		return d.Cancel(ctx, "enough")
+	})
+}
+
+func TestM06_CancelPassesASaturatedStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			s := stream(t, d)
+			time.Sleep(time.Second) // both ends are open
+			_, err := flood(ctx, s)
+			return nil, err
+		}))
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			time.Sleep(2 * time.Second)
+			sender := beside(func() error { _, err := flood(ctx, s); return err })
+			if sender.over() {
+				t.Errorf("the sender did not block: %v", sender.err)
+			}
+			began := time.Now()
+			err := d.Cancel(ctx, "enough")
+			within(t, began, 0)
+			return errors.Join(err, sender.wait())
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// M08 and M09: what the receiving end wants to happen when its buffer is full.
+func TestM08_OverrunWithoutBackpressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var atReceiver error
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			s := stream(t, d, dialog.StreamOptions{WithoutBackpressure: true})
+			<-ctx.Done()
+			atReceiver = context.Cause(ctx)
+			for range 64 { // M04: what it had room for is still received
+				if _, err := s.Recv(ctx); err != nil {
+					t.Errorf("before the overrun: %v", err)
+				}
+			}
+			_, err := s.Recv(ctx)
+			same(t, "C23: Recv", err, atReceiver)
+			return nil, err
+		}))
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			synctest.Wait() // its end is open, without backpressure
+			n, err := flood(ctx, s)
+			if n < 65 {
+				t.Errorf("%d sends succeeded; the 65th overran the receiver", n)
+			}
+			same(t, "C23: the ctx's cause", context.Cause(ctx), err)
+			return err
+		})
+		overran(t, err, p.parent, p.child, true)
+		overran(t, atReceiver, p.parent, p.child, true)
+		if r := remote(t, err); !r.Origin.Is(p.child.Self()) {
+			t.Errorf("it was not relayed by the receiver, but came from %v", r.Origin)
+		}
+	})
+}
+
+// A sender that has long returned its value overran the receiver all the same.
+func TestM08_OverrunBeatsTheSendersValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			s := stream(t, d)
+			time.Sleep(time.Second)
+			for range 100 {
+				_ = s.Send(ctx, []byte("x"))
+			}
+			return []byte("value"), nil
+		}))
+		var waited error
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			stream(t, d, dialog.StreamOptions{WithoutBackpressure: true})
+			<-ctx.Done()
+			_, waited = d.Wait(context.WithoutCancel(ctx))
+			return ctx.Err()
+		})
+		overran(t, err, p.child, p.parent, true)
+		same(t, "C23: Wait", waited, err)
+	})
+}
+
+func TestM08_SenderThatHasToWaitIsWarnedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			stream(t, d)
+			return waits(ctx, d)
+		}))
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			synctest.Wait()
+			before := p.parentWarns.n.Load()
+			senders := [2]*attempt{}
+			for i := range senders {
+				senders[i] = beside(func() error { _, err := flood(ctx, s); return err })
+			}
+			synctest.Wait()
+			if n := p.parentWarns.n.Load() - before; n != 1 {
+				t.Errorf("%d warnings of a stream that has come to a halt, want one", n)
+			}
+			err := d.Cancel(ctx, "enough")
+			return errors.Join(err, senders[0].wait(), senders[1].wait())
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestM09_OverrunsAreKeptUpToTheirBound(t *testing.T) {
+	const message, window, keep = 1 << 10, 64, 100 << 10
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			s := stream(t, d, dialog.StreamOptions{Window: dialog.Window{Bytes: window * message}, AllowOverruns: keep})
+			<-ctx.Done()
+			n := 0
+			for ; ; n++ {
+				if _, err := s.Recv(ctx); err != nil {
+					break
+				}
+			}
+			if n <= window || n > (window*message+keep)/message+1 {
+				t.Errorf("%d messages were kept", n)
+			}
+			return nil, ctx.Err()
+		}), func(s *setup) { s.window.Bytes = window * message })
+		before := p.childWarns.n.Load()
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			synctest.Wait()
+			payload := make([]byte, message)
+			for i := range window + 50 {
+				if err := s.Send(ctx, payload); err != nil {
+					t.Fatalf("message %d, which is to be kept: %v", i, err)
+				}
+			}
+			synctest.Wait()
+			if n := p.childWarns.n.Load() - before; n != 1 {
+				t.Errorf("%d warnings of messages beyond the window, want one", n)
+			}
+			for {
+				if err := s.Send(ctx, payload); err != nil {
+					return err
+				}
+			}
+		})
+		if o, ok := errors.AsType[*fault.StreamOverrun](err); !ok || !o.Opened || !o.Receiver.Is(p.child.Self()) {
+			t.Errorf("past the bound: %v", err)
+		}
+	})
+}
+
+func TestM17_SendToAnEndThatHasNotOpenedIsWarnedOfOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, started(waits))
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			before := p.parentWarns.n.Load()
+			for range 10 {
+				if err := s.Send(ctx, nil); err != nil {
+					return err
+				}
+			}
+			if n := p.parentWarns.n.Load() - before; n != 1 {
+				t.Errorf("%d warnings, want one", n)
+			}
+			return d.Cancel(ctx, "enough")
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
