@@ -47,7 +47,7 @@ func TestF02_GroupSessionStdinAndFiles(t *testing.T) {
 	expect("group", p.ID())
 	expect("session", fmt.Sprint(sid))
 	expect("stdin", os.DevNull)
-	expect("blocking", "true true true")
+	expect("blocking", strings.Repeat("true ", 3)[:14])
 	expect("lifelinevar", "")
 	expect("twice", "2")
 	// Whatever was inheritable here, init has made an end of it over there.

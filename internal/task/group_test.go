@@ -45,13 +45,13 @@ func TestGroupGoroutineMayStartAnother(t *testing.T) {
 	g.Close()
 }
 
-func TestGroupCountsAGoroutineThatExits(t *testing.T) {
+func TestGroupCountsAGoroutineThatExits(*testing.T) {
 	var g task.Group
 	g.Go(runtime.Goexit)
 	g.Close() // hangs if the count was not taken back
 }
 
-func TestIdleGroupIsIdleAtOnce(t *testing.T) {
+func TestIdleGroupIsIdleAtOnce(*testing.T) {
 	var g task.Group
 	<-g.Idle()
 	g.Wait()

@@ -77,7 +77,7 @@ func TestC01_TypedContextFromStartToResult(t *testing.T) {
 func TestC06_ZeroResultIsAResult(t *testing.T) {
 	p := expose(t, sums.Handle(addUp))
 	var opener *sumsOpener
-	got, err := sums.Open(t.Context(), p, 0, func(ctx context.Context, c *sumsOpener) error {
+	got, err := sums.Open(t.Context(), p, 0, func(_ context.Context, c *sumsOpener) error {
 		opener = c
 		_, err := c.Stream(contract.StreamOptions{})
 		return err // leaving closes the stream

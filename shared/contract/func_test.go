@@ -154,7 +154,7 @@ func TestP08_ArgumentsByHand(t *testing.T) {
 	for args, field := range map[string]string{
 		`{"name": "x", "count": "two"}`: "count",
 		`{"name": 7}`:                   "name",
-		`{"nmae": "x"}`:                 "",
+		`{"names": "x"}`:                "",
 		`[]`:                            "",
 		`{} {}`:                         "",
 		``:                              "",

@@ -3,7 +3,6 @@ package contract_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -13,7 +12,7 @@ import (
 )
 
 // here is a portal to an actor inside this process.
-type here struct{ table, server *dialog.Table }
+type here struct{ table *dialog.Table }
 
 func (h here) Table(context.Context) (*dialog.Table, error) { return h.table, nil }
 
@@ -43,15 +42,5 @@ func serve(t testing.TB, handlers ...contract.Handler) contract.Portal {
 			}
 		}
 	})
-	return here{client, server}
-}
-
-// waitForDialogs returns when so many dialogs have been answered with a first
-// frame or wait for one: the callee has them all.
-func waitForDialogs(t testing.TB, p contract.Portal, n int) {
-	t.Helper()
-	server := p.(here).server
-	for t.Context().Err() == nil && server.Len() < n {
-		runtime.Gosched()
-	}
+	return here{client}
 }

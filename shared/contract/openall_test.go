@@ -61,7 +61,7 @@ func TestOpenAllOfNobodyIsAnError(t *testing.T) {
 
 func TestOpenAllOneFailureCancelsTheOthers(t *testing.T) {
 	p := serve(t, square.Handle(doSquare))
-	_, err := square.OpenAll(t.Context(), targets(p, -1, 0, -2), func(ctx context.Context, _ []*squareOpener) error {
+	_, err := square.OpenAll(t.Context(), targets(p, -1, 0, -2), func(_ context.Context, _ []*squareOpener) error {
 		t.Error("body ran though one never started")
 		return nil
 	})

@@ -61,7 +61,7 @@ func TestM10_ConsumerThatStopsEndsTheProducer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cleaned, seen := false, 0
 				endless := contract.Source[int, int]("endless")
-				p := expose(t, endless.Handle(func(ctx context.Context, _ int) iter.Seq2[int, error] {
+				p := expose(t, endless.Handle(func(_ context.Context, _ int) iter.Seq2[int, error] {
 					return func(yield func(int, error) bool) {
 						defer func() {
 							time.Sleep(100 * time.Millisecond)
@@ -180,7 +180,7 @@ func TestP08_MessageThatDoesNotFitEndsTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := false
 		served := contract.Source[int, any]("mixed")
-		p := expose(t, served.Handle(func(ctx context.Context, _ int) iter.Seq2[any, error] {
+		p := expose(t, served.Handle(func(_ context.Context, _ int) iter.Seq2[any, error] {
 			return func(yield func(any, error) bool) {
 				if yield(1, nil) && yield(make(chan int), nil) {
 					t.Error("a channel was sent")

@@ -131,7 +131,7 @@ func TestP10_PanicBecomesAnErrorAndTheActorLivesOn(t *testing.T) {
 			d.Go(func(context.Context) error { panicsHere(""); return nil })
 		case "runtime":
 			var m map[string]int
-			m["x"] = 1
+			m["x"] = 1 //nolint:govet,staticcheck // the panic is the test
 		}
 		return []byte("alive"), nil
 	}})

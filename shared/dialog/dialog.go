@@ -269,10 +269,10 @@ func (d *Dialog) send(lane link.Lane, f *wire.Frame) {
 }
 
 // event is apply for callers that hold no lock.
-func (d *Dialog) event(e Event, n note) Action {
+func (d *Dialog) event(e Event, n note) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.apply(e, n)
+	d.apply(e, n)
 }
 
 // wake lets everyone who waits look again.

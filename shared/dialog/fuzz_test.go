@@ -2,6 +2,7 @@ package dialog_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -37,10 +38,8 @@ func addresses(p *wire.Packet, ids ...uint64) bool {
 		if f.Kind == wire.Kind_KIND_BYE || f.More {
 			return true // a piece that stays incomplete holds up the next one
 		}
-		for _, id := range ids {
-			if f.Dialog == id {
-				return true
-			}
+		if slices.Contains(ids, f.Dialog) {
+			return true
 		}
 	}
 	return false

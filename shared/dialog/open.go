@@ -229,7 +229,7 @@ func (d *Dialog) absorbs() bool {
 	if !d.asked || d.told != nil || d.outcome == nil {
 		return d.asked && d.told == nil && d.done
 	}
-	remote, ok := d.outcome.(*fault.RemoteError)
+	remote, ok := d.outcome.(*fault.RemoteError) //nolint:errorlint // the ending itself
 	c, named := fault.Cancelled(d.outcome)
 	return ok && remote.Origin.Is(d.Peer()) && named && c.Canceller.Is(d.Self()) && fault.IsCancel(d.outcome)
 }

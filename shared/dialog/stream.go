@@ -171,7 +171,7 @@ func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
 	if waitErr != nil && d.look(ready) {
 		waitErr = nil // ctx and the message, or the end, came together
 	}
-	if waitErr != nil && tail && identical(waitErr, d.Context()) {
+	if waitErr != nil && tail && waitErr == context.Cause(d.ctx) { //nolint:errorlint // identity is meant
 		// The context's own failure has cancelled ctx; what was sent before is
 		// still on its way.
 		waitErr = d.await(context.WithoutCancel(ctx), ready)
@@ -180,11 +180,6 @@ func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
 		return nil, waitErr
 	}
 	return payload, err
-}
-
-// identical reports whether err is why the dialog's own ctx has ended.
-func identical(err error, ctx context.Context) bool {
-	return err == context.Cause(ctx) //nolint:errorlint // identity is meant
 }
 
 // exhausted is what Recv reports on an empty buffer; nil means wait.

@@ -330,9 +330,6 @@ func TestM13_ResultOverTheLimitIsAnError(t *testing.T) {
 }
 
 func TestM13_DefaultLimitIs64MiB(t *testing.T) {
-	if testing.Short() {
-		t.Skip("64 MiB")
-	}
 	p := newPair(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil }})
 	got, err := call(t.Context(), p.parent, string(make([]byte, link.DefaultMaxMessage)))
 	if err != nil || len(got) != 64<<20 {

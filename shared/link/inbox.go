@@ -20,13 +20,13 @@ type assembler struct {
 // whole returns the complete frame that f is or completes, or nil if more pieces
 // are to come.
 func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
-	if s := a.skipping; s != nil && s.Dialog == f.Dialog && s.Kind == f.Kind {
+	if isPiece(a.skipping, f) {
 		if !f.More {
 			a.skipping = nil
 		}
 		return nil, nil
 	}
-	continues := a.partial != nil && a.partial.Dialog == f.Dialog && a.partial.Kind == f.Kind
+	continues := isPiece(a.partial, f)
 	switch {
 	case !continues && f.More && a.partial != nil:
 		return nil, violation("a second payload in pieces (dialog %d) while that of dialog %d is incomplete", f.Dialog, a.partial.Dialog)
@@ -49,6 +49,11 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 	}
 	f.Payload, a.partial = a.partial.Payload, nil
 	return f, nil
+}
+
+// isPiece reports whether f goes on with the payload that begun has begun.
+func isPiece(begun, f *wire.Frame) bool {
+	return begun != nil && begun.Dialog == f.Dialog && begun.Kind == f.Kind
 }
 
 func (a *assembler) check(size int) error {
