@@ -48,6 +48,7 @@ generate-check: generate ## the generated code is the committed one
 tidy-check: ## go.mod is tidy
 	go mod tidy -diff
 	cd tools && go mod tidy -diff
+	cd testdata/thirdparty && go mod tidy -diff
 
 check: ## everything that CI runs
 	.ci/run
