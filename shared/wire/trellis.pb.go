@@ -821,7 +821,8 @@ type Start struct {
 	Kind     EndpointKind           `protobuf:"varint,2,opt,name=kind,proto3,enum=trellis.v1.EndpointKind" json:"kind,omitempty"`
 	// The actor to run it, when it is not the receiver of this frame.
 	Target *Identity `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
-	// First 8 bytes of SHA-256 over the shape; 0 when the caller has none.
+	// Hash of the endpoint's kind and shape, as PROTOCOL.md says; 0 when the caller
+	// does not know its types.
 	Fingerprint uint64 `protobuf:"fixed64,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// Name of a payload codec: "cbor", "json" or "proto".
 	Codec string `protobuf:"bytes,5,opt,name=codec,proto3" json:"codec,omitempty"`

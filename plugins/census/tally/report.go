@@ -160,7 +160,7 @@ func longer(a, b Function) Function {
 		}
 		return b
 	}
-	if a.Where <= b.Where && a.Lines > 0 {
+	if a.Where <= b.Where {
 		return a
 	}
 	return b
