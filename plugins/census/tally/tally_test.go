@@ -131,6 +131,7 @@ func TestWalkStops(t *testing.T) {
 		write(t, filepath.Join(dir, name), "package p\n")
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	stop := errors.New("enough")
 	n := 0
 	for _, err := range Walk(ctx, dir) {
