@@ -151,8 +151,11 @@ func goodEndpoints() []contract.Handler {
 			if err != nil {
 				return "", err
 			}
-			if s == "fail" {
+			switch s {
+			case "fail":
 				return fail.Call(ctx, p, "deep")
+			case "crash":
+				return crash.Call(context.WithoutCancel(ctx), p, 5)
 			}
 			return echo.Call(ctx, p, s)
 		}),

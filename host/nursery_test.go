@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -55,6 +56,110 @@ func TestN01_OneShotFailureIsRaised(t *testing.T) {
 	remote, ok := errors.AsType[*fault.RemoteError](err)
 	if !ok || remote.Origin.Name != "shot" || !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestN01_NurseryLastsAsLongAsItsDaemons(t *testing.T) {
+	bodyEnded := make(chan struct{})
+	var p *host.Portal
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
+		defer close(bodyEnded)
+		if p, err = n.Start(ctx, spec(t, "daemon", "good")); err != nil {
+			return err
+		}
+		n.Go(func() {
+			<-bodyEnded
+			if got, err := echo.Call(ctx, p, "still here"); got != "still here" || err != nil {
+				t.Errorf("after the body: %q, %v", got, err)
+			}
+			if err := p.Cancel(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestP02_EveryoneGetsTheOneShotsResult(t *testing.T) {
+	for _, c := range []struct {
+		endpoint contract.FuncEndpoint[string, string]
+		value    string
+		fails    bool
+	}{{echo, "", false}, {echo, "value", false}, {fail, "", true}} {
+		var shot *host.OneShot[string]
+		var group task.Group
+		errs := make(chan error, 6)
+		_, nurseryErr := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+			shot = host.Run(n, spec(t, "shot", "good"), c.endpoint, c.value)
+			for range 5 {
+				group.Go(func() {
+					got, err := shot.Wait(t.Context())
+					if got != c.value {
+						t.Errorf("got %q, want %q", got, c.value)
+					}
+					errs <- err
+				})
+			}
+			return nil
+		})
+		group.Close()
+		_, err := shot.Wait(t.Context())                  // also when the nursery is gone
+		if (err != nil) != c.fails || err != nurseryErr { //nolint:errorlint // one failure, one object
+			t.Errorf("got %v, the nursery %v", err, nurseryErr)
+		}
+		for range 5 {
+			if e := <-errs; e != err { //nolint:errorlint // the very same
+				t.Errorf("one got %v, another %v", err, e)
+			}
+		}
+	}
+}
+
+func TestP12_ManyCancelsAreManyAcks(t *testing.T) {
+	const many = 8
+	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		acked := 0
+		for range many {
+			p, err := n.Start(ctx, spec(t, "good", "good"))
+			if err != nil {
+				return err
+			}
+			hold(ctx, n, forever, p)
+			if err := p.Cancel(ctx); err == nil {
+				acked++
+			}
+		}
+		if acked != many {
+			t.Errorf("%d acks of %d", acked, many)
+		}
+		return nil
+	})
+	if err != nil || strings.Contains(log.String(), "teardown goes on") {
+		t.Errorf("%v\n%s", err, log)
+	}
+}
+
+func TestE06_FailureOfTheChildsOwnRuntimeArrives(t *testing.T) {
+	top := spec(t, "top", "hosting")
+	top.Actors = []host.Spec{spec(t, "leaf", "good")}
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, top)
+		if err != nil {
+			return err
+		}
+		if _, err := below.Call(ctx, p, "crash"); err == nil {
+			t.Error("the call gave no error")
+		}
+		<-ctx.Done() // top's own nursery has failed, and with it top
+		return ctx.Err()
+	})
+	remote, ok := errors.AsType[*fault.RemoteError](err)
+	died, told := errors.AsType[*fault.ActorDied](err)
+	if !ok || remote.Origin.Name != "top" || !told || died.ID.Name != "leaf" || died.ExitCode != 5 {
+		t.Errorf("got %+v", err)
 	}
 }
 
