@@ -68,14 +68,19 @@ func newPair(t testing.TB, served tasks, with ...func(*setup)) *pair {
 	for _, w := range with {
 		w(&s)
 	}
-	a, b := link.Pipe()
 	p := &pair{parentWarns: &warnings{}, childWarns: &warnings{}}
+	s.link(p, served)
+	t.Cleanup(func() { p.end(t) })
+	return p
+}
+
+// link makes the two ends of a pair.
+func (s *setup) link(p *pair, served tasks) {
+	a, b := link.Pipe()
 	p.parent = s.table(a, link.Config{Self: s.names[0], Log: slog.New(p.parentWarns)}, served)
 	p.child = s.table(b, link.Config{Self: s.names[1], Log: slog.New(p.childWarns), Dialled: true}, served)
 	<-p.parent.Link().Greeted()
 	<-p.child.Link().Greeted()
-	t.Cleanup(func() { p.end(t) })
-	return p
 }
 
 func (s *setup) table(tr link.Transport, cfg link.Config, served tasks) *dialog.Table {
