@@ -70,7 +70,7 @@ func (p *program) anyFails() bool {
 		return true
 	}
 	for i, c := range p.children {
-		if c.anyFails() && !(p.what == doesCancel && i == 0) {
+		if c.anyFails() && (p.what != doesCancel || i != 0) {
 			return true
 		}
 	}
