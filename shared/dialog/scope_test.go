@@ -6,12 +6,14 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 func ignoreEOF(err error) error {
@@ -393,6 +395,49 @@ func TestC26_TasksOfAScopeShareItsFate(t *testing.T) {
 			if ended != 1 || !errors.Is(err, errBoom) && name == "failure" {
 				t.Errorf("%s: %v; %d tasks had ended", name, err, ended)
 			}
+		}
+	})
+}
+
+// A task that calls runtime.Goexit, as a failing test does, still waits for the
+// tasks that it has started.
+func TestC26_TaskThatExitsWaitsForItsTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended atomic.Int32
+		linger := func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			ended.Add(1)
+			return nil
+		}
+		p := newPair(t, started(func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+			d.Go(linger)
+			runtime.Goexit()
+			return nil, nil
+		}))
+		scope := beside(func() error {
+			return open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+				d.Go(linger)
+				<-ctx.Done()
+				runtime.Goexit()
+				return nil
+			})
+		})
+		_ = scope.wait()
+		if n := ended.Load(); n != 2 {
+			t.Errorf("%d of two tasks had ended with the scope", n)
+		}
+	})
+}
+
+// A Start that comes when the table is closed leaves no dialog behind.
+func TestC15_StartAfterTheTableWasClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, tasks{"task": waits})
+		r.table.Close()
+		r.send(start(1, dialog.Func))
+		if n, errs := r.table.Len(), r.got(wire.Kind_KIND_ERROR, 1); n != 0 || len(errs) != 1 {
+			t.Errorf("%d dialogs, %d answers", n, len(errs))
 		}
 	})
 }

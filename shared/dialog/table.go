@@ -261,7 +261,10 @@ func (t *Table) accept(f *wire.Frame) error {
 	if d.runtime() {
 		group = &t.runtime
 	}
-	group.Go(func() { t.run(d, run) })
+	if !group.Go(func() { t.run(d, run) }) { // the table is closed: a Start that was late
+		d.finish(nil, fault.ErrActorClosing)
+		d.cancel(nil)
+	}
 	return nil
 }
 
