@@ -14,6 +14,8 @@ type Tree struct {
 	Name   string  `yaml:"name" json:"name"`
 	Run    *Run    `yaml:"run" json:"run,omitempty"` // without it the tree serves
 	Actors []Actor `yaml:"actors" json:"actors"`
+	// Supervision of the tree's own actors.
+	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
 }
 
 // Run is the main job: one endpoint of one of the tree's own actors.
@@ -37,19 +39,88 @@ type Actor struct {
 	StartTimeout  Duration             `yaml:"start_timeout" json:"start_timeout,omitempty"`   // 1m: from start to ready
 	CancelTimeout Duration             `yaml:"cancel_timeout" json:"cancel_timeout,omitempty"` // 500ms: for its tasks to end
 	Grace         Duration             `yaml:"grace" json:"grace,omitempty"`                   // 5s: for its process to end
-	Restart       string               `yaml:"restart" json:"restart,omitempty"`               // "temporary": never
+	TermTimeout   Duration             `yaml:"term_timeout" json:"term_timeout,omitempty"`     // 1.6s: from SIGTERM to SIGKILL
+	Restart       RestartKind          `yaml:"restart" json:"restart,omitempty"`               // temporary
+	Backoff       Backoff              `yaml:"backoff" json:"backoff,omitzero"`
+	Health        Health               `yaml:"health" json:"health,omitzero"`
+	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty"` // wait
 	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`
 	Actors        []Actor              `yaml:"actors" json:"actors,omitempty"` // started by this actor itself
+	// Supervision of Actors by this actor.
+	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
 }
 
 // Condition is what an actor must be before those that depend on it start.
 type Condition string
 
-// Started is the one condition of this version: the actor is ready to be called.
-const Started Condition = "started"
+// The conditions.
+const (
+	Started Condition = "started" // it is ready to be called
+	Healthy Condition = "healthy" // a health check of it has succeeded as well
+)
 
-// Temporary is the one restart kind of this version: the actor is not restarted.
-const Temporary = "temporary"
+// RestartKind says whether an actor that has ended comes back.
+type RestartKind string
+
+// The restart kinds.
+const (
+	Temporary RestartKind = "temporary" // never
+	Transient RestartKind = "transient" // after a failure
+	Permanent RestartKind = "permanent" // always, unless somebody ended it on purpose
+)
+
+// Strategy says what one actor's failure means for its siblings.
+type Strategy string
+
+// The strategies.
+const (
+	// OneCancelsAll restarts the one that failed. A failure that no restart answers
+	// cancels all.
+	OneCancelsAll Strategy = "one_cancels_all"
+	// OneForOne restarts the one that failed; the others live on in any case.
+	OneForOne Strategy = "one_for_one"
+	// OneForAll ends all, waits until all are reaped, and starts them again.
+	OneForAll Strategy = "one_for_all"
+	// RestForOne does so with the one that failed and those started after it.
+	RestForOne Strategy = "rest_for_one"
+)
+
+// Supervision says how a supervisor deals with the failures of its actors. More
+// than MaxRestarts restarts within Window are a failure of the supervisor itself.
+type Supervision struct {
+	Strategy    Strategy `yaml:"strategy" json:"strategy,omitempty"`         // one_cancels_all
+	MaxRestarts int      `yaml:"max_restarts" json:"max_restarts,omitempty"` // 3
+	Window      Duration `yaml:"window" json:"window,omitempty"`             // 5s
+}
+
+// Backoff is the pause before a restart: it doubles from Initial to Max, with some
+// jitter, and starts anew once the actor has been up for Reset.
+type Backoff struct {
+	Initial Duration `yaml:"initial" json:"initial,omitempty"` // 100ms
+	Max     Duration `yaml:"max" json:"max,omitempty"`         // 10s
+	Reset   Duration `yaml:"reset" json:"reset,omitempty"`     // 30s
+}
+
+// Health says how an actor is checked. After Failures failed checks in a row it
+// counts as failed, and is killed.
+type Health struct {
+	Interval Duration `yaml:"interval" json:"interval,omitempty"` // 2s
+	Timeout  Duration `yaml:"timeout" json:"timeout,omitempty"`   // 1s
+	Failures int      `yaml:"failures" json:"failures,omitempty"` // 3
+	// Endpoint is a func of the plugin's own, without arguments, that is called as
+	// part of every check; its error fails the check.
+	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
+	Off      bool   `yaml:"off" json:"off,omitempty"` // no checks, as under a debugger
+}
+
+// WhileDown says what calls do while an actor is being restarted.
+type WhileDown string
+
+// What calls do.
+const (
+	WaitWhileDown WhileDown = "wait" // until it is up again, or their ctx ends
+	FailWhileDown WhileDown = "fail" // at once
+)
 
 // MaxReplicas keeps a slip of the finger from starting a million processes.
 const MaxReplicas = 1000
