@@ -33,6 +33,7 @@ type area struct {
 func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
+		{"internal/hub", nil, "it moves values and knows none of them"},
 		{"internal/process", []string{"internal/task"}, "a process knows nothing of actors and could be used without them"},
 		{"sdk", []string{"sdk", "shared", "internal"}, "a plugin that hosts nothing must not carry the host"},
 		{"host", []string{"host", "shared", "internal"}, "a host calls plugins and is none"},
@@ -40,7 +41,7 @@ func importMap() []area {
 		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/task", "internal/hub"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas

@@ -5,39 +5,53 @@ import (
 	"errors"
 	"io"
 	"iter"
+
+	"github.com/seed-2ba35074/trellis/internal/hub"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
 )
+
+// Lagged says that a subscriber was behind by more than its window: so many
+// messages are gone for it. It goes on with the oldest that is kept.
+type Lagged = hub.Lagged
 
 // Broadcast fans what one stream receives out to many local tasks. It needs no
 // goroutine: whichever subscriber waits at the front receives for all. The stream
 // keeps pace with the fastest subscriber.
 type Broadcast[In any] struct {
-	hub     *hub[In]
+	hub     *hub.Hub[In]
 	recv    func(ctx context.Context) (In, error)
-	leading bool // a subscriber is receiving; guarded by hub.mu
+	leading bool // a subscriber is receiving; guarded by the hub's lock
 }
 
 // Subscription is one task's view of a broadcast. Its methods may be used by one
 // goroutine at a time.
 type Subscription[In any] struct {
 	b *Broadcast[In]
-	c *cursor[In]
+	c *hub.Cursor[In]
 }
 
 // NewBroadcast takes over the receiving end of a stream: from now on only
 // subscriptions receive from it.
 func NewBroadcast[Out, In any](s *Stream[Out, In]) *Broadcast[In] {
-	return &Broadcast[In]{hub: newHub[In](), recv: s.Recv}
+	return &Broadcast[In]{hub: hub.New[In](), recv: s.Recv}
 }
 
 // Subscribe adds a subscriber, which gets every message from now on. window is how
 // many messages it may be behind, 64 if it is 0. Close it when it is not read any
 // more.
 func (b *Broadcast[In]) Subscribe(window int) *Subscription[In] {
-	return &Subscription[In]{b, b.hub.subscribe(window)}
+	return &Subscription[In]{b, b.hub.Subscribe(orDefaultWindow(window))}
+}
+
+func orDefaultWindow(window int) int {
+	if window <= 0 {
+		return dialog.DefaultMessages
+	}
+	return window
 }
 
 // Close leaves the broadcast.
-func (s *Subscription[In]) Close() { s.c.leave() }
+func (s *Subscription[In]) Close() { s.c.Leave() }
 
 // Recv returns the next message. A subscriber that was behind by more than its
 // window gets a *Lagged once, and then the oldest message that is kept. After the
@@ -65,15 +79,11 @@ func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
 
 // look takes what is there; if nothing is, somebody has to receive.
 func (s *Subscription[In]) look() (m In, ok, lead bool, changed <-chan struct{}, err error) {
-	h := s.b.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if m, ok, err = s.c.take(); ok {
-		return m, true, false, nil, err
-	}
-	lead = !s.b.leading
-	s.b.leading = true
-	return m, false, lead, h.change(), nil
+	m, ok, changed, err = s.c.Look(func() {
+		lead = !s.b.leading
+		s.b.leading = true
+	})
+	return m, ok, lead, changed, err
 }
 
 // lead receives one message for all. If ctx ends meanwhile, that is this
@@ -83,14 +93,11 @@ func (b *Broadcast[In]) lead(ctx context.Context) error {
 	own := err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
 	switch {
 	case err == nil:
-		b.hub.put(m)
+		b.hub.Put(m)
 	case !own:
-		b.hub.finish(err)
+		b.hub.Finish(err)
 	}
-	b.hub.mu.Lock()
-	defer b.hub.mu.Unlock()
-	b.leading = false
-	b.hub.wake()
+	b.hub.Update(func() { b.leading = false })
 	if own {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/hub"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -55,7 +56,7 @@ var errConsumerGone = errors.New("the subscriber does not read any more")
 
 // publisher is a producer with its subscribers.
 type publisher[M any] struct {
-	hub   *hub[Publication[M]]
+	hub   *hub.Hub[Publication[M]]
 	first sync.Once
 	begin chan struct{} // closed by the first subscriber, so that it misses nothing
 }
@@ -65,8 +66,8 @@ func runProducer[M any](ctx context.Context, produce func(context.Context, func(
 	use func(context.Context, *publisher[M]) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &publisher[M]{hub: newHub[Publication[M]](), begin: make(chan struct{})}
-	producer := task.Start(func() { p.hub.finish(p.produce(ctx, produce)) })
+	p := &publisher[M]{hub: hub.New[Publication[M]](), begin: make(chan struct{})}
+	producer := task.Start(func() { p.hub.Finish(p.produce(ctx, produce)) })
 	err := use(ctx, p)
 	cancel()
 	producer.Wait()
@@ -81,7 +82,7 @@ func (p *publisher[M]) produce(ctx context.Context, produce func(context.Context
 		return context.Cause(ctx)
 	}
 	err := fault.Catch(func() error {
-		return produce(ctx, func(topic string, m M) { p.hub.put(Publication[M]{Topic: topic, Message: m}) })
+		return produce(ctx, func(topic string, m M) { p.hub.Put(Publication[M]{Topic: topic, Message: m}) })
 	})
 	if err == nil {
 		err = io.EOF
@@ -91,12 +92,12 @@ func (p *publisher[M]) produce(ctx context.Context, produce func(context.Context
 
 // forward gives one subscriber what it asked for, until the producer ends.
 func (p *publisher[M]) forward(ctx context.Context, window int, t Topics, yield func(Publication[M], error) bool) error {
-	c := p.hub.subscribe(window)
-	defer c.leave()
+	c := p.hub.Subscribe(orDefaultWindow(window))
+	defer c.Leave()
 	p.first.Do(func() { close(p.begin) })
 	missed := 0
 	for {
-		m, err := c.await(ctx)
+		m, err := c.Next(ctx)
 		if lagged, ok := errors.AsType[*Lagged](err); ok {
 			missed += lagged.Missed
 			continue

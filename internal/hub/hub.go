@@ -1,11 +1,11 @@
-package contract
+// Package hub fans a sequence of messages out to many readers, none of which can
+// hold up the others.
+package hub
 
 import (
 	"context"
 	"fmt"
 	"sync"
-
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 )
 
 // Lagged says that a subscriber was behind by more than its window: so many
@@ -16,51 +16,49 @@ func (e *Lagged) Error() string {
 	return fmt.Sprintf("lagged: %d messages came faster than this subscriber took them, and were dropped for it", e.Missed)
 }
 
-// hub keeps the last messages of a sequence for many readers, each with a place
+// Hub keeps the last messages of a sequence for many readers, each with a place
 // of its own. It is a guarded table; it owns no goroutine.
-type hub[T any] struct {
+type Hub[T any] struct {
 	mu      sync.Mutex
 	kept    []T    // the newest messages, the oldest first
 	next    uint64 // number of the message that comes next
-	readers map[*cursor[T]]struct{}
+	readers map[*Cursor[T]]struct{}
 	end     error         // why no more messages come
 	changed chan struct{} // made by a waiter, closed at the next change
 }
 
-func newHub[T any]() *hub[T] { return &hub[T]{readers: map[*cursor[T]]struct{}{}} }
+// New makes an empty hub.
+func New[T any]() *Hub[T] { return &Hub[T]{readers: map[*Cursor[T]]struct{}{}} }
 
-// cursor is one reader's place.
-type cursor[T any] struct {
-	hub    *hub[T]
+// Cursor is one reader's place. One goroutine at a time may use it.
+type Cursor[T any] struct {
+	hub    *Hub[T]
 	next   uint64
 	window int
 }
 
-// subscribe adds a reader that begins with the next message.
-func (h *hub[T]) subscribe(window int) *cursor[T] {
+// Subscribe adds a reader that begins with the next message and may be window
+// messages behind.
+func (h *Hub[T]) Subscribe(window int) *Cursor[T] {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if window <= 0 {
-		window = dialog.DefaultMessages
-	}
-	c := &cursor[T]{hub: h, next: h.next, window: window}
+	c := &Cursor[T]{hub: h, next: h.next, window: window}
 	h.readers[c] = struct{}{}
 	return c
 }
 
-// leave removes a reader, and reports how many are left.
-func (c *cursor[T]) leave() int {
+// Leave removes a reader.
+func (c *Cursor[T]) Leave() {
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.readers, c)
 	h.trim()
 	h.wake()
-	return len(h.readers)
 }
 
-// put adds a message.
-func (h *hub[T]) put(m T) {
+// Put adds a message.
+func (h *Hub[T]) Put(m T) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.kept = append(h.kept, m)
@@ -69,8 +67,8 @@ func (h *hub[T]) put(m T) {
 	h.wake()
 }
 
-// finish makes err what readers get after the last message. The first one stays.
-func (h *hub[T]) finish(err error) {
+// Finish makes err what readers get after the last message. The first one stays.
+func (h *Hub[T]) Finish(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.end == nil {
@@ -80,7 +78,7 @@ func (h *hub[T]) finish(err error) {
 }
 
 // trim drops what no reader's window reaches back to.
-func (h *hub[T]) trim() {
+func (h *Hub[T]) trim() {
 	needed := 0
 	for c := range h.readers {
 		needed = max(needed, min(c.window, int(h.next-c.next)))
@@ -91,7 +89,7 @@ func (h *hub[T]) trim() {
 	}
 }
 
-func (h *hub[T]) wake() {
+func (h *Hub[T]) wake() {
 	if h.changed != nil {
 		close(h.changed)
 		h.changed = nil
@@ -100,7 +98,7 @@ func (h *hub[T]) wake() {
 
 // take gives a reader its next message, or says that it lagged, or why no more
 // come. It holds the lock. ok is false if there is nothing yet.
-func (c *cursor[T]) take() (m T, ok bool, err error) {
+func (c *Cursor[T]) take() (m T, ok bool, err error) {
 	h := c.hub
 	behind := int(h.next - c.next)
 	if missed := behind - min(c.window, len(h.kept)); behind > 0 && missed > 0 {
@@ -117,13 +115,25 @@ func (c *cursor[T]) take() (m T, ok bool, err error) {
 	return m, h.end != nil, h.end
 }
 
-// await waits until take has something.
-func (c *cursor[T]) await(ctx context.Context) (T, error) {
+// Look gives a reader its next message or *Lagged, or what came after the last
+// message. If there is nothing yet, ok is false, changed is closed when it is worth
+// another look, and idle, if not nil, has been called under the hub's lock.
+func (c *Cursor[T]) Look(idle func()) (m T, ok bool, changed <-chan struct{}, err error) {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if m, ok, err = c.take(); ok {
+		return m, true, nil, err
+	}
+	if idle != nil {
+		idle()
+	}
+	return m, false, c.hub.change(), nil
+}
+
+// Next waits for the next message.
+func (c *Cursor[T]) Next(ctx context.Context) (T, error) {
 	for {
-		c.hub.mu.Lock()
-		m, ok, err := c.take()
-		changed := c.hub.change()
-		c.hub.mu.Unlock()
+		m, ok, changed, err := c.Look(nil)
 		if ok {
 			return m, err
 		}
@@ -135,7 +145,15 @@ func (c *cursor[T]) await(ctx context.Context) (T, error) {
 	}
 }
 
-func (h *hub[T]) change() <-chan struct{} {
+// Update runs change under the hub's lock, and has all readers look again.
+func (h *Hub[T]) Update(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
+	h.wake()
+}
+
+func (h *Hub[T]) change() <-chan struct{} {
 	if h.changed == nil {
 		h.changed = make(chan struct{})
 	}
