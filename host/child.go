@@ -11,6 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -23,11 +24,11 @@ import (
 // child is one plugin process from its start to its reaping. Once started, one
 // goroutine owns it (own); everything else asks that one.
 type child struct {
-	env     *environment
-	spec    Spec
-	id      actor.ID
-	oneShot bool     // its one call reports how it ended
-	needs   []*child // it is torn down before these
+	seat   *seat
+	env    *environment
+	spec   Spec
+	id     actor.ID
+	giveUp context.CancelCauseFunc // of its start
 
 	proc      atomic.Pointer[process.Process]
 	client    *plugin.Client
@@ -37,23 +38,38 @@ type child struct {
 	linked    chan *dialog.Table // cap 1: the child has opened its link
 	table     *dialog.Table      // set before ready
 	unfollow  func() bool        // lets the process outlive its start's ctx
+	health    healthpb.HealthClient
 	endpoints []*wire.Endpoint
 
 	cancelling *task.Worker // the cancel request, nil if none was sent
 
 	stop     chan string   // cap 1: asked to end, with the reason
+	sick     chan sickness // cap 1: its health checks fail
 	stopOnce sync.Once     //
 	acked    chan struct{} // the cancel request was answered, or never will be
 	ackErr   error         // set before acked
-	reaped   chan struct{} // it is gone, and everything of it
-	failure  error         // why it ended if nobody asked; set before reaped
+	ending   chan struct{} // it is being ended, or has ended
+	cause    Cause         // why it ended; these three are own's until that returns
+	why      string        //
+	failure  error         // nil if it was asked to end, or ended well
 }
 
-func newChild(env *environment, spec Spec, needs []*child) *child {
+func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
-		env: env, spec: spec, id: actor.NewID(spec.Name), needs: needs,
-		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), acked: make(chan struct{}), reaped: make(chan struct{}),
+		seat: s, env: s.n.env, spec: s.spec, id: actor.NewID(s.spec.Name), giveUp: giveUp,
+		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), sick: make(chan sickness, 1),
+		acked: make(chan struct{}), ending: make(chan struct{}),
 	}
+}
+
+// tell records a step of the child's life.
+func (c *child) tell(e Event) { c.seat.n.update(func() { c.seat.tell(e) }) }
+
+// ends notes why the child ends.
+func (c *child) ends(cause Cause, why string, failure error) {
+	c.cause, c.why, c.failure = cause, why, failure
+	close(c.ending)
+	c.tell(Event{To: Stopping, Cause: cause, Reason: why, Err: failure})
 }
 
 // ask makes the child end, for a reason that goes into logs and errors. It does
@@ -62,11 +78,12 @@ func (c *child) ask(reason string) { c.stopOnce.Do(func() { c.stop <- reason }) 
 
 // own is the goroutine that the child belongs to, from ready to reaped.
 func (c *child) own() {
-	defer close(c.reaped)
 	proc := c.proc.Load()
 	select {
 	case reason := <-c.stop:
 		c.tearDown(reason)
+	case s := <-c.sick:
+		c.ail(s)
 	case <-proc.Done():
 		c.died()
 	case <-c.table.Link().Done():
@@ -83,10 +100,24 @@ func (c *child) died() {
 	if !c.await(c.table.Link().Done(), lastFrames) {
 		c.table.Link().Abort(errors.New("the process has ended"))
 	}
-	c.failure = c.obituary()
+	if c.leftInOrder() {
+		c.ends(Finished, "by itself", nil)
+		close(c.acked)
+		c.table.Lose(fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, c.id))
+		return
+	}
+	failure := c.obituary()
+	c.ends(Crashed, failure.Error(), failure)
 	close(c.acked)
-	c.env.log.Error("actor died", "actor", c.id.String(), "error", c.failure)
-	c.table.Lose(c.failure)
+	c.table.Lose(failure)
+}
+
+// leftInOrder tells if the child has ended itself, and well: it said goodbye, with
+// no failure, and exited with 0.
+func (c *child) leftInOrder() bool {
+	goodbye, reason := c.table.Link().Farewell()
+	exit, _ := c.proc.Load().Exit()
+	return goodbye && reason == nil && exit.Success()
 }
 
 // obituary says why an actor ended that nobody had asked to: its own last words,
@@ -128,23 +159,42 @@ func (c *child) unlinked() {
 	if err := c.table.Link().Err(); err != nil {
 		reason = err.Error()
 	}
-	c.failure = &fault.LinkLost{Peer: c.id, Reason: reason}
+	failure := &fault.LinkLost{Peer: c.id, Reason: reason}
+	c.ends(Transport, reason, failure)
 	close(c.acked)
-	c.env.log.Error("link lost", "actor", c.id.String(), "error", c.failure)
-	c.table.Lose(c.failure)
+	c.table.Lose(failure)
 	c.descend(terminating, unheard)
+}
+
+// ail ends a child whose health checks have failed. One that still answers, and
+// says that it is unwell, is asked first.
+func (c *child) ail(s sickness) {
+	c.ends(Sick, s.failure.Last, s.failure)
+	if !s.answers {
+		close(c.acked)
+		c.table.Lose(s.failure)
+		c.descend(terminating, mute)
+		return
+	}
+	c.leave("it is unhealthy: " + s.failure.Last)
+	c.table.Lose(s.failure)
 }
 
 // tearDown ends the child in order: first by asking it, then with more and more
 // force.
 func (c *child) tearDown(reason string) {
-	c.env.log.Debug("ending actor", "actor", c.id.String(), "reason", reason)
+	c.ends(Requested, reason, nil)
+	c.leave(reason)
+	c.table.Lose(c.afterwards(reason))
+}
+
+// leave goes down the whole ladder.
+func (c *child) leave(reason string) {
 	c.table.Refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
 	s := c.request(reason)
 	close(c.acked)
 	c.descend(climb(asking, s), s)
 	c.await(c.table.Link().Done(), lastFrames)
-	c.table.Lose(c.afterwards(reason))
 }
 
 // afterwards is what calls get that a requested end has cut off.
@@ -227,7 +277,7 @@ func (c *child) useForce(r rung, why setback) {
 	if r < terminating {
 		return
 	}
-	c.env.log.Warn("teardown goes on", "actor", c.id.String(), "rung", r.String(), "because", why.String())
+	c.tell(Event{To: Stopping, Cause: c.cause, Rung: r.String(), Reason: why.String()})
 	err := c.signal(r)
 	if err != nil {
 		c.env.log.Error("teardown", "actor", c.id.String(), "rung", r.String(), "error", err)
@@ -292,7 +342,7 @@ func (c *child) bounds() bounds {
 	return bounds{
 		cancel:    orDefault(time.Duration(c.spec.CancelTimeout), DefaultCancelTimeout),
 		grace:     orDefault(time.Duration(c.spec.Grace), DefaultGrace),
-		terminate: terminateWait,
+		terminate: orDefault(time.Duration(c.spec.TermTimeout), DefaultTermTimeout),
 	}
 }
 

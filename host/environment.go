@@ -37,6 +37,10 @@ type Options struct {
 	Name string
 	// Endpoints that the children may call on this actor.
 	Endpoints []contract.Handler
+	// Supervision says what the failure of one child means for the others. The
+	// default, one_cancels_all, restarts those children whose Spec says so, and ends
+	// all when another one fails.
+	Supervision config.Supervision
 	// CollectAll lets the others go on when a child fails. All failures are
 	// returned at the end.
 	CollectAll bool
@@ -51,7 +55,7 @@ const (
 	DefaultStartTimeout  = time.Minute
 	DefaultCancelTimeout = dialog.DefaultCancelTimeout
 	DefaultGrace         = 5 * time.Second
-	terminateWait        = 1600 * time.Millisecond // after SIGTERM
+	DefaultTermTimeout   = 1600 * time.Millisecond // from SIGTERM to SIGKILL
 )
 
 // environment is what all children of a nursery have in common.
@@ -61,6 +65,9 @@ type environment struct {
 	exposed *contract.Exposed
 	log     *slog.Logger
 	hurry   <-chan struct{}
+
+	chronicle *chronicle
+	root      bool // the chronicle is this nursery's own
 }
 
 // newEnvironment makes ctx's actor the parent; a program without one becomes a
@@ -83,5 +90,10 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	if log == nil {
 		log = slog.Default()
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry}, ctx, nil
+	events, told := ctx.Value(chronicleKey{}).(*chronicle)
+	if !told {
+		ctx = WithEvents(ctx)
+		events = ctx.Value(chronicleKey{}).(*chronicle)
+	}
+	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told}, ctx, nil
 }

@@ -24,11 +24,12 @@ const (
 	answered setback = iota // the child has acked: nothing is wrong
 	elapsed                 // the rung's time is over
 	unheard                 // the child cannot be asked: its link is gone
+	mute                    // the child does not answer its health checks
 	hurried                 // somebody does not want to wait any longer
 )
 
 func (s setback) String() string {
-	return [...]string{"acknowledged", "no answer in time", "no link", "hurried"}[s]
+	return [...]string{"acknowledged", "no answer in time", "no link", "no answer to health checks", "hurried"}[s]
 }
 
 // climb is the ladder, a pure function: the rung after r. There is none after

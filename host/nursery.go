@@ -5,30 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Nursery owns child actors. It is a guarded table: every change goes through
-// update, which looks again whether all has ended. Its methods may be called from
-// any goroutine.
+// Nursery owns child actors and supervises them. It is a guarded table: every
+// change goes through update, which looks again whether all has ended. Its methods
+// may be called from any goroutine.
 type Nursery struct {
 	env     *environment
 	collect bool
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	tasks   task.Group // one-shots, and the goroutines that own children
+	tasks   task.Group // one-shots, the goroutines that own processes, and pauses
 
 	mu        sync.Mutex
-	closed    error // why no further child is started; nil while open
-	cancelled bool  // by Cancel
-	pending   int   // one-shots, and children being started
-	children  map[*child]struct{}
+	plan      supervision
+	seats     map[int]*seat
+	nextSeat  int
+	closed    error  // why no further child is started; nil while open
+	reason    string // why all are to end
+	cancelled bool   // by Cancel
+	pending   int    // one-shots
 	failures  []error
 	idle      chan struct{} // closed when nothing is left, after settling
 	settling  bool          // body has ended
+	changed   chan struct{} // made by a waiter, closed at the next change
+	told      []Event       // to be logged after the change
 }
 
 var errCancelled = errors.New("the nursery was cancelled")
@@ -48,11 +55,31 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	}
 	nurseries.enter()
 	defer nurseries.leave(env.log)
-	n := &Nursery{env: env, collect: o.CollectAll, children: map[*child]struct{}{}, idle: make(chan struct{})}
+	n := &Nursery{env: env, collect: o.CollectAll, plan: newSupervision(o.Supervision), seats: map[int]*seat{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
+	if env.root {
+		defer env.chronicle.finish()
+	}
 	return n.run(ctx, body)
+}
+
+// Defaults of Options.Supervision.
+const (
+	DefaultMaxRestarts   = 3
+	DefaultRestartWindow = 5 * time.Second
+)
+
+func newSupervision(c config.Supervision) supervision {
+	s := supervision{strategy: c.Strategy, max: c.MaxRestarts, window: orDefault(time.Duration(c.Window), DefaultRestartWindow)}
+	if s.strategy == "" {
+		s.strategy = config.OneCancelsAll
+	}
+	if s.max <= 0 {
+		s.max = DefaultMaxRestarts
+	}
+	return s
 }
 
 func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nursery) error) error {
@@ -91,15 +118,85 @@ func (n *Nursery) settle(err error) {
 	n.update(func() { n.settling = true })
 }
 
-// update changes the table and asks again whether the nursery has ended.
+// update changes the table, wakes those who wait for a change, and asks again
+// whether the nursery has ended.
 func (n *Nursery) update(change func()) {
+	for _, e := range n.changeTable(change) {
+		e.log(n.env.log)
+	}
+}
+
+func (n *Nursery) changeTable(change func()) (told []Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	change()
-	if n.settling && n.pending == 0 && len(n.children) == 0 && !isClosed(n.idle) {
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
+	}
+	if n.settling && n.pending == 0 && len(n.seats) == 0 && !isClosed(n.idle) {
 		n.refuse(nil)
 		close(n.idle)
 	}
+	told, n.told = n.told, nil
+	return told
+}
+
+// look reads the table. If read asks for it, it gets a channel that is closed at
+// the next change.
+func (n *Nursery) look(read func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	read()
+}
+
+func (n *Nursery) change() <-chan struct{} {
+	if n.changed == nil {
+		n.changed = make(chan struct{})
+	}
+	return n.changed
+}
+
+// carryOut does what the plan says. failure is what an action about a failure is
+// about. It is called under the lock, so that actions come in the plan's order;
+// none of them waits.
+func (n *Nursery) carryOut(actions []action, failure error) {
+	for _, a := range actions {
+		s := n.seats[a.id]
+		switch a.do {
+		case doStart:
+			s.begin()
+		case doStop:
+			s.stop()
+		case doPause:
+			s.pause(failure)
+		case doLose:
+			n.lose(failure)
+		case doLimit:
+			n.giveUp(s, failure)
+		case doForget:
+			s.forget()
+		}
+	}
+}
+
+// lose takes in a failure that no restart answers. Only the default strategy lets
+// it end the others.
+func (n *Nursery) lose(failure error) {
+	n.failures = append(n.failures, failure)
+	if !n.collect && n.plan.strategy == config.OneCancelsAll {
+		n.cancel(failure)
+	}
+}
+
+// giveUp is the end of a nursery whose actors fail too often.
+func (n *Nursery) giveUp(s *seat, failure error) {
+	if failure == nil {
+		failure = fmt.Errorf("%q ended by itself, and is never to end", s.spec.Name)
+	}
+	limit := &fault.RestartLimit{Supervisor: n.env.self, Actor: s.spec.Name, Max: n.plan.max, Window: n.plan.window, Err: failure}
+	n.failures = append(n.failures, limit)
+	n.cancel(limit)
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -127,31 +224,8 @@ func (n *Nursery) stopAll() {
 	cause := context.Cause(n.ctx)
 	n.update(func() {
 		n.refuse(cause)
-		for c := range n.children {
-			n.stop(c, reasonOf(cause))
-		}
-	})
-}
-
-// stop asks one child to end, once all that need it are gone.
-func (n *Nursery) stop(c *child, reason string) {
-	var dependents []*child
-	for other := range n.children {
-		for _, needed := range other.needs {
-			if needed == c {
-				dependents = append(dependents, other)
-			}
-		}
-	}
-	if len(dependents) == 0 {
-		c.ask(reason)
-		return
-	}
-	n.tasks.Go(func() {
-		for _, d := range dependents {
-			<-d.reaped
-		}
-		c.ask(reason)
+		n.reason = reasonOf(cause)
+		n.carryOut(n.plan.close(), nil)
 	})
 }
 
@@ -183,27 +257,45 @@ func (n *Nursery) Done() <-chan struct{} { return n.idle }
 func (n *Nursery) Self() actor.ID { return n.env.self }
 
 // Start starts a child actor and returns when it is ready to be called. The child
-// lives until it is cancelled or the nursery is.
+// lives until it is cancelled or the nursery is; spec says if it is restarted when
+// it ends before. A first start that fails is not tried again.
 //
 // Errors: fault.ErrNurseryClosed (no process was created), *StartError, the cause
 // of ctx or of the nursery's own end (the process is gone).
 func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
-	return n.start(ctx, spec, nil)
-}
-
-func (n *Nursery) start(ctx context.Context, spec Spec, needs []*child) (*Portal, error) {
-	if err := n.enter(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	c, err := n.spawn(ctx, spec, needs, false)
-	n.leave()
+	s, err := n.add(spec, nil, false)
 	if err != nil {
 		return nil, err
 	}
-	return &Portal{c}, nil
+	if err := s.awaitUp(ctx); err != nil {
+		return nil, err
+	}
+	return &Portal{s}, nil
 }
 
-// enter counts a start or a one-shot, unless the nursery takes no more.
+// add takes an actor into the nursery, which starts it when what it needs is there.
+func (n *Nursery) add(spec Spec, needs []need, oneShot bool) (s *seat, err error) {
+	n.update(func() {
+		if err = n.closed; err != nil {
+			return
+		}
+		n.nextSeat++
+		s = &seat{n: n, id: n.nextSeat, spec: spec, oneShot: oneShot, backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
+		n.seats[s.id] = s
+		s.tell(Event{To: Waiting})
+		kind := spec.Restart
+		if kind == "" || oneShot {
+			kind = config.Temporary
+		}
+		n.carryOut(n.plan.add(place{id: s.id, kind: kind, apart: oneShot, needs: needs}), nil)
+	})
+	return s, err
+}
+
+// enter counts a one-shot, unless the nursery takes no more.
 func (n *Nursery) enter() (err error) {
 	n.update(func() {
 		if err = n.closed; err == nil {
@@ -215,49 +307,15 @@ func (n *Nursery) enter() (err error) {
 
 func (n *Nursery) leave() { n.update(func() { n.pending-- }) }
 
-// spawn starts a child that belongs to the nursery. The end of either ctx ends
-// the start.
-func (n *Nursery) spawn(ctx context.Context, spec Spec, needs []*child, oneShot bool) (*child, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(n.ctx, func() { cancel(context.Cause(n.ctx)) })()
-	c := newChild(n.env, spec, needs)
-	c.oneShot = oneShot
-	if err := c.start(ctx); err != nil {
-		return nil, err
-	}
-	n.adopt(c)
-	return c, nil
-}
-
-// adopt makes a child that has come up one of the nursery's.
-func (n *Nursery) adopt(c *child) {
-	n.env.log.Debug("actor is ready", "actor", c.id.String(), "pid", c.id.PID)
-	n.update(func() {
-		n.children[c] = struct{}{}
-		n.tasks.Go(func() { n.keep(c) })
-		if n.closed != nil {
-			n.stop(c, "its nursery has closed")
-		}
-	})
-}
-
-// keep owns a child and hears how it ended.
-func (n *Nursery) keep(c *child) {
-	c.own()
-	if c.failure != nil && !c.oneShot {
-		n.fail(c.failure)
-	}
-	n.update(func() { delete(n.children, c) })
-}
-
-// fail records an independent failure. Unless all failures are to be collected,
+// fail records the failure of a one-shot. Unless all failures are to be collected,
 // it ends the others.
 func (n *Nursery) fail(err error) {
-	n.update(func() { n.failures = append(n.failures, err) })
-	if !n.collect {
-		n.cancel(err)
-	}
+	n.update(func() {
+		n.failures = append(n.failures, err)
+		if !n.collect {
+			n.cancel(err)
+		}
+	})
 }
 
 // verdict is what the nursery returns, when all has ended. told is why body was

@@ -5,25 +5,56 @@ import (
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
-// Portal is a handle for calling into a child. It may be used from any goroutine,
-// for as long as its nursery lives; calls into an actor that has ended fail.
-type Portal struct{ c *child }
+// Portal is a handle for calling into a child, and survives its restarts: a call
+// made while the child is down waits for its next process, bounded by its ctx, or
+// fails at once with fault.ErrActorDown, as the spec says. A portal may be used from
+// any goroutine, for as long as its nursery lives; calls into an actor that is gone
+// for good fail.
+type Portal struct{ s *seat }
 
-// ID is the child's identity.
-func (p *Portal) ID() actor.ID { return p.c.id }
+// Name is the child's name.
+func (p *Portal) Name() string { return p.s.spec.Name }
+
+// ID is the identity of the child's present process, or of its last one.
+func (p *Portal) ID() actor.ID { return p.child().id }
+
+func (p *Portal) child() (c *child) {
+	p.s.n.look(func() { c = p.s.child })
+	return c
+}
+
+// State is what the child is doing.
+func (p *Portal) State() (state State) {
+	p.s.n.look(func() { state = p.s.state })
+	return state
+}
 
 // Table gives the dialogs of the link to the child.
-func (p *Portal) Table(context.Context) (*dialog.Table, error) { return p.c.table, nil }
+func (p *Portal) Table(ctx context.Context) (*dialog.Table, error) {
+	for {
+		table, changed, err := p.s.callable()
+		if table != nil || err != nil {
+			return table, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
 
-// Done is closed when the child is gone, its process reaped.
-func (p *Portal) Done() <-chan struct{} { return p.c.reaped }
+// Done is closed when the child is gone for good, its last process reaped.
+func (p *Portal) Done() <-chan struct{} { return p.s.gone }
 
 // Endpoints are the names of what the child serves.
 func (p *Portal) Endpoints() []string {
-	names := make([]string, len(p.c.endpoints))
-	for i, e := range p.c.endpoints {
+	endpoints := p.endpoints()
+	names := make([]string, len(endpoints))
+	for i, e := range endpoints {
 		names[i] = e.Name
 	}
 	return names
@@ -32,7 +63,7 @@ func (p *Portal) Endpoints() []string {
 // Kind is the kind of an endpoint of the child: "func", "source" or "context"; ""
 // if the child does not serve it.
 func (p *Portal) Kind(endpoint string) string {
-	for _, e := range p.c.endpoints {
+	for _, e := range p.endpoints() {
 		if e.Name == endpoint {
 			return dialog.KindName(e.Kind)
 		}
@@ -40,17 +71,30 @@ func (p *Portal) Kind(endpoint string) string {
 	return ""
 }
 
-// Cancel asks the child to end and returns when all of its tasks have ended; the
-// nursery then sees to its process. If the child does not answer within its cancel
-// bound (500 ms by default), Cancel returns fault.ErrActorTooSlow, and the nursery
-// uses force. On a child that has ended it returns nil at once. The end of ctx
-// gives ctx's cause and does not take the request back.
+// endpoints are what the process serves that came up last.
+func (p *Portal) endpoints() (list []*wire.Endpoint) {
+	p.s.n.look(func() { list = p.s.endpoints })
+	return list
+}
+
+// Cancel asks the child to end, for good, and returns when all of its tasks have
+// ended; the nursery then sees to its process. If the child does not answer within
+// its cancel bound (500 ms by default), Cancel returns fault.ErrActorTooSlow, and the
+// nursery uses force. On a child that has ended it returns nil at once. The end of
+// ctx gives ctx's cause and does not take the request back.
 func (p *Portal) Cancel(ctx context.Context) error {
-	p.c.ask("its host cancelled it")
+	acked := p.s.gone
+	c := p.s.dismiss("its host cancelled it")
+	if c != nil {
+		acked = c.acked
+	}
 	select {
-	case <-p.c.acked:
-		return p.c.ackErr
+	case <-acked:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if c != nil {
+		return c.ackErr
+	}
+	return nil
 }

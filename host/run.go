@@ -25,14 +25,17 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 	}
 	n.tasks.Go(func() {
 		defer n.leave()
-		c, err := n.spawn(n.ctx, spec, nil, true)
+		s, err := n.add(spec, nil, true)
+		if err == nil {
+			err = s.awaitUp(n.ctx)
+		}
 		if err != nil {
 			shot.end(n, err)
 			return
 		}
-		defer func() { <-c.reaped }()
-		defer c.ask("its one task is done")
-		value, err := e.Call(n.ctx, &Portal{c}, args)
+		defer func() { <-s.gone }()
+		defer s.dismiss("its one task is done")
+		value, err := e.Call(n.ctx, &Portal{s}, args)
 		if err != nil {
 			shot.end(n, err)
 			return

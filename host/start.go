@@ -18,8 +18,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
@@ -69,7 +71,8 @@ func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string,
 	if err != nil {
 		return "handshake", err
 	}
-	c.id.PID = c.proc.Load().PID()
+	c.health = stub.health
+	c.seat.n.look(func() { c.id.PID = c.proc.Load().PID() })
 	broker, err := c.listen(stub)
 	if err != nil {
 		return "link", err
@@ -244,7 +247,7 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 		CancelTimeout: int64(c.bounds().cancel),
 	}
 	if len(c.spec.Actors) > 0 {
-		tree, err := json.Marshal(c.spec.Actors)
+		tree, err := json.Marshal(config.Tree{Name: c.spec.Name, Actors: c.spec.Actors, Supervision: c.spec.Supervision})
 		if err != nil {
 			return err
 		}
@@ -299,6 +302,7 @@ func (c *child) bootFailure(err error) error {
 // seam is the host's hold on go-plugin's main connection to one child.
 type seam struct {
 	actor  wire.ActorClient
+	health healthpb.HealthClient
 	broker *plugin.GRPCBroker
 }
 
@@ -312,5 +316,5 @@ func (seamPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 
 // GRPCClient wraps the connection to a plugin.
 func (seamPlugin) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	return &seam{actor: wire.NewActorClient(conn), broker: broker}, nil
+	return &seam{actor: wire.NewActorClient(conn), health: healthpb.NewHealthClient(conn), broker: broker}, nil
 }

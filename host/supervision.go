@@ -24,9 +24,6 @@ func (p phase) String() string {
 	return [...]string{"down", "starting", "up", "condemned", "stopping", "gone"}[p]
 }
 
-// alive tells if there may be a process.
-func (p phase) alive() bool { return p != down && p != gone }
-
 // need is something that a place depends on.
 type need struct {
 	id      int

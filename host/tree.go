@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,7 @@ import (
 // Tree is a set of actors that were started as a config file says.
 type Tree struct {
 	nursery *Nursery
-	mu      sync.Mutex
-	portals map[string][]*Portal
+	portals map[string][]*Portal // made before body runs, and not changed after
 }
 
 // OpenTree starts actors, those first that others depend on and independent ones
@@ -30,10 +30,8 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 	}
 	return OpenNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
 		t := &Tree{nursery: n, portals: map[string][]*Portal{}}
-		for _, level := range levels {
-			if err := t.startLevel(ctx, level); err != nil {
-				return err
-			}
+		if err := t.start(ctx, levels); err != nil {
+			return err
 		}
 		if err := body(context.WithValue(ctx, treeKey{}, t), t); err != nil {
 			return err
@@ -46,11 +44,11 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 // Subtree is for sdk.Plugin.Hosts: it makes a plugin host the children that the
 // tree gives it. Handlers find them with FromContext.
 func Subtree(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error {
-	var actors []Spec
-	if err := json.Unmarshal(tree, &actors); err != nil {
+	var part config.Tree
+	if err := json.Unmarshal(tree, &part); err != nil {
 		return fmt.Errorf("the tree that the host sent cannot be read: %w", err)
 	}
-	return OpenTree(ctx, Options{}, actors, func(ctx context.Context, _ *Tree) error { return serve(ctx) })
+	return OpenTree(ctx, Options{Supervision: part.Supervision}, part.Actors, func(ctx context.Context, _ *Tree) error { return serve(ctx) })
 }
 
 type treeKey struct{}
@@ -76,8 +74,6 @@ func (t *Tree) Portal(name string) (*Portal, error) {
 
 // Portals are the portals to all replicas of an actor. There is at least one.
 func (t *Tree) Portals(name string) ([]*Portal, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if all := t.portals[name]; len(all) > 0 {
 		return slices.Clone(all), nil
 	}
@@ -93,15 +89,17 @@ func (t *Tree) Portals(name string) ([]*Portal, error) {
 	return nil, fmt.Errorf("no actor %q in this part of the tree; %s", name, have)
 }
 
-// startLevel starts actors that do not depend on each other.
-func (t *Tree) startLevel(ctx context.Context, level []Spec) error {
+// start takes all actors in and waits until each is up, or is over. Every failure
+// counts but those that only follow from another.
+func (t *Tree) start(ctx context.Context, levels [][]Spec) error {
+	err := t.add(levels)
 	var group task.Group
 	var mu sync.Mutex
-	var failures []error
-	for _, spec := range level {
-		for range max(1, spec.Replicas) {
+	failures := []error{err}
+	for _, portals := range t.portals {
+		for _, p := range portals {
 			group.Go(func() {
-				if err := t.startOne(ctx, spec); err != nil {
+				if err := p.s.awaitUp(ctx); err != nil && !errors.Is(err, errForlorn) {
 					mu.Lock()
 					defer mu.Unlock()
 					failures = append(failures, err)
@@ -113,25 +111,29 @@ func (t *Tree) startLevel(ctx context.Context, level []Spec) error {
 	return fault.Join(failures...)
 }
 
-func (t *Tree) startOne(ctx context.Context, spec Spec) error {
-	p, err := t.nursery.start(ctx, spec, t.needs(spec))
-	if err != nil {
-		return err
+// add takes actors in, those first that others need.
+func (t *Tree) add(levels [][]Spec) error {
+	for _, level := range levels {
+		for _, spec := range level {
+			needs := t.needs(spec)
+			for range max(1, spec.Replicas) {
+				s, err := t.nursery.add(spec, needs, false)
+				if err != nil {
+					return err
+				}
+				t.portals[spec.Name] = append(t.portals[spec.Name], &Portal{s})
+			}
+		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.portals[spec.Name] = append(t.portals[spec.Name], p)
 	return nil
 }
 
-// needs are the children that an actor depends on.
-func (t *Tree) needs(spec Spec) []*child {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var needs []*child
-	for name := range spec.DependsOn {
+// needs is what an actor depends on: every replica of what it names.
+func (t *Tree) needs(spec Spec) []need {
+	var needs []need
+	for name, condition := range spec.DependsOn {
 		for _, p := range t.portals[name] {
-			needs = append(needs, p.c)
+			needs = append(needs, need{id: p.s.id, healthy: condition == config.Healthy && !p.s.spec.Health.Off})
 		}
 	}
 	return needs

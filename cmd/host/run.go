@@ -43,7 +43,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	}
 	progress.step("starting " + processes(countProcesses(actors)))
 	var result json.RawMessage
-	err = host.OpenTree(ctx, host.Options{Hurry: p.signals.hurry}, actors, func(ctx context.Context, t *host.Tree) (err error) {
+	err = host.OpenTree(ctx, host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry}, actors, func(ctx context.Context, t *host.Tree) (err error) {
 		if tree.Run == nil {
 			progress.step("serving; Ctrl-C ends it")
 			<-ctx.Done()

@@ -84,7 +84,7 @@ func init() {
 		"trellis.StreamClosed": ErrStreamClosed, "trellis.MessageTooLarge": ErrMessageTooLarge,
 		"trellis.NurseryClosed": ErrNurseryClosed, "trellis.CancelUnacked": ErrCancelUnacked,
 		"trellis.ActorTooSlow": ErrActorTooSlow, "trellis.ActorClosing": ErrActorClosing,
-		"trellis.Protocol": ErrProtocol,
+		"trellis.Protocol": ErrProtocol, "trellis.ActorDown": ErrActorDown,
 	} {
 		Sentinel(name, err)
 	}
@@ -95,6 +95,8 @@ func init() {
 	Type[NotExposed]("trellis.NotExposed")
 	Type[ContractError]("trellis.ContractError")
 	Type[PanicError]("trellis.Panic")
+	Type[ActorUnhealthy]("trellis.ActorUnhealthy")
+	Type[RestartLimit]("trellis.RestartLimit")
 }
 
 // sentinelName returns the registered name of err itself, not of what it wraps.

@@ -1,0 +1,108 @@
+package host
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// State is what an actor is doing.
+type State string
+
+// The states.
+const (
+	Waiting   State = "waiting"   // no process: for what it needs, or its pause before a restart
+	Starting  State = "starting"  // its process is coming up
+	Ready     State = "ready"     // it can be called
+	Unhealthy State = "unhealthy" // it can be called, and its last health check failed
+	Stopping  State = "stopping"  // its process is being ended
+	Reaped    State = "reaped"    // its process is gone
+	Gone      State = "gone"      // it is over; there will be no further process
+)
+
+// Cause sorts why an actor ended.
+type Cause string
+
+// The causes.
+const (
+	Requested Cause = "requested" // somebody ended it: its host, a strategy, its nursery
+	Finished  Cause = "finished"  // by itself, and well
+	Crashed   Cause = "crashed"   // its process died, or it failed
+	Transport Cause = "transport" // its link broke while its process lived
+	Sick      Cause = "unhealthy" // its health checks failed
+	NotUp     Cause = "start"     // it did not come up
+)
+
+// Event is one step in the life of an actor.
+type Event struct {
+	Time  time.Time
+	Actor actor.ID // the process, or the next one; without a pid while there is none
+	From  State    // empty: the actor is new
+	To    State
+	Cause Cause // for Stopping and Reaped
+	// Reason says in one line why.
+	Reason string
+	// Err is the failure behind it, nil if there is none.
+	Err error
+	// Rung is the step of a teardown that begins, in events from Stopping to Stopping.
+	Rung string
+	// Pause is how long the actor waits before its restart, in events to Waiting.
+	Pause time.Duration
+}
+
+// String is the event in one line.
+func (e Event) String() string {
+	text := e.Actor.String() + " " + string(e.To)
+	if e.Rung != "" {
+		text += ", " + e.Rung
+	}
+	if e.Cause != "" {
+		text += " (" + string(e.Cause) + ")"
+	}
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	return text
+}
+
+// log writes the event as a log record.
+func (e Event) log(log *slog.Logger) {
+	level, text := e.weight()
+	attrs := []slog.Attr{slog.String("actor", e.Actor.String()), slog.String("state", string(e.To))}
+	for _, a := range []struct{ key, value string }{{"cause", string(e.Cause)}, {"rung", e.Rung}, {"reason", e.Reason}} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.key, a.value))
+		}
+	}
+	if e.Actor.PID != 0 && e.To == Ready {
+		attrs = append(attrs, slog.Int("pid", e.Actor.PID))
+	}
+	if e.Pause > 0 {
+		attrs = append(attrs, slog.Duration("pause", e.Pause))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	log.LogAttrs(context.Background(), level, text, attrs...)
+}
+
+// weight is how much the event matters, and its text in a log.
+func (e Event) weight() (slog.Level, string) {
+	switch {
+	case e.Rung != "":
+		return slog.LevelWarn, "teardown goes on"
+	case e.To == Reaped && e.Cause == Crashed:
+		return slog.LevelError, "actor died"
+	case e.To == Stopping && e.Cause == Transport:
+		return slog.LevelError, "link lost"
+	case e.To == Stopping && e.Cause == Sick:
+		return slog.LevelError, "actor is unhealthy and is ended"
+	case e.To == Unhealthy:
+		return slog.LevelWarn, "a health check failed"
+	case e.To == Waiting && e.Pause > 0:
+		return slog.LevelWarn, "actor will be restarted"
+	}
+	return slog.LevelDebug, "actor is " + string(e.To)
+}

@@ -1,0 +1,160 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Defaults of a Spec's health checks.
+const (
+	DefaultHealthInterval = 2 * time.Second
+	DefaultHealthTimeout  = time.Second
+	DefaultHealthFailures = 3
+)
+
+// pluginService is what go-plugin registers with its health service.
+const pluginService = "plugin"
+
+// sickness is why a child is ended that fails its health checks.
+type sickness struct {
+	failure *fault.ActorUnhealthy
+	answers bool // the last check had an answer, which was a bad one
+}
+
+// verdict is what one check has found.
+type verdict struct {
+	err     error // nil: healthy
+	answers bool
+}
+
+// watchHealth checks the child until it ends or has failed too often in a row. The
+// worker ends soon after the child is being ended.
+func (c *child) watchHealth() *task.Worker {
+	return task.Start(func() {
+		if c.spec.Health.Off {
+			return
+		}
+		ticker := time.NewTicker(orDefault(time.Duration(c.spec.Health.Interval), DefaultHealthInterval))
+		defer ticker.Stop()
+		p := probe{endpoint: c.spec.Health.Endpoint, portal: tableOf{c.table}}
+		defer p.wait()
+		for failed := 0; ; {
+			v := c.check(&p)
+			if failed++; v.err == nil {
+				failed = 0
+			}
+			if c.judge(v, failed) {
+				return
+			}
+			select {
+			case <-ticker.C:
+			case <-c.ending:
+				return
+			}
+		}
+	})
+}
+
+// judge tells the supervisor what a check has found, and reports whether it was
+// the last one.
+func (c *child) judge(v verdict, failed int) bool {
+	threshold := c.spec.Health.Failures
+	if threshold <= 0 {
+		threshold = DefaultHealthFailures
+	}
+	select {
+	case <-c.ending:
+		return true // what it found is the ending
+	default:
+	}
+	c.seat.n.update(func() { c.seat.hear(v) })
+	if failed < threshold {
+		return false
+	}
+	c.sick <- sickness{&fault.ActorUnhealthy{ID: c.id, Checks: failed, Last: v.err.Error()}, v.answers}
+	return true
+}
+
+// hear takes in what a health check has found.
+func (s *seat) hear(v verdict) {
+	p := s.place()
+	if p == nil || p.phase != up {
+		return
+	}
+	switch {
+	case v.err != nil:
+		s.tell(Event{To: Unhealthy, Reason: v.err.Error(), Err: v.err})
+	case s.state == Unhealthy:
+		s.tell(Event{To: Ready, Reason: "healthy again"})
+	}
+	if p.healthy != (v.err == nil) {
+		s.n.carryOut(s.n.plan.isHealthy(s.id, v.err == nil), nil)
+	}
+}
+
+// check asks go-plugin's health service, on the main connection and so apart from
+// the link, and then the plugin's own endpoint if there is one.
+func (c *child) check(p *probe) verdict {
+	bound := orDefault(time.Duration(c.spec.Health.Timeout), DefaultHealthTimeout)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), bound, fmt.Errorf("no answer within %v", bound))
+	defer cancel()
+	answer, err := c.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
+	switch {
+	case ctx.Err() != nil:
+		return verdict{err: context.Cause(ctx)}
+	case err != nil:
+		return verdict{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message())}
+	case answer.Status != healthpb.HealthCheckResponse_SERVING:
+		return verdict{fmt.Errorf("the health service says %s", answer.Status), true}
+	case c.spec.Health.Endpoint == "":
+		return verdict{answers: true}
+	}
+	return p.call(ctx)
+}
+
+// probe calls a plugin's own endpoint. A call does not end before its callee does,
+// so one that hangs is left alone and waited for again by the next check.
+type probe struct {
+	endpoint string
+	portal   contract.Portal
+	calling  *task.Worker
+	err      error // of the last call
+}
+
+func (p *probe) call(ctx context.Context) verdict {
+	if p.calling == nil {
+		p.calling = task.Start(func() { _, p.err = contract.FuncByHand(p.endpoint).Call(ctx, p.portal, []byte("{}")) })
+	}
+	select {
+	case <-p.calling.Done():
+		p.calling = nil
+	case <-ctx.Done():
+		return verdict{fmt.Errorf("endpoint %q: %w", p.endpoint, context.Cause(ctx)), true}
+	}
+	if p.err != nil {
+		return verdict{fmt.Errorf("endpoint %q: %w", p.endpoint, p.err), true}
+	}
+	return verdict{answers: true}
+}
+
+// wait returns when no call goes on. The end of the link ends them all.
+func (p *probe) wait() {
+	if p.calling != nil {
+		p.calling.Wait()
+	}
+}
+
+// tableOf is a portal to one process and not to its successors.
+type tableOf struct{ table *dialog.Table }
+
+// Table gives the process's table.
+func (t tableOf) Table(context.Context) (*dialog.Table, error) { return t.table, nil }

@@ -1,0 +1,209 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// seat is one actor of a nursery, whichever process that is at the moment: its
+// processes take the seat one after another. All that changes is guarded by the
+// nursery's lock.
+type seat struct {
+	n       *Nursery
+	id      int
+	spec    Spec
+	oneShot bool
+
+	child     *child           // the present or last process; nil before the first
+	table     *dialog.Table    // of the child, once that is up
+	endpoints []*wire.Endpoint // likewise
+	state     State
+	upAt      time.Time
+	backoff   backoff
+	reason    string // why it is to end for good; empty unless somebody has said so
+	err       error  // what the last process ended with, or why there was none
+	gone      chan struct{}
+}
+
+// errForlorn is why a seat is over whose processes need others that are gone.
+var errForlorn = errors.New("an actor that it depends on has ended before it could start")
+
+func (s *seat) place() *place { return s.n.plan.place(s.id) }
+
+// tell records a step of the seat's life. It is called under the nursery's lock;
+// the log gets the event after that.
+func (s *seat) tell(e Event) {
+	e.Time, e.From = time.Now(), s.state
+	if s.child != nil {
+		e.Actor = s.child.id
+	}
+	s.state = e.To
+	s.n.env.chronicle.add(s, e)
+	s.n.told = append(s.n.told, e)
+}
+
+// live is one process's life in the seat, from its start to its reaping.
+func (s *seat) live(ctx context.Context, c *child) {
+	defer c.giveUp(nil)
+	err := c.start(ctx)
+	if err != nil {
+		s.n.update(func() {
+			s.tell(Event{To: Reaped, Cause: NotUp, Reason: err.Error(), Err: err})
+			s.end(err, false)
+		})
+		return
+	}
+	s.n.update(func() { s.rise(c) })
+	health := c.watchHealth()
+	c.own()
+	health.Wait()
+	s.n.update(func() {
+		s.tell(Event{To: Reaped, Cause: c.cause, Reason: c.why, Err: c.failure})
+		s.end(c.failure, true)
+	})
+}
+
+// rise says that a process can be called.
+func (s *seat) rise(c *child) {
+	s.table, s.endpoints, s.upAt, s.err = c.table, c.endpoints, time.Now(), nil
+	s.tell(Event{To: Ready})
+	s.n.carryOut(s.n.plan.isUp(s.id), nil)
+}
+
+// end says that a process is gone. A failure that comes of itself while the
+// nursery is being ended is one of the nursery's all the same.
+func (s *seat) end(failure error, wasUp bool) {
+	s.err = failure
+	if p := s.place(); failure != nil && wasUp && !s.oneShot && s.n.plan.closing && (p.phase == condemned || p.phase == stopping) {
+		s.n.failures = append(s.n.failures, failure)
+	}
+	s.n.carryOut(s.n.plan.ended(s.id, failure != nil, time.Now()), failure)
+}
+
+// begin starts a process.
+func (s *seat) begin() {
+	ctx, giveUp := context.WithCancelCause(s.n.ctx)
+	s.child = newChild(s, giveUp)
+	s.tell(Event{To: Starting})
+	s.n.tasks.Go(func() { s.live(ctx, s.child) })
+}
+
+// stop tells the process to end, or to give up its start.
+func (s *seat) stop() {
+	reason := s.reason
+	switch {
+	case reason != "":
+	case s.n.plan.closing:
+		reason = s.n.reason
+	default:
+		reason = "it is restarted together with an actor beside it"
+	}
+	s.child.giveUp(fmt.Errorf("%w: %s", errGivenUp, reason))
+	s.child.ask(reason)
+}
+
+var errGivenUp = errors.New("the start was given up")
+
+// pause waits before the next process.
+func (s *seat) pause(failure error) {
+	var wasUp time.Duration
+	if !s.upAt.IsZero() {
+		wasUp = time.Since(s.upAt)
+	}
+	pause := s.backoff.next(wasUp, chance())
+	reason := "it has ended"
+	if failure != nil {
+		reason = failure.Error()
+	}
+	s.tell(Event{To: Waiting, Pause: pause, Reason: reason})
+	s.n.tasks.Go(func() {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.n.ctx.Done():
+		}
+		s.n.update(func() { s.n.carryOut(s.n.plan.resume(s.id), nil) })
+	})
+}
+
+// forget is the end of the seat.
+func (s *seat) forget() {
+	if s.child == nil && s.err == nil {
+		s.err = errForlorn
+		if s.n.closed != nil {
+			s.err = s.n.closed
+		}
+	}
+	s.tell(Event{To: Gone})
+	delete(s.n.seats, s.id)
+	close(s.gone)
+}
+
+// dismiss ends the seat for good, and gives the process that is asked to end, nil
+// if none is up.
+func (s *seat) dismiss(reason string) (asked *child) {
+	s.n.update(func() {
+		if p := s.place(); p != nil && s.reason == "" {
+			s.reason = reason
+		}
+		s.n.carryOut(s.n.plan.dismiss(s.id), nil)
+		if s.table != nil {
+			asked = s.child
+		}
+	})
+	return asked
+}
+
+// awaitUp waits for the first process. The end of ctx ends the seat.
+func (s *seat) awaitUp(ctx context.Context) error {
+	for {
+		var risen, over bool
+		var changed <-chan struct{}
+		s.n.look(func() {
+			p := s.place()
+			over = p == nil
+			risen = s.table != nil
+			changed = s.n.change()
+		})
+		switch {
+		case risen:
+			return nil
+		case over:
+			return s.err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			s.dismiss("its start was given up")
+			<-s.gone
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// callable gives the table to call through. While there is none it gives a channel
+// that is closed when it is worth another look, or an error if there never will be.
+func (s *seat) callable() (table *dialog.Table, changed <-chan struct{}, err error) {
+	s.n.look(func() {
+		p := s.place()
+		switch {
+		case s.table != nil && (p == nil || p.phase == up || !p.back && p.phase != down && p.phase != starting):
+			table = s.table
+		case p == nil:
+			err = s.err
+		case s.spec.WhileDown == config.FailWhileDown:
+			err = fmt.Errorf("%w: %q is %s", fault.ErrActorDown, s.spec.Name, s.state)
+		default:
+			changed = s.n.change()
+		}
+	})
+	return table, changed, err
+}

@@ -1,0 +1,59 @@
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// ErrActorLost is matched by every error that says that an actor ended without
+// having been asked to: ActorDied, LinkLost and ActorUnhealthy. Work that was under
+// way in it may have been done or not; where a supervisor restarts it, it can be
+// called again.
+var ErrActorLost = errors.New("actor lost")
+
+// Is matches ErrActorLost.
+func (e *ActorDied) Is(target error) bool { return target == ErrActorLost }
+
+// Is matches ErrActorLost.
+func (e *LinkLost) Is(target error) bool { return target == ErrActorLost }
+
+// Is matches ErrActorLost.
+func (e *ActorUnhealthy) Is(target error) bool { return target == ErrActorLost }
+
+// ErrActorDown: the actor is between two processes, and its portal is set not to
+// wait for the next one.
+var ErrActorDown = errors.New("actor down")
+
+// ActorUnhealthy says that a process was alive and failed its health checks, and
+// was ended for that.
+type ActorUnhealthy struct {
+	ID     actor.ID `json:"id"`
+	Checks int      `json:"checks"` // that failed, in a row
+	Last   string   `json:"last"`   // what the last one said
+}
+
+func (e *ActorUnhealthy) Error() string {
+	return fmt.Sprintf("actor %s is unhealthy: %d health checks failed in a row; the last one: %s", e.ID, e.Checks, e.Last)
+}
+
+// RestartLimit says that a supervisor has given up: its actors failed more often
+// than it may restart them. It wraps the last failure, as what it was to errors.Is
+// and errors.As.
+type RestartLimit struct {
+	Supervisor actor.ID      `json:"supervisor"`
+	Actor      string        `json:"actor"` // the one that failed last
+	Max        int           `json:"max"`   // restarts that are allowed
+	Window     time.Duration `json:"window"`
+	Err        error         `json:"-"` // its failure; travels as a cause
+}
+
+func (e *RestartLimit) Error() string {
+	return fmt.Sprintf("the actors of %s failed too often (more than %d restarts within %v), last %q: %v",
+		e.Supervisor, e.Max, e.Window, e.Actor, e.Err)
+}
+
+// Unwrap gives the last failure.
+func (e *RestartLimit) Unwrap() error { return e.Err }
