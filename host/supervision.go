@@ -65,7 +65,7 @@ const (
 	doStop               // tell the process to end, or to give up its start; ended follows
 	doPause              // call resume after a while
 	doLose               // a failure that no restart answers: report it
-	doLimit              // too many restarts: report that
+	doLimit              // too many restarts: report that, and close
 	doForget             // the place is over, perhaps without ever having been started
 )
 
@@ -122,11 +122,11 @@ func (s *supervision) ended(id int, failed bool, now time.Time) []action {
 	case was == starting && p.fresh:
 		return s.settle(nil)
 	case was == condemned || was == stopping:
-		if p.back && !s.closing {
+		if p.back {
 			p.phase = down
 		}
 		return s.settle(nil)
-	case p.kind == config.Permanent || p.kind == config.Transient && failed:
+	case !s.closing && (p.kind == config.Permanent || p.kind == config.Transient && failed):
 		return s.settle(s.bringBack(p, now))
 	case failed && !p.apart:
 		return s.settle([]action{{doLose, id}})
@@ -139,6 +139,7 @@ func (s *supervision) ended(id int, failed bool, now time.Time) []action {
 func (s *supervision) bringBack(p *place, now time.Time) []action {
 	s.restarts = slices.DeleteFunc(s.restarts, func(t time.Time) bool { return now.Sub(t) > s.window })
 	if len(s.restarts) >= s.max {
+		s.closing = true
 		return []action{{doLimit, p.id}}
 	}
 	s.restarts = append(s.restarts, now)
@@ -249,7 +250,7 @@ func (s *supervision) mayStart(p *place) bool {
 func (s *supervision) hasNeeds(p *place) bool {
 	return !slices.ContainsFunc(p.needs, func(n need) bool {
 		needed := s.place(n.id)
-		return needed != nil && (needed.phase != up || n.healthy && !needed.healthy)
+		return needed != nil && needed.phase != gone && (needed.phase != up || n.healthy && !needed.healthy)
 	})
 }
 
