@@ -69,7 +69,14 @@ func hold(ctx context.Context, n *host.Nursery, e contract.ContextEndpoint[none,
 	return ended
 }
 
+// roles are added to by the files that need them.
+var roles = map[string]func(){}
+
 func play(role string) {
+	if act, ok := roles[role]; ok {
+		act()
+		return
+	}
 	switch role {
 	case "good":
 		sdk.Serve(goodEndpoints()...)

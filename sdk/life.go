@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,12 +20,6 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/link"
 	"github.com/seed-2ba35074/trellis/shared/wire"
-)
-
-// Exit codes of a plugin program.
-const (
-	exitWell   = 0
-	exitFailed = 1
 )
 
 // life is the actor from its boot to its end. It owns the table, and one goroutine
@@ -45,6 +40,8 @@ type life struct {
 	ended  chan struct{}      // the actor is over
 	failed error              // why serving ended by itself; set before ended
 	cancel context.CancelFunc // of the service's ctx
+
+	exiting sync.Once
 }
 
 // stopRequest is somebody's wish that the actor end.
@@ -112,9 +109,9 @@ func (l *life) run(ctx context.Context, tree []byte) {
 	l.table.Lose(fault.ErrActorClosing)
 	l.table.Close()
 	if err != nil {
-		os.Exit(exitFailed)
+		l.exit(exitFailed)
 	}
-	os.Exit(exitWell)
+	l.exit(exitWell)
 }
 
 // serve runs the service, inside what the plugin hosts if it hosts anything.

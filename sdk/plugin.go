@@ -64,7 +64,7 @@ func (p Plugin) Serve() {
 	// go-plugin's server has stopped before the host asked the actor to end.
 	<-l.ended
 	_, _ = fmt.Fprintln(l.stderr, "trellis: the plugin's server has stopped")
-	os.Exit(exitFailed)
+	l.exit(exitFailed)
 }
 
 // service is the plugin's side of go-plugin's seam.

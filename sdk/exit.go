@@ -1,0 +1,90 @@
+package sdk
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Exit codes of a plugin program.
+const (
+	exitWell   = 0
+	exitFailed = 1
+)
+
+// exitHooks are this program's. Its life is the process's, and so is theirs.
+var exitHooks struct {
+	sync.Mutex
+	hooks []func()
+}
+
+// OnExit registers a hook that runs when the plugin ends, whatever ended it:
+// its host's wish, SIGTERM or SIGINT, a failure, the loss of its link. Only
+// SIGKILL (which is also what the death of its host means), a crash of the Go
+// runtime and an os.Exit of the plugin's own leave no time for it.
+//
+// Hooks run one after another, the one that was registered last first, when all
+// tasks of the actor and all plugins that it hosts have ended; one that is
+// registered by a hook runs next. A hook that panics is logged and makes the exit
+// code 1; the others still run. A hook may take as long as the host lets it: the
+// host waits for the process for its grace (5 s by default) and then kills it.
+// Nothing can be called any more through the link to the host.
+func OnExit(hook func()) {
+	exitHooks.Lock()
+	defer exitHooks.Unlock()
+	exitHooks.hooks = append(exitHooks.hooks, hook)
+}
+
+// nextHook takes the hook that was registered last; nil if none is left.
+func nextHook() func() {
+	exitHooks.Lock()
+	defer exitHooks.Unlock()
+	n := len(exitHooks.hooks)
+	if n == 0 {
+		return nil
+	}
+	hook := exitHooks.hooks[n-1]
+	exitHooks.hooks = exitHooks.hooks[:n-1]
+	return hook
+}
+
+// exit runs the hooks and ends the process. If it is called from two goroutines,
+// the second one waits for the end.
+func (l *life) exit(code int) {
+	l.exiting.Do(func() {
+		for hook := nextHook(); hook != nil; hook = nextHook() {
+			if err := runHook(hook); err != nil {
+				logHook(l, err)
+				code = exitFailed
+			}
+		}
+		os.Exit(code)
+	})
+}
+
+// logHook tells of a hook that has failed; the link cannot any more.
+func logHook(l *life, err error) {
+	attrs := []any{"actor", l.self.String(), "error", err}
+	if p, ok := errors.AsType[*fault.PanicError](err); ok {
+		attrs = append(attrs, "stack", p.Stack)
+	}
+	slog.Error("an exit hook has failed", attrs...)
+}
+
+// runHook runs one hook in a goroutine of its own, so that not even
+// runtime.Goexit in it keeps the process from ending.
+func runHook(hook func()) error {
+	err := fault.ErrGoexit
+	running := task.Start(func() {
+		err = fault.Catch(func() error {
+			hook()
+			return nil
+		})
+	})
+	running.Wait()
+	return err
+}
