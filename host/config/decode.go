@@ -23,6 +23,9 @@ func (r *reader) decode(n *yaml.Node, v reflect.Value, path string) {
 	case v.Type() == durationType:
 		r.decodeDuration(n, v, path)
 		return
+	case v.Type() == sizeType:
+		r.decodeSize(n, v, path)
+		return
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		r.decode(n, v.Elem(), path)

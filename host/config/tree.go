@@ -42,6 +42,7 @@ type Actor struct {
 	TermTimeout   Duration             `yaml:"term_timeout" json:"term_timeout,omitempty"`     // 1.6s: from SIGTERM to SIGKILL
 	Restart       RestartKind          `yaml:"restart" json:"restart,omitempty"`               // temporary
 	Backoff       Backoff              `yaml:"backoff" json:"backoff,omitzero"`
+	Limits        Limits               `yaml:"limits" json:"limits,omitzero"` // none
 	Health        Health               `yaml:"health" json:"health,omitzero"`
 	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty"` // wait
 	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`

@@ -42,6 +42,7 @@ func (r *reader) validateActors(list *yaml.Node, actors []Actor, path string) {
 		at := itemPath(path, n, i)
 		r.validateName(n, a, at, first)
 		r.validateProgram(n, a, at)
+		r.validateLimits(child(n, "limits"), a.Limits, join(at, "limits"))
 		r.validateDependencies(n, a, actors, at)
 		r.validateActors(child(n, "actors"), a.Actors, join(at, "actors"))
 	}
