@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ type child struct {
 	stderr   *os.File
 	lifeline *os.File // write end; nil where there is none
 	sentinel *os.File // on Linux, a read end of the host's own
+	cgroup   *cgroup  // nil: it lives in the host's
 }
 
 // close closes the host's ends, the write end of the lifeline before the sentinel.
@@ -38,16 +40,38 @@ func (p *Process) launch(ctx context.Context) (*child, error) {
 		return nil, p.explain(err)
 	}
 	defer closeAll(pipes.child...)
-	f := &fork{path: path, argv: p.spec.argv(), guards: pipes.guards}
+	f := &fork{path: path, argv: p.spec.argv(), guards: pipes.guards, limits: p.spec.Limits}
 	f.attr = &os.ProcAttr{Dir: p.spec.Dir, Env: p.env, Files: slices.Concat(pipes.child, p.spec.Files), Sys: sysProcAttr()}
 	f.execute(image)
-	proc, err := f.do(ctx)
-	if err != nil {
+	if err := p.create(ctx, f, &pipes.host); err != nil {
 		pipes.host.close()
 		return nil, p.explain(err)
 	}
-	pipes.host.os = proc
 	return &pipes.host, nil
+}
+
+// create makes the process, in a cgroup of its own where it can have one. A
+// cgroup that refuses it is done without, if the limits let.
+func (p *Process) create(ctx context.Context, f *fork, c *child) (err error) {
+	if err := p.spec.Limits.check(); err != nil {
+		return err
+	}
+	if c.cgroup, err = p.newCgroup(); err != nil {
+		return err
+	}
+	c.cgroup.attach(f.attr)
+	c.os, err = f.do(ctx)
+	if refusal := c.cgroup.refusal(err); refusal != nil && len(p.spec.Limits.needCgroup()) == 0 {
+		c.cgroup.detach(f.attr)
+		if c.os, err = f.do(ctx); err == nil { // else the error was the program's
+			giveUpCgroups(errors.Join(refusal, c.cgroup.remove()))
+			c.cgroup = nil
+		}
+	}
+	if err != nil {
+		_ = c.cgroup.remove() // what is not gone in time is removed with the runtime directory
+	}
+	return err
 }
 
 // reap owns a running process: it reads its output, waits for its end, clears
@@ -55,7 +79,8 @@ func (p *Process) launch(ctx context.Context) (*child, error) {
 func (p *Process) reap(c *child) {
 	finish := p.drain(c)
 	awaitExit(c.os)
-	exit := p.bury(c.os)
+	exit := p.bury(c)
+	_ = c.cgroup.remove() // what is not gone in time is removed with the runtime directory
 	finish()
 	c.close()
 	exit.LastLog, exit.Panic = p.tail.read()
@@ -66,16 +91,20 @@ func (p *Process) reap(c *child) {
 // order matters: while the leader is a zombie its pid, and so the group's id,
 // cannot be given to anybody else. The lock keeps Terminate and Kill from
 // signalling a pid that is free again.
-func (p *Process) bury(proc *os.Process) Exit {
+func (p *Process) bury(c *child) Exit {
 	p.lk.Lock()
 	defer p.lk.Unlock()
-	_ = signalGroup(proc, syscall.SIGKILL)
-	status, err := proc.Wait()
-	p.lk.os = nil
+	_ = p.lk.signal(syscall.SIGKILL)
+	status, err := c.os.Wait()
+	p.lk.os, p.lk.cgroup = nil, nil
 	if err != nil {
 		return Exit{Code: -1}
 	}
-	return exitOf(status)
+	exit := exitOf(status)
+	used := usage{cpu: status.SystemTime() + status.UserTime()}
+	used.oomKills, used.refused = c.cgroup.usage()
+	exit.Limit = p.spec.Limits.hit(exit, used, p.lk.killed)
+	return exit
 }
 
 // end goes to Ended and tells everyone who waits. The line for go-plugin comes

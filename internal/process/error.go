@@ -10,7 +10,7 @@ import (
 )
 
 // StartError says why a process could not be started. Err is an errno, a
-// *ChecksumError, ErrKilled or the cause of a cancelled context.
+// *ChecksumError, a *LimitError, ErrKilled or the cause of a cancelled context.
 type StartError struct {
 	Path string
 	Err  error
@@ -31,6 +31,9 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 // explain turns a failure to start into a *StartError with a hint.
 func (p *Process) explain(err error) error {
+	if limit, ok := errors.AsType[*LimitError](err); ok {
+		return &StartError{Path: p.spec.Path, Err: limit}
+	}
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err // its path may be a /proc name; ours is better
 	}

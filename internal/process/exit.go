@@ -20,6 +20,9 @@ type Exit struct {
 	// Panic is the first line of stderr that looks like the head of a Go
 	// panic or a fatal error of the Go runtime; "" if there was none.
 	Panic string
+	// Limit says which of Spec.Limits ended it, as "cpu: …", "memory: …",
+	// "file_size: …" or "processes: …", as far as the system tells; else "".
+	Limit string
 }
 
 // Success says whether the exit code was 0.
@@ -47,6 +50,9 @@ type ExitError struct {
 func (e *ExitError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "process %d (%s) ended: %s", e.PID, e.Name, e.Exit)
+	if e.Limit != "" {
+		fmt.Fprintf(&b, ": it ran into its limit of %s", e.Limit)
+	}
 	if e.Panic != "" {
 		fmt.Fprintf(&b, ": %s", e.Panic)
 	} else if n := len(e.LastLog); n > 0 {

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"os"
+	"syscall"
 )
 
 // fork is one request to create a process.
@@ -11,6 +12,7 @@ type fork struct {
 	argv   []string
 	attr   *os.ProcAttr
 	guards []*os.File // read ends of the lifeline
+	limits Limits
 }
 
 // now creates the process, unless ctx has ended.
@@ -19,8 +21,14 @@ func (f *fork) now(ctx context.Context) (*os.Process, error) {
 		return nil, context.Cause(ctx)
 	}
 	proc, err := os.StartProcess(f.path, f.argv, f.attr)
-	if err == nil {
-		aimLifeline(f.guards, proc.Pid)
+	if err != nil {
+		return nil, err
 	}
-	return proc, err
+	aimLifeline(f.guards, proc.Pid)
+	if err := f.limits.apply(proc.Pid); err != nil {
+		_ = signalGroup(proc, syscall.SIGKILL)
+		_, _ = proc.Wait() // it was killed
+		return nil, err
+	}
+	return proc, nil
 }

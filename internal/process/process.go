@@ -28,14 +28,30 @@ type Process struct {
 
 	lk struct {
 		sync.Mutex
+		target
 		state  State
-		killed bool        // Kill was called
-		pid    int         // 0 until forked
-		os     *os.Process // nil before the fork and after the reaping
+		killed bool // Kill was called
+		pid    int  // 0 until forked
 		exit   Exit
 		err    error // why Start failed
 		greet  error // what was wrong with the handshake line
 	}
+}
+
+// target is what signals are sent to.
+type target struct {
+	os     *os.Process // nil before the fork and after the reaping
+	cgroup *cgroup     // nil: there is none
+}
+
+// signal signals the process group. SIGKILL reaches what has left the group as
+// well, if there is a cgroup.
+func (t target) signal(sig syscall.Signal) error {
+	err := signalGroup(t.os, sig)
+	if sig == syscall.SIGKILL {
+		err = errors.Join(err, t.cgroup.kill())
+	}
+	return err
 }
 
 // State is how far a Process has come.
@@ -131,13 +147,13 @@ func (p *Process) clear() {
 // process is unwanted by now it is killed, and the error says why.
 func (p *Process) adopt(ctx context.Context, c *child) error {
 	p.lk.Lock()
-	p.lk.state, p.lk.os, p.lk.pid = Running, c.os, c.os.Pid
+	p.lk.state, p.lk.target, p.lk.pid = Running, target{c.os, c.cgroup}, c.os.Pid
 	unwanted := context.Cause(ctx)
 	if p.lk.killed {
 		unwanted = ErrKilled
 	}
 	if unwanted != nil {
-		_ = signalGroup(c.os, syscall.SIGKILL)
+		_ = p.lk.signal(syscall.SIGKILL)
 	}
 	p.lk.Unlock()
 	own(func() { p.reap(c) })
@@ -153,11 +169,11 @@ func (p *Process) Terminate() error {
 	if p.lk.os == nil {
 		return nil
 	}
-	return p.signalError(signalGroup(p.lk.os, syscall.SIGTERM))
+	return p.signalError(p.lk.signal(syscall.SIGTERM))
 }
 
-// Kill sends SIGKILL to the process group and waits until the process is
-// reaped, or until ctx ends. A process that is being started is killed as soon
+// Kill sends SIGKILL to the process group, and to its cgroup if it has one, and
+// waits until the process is reaped, or until ctx ends. A process that is being started is killed as soon
 // as it is there, one that was not started never will be. Kill on a dead
 // process returns nil at once.
 //
@@ -190,7 +206,7 @@ func (p *Process) kill() (fresh bool, err error) {
 	}
 	p.lk.killed = true
 	if p.lk.os != nil {
-		err = p.signalError(signalGroup(p.lk.os, syscall.SIGKILL))
+		err = p.signalError(p.lk.signal(syscall.SIGKILL))
 	}
 	return fresh, err
 }
@@ -204,7 +220,8 @@ func (p *Process) signalError(err error) error {
 }
 
 // Done is closed when the process has been reaped, its whole group sent
-// SIGKILL and its output read to the end, or when Start has failed. It never
+// SIGKILL, its cgroup (if it has one) emptied and removed and its output read to
+// the end, or when Start has failed. It never
 // waits for Spec.Log.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

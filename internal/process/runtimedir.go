@@ -23,22 +23,29 @@ const (
 // runtimeDir is the directory of this program.
 var runtimeDir struct {
 	sync.Mutex
-	path string
-	lock *os.File
+	path    string
+	lock    *os.File
+	cgroups *hierarchy // nil: not tried yet
 }
 
 // RuntimeDir returns the directory for this program's sockets and other files
 // that die with it, and makes it at the first call:
 // $TMPDIR/trellis-<uid>/<pid>-<random>, mode 0700. It is the same until
 // CloseRuntimeDir. Making it removes the directories of this user's programs
-// that were killed; a program that lives holds its own by a file lock, which
-// the operating system takes back whatever ends it.
+// that were killed, and kills what is left in their cgroups; a program that lives
+// holds its own by a file lock, which the operating system takes back whatever
+// ends it.
 //
 // It fails if the path leaves too little room for a unix socket, and if
 // somebody else owns trellis-<uid>.
 func RuntimeDir() (string, error) {
 	runtimeDir.Lock()
 	defer runtimeDir.Unlock()
+	return openRuntimeDir()
+}
+
+// openRuntimeDir is RuntimeDir for who holds the lock.
+func openRuntimeDir() (string, error) {
 	if runtimeDir.path != "" {
 		return runtimeDir.path, nil
 	}
@@ -64,7 +71,7 @@ func CloseRuntimeDir() error {
 		return nil
 	}
 	err := removeLocked(runtimeDir.path, runtimeDir.lock)
-	runtimeDir.path, runtimeDir.lock = "", nil
+	runtimeDir.path, runtimeDir.lock, runtimeDir.cgroups = "", nil, nil
 	return err
 }
 
@@ -170,11 +177,15 @@ func sweep(base string) {
 // so that without a lock there is nothing. Somebody else may be at the same
 // work when the lock is free.
 func removeLocked(path string, lock *os.File) error {
-	if err := removeInside(path); err != nil {
+	err := clearCgroups(path)
+	if err == nil {
+		err = removeInside(path)
+	}
+	if err != nil {
 		_ = lock.Close()
 		return err
 	}
-	err := removeLock(filepath.Join(path, lockName), lock)
+	err = removeLock(filepath.Join(path, lockName), lock)
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		err = os.Remove(path)
 	}

@@ -36,6 +36,12 @@ type Spec struct {
 	// RunnerFunc's third argument: go-plugin itself forgets its socket
 	// directory when a start fails.
 	Scratch string
+	// Cgroup asks for a cgroup of the child's own, in which everything that it
+	// starts can be found and killed. Where there is none to be had (see Cgroups)
+	// the child lives without.
+	Cgroup bool
+	// Limits bound what the child may use. A start that cannot set them fails.
+	Limits Limits
 	// Log gets every line of stderr, and of stdout after the handshake line.
 	// It is called from one goroutine, one line at a time. It may be slow: a
 	// queue of 1 MiB lies in between, and what does not fit is dropped and

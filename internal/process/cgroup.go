@@ -1,0 +1,129 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Where the system lets it (Linux with cgroup v2, as root or in a part of the
+// hierarchy that was delegated to this user), every child of a program with a
+// runtime directory lives in a cgroup of its own. Whatever it starts stays in
+// there, also what leaves its process group; cgroup.kill reaches all of them. The
+// directories are
+//
+//	BASE/trellis-PID-RANDOM   of this program, noted in its runtime directory
+//	…/NUMBER                  of one child, with its limits
+//	…/NUMBER/trellis-main     with its processes
+//
+// BASE is the cgroup that this program itself is in, or the one above if that is
+// called trellis-main: a cgroup that has processes of its own cannot have limits
+// for those below it. Set TRELLIS_CGROUP to another directory, or to "off".
+//
+// Nobody removes the cgroups of a program that was killed at once. Its children
+// die by their lifelines; what has fled from their groups dies at the next start
+// of a program, which finds the note in the runtime directory and sweeps.
+
+const (
+	// cgroupVar names another base, or is "off".
+	cgroupVar = "TRELLIS_CGROUP"
+	// cgroupMain holds the processes of one child.
+	cgroupMain = "trellis-main"
+	// cgroupNote is the file in a runtime directory that names the program's cgroup.
+	cgroupNote = "cgroup"
+)
+
+// hierarchy is the cgroup of this program's children.
+type hierarchy struct {
+	home string // "": there is none
+	err  error  // why
+}
+
+var errCgroupsOff = errors.New(cgroupVar + " is off")
+
+// Cgroups returns the directory in which each child with Spec.Cgroup gets a cgroup
+// of its own, or why there is none. It makes the runtime directory.
+func Cgroups() (string, error) {
+	runtimeDir.Lock()
+	defer runtimeDir.Unlock()
+	if _, err := openRuntimeDir(); err != nil {
+		return "", err
+	}
+	if runtimeDir.cgroups == nil {
+		home, err := openCgroups(runtimeDir.path)
+		runtimeDir.cgroups = &hierarchy{home, err}
+	}
+	return runtimeDir.cgroups.home, runtimeDir.cgroups.err
+}
+
+// giveUpCgroups makes later children live without, for a reason that showed late.
+func giveUpCgroups(err error) {
+	runtimeDir.Lock()
+	defer runtimeDir.Unlock()
+	if runtimeDir.cgroups != nil && runtimeDir.cgroups.err == nil {
+		runtimeDir.cgroups.err = err
+	}
+}
+
+// openCgroups makes this program's cgroup. The note is written first: from then on
+// a sweeper finds what it has to remove.
+func openCgroups(dir string) (string, error) {
+	base, err := cgroupBase()
+	if err != nil {
+		return "", err
+	}
+	home := filepath.Join(base, "trellis-"+filepath.Base(dir))
+	if err := os.WriteFile(filepath.Join(dir, cgroupNote), []byte(home), 0o600); err != nil {
+		return "", err
+	}
+	if err := makeCgroup(home); err != nil {
+		return "", errors.Join(err, os.Remove(filepath.Join(dir, cgroupNote)))
+	}
+	return home, nil
+}
+
+// clearCgroups kills what is left in the cgroup that a runtime directory's note
+// names, and removes it. The note goes last.
+func clearCgroups(dir string) error {
+	note := filepath.Join(dir, cgroupNote)
+	home, err := os.ReadFile(note)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if filepath.Base(string(home)) != "trellis-"+filepath.Base(dir) {
+		return fmt.Errorf("%s names %q, which is not this program's cgroup", note, home)
+	}
+	if err := removeCgroup(string(home)); err != nil {
+		return err
+	}
+	return os.Remove(note)
+}
+
+// newCgroup makes a cgroup for the child. Without one in this system it returns
+// nil, unless the child's limits need one.
+func (p *Process) newCgroup() (*cgroup, error) {
+	need := p.spec.Limits.needCgroup()
+	if !p.spec.Cgroup && len(need) == 0 {
+		return nil, nil
+	}
+	home, err := Cgroups()
+	if err == nil {
+		c, err := openCgroup(home, p.spec.Limits)
+		if err == nil || len(need) > 0 {
+			return c, err
+		}
+		giveUpCgroups(err)
+		return nil, nil
+	}
+	if len(need) > 0 {
+		return nil, &LimitError{limitNames[need[0]], fmt.Errorf("%w: %w", ErrNoCgroup, err)}
+	}
+	return nil, nil
+}
+
+// limitNames are the limits of cgroup controllers.
+var limitNames = map[string]string{"memory": "memory", "pids": "processes"}

@@ -1,0 +1,324 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroupPatience is how long killed processes may take to be gone. Only those
+// that are stuck inside the kernel take longer; their cgroup is left to the next
+// sweep.
+const cgroupPatience = time.Second
+
+// cgroupBase finds the cgroup below which this program may make its own.
+func cgroupBase() (string, error) {
+	switch base := os.Getenv(cgroupVar); base {
+	case "":
+		return ownCgroup()
+	case "off":
+		return "", errCgroupsOff
+	default:
+		if !isCgroup2(base) {
+			return "", fmt.Errorf("%s: expected a directory of cgroup v2 or off, got %q", cgroupVar, base)
+		}
+		return base, nil
+	}
+}
+
+// ownCgroup is the directory of the cgroup that this process is in, or of the one
+// above it if this one is a cgroupMain.
+func ownCgroup() (string, error) {
+	cgroups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	dir, err := findCgroup(string(cgroups), string(mounts))
+	if err == nil && filepath.Base(dir) == cgroupMain {
+		dir = filepath.Dir(dir)
+	}
+	return dir, err
+}
+
+var errNoCgroup2 = errors.New("no cgroup v2 is mounted")
+
+// findCgroup joins the path in a hierarchy (/proc/PID/cgroup) with the place where
+// the hierarchy is mounted (/proc/PID/mountinfo). A path that starts with .. is
+// outside of what this process may see.
+func findCgroup(cgroups, mounts string) (string, error) {
+	var path string
+	for line := range strings.Lines(cgroups) {
+		if rest, ok := strings.CutPrefix(line, "0::"); ok {
+			path = strings.TrimSuffix(rest, "\n")
+		}
+	}
+	for line := range strings.Lines(mounts) {
+		mount, source, _ := strings.Cut(line, " - ")
+		fields := strings.Fields(mount)
+		if !strings.HasPrefix(source, "cgroup2 ") || len(fields) < 5 || path == "" || strings.HasPrefix(path, "/../") {
+			continue
+		}
+		root, at := fields[3], unescape(fields[4])
+		if below, err := filepath.Rel(root, path); err == nil && below != ".." && !strings.HasPrefix(below, "../") {
+			return filepath.Join(at, below), nil
+		}
+	}
+	return "", errNoCgroup2
+}
+
+// unescape undoes what mountinfo does to spaces and their like in paths.
+func unescape(path string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
+}
+
+func isCgroup2(dir string) bool {
+	var stat unix.Statfs_t
+	return unix.Statfs(dir, &stat) == nil && stat.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+// makeCgroup makes this program's cgroup, if this system's are of use.
+func makeCgroup(home string) error {
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(home, "cgroup.kill")); err != nil {
+		return errors.Join(errors.New("this kernel has no cgroup.kill, which came with Linux 5.14"), os.Remove(home))
+	}
+	return nil
+}
+
+// cgroup is the control group of one child.
+type cgroup struct {
+	dir  string
+	main *os.File // where the child is born
+}
+
+// openCgroup makes a cgroup for one child.
+func openCgroup(home string, limits Limits) (_ *cgroup, err error) {
+	dir, err := os.MkdirTemp(home, "")
+	if err != nil {
+		return nil, err
+	}
+	c := &cgroup{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.remove())
+		}
+	}()
+	if err := c.limit(home, limits); err != nil {
+		return nil, err
+	}
+	main := filepath.Join(dir, cgroupMain)
+	if err := os.Mkdir(main, 0o700); err != nil {
+		return nil, err
+	}
+	c.main, err = os.Open(main)
+	return c, err
+}
+
+// limit sets the limits that hold for a child and all that it starts.
+func (c *cgroup) limit(home string, limits Limits) error {
+	for _, controller := range limits.needCgroup() {
+		for _, dir := range []string{filepath.Dir(home), home} {
+			if err := enable(dir, controller); err != nil {
+				return &LimitError{limitNames[controller], fmt.Errorf("%w: %w", ErrNoCgroup, err)}
+			}
+		}
+	}
+	if err := c.limitMemory(limits.Memory); err != nil {
+		return &LimitError{"memory", err}
+	}
+	if limits.Processes > 0 {
+		if err := c.set("pids.max", int64(limits.Processes)); err != nil {
+			return &LimitError{"processes", err}
+		}
+	}
+	return nil
+}
+
+func (c *cgroup) limitMemory(most int64) error {
+	if most <= 0 {
+		return nil
+	}
+	err := c.set("memory.swap.max", 0)
+	if err == nil || errors.Is(err, os.ErrNotExist) { // this kernel does not swap
+		err = c.set("memory.max", most)
+	}
+	return err
+}
+
+func (c *cgroup) set(name string, value int64) error {
+	return writeCgroup(filepath.Join(c.dir, name), strconv.FormatInt(value, 10))
+}
+
+// enable makes a controller one of those below dir.
+func enable(dir, controller string) error {
+	file := filepath.Join(dir, "cgroup.subtree_control")
+	enabled, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(strings.Fields(string(enabled)), controller) {
+		return nil
+	}
+	err = writeCgroup(file, "+"+controller)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%s has no controller %s; enable it above, or mount cgroup v2 instead of v1", dir, controller)
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("%s has processes of its own, the host among them, and so cannot have limits below it; "+
+			"start the host in a cgroup below one that is delegated to it, called %s", dir, cgroupMain)
+	}
+	return err
+}
+
+// writeCgroup writes a value in one piece, as these files want it.
+func writeCgroup(file, value string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+// attach makes the child be born in the cgroup.
+func (c *cgroup) attach(attr *os.ProcAttr) {
+	if c != nil {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(c.main.Fd())
+	}
+}
+
+// detach undoes attach.
+func (*cgroup) detach(attr *os.ProcAttr) { attr.Sys.UseCgroupFD = false }
+
+// refusal is not nil if an error of a fork may have come from the cgroup: from
+// missing rights on it, its kind, a filter that knows no clone3.
+func (c *cgroup) refusal(err error) error {
+	if c == nil {
+		return nil
+	}
+	for _, errno := range []error{unix.EACCES, unix.EPERM, unix.EBUSY, unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL, unix.ENODEV} {
+		if errors.Is(err, errno) {
+			return fmt.Errorf("no process can be started in %s: %w", c.dir, err)
+		}
+	}
+	return nil
+}
+
+// kill sends SIGKILL to everything in the cgroup.
+func (c *cgroup) kill() error {
+	if c == nil {
+		return nil
+	}
+	return killCgroup(c.dir)
+}
+
+// usage tells of forks that were refused and processes that were killed because
+// of the cgroup's limits.
+func (c *cgroup) usage() (oomKills, refused int) {
+	if c == nil {
+		return 0, 0
+	}
+	return eventCount(filepath.Join(c.dir, "memory.events"), "oom_kill"), eventCount(filepath.Join(c.dir, "pids.events"), "max")
+}
+
+// eventCount reads one of the numbers in a file of events. Without the controller
+// there is no file, and nothing has happened.
+func eventCount(file, name string) int {
+	text, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && key == name {
+			n, _ := strconv.Atoi(value) // the kernel writes numbers
+			return n
+		}
+	}
+	return 0
+}
+
+// remove kills what is left in the cgroup and removes it.
+func (c *cgroup) remove() error {
+	if c == nil {
+		return nil
+	}
+	closeAll(c.main)
+	return removeCgroup(c.dir)
+}
+
+func killCgroup(dir string) error {
+	err := writeCgroup(filepath.Join(dir, "cgroup.kill"), "1")
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil // it is gone
+	}
+	return err
+}
+
+// removeCgroup kills everything in a cgroup and removes it and those below it.
+// Without it nothing is done.
+func removeCgroup(dir string) error {
+	if err := killCgroup(dir); err != nil {
+		return err
+	}
+	if err := awaitEmpty(dir, time.Now().Add(cgroupPatience)); err != nil {
+		return err
+	}
+	return removeBelow(dir)
+}
+
+// awaitEmpty waits until no living process is in a cgroup or below it. The kernel
+// reports the change of the file as an exceptional condition.
+func awaitEmpty(dir string, deadline time.Time) error {
+	file, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer closeAll(file)
+	events := make([]byte, 256)
+	for {
+		n, err := file.ReadAt(events, 0)
+		if errors.Is(err, unix.ENODEV) || bytes.Contains(events[:n], []byte("populated 0")) {
+			return nil
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("cgroup %s still has processes %v after SIGKILL; they are stuck inside the kernel", dir, cgroupPatience)
+		}
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLPRI}}, int(left.Milliseconds())+1)
+	}
+}
+
+// removeBelow removes a cgroup, those below it first. The files in it are the
+// kernel's and go with it.
+func removeBelow(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			err = errors.Join(err, removeBelow(filepath.Join(dir, entry.Name())))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.Rmdir(dir); err != nil && err != unix.ENOENT {
+		return fmt.Errorf("remove cgroup %s: %w", dir, err)
+	}
+	return nil
+}

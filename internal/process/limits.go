@@ -1,0 +1,63 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Limits bound what a child may use. The zero value sets none. They are set with
+// prlimit right after the exec, so that a program which forks in the first
+// fraction of a millisecond may have a child without them; Memory and Processes
+// have no such moment. (To hold the child before its first instruction would take
+// ptrace, under which programs lose the privileges of their file and which
+// containers often forbid.)
+type Limits struct {
+	OpenFiles int           // descriptors of each process
+	Core      *int64        // bytes of a core dump of each process; 0: none is written
+	CPU       time.Duration // processor time of each process, in whole seconds
+	FileSize  int64         // bytes of each file that is written
+	Memory    int64         // bytes, of the child and all that it starts; needs a cgroup
+	Processes int           // and threads, of the child and all that it starts; needs a cgroup
+}
+
+// ErrNoCgroup says that a limit needs a cgroup, and there is none to be had.
+var ErrNoCgroup = errors.New("this machine gives no cgroup for it")
+
+// LimitError is a limit that cannot be set.
+type LimitError struct {
+	Limit string // as in the config: "memory", "open_files"
+	Err   error
+}
+
+func (e *LimitError) Error() string { return fmt.Sprintf("limits.%s: %v", e.Limit, e.Err) }
+
+// Unwrap returns Err.
+func (e *LimitError) Unwrap() error { return e.Err }
+
+// needCgroup names the controllers that the limits need.
+func (l Limits) needCgroup() (controllers []string) {
+	if l.Memory > 0 {
+		controllers = append(controllers, "memory")
+	}
+	if l.Processes > 0 {
+		controllers = append(controllers, "pids")
+	}
+	return controllers
+}
+
+// usage is what is known of a dead process that may have hit a limit.
+type usage struct {
+	cpu      time.Duration
+	oomKills int // processes of its cgroup that were killed for memory
+	refused  int // forks that its cgroup refused
+}
+
+// hit says which limit a process ran into, as far as the system tells; "" if
+// none. asked says that the host itself has killed it.
+func (l Limits) hit(exit Exit, used usage, asked bool) string {
+	if limit := l.hitBySignal(exit, used, asked); limit != "" || exit.Success() || used.refused == 0 || asked {
+		return limit
+	}
+	return fmt.Sprintf("processes: %d forks were refused at the limit of %d", used.refused, l.Processes)
+}
