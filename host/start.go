@@ -100,6 +100,7 @@ func (c *child) handshake(ctx context.Context, bound time.Duration) (stub *seam,
 	if err != nil {
 		return nil, err
 	}
+	noteCgroups(c.env.log)
 	c.config = c.clientConfig(ctx, dir, bound)
 	c.client = plugin.NewClient(c.config)
 	shaking := task.Start(func() { stub, err = c.dispense() })
@@ -131,6 +132,9 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (runn
 		return nil, context.Cause(ctx)
 	}
 	path, args, err := c.program()
+	if err == nil {
+		err = c.spec.Limits.Check()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +144,7 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (runn
 	}
 	proc := process.New(process.Spec{
 		Path: path, Args: args, Title: c.id.Title(), Dir: c.spec.Dir, Env: env,
-		SHA256: c.spec.SHA256, Scratch: scratch, Log: newLogger(c.env.log, c.id).line,
+		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Log: newLogger(c.env.log, c.id).line,
 	}, cmd)
 	c.proc.Store(proc)
 	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
@@ -286,12 +290,18 @@ func (c *child) bootFailure(err error) error {
 	proc := c.proc.Load()
 	select {
 	case c.table = <-c.linked:
+	case <-proc.Done(): // its link may have come before
+		select {
+		case c.table = <-c.linked:
+		default:
+		}
+	case <-time.After(lastWords):
+	}
+	if c.table != nil {
 		c.await(c.table.Link().Done(), lastWords)
 		if _, reason := c.table.Link().Farewell(); reason != nil {
 			return reason
 		}
-	case <-proc.Done():
-	case <-time.After(lastWords):
 	}
 	if c.await(proc.Done(), lastWords) {
 		return c.deathOf(proc)

@@ -87,6 +87,7 @@ type ActorDied struct {
 	ID       actor.ID `json:"id"`
 	ExitCode int      `json:"exit_code"` // -1 if a signal ended it
 	Signal   string   `json:"signal,omitempty"`
+	Limit    string   `json:"limit,omitempty"`    // the limit that it ran into, as far as its host can know
 	LastLog  []string `json:"last_log,omitempty"` // its last lines on stderr
 }
 
@@ -96,6 +97,9 @@ func (e *ActorDied) Error() string {
 		how = "signal " + e.Signal
 	}
 	text := fmt.Sprintf("actor %s died (%s)", e.ID, how)
+	if e.Limit != "" {
+		text += "; it ran into its limit of " + e.Limit
+	}
 	if n := len(e.LastLog); n > 0 {
 		text += fmt.Sprintf("; its last words: %q", e.LastLog[n-1])
 	}

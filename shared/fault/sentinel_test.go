@@ -91,7 +91,7 @@ func TestE02_RuntimeTypes(t *testing.T) {
 	for _, want := range []error{
 		&fault.ContextCancelled{Canceller: top, Reason: "enough"},
 		&fault.StreamOverrun{Sender: leaf, Receiver: mid, Window: 64, Opened: true},
-		&fault.ActorDied{ID: mid, ExitCode: -1, Signal: "killed", LastLog: []string{"a", "b\xff"}},
+		&fault.ActorDied{ID: mid, ExitCode: -1, Signal: "killed", Limit: "cpu: c", LastLog: []string{"a", "b\xff"}},
 		&fault.LinkLost{Peer: mid, Reason: "EOF"},
 		&fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Actual: "source", Exposed: []string{"a"}},
 		&fault.ContractError{Endpoint: "x", What: "result", Want: "int", Got: "string", Field: "f", Detail: "d"},

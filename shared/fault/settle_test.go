@@ -276,13 +276,14 @@ func TestTexts(t *testing.T) {
 		"stream overrun: mid@22222222 has not opened a stream on this context and may not be ready to receive; its buffer of 64 messages from leaf@11111111 is full": &fault.StreamOverrun{Sender: leaf, Receiver: mid, Window: 64},
 		"stream overrun: mid@22222222 receives without backpressure and fell behind leaf@11111111; its buffer of 64 messages is full":                                &fault.StreamOverrun{Sender: leaf, Receiver: mid, Window: 64, Opened: true},
 		`actor mid@22222222 died (exit code 3); its last words: "b"`:                                                                                                 &fault.ActorDied{ID: mid, ExitCode: 3, LastLog: []string{"a", "b"}},
-		"actor mid@22222222 died (signal killed)":                                &fault.ActorDied{ID: mid, ExitCode: -1, Signal: "killed"},
-		"link to mid@22222222 lost: EOF":                                         &fault.LinkLost{Peer: mid, Reason: "EOF"},
-		`mid@22222222 does not expose func "x"; it exposes none`:                 &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func"},
-		`mid@22222222 does not expose func "x"; it exposes a, b`:                 &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Exposed: []string{"a", "b"}},
-		`endpoint "x" of mid@22222222 is a source, it was opened as a func`:      &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Actual: "source"},
-		`endpoint "x": result do not fit: want int, got string, at field "f": d`: &fault.ContractError{Endpoint: "x", What: "result", Want: "int", Got: "string", Field: "f", Detail: "d"},
-		"actor too slow to cancel: mid@22222222 did not end within 500ms":        fault.Unacked(fault.ErrActorTooSlow, mid, 500_000_000),
+		"actor mid@22222222 died (signal killed)":                                     &fault.ActorDied{ID: mid, ExitCode: -1, Signal: "killed"},
+		"actor mid@22222222 died (signal killed); it ran into its limit of memory: m": &fault.ActorDied{ID: mid, ExitCode: -1, Signal: "killed", Limit: "memory: m"},
+		"link to mid@22222222 lost: EOF":                                              &fault.LinkLost{Peer: mid, Reason: "EOF"},
+		`mid@22222222 does not expose func "x"; it exposes none`:                      &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func"},
+		`mid@22222222 does not expose func "x"; it exposes a, b`:                      &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Exposed: []string{"a", "b"}},
+		`endpoint "x" of mid@22222222 is a source, it was opened as a func`:           &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Actual: "source"},
+		`endpoint "x": result do not fit: want int, got string, at field "f": d`:      &fault.ContractError{Endpoint: "x", What: "result", Want: "int", Got: "string", Field: "f", Detail: "d"},
+		"actor too slow to cancel: mid@22222222 did not end within 500ms":             fault.Unacked(fault.ErrActorTooSlow, mid, 500_000_000),
 	} {
 		if got := err.Error(); got != want {
 			t.Errorf("%q, want %q", got, want)

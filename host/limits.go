@@ -1,0 +1,30 @@
+package host
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/process"
+)
+
+// limits are a Spec's, for the process.
+func limits(l config.Limits) process.Limits {
+	return process.Limits{
+		OpenFiles: l.OpenFiles, Core: (*int64)(l.Core), CPU: time.Duration(l.CPU),
+		FileSize: int64(l.FileSize), Memory: int64(l.Memory), Processes: l.Processes,
+	}
+}
+
+var cgroupsNoted sync.Once
+
+// noteCgroups says once in the life of a program that its actors have no cgroups,
+// and what that means.
+func noteCgroups(log *slog.Logger) {
+	cgroupsNoted.Do(func() {
+		if _, err := process.Cgroups(); err != nil {
+			log.Debug("actors get no cgroups of their own: what leaves their process groups outlives them", "reason", err)
+		}
+	})
+}
