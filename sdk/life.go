@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,6 +42,7 @@ type life struct {
 	failed error              // why serving ended by itself; set before ended
 	cancel context.CancelFunc // of the service's ctx
 
+	begun   atomic.Bool // run has been started
 	exiting sync.Once
 }
 
@@ -74,6 +76,7 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 			Window:        dialog.Window{Messages: int(r.Window.GetMessages()), Bytes: int(r.Window.GetBytes())},
 			CancelTimeout: time.Duration(r.CancelTimeout),
 		})
+	l.begun.Store(true)
 	task.Start(func() { l.run(ctx, r.Tree) }) // waited for by the end of the process
 	task.Start(l.watchSignals)                // likewise
 	task.Start(l.watchLink)                   // likewise

@@ -61,9 +61,12 @@ func (p Plugin) Serve() {
 		GRPCServer:       plugin.DefaultGRPCServer,
 		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
 	})
-	// go-plugin's server has stopped before the host asked the actor to end.
-	<-l.ended
-	_, _ = fmt.Fprintln(l.stderr, "trellis: the plugin's server has stopped")
+	// go-plugin's server has stopped before the host asked the actor to end. If it
+	// could not even listen, go-plugin's own last line says why.
+	if l.begun.Load() {
+		<-l.ended
+		_, _ = fmt.Fprintln(l.stderr, "trellis: the plugin's server has stopped")
+	}
 	l.exit(exitFailed)
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 )
 
 // Where the system lets it (Linux with cgroup v2, as root or in a part of the
@@ -19,7 +21,8 @@ import (
 //
 // BASE is the cgroup that this program itself is in, or the one above if that is
 // called trellis-main: a cgroup that has processes of its own cannot have limits
-// for those below it. Set TRELLIS_CGROUP to another directory, or to "off".
+// for those below it. Set TRELLIS_CGROUP to another directory, or to "off", which
+// holds for the children as well.
 //
 // Nobody removes the cgroups of a program that was killed at once. Its children
 // die by their lifelines; what has fled from their groups dies at the next start
@@ -33,6 +36,14 @@ const (
 	// cgroupNote is the file in a runtime directory that names the program's cgroup.
 	cgroupNote = "cgroup"
 )
+
+// cgroupEnv passes the wish for no cgroups on to children that have children.
+func cgroupEnv() []string {
+	if os.Getenv(cgroupVar) == "off" {
+		return []string{cgroupVar + "=off"}
+	}
+	return nil
+}
 
 // hierarchy is the cgroup of this program's children.
 type hierarchy struct {
@@ -52,9 +63,18 @@ func Cgroups() (string, error) {
 	}
 	if runtimeDir.cgroups == nil {
 		home, err := openCgroups(runtimeDir.path)
+		if isScarcity(err) {
+			return "", err
+		}
 		runtimeDir.cgroups = &hierarchy{home, err}
 	}
 	return runtimeDir.cgroups.home, runtimeDir.cgroups.err
+}
+
+// isScarcity says that an error may be another one, or none, at the next attempt.
+func isScarcity(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC},
+		func(errno error) bool { return errors.Is(err, errno) })
 }
 
 // giveUpCgroups makes later children live without, for a reason that showed late.
@@ -74,11 +94,14 @@ func openCgroups(dir string) (string, error) {
 		return "", err
 	}
 	home := filepath.Join(base, "trellis-"+filepath.Base(dir))
-	if err := os.WriteFile(filepath.Join(dir, cgroupNote), []byte(home), 0o600); err != nil {
-		return "", err
+	note := filepath.Join(dir, cgroupNote)
+	err = os.WriteFile(note, []byte(home), 0o600)
+	if err == nil {
+		err = makeCgroup(home)
 	}
-	if err := makeCgroup(home); err != nil {
-		return "", errors.Join(err, os.Remove(filepath.Join(dir, cgroupNote)))
+	if err != nil {
+		_ = os.Remove(note) // if it cannot be removed, what it names is not there
+		return "", err
 	}
 	return home, nil
 }
@@ -88,8 +111,8 @@ func openCgroups(dir string) (string, error) {
 func clearCgroups(dir string) error {
 	note := filepath.Join(dir, cgroupNote)
 	home, err := os.ReadFile(note)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(home) == 0 {
+		return nil // an empty one was never finished, and its cgroup never made
 	}
 	if err != nil {
 		return err
@@ -111,17 +134,17 @@ func (p *Process) newCgroup() (*cgroup, error) {
 		return nil, nil
 	}
 	home, err := Cgroups()
+	var c *cgroup
 	if err == nil {
-		c, err := openCgroup(home, p.spec.Limits)
-		if err == nil || len(need) > 0 {
-			return c, err
-		}
-		giveUpCgroups(err)
-		return nil, nil
+		c, err = openCgroup(home, p.spec.Limits)
 	}
-	if len(need) > 0 {
+	switch limit := new(LimitError); {
+	case err == nil, errors.As(err, &limit), isScarcity(err):
+		return c, err
+	case len(need) > 0:
 		return nil, &LimitError{limitNames[need[0]], fmt.Errorf("%w: %w", ErrNoCgroup, err)}
 	}
+	giveUpCgroups(err)
 	return nil, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -175,7 +176,7 @@ func TestN07_SweepLeavesTheLivingAlone(t *testing.T) {
 	pid := l.expectPID(t)
 	other := child0("runtimedir")
 	cmd := exec.Command(other.Path, other.Args...)
-	cmd.Env = append(other.Env, "TMPDIR="+os.Getenv("TMPDIR"))
+	cmd.Env = slices.Concat(other.Env, []string{"TMPDIR=" + os.Getenv("TMPDIR")})
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -257,9 +258,9 @@ func TestCgroupThatRefusesIsDoneWithout(t *testing.T) {
 }
 
 func TestFindCgroup(t *testing.T) {
-	const v1 = "25 24 0:21 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+	const v1 = "25 24 0:21 / /sys/fs/cgroup/memory rw - cgroup none rw,memory\n"
 	for name, c := range map[string]struct{ cgroups, mounts, want string }{
-		"v2 alone":       {"0::/user.slice/a.scope\n", "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/user.slice/a.scope"},
+		"v2 alone":       {"0::/user.slice/a.scope\n", "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 none rw\n", "/sys/fs/cgroup/user.slice/a.scope"},
 		"hybrid":         {"4:memory:/x\n0::/\n", v1 + "30 24 0:26 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n", "/sys/fs/cgroup/unified"},
 		"part of it":     {"0::/docker/abc/sub\n", "30 24 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "/sys/fs/cgroup/sub"},
 		"another part":   {"0::/other\n", "30 24 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n", ""},

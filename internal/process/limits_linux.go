@@ -73,7 +73,7 @@ func (l Limits) hitBySignal(exit Exit, used usage, asked bool) string {
 	case exit.Signal == syscall.SIGXFSZ:
 		return fmt.Sprintf("file_size: it wrote a file past the limit of %d bytes", l.FileSize)
 	case exit.Signal == syscall.SIGXCPU, exit.Signal == syscall.SIGKILL && !asked && l.CPU > 0 && used.cpu >= l.CPU:
-		return fmt.Sprintf("cpu: it used %v of processor time, the limit is %v", used.cpu.Round(100*time.Millisecond), l.CPU)
+		return fmt.Sprintf("cpu: it used up its %v of processor time", l.CPU)
 	case exit.Signal == syscall.SIGKILL && !asked && used.oomKills > 0:
 		return fmt.Sprintf("memory: the kernel killed %d of its processes at the limit of %d MiB", used.oomKills, l.Memory>>20)
 	}

@@ -61,7 +61,7 @@ func TestF05_LimitThatIsHitIsInTheDeath(t *testing.T) {
 		limits Limits
 		says   string
 	}{
-		"cpu":       {shell("while :; do :; done"), Limits{CPU: time.Second}, "cpu: it used 1s of processor time, the limit is 1s"},
+		"cpu":       {shell("while :; do :; done"), Limits{CPU: time.Second}, "cpu: it used up its 1s of processor time"},
 		"file size": {shell("exec head -c 100000 /dev/zero >file"), Limits{FileSize: 5000}, "file_size: it wrote a file past the limit of 5000 bytes"},
 		"none":      {shell("kill -9 $$"), Limits{CPU: time.Minute, FileSize: 5000}, ""},
 	} {
@@ -136,7 +136,7 @@ func TestF05_WhichLimitWasHit(t *testing.T) {
 		asked bool
 		want  string
 	}{
-		"hard limit of a program that ignores the soft one": {killed, usage{cpu: 61 * time.Second}, false, "cpu: it used 1m1s of processor time, the limit is 1m0s"},
+		"hard limit of a program that ignores the soft one": {killed, usage{cpu: 61 * time.Second}, false, "cpu: it used up its 1m0s of processor time"},
 		"killed by the host after much work":                {killed, usage{cpu: 61 * time.Second, oomKills: 1, refused: 1}, true, ""},
 		"out of memory":                                     {killed, usage{oomKills: 2}, false, "memory: the kernel killed 2 of its processes at the limit of 1024 MiB"},
 		"killed by somebody":                                {killed, usage{cpu: time.Second}, false, ""},

@@ -80,7 +80,7 @@ func New(spec Spec, cmd *exec.Cmd) *Process {
 	if cmd != nil {
 		top = cmd.Env
 	}
-	p.env = mergeEnv(spec.Env, top, lifelineEnv)
+	p.env = mergeEnv(spec.Env, top, lifelineEnv, cgroupEnv())
 	p.stdout = newFeed(p.done)
 	p.stderr = newFeed(p.done)
 	p.stderr.offer(nil)

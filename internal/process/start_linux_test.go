@@ -236,6 +236,25 @@ func TestF05_HintsForScarceThings(t *testing.T) {
 
 func TestF05_NoDescriptorsLeft(t *testing.T) {
 	leaves(t)
+	noDescriptors(t, child0("exit:0"))
+}
+
+// Need is no reason to do without cgroups from then on.
+func TestF05_NoDescriptorsForACgroup(t *testing.T) {
+	spec, home := cgroupSpec(t, "exit:0")
+	noDescriptors(t, spec)
+	if _, err := Cgroups(); home != "" && err != nil {
+		t.Error(err)
+	}
+	if left := below(t, home); home != "" && len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+}
+
+// noDescriptors starts a child with no free descriptor, with one, with two, …
+// until there are enough.
+func noDescriptors(t *testing.T, spec Spec) {
+	t.Helper()
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
@@ -249,7 +268,7 @@ func TestF05_NoDescriptorsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		fds := openFiles()
-		p := New(child0("exit:0"), nil)
+		p := New(spec, nil)
 		err := p.Start(t.Context())
 		if err == nil {
 			<-p.Done()
