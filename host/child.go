@@ -84,7 +84,7 @@ func (c *child) own() {
 		c.tearDown(reason)
 	case s := <-c.sick:
 		c.ail(s)
-	case <-proc.Done():
+	case <-proc.Dead():
 		c.died()
 	case <-c.table.Link().Done():
 		c.unlinked()
@@ -151,7 +151,7 @@ func (c *child) unlinked() {
 	if goodbye {
 		patience = c.bounds().grace
 	}
-	if c.await(proc.Done(), patience) {
+	if c.await(proc.Dead(), patience) {
 		c.died()
 		return
 	}
@@ -299,6 +299,9 @@ func (c *child) signal(r rung) error {
 
 // release lets go of everything that belonged to the child. Its process is gone.
 func (c *child) release() {
+	if proc := c.proc.Load(); proc != nil {
+		<-proc.Done() // it is dead; what it had started is, too, from now on
+	}
 	c.endLink()
 	if c.server != nil {
 		c.server.Stop()

@@ -196,7 +196,7 @@ func (c *child) explain(err error) error {
 	if start, ok := errors.AsType[*process.StartError](err); ok {
 		return start
 	}
-	c.await(proc.Done(), lastFrames)
+	c.await(proc.Dead(), lastFrames)
 	exit, ended := proc.Exit()
 	if !ended || exit.Signal == syscall.SIGKILL { // go-plugin killed it, and says why
 		return errors.New(strings.TrimSpace(err.Error()))
@@ -290,7 +290,7 @@ func (c *child) bootFailure(err error) error {
 	proc := c.proc.Load()
 	select {
 	case c.table = <-c.linked:
-	case <-proc.Done(): // its link may have come before
+	case <-proc.Dead(): // its link may have come before
 		select {
 		case c.table = <-c.linked:
 		default:
@@ -303,7 +303,7 @@ func (c *child) bootFailure(err error) error {
 			return reason
 		}
 	}
-	if c.await(proc.Done(), lastWords) {
+	if c.await(proc.Dead(), lastWords) {
 		return c.deathOf(proc)
 	}
 	return errors.New(refused.Message())

@@ -173,15 +173,26 @@ func enable(dir, controller string) error {
 	if slices.Contains(strings.Fields(string(enabled)), controller) {
 		return nil
 	}
-	err = writeCgroup(file, "+"+controller)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("%s has no controller %s; enable it above, or mount cgroup v2 instead of v1", dir, controller)
-	case errors.Is(err, unix.EBUSY):
+	if isOccupied(dir) {
 		return fmt.Errorf("%s has processes of its own, the host among them, and so cannot have limits below it; "+
 			"start the host in a cgroup below one that is delegated to it, called %s", dir, cgroupMain)
 	}
+	err = writeCgroup(file, "+"+controller)
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("%s has no controller %s; enable it above, or mount cgroup v2 instead of v1", dir, controller)
+	}
 	return err
+}
+
+// isOccupied says that a cgroup has processes of its own, which only the root of
+// all may have beside controllers for those below. The kernel refuses some
+// controllers then, and with others makes those below useless.
+func isOccupied(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, "cgroup.type")); errors.Is(err, os.ErrNotExist) {
+		return false // the root of all
+	}
+	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	return err == nil && len(procs) > 0
 }
 
 // writeCgroup writes a value in one piece, as these files want it.

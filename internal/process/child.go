@@ -80,11 +80,13 @@ func (p *Process) reap(c *child) {
 	finish := p.drain(c)
 	awaitExit(c.os)
 	exit := p.bury(c)
-	_ = c.cgroup.remove() // what is not gone in time is removed with the runtime directory
 	finish()
 	c.close()
 	exit.LastLog, exit.Panic = p.tail.read()
 	p.end(exit)
+	_ = c.cgroup.remove() // what is not gone in time is removed with the runtime directory
+	p.clear()
+	close(p.done)
 }
 
 // bury kills what is left of the group and then reaps its dead leader. The
@@ -115,8 +117,7 @@ func (p *Process) end(exit Exit) {
 	p.lk.state, p.lk.exit = Ended, exit
 	p.lk.Unlock()
 	p.stdout.offer([]byte("(the process ended before its handshake line)\n"))
-	p.clear()
-	close(p.done)
+	close(p.dead)
 }
 
 // drain starts to read both outputs. The function it returns is called when

@@ -9,6 +9,7 @@
 //     parent-death signal (Linux) and inherits the read end of a lifeline, a
 //     pipe whose write end only the host holds. When the host is gone, the
 //     group is gone; see lifeline.go for who kills it on which system.
+//     Where there are cgroups, so is what has left the group; see cgroup.go.
 //   - Death is what the process does, not what its pipes do. A grandchild that
 //     keeps standard output open neither delays [Process.Done] nor hides it.
 //   - No output of a child can block it, and none can hurt the host: both pipes
@@ -19,7 +20,7 @@
 // environment into the command that it hands to RunnerFunc.
 //
 // Goroutines: while its process lives, a Process owns one that waits for the
-// process and two that read its output; they have ended when Done is closed. A
+// process, which ends with closing Done, and two that read its output. A
 // fourth hands lines to Spec.Log and has ended when [Process.Flushed] is closed.
 // On Linux the first Start of a program also starts the forker, a goroutine
 // that keeps one thread for the life of the program (see fork_linux.go);

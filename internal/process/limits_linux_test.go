@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,7 +86,7 @@ func TestF05_LimitsOfAllProcessesTogether(t *testing.T) {
 		says   string
 	}{
 		"memory":    {[]string{"eat:200"}, Limits{Memory: 100 << 20}, "memory: the kernel killed 1 of its processes at the limit of 100 MiB"},
-		"processes": {[]string{"fork", "fork", "fork", "fork", "fork", "fork", "fork", "fork", "exit:1"}, Limits{Processes: 14}, "processes: "},
+		"processes": {append(slices.Repeat([]string{"fork"}, 30), "exit:1"), Limits{Processes: 25}, "processes: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec, _ := cgroupSpec(t, c.words...)
@@ -154,21 +155,21 @@ func TestF05_WhichLimitWasHit(t *testing.T) {
 // none.
 func TestF05_LimitsAreNotTheSiblings(t *testing.T) {
 	limited := child0("rlimits")
-	limited.Limits.FileSize = 4096
+	limited.Limits.FileSize = 54321
 	free := child0("rlimits")
 	leaves(t)
 	for range 5 {
 		a, _ := launch(t, limited)
 		b, l := launch(t, free)
 		for range 4 {
-			if line := l.expect(t, "rlimit "); strings.Contains(line, "4096") {
+			if line := l.expect(t, "rlimit "); strings.Contains(line, "54321") {
 				t.Errorf("a sibling has the limit %s", line)
 			}
 		}
 		ended(t, a)
 		ended(t, b)
 	}
-	if err := os.WriteFile(filepath.Join(t.TempDir(), "large"), make([]byte, 8192), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(t.TempDir(), "large"), make([]byte, 60000), 0o600); err != nil {
 		t.Errorf("the host itself is limited: %v", err)
 	}
 }

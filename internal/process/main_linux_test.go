@@ -67,10 +67,10 @@ func act(verb, arg string) {
 		unquoteTo(os.Stdout, arg)
 	case "err":
 		unquoteTo(os.Stderr, arg)
-	case "flood":
+	case "flood", "flooderr":
 		n, err := strconv.Atoi(arg)
 		must(err)
-		flood(os.Stdout, n)
+		flood(map[string]*os.File{"flood": os.Stdout, "flooderr": os.Stderr}[verb], n)
 	case "exit":
 		n, err := strconv.Atoi(arg)
 		must(err)
@@ -228,16 +228,22 @@ func launch(t *testing.T, spec Spec) (*Process, *lines) {
 // ended waits for the end.
 func ended(t *testing.T, p *Process) Exit {
 	t.Helper()
+	late := time.After(10 * time.Second)
 	select {
-	case <-p.Done():
-	case <-time.After(10 * time.Second):
+	case <-p.Dead():
+	case <-late:
 		t.Fatal("the process does not end")
 	}
-	<-p.Flushed()
 	exit, ok := p.Exit()
 	if !ok {
-		t.Fatalf("state %v after Done", p.State())
+		t.Fatalf("state %v after Dead", p.State())
 	}
+	select {
+	case <-p.Done():
+	case <-late:
+		t.Fatal("the process leaves something that does not end")
+	}
+	<-p.Flushed()
 	return exit
 }
 

@@ -20,6 +20,7 @@ var ErrKilled = errors.New("killed before it was up")
 type Process struct {
 	spec    Spec
 	env     []string
+	dead    chan struct{}
 	done    chan struct{}
 	stdout  *feed
 	stderr  *feed
@@ -75,7 +76,7 @@ func (s State) String() string {
 // New prepares a process. cmd is what go-plugin hands to RunnerFunc, of which
 // only Env is used (its cookie and its PLUGIN_ variables); it may be nil.
 func New(spec Spec, cmd *exec.Cmd) *Process {
-	p := &Process{spec: spec, done: make(chan struct{}), journal: newJournal(spec.Log)}
+	p := &Process{spec: spec, dead: make(chan struct{}), done: make(chan struct{}), journal: newJournal(spec.Log)}
 	var top []string
 	if cmd != nil {
 		top = cmd.Env
@@ -132,6 +133,7 @@ func (p *Process) abandon(err error) {
 	p.lk.state, p.lk.err = Failed, err
 	p.lk.Unlock()
 	p.clear()
+	close(p.dead)
 	close(p.done)
 }
 
@@ -218,6 +220,11 @@ func (p *Process) signalError(err error) error {
 	}
 	return fmt.Errorf("process %d (%s) cannot be signalled: %w; a program that changes its user must give the host the right to end it", p.lk.pid, p.Name(), err)
 }
+
+// Dead is closed when the process has been reaped and its output read to the end,
+// so that Exit is known, or when Start has failed. What it has started may still
+// be dying: wait for Done before saying that nothing is left.
+func (p *Process) Dead() <-chan struct{} { return p.dead }
 
 // Done is closed when the process has been reaped, its whole group sent
 // SIGKILL, its cgroup (if it has one) emptied and removed and its output read to

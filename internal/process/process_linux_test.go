@@ -160,7 +160,7 @@ func TestF04_BinaryGarbage(t *testing.T) {
 }
 
 func TestF04_NobodyReads(t *testing.T) {
-	spec := child0("handshake", "flood:10485760", "exit:5")
+	spec := child0("handshake", "flood:10485760", "flooderr:10485760", "exit:5")
 	spec.Log = func(Line) {}
 	p, _ := startSpec(t, spec)
 	if exit := ended(t, p); exit.Code != 5 {
