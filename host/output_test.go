@@ -79,7 +79,7 @@ func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
 						return err
 					}
 				}
-				if err := answers(ctx, p); err != nil {
+				if _, err := echo.Call(ctx, p, "still here"); err != nil {
 					return err
 				}
 				return p.Cancel(ctx)
