@@ -95,6 +95,11 @@ func (c *child) own() {
 // lastFrames is how long what a dead process has sent may take to be read.
 const lastFrames = 50 * time.Millisecond
 
+// lastBreath is how long the end of a process may take that has lost its link
+// without a word: a dying process closes its connections first, and on a busy
+// machine is reaped much later. How it died says more than that the link is lost.
+const lastBreath = 500 * time.Millisecond
+
 // died handles a process that has ended by itself.
 func (c *child) died() {
 	if !c.await(c.table.Link().Done(), lastFrames) {
@@ -147,7 +152,7 @@ func (c *child) deathOf(proc *process.Process) error {
 func (c *child) unlinked() {
 	proc := c.proc.Load()
 	goodbye, _ := c.table.Link().Farewell()
-	patience := lastFrames
+	patience := lastBreath
 	if goodbye {
 		patience = c.bounds().grace
 	}
