@@ -3,10 +3,13 @@ package host_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -43,24 +46,79 @@ func TestN12_IdentityAndTitle(t *testing.T) {
 	}
 }
 
+func init() {
+	// A good handshake line, and somebody behind it who accepts and never answers.
+	roles["mute"] = func() {
+		socket, err := net.Listen("unix", filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "mute"))
+		try(err)
+		fmt.Printf("1|1|unix|%s|grpc|\n", socket.Addr())
+		var held []net.Conn
+		for {
+			conn, err := socket.Accept()
+			try(err)
+			held = append(held, conn)
+			fmt.Fprintln(os.Stderr, "holding", len(held))
+		}
+	}
+}
+
 func TestN06_CancelDuringStart(t *testing.T) {
-	for _, role := range []string{"silent", "liar"} {
-		t.Run(role, func(t *testing.T) {
-			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-				ctx, cancel := context.WithCancelCause(ctx)
-				s := spec(t, "x", role)
-				canceller := task.Start(func() {
-					waitForChild(t)
-					cancel(errBody)
+	for _, role := range []string{"silent", "mute", "hangs in boot"} {
+		// Right after the fork, and when it has come to where it hangs.
+		for _, later := range []time.Duration{0, 100 * time.Millisecond} {
+			t.Run(fmt.Sprint(role, " ", later), func(t *testing.T) {
+				_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+					ctx, cancel := context.WithCancelCause(ctx)
+					s := spec(t, "x", role)
+					s.Actors = []host.Spec{spec(t, "never started", "good")}
+					canceller := task.Start(func() {
+						waitForChild(t)
+						<-time.After(later)
+						cancel(errBody)
+					})
+					_, err := n.Start(ctx, s)
+					canceller.Wait()
+					return err
 				})
-				_, err := n.Start(ctx, s)
-				canceller.Wait()
-				return err
+				if err != errBody { //nolint:errorlint // the very same
+					t.Fatalf("got %v", err)
+				}
 			})
-			if err != errBody { //nolint:errorlint // the very same
-				t.Fatalf("got %v", err)
+		}
+	}
+}
+
+// A start that is given up at any moment either has succeeded or fails with the
+// reason for giving up, and with nothing else; nothing is left of it.
+func TestN06_CancelAtAnyMoment(t *testing.T) {
+	var up, gaveUp int
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		for i := range 40 {
+			started, cancel := context.WithCancelCause(ctx)
+			timer := time.AfterFunc(time.Duration(i)*time.Millisecond, func() { cancel(errBody) })
+			p, err := n.Start(started, spec(t, "x", "good"))
+			timer.Stop()
+			cancel(nil)
+			switch {
+			case err == nil:
+				up++
+				if err := p.Cancel(ctx); err != nil {
+					t.Error(err)
+				}
+				<-p.Done()
+			case err == errBody: //nolint:errorlint // the very same
+				gaveUp++
+			default:
+				t.Errorf("given up after %d ms: %v", i, err)
 			}
-		})
+			if left := childrenLeft(t); left > 0 {
+				t.Errorf("given up after %d ms: %d processes are left", i, left)
+			}
+		}
+		return nil
+	})
+	if err != nil || gaveUp == 0 || up+gaveUp != 40 {
+		t.Errorf("%d up, %d given up, %v", up, gaveUp, err)
 	}
 }
 
