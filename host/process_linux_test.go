@@ -99,14 +99,14 @@ func TestN06_CancelAtAnyMoment(t *testing.T) {
 			p, err := n.Start(started, spec(t, "x", "good"))
 			timer.Stop()
 			cancel(nil)
-			switch err { //nolint:errorlint // the very same
+			switch err {
 			case nil:
 				up++
 				if err := p.Cancel(ctx); err != nil {
 					t.Error(err)
 				}
 				<-p.Done()
-			case errBody:
+			case errBody: //nolint:errorlint // the very same
 				gaveUp++
 			default:
 				t.Errorf("given up after %d ms: %v", i, err)
