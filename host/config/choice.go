@@ -38,9 +38,6 @@ func (r *reader) decodeChoice(n *yaml.Node, v reflect.Value, path string) {
 // either lists choices as a sentence does.
 func either(words []string) string {
 	last := len(words) - 1
-	if last == 0 {
-		return words[0]
-	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 

@@ -19,7 +19,7 @@ func one(keys string) string {
 }
 
 func lookup(name string) (string, bool) {
-	value, ok := map[string]string{"N": "4", "ROOT": "/src", "EMPTY": "", "TEXT": "yes", "COMMENT": "5 # x"}[name]
+	value, ok := map[string]string{"N": "4", "ROOT": "/src", "EMPTY": "", "TEXT": "yes", "COMMENT": "5 # x", "LATIN": "\xe4"}[name]
 	return value, ok
 }
 

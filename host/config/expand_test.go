@@ -76,6 +76,7 @@ func TestVariablesThatCannotBe(t *testing.T) {
 		"empty number":   {one("    replicas: ${EMPTY}\n"), "f.yaml:4:15: actors.a.replicas: expected a whole number, got \"\""},
 		"in a list":      {one("  - {name: b, command: [x, \"${NOPE}\"]}\n"), "f.yaml:4:28: actors.b.command[1]: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}"},
 		"below the name": {"actors: [{name: '${TEXT}', command: [x], dir: '${NOPE}'}]", "f.yaml:1:47: actors.yes.dir: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}"},
+		"no UTF-8":       {one("    dir: ${LATIN}\n"), `f.yaml:4:10: actors.a.dir: expected UTF-8 text, got "\xe4"`},
 		"in the name":    {"actors: [{name: '${NOPE}', command: [x]}]", "f.yaml:1:17: actors[0].name: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}"},
 	}.check(t)
 }

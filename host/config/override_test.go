@@ -50,12 +50,17 @@ func TestBadOverrides(t *testing.T) {
 		"actors.a.health.of=true":   `actors.a.health.of: unknown key; did you mean "off"?`,
 		"actors.a.env={A: 1, A: 2}": "actors.a.env.A: this key stands here twice; keep one of them",
 		"actors.a.while_down=fial":  `actors.a.while_down: expected wait or fail, got "fial"; did you mean "fail"?`,
-		"supervison.window=1s":      `supervison: unknown key; did you mean "supervision"?`,
+		"supervisionn.window=1s":    `supervisionn: unknown key; did you mean "supervision"?`,
 	} {
 		t.Run(set, func(t *testing.T) {
 			problems(t, one(""), config.Options{Set: []string{set}}, "--set "+set+": "+want)
 		})
 	}
+}
+
+func TestNamesFromOptionsAreCompared(t *testing.T) {
+	problems(t, one("  - {name: b, command: [x]}\n"), config.Options{Set: []string{"actors.a.name=b"}},
+		"f.yaml:4:12: actors.b: an actor beside it has the same name (--set actors.a.name=b); rename one, or use replicas")
 }
 
 func TestBadArguments(t *testing.T) {

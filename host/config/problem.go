@@ -123,5 +123,5 @@ func describe(n *yaml.Node) string {
 		return fmt.Sprintf("%q", n.Value)
 	case yaml.DocumentNode, yaml.AliasNode:
 	}
-	return "something else"
+	return "an alias"
 }

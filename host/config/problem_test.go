@@ -63,7 +63,7 @@ func TestUnknownKeysHaveAHint(t *testing.T) {
 		"two letters":    {one("    grcae: 2s\n"), `f.yaml:4:5: actors.a.grcae: unknown key; did you mean "grace"?`},
 		"nothing near":   {one("    deamon: true\n"), "f.yaml:4:5: actors.a.deamon: unknown key; the keys here are " + allKeys},
 		"of the main":    {"run: {actor: a, endpoint: e, x: 1}\n" + one(""), "f.yaml:1:30: run.x: unknown key; the keys here are actor, endpoint, args"},
-		"without a name": {"actors: [{command: [x], nmae: a}]", "f.yaml:1:10: actors[0]: expected a name, there is none\nf.yaml:1:25: actors[0].nmae: unknown key; did you mean \"name\"?"},
+		"without a name": {"actors: [{command: [x], nam: a}]", "f.yaml:1:10: actors[0]: expected a name, there is none\nf.yaml:1:25: actors[0].nam: unknown key; did you mean \"name\"?"},
 		"in capitals":    {one("    Dir: x\n"), `f.yaml:4:5: actors.a.Dir: unknown key; did you mean "dir"?`},
 		"no plain key":   {"? [a]\n: b\n" + one(""), "f.yaml:1:3: expected a plain key, got a list"},
 	}.check(t)

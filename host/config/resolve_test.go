@@ -48,6 +48,10 @@ func TestMergeKeysThatCannotBe(t *testing.T) {
 	}.check(t)
 }
 
+func TestAliasesAreNoKeys(t *testing.T) {
+	problems(t, one("    env: {A: &a K, *a : v}\n"), config.Options{}, "f.yaml:4:20: actors.a.env: expected a plain key, got an alias")
+}
+
 func TestExplodingAndCyclicAliasesAreProblems(t *testing.T) {
 	const tooMuch = "the file nests too deeply, or its aliases repeat too much; write it out with fewer of them"
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
