@@ -17,8 +17,8 @@ import (
 type Options struct {
 	// Lookup finds the variables of ${NAME}; os.LookupEnv if nil.
 	Lookup func(name string) (string, bool)
-	// Set are "path=value": they replace single values. Actors in a path are
-	// named: actors.census.actors.parser.replicas=2.
+	// Set are "path=value": they replace single values, and null takes one away.
+	// Actors in a path are named: actors.census.actors.parser.replicas=2.
 	Set []string
 	// Args are "name=value": they replace single arguments of the main job.
 	Args []string

@@ -55,14 +55,33 @@ func (r *reader) set(root *yaml.Node, option string, keys []string, text string)
 	value := valueOf(text)
 	r.mark(value, option)
 	value = r.resolve(value, strings.Join(keys, "."))
-	at := root
+	at, parent := root, root
 	for i, key := range keys {
+		parent = at
 		if at = r.descend(at, key, strings.Join(keys[:i], "."), option); at == nil {
 			return
 		}
 	}
+	if value.Tag == "!!null" && !isArgument(keys) {
+		drop(parent, at)
+		return
+	}
 	*at = *value
 	r.origin[at] = option
+}
+
+// isArgument tells that a path is that of an argument of the main job, which may be
+// null.
+func isArgument(keys []string) bool { return len(keys) > 2 && keys[0] == "run" && keys[1] == "args" }
+
+// drop takes a value, and its key if it has one, out of a mapping or list.
+func drop(parent, value *yaml.Node) {
+	i := slices.Index(parent.Content, value)
+	if parent.Kind == yaml.MappingNode {
+		parent.Content = slices.Delete(parent.Content, i-1, i+1)
+		return
+	}
+	parent.Content = slices.Delete(parent.Content, i, i+1)
 }
 
 // valueOf reads a value as YAML. What is no YAML, or would lose something as YAML,

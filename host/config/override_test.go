@@ -33,6 +33,26 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+func TestSetToNullTakesAway(t *testing.T) {
+	tree := valid(t, "name: x\nrun: {actor: a, endpoint: e, args: {n: 1}}\n"+
+		one("    health: {off: true}\n    env: {A: x, B: y}\n  - {name: b, package: ./b, depends_on: {c: started}}\n  - {name: c, command: [x]}\n"),
+		config.Options{Set: []string{
+			"actors.b.package=null", "actors.b.command=[b]", "actors.c=null", "actors.b.depends_on=~", "actors.a.health=null",
+			"actors.a.env.A=null", "name=null", "run.args.n=null", "actors.b.grace=null",
+		}})
+	want := &config.Tree{
+		Run: &config.Run{Actor: "a", Endpoint: "e", Args: map[string]any{"n": nil}},
+		Actors: []config.Actor{
+			{Name: "a", Command: []string{"x"}, Env: map[string]string{"B": "y"}},
+			{Name: "b", Command: []string{"b"}},
+		},
+	}
+	if diff := cmp.Diff(want, tree); diff != "" {
+		t.Error(diff)
+	}
+	problems(t, one(""), config.Options{Set: []string{"actors=null"}}, "f.yaml:1:1: actors: expected at least one actor, there is none")
+}
+
 // What --set gives is named by the option in every problem.
 func TestBadOverrides(t *testing.T) {
 	for set, want := range map[string]string{

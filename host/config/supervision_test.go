@@ -198,6 +198,7 @@ func TestSetReachesSupervision(t *testing.T) {
 func TestSetSwitchesOffWhatTheFileDescribes(t *testing.T) {
 	text := "supervision: {strategy: one_for_all, window: 1s}\n" +
 		one("    restart: permanent\n    backoff: {max: 5s}\n    while_down: fail\n    health: {interval: 5s}\n")
+	text += "  - {name: b, command: [x], depends_on: {a: healthy}}\n"
 	tree := valid(t, text, config.Options{Set: []string{"actors.a.health.off=true", "actors.a.restart=temporary"}})
 	if a := tree.Actors[0]; !a.Health.Off || a.Restart != config.Temporary {
 		t.Errorf("got %+v", a)
@@ -214,8 +215,8 @@ func TestSetSwitchesOffWhatTheFileDescribes(t *testing.T) {
 		},
 		"temporary below": {one(""), "supervision.window=1s", "--set supervision.window=1s: supervision.window: " + neverRestarted},
 		"healthy": {
-			one("  - {name: b, command: [x], depends_on: {a: healthy}}\n"), "actors.a.health.off=true",
-			"f.yaml:4:45: actors.b.depends_on.a: the health checks of a are off, so that it never becomes healthy; write started, or remove its health.off",
+			one("    health: {off: true}\n  - {name: b, command: [x], depends_on: {a: started}}\n"), "actors.b.depends_on.a=healthy",
+			"--set actors.b.depends_on.a=healthy: actors.b.depends_on.a: the health checks of a are off, so that it never becomes healthy; write started, or remove its health.off",
 		},
 	} {
 		t.Run(name, func(t *testing.T) { problems(t, c.text, config.Options{Set: []string{c.set}}, c.want) })

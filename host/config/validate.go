@@ -55,7 +55,10 @@ func (r *reader) validateRun(run *yaml.Node, t *Tree) {
 // problem that has been reported.
 func (r *reader) validateActors(list *yaml.Node, actors []Actor, path string) {
 	first := map[string]*yaml.Node{}
-	siblings := index(actors)
+	siblings := map[string]sibling{}
+	for i, a := range actors {
+		siblings[a.Name] = sibling{a, list.Content[i]}
+	}
 	for i, a := range actors {
 		n := list.Content[i] // there are actors only where there is a list
 		if r.refused[n] {
@@ -121,16 +124,23 @@ func (r *reader) validateValues(n *yaml.Node, a Actor, path string) {
 	}
 }
 
-func (r *reader) validateDependencies(n *yaml.Node, a Actor, siblings map[string]Actor, path string) {
+// sibling is an actor beside another, and where it stands.
+type sibling struct {
+	Actor
+	at *yaml.Node
+}
+
+func (r *reader) validateDependencies(n *yaml.Node, a Actor, siblings map[string]sibling, path string) {
 	list := child(n, "depends_on")
 	for _, name := range sortedKeys(a.DependsOn) {
 		at := child(list, name)
-		sibling, known := siblings[name]
+		needed, known := siblings[name]
+		off := child(child(needed.at, "health"), "off")
 		switch {
 		case !known:
 			others := slices.DeleteFunc(sortedKeys(siblings), func(s string) bool { return s == a.Name })
 			r.report(at, join(path, "depends_on"), "expected %s, got %q%s", besides(others), name, didYouMean(nearest(name, others)))
-		case a.DependsOn[name] == Healthy && sibling.Health.Off:
+		case a.DependsOn[name] == Healthy && needed.Health.Off && !r.overruled(at, off):
 			r.report(at, join(path, "depends_on."+name), "the health checks of %s are off, so that it never becomes healthy; "+
 				"write started, or remove its health.off", name)
 		}
