@@ -48,10 +48,12 @@ func (r *reader) decode(n *yaml.Node, v reflect.Value, path string) {
 		r.decodeBool(n, v, path)
 	case reflect.String:
 		r.decodeText(n, v, path)
-	default: // any
+	case reflect.Interface:
 		if value := r.anything(n, path); value != nil {
 			v.Set(reflect.ValueOf(value))
 		}
+	default: // the struct is ours
+		panic(fmt.Sprintf("%s: nothing here reads a %s", path, v.Type()))
 	}
 }
 

@@ -131,8 +131,8 @@ func choice[T ~string](words ...T) string {
 	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 }
 
-// Every key of a file stands in the docs, with its type and its default, in the order
-// of its struct; and no other key does.
+// Every key of a file stands in the docs, with its type and its default, and no other
+// key does.
 func TestDocsHaveEveryKey(t *testing.T) {
 	structs := map[string][]reflect.StructField{}
 	fields(reflect.TypeFor[config.Tree](), "The file", structs)

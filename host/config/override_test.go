@@ -50,6 +50,10 @@ func TestSetToNullTakesAway(t *testing.T) {
 	if diff := cmp.Diff(want, tree); diff != "" {
 		t.Error(diff)
 	}
+	tree = valid(t, "run: {actor: a, endpoint: e, args: {n: 1}}\n"+one(""), config.Options{Set: []string{"run.args=null"}})
+	if tree.Run.Args != nil {
+		t.Errorf("got the arguments %v", tree.Run.Args)
+	}
 	problems(t, one(""), config.Options{Set: []string{"actors=null"}}, "f.yaml:1:1: actors: expected at least one actor, there is none")
 }
 
