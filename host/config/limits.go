@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -33,7 +32,7 @@ const (
 	MinProcesses = 16
 )
 
-// Size is a number of bytes that is written as in "512MiB".
+// Size is a number of bytes that is written as in "512MiB"; in JSON it is a number.
 type Size int64
 
 // The units of a Size.
@@ -90,20 +89,6 @@ func ParseSize(text string) (Size, error) {
 	return 0, fmt.Errorf("expected a size such as 512MiB, 1.5GiB or 1GB, got %q", text)
 }
 
-// MarshalJSON writes the size as text.
-func (s Size) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
-
-// UnmarshalJSON reads a size from text.
-func (s *Size) UnmarshalJSON(b []byte) error {
-	var text string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return err
-	}
-	parsed, err := ParseSize(text)
-	*s = parsed
-	return err
-}
-
 var sizeType = reflect.TypeFor[Size]()
 
 func (r *reader) decodeSize(n *yaml.Node, v reflect.Value, path string) {
@@ -155,7 +140,7 @@ func (l Limits) faults() (faults []limitFault) {
 // mapping; a zero stands for no limit only if nothing is written there.
 func (r *reader) validateLimits(n *yaml.Node, l Limits, path string) {
 	for _, f := range l.faults() {
-		r.report(orParent(child(n, f.key), n), join(path, f.key), "%s", f.message)
+		r.report(child(n, f.key), join(path, f.key), "%s", f.message)
 	}
 	for key, zero := range map[string]bool{
 		"open_files": l.OpenFiles == 0, "file_size": l.FileSize == 0, "memory": l.Memory == 0, "processes": l.Processes == 0,
