@@ -3,6 +3,7 @@ package dialog_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,5 +241,31 @@ func TestC16_MessagesThatWereAnnouncedAndNeverCome(t *testing.T) {
 		same(t, "a Recv that waited when the stream was closed", inScope, err)
 		_, after := s.Recv(context.Background())
 		same(t, "a Recv after the scope", after, err)
+	})
+}
+
+// A foreign callee that returns before it has started has ended: the opener does
+// not wait for a Started that cannot come, and what comes late is dropped.
+func TestC04_ReturnBeforeStartedFailsTheOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, nil)
+		scope := beside(func() error {
+			return open(t.Context(), r.table, func(context.Context, *dialog.Dialog) error {
+				t.Error("the opener's task ran")
+				return nil
+			})
+		})
+		synctest.Wait()
+		r.send(frame(2, wire.Kind_KIND_RETURN))
+		if !scope.over() {
+			t.Fatal("the opener waits on")
+		}
+		if err := scope.wait(); !errors.Is(err, fault.ErrProtocol) || !strings.Contains(err.Error(), "before STARTED") {
+			t.Errorf("the scope: %v", err)
+		}
+		r.send(frame(2, wire.Kind_KIND_STARTED), frame(2, wire.Kind_KIND_RETURN))
+		if n := r.warns.n.Load(); n != 1 || r.table.Len() != 0 {
+			t.Errorf("%d violations, %d dialogs; want 1 and none", n, r.table.Len())
+		}
 	})
 }
