@@ -64,8 +64,14 @@ var cborDecode = must(cbor.DecOptions{
 	MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
 }.DecMode())
 
-func (cborCodec) Name() string                  { return "cbor" }
-func (cborCodec) Marshal(v any) ([]byte, error) { return cborEncode.Marshal(v) }
+func (cborCodec) Name() string { return "cbor" }
+
+func (cborCodec) Marshal(v any) ([]byte, error) {
+	if err := checkNesting(v); err != nil {
+		return nil, err
+	}
+	return cborEncode.Marshal(v)
+}
 
 func (cborCodec) Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {
