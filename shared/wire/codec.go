@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Version is the highest protocol version that this package speaks.
+// Version is the protocol version that this package speaks. Another one is refused.
 const Version = 1
 
 // Codec turns values into payloads and back. Unmarshal takes a pointer.
