@@ -92,6 +92,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 	if d.kind == Func || d.kind == Source && d.callee || d.state.Phase == Opening {
 		return d.violation(f, fmt.Sprintf("to a %s in phase %v", KindName(d.kind), d.state.Phase))
 	}
+	d.table.counters.messagesIn.Add(1)
 	switch d.in.arrive(f.Payload, f.Probe) {
 	case kept:
 		if d.in.spills() {
@@ -99,6 +100,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 		}
 		d.wake()
 	case overrun:
+		d.table.counters.overruns.Add(1)
 		d.apply(DoBreak, note{err: &fault.StreamOverrun{
 			Sender: d.Peer(), Receiver: d.Self(), Window: d.in.window.Messages, Opened: d.in.attached,
 		}})

@@ -70,6 +70,8 @@ type Link struct {
 	bye     *wire.Fault  // what the peer said last
 	byeIn   bool         // the peer has said Bye
 	dropped atomic.Int64 // violations by the peer so far
+
+	sent, heard traffic
 }
 
 // New makes an end of a link; Start sets it going.
@@ -196,7 +198,9 @@ func (l *Link) write() {
 		for {
 			frames, end := l.out.take()
 			if len(frames) > 0 {
-				if err := l.transport.Send(&wire.Packet{Frames: frames}); err != nil {
+				p := &wire.Packet{Frames: frames}
+				l.sent.add(p) // before it goes: in a Pipe it is the receiver's from then on
+				if err := l.transport.Send(p); err != nil {
 					l.Abort(fmt.Errorf("send: %w", err))
 					return
 				}
@@ -227,6 +231,7 @@ func (l *Link) read() {
 			l.endReading(err)
 			return
 		}
+		l.heard.add(p)
 		for _, f := range p.Frames {
 			if err := l.take(&in, f); err != nil && !l.tolerate(err) {
 				return
