@@ -331,7 +331,8 @@ func TestM13_ResultOverTheLimitIsAnError(t *testing.T) {
 
 func TestM13_DefaultLimitIs64MiB(t *testing.T) {
 	p := newPair(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil }})
-	got, err := call(t.Context(), p.parent, string(make([]byte, link.DefaultMaxMessage)))
+	args := make([]byte, link.DefaultMaxMessage)
+	got, err := p.parent.Call(t.Context(), dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: args})
 	if err != nil || len(got) != 64<<20 {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
