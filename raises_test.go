@@ -78,6 +78,7 @@ var (
 	raisesPlay  = contract.Context[raisesCell, string, string, string, string]("play")
 	raisesTell  = contract.Func[raisesPoint, struct{}]("tell")
 	raisesAwait = contract.Func[raisesPoint, struct{}]("await")
+	raisesStats = contract.Func[struct{}, dialog.Stats]("stats")
 )
 
 // raisesPoint is something that happens once while a cell is played.
@@ -125,6 +126,13 @@ func raisesPlugin() {
 		}),
 		raisesAwait.Handle(func(ctx context.Context, p raisesPoint) (none struct{}, _ error) {
 			return none, awaitPoint(ctx, here.of(p.Cell, p.What))
+		}),
+		raisesStats.Handle(func(ctx context.Context, _ struct{}) (dialog.Stats, error) {
+			table, err := sdk.Parent(ctx).Table(ctx)
+			if err != nil {
+				return dialog.Stats{}, err
+			}
+			return table.Stats(), nil
 		}),
 		raisesPlay.Handle(func(ctx context.Context, c raisesCell, side *contract.Callee[string, string, string]) (string, error) {
 			return (&raisesCallee{c, side, &here}).play(ctx)
@@ -502,6 +510,7 @@ func playAct(t *testing.T, act string, cells []raisesCell) {
 				o.end()
 				openers = append(openers, o)
 			}
+			stage.checkStats(t, len(cells))
 			return plugin.Cancel(ctx)
 		}
 		openers = stage.endAll(t, act, cells)
@@ -513,6 +522,28 @@ func playAct(t *testing.T, act string, cells []raisesCell) {
 	said := readCauses(t, causes)
 	for _, o := range openers {
 		t.Run(o.String(), func(t *testing.T) { o.check(t, said[o.ID]) })
+	}
+}
+
+// checkStats asserts that the contexts have left nothing, and broken nothing, in
+// either actor (C15).
+func (s *raisesStage) checkStats(t *testing.T, cells int) {
+	var theirs dialog.Stats
+	for theirs.Open != 1 { // the call that asks; another one may just be leaving, behind its answer
+		var err error
+		if theirs, err = raisesStats.Call(s.ctx, s.plugin, struct{}{}); err != nil {
+			t.Fatalf("%d dialogs are left there: %v", theirs.Open, err)
+		}
+	}
+	mine := s.table.Stats()
+	if mine.Open != 0 {
+		t.Errorf("%d dialogs are left here", mine.Open)
+	}
+	if mine.Link.Violations != 0 || theirs.Link.Violations != 0 {
+		t.Errorf("the protocol was broken %d times here, %d times there", theirs.Link.Violations, mine.Link.Violations)
+	}
+	if int(theirs.Accepted) < cells || mine.Waits == 0 || theirs.Waits == 0 || mine.MessagesIn == 0 || theirs.MessagesIn == 0 {
+		t.Errorf("here %+v, there %+v: not everything was counted", mine, theirs)
 	}
 }
 
