@@ -18,6 +18,10 @@ import (
 var hostProgram string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(raisesCauses) != "" {
+		raisesPlugin()
+		return
+	}
 	dir, err := os.MkdirTemp("", "trellis-e2e-")
 	if err == nil {
 		hostProgram = filepath.Join(dir, "host")

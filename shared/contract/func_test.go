@@ -189,6 +189,12 @@ func TestP08_ValuesThatCannotBeEncodedFailAtTheirSender(t *testing.T) {
 	if r, ok := errors.AsType[*fault.RemoteError](err); !ok || !r.Origin.Is(p.child) {
 		t.Errorf("it did not arise at the sender: %v", err)
 	}
+	circle := map[string]any{}
+	circle["self"] = circle
+	_, err = served.Call(t.Context(), p, circle)
+	if c := misfit(t, err); c.What != "arguments" || !strings.Contains(c.Detail, "contains itself") || ran != 1 {
+		t.Errorf("arguments that contain themselves: %v", err)
+	}
 }
 
 func TestP09_MetadataAndDeadlineReachTheHandler(t *testing.T) {

@@ -110,7 +110,7 @@ func (g *gathering[O]) fail(ctx context.Context, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ctx.Err() != nil {
-		cause := context.Cause(ctx)
+		cause := fault.Reason(ctx, context.Cause(ctx))
 		if len(g.failures) > 0 && fault.Echoes(err, cause) {
 			return
 		}

@@ -139,7 +139,7 @@ func (e *entry[V]) run(ctx context.Context, f func(ctx context.Context, value V)
 	defer context.AfterFunc(e.ctx, func() { cancel(context.Cause(e.ctx)) })()
 	err := fault.Catch(func() error { return f(both, e.value) })
 	if ctx.Err() == nil && e.ctx.Err() != nil {
-		return fault.Settle(err, context.Cause(e.ctx))
+		return fault.Settle(err, fault.Reason(e.ctx, context.Cause(e.ctx)))
 	}
 	return err
 }

@@ -248,7 +248,7 @@ func TestC15_TenThousandContextsLeaveNothing(t *testing.T) {
 			_, err = s.Recv(ctx)
 		}
 		return nil, err
-	}))
+	}), patient)
 	var group task.Group
 	defer group.Close()
 	for w := range 10 {

@@ -156,7 +156,7 @@ func (d *Dialog) blame(err error, byPeer bool) {
 // the same reason: a deadline that both sides have is one failure.
 func (d *Dialog) agree() {
 	own := context.Cause(d.ctx)
-	if d.cause != nil && own != d.cause && !fault.IsCancel(d.cause) && fault.Echoes(d.cause, own) { //nolint:errorlint // identity is meant
+	if d.cause != nil && own != d.cause && !fault.IsCancel(d.cause) && fault.Echoes(d.cause, fault.Reason(d.ctx, own)) { //nolint:errorlint // identity is meant
 		d.cause, d.blamed = own, false
 	}
 }
@@ -196,7 +196,7 @@ func (d *Dialog) answer(e Event, n note) {
 // isEcho reports whether the peer's failure is the one that it was told, or merely
 // that it was cancelled.
 func (d *Dialog) isEcho(err error) bool {
-	if fault.Echoes(err, d.cause) {
+	if fault.Echoes(err, d.reason()) {
 		return true
 	}
 	remote, ok := err.(*fault.RemoteError) //nolint:errorlint // the ending itself
@@ -246,7 +246,7 @@ func (d *Dialog) failure(err error) error {
 	case d.cause == nil:
 		return err
 	}
-	return fault.Settle(err, d.cause)
+	return fault.Settle(err, d.reason())
 }
 
 // sendSized sends a frame whose payload may be large. It must not overtake what

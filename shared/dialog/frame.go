@@ -58,6 +58,10 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 			d.out.announce(fromWire(f.Window))
 			d.first, d.began = f.Payload, true
 		}
+	case GotReturn:
+		if d.state.Phase == Opening {
+			n.err = d.violation(f, "before STARTED")
+		}
 	case GotError, GotFail:
 		if f.Fault == nil {
 			return d.violation(f, "without its fault")
@@ -67,10 +71,13 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 	case GotCancel:
 		n.err = &fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}
 	}
-	if d.apply(s.event, n)&Violate != 0 {
-		return d.violation(f, "in phase "+d.state.Phase.String())
+	if d.apply(s.event, n)&Violate == 0 {
+		return nil
 	}
-	return nil
+	if n.err == nil {
+		n.err = d.violation(f, "in phase "+d.state.Phase.String())
+	}
+	return n.err
 }
 
 // canceller is who asked: the peer, if it does not name somebody else.
@@ -85,6 +92,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 	if d.kind == Func || d.kind == Source && d.callee || d.state.Phase == Opening {
 		return d.violation(f, fmt.Sprintf("to a %s in phase %v", KindName(d.kind), d.state.Phase))
 	}
+	d.table.counters.messagesIn.Add(1)
 	switch d.in.arrive(f.Payload, f.Probe) {
 	case kept:
 		if d.in.spills() {
@@ -92,6 +100,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 		}
 		d.wake()
 	case overrun:
+		d.table.counters.overruns.Add(1)
 		d.apply(DoBreak, note{err: &fault.StreamOverrun{
 			Sender: d.Peer(), Receiver: d.Self(), Window: d.in.window.Messages, Opened: d.in.attached,
 		}})

@@ -3,10 +3,13 @@ package dialog_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/wire"
@@ -210,6 +213,39 @@ func TestC16_FirstFrameMustBeAGreeting(t *testing.T) {
 	})
 }
 
+// A peer of another version is refused, and both sides know why.
+func TestF03_PeerOfAnotherVersionIsRefused(t *testing.T) {
+	for _, version := range []uint32{wire.Version + 1, 1 << 31} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRaw(t, tasks{"task": waits}, func(s *setup) { s.ungreeted = true })
+			newer := actor.NewID("newer")
+			r.send(with(frame(0, wire.Kind_KIND_HELLO), func(f *wire.Frame) {
+				f.Hello = &wire.Hello{Version: version, Self: wire.FromID(newer), MaxMessage: 1 << 20}
+			}), start(1, dialog.Func))
+			<-r.table.Link().Done()
+			want := fmt.Sprintf("%v speaks version %d of the link protocol, and %v expects version %d: build both", newer, version, r.table.Self(), wire.Version)
+			if err := r.table.Link().Err(); !errors.Is(err, fault.ErrProtocol) || !strings.Contains(err.Error(), want) {
+				t.Errorf("the link ended with %v, want %q", err, want)
+			}
+			bye := r.got(wire.Kind_KIND_BYE, 0)
+			if len(bye) != 1 || bye[0].Fault == nil {
+				t.Fatalf("%d goodbyes, want one with the reason", len(bye))
+			}
+			if told := bye[0].Fault.ToRecord().Unpack(); !errors.Is(told, fault.ErrProtocol) || !strings.Contains(told.Error(), want) {
+				t.Errorf("the peer was told %v, want %q", told, want)
+			}
+			select {
+			case <-r.table.Link().Greeted():
+				t.Error("it was greeted all the same")
+			default:
+			}
+			if r.table.Len() != 0 || len(r.got(wire.Kind_KIND_ERROR, 1)) != 0 {
+				t.Error("its Start was taken")
+			}
+		})
+	}
+}
+
 // A peer that says that it has sent more than it will ever send holds up nobody
 // for ever: what is left ends with the link, and a scope that is over is over.
 func TestC16_MessagesThatWereAnnouncedAndNeverCome(t *testing.T) {
@@ -240,5 +276,31 @@ func TestC16_MessagesThatWereAnnouncedAndNeverCome(t *testing.T) {
 		same(t, "a Recv that waited when the stream was closed", inScope, err)
 		_, after := s.Recv(context.Background())
 		same(t, "a Recv after the scope", after, err)
+	})
+}
+
+// A foreign callee that returns before it has started has ended: the opener does
+// not wait for a Started that cannot come, and what comes late is dropped.
+func TestC04_ReturnBeforeStartedFailsTheOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, nil)
+		scope := beside(func() error {
+			return open(t.Context(), r.table, func(context.Context, *dialog.Dialog) error {
+				t.Error("the opener's task ran")
+				return nil
+			})
+		})
+		synctest.Wait()
+		r.send(frame(2, wire.Kind_KIND_RETURN))
+		if !scope.over() {
+			t.Fatal("the opener waits on")
+		}
+		if err := scope.wait(); !errors.Is(err, fault.ErrProtocol) || !strings.Contains(err.Error(), "before STARTED") {
+			t.Errorf("the scope: %v", err)
+		}
+		r.send(frame(2, wire.Kind_KIND_STARTED), frame(2, wire.Kind_KIND_RETURN))
+		if n := r.warns.n.Load(); n != 1 || r.table.Len() != 0 {
+			t.Errorf("%d violations, %d dialogs; want 1 and none", n, r.table.Len())
+		}
 	})
 }

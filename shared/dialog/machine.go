@@ -102,7 +102,7 @@ type rule struct {
 var table = [phases]map[Event]rule{
 	Opening: {
 		GotStarted: {Open, Begin},
-		GotReturn:  {Opening, Violate},
+		GotReturn:  {Over, Violate | Answer | Interrupt}, // it has ended, and will never start
 		GotError:   {Over, Answer | Interrupt},
 		GotFail:    {Draining, Interrupt},
 		GotCancel:  {Draining, Interrupt | SendFail | SendCancelAck},

@@ -169,7 +169,10 @@ var laws = []struct {
 	{"C20: a late time-out is nothing", func(s step) bool {
 		return !s.is(Timeout) || s.old.CancelSent || s.new == s.old && s.do == 0
 	}},
-	{"C16: a violation, and a refused call after the end, change nothing", func(s step) bool {
+	{"C04 C16: a violation changes nothing, but that a callee which returns without Started is over", func(s step) bool {
+		if s.old.Phase == Opening && s.is(GotReturn) {
+			return s.new.Phase == Over && s.do == Violate|Answer|Interrupt
+		}
 		return s.do&Violate == 0 || s.new == s.old && s.do == Violate
 	}},
 }

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // op is one thing that may happen next in a world. What is fair happens sooner or
@@ -53,6 +54,24 @@ type numbered struct {
 	w    world
 	id   uint32
 	hash uint64
+}
+
+// lesson is what was found out once. An exploration runs in one goroutine and
+// depends on nothing but the code: a second one, under -count, would find the same.
+type lesson struct {
+	once sync.Once
+	r    *report
+	by   string
+}
+
+var lessons sync.Map // by name, of *lesson
+
+// learn gives what find finds, which is asked once for each name.
+func learn(name string, find func() (*report, string)) (*report, string) {
+	l, _ := lessons.LoadOrStore(name, &lesson{})
+	known := l.(*lesson) //nolint:forcetypeassert // nothing else is stored
+	known.once.Do(func() { known.r, known.by = find() })
+	return known.r, known.by
 }
 
 // explore visits all states of sc; it stops at the first that breaks a rule, or

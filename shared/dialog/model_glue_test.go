@@ -131,7 +131,7 @@ func (w *world) gotStep(me int, p packet) {
 	case GotError, GotFail:
 		s.in.limited, s.in.limit = true, uint64(p.n)
 	}
-	if w.event(me, e, e != GotStarted && e != GotReturn)&Violate != 0 {
+	if w.event(me, e, e != GotStarted && (e != GotReturn || s.st.Phase == Opening))&Violate != 0 {
 		w.accuse(me, p)
 	}
 }

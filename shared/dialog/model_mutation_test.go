@@ -130,7 +130,7 @@ func TestModel_NoticesMistakes(t *testing.T) {
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			r, by := caught(m.step, m.rules)
+			r, by := learn("mistake: "+m.name, func() (*report, string) { return caught(m.step, m.rules) })
 			if r == nil {
 				t.Fatal("the model does not notice it")
 			}

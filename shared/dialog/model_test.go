@@ -76,7 +76,7 @@ func TestModel(t *testing.T) {
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
-			r := explore(&sc, maxStates)
+			r, _ := learn(sc.name, func() (*report, string) { return explore(&sc, maxStates), sc.name })
 			if r.broken != "" {
 				t.Fatalf("%v\n%s", r, r.transcript())
 			}

@@ -177,7 +177,7 @@ func (d *Dialog) opened() (began bool) {
 // runBody runs the opener's task and tells the peer how it ended.
 func (d *Dialog) runBody(body func(ctx context.Context, d *Dialog) error) error {
 	err := fault.Catch(func() error { return body(d.ctx, d) })
-	failure := fault.Settle(err, d.causeOf(d.ctx))
+	failure := fault.Settle(err, causeOf(d.ctx))
 	if d.obeyed(err) {
 		failure = nil // it only did what our own Cancel wanted
 	}
@@ -199,25 +199,29 @@ func (d *Dialog) runBody(body func(ctx context.Context, d *Dialog) error) error 
 func (d *Dialog) obeyed(err error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return err != nil && d.asked && fault.Echoes(err, d.causeOf(d.ctx))
+	return err != nil && d.asked && fault.Echoes(err, causeOf(d.ctx))
 }
 
 // causeOf is why a ctx has ended, nil while it has not.
-func (d *Dialog) causeOf(ctx context.Context) error {
+func causeOf(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
-	return context.Cause(ctx)
+	return fault.Reason(ctx, context.Cause(ctx))
 }
+
+// reason is why this side's task was told to end, as the rules of package fault
+// take it.
+func (d *Dialog) reason() error { return fault.Reason(d.ctx, d.cause) }
 
 // verdictOf decides what the scope returns, once both sides have ended.
 func (d *Dialog) verdictOf(body error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fault.Rethrow(body)
-	v := verdict{body: body, cause: d.cause, remote: d.outcome, absorbed: d.absorbs()}
-	if d.outcome == d.cause { //nolint:errorlint // identity is meant
-		v.also = fault.Also(d.remote)
+	v := verdict{body: body, cause: d.cause, reason: d.reason(), remote: d.outcome, absorbed: d.absorbs()}
+	if also := fault.Also(d.remote); d.outcome == d.cause && !fault.Echoes(also, v.reason) { //nolint:errorlint // identity is meant
+		v.also = also
 	}
 	return v.decide()
 }
@@ -246,6 +250,7 @@ func (d *Dialog) Cancelled() bool {
 type verdict struct {
 	body     error // what the scope's function returned
 	cause    error // why the dialog was told to end, nil if it was not
+	reason   error // cause, for the rules of package fault
 	remote   error // what the callee ended with
 	also     error // what failed in the callee's clean-up after that
 	absorbed bool  // remote is the answer to our own Cancel
@@ -265,7 +270,7 @@ func (v verdict) decide() error {
 	switch {
 	case v.body == nil:
 		return prevail(first, v.second(first), v.also)
-	case v.cause != nil && fault.Echoes(v.body, v.cause) && !fault.Holds(v.body, v.cause):
+	case v.cause != nil && fault.Echoes(v.body, v.reason) && !fault.Holds(v.body, v.cause):
 		return prevail(v.cause, v.second(v.cause), v.also) // it returned ctx.Err()
 	}
 	return prevail(v.body, v.second(v.body), v.also)

@@ -44,7 +44,12 @@ type setup struct {
 	maxMessage int
 	names      [2]actor.ID // of parent and child
 	ungreeted  bool        // a raw peer says no Hello
+	patience   time.Duration
 }
+
+// patient is for tests in real time, on a machine that may have better things to
+// do for half a second. A Cancel that is never answered still fails them.
+func patient(s *setup) { s.patience = time.Minute }
 
 // warnings counts what an actor warns of.
 type warnings struct{ n atomic.Int64 }
@@ -86,7 +91,7 @@ func (s *setup) link(p *pair, served tasks) {
 func (s *setup) table(tr link.Transport, cfg link.Config, served tasks) *dialog.Table {
 	cfg.MaxMessage = s.maxMessage
 	table := dialog.NewTable(link.New(tr, cfg), dialog.Config{
-		Base: s.base, Accept: served.accept, Window: s.window, Log: cfg.Log,
+		Base: s.base, Accept: served.accept, Window: s.window, CancelTimeout: s.patience, Log: cfg.Log,
 	})
 	loseWithLink(table)
 	return table

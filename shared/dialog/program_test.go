@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -227,7 +228,7 @@ func (c *chain) cancelledFailure(p *program, _ error) bool {
 // newPairOf links two actors outside of any test's life.
 func newPairOf(parent, child actor.ID, run dialog.Task) *pair {
 	p := &pair{parentWarns: &warnings{}, childWarns: &warnings{}}
-	s := setup{names: [2]actor.ID{parent, child}}
+	s := setup{names: [2]actor.ID{parent, child}, patience: time.Minute}
 	s.link(p, tasks{"task": run})
 	return p
 }

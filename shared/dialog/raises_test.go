@@ -15,7 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-var updateRaises = flag.Bool("update-raises", false, "write the table of docs/who-raises-what.md")
+var updateRaises = flag.Bool("update-raises", false, "write the table of docs/who-raises-what.md, and the cells of testdata")
 
 // A cell is one way in which a context can come to its end: who ends it, and what
 // both sides are doing then.
@@ -368,6 +368,29 @@ func TestWhoRaisesWhatIsDocumented(t *testing.T) {
 	}
 	if want != string(text) {
 		t.Errorf("%s does not have the table of this test; run it with -update-raises", file)
+	}
+}
+
+// The cells, one to a line, are played with real processes as well.
+func TestWhoRaisesWhatHasItsCellsInAFile(t *testing.T) {
+	const file = "testdata/raises.golden"
+	var b strings.Builder
+	b.WriteString("who ends it | the opener is | the callee is | stream opened by | scope | Wait | cause of the callee's ctx\n")
+	for _, c := range allCells() {
+		o := rules[c.who][c.situation()]
+		fmt.Fprintf(&b, "%s | %s | %s | %s | %s | %s | %s\n", c.who, c.opener, c.callee, c.streams, o.scope, o.wait, o.cause)
+	}
+	if *updateRaises {
+		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != b.String() {
+		t.Errorf("%s does not have the cells of this test; run it with -update-raises", file)
 	}
 }
 

@@ -95,7 +95,7 @@ func (d *Dialog) yield(ctx context.Context, payload []byte) error {
 		return err
 	}
 	var err error
-	probing := false
+	probing, waited := false, false
 	waitErr := d.await(ctx, func() bool {
 		if probing {
 			if err = d.verdict(); err == nil && d.ended() {
@@ -104,11 +104,15 @@ func (d *Dialog) yield(ctx context.Context, payload []byte) error {
 			return err != nil || d.out.attached || d.out.deaf || d.done
 		}
 		var now permit
-		if now, err = d.trySend(payload); now == probeIt {
-			probing = true
-			return false
+		now, err = d.trySend(payload)
+		if now != probeIt && now != waitForIt {
+			return true
 		}
-		return now != waitForIt
+		if probing = now == probeIt; !waited {
+			d.table.counters.waits.Add(1)
+		}
+		waited = true
+		return false
 	})
 	if waitErr != nil {
 		return waitErr
@@ -147,6 +151,7 @@ func (d *Dialog) trySend(payload []byte) (permit, error) {
 		d.alarm(unopened)
 	}
 	if now == sendIt || now == probeIt {
+		d.table.counters.messagesOut.Add(1)
 		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: payload, Probe: now == probeIt})
 	}
 	return now, nil

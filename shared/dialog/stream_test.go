@@ -331,7 +331,8 @@ func TestM13_ResultOverTheLimitIsAnError(t *testing.T) {
 
 func TestM13_DefaultLimitIs64MiB(t *testing.T) {
 	p := newPair(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil }})
-	got, err := call(t.Context(), p.parent, string(make([]byte, link.DefaultMaxMessage)))
+	args := make([]byte, link.DefaultMaxMessage)
+	got, err := p.parent.Call(t.Context(), dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: args})
 	if err != nil || len(got) != 64<<20 {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
@@ -467,4 +468,42 @@ func TestM14_RecvAfterAScopeThatFailed(t *testing.T) {
 		_, got := s.Recv(context.Background())
 		same(t, "Recv", got, err)
 	})
+}
+
+// A stream serves once: closed in any way, before or after its peer, it never
+// opens again, at either side; the next context has one of its own.
+func TestM14_ClosedStreamNeverReopens(t *testing.T) {
+	reopen := func(t *testing.T, d *dialog.Dialog) {
+		t.Helper()
+		if _, err := d.OpenStream(dialog.StreamOptions{}); !errors.Is(err, fault.ErrStreamClosed) {
+			t.Errorf("OpenStream on a closed stream: %v", err)
+		}
+	}
+	p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		s := stream(t, d)
+		if _, err := s.Recv(ctx); !errors.Is(err, io.EOF) {
+			t.Errorf("after the opener's close: %v", err)
+		}
+		s.CloseSend()
+		reopen(t, d)
+		s.Close()
+		reopen(t, d)
+		return []byte("value"), nil
+	}))
+	for range 3 {
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			s.Close()
+			reopen(t, d)
+			v, err := d.Wait(ctx)
+			if string(v) != "value" {
+				t.Errorf("the result: %q, %v", v, err)
+			}
+			reopen(t, d)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -56,6 +56,8 @@ type Table struct {
 	runtime task.Group // of endpoints below RuntimePrefix
 	bells   bells
 
+	counters counters
+
 	mu      sync.Mutex
 	dialogs map[uint64]*Dialog
 	nextID  uint64                   // of the next dialog that is opened here
@@ -186,6 +188,7 @@ func (t *Table) add(d *Dialog) error {
 	d.id = t.nextID
 	t.nextID += 2
 	t.dialogs[d.id] = d
+	t.counters.opened.Add(1)
 	return nil
 }
 
@@ -218,6 +221,7 @@ func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
 // dialog has just ended and the frame crossed its ending.
 func (t *Table) stray(f *wire.Frame) error {
 	if t.over(f.Dialog) {
+		t.counters.late.Add(1)
 		t.log().Debug("dropped a frame of a dialog that is over", "dialog", f.Dialog, "kind", f.Kind.String())
 		return nil
 	}
@@ -296,6 +300,7 @@ func (t *Table) claim(d *Dialog) (early []*wire.Frame, refused, err error) {
 	early = t.early[d.id]
 	delete(t.early, d.id)
 	t.dialogs[d.id] = d
+	t.counters.accepted.Add(1)
 	d.derive(t.cfg.Base)
 	return early, t.closing, nil
 }

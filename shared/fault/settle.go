@@ -23,6 +23,9 @@ func Settle(err, cause error) error {
 		return err
 	}
 	parts := dissect(err, cause)
+	if e, ok := cause.(*expired); ok {
+		cause = e.error
+	}
 	switch {
 	case len(parts.real) == 0:
 		return cause
@@ -31,6 +34,22 @@ func Settle(err, cause error) error {
 	}
 	return err
 }
+
+// Reason makes the cause of a task's end ready for Settle, Echoes and Holds. A ctx
+// that a deadline has ended may have a cause of its own, as context.WithTimeoutCause
+// gives it, and yet its Err is context.DeadlineExceeded: of a task that had that ctx,
+// it says no more than context.Canceled does of others.
+func Reason(ctx context.Context, cause error) error {
+	if cause == nil || isDeadline(cause) || ctx.Err() != context.DeadlineExceeded {
+		return cause
+	}
+	return &expired{cause}
+}
+
+// expired is a cause beside which a deadline is no news.
+type expired struct{ error }
+
+func (e *expired) Unwrap() error { return e.error }
 
 // Echoes reports whether err says nothing but that cause, or a cancel, happened.
 func Echoes(err, cause error) bool { return len(dissect(err, cause).real) == 0 }
@@ -53,6 +72,9 @@ func dissect(err, cause error) parts {
 		return parts{}
 	}
 	w := walk{cause: cause, left: maxWalk}
+	if e, ok := cause.(*expired); ok {
+		w.cause, w.expired = e.error, true
+	}
 	w.sort(err)
 	return w.parts
 }
@@ -63,8 +85,9 @@ const maxWalk = 100_000
 type walk struct {
 	parts
 
-	cause error
-	left  int
+	cause   error
+	expired bool // a deadline is no news
+	left    int
 }
 
 // sort sorts one node and what is below it. A single-cause wrapper belongs with
@@ -78,7 +101,7 @@ func (w *walk) sort(err error) {
 		w.echo = true
 		return
 	}
-	if isCancelNode(err) {
+	if isCancelNode(err) || w.expired && err == context.DeadlineExceeded {
 		return
 	}
 	if r, ok := err.(*RemoteError); ok && r != nil {
@@ -115,7 +138,7 @@ func (w *walk) whole(err error, before int) {
 func (w *walk) sortRemote(r *RemoteError) {
 	before := len(w.real)
 	switch {
-	case isCancelNode(r.local):
+	case isCancelNode(r.local), w.expired && isDeadline(r):
 	case len(r.causes) > 0:
 		w.all(r.causes)
 	case r.local != nil:

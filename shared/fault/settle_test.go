@@ -293,3 +293,55 @@ func TestTexts(t *testing.T) {
 		t.Error("P05: it would be hidden by timeout handling")
 	}
 }
+
+// TestC22_DeadlineWithACauseOfItsOwn: under context.WithTimeoutCause, ctx.Err() is
+// not the cause, and yet it tells no more than that ctx has ended.
+func TestC22_DeadlineWithACauseOfItsOwn(t *testing.T) {
+	why, broken := errors.New("the budget is spent"), errors.New("disk full")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 0, why)
+	defer cancel()
+	<-ctx.Done()
+	reason := fault.Reason(ctx, context.Cause(ctx))
+	far := cross(t, context.DeadlineExceeded, leaf)
+	for name, err := range map[string]error{
+		"ctx.Err": ctx.Err(), "wrapped": fmt.Errorf("read: %w", ctx.Err()), "remote": far, "relayed": cross(t, far, mid),
+		"remote, wrapped": cross(t, fmt.Errorf("read: %w", ctx.Err()), leaf), "joined": errors.Join(far, context.Canceled),
+		"with the cause": errors.Join(why, ctx.Err()),
+	} {
+		if got := fault.Settle(err, reason); got != why || !fault.Echoes(err, reason) {
+			t.Errorf("%s: Settle gives %v, Echoes %v; want the cause", name, got, fault.Echoes(err, reason))
+		}
+		both := errors.Join(err, broken)
+		if got := fault.Settle(both, reason); !errors.Is(got, broken) || fault.Echoes(both, reason) {
+			t.Errorf("%s beside a failure: Settle gives %v, which loses the failure", name, got)
+		}
+	}
+	if fault.Holds(ctx.Err(), reason) || !fault.Holds(why, reason) {
+		t.Error("ctx.Err() holds the cause, or the cause does not")
+	}
+}
+
+// TestC22_ReasonOfOtherEnds: without a deadline, or with no cause but it, a reason
+// is the cause itself.
+func TestC22_ReasonOfOtherEnds(t *testing.T) {
+	why := errors.New("why")
+	cancelled, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	late, stop := context.WithTimeout(t.Context(), 0)
+	defer stop()
+	<-late.Done()
+	for name, c := range map[string]struct {
+		ctx   context.Context
+		cause error
+	}{
+		"running": {t.Context(), nil}, "cancelled": {cancelled, why}, "plain deadline": {late, context.DeadlineExceeded},
+		"no cause": {late, nil},
+	} {
+		if got := fault.Reason(c.ctx, c.cause); got != c.cause {
+			t.Errorf("%s: %v, want %v", name, got, c.cause)
+		}
+	}
+	if fault.Echoes(context.DeadlineExceeded, fault.Reason(cancelled, why)) {
+		t.Error("a deadline is an echo of a cancel")
+	}
+}

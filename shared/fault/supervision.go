@@ -23,7 +23,7 @@ func (e *LinkLost) Is(target error) bool { return target == ErrActorLost }
 // Is matches ErrActorLost.
 func (e *ActorUnhealthy) Is(target error) bool { return target == ErrActorLost }
 
-// ErrActorDown: the actor is between two processes, and its portal is set not to
+// ErrActorDown means that the actor is between two processes, and its portal is set not to
 // wait for the next one.
 var ErrActorDown = errors.New("actor down")
 

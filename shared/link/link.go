@@ -70,6 +70,8 @@ type Link struct {
 	bye     *wire.Fault  // what the peer said last
 	byeIn   bool         // the peer has said Bye
 	dropped atomic.Int64 // violations by the peer so far
+
+	sent, heard traffic
 }
 
 // New makes an end of a link; Start sets it going.
@@ -196,7 +198,9 @@ func (l *Link) write() {
 		for {
 			frames, end := l.out.take()
 			if len(frames) > 0 {
-				if err := l.transport.Send(&wire.Packet{Frames: frames}); err != nil {
+				p := &wire.Packet{Frames: frames}
+				l.sent.add(p) // before it goes: in a Pipe it is the receiver's from then on
+				if err := l.transport.Send(p); err != nil {
 					l.Abort(fmt.Errorf("send: %w", err))
 					return
 				}
@@ -227,6 +231,7 @@ func (l *Link) read() {
 			l.endReading(err)
 			return
 		}
+		l.heard.add(p)
 		for _, f := range p.Frames {
 			if err := l.take(&in, f); err != nil && !l.tolerate(err) {
 				return
@@ -266,16 +271,22 @@ func (l *Link) take(in *assembler, f *wire.Frame) error {
 	return l.receiver.Frame(whole)
 }
 
-// errFatal marks violations after which nothing that the peer says makes sense.
-var errFatal = errors.New("fatal")
+// fatal is a violation after which nothing that the peer says makes sense.
+type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }
 
 func (l *Link) greet(f *wire.Frame) error {
 	h := f.Hello
 	if f.Kind != wire.Kind_KIND_HELLO || f.Dialog != 0 || h == nil {
-		return fmt.Errorf("%w: %w", errFatal, violation("the first frame was %v, it must be HELLO", f.Kind))
+		return fatal{violation("the first frame was %v, it must be HELLO", f.Kind)}
 	}
 	if h.Version == 0 || h.MaxMessage == 0 || h.Self.GetUuid() == "" {
-		return fmt.Errorf("%w: %w", errFatal, violation("HELLO without version, identity or message limit"))
+		return fatal{violation("HELLO without version, identity or message limit")}
+	}
+	if h.Version != wire.Version {
+		return fatal{violation("%v speaks version %d of the link protocol, and %v expects version %d: build both programs with the same version of Trellis",
+			h.Self.ToID(), h.Version, l.cfg.Self, wire.Version)}
 	}
 	l.peer.Store(h)
 	close(l.greeted)
@@ -294,10 +305,13 @@ func (l *Link) hearBye(f *wire.Frame) {
 func (l *Link) tolerate(err error) bool {
 	n := l.dropped.Add(1)
 	l.cfg.Log.Warn("dropped a frame", "peer", l.Peer().String(), "violations", n, "reason", err)
-	if n < maxViolations && !errors.Is(err, errFatal) {
+	reason := fmt.Errorf("cut off after %d violations, the last one: %w", n, err)
+	if _, once := errors.AsType[fatal](err); once {
+		reason = fmt.Errorf("cut off: %w", err)
+	} else if n < maxViolations {
 		return true
 	}
-	l.fail(fmt.Errorf("cut off after %d violations, the last one: %w", n, err))
+	l.fail(reason)
 	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: wire.FromRecord(fault.Pack(err, l.cfg.Self))})
 	return false
 }

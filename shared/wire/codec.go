@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Version is the highest protocol version that this package speaks.
+// Version is the protocol version that this package speaks. Another one is refused.
 const Version = 1
 
 // Codec turns values into payloads and back. Unmarshal takes a pointer.
@@ -64,8 +64,14 @@ var cborDecode = must(cbor.DecOptions{
 	MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
 }.DecMode())
 
-func (cborCodec) Name() string                  { return "cbor" }
-func (cborCodec) Marshal(v any) ([]byte, error) { return cborEncode.Marshal(v) }
+func (cborCodec) Name() string { return "cbor" }
+
+func (cborCodec) Marshal(v any) ([]byte, error) {
+	if err := checkNesting(v); err != nil {
+		return nil, err
+	}
+	return cborEncode.Marshal(v)
+}
 
 func (cborCodec) Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {

@@ -755,7 +755,7 @@ func (x *Window) GetBytes() uint64 {
 
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Highest protocol version that the sender speaks.
+	// Protocol version that the sender speaks; another one is refused.
 	Version uint32    `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Self    *Identity `protobuf:"bytes,2,opt,name=self,proto3" json:"self,omitempty"`
 	// Largest payload of one message, in bytes, that the sender accepts.
