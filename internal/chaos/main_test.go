@@ -1,0 +1,27 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the test binary be the whole tree.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVar); role != "" {
+		play(role)
+	}
+	os.Exit(m.Run())
+}
+
+// F01, N07, V06, V07 and all others at once, for a few seconds: the long run is
+// "make chaos".
+func TestF01_AFewBlows(t *testing.T) {
+	var out strings.Builder
+	if err := storm(t.Context(), settings{seed: 5, blows: 20, verbose: true}, &out); err != nil {
+		t.Errorf("%s\n%v", out.String(), err)
+	}
+	t.Log(out.String())
+}
