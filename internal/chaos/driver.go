@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -128,17 +129,24 @@ func (d *driver) tmp() string { return filepath.Join(d.dir, "t") }
 
 // close ends everything that still runs.
 func (d *driver) close() error {
+	err := d.killAll(context.Background())
 	close(d.closed)
-	err := d.listener.Close()
-	for _, p := range d.procs {
-		_ = p.conn.Close() // ends the process
-	}
-	if d.rootDone != nil {
-		_ = d.rootCmd.Process.Kill() // fails if it has ended
-		d.rootDone.Wait()
-	}
+	err = errors.Join(err, d.listener.Close())
 	d.tasks.Close()
 	return errors.Join(err, d.log.Close())
+}
+
+// killAll ends the tree with force, whatever state it is in.
+func (d *driver) killAll(ctx context.Context) error {
+	if d.rootDone == nil {
+		return nil
+	}
+	_ = d.rootCmd.Process.Kill() // fails if it has ended
+	d.rootDone.Wait()
+	for _, p := range d.procs {
+		_ = syscall.Kill(p.pid, syscall.SIGKILL) // likewise
+	}
+	return d.await(ctx, endBound, d.empty)
 }
 
 func (d *driver) accept() {

@@ -102,10 +102,11 @@ func (d *driver) judge(e *expectation, s snapshot) (wrong []string) {
 	return append(wrong, d.unwanted(e)...)
 }
 
-// isRefusal tells if an actor that is ending has refused a new context. A task may
-// meet that any number of times, as it cannot know.
+// isRefusal tells if an actor that is ending in order has refused a new context, with
+// its reason. A task may meet that any number of times, as it cannot know.
 func (e *expectation) isRefusal(w witness) bool {
-	return w.f.Peer == "" && w.f.Class == classClosing && slices.Contains(e.about(w.f.Kind, w.f.Target), pattern{classClosing, ""})
+	return w.f.Peer == "" && (w.f.Class == classClosing || w.f.Class == classLimit) &&
+		slices.Contains(e.about(w.f.Kind, w.f.Target), pattern{classClosing, ""})
 }
 
 // misjudged says what is wrong with what a task was told.

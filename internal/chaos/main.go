@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -40,7 +41,7 @@ type settings struct {
 func run(args []string, out io.Writer) (code int) {
 	var s settings
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
-	flags.Uint64Var(&s.seed, "seed", 1, "the plan's seed")
+	flags.Uint64Var(&s.seed, "seed", 1, "the plan's seed; 0: one that nobody knows yet")
 	flags.IntVar(&s.blows, "blows", 100, "how many blows")
 	flags.IntVar(&s.from, "from", 1, "the first blow; those before it are left out")
 	flags.StringVar(&s.only, "kind", "", "only blows of this kind")
@@ -50,6 +51,9 @@ func run(args []string, out io.Writer) (code int) {
 	flags.BoolVar(&s.verbose, "v", false, "print every blow")
 	if err := flags.Parse(args); err != nil {
 		return 2
+	}
+	if s.seed == 0 {
+		s.seed = uint64(time.Now().UnixNano())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -64,7 +68,7 @@ func run(args []string, out io.Writer) (code int) {
 func storm(ctx context.Context, s settings, out io.Writer) (err error) {
 	plan := Plan(s.seed, s.blows)
 	if s.list {
-		for _, b := range plan {
+		for _, b := range s.choose(plan) {
 			if _, err := fmt.Fprintln(out, b); err != nil {
 				return err
 			}
@@ -90,17 +94,20 @@ func storm(ctx context.Context, s settings, out io.Writer) (err error) {
 	return d.carryOut(ctx, s, plan)
 }
 
+// choose leaves out what is not wanted of a plan.
+func (s settings) choose(plan []Blow) []Blow {
+	return slices.DeleteFunc(plan, func(b Blow) bool { return b.N < s.from || s.only != "" && string(b.Kind) != s.only })
+}
+
 // carryOut strikes blow after blow.
 func (d *driver) carryOut(ctx context.Context, s settings, plan []Blow) error {
 	begun := time.Now()
 	if err := d.begin(ctx); err != nil {
 		return err
 	}
+	d.say(fmt.Sprintf("seed %d, blows %d to %d", s.seed, s.from, s.blows))
 	var wrong []error
-	for _, b := range plan {
-		if b.N < s.from || s.only != "" && string(b.Kind) != s.only {
-			continue
-		}
+	for _, b := range s.choose(plan) {
 		if s.time > 0 && time.Since(begun) > s.time {
 			break
 		}
@@ -126,10 +133,13 @@ func (d *driver) carryOut(ctx context.Context, s settings, plan []Blow) error {
 		}
 	}
 	d.say(d.tally.summary(time.Since(begun)))
-	if s.goOn && len(wrong) > 0 {
-		return fmt.Errorf("%d blows went wrong", len(wrong))
+	if len(wrong) == 0 {
+		wrong = append(wrong, d.finish(ctx))
 	}
-	return errors.Join(wrong...)
+	if err := errors.Join(wrong...); err == nil || !s.goOn {
+		return err
+	}
+	return fmt.Errorf("%d went wrong, the last one:\n%w", len(wrong), wrong[len(wrong)-1])
 }
 
 // say prints a line. Who cannot read it is told by the exit code.
@@ -152,12 +162,7 @@ func (d *driver) begin(ctx context.Context) error {
 
 // startAnew replaces a tree in which something went wrong.
 func (d *driver) startAnew(ctx context.Context) error {
-	_ = d.rootCmd.Process.Kill() // fails if it has ended
-	d.rootDone.Wait()
-	for _, p := range d.procs {
-		_ = p.conn.Close() // ends the process
-	}
-	if err := d.await(ctx, endBound, d.empty); err != nil {
+	if err := d.killAll(ctx); err != nil {
 		return err
 	}
 	return d.begin(ctx)

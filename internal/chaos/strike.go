@@ -59,7 +59,7 @@ const mostWrong = 20
 func (d *driver) blow(ctx context.Context, b Blow, s snapshot) (*expectation, error) {
 	switch b.Kind {
 	case Kill:
-		return d.signal(ctx, b, s, syscall.SIGKILL, classDied)
+		return d.signal(ctx, b, s, syscall.SIGKILL, killed...)
 	case Term:
 		return d.signal(ctx, b, s, syscall.SIGTERM, classCancelled)
 	case Stop:
@@ -86,6 +86,10 @@ func (d *driver) blow(ctx context.Context, b Blow, s snapshot) (*expectation, er
 	}
 	return nil, fmt.Errorf("there is no blow %q", b.Kind)
 }
+
+// killed is what an actor's SIGKILL may be called. A machine that is so busy that
+// the process is not reaped within 50 ms of its link's end makes it a lost link.
+var killed = []string{classDied, classLost}
 
 const shoutSize = 1 << 20
 
@@ -174,7 +178,7 @@ func (d *driver) starve(ctx context.Context, b Blow, s snapshot) (e *expectation
 	if b.Kind == Starve {
 		return expect(), d.rest(ctx, b.Wait)
 	}
-	e = expect().ending(b.Target, classDied).withSiblings(b.Target)
+	e = expect().ending(b.Target, killed...).withSiblings(b.Target)
 	if err := kill(s.pid[b.Target], syscall.SIGKILL); err != nil {
 		return e, err
 	}
@@ -196,7 +200,7 @@ func (d *driver) startFailed(name string) bool {
 
 // killAgain strikes the next process, too, while it boots or right after.
 func (d *driver) killAgain(ctx context.Context, b Blow, s snapshot) (*expectation, error) {
-	e := expect().ending(b.Target, classDied).withSiblings(b.Target)
+	e := expect().ending(b.Target, killed...).withSiblings(b.Target)
 	e.most = 2
 	if err := kill(s.pid[b.Target], syscall.SIGKILL); err != nil {
 		return e, err
@@ -224,7 +228,7 @@ func (d *driver) killAgain(ctx context.Context, b Blow, s snapshot) (*expectatio
 func (d *driver) killTwo(ctx context.Context, b Blow, s snapshot) (*expectation, error) {
 	e := expect()
 	for _, name := range []string{b.Target, b.Other} {
-		e.ending(name, classDied).withSiblings(name)
+		e.ending(name, killed...).withSiblings(name)
 	}
 	if b.Kind == Family {
 		e.most = 2 // of both
@@ -236,7 +240,7 @@ func (d *driver) killTwo(ctx context.Context, b Blow, s snapshot) (*expectation,
 // overLimit kills an actor once more than its supervisor may restart it. That one
 // fails, upward, and is restarted itself.
 func (d *driver) overLimit(ctx context.Context, b Blow) (*expectation, error) {
-	e := expect().ending(cliff, classLimit).ending(b.Target, classDied).refusing(cliff)
+	e := expect().ending(cliff, classLimit).ending(b.Target, killed...).refusing(cliff)
 	e.most = cliffRestarts + 2 // each death, and the limit
 	for range cliffRestarts {
 		if err := kill(d.now(b.Target).pid, syscall.SIGKILL); err != nil {
@@ -295,6 +299,19 @@ func (d *driver) strikeRoot(ctx context.Context, b Blow, s snapshot) (*expectati
 		}
 	}
 	return e, d.launch()
+}
+
+// finish is the end of a run: an interrupt works after everything, too.
+func (d *driver) finish(ctx context.Context) error {
+	if err := kill(d.rootCmd.Process.Pid, syscall.SIGINT); err != nil {
+		return err
+	}
+	if err := d.await(ctx, endBound, d.empty); err != nil {
+		strays, _ := d.strays()
+		return fmt.Errorf("the root host was interrupted at the end of the run, and %q are left: %w", strays, err)
+	}
+	d.rootDone.Wait()
+	return d.endedWell()
 }
 
 // empty tells if no process of the tree is left.

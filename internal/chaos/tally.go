@@ -21,6 +21,7 @@ type tally struct {
 	slowest  Blow
 	slowness time.Duration
 	spurious int // health checks that failed for a busy machine
+	links    int // deaths that were called lost links, likewise
 }
 
 // add takes in a blow that went well.
@@ -51,6 +52,9 @@ func (t *tally) death(d *driver, b Blow, s snapshot) {
 		}
 	}
 	var last time.Duration
+	if slices.ContainsFunc(d.failures, func(w witness) bool { return w.f.Class == classLost && w.f.Who == s.short[b.Target] }) {
+		t.links++
+	}
 	for _, w := range d.failures {
 		if w.f.Who == s.short[b.Target] {
 			after := w.f.Time.Sub(s.at)
@@ -81,7 +85,7 @@ func (t *tally) summary(took time.Duration) string {
 		fmt.Fprintf(w, "after kill -9, %s: median %v, p99 %v, most %v (%d)\n", row.name, p50, p99, most, len(row.of))
 	}
 	fmt.Fprintf(w, "slowest heal: %v, blow %d, %s of %s\n", t.slowness.Round(time.Millisecond), t.slowest.N, t.slowest.Kind, t.slowest.Target)
-	fmt.Fprintf(w, "health checks that failed without a blow: %d\n", t.spurious)
+	fmt.Fprintf(w, "health checks that failed without a blow: %d; deaths that were called lost links: %d of %d\n", t.spurious, t.links, t.blows[Kill])
 	fmt.Fprintf(w, "%d blows in %v\n", all, took.Round(100*time.Millisecond))
 	return w.String()
 }
