@@ -47,6 +47,13 @@ func (e *expectation) withSiblings(name string) *expectation {
 	return e
 }
 
+// silent adds that an actor does not answer for a while, so that a Cancel may find
+// its bound over.
+func (e *expectation) silent(name string) *expectation {
+	e.told[name] = append(e.told[name], pattern{classUnacked, ""})
+	return e
+}
+
 // refusing adds that an actor ends in order: it takes no new work until its host
 // knows.
 func (e *expectation) refusing(name string) *expectation {
@@ -103,8 +110,12 @@ func (d *driver) judge(e *expectation, s snapshot) (wrong []string) {
 }
 
 // isRefusal tells if an actor that is ending in order has refused a new context, with
-// its reason. A task may meet that any number of times, as it cannot know.
+// its reason. A task may meet that any number of times, as it cannot know. A Cancel
+// that a stopped actor has not answered is not about its end either.
 func (e *expectation) isRefusal(w witness) bool {
+	if w.f.Class == classUnacked {
+		return true
+	}
 	return w.f.Peer == "" && (w.f.Class == classClosing || w.f.Class == classLimit) &&
 		slices.Contains(e.about(w.f.Kind, w.f.Target), pattern{classClosing, ""})
 }

@@ -116,8 +116,11 @@ func kill(pid int, sig syscall.Signal) error {
 // signal sends a signal that ends an actor.
 func (d *driver) signal(ctx context.Context, b Blow, s snapshot, sig syscall.Signal, classes ...string) (*expectation, error) {
 	e := expect().ending(b.Target, classes...).withSiblings(b.Target)
-	if sig == syscall.SIGTERM {
+	switch sig {
+	case syscall.SIGTERM:
 		e.refusing(b.Target)
+	case syscall.SIGSTOP:
+		e.silent(b.Target)
 	}
 	if err := kill(s.pid[b.Target], sig); err != nil {
 		return e, err

@@ -21,6 +21,7 @@ const (
 	classLimit     = "limit"
 	classDown      = "down"
 	classClosing   = "closing"
+	classUnacked   = "unacked"
 	classStart     = "start"
 	classNothing   = "nothing" // a nil error where there has to be one
 	classCorrupt   = "corrupt" // what came is not what was sent
@@ -75,6 +76,8 @@ func sortSentinel(err error) string {
 		return classDown
 	case errors.Is(err, fault.ErrActorClosing):
 		return classClosing
+	case errors.Is(err, fault.ErrCancelUnacked):
+		return classUnacked
 	case errors.Is(err, errCorrupt):
 		return classCorrupt
 	}
