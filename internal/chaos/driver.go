@@ -43,6 +43,7 @@ type driver struct {
 	nameOf   map[string]string
 	tasksNow map[taskKey]Task // what each task of a process that lives is connected to
 	answers  map[int]Answer
+	suspects map[int]bool // answers about an actor whose health checks fail
 	nextID   int
 
 	failures []witness // since the last blow
@@ -108,7 +109,7 @@ func newDriver(dir string, out io.Writer, verbose bool) (*driver, error) {
 	}
 	d := &driver{
 		program: program, dir: dir, out: out, verbose: verbose, inbox: make(chan mail, 1024), closed: make(chan struct{}),
-		procs: map[int]*proc{}, nameOf: map[string]string{}, tasksNow: map[taskKey]Task{}, answers: map[int]Answer{},
+		procs: map[int]*proc{}, nameOf: map[string]string{}, tasksNow: map[taskKey]Task{}, answers: map[int]Answer{}, suspects: map[int]bool{},
 	}
 	if err := os.Mkdir(d.tmp(), 0o700); err != nil {
 		return nil, err
@@ -264,6 +265,9 @@ func (d *driver) take(m mail) {
 		}
 	case m.r.Step != nil:
 		d.steps = append(d.steps, witnessed{p.name, *m.r.Step})
+		if m.r.Step.To == "unhealthy" {
+			d.examine(d.procs[m.r.Step.PID])
+		}
 	case m.r.Open != nil:
 		d.tasksNow[taskKey{p.pid, m.r.Open.Kind, m.r.Open.Target}] = *m.r.Open
 	case m.r.Failed != nil:
@@ -271,6 +275,26 @@ func (d *driver) take(m mail) {
 		d.failures = append(d.failures, witness{p.name, p.pid, *m.r.Failed})
 	case m.r.Answer != nil:
 		d.answers[m.r.Answer.ID] = *m.r.Answer
+		if d.suspects[m.r.Answer.ID] {
+			d.note("goroutines of %v (pid %d), whose health check has failed:\n%s", p, p.pid, m.r.Answer.Text)
+		}
+	}
+}
+
+// note writes into the run's log, among what the actors log.
+func (d *driver) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(d.log, "--- "+format+"\n", args...)
+}
+
+// examine notes what a process is doing that does not answer its health check.
+func (d *driver) examine(p *proc) {
+	if p == nil {
+		return
+	}
+	s, err := readStat(p.pid)
+	d.note("a health check of %v (pid %d) has failed; its state is %c, %v", p, p.pid, s.state, err)
+	if id, err := d.send(p, Command{Do: doDump}); err == nil {
+		d.suspects[id] = true
 	}
 }
 

@@ -176,7 +176,7 @@ func (d *driver) dump(ctx context.Context) {
 			continue
 		}
 		a, err := d.ask(ctx, now, Command{Do: doDump})
-		_, _ = fmt.Fprintf(d.log, "--- goroutines of %s (pid %d), %v\n%s\n", now.name, now.pid, err, a.Text)
-		_, _ = fmt.Fprintf(d.log, "--- goroutines of %s when it was well\n%s\n", now.name, now.stacks)
+		d.note("goroutines of %s (pid %d), %v\n%s", now.name, now.pid, err, a.Text)
+		d.note("goroutines of %s when it was well\n%s", now.name, now.stacks)
 	}
 }
