@@ -91,7 +91,7 @@ func (c *child) judge(v verdict, failed int) bool {
 // hear takes in what a health check has found.
 func (s *seat) hear(v verdict) {
 	p := s.place()
-	if p == nil || p.phase != up {
+	if p == nil || p.phase != up || s.state == Stopping { // its end came in between
 		return
 	}
 	switch {
