@@ -69,7 +69,7 @@ var weights = []struct {
 	kind Kind
 	of   int
 }{
-	{Kill, 270}, {Term, 120}, {Stop, 40}, {Nap, 50}, {CutLink, 220}, {CutMain, 40}, {Shout, 40}, {Starve, 40},
+	{Kill, 270}, {Term, 120}, {Stop, 30}, {Nap, 50}, {CutLink, 220}, {CutMain, 30}, {Shout, 40}, {Starve, 40},
 	{StarveUp, 30}, {Again, 40}, {Pair, 40}, {Family, 15}, {Limit, 10}, {Nest, 20}, {RootKill, 13}, {RootStop, 6}, {RootEnd, 6},
 }
 

@@ -137,8 +137,9 @@ func (d *driver) nap(ctx context.Context, b Blow, s snapshot) (*expectation, err
 	return expect(), errors.Join(err, kill(s.pid[b.Target], syscall.SIGCONT))
 }
 
-// mainBound is when the health checks have found what is to be found.
-const mainBound = healthFailures*healthTimeout + 2*healthInterval
+// mainBound is when the health checks have found what is to be found: a connection
+// that is broken says so at once.
+const mainBound = (healthFailures + 1) * healthInterval
 
 // cut breaks one of the two connections between an actor and its host. The end of
 // the link is the end of the actor. go-plugin's connection is for the health

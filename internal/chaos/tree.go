@@ -99,10 +99,11 @@ func condemned(name string) (names []string) {
 	return names
 }
 
-// Times of the tree: short, so that a run meets each many times.
+// Times of the tree: short, so that a run meets each many times; but no actor is to
+// fail three health checks in a row for want of a CPU.
 const (
 	healthInterval = 100 * time.Millisecond
-	healthTimeout  = 150 * time.Millisecond
+	healthTimeout  = 500 * time.Millisecond
 	healthFailures = 3
 	pauseBetween   = 10 * time.Millisecond // before the first restart
 	pauseMost      = 40 * time.Millisecond
