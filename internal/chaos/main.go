@@ -33,6 +33,7 @@ type settings struct {
 	from    int
 	time    time.Duration
 	only    string
+	each    bool
 	goOn    bool
 	list    bool
 	verbose bool
@@ -45,6 +46,7 @@ func run(args []string, out io.Writer) (code int) {
 	flags.IntVar(&s.blows, "blows", 100, "how many blows")
 	flags.IntVar(&s.from, "from", 1, "the first blow; those before it are left out")
 	flags.StringVar(&s.only, "kind", "", "only blows of this kind")
+	flags.BoolVar(&s.each, "each", false, "only the first blow of each kind")
 	flags.DurationVar(&s.time, "time", 0, "no further blow after so long; 0: no limit")
 	flags.BoolVar(&s.goOn, "go-on", false, "after something was wrong, start anew and go on with the next blow")
 	flags.BoolVar(&s.list, "list", false, "print the plan and do nothing")
@@ -96,7 +98,14 @@ func storm(ctx context.Context, s settings, out io.Writer) (err error) {
 
 // choose leaves out what is not wanted of a plan.
 func (s settings) choose(plan []Blow) []Blow {
-	return slices.DeleteFunc(plan, func(b Blow) bool { return b.N < s.from || s.only != "" && string(b.Kind) != s.only })
+	seen := map[Kind]bool{}
+	return slices.DeleteFunc(plan, func(b Blow) bool {
+		if b.N < s.from || s.only != "" && string(b.Kind) != s.only || s.each && seen[b.Kind] {
+			return true
+		}
+		seen[b.Kind] = true
+		return false
+	})
 }
 
 // carryOut strikes blow after blow.
