@@ -156,9 +156,9 @@ func (d *driver) oddFiles(files []string) string {
 
 // Bounds of what has to be as it was.
 const (
-	healBound   = 15 * time.Second
-	countBound  = 5 * time.Second
-	orphanBound = time.Second // N07
+	healBound   = slowdown * 15 * time.Second
+	countBound  = slowdown * 5 * time.Second
+	orphanBound = slowdown * time.Second // N07
 )
 
 // settle waits until every actor runs once and every task works with the process
@@ -218,10 +218,14 @@ func (d *driver) idleTask(p *proc) string {
 
 // count waits until nothing is too many: processes, files, descriptors and
 // goroutines. Those of a process that is met for the first time are counted for
-// later.
-func (d *driver) count(ctx context.Context) error {
+// later. The load is held up meanwhile: its calls come and go.
+func (d *driver) count(ctx context.Context) (err error) {
+	if err := d.askAll(ctx, Command{Do: doHush}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.askAll(ctx, Command{Do: doSpeak})) }()
 	var excess string
-	err := d.await(ctx, countBound, func() bool {
+	err = d.await(ctx, countBound, func() bool {
 		excess = d.excess(ctx)
 		return excess == ""
 	})
@@ -253,9 +257,9 @@ func (d *driver) excess(ctx context.Context) string {
 	return ""
 }
 
-// samples is how often a new process is counted: the load comes and goes, and the
+// samples is how often a new process is counted: health checks come and go, and the
 // least is what it holds.
-const samples = 5
+const samples = 4
 
 func (d *driver) excessOf(ctx context.Context, p *proc) string {
 	if p == nil {

@@ -21,6 +21,8 @@ import (
 // What the driver can tell an actor to do.
 const (
 	doCount  = "count"  // its goroutines
+	doHush   = "hush"   // hold up its load
+	doSpeak  = "speak"  // go on with it
 	doDump   = "dump"   // their stacks
 	doCut    = "cut"    // break a socket
 	doShout  = "shout"  // fill its own standard output and error
@@ -37,6 +39,10 @@ func (p *player) obey(c Command) {
 		switch c.Do {
 		case doCount:
 			a.Goroutines = runtime.NumGoroutine()
+		case doHush:
+			traffic.close()
+		case doSpeak:
+			traffic.open()
 		case doDump:
 			var b bytes.Buffer
 			err = pprof.Lookup("goroutine").WriteTo(&b, 1)

@@ -336,8 +336,32 @@ func (d *driver) send(p *proc, c Command) (id int, err error) {
 // errEnded is what comes of a command to a process that ends instead of answering.
 var errEnded = errors.New("it has ended")
 
+// askAll sends a command to every process and waits for the answers of those that
+// live.
+func (d *driver) askAll(ctx context.Context, c Command) error {
+	asked := map[int]*proc{}
+	for _, p := range d.procs {
+		if id, err := d.send(p, c); err == nil { // else it is about to be buried
+			asked[id] = p
+		}
+	}
+	err := d.await(ctx, answerBound, func() bool {
+		for id, p := range asked {
+			if _, ok := d.answers[id]; ok || d.procs[p.pid] != p {
+				delete(d.answers, id)
+				delete(asked, id)
+			}
+		}
+		return len(asked) == 0
+	})
+	if err != nil {
+		return fmt.Errorf("%s of %d processes: %w", c.Do, len(asked), err)
+	}
+	return nil
+}
+
 // answerBound is how long a command may take.
-const answerBound = 5 * time.Second
+const answerBound = slowdown * 5 * time.Second
 
 // ask sends a command and waits for its answer.
 func (d *driver) ask(ctx context.Context, p *proc, c Command) (a Answer, err error) {

@@ -54,7 +54,7 @@ func (p *player) served() []contract.Handler {
 func serveTicks(ctx context.Context, _ none) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		self := sdk.Self(ctx).Short()
-		for yield(self, nil) && pause(ctx, pace) {
+		for yield(self, nil) && step(ctx) {
 		}
 	}
 }
@@ -85,7 +85,7 @@ func servePull(ctx context.Context, self string, c *contract.Callee[none, none, 
 		if err := c.Started(none{}); err != nil {
 			return err
 		}
-		for pause(ctx, pace) {
+		for step(ctx) {
 			if _, err := upEcho.Call(ctx, sdk.Parent(ctx), none{}); err != nil {
 				return err
 			}

@@ -88,7 +88,7 @@ func callOften(ctx context.Context, p contract.Portal, _ string, opened func(str
 			return err
 		}
 		opened(peer)
-		if !pause(ctx, pace) {
+		if !step(ctx) {
 			return context.Cause(ctx)
 		}
 	}
@@ -151,7 +151,7 @@ func talkOn(ctx context.Context, p contract.Portal, _ string, opened func(string
 			if !bytes.Equal(m, got) {
 				return fmt.Errorf("%w: %d bytes of %d were sent, %d bytes came", errCorrupt, len(m), n, len(got))
 			}
-			if !pause(ctx, pace) {
+			if !step(ctx) {
 				return context.Cause(ctx)
 			}
 		}
@@ -169,7 +169,7 @@ func churn(ctx context.Context, p contract.Portal, _ string, opened func(string)
 		if err != nil {
 			return err
 		}
-		if !pause(ctx, pace) {
+		if !step(ctx) {
 			return context.Cause(ctx)
 		}
 	}

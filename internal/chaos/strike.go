@@ -50,7 +50,7 @@ func (d *driver) strike(ctx context.Context, b Blow) error {
 }
 
 // slowBound is what no blow needs to heal, on any machine that is not overloaded.
-const slowBound = 4 * time.Second
+const slowBound = slowdown * 4 * time.Second
 
 // mostWrong is how much of what was wrong is printed.
 const mostWrong = 20
@@ -94,7 +94,7 @@ var killed = []string{classDied, classLost}
 const shoutSize = 1 << 20
 
 // endBound is how long it may take until a process that was struck has ended.
-const endBound = 5 * time.Second
+const endBound = slowdown * 5 * time.Second
 
 // ended waits until the processes of a snapshot have ended.
 func (d *driver) ended(ctx context.Context, s snapshot, names ...string) error {

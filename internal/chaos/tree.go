@@ -103,7 +103,7 @@ func condemned(name string) (names []string) {
 // fail three health checks in a row for want of a CPU.
 const (
 	healthInterval = 100 * time.Millisecond
-	healthTimeout  = 500 * time.Millisecond
+	healthTimeout  = slowdown * 500 * time.Millisecond
 	healthFailures = 3
 	pauseBetween   = 10 * time.Millisecond // before the first restart
 	pauseMost      = 40 * time.Millisecond
