@@ -28,7 +28,7 @@ const (
 	Limit    Kind = "limit"       // more deaths than a supervisor may answer
 	Nest     Kind = "nest"        // a nursery in a running actor whose child cannot live
 	RootKill Kind = "root-kill"   // SIGKILL to the root host, which is then started again
-	RootStop Kind = "root-stop"   // the same after SIGSTOP
+	RootStop Kind = "root-stop"   // the same after SIGSTOP to it and to another actor
 	RootEnd  Kind = "root-end"    // SIGINT to the root host: an end in order
 )
 
@@ -37,7 +37,7 @@ type Blow struct {
 	N      int
 	Kind   Kind
 	Target string
-	Other  string        // of a pair and a family: who else is struck
+	Other  string        // who else is struck, if anybody
 	Cut    string        // how a socket is broken: "read", "write", "both" or "garble"
 	AtHost bool          // it is broken at the host's end, not at the child's
 	Pause  time.Duration // before the blow, so that it falls anywhere into the traffic
@@ -107,7 +107,9 @@ func draw(r *rand.Rand, n int) Blow {
 		b.Target = pick(r, childrenOf(cliff))
 	case Nest:
 		b.Target = pick(r, hosts())
-	case RootKill, RootStop, RootEnd:
+	case RootStop:
+		b.Target, b.Other = root, drawChild(r)
+	case RootKill, RootEnd:
 		b.Target = root
 	default:
 		b.Target = drawChild(r)

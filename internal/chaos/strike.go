@@ -282,7 +282,7 @@ func (d *driver) strikeRoot(ctx context.Context, b Blow, s snapshot) (*expectati
 	bound := orphanBound
 	switch b.Kind {
 	case RootStop:
-		err = errors.Join(kill(s.pid[root], syscall.SIGSTOP), d.rest(ctx, b.Pause), kill(s.pid[root], syscall.SIGKILL))
+		err = errors.Join(kill(s.pid[b.Other], syscall.SIGSTOP), kill(s.pid[root], syscall.SIGSTOP), d.rest(ctx, b.Pause), kill(s.pid[root], syscall.SIGKILL))
 	case RootEnd:
 		bound = endBound
 		err = kill(s.pid[root], syscall.SIGINT)
