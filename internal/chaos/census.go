@@ -224,6 +224,9 @@ func (d *driver) count(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.askAll(ctx, Command{Do: doSpeak})) }()
+	for _, p := range d.procs {
+		p.tidied, p.over = false, time.Time{}
+	}
 	var excess string
 	err = d.await(ctx, countBound, func() bool {
 		excess = d.excess(ctx)
@@ -286,11 +289,27 @@ func (d *driver) excessOf(ctx context.Context, p *proc) string {
 			}
 		}
 	}
+	if least.fds > p.usual.fds && p.over.IsZero() {
+		p.over = time.Now()
+	}
+	if least.fds > p.usual.fds && !p.tidied && time.Since(p.over) > overBound {
+		// go-plugin's broker drops a listener without closing it if its child dies at
+		// that moment (GRPCBroker.Accept); it is the collector that closes it.
+		p.tidied = true
+		if _, err := d.ask(ctx, p, Command{Do: doTidy}); err != nil {
+			return err.Error()
+		}
+		d.tally.tidied++
+	}
 	if least.fds > p.usual.fds || least.goroutines > p.usual.goroutines {
 		return fmt.Sprintf("%s (pid %d) has %d descriptors for %d and %d goroutines for %d", p.name, p.pid, least.fds, p.usual.fds, least.goroutines, p.usual.goroutines)
 	}
 	return ""
 }
+
+// overBound is how long a process may have a descriptor too many before the
+// garbage collector is asked to look for it.
+const overBound = 300 * time.Millisecond
 
 // holdings are what a process has of what runs out.
 type holdings struct{ fds, goroutines int }

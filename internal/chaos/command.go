@@ -23,6 +23,7 @@ const (
 	doCount  = "count"  // its goroutines
 	doHush   = "hush"   // hold up its load
 	doSpeak  = "speak"  // go on with it
+	doTidy   = "tidy"   // collect garbage
 	doDump   = "dump"   // their stacks
 	doCut    = "cut"    // break a socket
 	doShout  = "shout"  // fill its own standard output and error
@@ -43,6 +44,8 @@ func (p *player) obey(c Command) {
 			traffic.close()
 		case doSpeak:
 			traffic.open()
+		case doTidy:
+			runtime.GC()
 		case doDump:
 			var b bytes.Buffer
 			err = pprof.Lookup("goroutine").WriteTo(&b, 1)

@@ -59,8 +59,10 @@ type proc struct {
 	start       uint64 // of the process, so that a pid is not taken for its next owner
 	conn        *net.UnixConn
 	met         time.Time
-	usual       holdings // when nothing is wrong; zero while not known
-	stacks      string   // of its goroutines at that time, in a verbose run
+	usual       holdings  // when nothing is wrong; zero while not known
+	tidied      bool      // in this count
+	over        time.Time // since when it has too many descriptors, in this count
+	stacks      string    // of its goroutines at that time, in a verbose run
 }
 
 // String is for messages.

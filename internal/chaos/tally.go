@@ -21,6 +21,7 @@ type tally struct {
 	slowest  Blow
 	slowness time.Duration
 	spurious int // health checks that failed for a busy machine
+	tidied   int // descriptors that only the garbage collector has closed
 	links    int // deaths that were called lost links, likewise
 }
 
@@ -85,7 +86,8 @@ func (t *tally) summary(took time.Duration) string {
 		fmt.Fprintf(w, "after kill -9, %s: median %v, p99 %v, most %v (%d)\n", row.name, p50, p99, most, len(row.of))
 	}
 	fmt.Fprintf(w, "slowest heal: %v, blow %d, %s of %s\n", t.slowness.Round(time.Millisecond), t.slowest.N, t.slowest.Kind, t.slowest.Target)
-	fmt.Fprintf(w, "health checks that failed without a blow: %d; deaths that were called lost links: %d of %d\n", t.spurious, t.links, t.blows[Kill])
+	fmt.Fprintf(w, "health checks that failed without a blow: %d; deaths that were called lost links: %d of %d; times that descriptors were left to the collector: %d\n",
+		t.spurious, t.links, t.blows[Kill], t.tidied)
 	fmt.Fprintf(w, "%d blows in %v\n", all, took.Round(100*time.Millisecond))
 	return w.String()
 }
