@@ -289,22 +289,29 @@ func (d *driver) excessOf(ctx context.Context, p *proc) string {
 			}
 		}
 	}
-	if least.fds > p.usual.fds && p.over.IsZero() {
-		p.over = time.Now()
-	}
-	if least.fds > p.usual.fds && !p.tidied && time.Since(p.over) > overBound {
-		// go-plugin's broker drops a listener without closing it if its child dies at
-		// that moment (GRPCBroker.Accept); it is the collector that closes it.
-		p.tidied = true
-		if _, err := d.ask(ctx, p, Command{Do: doTidy}); err != nil {
-			return err.Error()
-		}
-		d.tally.tidied++
+	if least.fds > p.usual.fds {
+		d.collect(ctx, p)
 	}
 	if least.fds > p.usual.fds || least.goroutines > p.usual.goroutines {
 		return fmt.Sprintf("%s (pid %d) has %d descriptors for %d and %d goroutines for %d", p.name, p.pid, least.fds, p.usual.fds, least.goroutines, p.usual.goroutines)
 	}
 	return ""
+}
+
+// collect makes a process collect its garbage if it has had a descriptor too many
+// for a while: go-plugin's broker drops a listener without closing it if its child
+// dies at that moment (GRPCBroker.Accept), and it is the collector that closes it.
+func (d *driver) collect(ctx context.Context, p *proc) {
+	if p.over.IsZero() {
+		p.over = time.Now()
+	}
+	if p.tidied || time.Since(p.over) < overBound {
+		return
+	}
+	if _, err := d.ask(ctx, p, Command{Do: doTidy}); err == nil { // else the count goes on without
+		p.tidied = true
+		d.tally.tidied++
+	}
 }
 
 // overBound is how long a process may have a descriptor too many before the
