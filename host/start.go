@@ -265,6 +265,8 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	}
 	select {
 	case c.table = <-c.linked:
+	case <-c.proc.Load().Done(): // it may have died before its link was taken in
+		return c.deathOf(c.proc.Load())
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
