@@ -3,9 +3,10 @@
 TOOL    := go tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 QUICK   ?=
+CHAOS   ?= -seed 1 -blows 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race vet lint fuzz model bench generate generate-check tidy-check check
+.PHONY: help build test race vet lint fuzz model chaos bench generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -34,6 +35,9 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 model: ## every interleaving of a dialog, with larger bounds (about a minute, 3 at most)
 	go test -run TestModel -timeout 10m -v ./shared/dialog -model=full | grep -vE '^=== '
+
+chaos: ## strike a tree under load, again and again; CHAOS="-seed 1 -blows 1000" (docs/chaos.md)
+	go run ./internal/chaos $(CHAOS)
 
 bench: ## the benchmarks; QUICK=1 only proves that they run
 	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 1x) ./...

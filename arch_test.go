@@ -35,6 +35,7 @@ func importMap() []area {
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
 		{"internal/hub", nil, "it moves values and knows none of them"},
 		{"internal/process", []string{"internal/task"}, "a process knows nothing of actors and could be used without them"},
+		{"internal/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
 		{"sdk", []string{"sdk", "shared", "internal"}, "a plugin that hosts nothing must not carry the host"},
 		{"host", []string{"host", "shared", "internal"}, "a host calls plugins and is none"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},

@@ -34,6 +34,7 @@ type sickness struct {
 type verdict struct {
 	err     error // nil: healthy
 	answers bool
+	broken  bool // there was no way to ask
 }
 
 // watchHealth checks the child until it ends or has failed too often in a row. The
@@ -76,6 +77,9 @@ func (c *child) judge(v verdict, failed int) bool {
 		return true // what it found is the ending
 	default:
 	}
+	if v.broken && c.await(c.ending, lastFrames) {
+		return true // likewise: a process that ends cannot be asked shortly before that is known
+	}
 	c.seat.n.update(func() { c.seat.hear(v) })
 	if failed < threshold {
 		return false
@@ -87,7 +91,7 @@ func (c *child) judge(v verdict, failed int) bool {
 // hear takes in what a health check has found.
 func (s *seat) hear(v verdict) {
 	p := s.place()
-	if p == nil || p.phase != up {
+	if p == nil || p.phase != up || s.state == Stopping { // its end came in between
 		return
 	}
 	switch {
@@ -112,9 +116,9 @@ func (c *child) check(p *probe) verdict {
 	case ctx.Err() != nil:
 		return verdict{err: context.Cause(ctx)}
 	case err != nil:
-		return verdict{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message())}
+		return verdict{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message()), broken: true}
 	case answer.Status != healthpb.HealthCheckResponse_SERVING:
-		return verdict{fmt.Errorf("the health service says %s", answer.Status), true}
+		return verdict{err: fmt.Errorf("the health service says %s", answer.Status), answers: true}
 	case c.spec.Health.Endpoint == "":
 		return verdict{answers: true}
 	}
@@ -138,10 +142,10 @@ func (p *probe) call(ctx context.Context) verdict {
 	case <-p.calling.Done():
 		p.calling = nil
 	case <-ctx.Done():
-		return verdict{fmt.Errorf("endpoint %q: %w", p.endpoint, context.Cause(ctx)), true}
+		return verdict{err: fmt.Errorf("endpoint %q: %w", p.endpoint, context.Cause(ctx)), answers: true}
 	}
 	if p.err != nil {
-		return verdict{fmt.Errorf("endpoint %q: %w", p.endpoint, p.err), true}
+		return verdict{err: fmt.Errorf("endpoint %q: %w", p.endpoint, p.err), answers: true}
 	}
 	return verdict{answers: true}
 }

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
@@ -149,5 +151,27 @@ func waitForChild(t testing.TB) {
 			}
 		}
 		runtime.Gosched()
+	}
+}
+
+// go-plugin makes a directory for the sockets of each start, and leaves it if no
+// process comes of it.
+func TestN06_AStartWithoutAProcessLeavesNoDirectory(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		if _, err := n.Start(ctx, host.Spec{Name: "nobody", Command: []string{"no-such-program-here"}}); err == nil {
+			return errors.New("a program that does not exist was started")
+		}
+		dir, err := process.RuntimeDir()
+		if err != nil {
+			return err
+		}
+		entries, err := os.ReadDir(dir)
+		if err == nil && len(entries) != 1 { // the lock
+			err = fmt.Errorf("the failed start has left %v", entries)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -189,13 +189,19 @@ func (s *seat) awaitUp(ctx context.Context) error {
 	}
 }
 
+// returning tells if the process that is up has been found to be ending by itself,
+// and another one will follow: its calls have failed, and new ones are not for it.
+func (s *seat) returning(p *place) bool {
+	return s.state == Stopping && s.n.plan.answers(p, s.child.failure != nil)
+}
+
 // callable gives the table to call through. While there is none it gives a channel
 // that is closed when it is worth another look, or an error if there never will be.
 func (s *seat) callable() (table *dialog.Table, changed <-chan struct{}, err error) {
 	s.n.look(func() {
 		p := s.place()
 		switch {
-		case s.table != nil && (p == nil || p.phase == up || !p.back && p.phase != down && p.phase != starting):
+		case s.table != nil && (p == nil || p.phase == up && !s.returning(p) || !p.back && p.phase != up && p.phase != down && p.phase != starting):
 			table = s.table
 		case p == nil:
 			err = s.err

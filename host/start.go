@@ -126,8 +126,14 @@ func (c *child) clientConfig(ctx context.Context, dir string, bound time.Duratio
 	}
 }
 
-// runner makes the process that go-plugin will start.
-func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
+// runner makes the process that go-plugin will start. The process removes scratch
+// when it ends; without one, go-plugin would leave it.
+func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
+	defer func() {
+		if err != nil {
+			_ = os.Remove(scratch) // it is empty
+		}
+	}()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -263,6 +269,8 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	}
 	select {
 	case c.table = <-c.linked:
+	case <-c.proc.Load().Done(): // it may have died before its link was taken in
+		return c.deathOf(c.proc.Load())
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -126,12 +126,18 @@ func (s *supervision) ended(id int, failed bool, now time.Time) []action {
 			p.phase = down
 		}
 		return s.settle(nil)
-	case !s.closing && (p.kind == config.Permanent || p.kind == config.Transient && failed):
+	case s.answers(p, failed):
 		return s.settle(s.bringBack(p, now))
 	case failed && !p.apart:
 		return s.settle([]action{{doLose, id}})
 	}
 	return s.settle(nil)
+}
+
+// answers tells if the end of a place's process, which nobody asked for, is answered
+// with a restart, or with the failure of the supervisor.
+func (s *supervision) answers(p *place, failed bool) bool {
+	return !s.closing && (p.kind == config.Permanent || p.kind == config.Transient && failed)
 }
 
 // bringBack has a place started again, unless that has happened too often, and

@@ -141,7 +141,7 @@ func (p *Process) abandon(err error) {
 func (p *Process) clear() {
 	p.journal.close()
 	if p.spec.Scratch != "" {
-		_ = os.RemoveAll(p.spec.Scratch)
+		discard(p.spec.Scratch)
 	}
 }
 

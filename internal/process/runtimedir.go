@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -26,6 +27,7 @@ var runtimeDir struct {
 	path    string
 	lock    *os.File
 	cgroups *hierarchy // nil: not tried yet
+	left    []string   // what could not be removed yet
 }
 
 // RuntimeDir returns the directory for this program's sockets and other files
@@ -46,6 +48,7 @@ func RuntimeDir() (string, error) {
 
 // openRuntimeDir is RuntimeDir for who holds the lock.
 func openRuntimeDir() (string, error) {
+	tidy()
 	if runtimeDir.path != "" {
 		return runtimeDir.path, nil
 	}
@@ -70,9 +73,25 @@ func CloseRuntimeDir() error {
 	if runtimeDir.path == "" {
 		return nil
 	}
+	tidy()
 	err := removeLocked(runtimeDir.path, runtimeDir.lock)
 	runtimeDir.path, runtimeDir.lock, runtimeDir.cgroups = "", nil, nil
 	return err
+}
+
+// discard removes a directory and everything in it. That takes a descriptor; if
+// there is none, it is tried again with each later discard and RuntimeDir, and the
+// runtime directory takes along what is left.
+func discard(path string) {
+	runtimeDir.Lock()
+	defer runtimeDir.Unlock()
+	runtimeDir.left = append(runtimeDir.left, path)
+	tidy()
+}
+
+// tidy removes what was to be removed before. The caller holds the lock.
+func tidy() {
+	runtimeDir.left = slices.DeleteFunc(runtimeDir.left, func(path string) bool { return os.RemoveAll(path) == nil })
 }
 
 // runtimeBase makes the directory that is common to a user's programs.

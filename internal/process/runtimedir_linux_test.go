@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -152,4 +153,40 @@ func TestN07_RuntimeDirClaimsAndSweepsTogether(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Removing what holds files takes a descriptor. Without one it is done later.
+func TestF05_WhatCannotBeRemovedIsRemovedLater(t *testing.T) {
+	t.Setenv("TMPDIR", tempDir(t))
+	dir, err := RuntimeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer CloseRuntimeDir()
+	scratch := filepath.Join(dir, "scratch")
+	if err := os.Mkdir(scratch, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(scratch, "socket"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	none := old
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	discard(scratch)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(scratch) {
+		t.Fatal("it was removed without a descriptor; this test proves nothing")
+	}
+	if again, err := RuntimeDir(); err != nil || again != dir || exists(scratch) {
+		t.Error(again, err, "it is still there:", exists(scratch))
+	}
 }

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -80,6 +81,18 @@ type accepted struct {
 // the child has closed its side, so that nothing which it still sends is lost.
 func (a *accepted) CloseSend() error { return nil }
 
+// Recv tells what has happened. gRPC calls it a cancel when a client is gone, which
+// nobody asked for.
+func (a *accepted) Recv() (*wire.Packet, error) {
+	p, err := a.BidiStreamingServer.Recv()
+	if status.Code(err) == codes.Canceled {
+		err = errBroken
+	}
+	return p, err
+}
+
 func (a *accepted) Abort() { a.once.Do(func() { close(a.cut) }) }
+
+var errBroken = errors.New("the connection is broken")
 
 var errSecondStream = status.Error(codes.AlreadyExists, "trellis: this connection has its link already")

@@ -1,0 +1,6 @@
+//go:build linux && !race
+
+package main
+
+// slowdown stretches the bounds; see race.go.
+const slowdown = 1
