@@ -88,7 +88,9 @@ func play(role string) {
 			select {}
 		}}.Serve()
 	default:
-		playBad(role)
+		if !playForeign(role) {
+			playBad(role)
+		}
 	}
 }
 
