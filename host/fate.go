@@ -3,13 +3,17 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // fate is what becomes of calls over a child's main connection. gRPC itself knows
@@ -82,7 +86,9 @@ func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.Client
 
 // ours tells calls of go-plugin and of this package from the application's.
 func ours(method string) bool {
-	return strings.HasPrefix(method, "/plugin.GRPC") || strings.HasPrefix(method, "/grpc.health.") || strings.HasPrefix(method, "/trellis.")
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return slices.Contains([]string{"plugin.GRPCBroker", "plugin.GRPCController", "plugin.GRPCStdio",
+		healthpb.Health_ServiceDesc.ServiceName, wire.Actor_ServiceDesc.ServiceName}, service)
 }
 
 // fatedStream is a stream whose end the fate explains.

@@ -93,7 +93,7 @@ func TestN07_ForeignProgramEndsWithItsKilledHost(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait()                                                // it was killed
+	_ = cmd.Wait() // it was killed
 	fds := []unix.PollFd{{Fd: int32(child), Events: unix.POLLIN}}
 	if n, err := unix.Poll(fds, 2000); n != 1 || err != nil {
 		t.Errorf("the foreign program is alive: %v", errors.Join(err, syscall.Kill(pid, syscall.SIGKILL)))

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/sdk"
 )
 
 // The cookie of the foreign programs here.
@@ -116,6 +117,12 @@ func (s kvServer) Get(ctx context.Context, r *kv.GetRequest) (*kv.GetResponse, e
 	switch r.Key {
 	case "pid":
 		value = strconv.Itoa(os.Getpid())
+	case "self":
+		value = sdk.Self(ctx).String()
+	case "upper":
+		return upperAtParent(ctx)
+	case "panic":
+		panic("as asked")
 	case "env":
 		value = os.Getenv("PLUGIN_CLIENT_CERT")
 	case "exit well":
@@ -137,6 +144,12 @@ func (s kvServer) Get(ctx context.Context, r *kv.GetRequest) (*kv.GetResponse, e
 		return nil, errUnknownKey
 	}
 	return &kv.GetResponse{Value: []byte(value)}, nil
+}
+
+// upperAtParent calls the host from a handler of a gRPC service.
+func upperAtParent(ctx context.Context) (*kv.GetResponse, error) {
+	s, err := upper.Call(ctx, sdk.Parent(ctx), "hello")
+	return &kv.GetResponse{Value: []byte(s)}, err
 }
 
 var foreignLog = hclog.New(&hclog.LoggerOptions{Name: "shop", Output: os.Stderr, JSONFormat: true})
