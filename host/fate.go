@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -100,18 +99,20 @@ type fatedStream struct {
 // RecvMsg receives a message.
 func (s fatedStream) RecvMsg(m any) error { return s.fate.explain(s.ClientStream.RecvMsg(m)) }
 
-// explain adds to a broken connection why it broke, which is known a moment later
-// if the process has died.
+// explain adds to a broken connection why it broke. If the process was asked to
+// end, that is known before; if it has died, a moment later.
 func (f *fate) explain(err error) error {
 	if status.Code(err) != codes.Unavailable {
 		return err
 	}
-	select {
-	case <-f.sealed:
-		return unavailable{fmt.Errorf("%w (%s)", f.lost, status.Convert(err).Message())}
-	case <-time.After(lastFrames):
+	why := f.err()
+	if why == nil && !closedWithin(f.sealed, lastFrames) {
 		return err
 	}
+	if f.isSealed() {
+		why = f.lost
+	}
+	return unavailable{fmt.Errorf("%w (%s)", why, status.Convert(err).Message())}
 }
 
 // unavailable gives an error gRPC's code for a peer that is not there.

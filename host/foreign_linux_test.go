@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +21,25 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
+// freeze returns when a process is stopped, which may be a while after the signal.
+// The system offers no event for that, so it looks again and again.
+func freeze(ctx context.Context, pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return err
+		}
+		if _, state, ok := strings.Cut(string(stat), ") "); ok && strings.HasPrefix(state, "T") {
+			return nil
+		}
+		runtime.Gosched()
+	}
+	return context.Cause(ctx)
+}
+
 func TestV07_FrozenForeignProgramFailsItsHealthChecks(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign")
@@ -28,7 +49,7 @@ func TestV07_FrozenForeignProgramFailsItsHealthChecks(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := syscall.Kill(f.ID().PID, syscall.SIGSTOP); err != nil {
+		if err := freeze(ctx, f.ID().PID); err != nil {
 			return err
 		}
 		<-f.Done()
@@ -48,7 +69,7 @@ func TestP05_FrozenForeignProgramIsTooSlow(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := syscall.Kill(f.ID().PID, syscall.SIGSTOP); err != nil {
+		if err := freeze(ctx, f.ID().PID); err != nil {
 			return err
 		}
 		if err := f.Cancel(ctx); !errors.Is(err, fault.ErrActorTooSlow) {
