@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -70,23 +71,42 @@ func reservedName(key string) bool {
 	return strings.HasPrefix(key, "PLUGIN_") || strings.HasPrefix(key, "TRELLIS_")
 }
 
-// validateGoPlugin reports what is wrong with a foreign program.
-func (r *reader) validateGoPlugin(n *yaml.Node, a Actor, path string) {
-	for _, m := range a.Misfits() {
-		at := n
-		for key := range strings.SplitSeq(m.Key, ".") {
-			at = orParent(child(at, key), at)
-		}
-		r.report(at, join(path, m.Key), "%s", m.Message)
-	}
-}
-
-// validateMainJob reports a main job that a foreign program is to do.
-func (r *reader) validateMainJob(root *yaml.Node, t *Tree) {
+// validateForeign reports what is wrong with the foreign programs of a tree.
+func (r *reader) validateForeign(root *yaml.Node, t *Tree) {
+	r.validateGoPlugins(child(root, "actors"), t.Actors, "actors")
 	if t.Run == nil || index(t.Actors)[t.Run.Actor].GoPlugin == nil {
 		return
 	}
 	run := orParent(child(root, "run"), root)
 	r.report(orParent(child(run, "actor"), run), "run.actor",
 		"expected an actor that serves endpoints, got %q, which is a foreign program (goplugin)", t.Run.Actor)
+}
+
+// validateGoPlugins checks siblings and what is below them. list may be nil or of
+// another kind after a problem that has been reported.
+func (r *reader) validateGoPlugins(list *yaml.Node, actors []Actor, path string) {
+	for i, a := range actors {
+		if list == nil || list.Kind != yaml.SequenceNode || i >= len(list.Content) {
+			return
+		}
+		n := list.Content[i]
+		at := itemPath(path, n, i)
+		for _, m := range a.Misfits() {
+			r.reportMisfit(n, at, m)
+		}
+		r.validateGoPlugins(child(n, "actors"), a.Actors, join(at, "actors"))
+	}
+}
+
+// reportMisfit reports what is wrong with a key, unless its value could not even be
+// read, which is a problem already.
+func (r *reader) reportMisfit(n *yaml.Node, path string, m Misfit) {
+	path = join(path, m.Key)
+	if slices.ContainsFunc(r.problems, func(p Problem) bool { return strings.HasPrefix(p.Path, path) }) {
+		return
+	}
+	for key := range strings.SplitSeq(m.Key, ".") {
+		n = orParent(child(n, key), n)
+	}
+	r.report(n, path, "%s", m.Message)
 }

@@ -17,7 +17,6 @@ func (r *reader) validate(root *yaml.Node, t *Tree) {
 		r.report(root, "actors", "expected at least one actor, there is none")
 	}
 	r.validateActors(child(root, "actors"), t.Actors, "actors")
-	r.validateMainJob(root, t)
 	run := child(root, "run")
 	if t.Run == nil || run == nil {
 		return
@@ -43,7 +42,6 @@ func (r *reader) validateActors(list *yaml.Node, actors []Actor, path string) {
 		at := itemPath(path, n, i)
 		r.validateName(n, a, at, first)
 		r.validateProgram(n, a, at)
-		r.validateGoPlugin(n, a, at)
 		r.validateDependencies(n, a, actors, at)
 		r.validateActors(child(n, "actors"), a.Actors, join(at, "actors"))
 	}
