@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,8 +78,8 @@ func (r *reader) validateForeign(root *yaml.Node, t *Tree) {
 	if t.Run == nil || index(t.Actors)[t.Run.Actor].GoPlugin == nil {
 		return
 	}
-	run := orParent(child(root, "run"), root)
-	r.report(orParent(child(run, "actor"), run), "run.actor",
+	run := cmp.Or(child(root, "run"), root)
+	r.report(cmp.Or(child(run, "actor"), run), "run.actor",
 		"expected an actor that serves endpoints, got %q, which is a foreign program (goplugin)", t.Run.Actor)
 }
 
@@ -106,7 +107,7 @@ func (r *reader) reportMisfit(n *yaml.Node, path string, m Misfit) {
 		return
 	}
 	for key := range strings.SplitSeq(m.Key, ".") {
-		n = orParent(child(n, key), n)
+		n = cmp.Or(child(n, key), n)
 	}
 	r.report(n, path, "%s", m.Message)
 }
