@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -17,11 +18,17 @@ func (r *reader) decodeStruct(n *yaml.Node, into any, path string) {
 	r.decode(n, reflect.ValueOf(into).Elem(), path)
 }
 
-// decode fills one value and reports what does not fit.
+// decode fills one value and reports what does not fit. A value that was refused
+// already stays empty.
 func (r *reader) decode(n *yaml.Node, v reflect.Value, path string) {
 	switch {
+	case r.refused[n]:
+		return
 	case v.Type() == durationType:
 		r.decodeDuration(n, v, path)
+		return
+	case len(choices[v.Type()]) > 0:
+		r.decodeChoice(n, v, path)
 		return
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -37,32 +44,75 @@ func (r *reader) decode(n *yaml.Node, v reflect.Value, path string) {
 		r.decodeList(n, v, path)
 	case reflect.Int:
 		r.decodeInt(n, v, path)
+	case reflect.Bool:
+		r.decodeBool(n, v, path)
 	case reflect.String:
 		r.decodeText(n, v, path)
-	default: // any
-		var value any
-		if err := n.Decode(&value); err != nil {
-			r.report(n, path, "%v", err)
-			return
-		}
-		if value != nil {
+	case reflect.Interface:
+		if value := r.anything(n, path); value != nil {
 			v.Set(reflect.ValueOf(value))
 		}
+	default: // the struct is ours
+		panic(fmt.Sprintf("%s: nothing here reads a %s", path, v.Type()))
 	}
+}
+
+// anything is a value as JSON knows it: keys are texts, and so are dates.
+func (r *reader) anything(n *yaml.Node, path string) any {
+	switch n.Kind {
+	case yaml.MappingNode:
+		m := make(map[string]any, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i].Value
+			m[key] = r.anything(n.Content[i+1], join(path, key))
+		}
+		return m
+	case yaml.SequenceNode:
+		list := make([]any, len(n.Content))
+		for i, item := range n.Content {
+			list[i] = r.anything(item, itemPath(path, item, i))
+		}
+		return list
+	case yaml.ScalarNode, yaml.DocumentNode, yaml.AliasNode:
+	}
+	return r.scalar(n, path)
+}
+
+func (r *reader) scalar(n *yaml.Node, path string) any {
+	if n.Tag == "!!timestamp" {
+		return n.Value
+	}
+	var value any
+	err := n.Decode(&value)
+	number, isFloat := value.(float64)
+	if err != nil || isFloat && (math.IsNaN(number) || math.IsInf(number, 0)) {
+		r.refuse(n, path, "expected a value that JSON has, got %s %q", n.Tag, n.Value)
+		return nil
+	}
+	return value
 }
 
 func (r *reader) decodeInt(n *yaml.Node, v reflect.Value, path string) {
 	number, err := strconv.Atoi(n.Value)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
-		r.report(n, path, "expected a whole number, got %s", describe(n))
+		r.refuse(n, path, "expected a whole number, got %s", describe(n))
 		return
 	}
 	v.SetInt(int64(number))
 }
 
+func (r *reader) decodeBool(n *yaml.Node, v reflect.Value, path string) {
+	yes, err := strconv.ParseBool(n.Value)
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || err != nil {
+		r.refuse(n, path, "expected true or false, got %s", describe(n))
+		return
+	}
+	v.SetBool(yes)
+}
+
 func (r *reader) decodeText(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-		r.report(n, path, "expected a text, got %s", describe(n))
+		r.refuse(n, path, "expected a text, got %s", describe(n))
 		return
 	}
 	v.SetString(n.Value)
@@ -71,7 +121,7 @@ func (r *reader) decodeText(n *yaml.Node, v reflect.Value, path string) {
 func (r *reader) decodeDuration(n *yaml.Node, v reflect.Value, path string) {
 	d, err := time.ParseDuration(n.Value)
 	if n.Kind != yaml.ScalarNode || err != nil || d <= 0 {
-		r.report(n, path, "expected a duration above zero such as 500ms, 5s or 1m30s, got %s", describe(n))
+		r.refuse(n, path, "expected a duration above zero such as 500ms, 5s or 1m30s, got %s", describe(n))
 		return
 	}
 	v.SetInt(int64(d))
@@ -79,7 +129,7 @@ func (r *reader) decodeDuration(n *yaml.Node, v reflect.Value, path string) {
 
 func (r *reader) decodeFields(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
-		r.report(n, path, "expected a mapping with the keys %s, got %s", strings.Join(keysOf(v.Type()), ", "), describe(n))
+		r.refuse(n, path, "expected a mapping with the keys %s, got %s", strings.Join(keysOf(v.Type()), ", "), describe(n))
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -104,10 +154,12 @@ func (r *reader) unknown(key *yaml.Node, t reflect.Type, path string) {
 
 func (r *reader) decodeMap(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
-		r.report(n, path, "expected a mapping, got %s", describe(n))
+		r.refuse(n, path, "expected a mapping, got %s", describe(n))
 		return
 	}
-	v.Set(reflect.MakeMap(v.Type()))
+	if len(n.Content) > 0 { // an empty one is as good as none
+		v.Set(reflect.MakeMap(v.Type()))
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		value := reflect.New(v.Type().Elem()).Elem()
 		r.decode(n.Content[i+1], value, join(path, n.Content[i].Value))
@@ -118,7 +170,7 @@ func (r *reader) decodeMap(n *yaml.Node, v reflect.Value, path string) {
 // decodeList fills a slice. Actors are named in paths, other items counted.
 func (r *reader) decodeList(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.SequenceNode {
-		r.report(n, path, "expected a list, got %s", describe(n))
+		r.refuse(n, path, "expected a list, got %s", describe(n))
 		return
 	}
 	for i, item := range n.Content {
@@ -150,37 +202,4 @@ func keysOf(t reflect.Type) []string {
 		keys[i] = t.Field(i).Tag.Get("yaml")
 	}
 	return keys
-}
-
-// nearest is the one of words that differs from word by at most two letters, ""
-// if there is none.
-func nearest(word string, words []string) string {
-	best, least := "", 3
-	for _, w := range words {
-		if d := distance(word, w); d < least && d < len(w) {
-			best, least = w, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, drop or change from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,116 +1,73 @@
 package config
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds against aliases that expand to more than a file can mean.
-const (
-	maxDepth = 40
-	maxNodes = 100_000
-)
+// variableForm is what variables may be called.
+var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// resolve returns the tree without aliases and merge keys, its variables
-// expanded. An alias copies; a cyclic or exploding one is a problem.
-func (r *reader) resolve(n *yaml.Node, path string, depth int) *yaml.Node {
-	budget := maxNodes
-	return r.copyNode(n, path, depth, &budget)
-}
-
-func (r *reader) copyNode(n *yaml.Node, path string, depth int, budget *int) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	*budget--
-	if depth > maxDepth || *budget < 0 {
-		if *budget >= 0 || *budget == -1 {
-			r.report(n, path, "the file nests too deeply, or its aliases repeat too much; write it out with fewer of them")
-			*budget = -2
-		}
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line, Column: n.Column}
-	}
-	c := *n
-	c.Content, c.Anchor, c.Alias = nil, "", nil
-	if option, elsewhere := r.origin[n]; elsewhere {
-		r.origin[&c] = option
-	}
+// expandAll replaces the variables in all values of a tree.
+func (r *reader) expandAll(n *yaml.Node, path string) {
 	switch n.Kind {
 	case yaml.ScalarNode:
-		r.expandScalar(&c, path)
+		r.expandScalar(n, path)
 	case yaml.SequenceNode:
-		for _, item := range n.Content {
-			c.Content = append(c.Content, r.copyNode(item, path+"[]", depth+1, budget))
+		for i, item := range n.Content {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if name := r.nameOf(item); name != "" {
+				at = join(path, name)
+			}
+			r.expandAll(item, at)
 		}
 	case yaml.MappingNode:
-		r.copyMapping(n, &c, path, depth, budget)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			r.expandAll(n.Content[i+1], join(path, n.Content[i].Value))
+		}
 	case yaml.DocumentNode, yaml.AliasNode:
 	}
-	return &c
 }
 
-// copyMapping copies pairs; what a merge key brings comes last and gives way to
-// the mapping's own keys.
-func (r *reader) copyMapping(n, c *yaml.Node, path string, depth int, budget *int) {
-	var merged []*yaml.Node
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		if key.Tag == "!!merge" {
-			merged = append(merged, r.mergeSources(r.copyNode(value, path, depth+1, budget), path)...)
-			continue
-		}
-		if key.Kind != yaml.ScalarNode {
-			r.report(key, path, "expected a plain key, got %s", describe(key))
-			continue
-		}
-		if seen[key.Value] {
-			r.report(key, join(path, key.Value), "this key stands here twice; keep one of them")
-			continue
-		}
-		seen[key.Value] = true
-		c.Content = append(c.Content, key, r.copyNode(value, join(path, key.Value), depth+1, budget))
+// nameOf is the name of a list's item before variables are replaced; "" if it has
+// none. A problem of the name is reported where it stands, and not here.
+func (r *reader) nameOf(item *yaml.Node) string {
+	name := child(item, "name")
+	if name == nil || name.Kind != yaml.ScalarNode {
+		return ""
 	}
-	for _, m := range merged {
-		for i := 0; i+1 < len(m.Content); i += 2 {
-			if key := m.Content[i]; !seen[key.Value] {
-				seen[key.Value] = true
-				c.Content = append(c.Content, key, m.Content[i+1])
-			}
-		}
-	}
-}
-
-func (r *reader) mergeSources(n *yaml.Node, path string) []*yaml.Node {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return []*yaml.Node{n}
-	case yaml.SequenceNode:
-		var all []*yaml.Node
-		for _, item := range n.Content {
-			all = append(all, r.mergeSources(item, path)...)
-		}
-		return all
-	case yaml.ScalarNode, yaml.DocumentNode, yaml.AliasNode:
-	}
-	r.report(n, path, "expected a mapping to merge with <<, got %s", describe(n))
-	return nil
+	return newReader("", r.lookup).expand(name, "", name.Value)
 }
 
 // expandScalar replaces variables in a text. A plain scalar gets its type from
-// what comes out; a quoted one stays a text.
+// what comes out; one with quotes or a tag keeps it.
 func (r *reader) expandScalar(n *yaml.Node, path string) {
-	if !strings.Contains(n.Value, "$") {
-		return
-	}
-	n.Value = r.expand(n, path, n.Value)
-	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
-		var typed yaml.Node
-		if yaml.Unmarshal([]byte(n.Value), &typed) == nil && len(typed.Content) == 1 && typed.Content[0].Kind == yaml.ScalarNode {
-			n.Tag = typed.Content[0].Tag
+	if strings.Contains(n.Value, "$") {
+		n.Value = r.expand(n, path, n.Value)
+		if n.Style == 0 {
+			n.Tag = plainTag(n.Value)
 		}
 	}
+	if !utf8.ValidString(n.Value) {
+		r.refuse(n, path, "expected UTF-8 text, got %q", n.Value)
+	}
+}
+
+// plainTag is the type that a text has where it stands without quotes.
+func plainTag(text string) string {
+	var doc yaml.Node
+	if yaml.Unmarshal([]byte(text), &doc) != nil || len(doc.Content) != 1 {
+		return "!!str"
+	}
+	n := doc.Content[0]
+	if n.Kind != yaml.ScalarNode || n.Style != 0 || n.Value != text || n.Tag == "!!merge" {
+		return "!!str" // a part of it is no text to YAML: quotes, a comment, an anchor
+	}
+	return n.Tag
 }
 
 // expand replaces ${NAME}, ${NAME:-default}, ${NAME:?message} and $$.
@@ -128,7 +85,7 @@ func (r *reader) expand(n *yaml.Node, path, text string) string {
 		case strings.HasPrefix(rest, "{"):
 			body, after, closed := strings.Cut(rest[1:], "}")
 			if !closed {
-				r.report(n, path, "${ without its }; write $$ for a dollar sign")
+				r.reportVariable(n, path, "${ without its }; write $$ for a dollar sign")
 				return out.String()
 			}
 			out.WriteString(r.variable(n, path, body))
@@ -140,29 +97,31 @@ func (r *reader) expand(n *yaml.Node, path, text string) string {
 	}
 }
 
+// variable is what stands for ${body}.
 func (r *reader) variable(n *yaml.Node, path, body string) string {
-	name, fallback, hasDefault := strings.Cut(body, ":-")
-	if hasDefault {
-		if value, ok := r.lookup(name); ok && value != "" {
-			return value
-		}
-		return fallback
+	name, more, special := strings.Cut(body, ":")
+	hasDefault, demanded := strings.HasPrefix(more, "-"), strings.HasPrefix(more, "?")
+	if !variableForm.MatchString(name) || special && !hasDefault && !demanded || strings.Contains(more, "${") {
+		r.reportVariable(n, path, "expected ${NAME}, ${NAME:-default} or ${NAME:?message}, none inside of another, got ${%s}; "+
+			"write $$ for a dollar sign", body)
+		return ""
 	}
-	name, message, demanded := strings.Cut(body, ":?")
 	value, ok := r.lookup(name)
 	switch {
-	case ok && (value != "" || !demanded):
+	case ok && (value != "" || !special):
+	case hasDefault:
+		return more[1:]
 	case demanded:
-		r.report(n, path, "variable %s is not set: %s", name, message)
+		r.reportVariable(n, path, "variable %s is not set: %s", name, more[1:])
 	default:
-		r.report(n, path, "variable %s is not set; set it, or give a default as in ${%s:-default}", name, name)
+		r.reportVariable(n, path, "variable %s is not set; set it, or give a default as in ${%s:-default}", name, name)
 	}
 	return value
 }
 
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
+// reportVariable reports one of the variables of a value, which has more of them
+// perhaps.
+func (r *reader) reportVariable(n *yaml.Node, path, format string, args ...any) {
+	r.refused[n] = true
+	r.report(n, path, format, args...)
 }

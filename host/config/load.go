@@ -17,8 +17,8 @@ import (
 type Options struct {
 	// Lookup finds the variables of ${NAME}; os.LookupEnv if nil.
 	Lookup func(name string) (string, bool)
-	// Set are "path=value": they replace single values. Actors in a path are
-	// named: actors.census.actors.parser.replicas=2.
+	// Set are "path=value": they replace single values, and null takes one away.
+	// Actors in a path are named: actors.census.actors.parser.replicas=2.
 	Set []string
 	// Args are "name=value": they replace single arguments of the main job.
 	Args []string
@@ -35,7 +35,7 @@ func Load(path string, o Options) (*Tree, error) {
 
 // Parse reads the text of a file of the given name.
 func Parse(name string, src []byte, o Options) (*Tree, error) {
-	r := &reader{file: name, lookup: o.Lookup, origin: map[*yaml.Node]string{}}
+	r := newReader(name, o.Lookup)
 	if r.lookup == nil {
 		r.lookup = os.LookupEnv
 	}
@@ -43,8 +43,9 @@ func Parse(name string, src []byte, o Options) (*Tree, error) {
 	if root == nil {
 		return nil, r.err()
 	}
+	root = r.resolve(root, "")
 	r.override(root, o)
-	root = r.resolve(root, "", 0)
+	r.expandAll(root, "")
 	tree := &Tree{}
 	r.decodeStruct(root, tree, "")
 	r.validate(root, tree)
@@ -71,10 +72,15 @@ func (r *reader) parse(src []byte) *yaml.Node {
 		r.report(nil, "", "expected a tree of actors, the file is empty; see the README for a first one")
 		return nil
 	case err != nil:
-		r.syntax(err)
+		r.syntax(src, err)
 		return nil
 	}
-	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+	switch err := decoder.Decode(&more); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.syntax(src, err)
+		return nil
+	default:
 		r.report(&more, "", "expected one YAML document, there are more; remove the lines from --- on")
 		return nil
 	}
@@ -85,12 +91,23 @@ func (r *reader) parse(src []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-func (r *reader) syntax(err error) {
+// syntax reports what the parser says, at the line that it means: it counts some
+// lines from 0, names none that is the first, and for some errors knows none.
+func (r *reader) syntax(src []byte, err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := &yaml.Node{Line: 1, Column: 1}
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		at.Line, _ = strconv.Atoi(m[1]) // digits
 		text = strings.Replace(text, m[0], "", 1)
+		if strings.HasPrefix(text, "did not find expected") {
+			at.Line = min(at.Line+1, bytes.Count(bytes.TrimSpace(src), []byte{'\n'})+1)
+		}
+	}
+	if text == "found unexpected end of stream" {
+		text += "; is a quote not closed?" // the line is that of the quote, unless it is the first
+	}
+	if strings.HasPrefix(text, "unknown anchor") || strings.HasPrefix(text, "control characters") {
+		at = nil
 	}
 	r.report(at, "", "this is no YAML: %s", text)
 }

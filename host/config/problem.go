@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -25,7 +27,21 @@ func (p Problem) String() string {
 	if p.Path != "" {
 		where += ": " + p.Path
 	}
-	return where + ": " + p.Message
+	return oneLine(where + ": " + p.Message)
+}
+
+// oneLine escapes what would break a line, or tell a terminal what to do: names and
+// keys stand in problems as the file has them.
+func oneLine(text string) string {
+	var out strings.Builder
+	for _, c := range text {
+		if unicode.IsPrint(c) {
+			out.WriteRune(c)
+			continue
+		}
+		out.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
+	}
+	return out.String()
 }
 
 // Error is all that is wrong with a config, in the order of the file.
@@ -45,6 +61,20 @@ type reader struct {
 	lookup   func(name string) (string, bool)
 	problems []Problem
 	origin   map[*yaml.Node]string // values that did not come from the file
+	refused  map[*yaml.Node]bool   // values with a problem of their own
+}
+
+func newReader(file string, lookup func(name string) (string, bool)) *reader {
+	return &reader{file: file, lookup: lookup, origin: map[*yaml.Node]string{}, refused: map[*yaml.Node]bool{}}
+}
+
+// refuse reports a value that cannot be used. What would follow from it is then no
+// problem of its own: only the first refusal of a value is reported.
+func (r *reader) refuse(n *yaml.Node, path, format string, args ...any) {
+	if !r.refused[n] {
+		r.refused[n] = true
+		r.report(n, path, format, args...)
+	}
 }
 
 // report notes a problem at a node.
@@ -58,6 +88,14 @@ func (r *reader) report(n *yaml.Node, path, format string, args ...any) {
 		}
 	}
 	r.problems = append(r.problems, p)
+}
+
+// where is the place of a node in a sentence.
+func (r *reader) where(n *yaml.Node) string {
+	if option, elsewhere := r.origin[n]; elsewhere {
+		return option
+	}
+	return fmt.Sprintf("line %d", n.Line)
 }
 
 // err is everything that was reported, nil if nothing was.
@@ -85,5 +123,5 @@ func describe(n *yaml.Node) string {
 		return fmt.Sprintf("%q", n.Value)
 	case yaml.DocumentNode, yaml.AliasNode:
 	}
-	return "something else"
+	return "an alias"
 }

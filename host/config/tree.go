@@ -26,24 +26,25 @@ type Run struct {
 }
 
 // Actor says how to start one actor, and its replicas. Exactly one of Package and
-// Command is set. Zero times mean the defaults.
+// Command is set. What is zero is as its default tag says: see WithDefaults.
 type Actor struct {
 	Name    string   `yaml:"name" json:"name"`
 	Package string   `yaml:"package" json:"package,omitempty"` // a Go package, built on demand
 	Command []string `yaml:"command" json:"command,omitempty"` // a program and its arguments
 	Dir     string   `yaml:"dir" json:"dir,omitempty"`         // working directory; the host's if empty
 	// Env is added to the few variables that every actor gets.
-	Env           map[string]string    `yaml:"env" json:"env,omitempty"`
-	Replicas      int                  `yaml:"replicas" json:"replicas,omitempty"`             // 1
-	SHA256        string               `yaml:"sha256" json:"sha256,omitempty"`                 // of the program file, hex
-	StartTimeout  Duration             `yaml:"start_timeout" json:"start_timeout,omitempty"`   // 1m: from start to ready
-	CancelTimeout Duration             `yaml:"cancel_timeout" json:"cancel_timeout,omitempty"` // 500ms: for its tasks to end
-	Grace         Duration             `yaml:"grace" json:"grace,omitempty"`                   // 5s: for its process to end
-	TermTimeout   Duration             `yaml:"term_timeout" json:"term_timeout,omitempty"`     // 1.6s: from SIGTERM to SIGKILL
-	Restart       RestartKind          `yaml:"restart" json:"restart,omitempty"`               // temporary
+	Env map[string]string `yaml:"env" json:"env,omitempty"`
+	// Replicas are so many processes of it, all with these settings.
+	Replicas      int                  `yaml:"replicas" json:"replicas,omitempty" default:"1"`
+	SHA256        string               `yaml:"sha256" json:"sha256,omitempty"`                                 // of the program file, hex
+	StartTimeout  Duration             `yaml:"start_timeout" json:"start_timeout,omitempty" default:"1m"`      // from start to ready
+	CancelTimeout Duration             `yaml:"cancel_timeout" json:"cancel_timeout,omitempty" default:"500ms"` // for its tasks to end
+	Grace         Duration             `yaml:"grace" json:"grace,omitempty" default:"5s"`                      // for its process to end
+	TermTimeout   Duration             `yaml:"term_timeout" json:"term_timeout,omitempty" default:"1.6s"`      // from SIGTERM to SIGKILL
+	Restart       RestartKind          `yaml:"restart" json:"restart,omitempty" default:"temporary"`
 	Backoff       Backoff              `yaml:"backoff" json:"backoff,omitzero"`
 	Health        Health               `yaml:"health" json:"health,omitzero"`
-	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty"` // wait
+	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait"`
 	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`
 	// GoPlugin makes this a foreign program: a go-plugin binary that knows nothing of
 	// Trellis.
@@ -91,29 +92,29 @@ const (
 // Supervision says how a supervisor deals with the failures of its actors. More
 // than MaxRestarts restarts within Window are a failure of the supervisor itself.
 type Supervision struct {
-	Strategy    Strategy `yaml:"strategy" json:"strategy,omitempty"`         // one_cancels_all
-	MaxRestarts int      `yaml:"max_restarts" json:"max_restarts,omitempty"` // 3
-	Window      Duration `yaml:"window" json:"window,omitempty"`             // 5s
+	Strategy    Strategy `yaml:"strategy" json:"strategy,omitempty" default:"one_cancels_all"`
+	MaxRestarts int      `yaml:"max_restarts" json:"max_restarts,omitempty" default:"3"`
+	Window      Duration `yaml:"window" json:"window,omitempty" default:"5s"`
 }
 
 // Backoff is the pause before a restart: it doubles from Initial to Max, with some
 // jitter, and starts anew once the actor has been up for Reset.
 type Backoff struct {
-	Initial Duration `yaml:"initial" json:"initial,omitempty"` // 100ms
-	Max     Duration `yaml:"max" json:"max,omitempty"`         // 10s
-	Reset   Duration `yaml:"reset" json:"reset,omitempty"`     // 30s
+	Initial Duration `yaml:"initial" json:"initial,omitempty" default:"100ms"`
+	Max     Duration `yaml:"max" json:"max,omitempty" default:"10s"`
+	Reset   Duration `yaml:"reset" json:"reset,omitempty" default:"30s"`
 }
 
 // Health says how an actor is checked. After Failures failed checks in a row it
 // counts as failed, and is killed.
 type Health struct {
-	Interval Duration `yaml:"interval" json:"interval,omitempty"` // 2s
-	Timeout  Duration `yaml:"timeout" json:"timeout,omitempty"`   // 1s
-	Failures int      `yaml:"failures" json:"failures,omitempty"` // 3
+	Interval Duration `yaml:"interval" json:"interval,omitempty" default:"2s"`
+	Timeout  Duration `yaml:"timeout" json:"timeout,omitempty" default:"1s"`
+	Failures int      `yaml:"failures" json:"failures,omitempty" default:"3"`
 	// Endpoint is a func of the plugin's own, without arguments, that is called as
 	// part of every check; its error fails the check.
 	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
-	Off      bool   `yaml:"off" json:"off,omitempty"` // no checks, as under a debugger
+	Off      bool   `yaml:"off" json:"off,omitempty" default:"false"` // no checks, as under a debugger
 }
 
 // WhileDown says what calls do while an actor is being restarted.
@@ -171,7 +172,7 @@ func Levels(actors []Actor) ([][]Actor, error) {
 	}
 	var levels [][]Actor
 	for _, a := range actors {
-		for name := range a.DependsOn {
+		for _, name := range sortedKeys(a.DependsOn) {
 			if _, ok := byName[name]; !ok {
 				return nil, fmt.Errorf("actor %q depends on %q, which is none of its siblings", a.Name, name)
 			}

@@ -1,0 +1,49 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+)
+
+func on(names ...string) map[string]config.Condition {
+	m := map[string]config.Condition{}
+	for _, n := range names {
+		m[n] = config.Started
+	}
+	return m
+}
+
+func TestLevels(t *testing.T) {
+	levels, err := config.Levels([]config.Actor{
+		{Name: "d", DependsOn: on("b", "c")}, {Name: "b", DependsOn: on("a")}, {Name: "c"}, {Name: "a"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, level := range levels {
+		var names []string
+		for _, a := range level {
+			names = append(names, a.Name)
+		}
+		got = append(got, strings.Join(names, " "))
+	}
+	if diff := cmp.Diff([]string{"c a", "b", "d"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLevelsThatCannotBe(t *testing.T) {
+	for want, actors := range map[string][]config.Actor{
+		`actor "a" depends on "x", which is none of its siblings`: {{Name: "a", DependsOn: on("y", "x")}},
+		"depends_on is circular: a → b → a":                       {{Name: "a", DependsOn: on("b")}, {Name: "b", DependsOn: on("a")}},
+	} {
+		if _, err := config.Levels(actors); err == nil || err.Error() != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
