@@ -19,7 +19,7 @@ type GoPlugin struct {
 	// Versions are the protocol versions that the application speaks. The program
 	// picks the highest that it knows.
 	Versions []int `yaml:"versions" json:"versions"`
-	MTLS     MTLS  `yaml:"mtls" json:"mtls,omitempty"` // auto
+	MTLS     MTLS  `yaml:"mtls" json:"mtls,omitempty" default:"auto"`
 }
 
 // MTLS says how the connection to a foreign program is protected.
