@@ -53,6 +53,7 @@ tidy-check: ## go.mod is tidy
 	go mod tidy -diff
 	cd tools && go mod tidy -diff
 	cd testdata/thirdparty && go mod tidy -diff
+	cd testdata/foreign && go mod tidy -diff
 
 check: ## everything that CI runs
 	.ci/run

@@ -8,10 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -36,9 +34,11 @@ type child struct {
 	server    *grpc.Server // of the link
 	serving   *task.Worker
 	linked    chan *dialog.Table // cap 1: the child has opened its link
-	table     *dialog.Table      // set before ready
+	table     *dialog.Table      // set before ready; nil for a foreign program
+	tie       tie                // set before ready
+	main      *seam              // likewise
+	fate      *fate              // of calls over the main connection
 	unfollow  func() bool        // lets the process outlive its start's ctx
-	health    healthpb.HealthClient
 	endpoints []*wire.Endpoint
 
 	cancelling *task.Worker // the cancel request, nil if none was sent
@@ -58,8 +58,23 @@ func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
 		seat: s, env: s.n.env, spec: s.spec, id: actor.NewID(s.spec.Name), giveUp: giveUp,
 		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), sick: make(chan sickness, 1),
-		acked: make(chan struct{}), ending: make(chan struct{}),
+		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(),
 	}
+}
+
+// foreign tells that the program knows nothing of Trellis.
+func (c *child) foreign() bool { return c.spec.GoPlugin != nil }
+
+// refuse fails new calls into the child.
+func (c *child) refuse(why error) {
+	c.fate.refuse(why)
+	c.tie.refuse(why)
+}
+
+// lose fails new calls into the child, and those in flight.
+func (c *child) lose(why error) {
+	c.fate.seal(why)
+	c.tie.lose(why)
 }
 
 // tell records a step of the child's life.
@@ -86,7 +101,7 @@ func (c *child) own() {
 		c.ail(s)
 	case <-proc.Dead():
 		c.died()
-	case <-c.table.Link().Done():
+	case <-c.tie.gone():
 		c.unlinked()
 	}
 	c.release()
@@ -102,33 +117,33 @@ const lastBreath = 500 * time.Millisecond
 
 // died handles a process that has ended by itself.
 func (c *child) died() {
-	if !c.await(c.table.Link().Done(), lastFrames) {
-		c.table.Link().Abort(errors.New("the process has ended"))
+	if !c.tie.drain() {
+		c.tie.abort(errors.New("the process has ended"))
 	}
 	if c.leftInOrder() {
 		c.ends(Finished, "by itself", nil)
 		close(c.acked)
-		c.table.Lose(fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, c.id))
+		c.lose(fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, c.id))
 		return
 	}
 	failure := c.obituary()
 	c.ends(Crashed, failure.Error(), failure)
 	close(c.acked)
-	c.table.Lose(failure)
+	c.lose(failure)
 }
 
 // leftInOrder tells if the child has ended itself, and well: it said goodbye, with
-// no failure, and exited with 0.
+// no failure, and exited with 0. A foreign program cannot say goodbye.
 func (c *child) leftInOrder() bool {
-	goodbye, reason := c.table.Link().Farewell()
+	goodbye, reason := c.tie.farewell()
 	exit, _ := c.proc.Load().Exit()
-	return goodbye && reason == nil && exit.Success()
+	return (goodbye || c.foreign()) && reason == nil && exit.Success()
 }
 
 // obituary says why an actor ended that nobody had asked to: its own last words,
 // if it had any, else how its process ended.
 func (c *child) obituary() error {
-	if _, reason := c.table.Link().Farewell(); reason != nil {
+	if _, reason := c.tie.farewell(); reason != nil {
 		return reason
 	}
 	return c.deathOf(c.proc.Load())
@@ -151,7 +166,7 @@ func (c *child) deathOf(proc *process.Process) error {
 // often the process is about to be reaped, which tells more.
 func (c *child) unlinked() {
 	proc := c.proc.Load()
-	goodbye, _ := c.table.Link().Farewell()
+	goodbye, _ := c.tie.farewell()
 	patience := lastBreath
 	if goodbye {
 		patience = c.bounds().grace
@@ -161,13 +176,13 @@ func (c *child) unlinked() {
 		return
 	}
 	reason := "it closed the link and went on running"
-	if err := c.table.Link().Err(); err != nil {
+	if err := c.tie.breach(); err != nil {
 		reason = err.Error()
 	}
 	failure := &fault.LinkLost{Peer: c.id, Reason: reason}
 	c.ends(Transport, reason, failure)
 	close(c.acked)
-	c.table.Lose(failure)
+	c.lose(failure)
 	c.descend(terminating, unheard)
 }
 
@@ -177,12 +192,12 @@ func (c *child) ail(s sickness) {
 	c.ends(Sick, s.failure.Last, s.failure)
 	if !s.answers {
 		close(c.acked)
-		c.table.Lose(s.failure)
+		c.lose(s.failure)
 		c.descend(terminating, mute)
 		return
 	}
 	c.leave("it is unhealthy: " + s.failure.Last)
-	c.table.Lose(s.failure)
+	c.lose(s.failure)
 }
 
 // tearDown ends the child in order: first by asking it, then with more and more
@@ -190,16 +205,20 @@ func (c *child) ail(s sickness) {
 func (c *child) tearDown(reason string) {
 	c.ends(Requested, reason, nil)
 	c.leave(reason)
-	c.table.Lose(c.afterwards(reason))
+	c.lose(c.afterwards(reason))
 }
 
-// leave goes down the whole ladder.
+// leave goes down the whole ladder. An actor whose link is gone ends by itself; a
+// foreign program that could not be asked does not know that it should.
 func (c *child) leave(reason string) {
-	c.table.Refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
+	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
 	s := c.request(reason)
 	close(c.acked)
+	if s == unheard && c.foreign() {
+		s = unasked
+	}
 	c.descend(climb(asking, s), s)
-	c.await(c.table.Link().Done(), lastFrames)
+	c.tie.drain()
 }
 
 // afterwards is what calls get that a requested end has cut off.
@@ -216,7 +235,8 @@ func (c *child) afterwards(reason string) error {
 func (c *child) request(reason string) setback {
 	b := c.bounds()
 	var err error
-	answer := task.Start(func() { err = c.callCancel(reason, b.grace) })
+	request := wire.CancelRequest{Canceller: c.env.self, Reason: reason, Grace: b.grace}
+	answer := task.Start(func() { err = c.tie.ask(request) })
 	c.cancelling = answer
 	timer := time.NewTimer(b.cancel)
 	defer timer.Stop()
@@ -230,24 +250,14 @@ func (c *child) request(reason string) setback {
 	case <-timer.C:
 		c.ackErr = fault.Unacked(fault.ErrActorTooSlow, c.id, b.cancel)
 		return elapsed
-	case <-c.table.Link().Done():
-		if goodbye, _ := c.table.Link().Farewell(); goodbye {
+	case <-c.tie.gone():
+		if goodbye, _ := c.tie.farewell(); goodbye {
 			return answered // it was about to end anyway
 		}
 		return unheard
 	case <-c.env.hurry:
 		return hurried
 	}
-}
-
-// callCancel calls the runtime's own endpoint. It ends with the link at the latest.
-func (c *child) callCancel(reason string, grace time.Duration) error {
-	args, err := cbor.Marshal(wire.CancelRequest{Canceller: c.env.self, Reason: reason, Grace: grace})
-	if err != nil {
-		return err
-	}
-	_, err = c.table.CallRuntime(context.Background(), wire.CancelActor, args)
-	return err
 }
 
 // descend waits for the process to end, from the given rung on, and uses more
@@ -307,7 +317,7 @@ func (c *child) release() {
 	if proc := c.proc.Load(); proc != nil {
 		<-proc.Done() // it is dead; what it had started is, too, from now on
 	}
-	c.endLink()
+	c.untie()
 	if c.server != nil {
 		c.server.Stop()
 		c.serving.Wait()
@@ -315,7 +325,7 @@ func (c *child) release() {
 	if c.table == nil { // a link may have come while the start was given up
 		select {
 		case c.table = <-c.linked:
-			c.endLink()
+			c.untie()
 		default:
 		}
 	}
@@ -325,24 +335,21 @@ func (c *child) release() {
 	c.client.Kill() // lets go of what go-plugin holds
 }
 
-func (c *child) endLink() {
-	if c.table == nil {
+func (c *child) untie() {
+	if c.tie == nil && c.table != nil { // it has come, and was never ready
+		c.tie = linkTie{c.table}
+	}
+	if c.tie == nil {
 		return
 	}
-	c.table.Link().Abort(errors.New("the actor is gone"))
-	<-c.table.Link().Done()
-	c.table.Lose(fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, c.id))
-	c.table.Close()
+	gone := fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, c.id)
+	c.fate.seal(gone)
+	c.tie.close(gone)
 }
 
 // await reports whether done is closed within the bound.
 func (c *child) await(done <-chan struct{}, bound time.Duration) bool {
-	select {
-	case <-done:
-		return true
-	case <-time.After(bound):
-		return false
-	}
+	return closedWithin(done, bound)
 }
 
 // bounds are the times of this child's teardown.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -111,10 +112,12 @@ func (c *child) check(p *probe) verdict {
 	bound := orDefault(time.Duration(c.spec.Health.Timeout), DefaultHealthTimeout)
 	ctx, cancel := context.WithTimeoutCause(context.Background(), bound, fmt.Errorf("no answer within %v", bound))
 	defer cancel()
-	answer, err := c.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
+	answer, err := c.main.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
 	switch {
 	case ctx.Err() != nil:
 		return verdict{err: context.Cause(ctx)}
+	case c.foreign() && unknownService(err):
+		return verdict{answers: true} // it answers, and that is all one can ask of it
 	case err != nil:
 		return verdict{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message()), broken: true}
 	case answer.Status != healthpb.HealthCheckResponse_SERVING:
@@ -123,6 +126,13 @@ func (c *child) check(p *probe) verdict {
 		return verdict{answers: true}
 	}
 	return p.call(ctx)
+}
+
+// unknownService tells if a program has no health service, or one that does not
+// know of go-plugin.
+func unknownService(err error) bool {
+	code := status.Code(err)
+	return code == codes.Unimplemented || code == codes.NotFound
 }
 
 // probe calls a plugin's own endpoint. A call does not end before its callee does,

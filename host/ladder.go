@@ -24,19 +24,24 @@ const (
 	answered setback = iota // the child has acked: nothing is wrong
 	elapsed                 // the rung's time is over
 	unheard                 // the child cannot be asked: its link is gone
+	unasked                 // the child is a foreign program that cannot be asked
 	mute                    // the child does not answer its health checks
 	hurried                 // somebody does not want to wait any longer
 )
 
 func (s setback) String() string {
-	return [...]string{"acknowledged", "no answer in time", "no link", "no answer to health checks", "hurried"}[s]
+	return [...]string{"acknowledged", "no answer in time", "no link", "it cannot be asked", "no answer to health checks", "hurried"}[s]
 }
 
 // climb is the ladder, a pure function: the rung after r. There is none after
-// killing; whoever hurries goes there at once.
+// killing; whoever hurries goes there at once. There is no use in waiting for what
+// was not asked.
 func climb(r rung, s setback) rung {
-	if s == hurried {
+	switch {
+	case s == hurried:
 		return killing
+	case s == unasked && r == asking:
+		return terminating
 	}
 	return min(r+1, killing)
 }

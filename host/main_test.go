@@ -80,6 +80,8 @@ func play(role string) {
 	switch role {
 	case "good":
 		sdk.Serve(goodEndpoints()...)
+	case "services":
+		sdk.Plugin{Endpoints: goodEndpoints(), Services: kvPlugin{}.GRPCServer}.Serve()
 	case "hosting":
 		sdk.Plugin{Endpoints: goodEndpoints(), Hosts: host.Subtree}.Serve()
 	case "hangs in boot", "exits in boot", "panics in boot", "fails in boot":
@@ -95,7 +97,9 @@ func play(role string) {
 			select {}
 		}}.Serve()
 	default:
-		playBad(role)
+		if !playForeign(role) {
+			playBad(role)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
@@ -34,17 +35,14 @@ func (p *Portal) State() (state State) {
 
 // Table gives the dialogs of the link to the child.
 func (p *Portal) Table(ctx context.Context) (*dialog.Table, error) {
-	for {
-		table, changed, err := p.s.callable()
-		if table != nil || err != nil {
-			return table, err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+	c, err := p.s.process(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.foreign():
+		return nil, fmt.Errorf("%w: %q serves no endpoints; call it over its gRPC connection (Foreign.Conn)", ErrForeign, p.Name())
 	}
+	return c.table, nil
 }
 
 // Done is closed when the child is gone for good, its last process reaped.
@@ -73,19 +71,24 @@ func (p *Portal) Kind(endpoint string) string {
 
 // endpoints are what the process serves that came up last.
 func (p *Portal) endpoints() (list []*wire.Endpoint) {
-	p.s.n.look(func() { list = p.s.endpoints })
+	p.s.n.look(func() {
+		if p.s.risen != nil {
+			list = p.s.risen.endpoints
+		}
+	})
 	return list
 }
 
 // Cancel asks the child to end, for good, and returns when all of its tasks have
 // ended; the nursery then sees to its process. If the child does not answer within
 // its cancel bound (500 ms by default), Cancel returns fault.ErrActorTooSlow, and the
-// nursery uses force. On a child that has ended it returns nil at once. The end of
+// nursery uses force. Of a foreign program only its end tells that its tasks have
+// ended: Cancel returns when it is reaped. On a child that has ended it returns nil at once. The end of
 // ctx gives ctx's cause and does not take the request back.
 func (p *Portal) Cancel(ctx context.Context) error {
 	acked := p.s.gone
 	c := p.s.dismiss("its host cancelled it")
-	if c != nil {
+	if c != nil && !c.foreign() {
 		acked = c.acked
 	}
 	select {

@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // seat is one actor of a nursery, whichever process that is at the moment: its
@@ -21,15 +19,14 @@ type seat struct {
 	spec    Spec
 	oneShot bool
 
-	child     *child           // the present or last process; nil before the first
-	table     *dialog.Table    // of the child, once that is up
-	endpoints []*wire.Endpoint // likewise
-	state     State
-	upAt      time.Time
-	backoff   backoff
-	reason    string // why it is to end for good; empty unless somebody has said so
-	err       error  // what the last process ended with, or why there was none
-	gone      chan struct{}
+	child   *child // the present or last process; nil before the first
+	risen   *child // the process that came up last; nil before the first
+	state   State
+	upAt    time.Time
+	backoff backoff
+	reason  string // why it is to end for good; empty unless somebody has said so
+	err     error  // what the last process ended with, or why there was none
+	gone    chan struct{}
 }
 
 // errForlorn is why a seat is over whose processes need others that are gone.
@@ -72,7 +69,7 @@ func (s *seat) live(ctx context.Context, c *child) {
 
 // rise says that a process can be called.
 func (s *seat) rise(c *child) {
-	s.table, s.endpoints, s.upAt, s.err = c.table, c.endpoints, time.Now(), nil
+	s.risen, s.upAt, s.err = c, time.Now(), nil
 	s.tell(Event{To: Ready})
 	s.n.carryOut(s.n.plan.isUp(s.id), nil)
 }
@@ -128,6 +125,7 @@ func (s *seat) pause(failure error) {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
+		case <-s.gone: // dismissed meanwhile
 		case <-s.n.ctx.Done():
 		}
 		s.n.update(func() { s.n.carryOut(s.n.plan.resume(s.id), nil) })
@@ -155,7 +153,7 @@ func (s *seat) dismiss(reason string) (asked *child) {
 			s.reason = reason
 		}
 		s.n.carryOut(s.n.plan.dismiss(s.id), nil)
-		if s.table != nil {
+		if s.risen != nil {
 			asked = s.child
 		}
 	})
@@ -170,7 +168,7 @@ func (s *seat) awaitUp(ctx context.Context) error {
 		s.n.look(func() {
 			p := s.place()
 			over = p == nil
-			risen = s.table != nil
+			risen = s.risen != nil
 			changed = s.n.change()
 		})
 		switch {
@@ -189,20 +187,14 @@ func (s *seat) awaitUp(ctx context.Context) error {
 	}
 }
 
-// returning tells if the process that is up has been found to be ending by itself,
-// and another one will follow: its calls have failed, and new ones are not for it.
-func (s *seat) returning(p *place) bool {
-	return s.state == Stopping && s.n.plan.answers(p, s.child.failure != nil)
-}
-
-// callable gives the table to call through. While there is none it gives a channel
-// that is closed when it is worth another look, or an error if there never will be.
-func (s *seat) callable() (table *dialog.Table, changed <-chan struct{}, err error) {
+// callable gives the process to call. While there is none it gives a channel that
+// is closed when it is worth another look, or an error if there never will be.
+func (s *seat) callable() (c *child, changed <-chan struct{}, err error) {
 	s.n.look(func() {
 		p := s.place()
 		switch {
-		case s.table != nil && (p == nil || p.phase == up && !s.returning(p) || !p.back && p.phase != up && p.phase != down && p.phase != starting):
-			table = s.table
+		case s.takesCalls(p):
+			c = s.risen
 		case p == nil:
 			err = s.err
 		case s.spec.WhileDown == config.FailWhileDown:
@@ -211,5 +203,34 @@ func (s *seat) callable() (table *dialog.Table, changed <-chan struct{}, err err
 			changed = s.n.change()
 		}
 	})
-	return table, changed, err
+	return c, changed, err
+}
+
+// takesCalls tells if calls go to the process that came up last; one that is over
+// for good says why. One that is to come back and has just died is not called.
+func (s *seat) takesCalls(p *place) bool {
+	switch {
+	case s.risen == nil:
+		return false
+	case p == nil:
+		return true
+	case p.phase == up:
+		return p.kind == config.Temporary || !s.risen.fate.isSealed()
+	}
+	return !p.back && p.phase != down && p.phase != starting
+}
+
+// process waits for a process to call. The end of ctx gives its cause.
+func (s *seat) process(ctx context.Context) (*child, error) {
+	for {
+		c, changed, err := s.callable()
+		if c != nil || err != nil {
+			return c, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }

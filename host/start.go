@@ -33,7 +33,7 @@ import (
 // of the actor is left.
 type StartError struct {
 	Actor string
-	Stage string // "program", "handshake", "link" or "boot"
+	Stage string // "program", "handshake", "connection" (foreign programs), "link" or "boot"
 	Err   error
 }
 
@@ -67,12 +67,18 @@ func (c *child) start(ctx context.Context) error {
 }
 
 func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string, err error) {
+	if err := misfit(c.spec); err != nil {
+		return "program", err
+	}
 	stub, err := c.handshake(ctx, bound)
 	if err != nil {
 		return "handshake", err
 	}
-	c.health = stub.health
+	c.main = stub
 	c.seat.n.look(func() { c.id.PID = c.proc.Load().PID() })
+	if c.foreign() {
+		return c.meet(ctx)
+	}
 	broker, err := c.listen(stub)
 	if err != nil {
 		return "link", err
@@ -109,7 +115,7 @@ func (c *child) handshake(ctx context.Context, bound time.Duration) (stub *seam,
 }
 
 func (c *child) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
-	return &plugin.ClientConfig{
+	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
 		},
@@ -122,8 +128,13 @@ func (c *child) clientConfig(ctx context.Context, dir string, bound time.Duratio
 		SkipHostEnv:      true,
 		StartTimeout:     bound,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
+		GRPCDialOptions:  c.fate.dialOptions(),
 		Logger:           bridge(c.env.log.With("actor", c.id.String())),
 	}
+	if c.foreign() {
+		c.befriend(config)
+	}
+	return config
 }
 
 // runner makes the process that go-plugin will start. The process removes scratch
@@ -153,6 +164,9 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Log: newLogger(c.env.log, c.id).line,
 	}, cmd)
 	c.proc.Store(proc)
+	if c.foreign() {
+		c.config.SyncStdout, c.config.SyncStderr = proc.Aside(process.Stdout), proc.Aside(process.Stderr)
+	}
 	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
 	c.unfollow = stop
 	return proc, nil
@@ -211,7 +225,11 @@ func (c *child) explain(err error) error {
 	if why == nil {
 		why = errors.New("exit code 0")
 	}
-	return fmt.Errorf("the program ended before it shook hands; is it a plugin that is built with sdk.Serve? %w", why)
+	question := "is it a plugin that is built with sdk.Serve?"
+	if c.foreign() {
+		question = "is its cookie the right one?"
+	}
+	return fmt.Errorf("the program ended before it shook hands; %s %w", question, why)
 }
 
 // listen serves the child's link on a brokered connection.
@@ -281,7 +299,7 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	c.endpoints = answer.Endpoints
+	c.endpoints, c.tie = answer.Endpoints, linkTie{c.table}
 	return nil
 }
 
@@ -319,6 +337,7 @@ func (c *child) bootFailure(err error) error {
 
 // seam is the host's hold on go-plugin's main connection to one child.
 type seam struct {
+	conn   *grpc.ClientConn
 	actor  wire.ActorClient
 	health healthpb.HealthClient
 	broker *plugin.GRPCBroker
@@ -334,5 +353,5 @@ func (seamPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 
 // GRPCClient wraps the connection to a plugin.
 func (seamPlugin) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	return &seam{actor: wire.NewActorClient(conn), health: healthpb.NewHealthClient(conn), broker: broker}, nil
+	return &seam{conn: conn, actor: wire.NewActorClient(conn), health: healthpb.NewHealthClient(conn), broker: broker}, nil
 }

@@ -35,6 +35,7 @@ type life struct {
 	self   actor.ID
 	parent actor.ID
 	table  *dialog.Table
+	calls  serviceCalls       // of the plugin's own gRPC services
 	ready  chan struct{}      // the service runs
 	stop   chan stopRequest   // cap 1: the first wish to end counts
 	quiet  chan struct{}      // all tasks have ended: the stop is acknowledged
@@ -129,6 +130,7 @@ func (l *life) serve(ctx context.Context, tree []byte) error {
 // something that the plugin hosts has failed.
 func (l *life) service(ctx context.Context) error {
 	l.table.Rebase(ctx)
+	l.calls.open(ctx)
 	close(l.ready)
 	var r stopRequest
 	select {
@@ -138,8 +140,11 @@ func (l *life) service(ctx context.Context) error {
 		r = stopRequest{cause: cause, fail: cause}
 	}
 	l.table.Refuse(fault.ErrActorClosing)
+	l.calls.refuse(fault.ErrActorClosing)
 	l.table.CancelTasks(r.cause)
+	l.calls.cancel(r.cause)
 	l.table.Wait()
+	l.calls.wait()
 	close(l.quiet)
 	return r.fail
 }

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -34,6 +35,16 @@ import (
 // Plugin describes a plugin program. The zero value serves nothing.
 type Plugin struct {
 	Endpoints []contract.Handler
+	// Services registers gRPC services of the plugin's own on go-plugin's main
+	// connection, for hosts that call them with their own clients
+	// (host.Portal.Services, Conn, Dispense). It is what a go-plugin author has
+	// already: the GRPCServer method of a plugin.GRPCPlugin. Calls are tasks of the
+	// actor as those of endpoints are: cancelled and waited for when it ends, a
+	// panic is an error to the caller; Self and Parent work with their ctx.
+	Services func(broker *plugin.GRPCBroker, server *grpc.Server) error
+	// ServerOptions are further options of the server of the main connection, such
+	// as interceptors or message limits for Services.
+	ServerOptions []grpc.ServerOption
 	// Hosts runs what this plugin hosts around its whole service: it starts the
 	// children that the tree gives this actor, calls serve, and ends them when
 	// serve has returned. Use host.Subtree. A plugin without Hosts refuses to be
@@ -58,8 +69,10 @@ func (p Plugin) Serve() {
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
 		},
 		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: &service{life: l}}},
-		GRPCServer:       plugin.DefaultGRPCServer,
-		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
+		GRPCServer: func(o []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(slices.Concat(o, l.calls.options(), p.ServerOptions)...)
+		},
+		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
 	})
 	// go-plugin's server has stopped before the host asked the actor to end. If it
 	// could not even listen, go-plugin's own last line says why.
@@ -76,10 +89,14 @@ type service struct {
 	life *life
 }
 
-// GRPCServer registers the actor service on go-plugin's main connection.
+// GRPCServer registers the actor service on go-plugin's main connection, and the
+// plugin's own.
 func (s *service) GRPCServer(broker *plugin.GRPCBroker, server *grpc.Server) error {
 	wire.RegisterActorServer(server, &actorServer{life: s.life, broker: broker})
-	return nil
+	if s.life.plugin.Services == nil {
+		return nil
+	}
+	return s.life.plugin.Services(broker, server)
 }
 
 // GRPCClient is the host's half, which this program is not.

@@ -12,6 +12,7 @@ import (
 // choices are the texts that a value of a type may be.
 var choices = map[reflect.Type][]string{
 	reflect.TypeFor[Condition]():   {string(Started), string(Healthy)},
+	reflect.TypeFor[MTLS]():        {string(MTLSAuto), string(MTLSOff)},
 	reflect.TypeFor[RestartKind](): {string(Temporary), string(Transient), string(Permanent)},
 	reflect.TypeFor[Strategy]():    {string(OneCancelsAll), string(OneForOne), string(OneForAll), string(RestForOne)},
 	reflect.TypeFor[WhileDown]():   {string(WaitWhileDown), string(FailWhileDown)},

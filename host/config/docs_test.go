@@ -89,6 +89,8 @@ func kindOf(t reflect.Type, key string) string {
 		return choice(config.Temporary, config.Transient, config.Permanent)
 	case t == reflect.TypeFor[config.Strategy]():
 		return choice(config.OneCancelsAll, config.OneForOne, config.OneForAll, config.RestForOne)
+	case t == reflect.TypeFor[config.MTLS]():
+		return choice(config.MTLSAuto, config.MTLSOff)
 	case t == reflect.TypeFor[config.WhileDown]():
 		return choice(config.WaitWhileDown, config.FailWhileDown)
 	}
@@ -118,6 +120,8 @@ func plural(kind string) string {
 	switch kind {
 	case "text":
 		return "texts"
+	case "whole number":
+		return "whole numbers"
 	case "[mapping](#actors)":
 		return "[actors](#actors)"
 	}

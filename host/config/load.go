@@ -49,6 +49,7 @@ func Parse(name string, src []byte, o Options) (*Tree, error) {
 	tree := &Tree{}
 	r.decodeStruct(root, tree, "")
 	r.validate(root, tree)
+	r.validateForeign(root, tree)
 	if err := r.err(); err != nil {
 		return nil, err
 	}

@@ -47,7 +47,10 @@ type Actor struct {
 	Health        Health               `yaml:"health" json:"health,omitzero"`
 	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait"`
 	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`
-	Actors        []Actor              `yaml:"actors" json:"actors,omitempty"` // started by this actor itself
+	// GoPlugin makes this a foreign program: a go-plugin binary that knows nothing of
+	// Trellis.
+	GoPlugin *GoPlugin `yaml:"goplugin" json:"goplugin,omitempty"`
+	Actors   []Actor   `yaml:"actors" json:"actors,omitempty"` // started by this actor itself
 	// Supervision of Actors by this actor.
 	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
 }

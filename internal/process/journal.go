@@ -29,13 +29,17 @@ func newJournal(log func(Line)) *journal {
 	return &journal{log: log, wake: make(chan struct{}, 1), flushed: make(chan struct{})}
 }
 
-// put queues a copy of the line, or counts it as dropped.
+// put queues a copy of the line, or counts it as dropped. After close it does
+// nothing.
 func (j *journal) put(stream Stream, text []byte, continued bool) {
 	if j.log == nil {
 		return
 	}
 	j.lk.Lock()
 	defer j.lk.Unlock()
+	if j.lk.closed {
+		return
+	}
 	size := len(text) + lineOverhead
 	if j.lk.size+size > maxQueue {
 		j.lk.dropped++

@@ -1,0 +1,124 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// fate is what becomes of calls over a child's main connection. gRPC itself knows
+// only that the connection is gone; the fate says why.
+type fate struct {
+	mu      sync.Mutex
+	closing error         // why new calls fail
+	lost    error         // why calls in flight fail; set before sealed
+	sealed  chan struct{} // there is a reason
+}
+
+func newFate() *fate { return &fate{sealed: make(chan struct{})} }
+
+// refuse fails new calls. Only the first reason counts.
+func (f *fate) refuse(why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing == nil {
+		f.closing = why
+	}
+}
+
+// seal fails all calls. Only the first reason counts.
+func (f *fate) seal(why error) {
+	f.refuse(why)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lost == nil {
+		f.lost = why
+		close(f.sealed)
+	}
+}
+
+// isSealed tells that the process is over, though it may not be reaped yet.
+func (f *fate) isSealed() bool { return isClosed(f.sealed) }
+
+// err is why a new call fails, nil if it does not.
+func (f *fate) err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closing
+}
+
+// dialOptions make calls over the connection end with the fate.
+func (f *fate) dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithIdleTimeout(0), // a connection that nobody uses is no broken one
+		grpc.WithChainUnaryInterceptor(f.unary), grpc.WithChainStreamInterceptor(f.stream),
+	}
+}
+
+func (f *fate) unary(ctx context.Context, method string, args, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, o ...grpc.CallOption) error {
+	err := call(ctx, method, args, reply, conn, o...)
+	if ours(method) {
+		return err
+	}
+	return f.explain(err)
+}
+
+func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := open(ctx, d, conn, method, o...)
+	if ours(method) {
+		return s, err
+	}
+	if err != nil {
+		return nil, f.explain(err)
+	}
+	return fatedStream{s, f}, nil
+}
+
+// ours tells calls of go-plugin and of this package from the application's.
+func ours(method string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return slices.Contains([]string{"plugin.GRPCBroker", "plugin.GRPCController", "plugin.GRPCStdio",
+		healthpb.Health_ServiceDesc.ServiceName, wire.Actor_ServiceDesc.ServiceName}, service)
+}
+
+// fatedStream is a stream whose end the fate explains.
+type fatedStream struct {
+	grpc.ClientStream
+	fate *fate
+}
+
+// RecvMsg receives a message.
+func (s fatedStream) RecvMsg(m any) error { return s.fate.explain(s.ClientStream.RecvMsg(m)) }
+
+// explain adds to a broken connection why it broke. If the process was asked to
+// end, that is known before; if it has died, a moment later.
+func (f *fate) explain(err error) error {
+	if status.Code(err) != codes.Unavailable {
+		return err
+	}
+	why := f.err()
+	if why == nil && !closedWithin(f.sealed, lastFrames) {
+		return err
+	}
+	if f.isSealed() {
+		why = f.lost
+	}
+	return unavailable{fmt.Errorf("%w (%s)", why, status.Convert(err).Message())}
+}
+
+// unavailable gives an error gRPC's code for a peer that is not there.
+type unavailable struct{ error }
+
+// GRPCStatus is the error for gRPC.
+func (u unavailable) GRPCStatus() *status.Status { return status.New(codes.Unavailable, u.Error()) }
+
+func (u unavailable) Unwrap() error { return u.error }

@@ -1,0 +1,492 @@
+package host_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	kv "github.com/hashicorp/go-plugin/examples/grpc/proto"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+func foreignSpec(program, name, role string) host.Spec {
+	return host.Spec{
+		Name: name, Command: []string{program},
+		Env:      map[string]string{roleVar: role, "GORACE": "atexit_sleep_ms=0"},
+		GoPlugin: &config.GoPlugin{Cookie: map[string]string{foreignKey: foreignValue}, Versions: []int{1, 3, 5}},
+	}
+}
+
+func foreign(t testing.TB, role string) host.Spec {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return foreignSpec(self, "shop", role)
+}
+
+// get calls the program's own service.
+func get(ctx context.Context, conn grpc.ClientConnInterface, key string) (string, error) {
+	r, err := kv.NewKVClient(conn).Get(ctx, &kv.GetRequest{Key: key})
+	return string(r.GetValue()), err
+}
+
+func TestN15_ForeignProgramIsAChild(t *testing.T) {
+	for _, mtls := range []config.MTLS{"", config.MTLSAuto, config.MTLSOff} {
+		t.Run("mtls "+string(mtls), func(t *testing.T) {
+			log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				s := foreign(t, "foreign")
+				s.GoPlugin.MTLS = mtls
+				f, err := n.StartForeign(ctx, s)
+				if err != nil {
+					return err
+				}
+				if v, err := f.Version(ctx); v != 5 || err != nil {
+					t.Errorf("version %d, %v; want 5, the highest of both", v, err)
+				}
+				checkConns(ctx, t, f)
+				if cert, err := get(ctx, f, "env"); err != nil || (cert == "") != (mtls == config.MTLSOff) {
+					t.Errorf("its certificate: %q, %v", cert, err)
+				}
+				_, err = get(ctx, f, "no such key")
+				if status.Code(err) != codes.Unknown || !strings.Contains(err.Error(), errUnknownKey.Error()) {
+					t.Errorf("its error came as %v", err)
+				}
+				return f.Cancel(ctx)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := log.String(); strings.Contains(text, "teardown goes on") {
+				t.Errorf("force was used:\n%s", text)
+			}
+		})
+	}
+}
+
+// checkConns calls a program in every way that there is.
+func checkConns(ctx context.Context, t *testing.T, f *host.Foreign) {
+	t.Helper()
+	conn, err := f.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, err := get(ctx, conn, "pid"); err != nil || pid != strconv.Itoa(f.ID().PID) {
+		t.Errorf("over Conn: pid %q, %v; want %d", pid, err, f.ID().PID)
+	}
+	client, err := f.Dispense(ctx, kvPlugin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := client.(kv.KVClient).Get(ctx, &kv.GetRequest{Key: "pid"}); err != nil || string(r.GetValue()) != strconv.Itoa(f.ID().PID) {
+		t.Errorf("over a dispensed client: %v, %v", r, err)
+	}
+	if broker, err := f.Broker(ctx); broker == nil || err != nil {
+		t.Errorf("Broker = %v, %v", broker, err)
+	}
+}
+
+// noticing is a log that says which messages have come.
+type noticing struct {
+	syncBuffer
+	seen chan string
+}
+
+func newNoticing() *noticing { return &noticing{seen: make(chan string, 1000)} }
+
+func (n *noticing) Write(p []byte) (int, error) {
+	var record struct{ Msg string }
+	if json.Unmarshal(p, &record) == nil {
+		n.seen <- record.Msg
+	}
+	return n.syncBuffer.Write(p)
+}
+
+// await returns when all messages have come.
+func (n *noticing) await(ctx context.Context, messages ...string) error {
+	for len(messages) > 0 {
+		select {
+		case msg := <-n.seen:
+			messages = slices.DeleteFunc(messages, func(m string) bool { return m == msg })
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %q: %w", messages, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+func (n *noticing) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(n, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func TestF04_ForeignProgramsLogs(t *testing.T) {
+	log := newNoticing()
+	err := host.OpenNursery(t.Context(), host.Options{Log: log.logger()}, func(ctx context.Context, n *host.Nursery) error {
+		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		if err != nil {
+			return err
+		}
+		if _, err := kv.NewKVClient(f).Put(ctx, &kv.PutRequest{Key: "milk", Value: []byte("four")}); err != nil {
+			return err
+		}
+		if err := log.await(ctx, "put milk", "printed milk", "complained milk"); err != nil {
+			return err
+		}
+		return f.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for msg, want := range map[string]string{
+		"put milk":        `"level":"WARN","msg":"put milk","actor":"shop@%s","@module":"shop","bytes":4`,
+		"printed milk":    `"level":"INFO","msg":"printed milk","actor":"shop@%s","stream":"stdout"`,
+		"complained milk": `"level":"INFO","msg":"complained milk","actor":"shop@%s","stream":"stderr"`,
+	} {
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(want), "%s", "[0-9a-f]+")
+		if !regexp.MustCompile(pattern).MatchString(log.String()) {
+			t.Errorf("no record of %q is like %s in\n%s", msg, pattern, log.String())
+		}
+	}
+}
+
+func TestP07_CallCutOffByTheDeathOfAForeignProgram(t *testing.T) {
+	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
+		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		if err != nil {
+			return err
+		}
+		_, err = get(ctx, f, "exit")
+		died, ok := errors.AsType[*fault.ActorDied](err)
+		if !ok || died.ExitCode != 9 || status.Code(err) != codes.Unavailable {
+			t.Errorf("the call failed with %v (%v), want one that says it died of exit code 9", err, status.Code(err))
+		}
+		<-f.Done()
+		if _, err := get(ctx, f, "pid"); !errors.Is(err, died) || status.Code(err) != codes.Unavailable {
+			t.Errorf("a call after its end failed with %v", err)
+		}
+		return nil
+	})
+	if _, ok := errors.AsType[*fault.ActorDied](err); !ok {
+		t.Fatalf("the nursery ended with %v", err)
+	}
+}
+
+func TestP07_UnavailableOfTheProgramsOwnStays(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		if err != nil {
+			return err
+		}
+		if _, err := get(ctx, f, "unavailable"); status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "the shop is closed" {
+			t.Errorf("got %v", err)
+		}
+		return f.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestV06_ForeignSurvivesARestart(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := foreign(t, "foreign")
+		s.Restart = config.Permanent
+		s.Backoff.Initial = config.Duration(time.Millisecond)
+		f, err := n.StartForeign(ctx, s)
+		if err != nil {
+			return err
+		}
+		for _, last := range []string{"exit", "exit well"} {
+			old, oldConn := f.ID(), conn(ctx, t, f)
+			if _, err := get(ctx, f, last); status.Code(err) != codes.Unavailable {
+				t.Errorf("%s: %v", last, err)
+			}
+			pid, err := get(ctx, f, "pid") // waits for the next process
+			if err != nil || pid == strconv.Itoa(old.PID) || pid != strconv.Itoa(f.ID().PID) {
+				t.Errorf("after %q: pid %q, %v; it was %d", last, pid, err, old.PID)
+			}
+			if conn(ctx, t, f) == oldConn {
+				t.Error("the connection is the old one")
+			}
+			if _, err := get(ctx, oldConn, "pid"); err == nil {
+				t.Error("the old connection still works")
+			}
+		}
+		return f.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func conn(ctx context.Context, t *testing.T, f *host.Foreign) *grpc.ClientConn {
+	t.Helper()
+	c, err := f.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestV06_ForeignFailsWhileDownIfSoConfigured(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := foreign(t, "foreign")
+		s.Restart, s.WhileDown, s.Backoff.Initial = config.Permanent, config.FailWhileDown, config.Duration(time.Hour)
+		s.Backoff.Max = s.Backoff.Initial
+		f, err := n.StartForeign(ctx, s)
+		if err != nil {
+			return err
+		}
+		events := host.Events(ctx)
+		if _, err := get(ctx, f, "exit"); err == nil {
+			t.Error("it did not exit")
+		}
+		for e := range events {
+			if e.To == host.Waiting && e.Pause > 0 {
+				break
+			}
+		}
+		if _, err := get(ctx, f, "pid"); !errors.Is(err, fault.ErrActorDown) || status.Code(err) != codes.Unavailable {
+			t.Errorf("got %v, code %v", err, status.Code(err))
+		}
+		if _, err := f.Version(ctx); !errors.Is(err, fault.ErrActorDown) {
+			t.Errorf("Version: %v", err)
+		}
+		return f.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestV10_EventsOfAForeignProgram(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := foreign(t, "foreign")
+		s.Health.Off = true // a check may meet its death
+		f, err := n.StartForeign(ctx, s)
+		if err != nil {
+			return err
+		}
+		if _, err := get(ctx, f, "exit well"); err == nil {
+			t.Error("it did not exit")
+		}
+		var states []host.State
+		for e, err := range host.Events(ctx) {
+			if err != nil {
+				return err
+			}
+			states = append(states, e.To)
+			if e.To == host.Reaped && (e.Cause != host.Finished || e.Err != nil) {
+				t.Errorf("it ended as %+v", e)
+			}
+			if e.To == host.Gone {
+				break
+			}
+		}
+		want := []host.State{host.Waiting, host.Starting, host.Ready, host.Stopping, host.Reaped, host.Gone}
+		if !slices.Equal(states, want) {
+			t.Errorf("it went through %v, want %v", states, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestV08_ForeignProgramWhoseServerStops(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := foreign(t, "foreign lingering")
+		s.TermTimeout, s.Health.Off = config.Duration(50*time.Millisecond), true
+		f, err := n.StartForeign(ctx, s)
+		if err != nil {
+			return err
+		}
+		if _, err := get(ctx, f, "stop"); status.Code(err) != codes.Unavailable {
+			t.Errorf("the call was cut off with %v", err)
+		}
+		<-f.Done()
+		return nil
+	})
+	lost, ok := errors.AsType[*fault.LinkLost](err)
+	if !ok || !strings.Contains(lost.Reason, "connection") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestN08_ForeignProgramThatLingersIsKilled(t *testing.T) {
+	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := foreign(t, "foreign lingering")
+		s.Grace, s.TermTimeout = config.Duration(50*time.Millisecond), config.Duration(50*time.Millisecond)
+		f, err := n.StartForeign(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := f.Cancel(ctx); err != nil {
+			t.Errorf("it answered the request to shut down; Cancel gave %v", err)
+		}
+		select {
+		case <-f.Done():
+		default:
+			t.Error("Cancel returned before the process was reaped")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rung := range []string{`"rung":"SIGTERM"`, `"rung":"SIGKILL"`} {
+		if !strings.Contains(log.String(), rung) {
+			t.Errorf("no %s in\n%s", rung, log)
+		}
+	}
+}
+
+func TestN08_BareForeignProgramIsToldBySignal(t *testing.T) {
+	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := foreign(t, "foreign bare")
+		s.GoPlugin.MTLS = config.MTLSOff
+		s.Grace = config.Duration(time.Hour) // nothing was asked, so nothing is waited for
+		s.Health.Interval, s.Health.Failures = config.Duration(time.Millisecond), 1
+		f, err := n.StartForeign(ctx, s)
+		if err != nil {
+			return err
+		}
+		for range 20 { // among its health checks
+			if pid, err := get(ctx, f, "pid"); err != nil || pid != strconv.Itoa(f.ID().PID) {
+				t.Errorf("pid %q, %v", pid, err)
+			}
+		}
+		return f.Cancel(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), `"rung":"SIGTERM","reason":"it cannot be asked"`) {
+		t.Errorf("no SIGTERM in\n%s", log)
+	}
+}
+
+func TestP05_CancelOfAForeignProgramCutsItsCallsOff(t *testing.T) {
+	log := newNoticing()
+	err := host.OpenNursery(t.Context(), host.Options{Log: log.logger()}, func(ctx context.Context, n *host.Nursery) error {
+		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		if err != nil {
+			return err
+		}
+		var called error
+		waiting := task.Start(func() { _, called = get(ctx, f, "wait") })
+		if err := log.await(ctx, "waiting"); err != nil {
+			return err
+		}
+		if err := f.Cancel(ctx); err != nil {
+			return err
+		}
+		waiting.Wait()
+		if !errors.Is(called, fault.ErrActorClosing) || status.Code(called) != codes.Unavailable {
+			t.Errorf("the call in flight failed with %v", called)
+		}
+		if _, err := get(ctx, f, "pid"); !errors.Is(err, fault.ErrActorClosing) {
+			t.Errorf("a later call failed with %v", err)
+		}
+		return f.Cancel(ctx) // again
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestP03_ForeignProgramServesNoEndpoints(t *testing.T) {
+	shop := foreign(t, "foreign")
+	good := spec(t, "good", "good")
+	good.DependsOn = map[string]config.Condition{"shop": config.Healthy}
+	err := host.OpenTree(t.Context(), host.Options{}, []host.Spec{shop, good}, func(ctx context.Context, tree *host.Tree) error {
+		p, err := tree.Portal("shop")
+		if err != nil {
+			return err
+		}
+		if _, err := echo.Call(ctx, p, "hello"); !errors.Is(err, host.ErrForeign) || !strings.Contains(err.Error(), "Foreign.Conn") {
+			t.Errorf("a contract call gave %v", err)
+		}
+		f, err := tree.Foreign("shop")
+		if err != nil {
+			return err
+		}
+		for _, conn := range []grpc.ClientConnInterface{f, p.Services()} {
+			if pid, err := get(ctx, conn, "pid"); err != nil || pid != strconv.Itoa(p.ID().PID) {
+				t.Errorf("pid %q, %v", pid, err)
+			}
+		}
+		if _, err := tree.Foreign("good"); err == nil || !strings.Contains(err.Error(), "no foreign program") {
+			t.Errorf("Foreign of an actor gave %v", err)
+		}
+		if _, err := tree.Foreign("nobody"); err == nil || !strings.Contains(err.Error(), "good, shop") {
+			t.Errorf("Foreign of nobody gave %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestF03_ForeignProgramThatDoesNotStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		role  string
+		spoil func(s *host.Spec)
+		says  string
+	}{
+		"other cookie":      {"foreign", func(s *host.Spec) { s.GoPlugin.Cookie = map[string]string{foreignKey: "wrong"} }, "is its cookie the right one?"},
+		"no common version": {"foreign", func(s *host.Spec) { s.GoPlugin.Versions = []int{1, 2} }, "Plugin version: 3"},
+		"net/rpc":           {"netrpc", func(*host.Spec) {}, `unsupported plugin protocol "netrpc"`},
+		"no AutoMTLS":       {"foreign bare", func(*host.Spec) {}, "set goplugin.mtls to off"},
+		"no server":         {"liar", func(s *host.Spec) { s.GoPlugin.MTLS = config.MTLSOff }, "at its connection"},
+		"as an actor":       {"foreign", func(s *host.Spec) { s.GoPlugin = nil }, "built with sdk.Serve?"},
+		"actor as foreign":  {"good", func(*host.Spec) {}, "is its cookie the right one?"},
+		"two cookies":       {"foreign", func(s *host.Spec) { s.GoPlugin.Cookie["B"] = "b" }, "goplugin.cookie: expected exactly one"},
+		"children":          {"foreign", func(s *host.Spec) { s.Actors = []host.Spec{{Name: "x"}} }, "cannot start actors"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				s := foreign(t, c.role)
+				c.spoil(&s)
+				_, err := n.Start(ctx, s)
+				start, ok := errors.AsType[*host.StartError](err)
+				if !ok || !strings.Contains(start.Error(), c.says) {
+					t.Errorf("Start = %v\nexpected to read %q", err, c.says)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestF03_StartForeignNeedsGoPlugin(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		_, err := n.StartForeign(ctx, spec(t, "good", "good"))
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "GoPlugin is not set") {
+		t.Fatalf("got %v", err)
+	}
+}

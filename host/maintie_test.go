@@ -1,0 +1,95 @@
+package host
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// counting tells of every connection that is made.
+type counting struct {
+	net.Listener
+	made chan struct{}
+}
+
+func (c counting) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.made <- struct{}{}
+	}
+	return conn, err
+}
+
+// V08: a server that closes its connections now and then, as some are set up to, is
+// not lost; one that has stopped is.
+func TestV08_AConnectionThatIsMadeAgainIsNotLost(t *testing.T) {
+	address := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := make(chan struct{}, 1000)
+	server := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 10 * time.Millisecond, MaxConnectionAgeGrace: time.Millisecond}))
+	serving := task.Start(func() { _ = server.Serve(counting{ln, made}) }) // until Stop
+	conn, err := grpc.NewClient("unix:"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tie := newMainTie(conn)
+	for range 4 {
+		select {
+		case <-made:
+		case <-tie.gone():
+			t.Fatal("the connection counts as lost")
+		}
+	}
+	if err := tie.ask(wire.CancelRequest{}); status.Code(err) != codes.Unimplemented && err != nil {
+		t.Errorf("asking a server without a controller gave %v", err)
+	}
+	server.Stop()
+	serving.Wait()
+	<-tie.gone()
+	if tie.breach() == nil {
+		t.Error("it is lost for no reason")
+	}
+	tie.close(nil)
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Every setback leads to more force, in the end to SIGKILL.
+func TestN08_Ladder(t *testing.T) {
+	for s := answered; s <= hurried; s++ {
+		r := asking
+		for steps := 0; r != killing; steps++ {
+			next := climb(r, s)
+			if next <= r || steps > 3 {
+				t.Fatalf("after %v, with %q, comes %v", r, s, next)
+			}
+			r = next
+		}
+		if s.String() == "" {
+			t.Errorf("setback %d has no name", s)
+		}
+	}
+	if r := climb(asking, unasked); r != terminating {
+		t.Errorf("what was not asked is waited for: %v", r)
+	}
+	if r := climb(asking, elapsed); r != waiting {
+		t.Errorf("an actor that was asked is not waited for: %v", r)
+	}
+	if r := climb(asking, hurried); r != killing {
+		t.Errorf("who hurries gets %v", r)
+	}
+}

@@ -1,0 +1,96 @@
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+)
+
+// Conn is go-plugin's main connection to the child's present process, for the gRPC
+// services that the plugin serves itself (sdk.Plugin.Services, or any service of a
+// foreign program). While the child is down, Conn waits or fails as a call does.
+// The connection belongs to that one process and is closed with it: ask again
+// after a restart, or use Services. It is not the caller's to close.
+func (p *Portal) Conn(ctx context.Context) (*grpc.ClientConn, error) {
+	main, err := p.main(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return main.conn, nil
+}
+
+// Broker is go-plugin's broker on the main connection of the child's present
+// process, for further connections in both directions. It is not the caller's to
+// close.
+func (p *Portal) Broker(ctx context.Context) (*plugin.GRPCBroker, error) {
+	main, err := p.main(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return main.broker, nil
+}
+
+// Dispense makes the client of a go-plugin interface, as go-plugin's own Dispense
+// does; the type of the result is the interface's. It belongs to the child's present
+// process: dispense another one after a restart.
+func (p *Portal) Dispense(ctx context.Context, client plugin.GRPCPlugin) (any, error) {
+	main, err := p.main(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return client.GRPCClient(p.s.n.ctx, main.broker, main.conn)
+}
+
+// Services is a connection for clients that protoc generates. Each call over it
+// goes to the process that is up, and waits while there is none, or fails, as
+// Spec.WhileDown says. A call that the end of the process has cut off fails with
+// code Unavailable and wraps why it ended, such as a *fault.ActorDied.
+func (p *Portal) Services() grpc.ClientConnInterface { return services{p} }
+
+// main is the hold on the main connection of the process that is up.
+func (p *Portal) main(ctx context.Context) (*seam, error) {
+	c, err := p.s.process(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.fate.err(); err != nil {
+		return nil, err
+	}
+	return c.main, nil
+}
+
+// services calls the services of whichever process is up.
+type services struct{ p *Portal }
+
+// Invoke makes a unary call.
+func (s services) Invoke(ctx context.Context, method string, args, reply any, o ...grpc.CallOption) error {
+	conn, err := s.conn(ctx, method)
+	if err != nil {
+		return err
+	}
+	return conn.Invoke(ctx, method, args, reply, o...)
+}
+
+// NewStream opens a stream.
+func (s services) NewStream(ctx context.Context, d *grpc.StreamDesc, method string, o ...grpc.CallOption) (grpc.ClientStream, error) {
+	conn, err := s.conn(ctx, method)
+	if err != nil {
+		return nil, err
+	}
+	return conn.NewStream(ctx, d, method, o...)
+}
+
+// conn finds the connection for one call; its errors have gRPC's codes.
+func (s services) conn(ctx context.Context, method string) (*grpc.ClientConn, error) {
+	conn, err := s.p.Conn(ctx)
+	switch {
+	case err == nil:
+		return conn, nil
+	case ctx.Err() != nil:
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+	return nil, unavailable{fmt.Errorf("%s: %w", method, err)}
+}

@@ -1,0 +1,38 @@
+package process
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestF04_AsideLines(t *testing.T) {
+	var got []string
+	j := newJournal(func(l Line) { got = append(got, fmt.Sprintf("%s %d %v", l.Stream, len(l.Text), l.Continued)) })
+	p := &Process{journal: j}
+	out := p.Aside(Stdout)
+	for _, text := range []string{"one", "\ntwo\n", strings.Repeat("x", maxLine+1) + "\n", "unfinished"} {
+		if n, err := out.Write([]byte(text)); n != len(text) || err != nil {
+			t.Errorf("Write = %d, %v", n, err)
+		}
+	}
+	j.close()
+	<-j.flushed
+	if n, err := out.Write([]byte(" and late\n")); n != 10 || err != nil {
+		t.Errorf("a late Write = %d, %v", n, err)
+	}
+	want := []string{"stdout 3 false", "stdout 3 false", fmt.Sprintf("stdout %d true", maxLine), "stdout 1 false"}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+func TestF04_AsideOfAProcessThatNeverLoggedIsSafe(t *testing.T) {
+	j := newJournal(func(Line) { t.Error("a line came after the end") })
+	p := &Process{journal: j}
+	j.close()
+	if _, err := p.Aside(Stderr).Write([]byte("late\n")); err != nil {
+		t.Error(err)
+	}
+	<-j.flushed
+}

@@ -1,0 +1,172 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// serviceCalls are the running calls of the plugin's own gRPC services. They are
+// tasks of the actor: none begins before it is ready or after it was asked to end,
+// all are cancelled when it ends, and it does not end before they have.
+type serviceCalls struct {
+	mu      sync.Mutex
+	base    context.Context // whose values the handlers see; nil before the actor is ready
+	refused error           // why no further call begins
+	next    int
+	running map[int]context.CancelCauseFunc
+	idle    chan struct{} // made by a waiter, closed when none runs
+}
+
+// open lets calls begin.
+func (c *serviceCalls) open(base context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.base = base
+}
+
+// refuse fails all further calls.
+func (c *serviceCalls) refuse(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = why
+}
+
+// cancel ends the ctx of all that run.
+func (c *serviceCalls) cancel(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cancel := range c.running {
+		cancel(cause)
+	}
+}
+
+// wait returns when none runs.
+func (c *serviceCalls) wait() {
+	if idle := c.idleChan(); idle != nil {
+		<-idle
+	}
+}
+
+func (c *serviceCalls) idleChan() chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.running) > 0 && c.idle == nil {
+		c.idle = make(chan struct{})
+	}
+	return c.idle
+}
+
+// enter takes a call in, and gives the ctx for its handler.
+func (c *serviceCalls) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.refused != nil:
+		return nil, nil, status.Errorf(codes.Unavailable, "trellis: %v", c.refused)
+	case c.base == nil:
+		return nil, nil, status.Error(codes.Unavailable, "trellis: the actor is not ready yet")
+	}
+	ctx, cancel := context.WithCancelCause(valued{ctx, c.base})
+	id := c.next
+	c.next++
+	if c.running == nil {
+		c.running = map[int]context.CancelCauseFunc{}
+	}
+	c.running[id] = cancel
+	return ctx, func() { c.leave(id) }, nil
+}
+
+func (c *serviceCalls) leave(id int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running[id](nil)
+	delete(c.running, id)
+	if len(c.running) == 0 && c.idle != nil {
+		close(c.idle)
+		c.idle = nil
+	}
+}
+
+// valued is a call's ctx that has the values of the actor's as well.
+type valued struct {
+	context.Context
+	base context.Context
+}
+
+// Value looks in the call's ctx first.
+func (v valued) Value(key any) any {
+	if value := v.Context.Value(key); value != nil {
+		return value
+	}
+	return v.base.Value(key)
+}
+
+// options are the server's, for go-plugin's main connection.
+func (c *serviceCalls) options() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(c.unary), grpc.ChainStreamInterceptor(c.stream)}
+}
+
+func (c *serviceCalls) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (reply any, err error) {
+	if builtIn(info.FullMethod) {
+		return handle(ctx, request)
+	}
+	err = c.run(ctx, info.FullMethod, func(ctx context.Context) (err error) {
+		reply, err = handle(ctx, request)
+		return err
+	})
+	return reply, err
+}
+
+func (c *serviceCalls) stream(server any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if builtIn(info.FullMethod) {
+		return handle(server, s)
+	}
+	return c.run(s.Context(), info.FullMethod, func(ctx context.Context) error { return handle(server, serviceStream{s, ctx}) })
+}
+
+// run runs a handler as a task of the actor. Its panic is an error to the caller,
+// as that of an endpoint is.
+func (c *serviceCalls) run(call context.Context, method string, handler func(ctx context.Context) error) error {
+	ctx, leave, err := c.enter(call)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	err = fault.Catch(func() error { return handler(ctx) })
+	if p, panicked := errors.AsType[*fault.PanicError](err); panicked {
+		slog.ErrorContext(ctx, "a service has panicked", "method", method, "error", err, "stack", p.Stack)
+		return status.Errorf(codes.Internal, "%s: %v", method, err)
+	}
+	if call.Err() == nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return status.Errorf(codes.Unavailable, "%s: %v", method, context.Cause(ctx))
+	}
+	return err
+}
+
+// serviceStream is a stream whose handler sees the actor's ctx.
+type serviceStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context is the handler's ctx.
+func (s serviceStream) Context() context.Context { return s.ctx }
+
+// builtInServices are go-plugin's and this package's on the main connection.
+var builtInServices = []string{"plugin.GRPCBroker", "plugin.GRPCController", "plugin.GRPCStdio", wire.Actor_ServiceDesc.ServiceName}
+
+func builtIn(method string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return slices.Contains(builtInServices, service) || strings.HasPrefix(service, "grpc.health.") || strings.HasPrefix(service, "grpc.reflection.")
+}
