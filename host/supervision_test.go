@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,6 @@ type world struct {
 	pausing map[int]bool
 	old     map[int]bool // processes of the generation that a group restart ends
 	now     time.Time
-	moves   int
 	over    map[int]bool
 	spoiled string // the rule that was broken
 }
@@ -40,9 +40,7 @@ func (w *world) clone() *world {
 
 func copyMap[K comparable, V any](m map[K]V) map[K]V {
 	c := make(map[K]V, len(m))
-	for k, v := range m {
-		c[k] = v
-	}
+	maps.Copy(c, m)
 	return c
 }
 
@@ -204,11 +202,11 @@ func explore(t *testing.T, first *world, limits explored) int {
 	for len(queue) > 0 {
 		v := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
-		if key := v.w.key(); seen[key] {
+		key := v.w.key()
+		if seen[key] {
 			continue
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		moves := v.w.next(limits)
 		v.w.checkRest(moves)
 		if v.w.spoiled != "" {
