@@ -2,11 +2,10 @@
 
 TOOL    := go tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
-QUICK   ?=
 CHAOS   ?= -seed 1 -blows 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race vet lint fuzz model chaos bench generate generate-check tidy-check check
+.PHONY: help build test race vet lint fuzz model chaos bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -39,15 +38,27 @@ model: ## every interleaving of a dialog, with larger bounds (about a minute, 3 
 chaos: ## strike a tree under load, again and again; CHAOS="-seed 1 -blows 1000" (docs/chaos.md)
 	go run ./internal/chaos $(CHAOS)
 
-bench: ## the benchmarks; QUICK=1 only proves that they run
-	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 1x) ./...
+bench: ## what plugins cost beside go-plugin's: table, and bin/bench.json; QUICK=1 only proves that it runs
+	@mkdir -p bin
+ifdef QUICK
+	go run ./cmd/host bench --quick --json bin/bench-quick.json
+	go test -run '^$$' -bench . -benchtime 1x ./...
+else
+	go run ./cmd/host bench --json bin/bench.json
+endif
 
-generate: ## the Go code of the wire protocol
+bench-compare: ## the Go benchmarks of two commits: BASE=main [HEAD=…] [BENCH=regexp] [PKG=./host] [COUNT=6]
+	scripts/bench-compare.sh $(or $(BASE),main) $(HEAD)
+
+bench-page: ## docs/performance.md, its table and plots, from bin/bench.json
+	go run ./internal/bench/plot
+
+generate: ## the Go code of the .proto files
 	$(TOOL) buf lint
 	$(TOOL) buf generate
 
 generate-check: generate ## the generated code is the committed one
-	git diff --exit-code -- shared/wire
+	git diff --exit-code -- shared/wire internal/bench/plain
 
 tidy-check: ## go.mod is tidy
 	go mod tidy -diff

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/seed-2ba35074/trellis/internal/bench"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
@@ -23,6 +24,7 @@ const roleVar = "HOST_COMMAND_ROLE"
 const atOnce = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
+	bench.Serve()
 	if os.Getenv(roleVar) == "plugin" {
 		sdk.Serve(jobs()...)
 	}

@@ -2,6 +2,7 @@
 //
 //	host run [-c config.yaml] [--set path=value] [-o table|json] [name=value …]
 //	host validate [-c config.yaml] [--set path=value]
+//	host bench [--rounds n] [--only regexp] [--json file] [--quick]
 //
 // The result of the main job goes to standard output, progress and logs to
 // standard error. The exit code is 0 if the main job ended well, 1 if something
@@ -23,6 +24,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/bench"
 )
 
 // Exit codes.
@@ -31,7 +33,10 @@ const (
 	exitWrong  = 2
 )
 
-func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	bench.Serve() // if this process was started to be measured
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // execute runs the command line and returns the exit code.
 func execute(args []string, stdout, stderr io.Writer) int {
@@ -105,7 +110,7 @@ func newRoot(p *program) *cobra.Command {
 	if err := p.settings.BindPFlags(flags); err != nil {
 		panic(err) // the flags above
 	}
-	root.AddCommand(newRun(p), newValidate(p))
+	root.AddCommand(newRun(p), newValidate(p), newBench(p))
 	return root
 }
 
