@@ -34,6 +34,7 @@ func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
 		{"internal/hub", nil, "it moves values and knows none of them"},
+		{"internal/trust", nil, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/process", []string{"internal/task"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
 		{"internal/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type child struct {
 	proc      atomic.Pointer[process.Process]
 	client    *plugin.Client
 	config    *plugin.ClientConfig
+	identity  *os.File     // during the start: where the child reads its identity
 	server    *grpc.Server // of the link
 	serving   *task.Worker
 	linked    chan *dialog.Table // cap 1: the child has opened its link

@@ -108,9 +108,15 @@ func (c *child) handshake(ctx context.Context, bound time.Duration) (stub *seam,
 	}
 	noteCgroups(c.env.log)
 	c.config = c.clientConfig(ctx, dir, bound)
+	if c.identity, err = c.authenticate(c.config); err != nil {
+		return nil, err
+	}
 	c.client = plugin.NewClient(c.config)
 	shaking := task.Start(func() { stub, err = c.dispense() })
 	shaking.Wait()
+	if c.identity != nil {
+		_ = c.identity.Close() // the child has its own
+	}
 	return stub, c.explain(err)
 }
 
@@ -159,8 +165,10 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	for key, value := range c.spec.Env {
 		env = append(env, key+"="+value)
 	}
+	files, more := c.inherit()
+	env = append(env, more...)
 	proc := process.New(process.Spec{
-		Path: path, Args: args, Title: c.id.Title(), Dir: c.spec.Dir, Env: env,
+		Path: path, Args: args, Files: files, Title: c.id.Title(), Dir: c.spec.Dir, Env: env,
 		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Log: newLogger(c.env.log, c.id).line,
 	}, cmd)
 	c.proc.Store(proc)

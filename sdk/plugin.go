@@ -18,6 +18,7 @@ package sdk
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"os"
@@ -28,6 +29,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
@@ -64,11 +66,17 @@ func (p Plugin) Serve() {
 		terminal.Error("trellis: this plugin may outlive its host", "error", err)
 	}
 	l := newLife(p, os.Stdout, os.Stderr)
+	identity, err := trust.Inherited()
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "trellis:", err)
+		os.Exit(exitFailed)
+	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
 		},
 		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: &service{life: l}}},
+		TLSProvider:      func() (*tls.Config, error) { return identity, nil }, // nil: go-plugin's AutoMTLS
 		GRPCServer: func(o []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(slices.Concat(o, l.calls.options(), p.ServerOptions)...)
 		},

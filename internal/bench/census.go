@@ -37,7 +37,7 @@ func censusWorkload(s sizes) *workload {
 				return nil, err
 			}
 			begun := time.Now()
-			files := 0
+			var files int
 			if subject == Trellis {
 				files, err = l.countWithTree(ctx, root)
 			} else {

@@ -166,9 +166,9 @@ func (t *tally) row(i int, m metric) Row {
 // ratioOf compares round with round: what disturbed one disturbed both.
 func ratioOf(ours, theirs []float64) Ratio {
 	var ratios []float64
-	for i := range min(len(ours), len(theirs)) {
-		if theirs[i] != 0 {
-			ratios = append(ratios, ours[i]/theirs[i])
+	for i, our := range ours {
+		if i < len(theirs) && theirs[i] != 0 {
+			ratios = append(ratios, our/theirs[i])
 		}
 	}
 	return Ratio{quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75)}

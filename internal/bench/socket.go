@@ -34,7 +34,9 @@ func serveSocket() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stdout, socketReady)
+	if _, err := fmt.Fprintln(os.Stdout, socketReady); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	acceptor := task.Start(func() { acceptAll(listener) })
 	_, err = io.Copy(io.Discard, os.Stdin)
 	err = errors.Join(err, listener.Close())

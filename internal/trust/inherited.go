@@ -1,0 +1,110 @@
+package trust
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+)
+
+// Variable tells a child at which descriptor its identity can be read. It holds
+// the number and nothing secret.
+const Variable = "TRELLIS_IDENTITY"
+
+// maxEncoded bounds what a child reads: a pipe takes so much without a reader.
+const maxEncoded = 16 << 10
+
+// credentials are one process's identity and the proof of it.
+type credentials struct {
+	identity  string
+	authority []byte // certificate, DER
+	cert      []byte // likewise
+	key       *ecdsa.PrivateKey
+}
+
+// encoded is what goes through the pipe, as JSON.
+type encoded struct {
+	Identity  string `json:"identity"`
+	Parent    string `json:"parent"` // the one peer to accept
+	Authority []byte `json:"authority"`
+	Cert      []byte `json:"certificate"`
+	Key       []byte `json:"key"` // PKCS #8
+}
+
+func (c credentials) encode(parent string) ([]byte, error) {
+	key, err := x509.MarshalPKCS8PrivateKey(c.key)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(encoded{Identity: c.identity, Parent: parent, Authority: c.authority, Cert: c.cert, Key: key})
+}
+
+// decode reads what encode has written, and gives the configuration for a child's
+// end of connections to its parent.
+func decode(text []byte) (*tls.Config, error) {
+	var e encoded
+	if err := json.Unmarshal(text, &e); err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS8PrivateKey(e.Key)
+	if err != nil {
+		return nil, err
+	}
+	private, ok := key.(*ecdsa.PrivateKey)
+	if !ok || e.Identity == "" || e.Parent == "" {
+		return nil, errors.New("it has no name, no parent or no ECDSA key")
+	}
+	return credentials{identity: e.Identity, authority: e.Authority, cert: e.Cert, key: private}.config(e.Parent)
+}
+
+// Pipe puts an encoded identity where a child can read it. The caller closes the
+// file when the child has been started.
+func Pipe(text []byte) (*os.File, error) {
+	if len(text) > maxEncoded {
+		return nil, fmt.Errorf("an identity of %d bytes, expected at most %d", len(text), maxEncoded)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(text) // fits, and so does not wait for a reader
+	if err = errors.Join(err, w.Close()); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// Inherited is the configuration for this process's connections to the host that
+// started it. It can be read once. It is nil if the host gave none, and go-plugin's
+// own authentication is used.
+func Inherited() (*tls.Config, error) {
+	value, ok := os.LookupEnv(Variable)
+	if !ok {
+		return nil, nil
+	}
+	_ = os.Unsetenv(Variable) // it is not for this process's children
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("%s=%q: expected the number of a descriptor; this variable is the host's to set", Variable, value)
+	}
+	file := os.NewFile(uintptr(fd), "identity")
+	text, err := io.ReadAll(io.LimitReader(file, maxEncoded+1))
+	err = errors.Join(err, file.Close())
+	if err == nil && len(text) > maxEncoded {
+		err = fmt.Errorf("more than %d bytes", maxEncoded)
+	}
+	var config *tls.Config
+	if err == nil {
+		config, err = decode(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the identity that the host gave this plugin (descriptor %d) cannot be read: %w; "+
+			"host and plugin may have been built with different versions", fd, err)
+	}
+	return config, nil
+}
