@@ -321,7 +321,7 @@ func (n *Nursery) fail(err error) {
 // verdict is what the nursery returns, when all has ended. told is why body was
 // told to end, before it did.
 func (n *Nursery) verdict(ctx context.Context, body, told error) error {
-	if body != nil && (told == nil || !fault.Echoes(body, told)) {
+	if body != nil && (told == nil || !fault.Echoes(body, fault.Reason(n.ctx, told))) {
 		return fault.Join(append([]error{body}, n.unsaid(body)...)...)
 	}
 	switch failures := fault.Join(n.failures...); {

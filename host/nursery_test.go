@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -363,5 +364,19 @@ func TestParentServesItsChildren(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestN02_DeadlineWithACauseIsTheCause: a body that answers the end of its ctx with
+// ctx.Err() says nothing of its own.
+func TestN02_DeadlineWithACauseIsTheCause(t *testing.T) {
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errBody)
+	defer cancel()
+	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, _ *host.Nursery) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if err != errBody { //nolint:errorlint // the very same
+		t.Errorf("got %v", err)
 	}
 }

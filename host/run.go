@@ -50,7 +50,7 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 func (s *OneShot[Result]) end(n *Nursery, err error) {
 	var none Result
 	s.deliver(none, err)
-	if n.ctx.Err() == nil || !fault.Echoes(err, context.Cause(n.ctx)) {
+	if n.ctx.Err() == nil || !fault.Echoes(err, fault.Reason(n.ctx, context.Cause(n.ctx))) {
 		n.fail(err)
 	}
 }
