@@ -33,6 +33,7 @@ type area struct {
 func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
+		{"internal/budget", nil, "sdk and host meet in it, and neither may import the other"},
 		{"internal/hub", nil, "it moves values and knows none of them"},
 		{"internal/trust", nil, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/process", []string{"internal/task"}, "a process knows nothing of actors and could be used without them"},

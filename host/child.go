@@ -53,6 +53,7 @@ type child struct {
 	ending   chan struct{} // it is being ended, or has ended
 	cause    Cause         // why it ended; these three are own's until that returns
 	why      string        //
+	short    *bounds       // of the teardown, if less than the spec's is left
 	failure  error         // nil if it was asked to end, or ended well
 }
 
@@ -86,6 +87,10 @@ func (c *child) tell(e Event) { c.seat.n.update(func() { c.seat.tell(e) }) }
 func (c *child) ends(cause Cause, why string, failure error) {
 	c.cause, c.why, c.failure = cause, why, failure
 	close(c.ending)
+	if left, ok := c.env.budget.Left(time.Now()); ok {
+		short := c.bounds().within(left)
+		c.short = &short
+	}
 	c.tell(Event{To: Stopping, Cause: cause, Reason: why, Err: failure})
 }
 
@@ -354,8 +359,12 @@ func (c *child) await(done <-chan struct{}, bound time.Duration) bool {
 	return closedWithin(done, bound)
 }
 
-// bounds are the times of this child's teardown.
+// bounds are the times of this child's teardown: those of its spec, or what a host
+// can give it that is being ended itself.
 func (c *child) bounds() bounds {
+	if c.short != nil {
+		return *c.short
+	}
 	return bounds{
 		cancel:    orDefault(time.Duration(c.spec.CancelTimeout), DefaultCancelTimeout),
 		grace:     orDefault(time.Duration(c.spec.Grace), DefaultGrace),

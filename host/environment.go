@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/budget"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -67,6 +68,7 @@ type environment struct {
 	log     *slog.Logger
 	hurry   <-chan struct{}
 
+	budget    *budget.Budget
 	authority func() (*trust.Authority, error)
 	chronicle *chronicle
 	root      bool // the chronicle is this nursery's own
@@ -97,5 +99,5 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(chronicleKey{}).(*chronicle)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told, authority: newAuthority(self.UUID)}, ctx, nil
+	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told, authority: newAuthority(self.UUID), budget: budget.From(ctx)}, ctx, nil
 }

@@ -86,7 +86,8 @@ func WithEvents(ctx context.Context) context.Context {
 
 // Events ranges over what happens to the actors of ctx's nurseries in this
 // process: first the last events of each actor (at most 256), then every one that
-// comes. It ends with ctx, or when the outermost nursery has ended. A follower that
+// comes. It ends with ctx; on a ctx from within a nursery, also when the outermost
+// nursery has ended. A follower that
 // is more than 4096 events behind gets a *contract.Lagged, and goes on.
 //
 // ctx is from WithEvents or from within a nursery; others have no events.

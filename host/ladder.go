@@ -49,6 +49,18 @@ func climb(r rung, s setback) rung {
 // bounds are the times of the rungs.
 type bounds struct{ cancel, grace, terminate time.Duration }
 
+// within shortens all bounds alike, so that the whole ladder fits into what is left
+// of a parent's own patience, less a tenth for what comes after.
+func (b bounds) within(left time.Duration) bounds {
+	whole, left := b.cancel+b.grace+b.terminate, left-left/10
+	if whole <= left {
+		return b
+	}
+	share := float64(left) / float64(whole)
+	shorten := func(d time.Duration) time.Duration { return max(1, time.Duration(share*float64(d))) } // 0 is for ever
+	return bounds{cancel: shorten(b.cancel), grace: shorten(b.grace), terminate: shorten(b.terminate)}
+}
+
 // of is how long a rung may take; 0 is for ever.
 func (b bounds) of(r rung) time.Duration {
 	switch r {

@@ -65,6 +65,29 @@ func (l *logger) structured(ctx context.Context, text []byte) bool {
 // known are the fields that a record has a place of its own for.
 var known = []string{"level", "@level", "time", "@timestamp", "msg", "@message"}
 
+// gist is what a line of stderr may tell of an actor's death: a plain line itself,
+// and of a record that is at least a warning its message and error.
+func gist(text []byte) string {
+	if len(text) == 0 || text[0] != '{' {
+		return string(text)
+	}
+	var fields map[string]any
+	if json.Unmarshal(text, &fields) != nil {
+		return string(text)
+	}
+	level, ok := parseLevel(first(fields, "level", "@level"))
+	switch message, failure := first(fields, "msg", "@message"), first(fields, "error", "err"); {
+	case !ok:
+		return string(text)
+	case level < slog.LevelWarn:
+		return ""
+	case failure != "":
+		return message + ": " + failure
+	default:
+		return message
+	}
+}
+
 // attributes are the other fields, by name. A line that has come through another
 // actor names its actor already.
 func attributes(fields map[string]any, id actor.ID) []slog.Attr {

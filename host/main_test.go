@@ -167,11 +167,16 @@ func goodEndpoints() []contract.Handler {
 				return fail.Call(ctx, p, "deep")
 			case "crash":
 				return crash.Call(context.WithoutCancel(ctx), p, 5)
+			case "stop":
+				return strconv.Itoa(p.ID().PID), freezeLeaf(p.ID().PID)
 			}
 			return echo.Call(ctx, p, s)
 		}),
 	}
 }
+
+// freezeLeaf is set where processes can be stopped.
+var freezeLeaf func(pid int) error
 
 func serveDouble(ctx context.Context, greeting string, c *contract.Callee[string, int, int]) (int, error) {
 	if err := c.Started("started " + greeting); err != nil {

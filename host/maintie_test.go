@@ -93,3 +93,16 @@ func TestN08_Ladder(t *testing.T) {
 		t.Errorf("who hurries gets %v", r)
 	}
 }
+
+func TestN11_BoundsFitIntoTheParentsPatience(t *testing.T) {
+	usual := bounds{cancel: 500 * time.Millisecond, grace: 5 * time.Second, terminate: 1600 * time.Millisecond}
+	if got := usual.within(time.Minute); got != usual {
+		t.Errorf("enough time, and yet %v", got)
+	}
+	for _, left := range []time.Duration{5 * time.Second, time.Second, time.Millisecond, 1, 0} {
+		got := usual.within(left)
+		if whole := got.cancel + got.grace + got.terminate; whole > max(left, 3) || got.of(waiting) == 0 || got.of(terminating) == 0 {
+			t.Errorf("%v left: %v", left, got)
+		}
+	}
+}

@@ -37,6 +37,7 @@ var (
 )
 
 func init() {
+	freezeLeaf = func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) }
 	roles["locking"] = func() {
 		if err := lockGeneration(os.Getenv(lockVar), os.Getenv(nameVar)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -538,5 +539,41 @@ func TestP11_ReasonOfADisconnect(t *testing.T) {
 	group, ok := errors.AsType[*fault.Group](err)
 	if !ok || len(group.Errs) != 2 {
 		t.Errorf("want the two failures, got %v", err)
+	}
+}
+
+// TestN11_StuckGrandchildIsKilledByItsParent: within the outer level's bounds, which
+// are shorter than the inner level's own, so that the parent itself ends in order.
+func TestN11_StuckGrandchildIsKilledByItsParent(t *testing.T) {
+	top := spec(t, "top", "hosting")
+	top.Grace = config.Duration(2 * time.Second)
+	top.Actors = []host.Spec{spec(t, "leaf", "good")}
+	var id actor.ID
+	var leaf int
+	ctx := host.WithEvents(t.Context())
+	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p := startAll(ctx, t, n, top)[0]
+		id = p.ID()
+		pid, err := below.Call(ctx, p, "stop")
+		if err != nil {
+			return err
+		}
+		leaf, err = strconv.Atoi(pid)
+		n.Cancel()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range host.Events(ctx) {
+		if e.Actor.Is(id) && e.Rung != "" {
+			t.Errorf("top did not end in order: %v", e)
+		}
+		if e.To == host.Gone {
+			break
+		}
+	}
+	if err := syscall.Kill(leaf, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the leaf is still there: %v", err)
 	}
 }

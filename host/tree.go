@@ -44,11 +44,21 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 // Subtree is for sdk.Plugin.Hosts: it makes a plugin host the children that the
 // tree gives it. Handlers find them with FromContext.
 func Subtree(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error {
-	var part config.Tree
-	if err := json.Unmarshal(tree, &part); err != nil {
-		return fmt.Errorf("the tree that the host sent cannot be read: %w", err)
+	return SubtreeWith(Options{})(ctx, tree, serve)
+}
+
+// SubtreeWith is Subtree with options, such as endpoints that the children may call
+// on the plugin. Their supervision is what the tree says.
+func SubtreeWith(o Options) func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error {
+	return func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error {
+		var part config.Tree
+		if err := json.Unmarshal(tree, &part); err != nil {
+			return fmt.Errorf("the tree that the host sent cannot be read: %w", err)
+		}
+		options := o
+		options.Supervision = part.Supervision
+		return OpenTree(ctx, options, part.Actors, func(ctx context.Context, _ *Tree) error { return serve(ctx) })
 	}
-	return OpenTree(ctx, Options{Supervision: part.Supervision}, part.Actors, func(ctx context.Context, _ *Tree) error { return serve(ctx) })
 }
 
 type treeKey struct{}

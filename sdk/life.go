@@ -14,6 +14,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/seed-2ba35074/trellis/internal/budget"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -42,6 +43,7 @@ type life struct {
 	ended  chan struct{}      // the actor is over
 	failed error              // why serving ended by itself; set before ended
 	cancel context.CancelFunc // of the service's ctx
+	budget budget.Budget      // how long the host will wait for the end
 
 	begun   atomic.Bool // run has been started
 	exiting sync.Once
@@ -86,7 +88,7 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *life) context() context.Context {
-	return context.WithValue(actor.WithSelf(context.Background(), l.self), parentKey{}, l)
+	return context.WithValue(budget.With(actor.WithSelf(context.Background(), l.self), &l.budget), parentKey{}, l)
 }
 
 // awaitReady waits until the service runs, or has failed to.
@@ -178,6 +180,9 @@ func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 	var r wire.CancelRequest
 	if err := cbor.Unmarshal(d.Args(), &r); err != nil {
 		return nil, fmt.Errorf("cancel request: %w", err)
+	}
+	if r.Grace > 0 {
+		l.budget.Set(time.Now().Add(r.Grace))
 	}
 	l.ask(stopRequest{cause: &fault.ContextCancelled{Canceller: r.Canceller, Reason: r.Reason}})
 	select {

@@ -176,10 +176,19 @@ func (p *Process) stderrLines() *splitter {
 	cut := false
 	s.emit = func(text []byte, continued bool) {
 		if !cut {
-			p.tail.add(text)
+			p.remember(text)
 		}
 		cut = continued
 		p.journal.put(Stderr, text, continued)
 	}
 	return s
+}
+
+// remember keeps what a line says for the case that it is one of the last.
+func (p *Process) remember(text []byte) {
+	if p.spec.Gist == nil {
+		p.tail.add(text)
+	} else if gist := p.spec.Gist(text); gist != "" {
+		p.tail.add([]byte(gist))
+	}
 }

@@ -222,7 +222,7 @@ func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
 func (t *Table) stray(f *wire.Frame) error {
 	if t.over(f.Dialog) {
 		t.counters.late.Add(1)
-		t.log().Debug("dropped a frame of a dialog that is over", "dialog", f.Dialog, "kind", f.Kind.String())
+		t.log().Log(context.Background(), slog.LevelDebug-4, "dropped a frame of a dialog that is over", "dialog", f.Dialog, "kind", f.Kind.String())
 		return nil
 	}
 	overtook := f.Kind == wire.Kind_KIND_CANCEL || f.Kind == wire.Kind_KIND_FAIL && f.Fault != nil
