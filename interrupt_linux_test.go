@@ -2,11 +2,15 @@ package trellis_test
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -53,6 +57,50 @@ func TestF02_InterruptEndsEverythingCleanly(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestV02_LostParsersComeBack: the census is right although its parsers are killed
+// in the middle of it.
+func TestV02_LostParsersComeBack(t *testing.T) {
+	root := filepath.Join(goroot(t), "src")
+	cmd := exec.CommandContext(t.Context(), hostProgram, "run", "-o", "json", "root="+root)
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		t.Log(lines.Text())
+		if killed > 0 || !strings.Contains(lines.Text(), "files seen") && !strings.Contains(lines.Text(), "seen=") {
+			continue
+		}
+		for _, pid := range descendants(t, cmd.Process.Pid) {
+			title, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if strings.HasPrefix(string(title), "trellis[parser@") && syscall.Kill(pid, syscall.SIGKILL) == nil {
+				killed++
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil || killed != 2 {
+		t.Fatalf("%v; %d parsers were killed", err, killed)
+	}
+	var got report
+	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	got.Failures = nil
+	if _, method, isMethod := strings.Cut(got.Longest.Name, ")."); isMethod {
+		got.Longest.Name = method
+	}
+	if want := countByHand(t, root); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("with parsers killed it counts\n%+v, one process counts\n%+v", got, want)
 	}
 }
 

@@ -80,9 +80,9 @@ func (e Event) log(log *slog.Logger) {
 		attrs = append(attrs, slog.Int("pid", e.Actor.PID))
 	}
 	if e.Pause > 0 {
-		attrs = append(attrs, slog.Duration("pause", e.Pause))
+		attrs = append(attrs, slog.String("pause", e.Pause.String()))
 	}
-	if e.Err != nil {
+	if e.Err != nil && e.Err.Error() != e.Reason {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
 	log.LogAttrs(context.Background(), level, text, attrs...)

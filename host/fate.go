@@ -69,7 +69,7 @@ func (f *fate) unary(ctx context.Context, method string, args, reply any, conn *
 	if ours(method) {
 		return err
 	}
-	return f.explain(err)
+	return f.explain(ctx.Err, err)
 }
 
 func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -78,9 +78,9 @@ func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.Client
 		return s, err
 	}
 	if err != nil {
-		return nil, f.explain(err)
+		return nil, f.explain(ctx.Err, err)
 	}
-	return fatedStream{s, f}, nil
+	return fatedStream{s, f, ctx.Err}, nil
 }
 
 // ours tells calls of go-plugin and of this package from the application's.
@@ -93,16 +93,21 @@ func ours(method string) bool {
 // fatedStream is a stream whose end the fate explains.
 type fatedStream struct {
 	grpc.ClientStream
-	fate *fate
+	fate   *fate
+	caller func() error // why the caller's ctx has ended; the stream's own ends with it
 }
 
 // RecvMsg receives a message.
-func (s fatedStream) RecvMsg(m any) error { return s.fate.explain(s.ClientStream.RecvMsg(m)) }
+func (s fatedStream) RecvMsg(m any) error {
+	return s.fate.explain(s.caller, s.ClientStream.RecvMsg(m))
+}
 
 // explain adds to a broken connection why it broke. If the process was asked to
 // end, that is known before; if it has died, a moment later.
-func (f *fate) explain(err error) error {
-	if status.Code(err) != codes.Unavailable {
+func (f *fate) explain(caller func() error, err error) error {
+	// What this host itself closes, after the end, gRPC calls cancelled.
+	closed := status.Code(err) == codes.Canceled && caller() == nil && f.isSealed()
+	if status.Code(err) != codes.Unavailable && !closed {
 		return err
 	}
 	why := f.err()

@@ -269,7 +269,7 @@ func (c *child) serve(ln net.Listener) {
 }
 
 func (c *child) newTable(t link.Transport) *dialog.Table {
-	log := c.env.log.With("actor", c.id.String())
+	log := c.env.log.With("actor", c.env.self.String())
 	return dialog.NewTable(link.New(t, link.Config{Self: c.env.self, Log: log}), dialog.Config{
 		Base: c.env.base, Accept: c.env.exposed.Accept, Log: log,
 		CancelTimeout: c.bounds().cancel,

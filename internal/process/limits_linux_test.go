@@ -54,8 +54,9 @@ func TestF05_LimitsAreSet(t *testing.T) {
 }
 
 func TestF05_LimitThatIsHitIsInTheDeath(t *testing.T) {
+	// A limit holds from Start's return on, so that a script begins after that.
 	shell := func(script string) Spec {
-		return Spec{Path: "/bin/sh", Args: []string{"-c", script}, Dir: t.TempDir(), Env: Environ(nil)}
+		return Spec{Path: "/bin/sh", Args: []string{"-c", "until [ -e begin ]; do sleep 0.01; done; " + script}, Dir: t.TempDir(), Env: Environ(nil)}
 	}
 	for name, c := range map[string]struct {
 		spec   Spec
@@ -69,10 +70,13 @@ func TestF05_LimitThatIsHitIsInTheDeath(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.spec.Limits = c.limits
 			p, _ := startSpec(t, c.spec)
+			if err := os.WriteFile(filepath.Join(c.spec.Dir, "begin"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			if exit := ended(t, p); exit.Limit != c.says || exit.Signal == 0 {
 				t.Errorf("exit = %+v, want the limit %q", exit, c.says)
 			}
-			if err := p.Wait(t.Context()); c.says != "" && !strings.Contains(err.Error(), "it ran into its limit of "+c.says) {
+			if err := p.Wait(t.Context()); err == nil || c.says != "" && !strings.Contains(err.Error(), "it ran into its limit of "+c.says) {
 				t.Error(err)
 			}
 		})

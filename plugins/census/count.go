@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,6 +13,7 @@ import (
 	census "github.com/seed-2ba35074/trellis/plugins/census/contract"
 	"github.com/seed-2ba35074/trellis/plugins/census/tally"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // progressEvery is how often a census says how far it is.
@@ -118,8 +123,20 @@ func (b *board) note(found tally.Found) bool {
 	return true
 }
 
-// feed gives one parser files and takes what it has counted.
+// feed gives one parser files and takes what it has counted. A parser that is lost
+// comes back, and gets again what it still owed.
 func (b *board) feed(ctx context.Context, parser *host.Portal, worker int) error {
+	given := &given{paths: map[string]tally.Path{}}
+	for {
+		err := b.feedOnce(ctx, parser, worker, given)
+		if !errors.Is(err, fault.ErrActorLost) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// feedOnce does so for as long as one process of the parser lives.
+func (b *board) feedOnce(ctx context.Context, parser *host.Portal, worker int, given *given) error {
 	_, err := census.Parse.Open(ctx, parser, census.None{}, func(ctx context.Context, c *contract.Opener[census.None, tally.Path, tally.File, census.None]) error {
 		s, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
@@ -127,7 +144,7 @@ func (b *board) feed(ctx context.Context, parser *host.Portal, worker int) error
 		}
 		c.Go(func(ctx context.Context) error {
 			defer s.CloseSend()
-			for path := range b.paths {
+			for path := range given.andThen(b.paths) {
 				if err := s.Send(ctx, path); err != nil {
 					return err
 				}
@@ -138,11 +155,46 @@ func (b *board) feed(ctx context.Context, parser *host.Portal, worker int) error
 			if err != nil {
 				return err
 			}
+			given.returned(file.Path)
 			b.add(file, worker)
 		}
 		return nil
 	})
 	return err
+}
+
+// given are the paths that a parser has and has not answered yet.
+type given struct {
+	mu    sync.Mutex
+	paths map[string]tally.Path
+}
+
+// andThen ranges over what an earlier process still owes, and then over new paths.
+func (g *given) andThen(more <-chan tally.Path) iter.Seq[tally.Path] {
+	g.mu.Lock()
+	owed := slices.Collect(maps.Values(g.paths))
+	g.mu.Unlock()
+	return func(yield func(tally.Path) bool) {
+		for _, path := range owed {
+			if !yield(path) {
+				return
+			}
+		}
+		for path := range more {
+			g.mu.Lock()
+			g.paths[string(path)] = path
+			g.mu.Unlock()
+			if !yield(path) {
+				return
+			}
+		}
+	}
+}
+
+func (g *given) returned(path tally.Path) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.paths, string(path))
 }
 
 func (b *board) add(f tally.File, worker int) {
