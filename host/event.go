@@ -101,6 +101,8 @@ func (e Event) weight() (slog.Level, string) {
 		return slog.LevelError, "actor is unhealthy and is ended"
 	case e.To == Unhealthy:
 		return slog.LevelWarn, "a health check failed"
+	case e.To == Ready && e.Reason != "": // restarted, or healthy again
+		return slog.LevelInfo, "actor is ready"
 	case e.To == Waiting && e.Pause > 0:
 		return slog.LevelWarn, "actor will be restarted"
 	}

@@ -69,8 +69,12 @@ func (s *seat) live(ctx context.Context, c *child) {
 
 // rise says that a process can be called.
 func (s *seat) rise(c *child) {
+	e := Event{To: Ready}
+	if s.risen != nil {
+		e.Reason = "restarted"
+	}
 	s.risen, s.upAt, s.err = c, time.Now(), nil
-	s.tell(Event{To: Ready})
+	s.tell(e)
 	s.n.carryOut(s.n.plan.isUp(s.id), nil)
 }
 
