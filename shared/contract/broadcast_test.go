@@ -52,9 +52,12 @@ func broadcast(t *testing.T, n int, body func(ctx context.Context, b *contract.B
 
 func TestM12_EverySubscriberGetsEveryMessage(t *testing.T) {
 	broadcast(t, 1000, func(ctx context.Context, b *contract.Broadcast[int]) {
-		var group task.Group
+		var subs []*contract.Subscription[int] // all of them before the first message
 		for range 5 {
-			sub := b.Subscribe(1000)
+			subs = append(subs, b.Subscribe(1000))
+		}
+		var group task.Group
+		for _, sub := range subs {
 			group.Go(func() {
 				defer sub.Close()
 				want := 0

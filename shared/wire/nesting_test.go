@@ -122,8 +122,17 @@ func TestP08_ValuesThatAreTooDeep(t *testing.T) {
 // A value of a type that has an end is not walked, and costs nothing more.
 func TestP08_OrdinaryValuesAreNotWalked(t *testing.T) {
 	v := record2{Names: make([]string, 1000), Sizes: map[string][]int{"a": {1}}}
-	want := testing.AllocsPerRun(100, func() { must(t)(cbor.Marshal(v)) })
-	if got := testing.AllocsPerRun(100, func() { must(t)(wire.CBOR.Marshal(v)) }); got > want+1 {
+	// The least of several runs: the encoder's pool is emptied now and then, and at
+	// random under the race detector.
+	least := func(f func()) float64 {
+		n := testing.AllocsPerRun(1, f)
+		for range 200 {
+			n = min(n, testing.AllocsPerRun(1, f))
+		}
+		return n
+	}
+	want := least(func() { must(t)(cbor.Marshal(v)) })
+	if got := least(func() { must(t)(wire.CBOR.Marshal(v)) }); got > want+1 {
 		t.Errorf("%v allocations, the encoder alone has %v", got, want)
 	}
 }
