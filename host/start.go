@@ -250,7 +250,7 @@ func (c *child) listen(stub *seam) (broker uint32, err error) {
 	c.server = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(c.config.TLSConfig)),
 		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
-		grpc.MaxRecvMsgSize(link.MaxPacket),
+		grpc.MaxRecvMsgSize(link.MaxPacket), grpc.ForceServerCodecV2(wire.PacketCodec{}),
 		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked
 	)
 	wire.RegisterLinkServer(c.server, link.NewServer(func(t link.Transport) <-chan struct{} {

@@ -38,7 +38,7 @@ func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 		return nil, status.Errorf(codes.FailedPrecondition, "trellis: %v", err)
 	}
 	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket), grpc.ForceCodecV2(wire.PacketCodec{})))
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "trellis: dial the host's link: %v", err)
 	}

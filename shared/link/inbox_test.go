@@ -41,14 +41,22 @@ func TestAssemblerKeepsTheLastPiecesFields(t *testing.T) {
 func TestAssemblerRefusesWhatIsTooLarge(t *testing.T) {
 	a := assembler{limit: testLimit}
 	half := string(make([]byte, testLimit/2+1))
-	if _, err := a.whole(piece(1, wire.Kind_KIND_YIELD, half+half, false)); !errors.Is(err, fault.ErrProtocol) {
-		t.Errorf("in one: %v", err)
+	if f, err := a.whole(piece(1, wire.Kind_KIND_YIELD, half+half, false)); f != nil || !errors.Is(err, fault.ErrProtocol) {
+		t.Errorf("in one: %v, %v", f, err)
 	}
 	_, first := a.whole(piece(1, wire.Kind_KIND_YIELD, half, true))
 	_, second := a.whole(piece(1, wire.Kind_KIND_YIELD, half, true))
 	if first != nil || !errors.Is(second, fault.ErrProtocol) || a.partial != nil {
 		t.Errorf("in pieces: %v, %v", first, second)
 	}
+}
+
+// kept is what an assembler holds, in bytes.
+func kept(pieces [][]byte) (n int) {
+	for _, p := range pieces {
+		n += len(p)
+	}
+	return n
 }
 
 // FuzzAssembler takes any frames: what comes out is never over the limit, nothing
@@ -59,6 +67,7 @@ func FuzzAssembler(f *testing.F) {
 		{piece(1, wire.Kind_KIND_YIELD, "a", true), piece(2, wire.Kind_KIND_YIELD, "b", true)},
 		{piece(1, wire.Kind_KIND_START, string(make([]byte, testLimit)), true), piece(1, wire.Kind_KIND_START, "x", true)},
 		{piece(0, wire.Kind_KIND_HELLO, "", true), piece(0, wire.Kind_KIND_BYE, "", false)},
+		{piece(1, wire.Kind_KIND_START, string(make([]byte, testLimit+2)), false)},
 	} {
 		b, err := proto.Marshal(&wire.Packet{Frames: frames})
 		if err != nil {
@@ -76,8 +85,10 @@ func FuzzAssembler(f *testing.F) {
 			payload, partial := bytes.Clone(frame.Payload), a.partial
 			whole, err := a.whole(frame)
 			switch {
-			case a.partial != nil && len(a.partial.Payload) > testLimit:
-				t.Fatalf("%d bytes are kept", len(a.partial.Payload))
+			case kept(a.pieces) > testLimit:
+				t.Fatalf("%d bytes are kept", kept(a.pieces))
+			case kept(a.pieces) > 0 && a.partial == nil:
+				t.Fatalf("%d bytes are kept of no payload", kept(a.pieces))
 			case err != nil && whole != nil || err == nil && whole == nil && !frame.More:
 				t.Fatalf("%v became %v, %v", frame, whole, err)
 			case whole == nil:
