@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type child struct {
 	identity  *os.File     // during the start: where the child reads its identity
 	server    *grpc.Server // of the link
 	serving   *task.Worker
+	address   net.Addr           // where the child's link is taken in
 	linked    chan *dialog.Table // cap 1: the child has opened its link
 	table     *dialog.Table      // set before ready; nil for a foreign program
 	tie       tie                // set before ready

@@ -17,7 +17,6 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -247,17 +246,19 @@ func (c *child) listen(stub *seam) (broker uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
+	links := link.NewServer(func(t link.Transport) <-chan struct{} {
+		table := c.newTable(t)
+		c.linked <- table
+		return table.Link().Done()
+	})
+	c.address = ln.Addr()
 	c.server = grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(c.config.TLSConfig)),
+		grpc.Creds(links.Credentials(c.config.TLSConfig)),
 		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
 		grpc.MaxRecvMsgSize(link.MaxPacket), grpc.ForceServerCodecV2(wire.PacketCodec{}),
 		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked
 	)
-	wire.RegisterLinkServer(c.server, link.NewServer(func(t link.Transport) <-chan struct{} {
-		table := c.newTable(t)
-		c.linked <- table
-		return table.Link().Done()
-	}))
+	wire.RegisterLinkServer(c.server, links)
 	c.serving = task.Start(func() { c.serve(ln) })
 	return broker, nil
 }
@@ -281,6 +282,9 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	request := &wire.BootRequest{
 		Broker: broker, Parent: wire.FromID(c.env.self), Self: wire.FromID(c.id),
 		CancelTimeout: int64(c.bounds().cancel),
+	}
+	if c.identity != nil {
+		request.Network, request.Address = c.address.Network(), c.address.String()
 	}
 	if len(c.spec.Actors) > 0 {
 		tree, err := json.Marshal(config.Tree{Name: c.spec.Name, Actors: c.spec.Actors, Supervision: c.spec.Supervision})

@@ -21,6 +21,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/trust"
+	"github.com/seed-2ba35074/trellis/shared/link"
 )
 
 // socketsOf are the sockets that the tree of this process has.
@@ -85,12 +86,14 @@ func TestStrangersGetNothingFromAnySocket(t *testing.T) {
 		}
 		forged.InsecureSkipVerify, forged.VerifyConnection = true, nil
 		anonymous := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}
+		direct := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{link.DirectProtocol}}
+		forged.NextProtos = []string{link.DirectProtocol, "h2"}
 		sockets := socketsOf(t)
 		if len(sockets) == 0 {
 			t.Error("the tree has no socket to try")
 		}
 		for _, socket := range sockets {
-			for name, stranger := range map[string]*tls.Config{"anonymous": anonymous, "forged": forged} {
+			for name, stranger := range map[string]*tls.Config{"anonymous": anonymous, "direct": direct, "forged": forged} {
 				if err := listen(t, socket, stranger); err == nil {
 					t.Errorf("%s was answered at %s", name, socket)
 				}

@@ -37,12 +37,7 @@ func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 	if err := s.life.plugin.check(r); err != nil {
 		return nil, status.Errorf(codes.FailedPrecondition, "trellis: %v", err)
 	}
-	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket), grpc.ForceCodecV2(wire.PacketCodec{})))
-	if err != nil {
-		return nil, status.Errorf(codes.Unavailable, "trellis: dial the host's link: %v", err)
-	}
-	transport, err := link.Dial(ctx, conn)
+	transport, err := s.connect(ctx, r)
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "trellis: open the host's link: %v", err)
 	}
@@ -54,6 +49,20 @@ func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 		return nil, status.Errorf(codes.Aborted, "trellis: %v", err)
 	}
 	return &wire.BootResponse{Self: wire.FromID(s.life.self), Endpoints: exposed.Endpoints(), Sdk: "go/1"}, nil
+}
+
+// connect opens the link's transport: straight to the listener that the broker has made
+// for it, if the host says where that is, else as gRPC.
+func (s *actorServer) connect(ctx context.Context, r *wire.BootRequest) (link.Transport, error) {
+	if s.life.identity != nil && r.Address != "" {
+		return link.DialDirect(ctx, r.Network, r.Address, s.life.identity)
+	}
+	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket), grpc.ForceCodecV2(wire.PacketCodec{})))
+	if err != nil {
+		return nil, err
+	}
+	return link.Dial(ctx, conn)
 }
 
 // check refuses a boot that this program cannot carry out.

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,8 @@ import (
 type life struct {
 	plugin         Plugin
 	stdout, stderr *os.File // as the process was given them
+
+	identity *tls.Config // of direct connections; nil: there are none
 
 	self   actor.ID
 	parent actor.ID

@@ -71,6 +71,7 @@ func (p Plugin) Serve() {
 		_, _ = fmt.Fprintln(os.Stderr, "trellis:", err)
 		os.Exit(exitFailed)
 	}
+	l.identity = identity
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,

@@ -33,7 +33,7 @@ func (e FuncEndpoint[Args, Result]) Name() string { return e.sig.name }
 func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args) (Result, error)) Handler {
 	return Handler{e.sig, func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 		codec := d.Request().Codec
-		args, err := decode[Args](e.sig, codec, arguments, d.Args())
+		args, err := decodeOwned[Args](e.sig, codec, arguments, d.Args())
 		if err != nil {
 			return nil, err
 		}
@@ -64,5 +64,5 @@ func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Arg
 	if err != nil {
 		return r, explain(e.sig, err)
 	}
-	return decode[Result](e.sig, e.sig.codec, result, answer)
+	return decodeOwned[Result](e.sig, e.sig.codec, result, answer)
 }

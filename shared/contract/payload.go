@@ -16,6 +16,9 @@ import (
 
 // encode makes a payload of one part of an endpoint.
 func encode[T any](s *signature, codec, what string, v T) ([]byte, error) {
+	if b, ok := any(v).([]byte); ok && codec == wire.CBOR.Name() && b != nil {
+		return wire.EncodeBytes(b), nil
+	}
 	b, err := marshal(codec, v)
 	if err != nil {
 		return nil, &fault.ContractError{
@@ -47,6 +50,25 @@ func decode[T any](s *signature, codec, what string, payload []byte) (v T, err e
 	}
 	var zero T
 	return zero, misfit(s.name, what, reflect.TypeFor[T](), err)
+}
+
+// decodeOwned is decode for a payload that nobody else uses.
+func decodeOwned[T any](s *signature, codec, what string, payload []byte) (T, error) {
+	if v, ok := decodeBytes[T](codec, payload); ok {
+		return v, nil
+	}
+	return decode[T](s, codec, what, payload)
+}
+
+// decodeBytes decodes a byte string for a T that is []byte, where it lies if it is
+// large.
+func decodeBytes[T any](codec string, payload []byte) (v T, ok bool) {
+	into, ok := any(&v).(*[]byte)
+	if ok && codec == wire.CBOR.Name() {
+		*into, ok = wire.DecodeBytes(payload)
+		return v, ok
+	}
+	return v, false
 }
 
 func unmarshal[T any](codec string, payload []byte, v *T) error {

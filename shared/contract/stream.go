@@ -10,7 +10,7 @@ import (
 )
 
 // StreamOptions says how an end of a stream receives; the zero value is a buffer
-// of 64 messages and 4 MiB under backpressure.
+// of 1,024 messages and 4 MiB under backpressure.
 type StreamOptions = dialog.StreamOptions
 
 // Window is the size of a receive buffer.
@@ -50,7 +50,7 @@ func (s *Stream[Out, In]) Recv(ctx context.Context) (m In, err error) {
 	if err != nil {
 		return m, err
 	}
-	m, err = decode[In](s.sig, s.codec, s.in, payload)
+	m, err = decodeOwned[In](s.sig, s.codec, s.in, payload)
 	if err != nil {
 		s.broken(err)
 	}

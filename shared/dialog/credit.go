@@ -6,7 +6,7 @@ import (
 
 // Defaults of a receive window.
 const (
-	DefaultMessages = 64
+	DefaultMessages = 1024
 	DefaultBytes    = 4 << 20
 )
 
@@ -18,7 +18,7 @@ const mostRoom = 1 << 30
 // Window is the room that a receiver keeps for one direction of one dialog. More
 // than 2^30 of either is taken for 2^30.
 type Window struct {
-	Messages int // 64 if 0
+	Messages int // 1,024 if 0
 	Bytes    int // 4 MiB if 0; a single message may be larger than that
 }
 

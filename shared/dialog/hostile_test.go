@@ -105,7 +105,7 @@ var hostile = map[string]struct {
 	"credit out of nothing":        {repeat(1, with(frame(idle, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1} })), 1},
 	"credit that overflows":        {repeat(1, with(frame(idle, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1<<32 - 1, Bytes: 1<<64 - 1} })), 1},
 	"credit without its window":    {repeat(1, frame(idle, wire.Kind_KIND_CREDIT)), 0},
-	"messages without credit":      {repeat(65, yield(idle, "x")), 1},
+	"messages without credit":      {repeat(dialog.DefaultMessages+1, yield(idle, "x")), 1},
 	"bytes without credit":         {repeat(5, yield(idle, string(make([]byte, 1<<20)))), 1}, // room for 4 MiB
 	"message after a stop":         {[]*wire.Frame{frame(idle, wire.Kind_KIND_STOP), yield(idle, "x")}, 1},
 	"attach twice":                 {repeat(2, frame(idle, wire.Kind_KIND_ATTACH)), 1},
@@ -140,8 +140,8 @@ func TestC16_MalformedFramesDisturbNoOtherDialog(t *testing.T) {
 // A message without credit fails its own dialog, on both sides, with the reason.
 func TestC16_SenderWithoutCreditFailsItsDialog(t *testing.T) {
 	for name, frames := range map[string][]*wire.Frame{
-		"no probe":   repeat(65, yield(idle, "x")),
-		"two probes": append(repeat(64, yield(idle, "x")), repeat(2, with(yield(idle, "x"), func(f *wire.Frame) { f.Probe = true }))...),
+		"no probe":   repeat(dialog.DefaultMessages+1, yield(idle, "x")),
+		"two probes": append(repeat(dialog.DefaultMessages, yield(idle, "x")), repeat(2, with(yield(idle, "x"), func(f *wire.Frame) { f.Probe = true }))...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

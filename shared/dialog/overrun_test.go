@@ -32,7 +32,7 @@ func overran(t *testing.T, err error, sender, receiver *dialog.Table, opened boo
 	if !ok {
 		t.Fatalf("got %v, want a StreamOverrun", err)
 	}
-	if !o.Sender.Is(sender.Self()) || !o.Receiver.Is(receiver.Self()) || o.Opened != opened || o.Window != 64 {
+	if !o.Sender.Is(sender.Self()) || !o.Receiver.Is(receiver.Self()) || o.Opened != opened || o.Window != dialog.DefaultMessages {
 		t.Errorf("got %+v", o)
 	}
 	if !strings.Contains(err.Error(), receiver.Self().String()) {
@@ -55,8 +55,8 @@ func TestM07_SendToACalleeThatHasNotOpened(t *testing.T) {
 		var sent error
 		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) (err error) {
 			n, err := flood(ctx, stream(t, d))
-			if n != 64 {
-				t.Errorf("%d sends succeeded, want exactly 64", n)
+			if n != dialog.DefaultMessages {
+				t.Errorf("%d sends succeeded, want exactly %d", n, dialog.DefaultMessages)
 			}
 			sent = err
 			<-ctx.Done()
@@ -75,8 +75,8 @@ func TestM07_SendToAnOpenerThatHasNotOpened(t *testing.T) {
 		var atCallee error
 		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			n, err := flood(ctx, stream(t, d))
-			if n != 64 {
-				t.Errorf("%d sends succeeded, want exactly 64", n)
+			if n != dialog.DefaultMessages {
+				t.Errorf("%d sends succeeded, want exactly %d", n, dialog.DefaultMessages)
 			}
 			atCallee = err
 			<-ctx.Done()
@@ -145,7 +145,7 @@ func TestM07_MessageBeyondTheWindowIsKeptByAnOpenEnd(t *testing.T) {
 		r := newRaw(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			s := stream(t, d)
 			<-gate
-			for i := range 65 {
+			for i := range dialog.DefaultMessages + 1 {
 				if m, err := s.Recv(ctx); string(m) != fmt.Sprint(i) {
 					return nil, fmt.Errorf("message %d: %q, %w", i, m, err)
 				}
@@ -153,9 +153,9 @@ func TestM07_MessageBeyondTheWindowIsKeptByAnOpenEnd(t *testing.T) {
 			return nil, nil
 		}))
 		r.send(start(1, dialog.Context))
-		for i := range 65 {
+		for i := range dialog.DefaultMessages + 1 {
 			m := yield(1, fmt.Sprint(i))
-			m.Probe = i == 64
+			m.Probe = i == dialog.DefaultMessages
 			r.send(m)
 		}
 		close(gate)
@@ -170,11 +170,11 @@ func TestM07_VerdictIsTheReceivers(t *testing.T) {
 	for _, opens := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRaw(t, nil)
-			overrun := &fault.StreamOverrun{Sender: r.table.Self(), Receiver: peerOf(r), Window: 64}
+			overrun := &fault.StreamOverrun{Sender: r.table.Self(), Receiver: peerOf(r), Window: dialog.DefaultMessages}
 			scope := beside(func() error {
 				return open(t.Context(), r.table, func(ctx context.Context, d *dialog.Dialog) error {
 					n, err := flood(ctx, stream(t, d))
-					if want := map[bool]int{true: 65, false: 64}[opens]; n != want {
+					if want := map[bool]int{true: dialog.DefaultMessages + 1, false: dialog.DefaultMessages}[opens]; n != want {
 						t.Errorf("%d sends succeeded, want %d", n, want)
 					}
 					return err
@@ -183,13 +183,13 @@ func TestM07_VerdictIsTheReceivers(t *testing.T) {
 			synctest.Wait()
 			r.send(frame(2, wire.Kind_KIND_STARTED))
 			sent := r.got(wire.Kind_KIND_YIELD, 2)
-			if len(sent) != 65 || !sent[64].Probe || sent[63].Probe {
+			if len(sent) != dialog.DefaultMessages+1 || !sent[dialog.DefaultMessages].Probe || sent[dialog.DefaultMessages-1].Probe {
 				t.Fatalf("%d messages went out", len(sent))
 			}
 			time.Sleep(time.Hour) // the sender waits for the verdict, however long it takes
 			if opens {
 				r.send(frame(2, wire.Kind_KIND_ATTACH))
-				if n := len(r.got(wire.Kind_KIND_YIELD, 2)); n != 65 {
+				if n := len(r.got(wire.Kind_KIND_YIELD, 2)); n != dialog.DefaultMessages+1 {
 					t.Errorf("%d messages without credit", n)
 				}
 			}
@@ -271,7 +271,7 @@ func TestM06_BackpressureBlocksTheSenderAndNobodyElse(t *testing.T) {
 		served := started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			s := stream(t, d)
 			<-gate
-			for i := range 1000 {
+			for i := range 4 * dialog.DefaultMessages {
 				if m, err := s.Recv(ctx); string(m) != fmt.Sprint(i) {
 					return nil, fmt.Errorf("message %d: %q, %w", i, m, err)
 				}
@@ -285,14 +285,14 @@ func TestM06_BackpressureBlocksTheSenderAndNobodyElse(t *testing.T) {
 			synctest.Wait() // the callee's end is open
 			sent := 0
 			sender := beside(func() error {
-				for ; sent < 1000; sent++ {
+				for ; sent < 4*dialog.DefaultMessages; sent++ {
 					if err := s.Send(ctx, []byte(fmt.Sprint(sent))); err != nil {
 						return err
 					}
 				}
 				return nil
 			})
-			if sender.over() || sent != 64 {
+			if sender.over() || sent != dialog.DefaultMessages {
 				t.Errorf("%d messages found room; the sender is at its end: %t", sent, sender.over())
 			}
 			began := time.Now()

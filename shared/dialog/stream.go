@@ -94,8 +94,21 @@ func (d *Dialog) yield(ctx context.Context, payload []byte) error {
 	if err := d.checkSize(len(payload)); err != nil {
 		return err
 	}
+	d.mu.Lock()
+	now, err := d.trySend(payload)
+	d.mu.Unlock()
+	switch now {
+	case sendIt, dropIt:
+		return err
+	}
+	return d.yieldWaiting(ctx, payload, now)
+}
+
+// yieldWaiting sends a message for which there was no room, as it was found.
+func (d *Dialog) yieldWaiting(ctx context.Context, payload []byte, found permit) error {
 	var err error
-	probing, waited := false, false
+	probing := found == probeIt
+	d.table.counters.waits.Add(1)
 	waitErr := d.await(ctx, func() bool {
 		if probing {
 			if err = d.verdict(); err == nil && d.ended() {
@@ -108,10 +121,7 @@ func (d *Dialog) yield(ctx context.Context, payload []byte) error {
 		if now != probeIt && now != waitForIt {
 			return true
 		}
-		if probing = now == probeIt; !waited {
-			d.table.counters.waits.Add(1)
-		}
-		waited = true
+		probing = now == probeIt
 		return false
 	})
 	if waitErr != nil {
@@ -159,6 +169,20 @@ func (d *Dialog) trySend(payload []byte) (permit, error) {
 
 // recv takes the next message.
 func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
+	d.mu.Lock()
+	payload, credit, ok := d.in.take()
+	if ok {
+		d.grant(credit)
+	}
+	d.mu.Unlock()
+	if ok {
+		return payload, nil
+	}
+	return d.recvWaiting(ctx)
+}
+
+// recvWaiting takes the next message, which has not come yet.
+func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
 	tail := false
 	ready := func() bool {
 		var credit *wire.Window

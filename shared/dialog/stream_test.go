@@ -220,7 +220,7 @@ func TestM11_BlockedSendReturns(t *testing.T) {
 		want   error
 	}{
 		"on room": {func(ctx context.Context, s *dialog.Stream) error {
-			for range 32 {
+			for range dialog.DefaultMessages / 2 {
 				if _, err := s.Recv(ctx); err != nil {
 					return err
 				}
@@ -251,7 +251,7 @@ func TestM11_BlockedSendReturns(t *testing.T) {
 					own, cancel := context.WithCancel(ctx)
 					defer cancel()
 					synctest.Wait() // the callee's end is open
-					for range 64 {
+					for range dialog.DefaultMessages {
 						if err := s.Send(own, []byte("x")); err != nil {
 							t.Fatal(err)
 						}

@@ -229,7 +229,7 @@ func (t *Table) stray(f *wire.Frame) error {
 	if t.own(f.Dialog) || !overtook || len(t.early) >= maxEarly || len(t.early[f.Dialog]) >= 2 {
 		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened", fault.ErrProtocol, f.Kind, f.Dialog)
 	}
-	t.early[f.Dialog] = append(t.early[f.Dialog], f)
+	t.early[f.Dialog] = append(t.early[f.Dialog], &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Fault: f.Fault, Cancel: f.Cancel, Yields: f.Yields})
 	return nil
 }
 

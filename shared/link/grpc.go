@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -19,9 +20,8 @@ const (
 	ConnWindow   = 8 << 20
 )
 
-// MaxPacket is the largest gRPC message that an end must take, in bytes: a batch,
-// and one frame more with the largest error that is made.
-const MaxPacket = 8 << 20
+// MaxPacket is the largest gRPC message that an end must take, in bytes.
+const MaxPacket = wire.MaxFrame
 
 // Dial opens the link's stream on a brokered connection: the child's end.
 func Dial(ctx context.Context, conn grpc.ClientConnInterface) (Transport, error) {
@@ -41,17 +41,16 @@ type dialled struct {
 
 func (d *dialled) Abort() { d.cancel() }
 
-// Server accepts the one stream that a child opens: the parent's end. Register it
-// on the brokered connection's server.
+// Server accepts the one link that a child opens: the parent's end. Register it
+// on the brokered connection's server, whose credentials may be its Credentials.
 type Server struct {
 	wire.UnimplementedLinkServer
 	accept func(Transport) <-chan struct{}
-	once   sync.Once
+	taken  atomic.Bool // the one link has come
 }
 
-// NewServer makes a Server. accept is called with the first stream's transport
-// and returns a channel that is closed when the link over it is done; further
-// streams are refused.
+// NewServer makes a Server. accept is called with the first transport and returns a
+// channel that is closed when the link over it is done; further ones are refused.
 func NewServer(accept func(Transport) (done <-chan struct{})) *Server {
 	return &Server{accept: accept}
 }
@@ -59,16 +58,24 @@ func NewServer(accept func(Transport) (done <-chan struct{})) *Server {
 // Open carries one link. It returns, and so ends the stream, when the link is
 // done or aborted.
 func (s *Server) Open(stream grpc.BidiStreamingServer[wire.Packet, wire.Packet]) error {
-	err := errSecondStream
-	s.once.Do(func() {
-		t := &accepted{BidiStreamingServer: stream, cut: make(chan struct{})}
-		select {
-		case <-s.accept(t):
-		case <-t.cut:
-		}
-		err = nil
-	})
-	return err
+	if s.taken.Swap(true) {
+		return errSecondStream
+	}
+	t := &accepted{BidiStreamingServer: stream, cut: make(chan struct{})}
+	select {
+	case <-s.accept(t):
+	case <-t.cut:
+	}
+	return nil
+}
+
+// take carries the link over a connection without gRPC, if it is the first.
+func (s *Server) take(t Transport) {
+	if s.taken.Swap(true) {
+		t.Abort()
+		return
+	}
+	s.accept(t)
 }
 
 type accepted struct {

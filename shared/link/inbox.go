@@ -2,7 +2,6 @@ package link
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/wire"
@@ -13,15 +12,13 @@ import (
 type assembler struct {
 	limit   int
 	partial *wire.Frame
-	pieces  [][]byte // of partial's payload
-	size    int      // of all pieces
 	// skipping is the dialog whose payload was over the limit: what is left of it
 	// is dropped too.
 	skipping *wire.Frame
 }
 
 // whole returns the complete frame that f is or completes, or nil if more pieces
-// are to come.
+// are to come. Pieces are copied.
 func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 	if isPiece(a.skipping, f) {
 		if !f.More {
@@ -34,34 +31,27 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 	case !continues && f.More && a.partial != nil:
 		return nil, violation("a second payload in pieces (dialog %d) while that of dialog %d is incomplete", f.Dialog, a.partial.Dialog)
 	case !continues && f.More:
-		a.partial, a.pieces, a.size = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind}, a.pieces[:0], 0
+		a.partial = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Payload: make([]byte, 0, min(f.Total, uint64(a.limit)))}
 	case !continues:
 		if err := a.check(len(f.Payload)); err != nil {
 			return nil, err
 		}
 		return f, nil
 	}
-	if err := a.check(a.size + len(f.Payload)); err != nil {
+	if err := a.check(len(a.partial.Payload) + len(f.Payload)); err != nil {
 		if f.More {
 			a.skipping = a.partial
+			a.skipping.Payload = nil
 		}
-		a.drop()
+		a.partial = nil
 		return nil, err
 	}
-	a.pieces = append(a.pieces, f.Payload)
-	a.size += len(f.Payload)
+	a.partial.Payload = append(a.partial.Payload, f.Payload...)
 	if f.More {
 		return nil, nil
 	}
-	f.Payload = slices.Concat(a.pieces...)
-	a.drop()
+	f.Payload, a.partial = a.partial.Payload, nil
 	return f, nil
-}
-
-// drop forgets the incomplete payload.
-func (a *assembler) drop() {
-	clear(a.pieces)
-	a.partial, a.pieces, a.size = nil, a.pieces[:0], 0
 }
 
 // isPiece reports whether f goes on with the payload that begun has begun.

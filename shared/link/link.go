@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -195,6 +196,7 @@ func (l *Link) fail(err error) {
 // fill a packet.
 func (l *Link) write() {
 	for range l.out.wake {
+		runtime.Gosched() // whoever runs now may have more to send, which then goes with it
 		for {
 			frames, end := l.out.take()
 			if len(frames) > 0 {

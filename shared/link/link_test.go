@@ -26,7 +26,11 @@ type inbox struct {
 func (in *inbox) Frame(f *wire.Frame) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.frames = append(in.frames, f)
+	kept := &wire.Frame{ // f is the transport's again
+		Dialog: f.Dialog, Kind: f.Kind, Payload: f.Payload, More: f.More, Probe: f.Probe, Deaf: f.Deaf, Yields: f.Yields,
+		Credit: f.Credit, Start: f.Start, Window: f.Window, Overflow: f.Overflow, Fault: f.Fault, Cancel: f.Cancel, Hello: f.Hello,
+	}
+	in.frames = append(in.frames, kept)
 	return in.err
 }
 

@@ -120,6 +120,9 @@ func (o *outbox) nextData() *wire.Frame {
 	rest := f.Payload[o.offset:]
 	if len(rest) > fragment {
 		piece := &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Payload: rest[:fragment], More: true}
+		if o.offset == 0 {
+			piece.Total = uint64(len(rest))
+		}
 		o.offset += fragment
 		return piece
 	}

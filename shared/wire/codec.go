@@ -5,10 +5,13 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/proto"
@@ -78,6 +81,69 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 		return errEmpty
 	}
 	return cborDecode.Unmarshal(data, v)
+}
+
+// EncodeBytes is CBOR's Marshal of b, which is not nil.
+func EncodeBytes(b []byte) []byte {
+	return append(appendByteString(make([]byte, 0, longestHead+len(b)), len(b)), b...)
+}
+
+// DecodeBytes is CBOR's Unmarshal into a []byte, of data that nobody else uses: a large
+// value stays where it is. It reports false if data is something else than one plain byte
+// string; then Unmarshal says what.
+func DecodeBytes(data []byte) (b []byte, ok bool) {
+	b, ok = byteString(data)
+	if ok && len(data) < sentInPlace {
+		b = append(make([]byte, 0, len(b)), b...)
+	}
+	return b, ok
+}
+
+// The head of a byte string (RFC 8949, 3.1) is its major type with the length, or
+// with the number of bytes that the length has.
+const (
+	byteStrings = 2 << 5
+	longestHead = 9
+)
+
+// appendByteString puts the head of a byte string in the shortest form.
+func appendByteString(b []byte, n int) []byte {
+	switch {
+	case n < 24:
+		return append(b, byteStrings|byte(n))
+	case n <= math.MaxUint8:
+		return append(b, byteStrings|24, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(b, byteStrings|25), uint16(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(b, byteStrings|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, byteStrings|27), uint64(n))
+}
+
+// byteString gives the content of data if it is one byte string of definite length, and
+// nothing else.
+func byteString(data []byte) (content []byte, ok bool) {
+	if len(data) == 0 || data[0]&^31 != byteStrings {
+		return nil, false
+	}
+	n, head := uint64(data[0]&31), 1
+	if n >= 24 && n <= 27 {
+		head += 1 << (n - 24)
+		if len(data) < head {
+			return nil, false
+		}
+		n = 0
+		for _, b := range data[1:head] {
+			n = n<<8 | uint64(b)
+		}
+	} else if n > 27 {
+		return nil, false
+	}
+	if n != uint64(len(data)-head) {
+		return nil, false
+	}
+	return slices.Clip(data[head:]), true
 }
 
 type jsonCodec struct{}

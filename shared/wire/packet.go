@@ -75,17 +75,26 @@ func (w *packetWriter) measure(p *Packet) (n int) {
 }
 
 func (w *packetWriter) frame(f *Frame, size int) (err error) {
-	w.own = protowire.AppendTag(w.own, 1, protowire.BytesType)
-	w.own = protowire.AppendVarint(w.own, uint64(size))
-	w.own = appendVarint(w.own, 1, f.Dialog)
-	w.own = appendVarint(w.own, 2, uint64(f.Kind))
+	w.own = appendHead(w.own, f, size)
 	if len(f.Payload) > 0 {
-		w.own = protowire.AppendTag(w.own, 3, protowire.BytesType)
-		w.own = protowire.AppendVarint(w.own, uint64(len(f.Payload)))
 		w.payload(f.Payload)
 	}
 	w.own, err = appendTail(w.own, f)
 	return err
+}
+
+// appendHead encodes what comes before the bytes of the payload, of a frame of a
+// size.
+func appendHead(b []byte, f *Frame, size int) []byte {
+	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	b = appendVarint(b, 1, f.Dialog)
+	b = appendVarint(b, 2, uint64(f.Kind))
+	if len(f.Payload) > 0 {
+		b = protowire.AppendTag(b, 3, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(len(f.Payload)))
+	}
+	return b
 }
 
 func (w *packetWriter) payload(b []byte) {
@@ -107,7 +116,7 @@ func (w *packetWriter) flush() {
 // sizeOf is the encoded size of a frame.
 func sizeOf(f *Frame) int {
 	n := sizeVarint(1, f.Dialog) + sizeVarint(2, uint64(f.Kind)) +
-		sizeVarint(7, f.Yields) + sizeVarint(11, uint64(f.Overflow))
+		sizeVarint(7, f.Yields) + sizeVarint(11, uint64(f.Overflow)) + sizeVarint(15, f.Total)
 	if len(f.Payload) > 0 {
 		n += protowire.SizeTag(3) + protowire.SizeBytes(len(f.Payload))
 	}
@@ -136,7 +145,7 @@ func appendTail(b []byte, f *Frame) (_ []byte, err error) {
 	}
 	b = appendVarint(b, 7, f.Yields)
 	if f.plain() {
-		return appendVarint(b, 11, uint64(f.Overflow)), nil
+		return appendVarint(appendVarint(b, 11, uint64(f.Overflow)), 15, f.Total), nil
 	}
 	for _, part := range parts(f) {
 		if part.number == 12 {
@@ -151,7 +160,7 @@ func appendTail(b []byte, f *Frame) (_ []byte, err error) {
 			return nil, err
 		}
 	}
-	return b, nil
+	return appendVarint(b, 15, f.Total), nil
 }
 
 // measured uses the sizes that sizeOf has taken.
@@ -218,7 +227,7 @@ func (p *Packet) read(b []byte) error {
 		}
 		f := &frames[len(p.Frames)]
 		p.Frames = append(p.Frames, f)
-		return f.read(v.bytes, len(b))
+		return f.read(v.bytes, func(payload []byte) []byte { return keep(payload, len(b)) })
 	})
 }
 
@@ -233,8 +242,8 @@ func count(b []byte) (n int) {
 	return n
 }
 
-// read decodes a frame that is part of a packet of so many bytes.
-func (f *Frame) read(b []byte, packet int) error {
+// read decodes a frame. own makes a payload, which lies in b, the frame's.
+func (f *Frame) read(b []byte, own func(payload []byte) []byte) error {
 	return fields(b, func(n protowire.Number, v value) error {
 		switch v.kind {
 		case protowire.VarintType:
@@ -242,7 +251,7 @@ func (f *Frame) read(b []byte, packet int) error {
 			return nil
 		case protowire.BytesType:
 			if n == 3 {
-				f.Payload = keep(v.bytes, packet)
+				f.Payload = own(v.bytes)
 				return nil
 			}
 			return f.readPart(n, v.bytes)
@@ -266,6 +275,8 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 		f.Deaf = v != 0
 	case 7:
 		f.Yields = v
+	case 15:
+		f.Total = v
 	case 11:
 		f.Overflow = Overflow(int32(v)) // as protobuf cuts enums
 	}

@@ -23,7 +23,7 @@ func packets() map[string]*wire.Packet {
 			Dialog: 1 << 40, Kind: wire.Kind_KIND_CANCEL_ACK, Payload: []byte("small"), More: true, Probe: true, Deaf: true, Yields: 300,
 			Credit: window, Start: &wire.Start{Endpoint: "e", Metadata: map[string]string{"k": "v"}, Fingerprint: 1 << 63}, Window: window,
 			Overflow: wire.Overflow_OVERFLOW_KEEP, Fault: &wire.Fault{Message: "f", Causes: []*wire.Fault{{Message: "c"}}},
-			Cancel: &wire.Cancel{Reason: "r"}, Hello: &wire.Hello{Version: 1},
+			Cancel: &wire.Cancel{Reason: "r"}, Hello: &wire.Hello{Version: 1}, Total: 70000,
 		}}},
 		"empty parts":        {Frames: []*wire.Frame{{Credit: &wire.Window{}, Start: &wire.Start{}, Fault: &wire.Fault{}}}},
 		"of a later version": {Frames: []*wire.Frame{{Kind: -1, Overflow: -7}}},

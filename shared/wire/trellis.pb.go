@@ -236,6 +236,9 @@ type BootRequest struct {
 	Window *Window `protobuf:"bytes,5,opt,name=window,proto3" json:"window,omitempty"`
 	// Bound of an acknowledged cancel, in nanoseconds.
 	CancelTimeout int64 `protobuf:"varint,6,opt,name=cancel_timeout,json=cancelTimeout,proto3" json:"cancel_timeout,omitempty"`
+	// Where the broker listens for that id: for a direct connection. Empty if there are none.
+	Network       string `protobuf:"bytes,7,opt,name=network,proto3" json:"network,omitempty"`
+	Address       string `protobuf:"bytes,8,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,6 +313,20 @@ func (x *BootRequest) GetCancelTimeout() int64 {
 		return x.CancelTimeout
 	}
 	return 0
+}
+
+func (x *BootRequest) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *BootRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 type BootResponse struct {
@@ -566,9 +583,12 @@ type Frame struct {
 	// Attach: how the receiver treats a sender that is ahead of it.
 	Overflow Overflow `protobuf:"varint,11,opt,name=overflow,proto3,enum=trellis.v1.Overflow" json:"overflow,omitempty"`
 	// Error, Fail, Bye.
-	Fault         *Fault  `protobuf:"bytes,12,opt,name=fault,proto3" json:"fault,omitempty"`
-	Cancel        *Cancel `protobuf:"bytes,13,opt,name=cancel,proto3" json:"cancel,omitempty"`
-	Hello         *Hello  `protobuf:"bytes,14,opt,name=hello,proto3" json:"hello,omitempty"`
+	Fault  *Fault  `protobuf:"bytes,12,opt,name=fault,proto3" json:"fault,omitempty"`
+	Cancel *Cancel `protobuf:"bytes,13,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	Hello  *Hello  `protobuf:"bytes,14,opt,name=hello,proto3" json:"hello,omitempty"`
+	// The first frame of a payload that goes on: how many bytes the whole has, as a
+	// hint. 0: it is not said.
+	Total         uint64 `protobuf:"varint,15,opt,name=total,proto3" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -699,6 +719,13 @@ func (x *Frame) GetHello() *Hello {
 		return x.Hello
 	}
 	return nil
+}
+
+func (x *Frame) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
 }
 
 type Window struct {
@@ -1146,14 +1173,16 @@ var File_trellis_proto protoreflect.FileDescriptor
 const file_trellis_proto_rawDesc = "" +
 	"\n" +
 	"\rtrellis.proto\x12\n" +
-	"trellis.v1\"\xe4\x01\n" +
+	"trellis.v1\"\x98\x02\n" +
 	"\vBootRequest\x12\x16\n" +
 	"\x06broker\x18\x01 \x01(\rR\x06broker\x12,\n" +
 	"\x06parent\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x06parent\x12(\n" +
 	"\x04self\x18\x03 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x12\x12\n" +
 	"\x04tree\x18\x04 \x01(\fR\x04tree\x12*\n" +
 	"\x06window\x18\x05 \x01(\v2\x12.trellis.v1.WindowR\x06window\x12%\n" +
-	"\x0ecancel_timeout\x18\x06 \x01(\x03R\rcancelTimeout\"~\n" +
+	"\x0ecancel_timeout\x18\x06 \x01(\x03R\rcancelTimeout\x12\x18\n" +
+	"\anetwork\x18\a \x01(\tR\anetwork\x12\x18\n" +
+	"\aaddress\x18\b \x01(\tR\aaddress\"~\n" +
 	"\fBootResponse\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x122\n" +
 	"\tendpoints\x18\x02 \x03(\v2\x14.trellis.v1.EndpointR\tendpoints\x12\x10\n" +
@@ -1167,7 +1196,7 @@ const file_trellis_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12\x14\n" +
 	"\x05shape\x18\x03 \x01(\tR\x05shape\"3\n" +
 	"\x06Packet\x12)\n" +
-	"\x06frames\x18\x01 \x03(\v2\x11.trellis.v1.FrameR\x06frames\"\xe6\x03\n" +
+	"\x06frames\x18\x01 \x03(\v2\x11.trellis.v1.FrameR\x06frames\"\xfc\x03\n" +
 	"\x05Frame\x12\x16\n" +
 	"\x06dialog\x18\x01 \x01(\x04R\x06dialog\x12$\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x10.trellis.v1.KindR\x04kind\x12\x18\n" +
@@ -1183,7 +1212,8 @@ const file_trellis_proto_rawDesc = "" +
 	"\boverflow\x18\v \x01(\x0e2\x14.trellis.v1.OverflowR\boverflow\x12'\n" +
 	"\x05fault\x18\f \x01(\v2\x11.trellis.v1.FaultR\x05fault\x12*\n" +
 	"\x06cancel\x18\r \x01(\v2\x12.trellis.v1.CancelR\x06cancel\x12'\n" +
-	"\x05hello\x18\x0e \x01(\v2\x11.trellis.v1.HelloR\x05hello\":\n" +
+	"\x05hello\x18\x0e \x01(\v2\x11.trellis.v1.HelloR\x05hello\x12\x14\n" +
+	"\x05total\x18\x0f \x01(\x04R\x05total\":\n" +
 	"\x06Window\x12\x1a\n" +
 	"\bmessages\x18\x01 \x01(\rR\bmessages\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"l\n" +

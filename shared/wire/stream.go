@@ -1,0 +1,212 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// MaxFrame is the largest frame that an end must take, in bytes: a piece, and one
+// with the largest error that is made.
+const MaxFrame = 8 << 20
+
+// Payloads from this size on are worth a write of their own, in bytes.
+const writtenAlone = 16 << 10
+
+// PacketWriter writes packets one after the other, as if they were one that never
+// ends.
+type PacketWriter struct {
+	to  io.Writer
+	buf []byte
+}
+
+// NewPacketWriter makes a writer. Its writes are some kilobytes each, or more.
+func NewPacketWriter(to io.Writer) *PacketWriter { return &PacketWriter{to: to} }
+
+// Write encodes a packet as protobuf does. Large payloads are written from where they
+// lie.
+func (w *PacketWriter) Write(p *Packet) (err error) {
+	w.buf = w.buf[:0]
+	for _, f := range p.Frames {
+		w.buf = appendHead(w.buf, f, sizeOf(f))
+		if len(f.Payload) < writtenAlone {
+			w.buf = append(w.buf, f.Payload...)
+		} else if err := w.alone(f.Payload); err != nil {
+			return err
+		}
+		if w.buf, err = appendTail(w.buf, f); err != nil {
+			return err
+		}
+	}
+	if len(w.buf) == 0 {
+		return nil
+	}
+	_, err = w.to.Write(w.buf)
+	return err
+}
+
+func (w *PacketWriter) alone(payload []byte) error {
+	if _, err := w.to.Write(w.buf); err != nil {
+		return err
+	}
+	w.buf = w.buf[:0]
+	_, err := w.to.Write(payload)
+	return err
+}
+
+// PacketReader reads what PacketWriters write.
+type PacketReader struct {
+	from io.Reader
+	buf  []byte
+	// What has been read and not parsed lies in buf between begin and end.
+	begin, end int
+	packet     Packet  // the last one
+	frames     []Frame // of it
+	slab       []byte  // where small payloads go
+	large      []byte  // of a frame that has no room in buf; free again
+}
+
+// Sizes of a PacketReader, in bytes.
+const (
+	readBuffer  = 64 << 10
+	slabSize    = 4 << 10
+	ownSlab     = 512       // payloads from this size on have memory of their own
+	mostFrames  = 512       // of one packet, and kept for the next one
+	largestKept = 256 << 10 // of what is used again
+)
+
+// NewPacketReader makes a reader.
+func NewPacketReader(from io.Reader) *PacketReader {
+	return &PacketReader{from: from, buf: make([]byte, readBuffer)}
+}
+
+// Next waits for a frame, and gives it with those that have come at the same time. The
+// packet, its frames, and payloads with more to come, are valid until the next call; other
+// payloads and messages inside of frames stay.
+func (r *PacketReader) Next() (*Packet, error) {
+	r.packet.Frames = r.packet.Frames[:0]
+	for {
+		frame, head, err := r.peek()
+		switch {
+		case err != nil:
+			return nil, err
+		case head > 0 && head+frame <= r.end-r.begin:
+			whole := r.buf[r.begin+head : r.begin+head+frame]
+			r.begin += head + frame
+			if err := r.add().read(whole, r.own); err != nil {
+				return nil, err
+			}
+			if len(r.packet.Frames) == mostFrames {
+				return &r.packet, nil
+			}
+		case len(r.packet.Frames) > 0:
+			return &r.packet, nil
+		case head+frame > len(r.buf):
+			return r.readLarge(head, frame)
+		default:
+			if err := r.fill(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// add makes room for one frame more.
+func (r *PacketReader) add() *Frame {
+	n := len(r.packet.Frames)
+	if n == len(r.frames) {
+		// The frames of this packet stay where they are, in the old array.
+		r.frames = slices.Concat(r.frames, make([]Frame, max(8, n)))
+	}
+	f := &r.frames[n]
+	f.clear()
+	r.packet.Frames = append(r.packet.Frames, f)
+	return f
+}
+
+// peek reads what comes before the next frame: a tag and the frame's size. head is
+// how many bytes that has, 0 if not all of it has come.
+func (r *PacketReader) peek() (frame, head int, err error) {
+	b := r.buf[r.begin:r.end]
+	if len(b) == 0 {
+		return 0, 0, nil
+	}
+	const tag = 1<<3 | byte(protowire.BytesType)
+	if b[0] != tag {
+		return 0, 0, fmt.Errorf("the next frame begins with the byte %#x, expected %#x", b[0], tag)
+	}
+	size, n := protowire.ConsumeVarint(b[1:])
+	if n < 0 {
+		if err := protowire.ParseError(n); !errors.Is(err, io.ErrUnexpectedEOF) || len(b) > protowire.SizeVarint(1<<63) {
+			return 0, 0, fmt.Errorf("the size of the next frame cannot be read: %w", err)
+		}
+		return 0, 0, nil
+	}
+	if size > MaxFrame {
+		return 0, 0, fmt.Errorf("the next frame has %d bytes, the limit is %d", size, MaxFrame)
+	}
+	return int(size), 1 + n, nil
+}
+
+// fill reads more into the buffer.
+func (r *PacketReader) fill() error {
+	r.end = copy(r.buf, r.buf[r.begin:r.end])
+	r.begin = 0
+	n, err := r.from.Read(r.buf[r.end:])
+	r.end += n
+	switch {
+	case n > 0:
+		return nil
+	case errors.Is(err, io.EOF) && r.end > 0:
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// readLarge reads a frame that the buffer has no room for.
+func (r *PacketReader) readLarge(head, size int) (*Packet, error) {
+	b := r.large
+	if cap(b) < size || cap(b) > 2*size {
+		b = make([]byte, size)
+	}
+	b, r.large = b[:size], nil
+	n := copy(b, r.buf[r.begin+head:r.end])
+	r.begin, r.end = 0, 0
+	if _, err := io.ReadFull(r.from, b[n:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	f := r.add()
+	if err := f.read(b, slices.Clip[[]byte]); err != nil {
+		return nil, err
+	}
+	if f.More && size <= largestKept {
+		r.large = b
+	}
+	return &r.packet, nil
+}
+
+// own copies a payload out of the buffer.
+func (r *PacketReader) own(payload []byte) []byte {
+	if len(payload) >= ownSlab {
+		return slices.Clone(payload)
+	}
+	if len(payload) > len(r.slab) {
+		r.slab = make([]byte, slabSize)
+	}
+	n := copy(r.slab, payload)
+	own := slices.Clip(r.slab[:n])
+	r.slab = r.slab[n:]
+	return own
+}
+
+// clear makes f as new.
+func (f *Frame) clear() {
+	f.Dialog, f.Kind, f.Payload, f.More, f.Probe, f.Deaf, f.Yields = 0, 0, nil, false, false, false, 0
+	f.Credit, f.Start, f.Window, f.Overflow, f.Fault, f.Cancel, f.Hello, f.Total = nil, nil, nil, 0, nil, nil, nil, 0
+}
