@@ -170,10 +170,7 @@ func (d *Dialog) trySend(payload []byte) (permit, error) {
 // recv takes the next message.
 func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
 	d.mu.Lock()
-	payload, credit, ok := d.in.take()
-	if ok {
-		d.grant(credit)
-	}
+	payload, ok := d.next()
 	d.mu.Unlock()
 	if ok {
 		return payload, nil
@@ -181,15 +178,20 @@ func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
 	return d.recvWaiting(ctx)
 }
 
+// next takes a message that has come, and lets the sender go on.
+func (d *Dialog) next() (payload []byte, ok bool) {
+	payload, credit, ok := d.in.take()
+	d.grant(credit)
+	return payload, ok
+}
+
 // recvWaiting takes the next message, which has not come yet.
 func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
 	tail := false
 	ready := func() bool {
-		var credit *wire.Window
 		var ok bool
-		if payload, credit, ok = d.in.take(); ok {
+		if payload, ok = d.next(); ok {
 			err = nil
-			d.grant(credit)
 			return true
 		}
 		err = d.exhausted()

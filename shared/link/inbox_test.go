@@ -77,8 +77,10 @@ func FuzzAssembler(f *testing.F) {
 			payload, partial := bytes.Clone(frame.Payload), a.partial
 			whole, err := a.whole(frame)
 			switch {
+			case a.partial != nil && len(a.partial.Payload) > testLimit:
+				t.Fatalf("%d bytes are kept", len(a.partial.Payload))
 			case a.partial != nil && cap(a.partial.Payload) > 2*testLimit:
-				t.Fatalf("%d bytes are kept", cap(a.partial.Payload))
+				t.Fatalf("%d bytes of memory are kept", cap(a.partial.Payload))
 			case err != nil && whole != nil || err == nil && whole == nil && !frame.More:
 				t.Fatalf("%v became %v, %v", frame, whole, err)
 			case whole == nil:

@@ -76,9 +76,7 @@ func (w *packetWriter) measure(p *Packet) (n int) {
 
 func (w *packetWriter) frame(f *Frame, size int) (err error) {
 	w.own = appendHead(w.own, f, size)
-	if len(f.Payload) > 0 {
-		w.payload(f.Payload)
-	}
+	w.payload(f.Payload)
 	w.own, err = appendTail(w.own, f)
 	return err
 }
@@ -275,10 +273,10 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 		f.Deaf = v != 0
 	case 7:
 		f.Yields = v
-	case 15:
-		f.Total = v
 	case 11:
 		f.Overflow = Overflow(int32(v)) // as protobuf cuts enums
+	case 15:
+		f.Total = v
 	}
 }
 

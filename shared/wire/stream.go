@@ -63,10 +63,9 @@ type PacketReader struct {
 	buf  []byte
 	// What has been read and not parsed lies in buf between begin and end.
 	begin, end int
-	packet     Packet  // the last one
-	frames     []Frame // of it
-	slab       []byte  // where small payloads go
-	large      []byte  // of a frame that has no room in buf; free again
+	packet     Packet // the last one, whose frames are used again
+	slab       []byte // where small payloads go
+	large      []byte // of a frame that has no room in buf; free again
 }
 
 // Sizes of a PacketReader, in bytes.
@@ -87,6 +86,9 @@ func NewPacketReader(from io.Reader) *PacketReader {
 // packet, its frames, and payloads with more to come, are valid until the next call; other
 // payloads and messages inside of frames stay.
 func (r *PacketReader) Next() (*Packet, error) {
+	for _, f := range r.packet.Frames {
+		f.Reset() // nothing is kept in memory while this waits
+	}
 	r.packet.Frames = r.packet.Frames[:0]
 	for {
 		frame, head, err := r.peek()
@@ -114,17 +116,17 @@ func (r *PacketReader) Next() (*Packet, error) {
 	}
 }
 
-// add makes room for one frame more.
+// add gives the packet one frame more.
 func (r *PacketReader) add() *Frame {
 	n := len(r.packet.Frames)
-	if n == len(r.frames) {
-		// The frames of this packet stay where they are, in the old array.
-		r.frames = slices.Concat(r.frames, make([]Frame, max(8, n)))
+	if n == cap(r.packet.Frames) {
+		r.packet.Frames = append(r.packet.Frames, nil)
 	}
-	f := &r.frames[n]
-	f.clear()
-	r.packet.Frames = append(r.packet.Frames, f)
-	return f
+	r.packet.Frames = r.packet.Frames[:n+1]
+	if r.packet.Frames[n] == nil {
+		r.packet.Frames[n] = new(Frame)
+	}
+	return r.packet.Frames[n]
 }
 
 // peek reads what comes before the next frame: a tag and the frame's size. head is
@@ -203,10 +205,4 @@ func (r *PacketReader) own(payload []byte) []byte {
 	own := slices.Clip(r.slab[:n])
 	r.slab = r.slab[n:]
 	return own
-}
-
-// clear makes f as new.
-func (f *Frame) clear() {
-	f.Dialog, f.Kind, f.Payload, f.More, f.Probe, f.Deaf, f.Yields = 0, 0, nil, false, false, false, 0
-	f.Credit, f.Start, f.Window, f.Overflow, f.Fault, f.Cancel, f.Hello, f.Total = nil, nil, nil, 0, nil, nil, nil, 0
 }
