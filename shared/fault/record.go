@@ -94,6 +94,7 @@ func (p *packer) describe(r *Record, err error) {
 	}
 	name := typeName(err)
 	if name == "" {
+		r.Name = claimedName(err)
 		return
 	}
 	detail, encErr := marshal(err)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -107,6 +109,48 @@ func sentinelName(err error) string {
 	known.RLock()
 	defer known.RUnlock()
 	return known.names[err]
+}
+
+// claimedName returns the registered name of the sentinel that err says it is: with
+// an Is method of its own, as syscall.Errno has it, and what cancels the ctx of
+// signal.NotifyContext. The first name, if there are more.
+func claimedName(err error) string {
+	if !judges(err) {
+		return ""
+	}
+	known.RLock()
+	sentinels := maps.Clone(known.sentinels) // Is is not ours: it runs without the lock
+	known.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(sentinels)) {
+		if claims(err, sentinels[name]) {
+			return name
+		}
+	}
+	return ""
+}
+
+// claims reports whether err, though it is another value and wraps nothing, says
+// that it is target.
+func claims(err, target error) bool {
+	return judges(err) && target != nil && isOf(err.(interface{ Is(target error) bool }), target)
+}
+
+// judges reports whether err has something to say about what it is.
+func judges(err error) bool {
+	if _, remote := err.(*RemoteError); remote || err == nil {
+		return false
+	}
+	_, ok := err.(interface{ Is(target error) bool })
+	return ok && len(unwrap(err)) == 0
+}
+
+func isOf(err interface{ Is(target error) bool }, target error) (yes bool) {
+	defer func() {
+		if recover() != nil { // an author's Is
+			yes = false
+		}
+	}()
+	return err.Is(target)
 }
 
 // typeName returns the registered name of err's own type.

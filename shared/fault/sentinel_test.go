@@ -7,7 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,6 +67,43 @@ func TestE02_Sentinels(t *testing.T) {
 						if got, want := errors.Is(far, s), s == sentinel; got != want {
 							t.Errorf("errors.Is(%v, %s) = %v", err, other, got)
 						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// claim is an error that says itself what it is.
+type claim func(target error) bool
+
+func (claim) Error() string          { return "a claim" }
+func (c claim) Is(target error) bool { return c(target) }
+
+// TestE02_ErrorsThatSayWhatTheyAre: most errors of the standard library are no
+// sentinels, but say with an Is method which one they stand for.
+func TestE02_ErrorsThatSayWhatTheyAre(t *testing.T) {
+	_, missing := os.Open(filepath.Join(t.TempDir(), "missing"))
+	for name, c := range map[string]struct{ err, want error }{
+		"a missing file":     {missing, fs.ErrNotExist},
+		"a directory's twin": {os.Mkdir(t.TempDir(), 0o700), fs.ErrExist},
+		"errno":              {fmt.Errorf("while working: %w", syscall.EACCES), fs.ErrPermission},
+		"a signal":           {interrupt("interrupt signal received"), context.Canceled},
+		"a dial, cancelled":  {dial(context.Canceled), context.Canceled},
+		"a dial too slow":    {dial(context.DeadlineExceeded), context.DeadlineExceeded},
+		"a claim":            {claim(func(target error) bool { return target == errOwn }), errOwn},
+		"nonsense":           {claim(func(error) bool { panic("no idea") }), nil},
+		"nothing":            {claim(func(error) bool { return false }), nil},
+	} {
+		for way, path := range hops {
+			t.Run(name+"/"+way, func(t *testing.T) {
+				far := remote(t, cross(t, c.err, path...))
+				if text, _, _ := strings.Cut(c.err.Error(), ": "); !strings.HasPrefix(far.Message, text) {
+					t.Errorf("the text is %q, was %q", far.Message, c.err)
+				}
+				for other, s := range sentinels {
+					if got, want := errors.Is(far, s), s == c.want; got != want {
+						t.Errorf("errors.Is(%v, %s) = %v", c.err, other, got)
 					}
 				}
 			})

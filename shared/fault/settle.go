@@ -101,7 +101,7 @@ func (w *walk) sort(err error) {
 		w.echo = true
 		return
 	}
-	if isCancelNode(err) || w.expired && err == context.DeadlineExceeded {
+	if isCancelNode(err) || w.expired && isDeadline(err) {
 		return
 	}
 	if r, ok := err.(*RemoteError); ok && r != nil {
@@ -173,12 +173,12 @@ func identical(err, cause error) (eq bool) {
 	return err == cause
 }
 
+// isCancelNode reports whether err itself is a cancel.
 func isCancelNode(err error) bool {
-	if err == context.Canceled {
+	if _, ok := err.(*ContextCancelled); ok {
 		return true
 	}
-	_, ok := err.(*ContextCancelled)
-	return ok
+	return err == context.Canceled || claims(err, context.Canceled)
 }
 
 // isDeadline reports whether err is a deadline that has passed. A deadline travels
@@ -187,7 +187,7 @@ func isDeadline(err error) bool {
 	if r, ok := err.(*RemoteError); ok {
 		return r.rec().Name == sentinelName(context.DeadlineExceeded)
 	}
-	return err == context.DeadlineExceeded
+	return err == context.DeadlineExceeded || claims(err, context.DeadlineExceeded)
 }
 
 // Also is what failed in the clean-up after a remote failure; nil if nothing did.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 
 	"google.golang.org/grpc/status"
@@ -30,6 +31,7 @@ func TestC22_EveryCombination(t *testing.T) {
 		"cancelled":         &fault.ContextCancelled{Canceller: top, Reason: "enough"},
 		"relayed cancelled": cross(t, &fault.ContextCancelled{Canceller: top}, leaf, mid),
 		"deadline":          context.DeadlineExceeded,
+		"interrupt":         interrupt("interrupt signal received"),
 		"failure":           failure, "relayed failure": sent,
 	}
 	for causeName, cause := range causes {
@@ -60,6 +62,9 @@ func TestC22_EveryCombination(t *testing.T) {
 			"deadline":         {context.DeadlineExceeded, deadline},
 			"remote deadline":  {cross(t, context.DeadlineExceeded, leaf), deadline},
 			"panic":            {&fault.PanicError{Value: "x"}, say{real: true}},
+			"dial, cancelled":  {dial(context.Canceled), say{cancel: true}},
+			"dial, deadline":   {dial(context.DeadlineExceeded), deadline},
+			"remote dial":      {cross(t, dial(context.Canceled), leaf), say{cancel: true}},
 		}
 		if cause != nil {
 			leaves["cause"] = part{cause, sayOf(cause)}
@@ -89,6 +94,24 @@ func TestC22_EveryCombination(t *testing.T) {
 			}
 		}
 	}
+}
+
+// interrupt is what the ctx of signal.NotifyContext ends with: a cancel with words
+// of its own.
+type interrupt string
+
+func (i interrupt) Error() string        { return string(i) }
+func (i interrupt) Is(target error) bool { return target == context.Canceled }
+
+// dial is what package net makes of a ctx that has ended, for the reason given.
+func dial(reason error) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	if reason == context.DeadlineExceeded {
+		ctx, cancel = context.WithTimeout(context.Background(), 0)
+	}
+	cancel()
+	_, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:1")
+	return err
 }
 
 // sayOf is what a cause itself says as a part of an error.
