@@ -129,10 +129,15 @@ func (c credentials) config(peer string) (*tls.Config, error) {
 	return &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{c.cert}, PrivateKey: c.key}},
 		MinVersion:   tls.VersionTLS13,
-		ServerName:   serverName,
-		RootCAs:      pool,
-		ClientCAs:    pool,
-		ClientAuth:   tls.RequireAndVerifyClientCert,
+		// No hybrid with ML-KEM: what goes over a socket of this machine is not kept by
+		// anybody for later. P-256 is there for the certificates already, and each
+		// connection is a full handshake: its ticket would be used by nobody.
+		CurvePreferences:       []tls.CurveID{tls.CurveP256},
+		SessionTicketsDisabled: true,
+		ServerName:             serverName,
+		RootCAs:                pool,
+		ClientCAs:              pool,
+		ClientAuth:             tls.RequireAndVerifyClientCert,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return check(state.PeerCertificates, want)
 		},
