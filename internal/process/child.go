@@ -92,11 +92,12 @@ func (p *Process) reap(c *child) {
 // bury kills what is left of the group and then reaps its dead leader. The
 // order matters: while the leader is a zombie its pid, and so the group's id,
 // cannot be given to anybody else. The lock keeps Terminate and Kill from
-// signalling a pid that is free again.
+// signalling a pid that is free again. What has left the group is killed by the
+// removal of the cgroup.
 func (p *Process) bury(c *child) Exit {
 	p.lk.Lock()
 	defer p.lk.Unlock()
-	_ = p.lk.signal(syscall.SIGKILL)
+	_ = signalGroup(c.os, syscall.SIGKILL)
 	status, err := c.os.Wait()
 	p.lk.os, p.lk.cgroup = nil, nil
 	if err != nil {
@@ -104,7 +105,9 @@ func (p *Process) bury(c *child) Exit {
 	}
 	exit := exitOf(status)
 	used := usage{cpu: status.SystemTime() + status.UserTime()}
-	used.oomKills, used.refused = c.cgroup.usage()
+	if len(p.spec.Limits.needCgroup()) > 0 {
+		used.oomKills, used.refused = c.cgroup.usage()
+	}
 	exit.Limit = p.spec.Limits.hit(exit, used, p.lk.killed)
 	return exit
 }
