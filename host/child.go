@@ -221,6 +221,8 @@ func (c *child) tearDown(reason string) {
 // foreign program that could not be asked does not know that it should.
 func (c *child) leave(reason string) {
 	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
+	done := c.awaitTurn()
+	defer done()
 	s := c.request(reason)
 	close(c.acked)
 	if s == unheard && c.foreign() {
@@ -228,6 +230,18 @@ func (c *child) leave(reason string) {
 	}
 	c.descend(climb(asking, s), s)
 	c.tie.drain()
+}
+
+// awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
+// that the whole ladder takes no longer.
+func (c *child) awaitTurn() (done func()) {
+	begun, b := time.Now(), c.bounds()
+	done = c.env.turns.take(b.grace/2, c.tie.gone(), c.env.hurry)
+	if waited := time.Since(begun); waited > time.Millisecond {
+		b.grace = max(b.grace/2, b.grace-waited)
+		c.short = &b
+	}
+	return done
 }
 
 // afterwards is what calls get that a requested end has cut off.

@@ -69,6 +69,7 @@ type environment struct {
 	hurry   <-chan struct{}
 
 	budget    *budget.Budget
+	turns     turns // of its children's ends
 	authority func() (*trust.Authority, error)
 	chronicle *chronicle
 	root      bool // the chronicle is this nursery's own
@@ -99,5 +100,5 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(chronicleKey{}).(*chronicle)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told, authority: newAuthority(self.UUID), budget: budget.From(ctx)}, ctx, nil
+	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told, authority: newAuthority(self.UUID), budget: budget.From(ctx), turns: newTurns()}, ctx, nil
 }
