@@ -253,7 +253,7 @@ func (c *child) listen(stub *seam) (broker uint32, err error) {
 	})
 	c.address = ln.Addr()
 	c.server = grpc.NewServer(
-		grpc.Creds(links.Credentials(c.config.TLSConfig)),
+		grpc.Creds(links.Credentials(c.config.TLSConfig, c.proc.Load().PID())),
 		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
 		grpc.MaxRecvMsgSize(link.MaxPacket), grpc.ForceServerCodecV2(wire.PacketCodec{}),
 		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked

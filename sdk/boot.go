@@ -55,10 +55,10 @@ func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 // for it, if the host says where that is, else as gRPC.
 func (s *actorServer) connect(ctx context.Context, r *wire.BootRequest) (link.Transport, error) {
 	if s.life.identity != nil && r.Address != "" {
-		return link.DialDirect(ctx, r.Network, r.Address, s.life.identity)
+		return link.DialDirect(ctx, r.Network, r.Address, s.life.identity, int(r.Parent.GetPid()))
 	}
 	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket), grpc.ForceCodecV2(wire.PacketCodec{})))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket)))
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func NewBroadcast[Out, In any](s *Stream[Out, In]) *Broadcast[In] {
 }
 
 // Subscribe adds a subscriber, which gets every message from now on. window is how
-// many messages it may be behind, 1,024 if it is 0. Close it when it is not read any
+// many messages it may be behind, 64 if it is 0. Close it when it is not read any
 // more.
 func (b *Broadcast[In]) Subscribe(window int) *Subscription[In] {
 	return &Subscription[In]{b, b.hub.Subscribe(orDefaultWindow(window))}

@@ -67,7 +67,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Context, p Portal, args Args,
 	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error,
 ) (r Result, err error) {
-	payload, err := encode(e.sig, e.sig.codec, arguments, args)
+	payload, err := encodeToSend(e.sig, e.sig.codec, arguments, args)
 	if err != nil {
 		return r, err
 	}

@@ -37,10 +37,10 @@ type signature struct {
 }
 
 // request begins a dialog with encoded arguments.
-func (s *signature) request(ctx context.Context, args []byte, window dialog.Window) dialog.Request {
+func (s *signature) request(ctx context.Context, args *wire.Buffer, window dialog.Window) dialog.Request {
 	return traced(ctx, dialog.Request{
 		Endpoint: s.name, Kind: s.kind, Fingerprint: s.fingerprint, Codec: s.codec,
-		Args: args, Metadata: MetadataFrom(ctx), Window: window,
+		Args: args.Bytes(), Owner: args, Metadata: MetadataFrom(ctx), Window: window,
 	})
 }
 

@@ -52,7 +52,7 @@ func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args
 // *fault.NotExposed, *fault.ContractError, *fault.ActorDied, *fault.LinkLost, or
 // the cause of ctx.
 func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Args) (r Result, err error) {
-	payload, err := encode(e.sig, e.sig.codec, arguments, args)
+	payload, err := encodeToSend(e.sig, e.sig.codec, arguments, args)
 	if err != nil {
 		return r, err
 	}

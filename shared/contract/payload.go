@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,11 +17,25 @@ import (
 
 // encode makes a payload of one part of an endpoint.
 func encode[T any](s *signature, codec, what string, v T) ([]byte, error) {
-	if b, ok := any(v).([]byte); ok && codec == wire.CBOR.Name() && b != nil {
-		return wire.EncodeBytes(b), nil
+	if plain, ok := plainBytes(codec, v); ok {
+		return wire.AppendBytes(nil, plain), nil
 	}
-	b, err := marshal(codec, v)
+	b, err := encodeToSend(s, codec, what, v)
 	if err != nil {
+		return nil, err
+	}
+	defer b.Free()
+	return bytes.Clone(b.Bytes()), nil
+}
+
+// encodeToSend is encode for a payload that is given away.
+func encodeToSend[T any](s *signature, codec, what string, v T) (*wire.Buffer, error) {
+	if plain, ok := plainBytes(codec, v); ok {
+		return wire.EncodeBytes(plain), nil
+	}
+	b := wire.NewScratch()
+	if err := marshal(b, codec, v); err != nil {
+		b.Free()
 		return nil, &fault.ContractError{
 			Endpoint: s.name, What: what, Want: reflect.TypeFor[T]().String(),
 			Got: fmt.Sprintf("%T", v), Detail: "it cannot be encoded: " + err.Error(),
@@ -29,18 +44,24 @@ func encode[T any](s *signature, codec, what string, v T) ([]byte, error) {
 	return b, nil
 }
 
-func marshal(codec string, v any) ([]byte, error) {
+// plainBytes gives a value that has a way of its own to be encoded.
+func plainBytes[T any](codec string, v T) (b []byte, ok bool) {
+	b, ok = any(v).([]byte)
+	return b, ok && b != nil && codec == wire.CBOR.Name()
+}
+
+func marshal(b *wire.Buffer, codec string, v any) error {
 	if m, ok := v.(proto.Message); ok {
 		if codec == "json" {
-			return protojson.Marshal(m)
+			return b.Append(protojson.MarshalOptions{}.MarshalAppend(b.AvailableBuffer(), m))
 		}
-		return proto.Marshal(m)
+		return wire.Proto.Marshal(b, m)
 	}
 	c, err := wire.CodecByName(codec)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return c.Marshal(v)
+	return c.Marshal(b, v)
 }
 
 // decode reads a payload of one part of an endpoint.

@@ -10,7 +10,8 @@ import (
 )
 
 // StreamOptions says how an end of a stream receives; the zero value is a buffer
-// of 1,024 messages and 4 MiB under backpressure.
+// of 64 messages and 4 MiB under backpressure, which grows for a reader that keeps up with its
+// sender, up to 8,192 messages.
 type StreamOptions = dialog.StreamOptions
 
 // Window is the size of a receive buffer.
@@ -35,11 +36,11 @@ type Stream[Out, In any] struct {
 // (only this send fails), *fault.ContractError, *fault.StreamOverrun, what the
 // context failed with, or the cause of ctx.
 func (s *Stream[Out, In]) Send(ctx context.Context, m Out) error {
-	payload, err := encode(s.sig, s.codec, s.out, m)
+	payload, err := encodeToSend(s.sig, s.codec, s.out, m)
 	if err != nil {
 		return err
 	}
-	return s.raw.Send(ctx, payload)
+	return s.raw.SendBuffer(ctx, payload)
 }
 
 // Recv returns the next message; io.EOF after the last. If the context fails,

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/wire"
@@ -15,6 +16,9 @@ var tracing propagation.TraceContext
 
 // traced puts the span of ctx into a request.
 func traced(ctx context.Context, r dialog.Request) dialog.Request {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return r
+	}
 	carrier := propagation.MapCarrier{}
 	tracing.Inject(ctx, carrier)
 	r.TraceParent, r.TraceState = carrier["traceparent"], carrier["tracestate"]

@@ -6,8 +6,11 @@ import (
 
 // Defaults of a receive window.
 const (
-	DefaultMessages = 1024
+	DefaultMessages = 64
 	DefaultBytes    = 4 << 20
+	// MostMessages is what a window grows to that nobody has set, while its reader
+	// keeps up with a sender that uses all of it.
+	MostMessages = 8192
 )
 
 // mostRoom bounds both fields of a window. Both ends must cut at the same number:
@@ -18,7 +21,7 @@ const mostRoom = 1 << 30
 // Window is the room that a receiver keeps for one direction of one dialog. More
 // than 2^30 of either is taken for 2^30.
 type Window struct {
-	Messages int // 1,024 if 0
+	Messages int // 64 if 0, and up to 8,192 for a reader that keeps up with its sender
 	Bytes    int // 4 MiB if 0; a single message may be larger than that
 }
 
@@ -30,6 +33,17 @@ func (w Window) orDefault() Window {
 		w.Bytes = DefaultBytes
 	}
 	return Window{Messages: min(w.Messages, mostRoom), Bytes: min(w.Bytes, mostRoom)}
+}
+
+// or fills in what is not set.
+func (w Window) or(other Window) Window {
+	if w.Messages <= 0 {
+		w.Messages = other.Messages
+	}
+	if w.Bytes <= 0 {
+		w.Bytes = other.Bytes
+	}
+	return w
 }
 
 func (w Window) wire() *wire.Window {
@@ -123,6 +137,7 @@ func (o *outflow) announce(w Window) {
 // inflow is the receiver's account and its buffer. It is pure as well.
 type inflow struct {
 	window   Window
+	most     int    // messages that the window may grow to
 	allowed  Window // what the sender may still send
 	overflow wire.Overflow
 	keep     int // bytes kept beyond the window with OVERFLOW_KEEP
@@ -132,11 +147,23 @@ type inflow struct {
 	attached bool   // this end is open
 	deaf     bool   // this end does not read any more: everything is dropped
 	stopped  bool   // the sender is done
+	spent    bool   // the sender has used all of its credit since the queue was empty last
+	starved  bool   // and then the queue was empty: the window is what holds them up
 	probed   bool   // the one message beyond credit has come
 	broken   bool   // a message was refused: none that comes after it is kept
 	received uint64
 	limit    uint64 // with limited: how many messages there will have been
 	limited  bool   // the sender has failed; what it sent before is still to come
+}
+
+// newInflow is the account of a window as it was set.
+func newInflow(w Window) inflow {
+	in := inflow{window: w.orDefault()}
+	in.allowed, in.most = in.window, in.window.Messages
+	if w.Messages <= 0 {
+		in.most = MostMessages
+	}
+	return in
 }
 
 // arrival is what became of a message that came in.
@@ -154,6 +181,7 @@ func (in *inflow) arrive(payload []byte, probe bool) arrival {
 	room := in.allowed.Messages > 0 && in.allowed.Bytes > 0
 	in.allowed.Messages--
 	in.allowed.Bytes -= len(payload)
+	in.spent = in.spent || in.allowed.Messages <= 0
 	switch {
 	case in.deaf:
 		return dropped
@@ -213,6 +241,7 @@ func (in *inflow) push(payload []byte) {
 // while it is less than half of the window.
 func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 	if len(in.queue) == 0 {
+		in.starved, in.spent = in.starved || in.spent, false
 		return nil, nil, false
 	}
 	payload, in.queue[0] = in.queue[0], nil
@@ -225,12 +254,26 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 		in.allowed.Messages += in.taken.Messages
 		in.allowed.Bytes += in.taken.Bytes
 		in.taken = Window{}
+		if in.starved {
+			in.grow()
+		}
 	}
 	return payload, credit, true
 }
 
+// grow doubles the window, as far as it may.
+func (in *inflow) grow() {
+	by := max(0, min(in.window.Messages, in.most-in.window.Messages))
+	in.window.Messages += by
+	in.allowed.Messages += by
+	in.starved = false
+}
+
 // open attaches this end, with a window not smaller than announced.
 func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
+	if w.Messages > 0 {
+		in.most = 0 // it is set
+	}
 	w.Messages = min(max(w.Messages, in.window.Messages), mostRoom)
 	w.Bytes = min(max(w.Bytes, in.window.Bytes), mostRoom)
 	in.allowed.Messages += w.Messages - in.window.Messages

@@ -42,6 +42,8 @@ type channel struct {
 	keep     int
 	probes   int
 	failed   bool // the dialog has failed: an overrun
+	spent    bool // the sender had no credit left since the reader waited last
+	starved  bool // and then the reader waited
 	next     byte
 }
 
@@ -51,7 +53,7 @@ type shipped struct {
 }
 
 type signal struct {
-	attach Window
+	attach Window // the window, which a credit may have made larger
 	mode   wire.Overflow
 	credit *wire.Window // nil: an attach
 }
@@ -65,7 +67,7 @@ func drawWindow(t *rapid.T, name string) Window {
 
 func newChannel(t *rapid.T) *channel {
 	w := drawWindow(t, "window")
-	c := &channel{in: inflow{window: w, allowed: w}}
+	c := &channel{in: inflow{window: w, allowed: w, most: rapid.IntRange(0, 20).Draw(t, "most")}}
 	c.out.announce(w)
 	return c
 }
@@ -117,6 +119,7 @@ func (c *channel) arrive(t *rapid.T) {
 		t.Fatalf("arrive: %v, the reference says %v", got, want)
 	}
 	c.received.add(len(m.payload))
+	c.spent = c.spent || !c.received.minus(c.credited).within(Window{c.in.window.Messages, math.MaxInt})
 	switch got {
 	case kept:
 		c.queue = append(c.queue, m.payload)
@@ -161,11 +164,14 @@ func (c *channel) take(t *rapid.T) {
 	if !c.in.attached {
 		return
 	}
+	before := c.in
 	payload, credit, ok := c.in.take()
 	if ok != (len(c.queue) > 0) {
 		t.Fatalf("take: %v with %d messages queued", ok, len(c.queue))
 	}
 	if !ok {
+		c.starved = c.starved || c.spent
+		c.spent = false
 		return
 	}
 	if !slices.Equal(payload, c.queue[0]) {
@@ -174,13 +180,21 @@ func (c *channel) take(t *rapid.T) {
 	c.queue = c.queue[1:]
 	c.taken.add(len(payload))
 	owed := c.taken.minus(c.credited)
-	due := 2*owed.messages >= c.in.window.Messages || 2*owed.bytes >= c.in.window.Bytes
+	due := 2*owed.messages >= before.window.Messages || 2*owed.bytes >= before.window.Bytes
 	if due != (credit != nil) {
 		t.Fatalf("credit %v when %v is owed of %v", credit, owed, c.in.window)
 	}
+	want := before.window
 	if credit != nil {
 		c.credited = c.taken
-		c.control = append(c.control, &signal{credit: credit})
+		c.control = append(c.control, &signal{credit: credit, attach: c.in.window})
+		if c.starved && want.Messages < before.most {
+			want.Messages = min(2*want.Messages, before.most)
+		}
+		c.starved = false
+	}
+	if c.in.window != want {
+		t.Fatalf("M05: the window is %v, the reference says %v", c.in.window, want)
 	}
 }
 
@@ -209,6 +223,7 @@ func (c *channel) hear(t *rapid.T) {
 		}
 		return
 	}
+	c.out.announce(f.attach)
 	c.granted.messages += int(f.credit.GetMessages())
 	c.granted.bytes += int(f.credit.GetBytes())
 	if !c.out.grant(f.credit) {

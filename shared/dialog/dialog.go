@@ -71,6 +71,7 @@ type Dialog struct {
 	ordered bool          // something of this dialog went into the data lane
 	raised  [alarms]bool  // what the log has been told
 	changed chan struct{} // made by a waiter, closed at the next change
+	ripe    bool          // it is in the table's list of that name
 }
 
 // Self is the actor at this side.
@@ -206,25 +207,32 @@ func (d *Dialog) isEcho(err error) bool {
 // emit queues the frames of one step, in the order that the protocol wants.
 func (d *Dialog) emit(do Action, n note) {
 	if do&SendStarted != 0 {
-		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_STARTED, Payload: n.payload, Window: d.in.window.wire()})
+		d.sendSized(wire.Kind_KIND_STARTED, n.payload, d.in.window.wire())
 	}
 	if do&SendFail != 0 {
 		d.told = fault.Pack(d.cause, d.Self())
-		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_FAIL, Fault: wire.FromRecord(d.told), Yields: d.out.sent})
+		d.sendFault(wire.Kind_KIND_FAIL, d.told)
 	}
 	if do&SendCancel != 0 {
-		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CANCEL, Cancel: cancelFrame(n.err)})
+		d.sendCancel(wire.Kind_KIND_CANCEL, cancelFrame(n.err))
 	}
 	if do&SendCancelAck != 0 {
-		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CANCEL_ACK})
+		d.sendCancel(wire.Kind_KIND_CANCEL_ACK, nil)
 	}
 	if do&SendReturn != 0 {
-		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload})
+		d.sendSized(wire.Kind_KIND_RETURN, n.payload, nil)
 	}
 	if do&SendError != 0 {
-		failure := fault.Pack(d.failure(n.err), d.Self())
-		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ERROR, Fault: wire.FromRecord(failure), Yields: d.out.sent})
+		d.sendFault(wire.Kind_KIND_ERROR, fault.Pack(d.failure(n.err), d.Self()))
 	}
+}
+
+func (d *Dialog) sendFault(kind wire.Kind, r *fault.Record) {
+	d.send(link.Control, &wire.Frame{Kind: kind, Fault: wire.FromRecord(r), Yields: d.out.sent})
+}
+
+func (d *Dialog) sendCancel(kind wire.Kind, c *wire.Cancel) {
+	d.send(link.Control, &wire.Frame{Kind: kind, Cancel: c})
 }
 
 func cancelFrame(err error) *wire.Cancel {
@@ -251,21 +259,24 @@ func (d *Dialog) failure(err error) error {
 
 // sendSized sends a frame whose payload may be large. It must not overtake what
 // this dialog has in the data lane.
-func (d *Dialog) sendSized(f *wire.Frame) {
+func (d *Dialog) sendSized(kind wire.Kind, payload []byte, window *wire.Window) {
 	lane := link.Control
-	if d.ordered || len(f.Payload) > smallPayload {
+	if d.ordered || len(payload) > smallPayload {
 		lane = link.Data
 	}
-	d.send(lane, f)
+	d.send(lane, &wire.Frame{Kind: kind, Payload: payload, Window: window})
 }
 
 // smallPayload is what may go before data, in bytes.
-const smallPayload = 16 << 10
+const smallPayload = link.Copied
 
-func (d *Dialog) send(lane link.Lane, f *wire.Frame) {
+func (d *Dialog) send(lane link.Lane, f *wire.Frame) { d.sendOwned(lane, f, nil) }
+
+// sendOwned sends a frame whose payload lies in a buffer, which is the link's then.
+func (d *Dialog) sendOwned(lane link.Lane, f *wire.Frame, owner *wire.Buffer) {
 	f.Dialog = d.id
 	d.ordered = d.ordered || lane == link.Data
-	d.table.link.Send(lane, f)
+	d.table.link.SendOwned(lane, f, owner)
 }
 
 // event is apply for callers that hold no lock.

@@ -17,6 +17,9 @@ func (d *Dialog) frame(f *wire.Frame) error {
 	case wire.Kind_KIND_YIELD:
 		return d.gotYield(f)
 	case wire.Kind_KIND_CREDIT:
+		if f.Window != nil {
+			d.out.announce(fromWire(f.Window)) // it may have grown
+		}
 		if !d.out.grant(f.Credit) {
 			return d.violation(f, "more credit than was used")
 		}
@@ -98,7 +101,10 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 		if d.in.spills() {
 			d.alarm(spilled)
 		}
-		d.wake()
+		if d.changed != nil && !d.ripe {
+			d.ripe = true
+			d.table.ripe = append(d.table.ripe, d)
+		}
 	case overrun:
 		d.table.counters.overruns.Add(1)
 		d.apply(DoBreak, note{err: &fault.StreamOverrun{

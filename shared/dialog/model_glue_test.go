@@ -96,6 +96,9 @@ func (w *world) frame(me int, p packet, refused bool) {
 	case wire.Kind_KIND_YIELD:
 		w.gotYield(me, p)
 	case wire.Kind_KIND_CREDIT:
+		if p.flag > 0 {
+			s.out.announce(roomFor(p.flag))
+		}
 		if !s.out.grant(&wire.Window{Messages: uint32(p.n), Bytes: uint64(p.n)}) {
 			w.accuse(me, p)
 		}
@@ -175,7 +178,7 @@ func (w *world) stray(me int, p packet) {
 func (w *world) accept(refused bool) {
 	s := &w.side[callee]
 	s.known, s.task = true, waiting
-	s.in = inflow{window: roomFor(w.sc.window), allowed: roomFor(w.sc.window)}
+	s.in = inflow{window: roomFor(w.sc.window), allowed: roomFor(w.sc.window), most: int(w.sc.most)}
 	s.out.announce(roomFor(w.sc.window))
 	s.out.attached = w.sc.kind == Source
 	s.st.Phase = Live
@@ -303,8 +306,18 @@ func (w *world) recv(me int) {
 		w.fail("M02", sideNames[me]+" gets messages out of order, or not all")
 	}
 	if credit != nil && !s.done && s.st.Phase != Over && !s.in.stopped {
-		w.send(me, control, packet{kind: uint8(wire.Kind_KIND_CREDIT), n: uint8(credit.Messages) + w.sc.rules.invents})
+		p := packet{kind: uint8(wire.Kind_KIND_CREDIT), n: uint8(credit.Messages) + w.sc.rules.invents, flag: uint8(s.in.window.Messages)}
+		if w.sc.rules.growsAlone {
+			p.flag = 0
+		}
+		w.send(me, control, p)
 	}
+}
+
+// canStarve is where a task that waits for a message changes something.
+func (w *world) canStarve(me int) bool {
+	s := &w.side[me]
+	return s.in.attached && !s.in.deaf && len(s.in.queue) == 0 && s.in.spent && s.in.window.Messages < s.in.most
 }
 
 var actionNames = []string{

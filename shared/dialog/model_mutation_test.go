@@ -110,6 +110,7 @@ var mutations = []struct {
 	{name: "Error and Fail do not count the messages before them", rules: glue{countsNothing: true}},
 	{name: "a stream that is opened after a cut is told to the peer", rules: glue{attachesWhenCut: true}},
 	{name: "credit is invented", rules: glue{invents: 1}},
+	{name: "a window grows, and its sender is not told", rules: glue{growsAlone: true}},
 	{name: "credit is lost", rules: glue{invents: 255}},
 	{name: "a sender does not wait for the verdict on its message beyond credit", rules: glue{impatient: true}},
 }

@@ -185,6 +185,10 @@ func (w *world) checkCredit(from int) {
 	if r.in.allowed.Messages+len(r.in.queue)+r.in.taken.Messages != r.in.window.Messages {
 		w.fail("M06", "the "+sideNames[1-from]+"'s account of its window does not add up")
 	}
+	silent := w.lane[1-from][control].len+w.lane[1-from][data].len == 0
+	if silent && s.out.window.Messages > 0 && s.out.window != r.in.window {
+		w.fail("M06", "the two ends differ about the window of what the "+sideNames[from]+" sends")
+	}
 	if s.out.overflow == 0 && s.out.room.Messages < -1 {
 		w.fail("M07", "more than one message beyond credit")
 	}

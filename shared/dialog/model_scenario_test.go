@@ -12,6 +12,7 @@ type scenario struct {
 	window   uint8
 	sends    [2]uint8 // messages, by side
 	grow     uint8    // the opener's end has a window larger by so much
+	most     uint8    // and one that nobody has set grows to so much, while its reader keeps up
 	overflow wire.Overflow
 	cancels  [2]uint8 // calls of Cancel
 	inTask   [2]bool  // the task itself calls Cancel, and waits
@@ -44,13 +45,14 @@ type glue struct {
 	countsNothing   bool  // Error and Fail do not say how many messages went before
 	impatient       bool  // a sender does not wait for the verdict on its message beyond credit
 	invents         uint8 // a Credit grants so much too much
+	growsAlone      bool  // a window grows, and its sender is not told
 }
 
 func (sc *scenario) begin() world {
 	w := world{sc: sc}
 	o := &w.side[opener]
 	room := roomFor(sc.window)
-	o.in = inflow{window: room, allowed: room, attached: sc.kind == Source}
+	o.in = inflow{window: room, allowed: room, most: int(sc.most), attached: sc.kind == Source}
 	if sc.step == nil {
 		sc.step = Step
 	}
@@ -214,7 +216,9 @@ func (sc *scenario) streaming(me int) []op {
 		may(who+" sends", func(w *world) bool { return w.canSend(me) },
 			func(w *world) { w.side[me].used.sends++; w.trySend(me) }),
 		may(who+" receives", func(w *world) bool { return w.free(me) && w.canRecv(me) },
-			func(w *world) { w.recv(me) }))
+			func(w *world) { w.recv(me) }),
+		may(who+" waits for a message", func(w *world) bool { return w.free(me) && w.canStarve(me) },
+			func(w *world) { w.side[me].in.take() }))
 	if sc.closes {
 		for deaf, what := range []string{" closes its sending end", " closes its stream"} {
 			all = append(all, may(who+what,
@@ -238,7 +242,7 @@ func (w *world) canOpenStream(me int) bool {
 func (w *world) openStream(me int) {
 	s := &w.side[me]
 	room, overflow := Window{}, wire.Overflow_OVERFLOW_WAIT
-	if me == opener {
+	if me == opener && w.sc.most == 0 {
 		room, overflow = roomFor(w.sc.window+w.sc.grow), w.sc.overflow
 	}
 	s.in.open(room, overflow, 0)

@@ -27,6 +27,7 @@ var quickScenarios = []scenario{
 	{name: "source", kind: Source, window: 1, sends: two{0, 3}, cancels: two{1, 0}, inTask: yes{opener: true}, aborts: two{1, 0}, fails: yes{true, true}, large: true},
 	{name: "goroutines that outlive tasks", kind: Context, window: 1, sends: two{0, 2}, fails: yes{true, true}, helpers: true},
 	{name: "window grows", kind: Context, window: 1, grow: 1, sends: two{0, 4}, large: true, cancels: two{1, 0}},
+	{name: "reader keeps up", kind: Source, window: 1, most: 4, sends: two{0, 6}, cancels: two{1, 0}},
 	{name: "no backpressure", kind: Context, window: 1, sends: two{0, 3}, overflow: wire.Overflow_OVERFLOW_FAIL},
 	{name: "both wait in Cancel", kind: Context, cancels: two{1, 1}, inTask: yes{true, true}, fails: yes{true, true}, timeouts: true},
 	{name: "broken and cut", kind: Context, cancels: two{1, 0}, breaks: two{0, 1}, timeouts: true},
@@ -55,6 +56,7 @@ var fullScenarios = []scenario{
 	{name: "full: stream, all break", kind: Context, window: 1, sends: two{2, 2}, fails: yes{true, true}, aborts: two{1, 1}, breaks: two{1, 1}},
 	{name: "full: stream, link lost", kind: Context, window: 1, sends: two{2, 2}, fails: yes{true, true}, loss: true, cancels: two{1, 1}},
 	{name: "full: window grows", kind: Context, window: 2, grow: 1, sends: two{1, 4}, fails: yes{true, true}, large: true, cancels: two{1, 0}},
+	{name: "full: readers keep up", kind: Context, window: 1, most: 3, sends: two{3, 3}, fails: yes{true, true}, cancels: two{1, 0}},
 	{name: "full: no backpressure", kind: Context, window: 2, grow: 1, sends: two{1, 4}, overflow: wire.Overflow_OVERFLOW_FAIL, fails: yes{true, true}, cancels: two{1, 0}},
 	{name: "full: source", kind: Source, window: 2, sends: two{0, 4}, cancels: two{1, 0}, aborts: two{1, 1}, fails: yes{true, true}, large: true, loss: true, closes: true},
 }

@@ -19,6 +19,7 @@ type Request struct {
 	Fingerprint uint64 // of the endpoint's types; 0 if the opener does not know them
 	Codec       string
 	Args        []byte
+	Owner       *wire.Buffer // what Args lies in, which is given away; nil if that is nobody's
 	Metadata    map[string]string
 	TraceParent string // W3C trace context
 	TraceState  string
@@ -101,51 +102,52 @@ func (t *Table) begin(ctx context.Context, r Request) (*Dialog, error) {
 	if err := r.checkTexts(); err != nil {
 		return nil, err
 	}
-	window := fromWire(d.start.Window)
-	d.in = inflow{window: window, allowed: window, attached: r.Kind == Source}
+	d.in = newInflow(r.Window.or(t.cfg.Window))
+	d.in.attached = r.Kind == Source
 	if r.Kind != Func {
 		d.ctx, d.cancel = context.WithCancelCause(ctx)
 	}
 	if r.Kind != Context {
 		d.state.Phase = Open
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := t.add(d); err != nil {
+	if err := d.enter(r); err != nil {
 		if d.cancel != nil {
 			d.cancel(nil)
 		}
 		return nil, err
 	}
-	d.sendStart(r.Args)
 	return d, nil
+}
+
+// enter enters the dialog into the table, and sends its Start before anything else.
+func (d *Dialog) enter(r Request) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.table.add(d)
+	if err == nil {
+		d.sendStart(r)
+	}
+	return err
 }
 
 // sendStart puts the Start out. Its lane does not order what follows: a Cancel
 // that overtakes a large Start is waited with at the other end.
-func (d *Dialog) sendStart(args []byte) {
+func (d *Dialog) sendStart(r Request) {
 	lane := link.Control
-	if len(args) > smallPayload {
+	if len(r.Args) > smallPayload {
 		lane = link.Data
 	}
-	d.table.link.Send(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: d.start, Payload: args})
+	d.table.link.SendOwned(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: d.start, Payload: r.Args}, r.Owner)
 }
 
 func (t *Table) startFrame(ctx context.Context, r Request) *wire.Start {
-	w := r.Window
-	if w.Messages <= 0 {
-		w.Messages = t.cfg.Window.Messages
-	}
-	if w.Bytes <= 0 {
-		w.Bytes = t.cfg.Window.Bytes
-	}
 	s := &wire.Start{
 		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
-		Timeout: timeLeft(ctx), Metadata: r.Metadata, Opener: wire.FromID(t.Self()),
+		Timeout: timeLeft(ctx), Metadata: r.Metadata,
 		Traceparent: r.TraceParent, Tracestate: r.TraceState,
 	}
 	if r.Kind != Func {
-		s.Window = w.wire()
+		s.Window = r.Window.or(t.cfg.Window).orDefault().wire()
 	}
 	return s
 }

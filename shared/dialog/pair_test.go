@@ -284,7 +284,15 @@ func (r *raw) listen() {
 
 // send sends the frames as one packet, and waits until they have had their effect.
 func (r *raw) send(frames ...*wire.Frame) {
-	_ = r.end.Send(&wire.Packet{Frames: frames}) // a link that was cut takes nothing
+	var batch wire.Batch
+	for _, f := range frames {
+		b, err := wire.AppendFrame(nil, f)
+		if err != nil {
+			r.t.Error(err)
+		}
+		batch = append(batch, b)
+	}
+	_ = r.end.Send(batch) // a link that was cut takes nothing
 	synctest.Wait()
 }
 

@@ -67,7 +67,21 @@ func (d *Dialog) SourceStream() *Stream { return &Stream{d} }
 // Send gives one message to the peer. It blocks while the peer has no room, and
 // returns on room, on ctx, on the end of the context; it is nil, and the message
 // is dropped, once the peer has ended well or does not read any more.
-func (s *Stream) Send(ctx context.Context, payload []byte) error { return s.d.yield(ctx, payload) }
+// A payload of more than link.Copied bytes belongs to the link then.
+func (s *Stream) Send(ctx context.Context, payload []byte) error {
+	return s.d.yield(ctx, message{payload: payload})
+}
+
+// SendBuffer is Send of what is in a buffer, which is given away.
+func (s *Stream) SendBuffer(ctx context.Context, b *wire.Buffer) error {
+	return s.d.yield(ctx, message{b.Bytes(), b})
+}
+
+// message is what a stream carries, on its way out.
+type message struct {
+	payload []byte
+	owner   *wire.Buffer // where it lies; nil if that is nobody's
+}
 
 // Recv returns the next message, io.EOF after the last, or why the context failed
 // once everything sent before has been received. A Recv whose ctx ends loses no
@@ -90,22 +104,22 @@ func (s *Stream) Close() {
 }
 
 // yield sends one message.
-func (d *Dialog) yield(ctx context.Context, payload []byte) error {
-	if err := d.checkSize(len(payload)); err != nil {
+func (d *Dialog) yield(ctx context.Context, m message) error {
+	if err := d.checkSize(len(m.payload)); err != nil {
 		return err
 	}
 	d.mu.Lock()
-	now, err := d.trySend(payload)
+	now, err := d.trySend(m)
 	d.mu.Unlock()
 	switch now {
 	case sendIt, dropIt:
 		return err
 	}
-	return d.yieldWaiting(ctx, payload, now)
+	return d.yieldWaiting(ctx, m, now)
 }
 
 // yieldWaiting sends a message for which there was no room, as it was found.
-func (d *Dialog) yieldWaiting(ctx context.Context, payload []byte, found permit) error {
+func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) error {
 	var err error
 	probing := found == probeIt
 	d.table.counters.waits.Add(1)
@@ -117,7 +131,7 @@ func (d *Dialog) yieldWaiting(ctx context.Context, payload []byte, found permit)
 			return err != nil || d.out.attached || d.out.deaf || d.done
 		}
 		var now permit
-		now, err = d.trySend(payload)
+		now, err = d.trySend(m)
 		if now != probeIt && now != waitForIt {
 			return true
 		}
@@ -142,7 +156,7 @@ func (d *Dialog) verdict() error {
 func (d *Dialog) ended() bool { return d.out.stopped || d.state.Phase == Over }
 
 // trySend sends the message if the account allows.
-func (d *Dialog) trySend(payload []byte) (permit, error) {
+func (d *Dialog) trySend(m message) (permit, error) {
 	switch err := d.verdict(); {
 	case err != nil:
 		return dropIt, err
@@ -153,7 +167,7 @@ func (d *Dialog) trySend(payload []byte) (permit, error) {
 	case d.done:
 		return dropIt, nil // the callee has returned: nobody reads any more
 	}
-	now := d.out.ask(len(payload))
+	now := d.out.ask(len(m.payload))
 	switch {
 	case now == waitForIt:
 		d.alarm(halted)
@@ -162,7 +176,7 @@ func (d *Dialog) trySend(payload []byte) (permit, error) {
 	}
 	if now == sendIt || now == probeIt {
 		d.table.counters.messagesOut.Add(1)
-		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: payload, Probe: now == probeIt})
+		d.sendOwned(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: m.payload, Probe: now == probeIt}, m.owner)
 	}
 	return now, nil
 }
@@ -237,6 +251,6 @@ func (d *Dialog) orClosed() error {
 
 func (d *Dialog) grant(credit *wire.Window) {
 	if credit != nil && !d.done && d.state.Phase != Over && !d.in.stopped {
-		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CREDIT, Credit: credit})
+		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CREDIT, Credit: credit, Window: d.in.window.wire()})
 	}
 }

@@ -57,6 +57,7 @@ type Table struct {
 	bells   bells
 
 	counters counters
+	ripe     []*Dialog // with messages that nobody was told of; the reader's own
 
 	mu      sync.Mutex
 	dialogs map[uint64]*Dialog
@@ -79,7 +80,6 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Window = cfg.Window.orDefault()
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2,
 		dialogs: map[uint64]*Dialog{}, gaps: map[uint64]struct{}{}, early: map[uint64][]*wire.Frame{},
@@ -214,6 +214,19 @@ func (t *Table) Frame(f *wire.Frame) error {
 	return d.frame(f)
 }
 
+// PacketEnd wakes whoever waits for messages that have come. They are woken for many
+// messages at once.
+func (t *Table) PacketEnd() {
+	for _, d := range t.ripe {
+		d.mu.Lock()
+		d.ripe = false
+		d.wake()
+		d.mu.Unlock()
+	}
+	clear(t.ripe)
+	t.ripe = t.ripe[:0]
+}
+
 // own reports whether ids like this are given by this side.
 func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
 
@@ -339,7 +352,7 @@ func (t *Table) advance(id uint64) bool {
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload,
-		in: inflow{window: t.cfg.Window, allowed: t.cfg.Window},
+		in: newInflow(t.cfg.Window),
 	}
 	d.state.Phase = Live
 	if d.kind == Context {

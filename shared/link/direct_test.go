@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -29,8 +32,23 @@ type landing struct {
 }
 
 func newLanding(t *testing.T) *landing {
+	t.Helper()
+	return newLandingFor(t, os.Getpid())
+}
+
+// newLandingFor makes a landing where a process is expected.
+func newLandingFor(t *testing.T, pid int) *landing {
+	t.Helper()
 	server, client := certified(t)
-	l := &landing{t: t, path: filepath.Join(t.TempDir(), "s"), accepted: make(chan end, 1), client: client}
+	l := listening(t, server, pid)
+	l.client = client
+	return l
+}
+
+// listening makes a landing with the server's end of a trust.
+func listening(t *testing.T, server *tls.Config, pid int) *landing {
+	t.Helper()
+	l := &landing{t: t, path: filepath.Join(t.TempDir(), "s"), accepted: make(chan end, 1)}
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", l.path)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +58,7 @@ func newLanding(t *testing.T) *landing {
 		l.accepted <- e
 		return e.Done()
 	})
-	l.server = grpc.NewServer(grpc.Creds(links.Credentials(server)), grpc.WaitForHandlers(true))
+	l.server = grpc.NewServer(grpc.Creds(links.Credentials(server, pid)), grpc.WaitForHandlers(true), grpc.ForceServerCodecV2(wire.PacketCodec{}))
 	wire.RegisterLinkServer(l.server, links)
 	l.serving = task.Start(func() { _ = l.server.Serve(ln) }) // ends with Stop
 	t.Cleanup(func() {
@@ -63,7 +81,13 @@ func certified(t *testing.T) (server, client *tls.Config) {
 
 func (l *landing) direct() link.Transport {
 	l.t.Helper()
-	tr, err := link.DialDirect(l.t.Context(), "unix", l.path, l.client)
+	return l.directTo(os.Getpid())
+}
+
+// directTo connects with a process that should listen.
+func (l *landing) directTo(pid int) link.Transport {
+	l.t.Helper()
+	tr, err := link.DialDirect(l.t.Context(), "unix", l.path, l.client, pid)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -115,10 +139,45 @@ func exchange(t *testing.T, a, b end) {
 	}
 }
 
+// A connection is sealed unless both ends find the very process at the other one that
+// is to be there, or where the system does not tell.
 func TestDirectConnectionCarriesALink(t *testing.T) {
-	l := newLanding(t)
-	host, child := l.greeted(l.direct())
-	exchange(t, host, child)
+	self, other := os.Getpid(), os.Getppid()
+	for name, c := range map[string]struct {
+		child, host int // whom the host and the child expect
+		local       bool
+	}{
+		"between the two":               {self, self, runtime.GOOS == "linux"},
+		"another process connects":      {other, self, false},
+		"another process listens":       {self, other, false},
+		"between two others":            {other, other, false},
+		"the host does not say its pid": {self, 0, false},
+		"the child's pid is not known":  {0, self, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLandingFor(t, c.child)
+			tr := l.directTo(c.host)
+			if kind := fmt.Sprintf("%T", tr); (kind == "*link.local") != c.local {
+				t.Errorf("the connection is a %s", kind)
+			}
+			host, child := l.greeted(tr)
+			exchange(t, host, child)
+		})
+	}
+}
+
+// A host that refuses the child after its handshake is told from one that goes on.
+func TestLocalConnectionOfAStranger(t *testing.T) {
+	server, client := certified(t)
+	server.ClientAuth = tls.RequireAndVerifyClientCert
+	l := listening(t, server, os.Getpid())
+	l.client = client
+	if tr, err := link.DialDirect(t.Context(), "unix", l.path, client, os.Getpid()); err == nil {
+		tr.Abort()
+		if fmt.Sprintf("%T", tr) == "*link.local" {
+			t.Error("a child without a certificate has a link")
+		}
+	}
 }
 
 // The very same listener takes gRPC, from peers in other languages.
@@ -151,7 +210,7 @@ func TestDirectConnectionNeedsAPeerThatTakesIt(t *testing.T) {
 	}
 	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(server)))
 	serving := task.Start(func() { _ = s.Serve(ln) }) // ends with Stop
-	if tr, err := link.DialDirect(t.Context(), "unix", path, client); err == nil {
+	if tr, err := link.DialDirect(t.Context(), "unix", path, client, os.Getpid()); err == nil {
 		tr.Abort()
 		t.Error("a gRPC server took a direct connection")
 	}
@@ -170,7 +229,7 @@ func TestDialDirectEndsWithItsCtx(t *testing.T) {
 	defer func() { _ = ln.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	dialling := task.Start(func() {
-		if tr, err := link.DialDirect(ctx, "unix", path, client); err == nil {
+		if tr, err := link.DialDirect(ctx, "unix", path, client, os.Getpid()); err == nil {
 			tr.Abort()
 			t.Error("connected with a silent peer")
 		}

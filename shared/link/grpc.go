@@ -26,7 +26,7 @@ const MaxPacket = wire.MaxFrame
 // Dial opens the link's stream on a brokered connection: the child's end.
 func Dial(ctx context.Context, conn grpc.ClientConnInterface) (Transport, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stream, err := wire.NewLinkClient(conn).Open(ctx)
+	stream, err := wire.NewLinkClient(conn).Open(ctx, grpc.ForceCodecV2(wire.PacketCodec{}))
 	if err != nil {
 		cancel()
 		return nil, err
@@ -39,10 +39,13 @@ type dialled struct {
 	cancel context.CancelFunc
 }
 
+func (d *dialled) Send(b wire.Batch) error { return d.SendMsg(b) }
+
 func (d *dialled) Abort() { d.cancel() }
 
 // Server accepts the one link that a child opens: the parent's end. Register it
-// on the brokered connection's server, whose credentials may be its Credentials.
+// on the brokered connection's server, which codes with wire.PacketCodec and whose
+// credentials may be its Credentials.
 type Server struct {
 	wire.UnimplementedLinkServer
 	accept func(Transport) <-chan struct{}
@@ -83,6 +86,8 @@ type accepted struct {
 	once sync.Once
 	cut  chan struct{}
 }
+
+func (a *accepted) Send(b wire.Batch) error { return a.SendMsg(b) }
 
 // CloseSend does nothing: the Bye has told the child, and the stream ends when
 // the child has closed its side, so that nothing which it still sends is lost.

@@ -22,7 +22,7 @@ func TestF01_ABrokenConnectionIsNoCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := bufconn.Listen(1 << 16)
 		accepted := make(chan end, 1)
-		server := grpc.NewServer(grpc.WaitForHandlers(true))
+		server := grpc.NewServer(grpc.WaitForHandlers(true), grpc.ForceServerCodecV2(wire.PacketCodec{}))
 		wire.RegisterLinkServer(server, link.NewServer(func(tr link.Transport) <-chan struct{} {
 			e := newEnd(tr, "host", 0)
 			accepted <- e

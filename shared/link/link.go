@@ -28,9 +28,9 @@ const (
 
 // Transport carries packets, in order, both ways. Send and Recv are called from
 // one goroutine each; CloseSend after the last Send; Abort, from anywhere, makes
-// all of them return soon.
+// all of them return soon. What Send was given is the caller's again when it returns.
 type Transport interface {
-	Send(*wire.Packet) error
+	Send(wire.Batch) error
 	Recv() (*wire.Packet, error) // io.EOF after the peer's CloseSend
 	CloseSend() error
 	Abort()
@@ -41,6 +41,8 @@ type Transport interface {
 // peer that goes on is cut off.
 type Receiver interface {
 	Frame(f *wire.Frame) error
+	// PacketEnd comes after the last of some frames that have come together.
+	PacketEnd()
 }
 
 // Config describes one end of a link. Zero fields mean the defaults.
@@ -117,8 +119,19 @@ func (l *Link) finish() {
 }
 
 // Send queues a frame for the peer and returns at once. It reports false, and
-// drops the frame, once the link is closing.
-func (l *Link) Send(lane Lane, f *wire.Frame) bool { return l.out.put(lane, f) }
+// drops the frame, once the link is closing. f is the caller's again; its payload is
+// if it has at most Copied bytes.
+func (l *Link) Send(lane Lane, f *wire.Frame) bool { return l.SendOwned(lane, f, nil) }
+
+// SendOwned is Send of a frame whose payload lies in a buffer, which belongs to the
+// link if that takes the frame.
+func (l *Link) SendOwned(lane Lane, f *wire.Frame, owner *wire.Buffer) bool {
+	ok, err := l.out.put(lane, f, owner)
+	if err != nil {
+		l.Abort(fmt.Errorf("send: %w", err))
+	}
+	return ok
+}
 
 // MaxMessage is the largest payload that the peer accepts, in bytes.
 func (l *Link) MaxMessage() int {
@@ -195,26 +208,33 @@ func (l *Link) fail(err error) {
 // write is the writer goroutine: it sends whatever is queued and never waits to
 // fill a packet.
 func (l *Link) write() {
+	var b batch
 	for range l.out.wake {
 		runtime.Gosched() // whoever runs now may have more to send, which then goes with it
-		for {
-			frames, end := l.out.take()
-			if len(frames) > 0 {
-				p := &wire.Packet{Frames: frames}
-				l.sent.add(p) // before it goes: in a Pipe it is the receiver's from then on
-				if err := l.transport.Send(p); err != nil {
-					l.Abort(fmt.Errorf("send: %w", err))
-					return
-				}
-			}
-			if end {
-				l.finishWriting()
-				return
-			}
-			if len(frames) == 0 {
-				break
-			}
+		end, err := l.sendAll(&b)
+		if err != nil {
+			l.Abort(fmt.Errorf("send: %w", err))
+			return
 		}
+		if end {
+			l.finishWriting()
+			return
+		}
+	}
+}
+
+// sendAll sends until nothing is queued; end is true after the last batch.
+func (l *Link) sendAll(b *batch) (end bool, err error) {
+	defer b.release()
+	for {
+		if end, err = l.out.take(b); err != nil || b.frames == 0 {
+			return end, err
+		}
+		l.sent.add(b.frames, b.payloads)
+		if err := l.transport.Send(b.parts); err != nil || end {
+			return end, err
+		}
+		b.release()
 	}
 }
 
@@ -233,12 +253,13 @@ func (l *Link) read() {
 			l.endReading(err)
 			return
 		}
-		l.heard.add(p)
+		l.heard.addPacket(p)
 		for _, f := range p.Frames {
 			if err := l.take(&in, f); err != nil && !l.tolerate(err) {
 				return
 			}
 		}
+		l.receiver.PacketEnd()
 	}
 }
 

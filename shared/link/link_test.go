@@ -34,6 +34,8 @@ func (in *inbox) Frame(f *wire.Frame) error {
 	return in.err
 }
 
+func (in *inbox) PacketEnd() {}
+
 func (in *inbox) all() []*wire.Frame {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -155,8 +157,8 @@ func TestControlDoesNotStarveData(t *testing.T) {
 		a.Send(link.Data, message(1, nil))
 		first := 0
 		for packet := 0; packet < 5 && first == 0; packet++ {
-			for range 2000 { // more than a packet takes, all the time
-				a.Send(link.Control, &wire.Frame{Dialog: 2, Kind: wire.Kind_KIND_CREDIT})
+			for range 40 { // more than a packet takes, all the time
+				a.Send(link.Control, &wire.Frame{Dialog: 2, Kind: wire.Kind_KIND_RETURN, Payload: make([]byte, 10<<10)})
 			}
 			synctest.Wait()
 			p, err := tb.Recv()
@@ -280,7 +282,11 @@ func TestC16_CutOffPeerThatDoesNotRead(t *testing.T) {
 			a.Send(link.Data, message(1, make([]byte, 1<<20)))
 		}
 		began := time.Now()
-		if err := tb.Send(&wire.Packet{Frames: []*wire.Frame{message(1, nil)}}); err != nil {
+		b, err := wire.AppendFrame(nil, message(1, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tb.Send(wire.Batch{b}); err != nil {
 			t.Fatal(err)
 		}
 		<-a.Done()

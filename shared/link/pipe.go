@@ -11,7 +11,7 @@ import (
 const pipeDepth = 4
 
 // Pipe returns the two ends of a connection inside this process: for tests, and
-// for an actor that talks with itself. Packets are handed over, not copied.
+// for an actor that talks with itself. What goes through is copied.
 func Pipe() (a, b Transport) {
 	ab, ba := newLane(), newLane()
 	cut := &cutter{ch: make(chan struct{})}
@@ -32,7 +32,11 @@ type pipeEnd struct {
 	cut     *cutter
 }
 
-func (p *pipeEnd) Send(packet *wire.Packet) error {
+func (p *pipeEnd) Send(b wire.Batch) error {
+	packet, err := wire.NewPacket(b)
+	if err != nil {
+		return err
+	}
 	select {
 	case <-p.cut.ch:
 		return io.ErrClosedPipe

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"encoding/binary"
 	"net"
 	"sync"
 )
@@ -11,9 +12,38 @@ import (
 type quietConn struct {
 	net.Conn
 
+	// byRecord lets TLS read no further than to the end of a record, so that what
+	// comes after it is still to be read from the connection. It and the two below are the
+	// reader's.
+	byRecord bool
+	head     []byte // of the record that is read, as far as it has come
+	left     int    // of that record, behind its head
+
 	mu      sync.Mutex // the reader of TLS may write as well
 	holds   bool
 	pending []byte // not yet in the socket
+}
+
+// recordHead is how many bytes come before a record; its length is in the last two
+// (RFC 8446, 5.1).
+const recordHead = 5
+
+func (q *quietConn) Read(b []byte) (int, error) {
+	if !q.byRecord || len(b) == 0 {
+		return q.Conn.Read(b)
+	}
+	if q.left > 0 {
+		n, err := q.Conn.Read(b[:min(len(b), q.left)])
+		q.left -= n
+		return n, err
+	}
+	n, err := q.Conn.Read(b[:min(len(b), recordHead-len(q.head))])
+	q.head = append(q.head, b[:n]...)
+	if len(q.head) == recordHead {
+		q.left = int(binary.BigEndian.Uint16(q.head[recordHead-2:]))
+		q.head = q.head[:0]
+	}
+	return n, err
 }
 
 // hold says whether Write keeps what it gets. What is pending must have been pushed.

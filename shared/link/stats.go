@@ -30,12 +30,16 @@ func (l *Link) Stats() Stats {
 // traffic counts one direction. One goroutine adds, once for each packet.
 type traffic struct{ packets, frames, bytes atomic.Uint64 }
 
-func (t *traffic) add(p *wire.Packet) {
+func (t *traffic) add(frames, bytes int) {
+	t.packets.Add(1)
+	t.frames.Add(uint64(frames))
+	t.bytes.Add(uint64(bytes))
+}
+
+func (t *traffic) addPacket(p *wire.Packet) {
 	bytes := 0
 	for _, f := range p.Frames {
 		bytes += len(f.Payload)
 	}
-	t.packets.Add(1)
-	t.frames.Add(uint64(len(p.Frames)))
-	t.bytes.Add(uint64(bytes))
+	t.add(len(p.Frames), bytes)
 }

@@ -20,10 +20,11 @@ import (
 // Version is the protocol version that this package speaks. Another one is refused.
 const Version = 1
 
-// Codec turns values into payloads and back. Unmarshal takes a pointer.
+// Codec turns values into payloads and back. Marshal writes one into a buffer, which after
+// an error may have some of it; Unmarshal takes a pointer.
 type Codec interface {
 	Name() string
-	Marshal(v any) ([]byte, error)
+	Marshal(to *Buffer, v any) error
 	Unmarshal(data []byte, v any) error
 }
 
@@ -59,7 +60,7 @@ type cborCodec struct{}
 
 var cborEncode = must(cbor.EncOptions{
 	Sort: cbor.SortNone, Time: cbor.TimeRFC3339Nano, TimeTag: cbor.EncTagRequired,
-}.EncMode())
+}.UserBufferEncMode())
 
 // A Go string may hold any bytes, and what was sent is what arrives.
 var cborDecode = must(cbor.DecOptions{
@@ -69,11 +70,11 @@ var cborDecode = must(cbor.DecOptions{
 
 func (cborCodec) Name() string { return "cbor" }
 
-func (cborCodec) Marshal(v any) ([]byte, error) {
+func (cborCodec) Marshal(to *Buffer, v any) error {
 	if err := checkNesting(v); err != nil {
-		return nil, err
+		return err
 	}
-	return cborEncode.Marshal(v)
+	return cborEncode.MarshalToBuffer(v, &to.Buffer)
 }
 
 func (cborCodec) Unmarshal(data []byte, v any) error {
@@ -84,20 +85,23 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 }
 
 // EncodeBytes is CBOR's Marshal of b, which is not nil.
-func EncodeBytes(b []byte) []byte {
-	return append(appendByteString(make([]byte, 0, longestHead+len(b)), len(b)), b...)
+func EncodeBytes(b []byte) *Buffer {
+	to := NewBuffer(longestHead + len(b))
+	_, _ = to.Write(appendByteString(to.AvailableBuffer(), len(b))) // a buffer takes everything
+	_, _ = to.Write(b)
+	return to
 }
 
-// DecodeBytes is CBOR's Unmarshal into a []byte, of data that nobody else uses: a large
-// value stays where it is. It reports false if data is something else than one plain byte
-// string; then Unmarshal says what.
-func DecodeBytes(data []byte) (b []byte, ok bool) {
-	b, ok = byteString(data)
-	if ok && len(data) < sentInPlace {
-		b = append(make([]byte, 0, len(b)), b...)
-	}
-	return b, ok
+// AppendBytes is CBOR's Marshal of b, which is not nil, behind what is in to.
+func AppendBytes(to, b []byte) []byte {
+	to = slices.Grow(to, longestHead+len(b))
+	return append(appendByteString(to, len(b)), b...)
 }
+
+// DecodeBytes is CBOR's Unmarshal into a []byte, of data that nobody else uses: the value
+// stays where it is. It reports false if data is something else than one plain byte string;
+// then Unmarshal says what.
+func DecodeBytes(data []byte) (b []byte, ok bool) { return byteString(data) }
 
 // The head of a byte string (RFC 8949, 3.1) is its major type with the length, or
 // with the number of bytes that the length has.
@@ -148,8 +152,9 @@ func byteString(data []byte) (content []byte, ok bool) {
 
 type jsonCodec struct{}
 
-func (jsonCodec) Name() string                  { return "json" }
-func (jsonCodec) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
+func (jsonCodec) Name() string { return "json" }
+
+func (jsonCodec) Marshal(to *Buffer, v any) error { return to.Append(json.Marshal(v)) }
 
 // Unmarshal refuses fields that the type does not have: JSON is what people write
 // by hand, and a typing error must not pass for a zero value.
@@ -171,12 +176,12 @@ type protoCodec struct{}
 
 func (protoCodec) Name() string { return "proto" }
 
-func (protoCodec) Marshal(v any) ([]byte, error) {
+func (protoCodec) Marshal(to *Buffer, v any) error {
 	m, ok := v.(proto.Message)
 	if !ok {
-		return nil, fmt.Errorf("%T is no protobuf message", v)
+		return fmt.Errorf("%T is no protobuf message", v)
 	}
-	return proto.Marshal(m)
+	return to.Append(proto.MarshalOptions{}.MarshalAppend(to.AvailableBuffer(), m))
 }
 
 func (protoCodec) Unmarshal(data []byte, v any) error {

@@ -72,7 +72,7 @@ func TestP08_ValuesThatContainThemselves(t *testing.T) {
 		"embedded": embedded{node: ring()}, "list of them": []*node{nil, ring()}, "in a map": map[string]node{"a": *ring()},
 		"tagged": cbor.Tag{Number: 1000, Content: ring()},
 	} {
-		b, err := wire.CBOR.Marshal(v)
+		b, err := marshal(wire.CBOR, v)
 		if err == nil || !strings.Contains(err.Error(), "the value contains itself") {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
@@ -90,7 +90,7 @@ func TestP08_ValuesThatOnlyLookAsIfTheyContainedThemselves(t *testing.T) {
 		"empty": []list{{}, {}}, "nil map": table(nil), "own method": ends, "64 levels": deep(64),
 		"embedded": long2(64), "a dynamic value": map[string]any{"a": []any{1, "b", nil, time.Time{}}},
 	} {
-		b, err := wire.CBOR.Marshal(v)
+		b, err := marshal(wire.CBOR, v)
 		var got any
 		if err == nil {
 			err = wire.CBOR.Unmarshal(b, &got)
@@ -112,7 +112,7 @@ func TestP08_ValuesThatAreTooDeep(t *testing.T) {
 		c = &next
 	}
 	for name, v := range map[string]any{"list": long(65), "any": deep(65), "long": long(1 << 20), "pointers": c} {
-		b, err := wire.CBOR.Marshal(v)
+		b, err := marshal(wire.CBOR, v)
 		if err == nil || !strings.Contains(err.Error(), "more than 64 levels deep") {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
@@ -132,7 +132,7 @@ func TestP08_OrdinaryValuesAreNotWalked(t *testing.T) {
 		return n
 	}
 	want := least(func() { must(t)(cbor.Marshal(v)) })
-	if got := least(func() { must(t)(wire.CBOR.Marshal(v)) }); got > want+1 {
+	if got := least(func() { must(t)(marshal(wire.CBOR, v)) }); got > want+1 {
 		t.Errorf("%v allocations, the encoder alone has %v", got, want)
 	}
 }

@@ -21,7 +21,7 @@ import (
 // The examples of PROTOCOL.md, as this program makes them.
 func examples(t *testing.T) map[string]*wire.Packet {
 	t.Helper()
-	args, err := wire.CBOR.Marshal(struct {
+	args, err := marshal(wire.CBOR, struct {
 		Root string `json:"root"`
 	}{"/src"})
 	if err != nil {

@@ -13,51 +13,8 @@ import (
 // with the largest error that is made.
 const MaxFrame = 8 << 20
 
-// Payloads from this size on are worth a write of their own, in bytes.
-const writtenAlone = 16 << 10
-
-// PacketWriter writes packets one after the other, as if they were one that never
-// ends.
-type PacketWriter struct {
-	to  io.Writer
-	buf []byte
-}
-
-// NewPacketWriter makes a writer. Its writes are some kilobytes each, or more.
-func NewPacketWriter(to io.Writer) *PacketWriter { return &PacketWriter{to: to} }
-
-// Write encodes a packet as protobuf does. Large payloads are written from where they
-// lie.
-func (w *PacketWriter) Write(p *Packet) (err error) {
-	w.buf = w.buf[:0]
-	for _, f := range p.Frames {
-		w.buf = appendHead(w.buf, f, sizeOf(f))
-		if len(f.Payload) < writtenAlone {
-			w.buf = append(w.buf, f.Payload...)
-		} else if err := w.alone(f.Payload); err != nil {
-			return err
-		}
-		if w.buf, err = appendTail(w.buf, f); err != nil {
-			return err
-		}
-	}
-	if len(w.buf) == 0 {
-		return nil
-	}
-	_, err = w.to.Write(w.buf)
-	return err
-}
-
-func (w *PacketWriter) alone(payload []byte) error {
-	if _, err := w.to.Write(w.buf); err != nil {
-		return err
-	}
-	w.buf = w.buf[:0]
-	_, err := w.to.Write(payload)
-	return err
-}
-
-// PacketReader reads what PacketWriters write.
+// PacketReader reads packets that come one after the other, as if they were one that
+// never ends.
 type PacketReader struct {
 	from io.Reader
 	buf  []byte
@@ -66,20 +23,21 @@ type PacketReader struct {
 	packet     Packet // the last one, whose frames are used again
 	slab       []byte // where small payloads go
 	large      []byte // of a frame that has no room in buf; free again
+	names      names
 }
 
 // Sizes of a PacketReader, in bytes.
 const (
 	readBuffer  = 64 << 10
-	slabSize    = 4 << 10
-	ownSlab     = 512       // payloads from this size on have memory of their own
-	mostFrames  = 512       // of one packet, and kept for the next one
+	slabSize    = 1 << 10   // kept alive by any payload in it
+	ownSlab     = 256       // payloads from this size on have memory of their own
+	mostFrames  = 64        // of one packet, and kept for the next one
 	largestKept = 256 << 10 // of what is used again
 )
 
 // NewPacketReader makes a reader.
 func NewPacketReader(from io.Reader) *PacketReader {
-	return &PacketReader{from: from, buf: make([]byte, readBuffer)}
+	return &PacketReader{from: from, buf: make([]byte, readBuffer), names: names{}}
 }
 
 // Next waits for a frame, and gives it with those that have come at the same time. The
@@ -87,7 +45,7 @@ func NewPacketReader(from io.Reader) *PacketReader {
 // payloads and messages inside of frames stay.
 func (r *PacketReader) Next() (*Packet, error) {
 	for _, f := range r.packet.Frames {
-		f.Reset() // nothing is kept in memory while this waits
+		f.clear() // nothing is kept in memory while this waits
 	}
 	r.packet.Frames = r.packet.Frames[:0]
 	for {
@@ -98,7 +56,7 @@ func (r *PacketReader) Next() (*Packet, error) {
 		case head > 0 && head+frame <= r.end-r.begin:
 			whole := r.buf[r.begin+head : r.begin+head+frame]
 			r.begin += head + frame
-			if err := r.add().read(whole, r.own); err != nil {
+			if err := r.add().read(whole, r.own, r.names); err != nil {
 				return nil, err
 			}
 			if len(r.packet.Frames) == mostFrames {
@@ -136,9 +94,8 @@ func (r *PacketReader) peek() (frame, head int, err error) {
 	if len(b) == 0 {
 		return 0, 0, nil
 	}
-	const tag = 1<<3 | byte(protowire.BytesType)
-	if b[0] != tag {
-		return 0, 0, fmt.Errorf("the next frame begins with the byte %#x, expected %#x", b[0], tag)
+	if b[0] != frameTag {
+		return 0, 0, fmt.Errorf("the next frame begins with the byte %#x, expected %#x", b[0], frameTag)
 	}
 	size, n := protowire.ConsumeVarint(b[1:])
 	if n < 0 {
@@ -184,7 +141,7 @@ func (r *PacketReader) readLarge(head, size int) (*Packet, error) {
 		return nil, err
 	}
 	f := r.add()
-	if err := f.read(b, slices.Clip[[]byte]); err != nil {
+	if err := f.read(b, slices.Clip[[]byte], r.names); err != nil {
 		return nil, err
 	}
 	if f.More && size <= largestKept {

@@ -1,0 +1,26 @@
+package link
+
+import (
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// peerPID is the process that has opened the other end of a connection: that has
+// connected, or listened. The kernel knows it from then. It is 0 if it cannot be told.
+func peerPID(conn *net.UnixConn) int {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	pid := 0
+	err = raw.Control(func(fd uintptr) {
+		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(peer.Pid)
+		}
+	})
+	if err != nil {
+		return 0
+	}
+	return pid
+}
