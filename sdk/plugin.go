@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/wire"
@@ -72,6 +73,7 @@ func (p Plugin) Serve() {
 		os.Exit(exitFailed)
 	}
 	l.identity = identity
+	task.Start(func() { rehearse(identity) }) // ends by itself, and soon
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,

@@ -2,6 +2,8 @@ package trust
 
 import (
 	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -107,4 +109,31 @@ func Inherited() (*tls.Config, error) {
 			"host and plugin may have been built with different versions", fd, err)
 	}
 	return config, nil
+}
+
+// Check tells if an inherited identity is whole: the authority has signed it, and its
+// key is the right one.
+func Check(config *tls.Config) error {
+	own := config.Certificates[0]
+	cert, err := x509.ParseCertificate(own.Certificate[0])
+	if err != nil {
+		return fmt.Errorf("its certificate: %w", err)
+	}
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: config.RootCAs, DNSName: serverName}); err != nil {
+		return fmt.Errorf("its certificate: %w", err)
+	}
+	key, isECDSA := own.PrivateKey.(*ecdsa.PrivateKey)
+	public, isPublic := cert.PublicKey.(*ecdsa.PublicKey)
+	if !isECDSA || !isPublic {
+		return errors.New("its key: expected ECDSA")
+	}
+	digest := sha256.Sum256(cert.Raw)
+	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err == nil && !ecdsa.VerifyASN1(public, digest[:], signature) {
+		err = errors.New("it is another one than the certificate's")
+	}
+	if err != nil {
+		return fmt.Errorf("its key: %w", err)
+	}
+	return nil
 }

@@ -227,6 +227,23 @@ func TestBadIdentities(t *testing.T) {
 	}
 }
 
+func TestCheckFindsWhatDoesNotBelongTogether(t *testing.T) {
+	h, stranger := newHousehold(t, "host"), newHousehold(t, "host")
+	if err := Check(h.child); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+	unsigned := h.child.Clone()
+	unsigned.RootCAs = stranger.child.RootCAs
+	if err := Check(unsigned); err == nil || !strings.Contains(err.Error(), "its certificate: x509") {
+		t.Errorf("another authority's: %v", err)
+	}
+	keyless := h.child.Clone()
+	keyless.Certificates = []tls.Certificate{{Certificate: h.child.Certificates[0].Certificate, PrivateKey: h.other.Certificates[0].PrivateKey}}
+	if err := Check(keyless); err == nil || !strings.Contains(err.Error(), "its key: it is another one") {
+		t.Errorf("another's key: %v", err)
+	}
+}
+
 func TestNoIdentityIsNoError(t *testing.T) {
 	if config, err := Inherited(); config != nil || err != nil {
 		t.Errorf("%v, %v", config, err)
