@@ -12,11 +12,11 @@ import (
 )
 
 // rehearse does what the host will want in a moment, as far as that can be done
-// without it: it checks the identity and takes a boot and a cancel through their
-// codecs. The first time, each of these takes a hundred times as long as later, for code
-// that is not in memory yet and tables that are not made; meanwhile the host is busy
-// with its own half, and this process would wait. The only thing that comes of it is a line in
-// the log: a bad identity is refused by the host in any case, which cannot say why.
+// without it: it checks the identity, and takes a boot and a cancel through their
+// codecs. The first time, each of these takes a hundred times as long as later, for
+// code that is not in memory yet and tables that are not made; meanwhile the host is
+// busy with its own half, and this process would wait. All that comes of it is a line
+// in the log: the host refuses a bad identity in any case, but cannot say why.
 func rehearse(identity *tls.Config) {
 	if identity != nil {
 		if err := trust.Check(identity); err != nil {
