@@ -78,7 +78,8 @@ func (c *child) judge(v verdict, failed int) bool {
 		return true // what it found is the ending
 	default:
 	}
-	if v.broken && c.await(c.ending, lastFrames) {
+	bound := orDefault(time.Duration(c.spec.Health.Timeout), DefaultHealthTimeout)
+	if v.broken && c.await(c.ending, bound) {
 		return true // likewise: a process that ends cannot be asked shortly before that is known
 	}
 	c.seat.n.update(func() { c.seat.hear(v) })
