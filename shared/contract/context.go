@@ -71,12 +71,8 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Contex
 	if err != nil {
 		return r, err
 	}
-	table, err := p.Table(ctx)
-	if err != nil {
-		return r, err
-	}
 	var opened *Opener[Started, In, Out, Result]
-	err = table.Scope(ctx, e.sig.request(ctx, payload, dialog.Window{}), func(ctx context.Context, d *dialog.Dialog) error {
+	err = e.sig.scope(ctx, p, payload, func(ctx context.Context, d *dialog.Dialog) error {
 		value, err := decode[Started](e.sig, e.sig.codec, started, d.First())
 		if err != nil {
 			return err

@@ -198,7 +198,7 @@ func TestP08_StartedOfAnotherType(t *testing.T) {
 func TestM17_OneWayEndpointCannotBeSentTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := expose(t, numbers.Handle(counting))
-		err := p.table.Scope(t.Context(), dialog.Request{Endpoint: "numbers", Kind: dialog.Source, Codec: "cbor", Args: []byte{0x1a, 0, 1, 0, 0}},
+		err := p.table.Scope(t.Context(), &dialog.Request{Endpoint: "numbers", Kind: dialog.Source, Codec: "cbor", Args: []byte{0x1a, 0, 1, 0, 0}},
 			func(ctx context.Context, d *dialog.Dialog) error {
 				if _, err := d.OpenStream(dialog.StreamOptions{}); !errors.Is(err, fault.ErrStreamClosed) {
 					t.Errorf("a stream into a source: %v", err)

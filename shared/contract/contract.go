@@ -36,12 +36,35 @@ type signature struct {
 	codec       string
 }
 
-// request begins a dialog with encoded arguments.
-func (s *signature) request(ctx context.Context, args *wire.Buffer, window dialog.Window) dialog.Request {
-	return traced(ctx, dialog.Request{
-		Endpoint: s.name, Kind: s.kind, Fingerprint: s.fingerprint, Codec: s.codec,
-		Args: args.Bytes(), Owner: args, Metadata: MetadataFrom(ctx), Window: window,
-	})
+// call runs the endpoint with encoded arguments, which are given away.
+func (s *signature) call(ctx context.Context, p Portal, args *wire.Buffer) ([]byte, error) {
+	table, err := p.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var r dialog.Request
+	s.address(ctx, &r, args)
+	return table.Call(ctx, &r)
+}
+
+// scope opens the endpoint with encoded arguments, which are given away.
+func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, body func(ctx context.Context, d *dialog.Dialog) error) error {
+	table, err := p.Table(ctx)
+	if err != nil {
+		return err
+	}
+	var r dialog.Request
+	s.address(ctx, &r, args)
+	return table.Scope(ctx, &r, body)
+}
+
+// address fills in a request, which lies in the caller's frame: a scope's stack is
+// there for as long as the scope.
+func (s *signature) address(ctx context.Context, r *dialog.Request, args *wire.Buffer) {
+	r.Endpoint, r.Kind, r.Fingerprint, r.Codec = s.name, s.kind, s.fingerprint, s.codec
+	r.Args, r.Owner = args.Bytes(), args
+	r.Metadata = MetadataFrom(ctx)
+	traced(ctx, r)
 }
 
 // Metadata is what a caller sends along with every dialog that it opens: small

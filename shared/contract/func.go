@@ -56,11 +56,7 @@ func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Arg
 	if err != nil {
 		return r, err
 	}
-	table, err := p.Table(ctx)
-	if err != nil {
-		return r, err
-	}
-	answer, err := table.Call(ctx, e.sig.request(ctx, payload, dialog.Window{}))
+	answer, err := e.sig.call(ctx, p, payload)
 	if err != nil {
 		return r, explain(e.sig, err)
 	}

@@ -74,9 +74,5 @@ func (e SourceEndpoint[Args, Message]) scope(ctx context.Context, p Portal, args
 	if err != nil {
 		return err
 	}
-	table, err := p.Table(ctx)
-	if err != nil {
-		return err
-	}
-	return table.Scope(ctx, e.sig.request(ctx, payload, dialog.Window{}), body)
+	return e.sig.scope(ctx, p, payload, body)
 }

@@ -15,14 +15,13 @@ import (
 var tracing propagation.TraceContext
 
 // traced puts the span of ctx into a request.
-func traced(ctx context.Context, r dialog.Request) dialog.Request {
+func traced(ctx context.Context, r *dialog.Request) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		return r
+		return
 	}
 	carrier := propagation.MapCarrier{}
 	tracing.Inject(ctx, carrier)
 	r.TraceParent, r.TraceState = carrier["traceparent"], carrier["tracestate"]
-	return r
 }
 
 // withSpan gives a handler's ctx the span that its caller had.

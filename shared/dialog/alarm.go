@@ -53,6 +53,6 @@ func (d *Dialog) alarm(a alarm) {
 	d.raised[a] = true
 	if muted, ok := d.table.bells.ring(a, time.Now()); ok {
 		d.table.log().Warn(alarmTexts[a],
-			"peer", d.Peer().String(), "endpoint", d.start.GetEndpoint(), "not_logged_before", muted)
+			"peer", d.Peer().String(), "endpoint", d.endpoint, "not_logged_before", muted)
 	}
 }

@@ -46,7 +46,7 @@ func TestP04_CallNeedsNoStreamRoom(t *testing.T) {
 				t.Error("the second message found room")
 			}
 			for range 200 {
-				got, err := p.parent.Call(ctx, dialog.Request{Endpoint: "echo", Kind: dialog.Func, Args: large[:4<<10]})
+				got, err := p.parent.Call(ctx, &dialog.Request{Endpoint: "echo", Kind: dialog.Func, Args: large[:4<<10]})
 				if err != nil || len(got) != 4<<10 {
 					t.Fatalf("a call beside a stream without room: %d bytes, %v", len(got), err)
 				}
@@ -110,7 +110,7 @@ func TestP09_CallersDeadlineAndMetadataReachTheCallee(t *testing.T) {
 		began := time.Now()
 		ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
 		defer stop()
-		_, err := p.parent.Call(ctx, dialog.Request{
+		_, err := p.parent.Call(ctx, &dialog.Request{
 			Endpoint: "task", Kind: dialog.Func, Metadata: map[string]string{"tenant": "blue"},
 		})
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -234,7 +234,7 @@ func TestC20_ActorMayHaveAContextWithItself(t *testing.T) {
 		if c, ok := fault.Cancelled(waited); !ok || !c.Canceller.Is(self) {
 			t.Errorf("Wait: %v", waited)
 		}
-		_, err = p.parent.Call(t.Context(), dialog.Request{Endpoint: "fails", Kind: dialog.Func})
+		_, err = p.parent.Call(t.Context(), &dialog.Request{Endpoint: "fails", Kind: dialog.Func})
 		if r := remote(t, err); !errors.Is(err, errBoom) || !r.Origin.Is(self) || len(r.Relays) != 0 {
 			t.Errorf("failure: %+v", err)
 		}

@@ -378,7 +378,7 @@ func TestC14_CancelRightBehindALargeOpen(t *testing.T) {
 	for range 20 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		c := beside(func() error {
-			_, err := p.parent.Call(ctx, dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: args})
+			_, err := p.parent.Call(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: args})
 			return err
 		})
 		cancel(errBoom)

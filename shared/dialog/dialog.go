@@ -46,8 +46,11 @@ type Dialog struct {
 	table  *Table
 	kind   Kind
 	callee bool
-	start  *wire.Start
-	args   []byte // callee: Start's payload
+	start  *wire.Start // callee: what came
+	args   []byte      // callee: Start's payload
+
+	endpoint  string
+	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -55,23 +58,23 @@ type Dialog struct {
 
 	mu      sync.Mutex
 	state   State
+	began   bool         // opener: Started has come
+	done    bool         // opener: result and outcome are final
+	asked   bool         // Cancel was called here
+	blamed  bool         // cause is a failure that the peer reported
+	ordered bool         // something of this dialog went into the data lane
+	ripe    bool         // it is in the table's list of that name
+	raised  [alarms]bool // what the log has been told
 	in      inflow
 	out     outflow
 	first   []byte        // opener: the value of Started
-	began   bool          // opener: Started has come
 	cause   error         // why this side's task was told to end; the first one stays
-	blamed  bool          // cause is a failure that the peer reported
 	told    *fault.Record // the failure that the peer was told
 	result  []byte        // opener: the callee's value
 	outcome error         // opener: the callee's failure
 	remote  error         // opener: the callee's failure, as it came
-	done    bool          // opener: result and outcome are final
-	asked   bool          // Cancel was called here
 	unacked error         // a Cancel was not answered, and the dialog was cut
-	ordered bool          // something of this dialog went into the data lane
-	raised  [alarms]bool  // what the log has been told
 	changed chan struct{} // made by a waiter, closed at the next change
-	ripe    bool          // it is in the table's list of that name
 }
 
 // Self is the actor at this side.
@@ -83,7 +86,7 @@ func (d *Dialog) Peer() actor.ID { return d.table.Peer() }
 // Context is cancelled, with the reason as cause, when this side's task must end.
 func (d *Dialog) Context() context.Context { return d.ctx }
 
-// Request is the Start that the dialog began with.
+// Request is the Start that a callee's dialog began with.
 func (d *Dialog) Request() *wire.Start { return d.start }
 
 // Args is the payload of the opener's Start.
@@ -409,7 +412,7 @@ func (d *Dialog) drain() {
 			return
 		}
 		d.table.log().Warn("still waiting for a task that was told to end",
-			"peer", d.Peer().String(), "endpoint", d.start.GetEndpoint(), "told", cause)
+			"peer", d.Peer().String(), "endpoint", d.endpoint, "told", cause)
 	}
 	_ = d.await(context.Background(), ended) // that ctx never ends
 }

@@ -33,7 +33,7 @@ func besiege(t *testing.T) (r *raw, call *attempt) {
 	echoes.Start.Endpoint, ends.Start.Endpoint = "echo", "over"
 	r.send(start(idle, dialog.Context), echoes, ends)
 	call = beside(func() error {
-		_, err := r.table.Call(t.Context(), dialog.Request{Endpoint: "theirs", Kind: dialog.Func})
+		_, err := r.table.Call(t.Context(), &dialog.Request{Endpoint: "theirs", Kind: dialog.Func})
 		return err
 	})
 	synctest.Wait()

@@ -27,7 +27,7 @@ type Request struct {
 }
 
 // checkTexts refuses what could not be sent: it would cost the link.
-func (r Request) checkTexts() error {
+func (r *Request) checkTexts() error {
 	texts := []string{r.Endpoint, r.Codec}
 	for key, value := range r.Metadata {
 		texts = append(texts, key, value)
@@ -42,7 +42,7 @@ func (r Request) checkTexts() error {
 
 // Call runs an endpoint and returns its value. When ctx ends, the remote task is
 // told so, and Call returns when it has ended.
-func (t *Table) Call(ctx context.Context, r Request) ([]byte, error) {
+func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 	d, err := t.begin(ctx, r)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (t *Table) Call(ctx context.Context, r Request) ([]byte, error) {
 // CallRuntime calls an endpoint below RuntimePrefix. It works on a table that
 // refuses new dialogs, too.
 func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
-	return t.Call(ctx, Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
+	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
 }
 
 // Scope opens a dialog, runs body with it, and returns when the task on the other
@@ -67,17 +67,17 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 // It returns body's failure; or the callee's; both joined if they are two; nil if
 // the callee only reports a Cancel that was asked for on this dialog. A panic of
 // body goes on as a panic once the callee has ended.
-func (t *Table) Scope(ctx context.Context, r Request, body func(ctx context.Context, d *Dialog) error) error {
+func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Context, d *Dialog) error) error {
 	d, err := t.begin(ctx, r)
 	if err != nil {
 		return err
 	}
-	unlink := d.follow(ctx)
-	defer unlink()
+	defer d.unfollow(d.follow(ctx))
 	defer d.cancel(nil)
 	defer d.abandon()
 	if d.opened() {
-		err = d.runBody(body)
+		err = fault.Catch(func() error { return body(d.ctx, d) })
+		d.bodyEnded(err)
 	}
 	d.drain()
 	d.cancel(nil)
@@ -91,11 +91,11 @@ func (d *Dialog) abandon() {
 }
 
 // begin registers the dialog and sends its Start.
-func (t *Table) begin(ctx context.Context, r Request) (*Dialog, error) {
+func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	d := &Dialog{table: t, kind: r.Kind, start: t.startFrame(ctx, r), ctx: ctx}
+	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, ctx: ctx}
 	if err := d.checkSize(len(r.Args)); err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (t *Table) begin(ctx context.Context, r Request) (*Dialog, error) {
 	if r.Kind != Context {
 		d.state.Phase = Open
 	}
-	if err := d.enter(r); err != nil {
+	if err := d.enter(ctx, r); err != nil {
 		if d.cancel != nil {
 			d.cancel(nil)
 		}
@@ -120,50 +120,47 @@ func (t *Table) begin(ctx context.Context, r Request) (*Dialog, error) {
 }
 
 // enter enters the dialog into the table, and sends its Start before anything else.
-func (d *Dialog) enter(r Request) error {
+func (d *Dialog) enter(ctx context.Context, r *Request) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	err := d.table.add(d)
 	if err == nil {
-		d.sendStart(r)
+		d.sendStart(ctx, r)
 	}
 	return err
 }
 
 // sendStart puts the Start out. Its lane does not order what follows: a Cancel
 // that overtakes a large Start is waited with at the other end.
-func (d *Dialog) sendStart(r Request) {
+func (d *Dialog) sendStart(ctx context.Context, r *Request) {
 	lane := link.Control
 	if len(r.Args) > smallPayload {
 		lane = link.Data
 	}
-	d.table.link.SendOwned(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: d.start, Payload: r.Args}, r.Owner)
-}
-
-func (t *Table) startFrame(ctx context.Context, r Request) *wire.Start {
 	s := &wire.Start{
 		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
 		Timeout: timeLeft(ctx), Metadata: r.Metadata,
 		Traceparent: r.TraceParent, Tracestate: r.TraceState,
 	}
 	if r.Kind != Func {
-		s.Window = r.Window.or(t.cfg.Window).orDefault().wire()
+		s.Window = d.in.window.wire()
 	}
-	return s
+	d.table.link.SendOwned(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: s, Payload: r.Args}, r.Owner)
 }
 
-// follow makes the end of ctx the end of the dialog. The function that it returns
-// undoes that, and waits if it is happening.
-func (d *Dialog) follow(ctx context.Context) func() {
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
+// follow makes the end of ctx the end of the dialog, until unfollow.
+func (d *Dialog) follow(ctx context.Context) (stop func() bool) {
+	d.following.Add(1)
+	return context.AfterFunc(ctx, func() {
+		defer d.following.Done()
 		d.event(DoAbort, note{err: context.Cause(ctx)})
 	})
-	return func() {
-		if !stop() {
-			<-done
-		}
+}
+
+// unfollow undoes follow, and waits if what that does is happening.
+func (d *Dialog) unfollow(stop func() bool) {
+	if !stop() {
+		d.following.Wait()
 	}
 }
 
@@ -176,9 +173,8 @@ func (d *Dialog) opened() (began bool) {
 	return began
 }
 
-// runBody runs the opener's task and tells the peer how it ended.
-func (d *Dialog) runBody(body func(ctx context.Context, d *Dialog) error) error {
-	err := fault.Catch(func() error { return body(d.ctx, d) })
+// bodyEnded tells the peer how the opener's task ended.
+func (d *Dialog) bodyEnded(err error) {
 	failure := fault.Settle(err, causeOf(d.ctx))
 	if d.obeyed(err) {
 		failure = nil // it only did what our own Cancel wanted
@@ -194,7 +190,6 @@ func (d *Dialog) runBody(body func(ctx context.Context, d *Dialog) error) error 
 	} else {
 		d.apply(DoSucceed, note{})
 	}
-	return err
 }
 
 // obeyed reports whether err only says that Cancel was called on this dialog.

@@ -225,7 +225,7 @@ func TestM05_BufferIsSetPerActorContextAndStream(t *testing.T) {
 					return nil, err
 				}), func(s *setup) { s.window.Messages = perActor })
 				c.request.Endpoint, c.request.Kind = "task", dialog.Context
-				err := p.parent.Scope(t.Context(), c.request, func(ctx context.Context, d *dialog.Dialog) error {
+				err := p.parent.Scope(t.Context(), &c.request, func(ctx context.Context, d *dialog.Dialog) error {
 					stream(t, d, c.stream)
 					time.Sleep(2 * time.Second)
 					return d.Cancel(ctx, "enough")
@@ -311,7 +311,7 @@ func TestM06_BackpressureBlocksTheSenderAndNobodyElse(t *testing.T) {
 
 // neighbour runs a context of 1000 messages there and back, and cancels another.
 func neighbour(ctx context.Context, t *testing.T, p *pair) error {
-	return p.parent.Scope(ctx, dialog.Request{Endpoint: "echo", Kind: dialog.Context}, func(ctx context.Context, d *dialog.Dialog) error {
+	return p.parent.Scope(ctx, &dialog.Request{Endpoint: "echo", Kind: dialog.Context}, func(ctx context.Context, d *dialog.Dialog) error {
 		s := stream(t, d)
 		for range 1000 {
 			if err := s.Send(ctx, []byte("x")); err != nil {

@@ -136,12 +136,12 @@ type body = func(ctx context.Context, d *dialog.Dialog) error
 
 // open runs a scope on the endpoint "task" of table's peer.
 func open(ctx context.Context, table *dialog.Table, run body) error {
-	return table.Scope(ctx, dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
+	return table.Scope(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
 }
 
 // call runs the Func "task" of table's peer.
 func call(ctx context.Context, table *dialog.Table, args string) ([]byte, error) {
-	return table.Call(ctx, dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: []byte(args)})
+	return table.Call(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: []byte(args)})
 }
 
 // started is a callee that calls Started first.

@@ -140,7 +140,7 @@ func (p *program) fail() error {
 // open runs a child and receives all that it sends.
 func (c *chain) open(ctx context.Context, at int, p *program, cancels bool) error {
 	r := dialog.Request{Endpoint: "task", Kind: dialog.Context, Args: []byte(strconv.Itoa(p.id))}
-	return c.links[at].parent.Scope(ctx, r, func(ctx context.Context, d *dialog.Dialog) error {
+	return c.links[at].parent.Scope(ctx, &r, func(ctx context.Context, d *dialog.Dialog) error {
 		s, err := d.OpenStream(dialog.StreamOptions{})
 		if err != nil {
 			return err

@@ -98,7 +98,7 @@ func TestC04_OpenFailsIfTheCalleeNeverStarts(t *testing.T) {
 			}
 			return []byte("a value"), nil
 		}})
-		err := p.parent.Scope(t.Context(), dialog.Request{Endpoint: "task", Kind: dialog.Context, Args: []byte(name)},
+		err := p.parent.Scope(t.Context(), &dialog.Request{Endpoint: "task", Kind: dialog.Context, Args: []byte(name)},
 			func(context.Context, *dialog.Dialog) error {
 				t.Error("the opener's task ran")
 				return nil

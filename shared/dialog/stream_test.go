@@ -314,7 +314,7 @@ func TestM13_MessageUpToTheLimit(t *testing.T) {
 		t.Error(err)
 	}
 	for _, kind := range []dialog.Kind{dialog.Func, dialog.Context} {
-		if _, err := p.parent.Call(t.Context(), dialog.Request{Endpoint: "task", Kind: kind, Args: make([]byte, limit+1)}); !errors.Is(err, fault.ErrMessageTooLarge) {
+		if _, err := p.parent.Call(t.Context(), &dialog.Request{Endpoint: "task", Kind: kind, Args: make([]byte, limit+1)}); !errors.Is(err, fault.ErrMessageTooLarge) {
 			t.Errorf("arguments: %v", err)
 		}
 	}
@@ -332,7 +332,7 @@ func TestM13_ResultOverTheLimitIsAnError(t *testing.T) {
 func TestM13_DefaultLimitIs64MiB(t *testing.T) {
 	p := newPair(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil }})
 	args := make([]byte, link.DefaultMaxMessage)
-	got, err := p.parent.Call(t.Context(), dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: args})
+	got, err := p.parent.Call(t.Context(), &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: args})
 	if err != nil || len(got) != 64<<20 {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}

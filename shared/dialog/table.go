@@ -293,12 +293,12 @@ func (t *Table) find(d *Dialog, refused error) (Task, error) {
 	case refused != nil:
 		return nil, refused
 	case t.cfg.Accept == nil:
-		return nil, &fault.NotExposed{Actor: t.Self(), Endpoint: d.start.Endpoint, Kind: KindName(d.kind)}
+		return nil, &fault.NotExposed{Actor: t.Self(), Endpoint: d.endpoint, Kind: KindName(d.kind)}
 	}
 	return t.cfg.Accept(d.start)
 }
 
-func (d *Dialog) runtime() bool { return strings.HasPrefix(d.start.Endpoint, RuntimePrefix) }
+func (d *Dialog) runtime() bool { return strings.HasPrefix(d.endpoint, RuntimePrefix) }
 
 // claim enters a peer's dialog into the table, and gives what came before it.
 func (t *Table) claim(d *Dialog) (early []*wire.Frame, refused, err error) {
@@ -351,7 +351,7 @@ func (t *Table) advance(id uint64) bool {
 
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
-		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload,
+		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
 		in: newInflow(t.cfg.Window),
 	}
 	d.state.Phase = Live

@@ -45,7 +45,7 @@ func TestM05_ReceiveBuffer(t *testing.T) {
 				sent := 0
 				p := newPair(t, started(pours(t, &sent)))
 				r := dialog.Request{Endpoint: "task", Kind: dialog.Context, Window: c.context}
-				err := p.parent.Scope(t.Context(), r, func(ctx context.Context, d *dialog.Dialog) error {
+				err := p.parent.Scope(t.Context(), &r, func(ctx context.Context, d *dialog.Dialog) error {
 					s := stream(t, d, dialog.StreamOptions{Window: c.stream})
 					time.Sleep(2 * time.Second)
 					for range c.reads {

@@ -59,10 +59,28 @@ func sizeOf(f *Frame) int {
 	if f.plain() {
 		return n
 	}
-	for _, part := range parts(f) {
-		if part.m != nil {
-			n += protowire.SizeTag(part.number) + protowire.SizeBytes(proto.Size(part.m))
-		}
+	if f.Credit != nil {
+		n += sizeMessage(8, f.Credit.size())
+	}
+	if f.Start != nil {
+		n += sizeMessage(9, f.Start.size())
+	}
+	if f.Window != nil {
+		n += sizeMessage(10, f.Window.size())
+	}
+	return n + sizeOfParts(f)
+}
+
+// sizeOfParts is the size of the messages inside of a frame that are left to protobuf.
+func sizeOfParts(f *Frame) (n int) {
+	if f.Fault != nil {
+		n += sizeMessage(12, proto.Size(f.Fault))
+	}
+	if f.Cancel != nil {
+		n += sizeMessage(13, proto.Size(f.Cancel))
+	}
+	if f.Hello != nil {
+		n += sizeMessage(14, proto.Size(f.Hello))
 	}
 	return n
 }
@@ -90,42 +108,47 @@ func appendMarks(b []byte, f *Frame) []byte {
 
 // appendParts uses the sizes that sizeOf has taken.
 func appendParts(b []byte, f *Frame) (_ []byte, err error) {
-	for _, part := range parts(f) {
-		if part.m == nil {
-			continue
-		}
-		b = protowire.AppendTag(b, part.number, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(measured.Size(part.m)))
-		if b, err = measured.MarshalAppend(b, part.m); err != nil {
+	if f.Credit != nil {
+		b = f.Credit.append(appendHead(b, 8, f.Credit.size()))
+	}
+	if f.Start != nil {
+		if b, err = f.Start.append(b, 9); err != nil {
 			return nil, err
 		}
+	}
+	if f.Window != nil {
+		b = f.Window.append(appendHead(b, 10, f.Window.size()))
+	}
+	if f.Fault != nil {
+		if b, err = appendMessage(b, 12, f.Fault); err != nil {
+			return nil, err
+		}
+	}
+	if f.Cancel != nil {
+		if b, err = appendMessage(b, 13, f.Cancel); err != nil {
+			return nil, err
+		}
+	}
+	if f.Hello != nil {
+		return appendMessage(b, 14, f.Hello)
 	}
 	return b, nil
 }
 
 var measured = proto.MarshalOptions{UseCachedSize: true}
 
-// part is a message inside of a frame.
-type part struct {
-	number protowire.Number
-	m      proto.Message // nil if it is absent
+// appendMessage encodes a message, whose size has been taken, as a field.
+func appendMessage(b []byte, n protowire.Number, m proto.Message) ([]byte, error) {
+	return measured.MarshalAppend(appendHead(b, n, measured.Size(m)), m)
 }
 
-func parts(f *Frame) [6]part {
-	return [6]part{
-		{8, orNil(f.Credit)}, {9, orNil(f.Start)}, {10, orNil(f.Window)},
-		{12, orNil(f.Fault)}, {13, orNil(f.Cancel)}, {14, orNil(f.Hello)},
-	}
+// appendHead puts what comes before a message inside of another.
+func appendHead(b []byte, n protowire.Number, size int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.BytesType), uint64(size))
 }
 
-func orNil[M any, P interface {
-	*M
-	proto.Message
-}](p P) proto.Message {
-	if p == nil {
-		return nil
-	}
-	return p
+func sizeMessage(n protowire.Number, size int) int {
+	return protowire.SizeTag(n) + protowire.SizeBytes(size)
 }
 
 func sizeVarint(n protowire.Number, v uint64) int {
@@ -197,14 +220,14 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 func (f *Frame) readPart(number protowire.Number, b []byte, n names) error {
 	switch number {
 	case 8:
-		return merge(&f.Credit, b)
+		return readWindow(&f.Credit, b)
 	case 9:
 		if f.Start == nil {
 			f.Start = new(Start)
 		}
 		return f.Start.read(b, n)
 	case 10:
-		return merge(&f.Window, b)
+		return readWindow(&f.Window, b)
 	case 12:
 		return merge(&f.Fault, b)
 	case 13:

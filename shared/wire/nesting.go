@@ -22,8 +22,12 @@ var errEndless = errors.New("the value contains itself")
 // checkNesting refuses a value that has no end, or is nested more deeply than any
 // receiver takes.
 func checkNesting(v any) error {
+	value := reflect.ValueOf(v)
+	if !value.IsValid() || !endless(value.Type()) {
+		return nil // as most, and without the walker's memory
+	}
 	w := nesting{left: maxElements}
-	return w.enter(reflect.ValueOf(v), 0)
+	return w.enter(value, 0)
 }
 
 // maxPath bounds the pointers that lead to a value, which a receiver does not see.
