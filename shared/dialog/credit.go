@@ -148,7 +148,8 @@ type inflow struct {
 	deaf     bool   // this end does not read any more: everything is dropped
 	stopped  bool   // the sender is done
 	spent    bool   // the sender has used all of its credit since the queue was empty last
-	starved  bool   // and then the queue was empty: the window is what holds them up
+	starved  uint64 // value of received when the queue was empty after that
+	narrow   bool   // and soon again: the window is what holds both up
 	probed   bool   // the one message beyond credit has come
 	broken   bool   // a message was refused: none that comes after it is kept
 	received uint64
@@ -241,7 +242,7 @@ func (in *inflow) push(payload []byte) {
 // while it is less than half of the window.
 func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 	if len(in.queue) == 0 {
-		in.starved, in.spent = in.starved || in.spent, false
+		in.starve()
 		return nil, nil, false
 	}
 	payload, in.queue[0] = in.queue[0], nil
@@ -254,19 +255,35 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 		in.allowed.Messages += in.taken.Messages
 		in.allowed.Bytes += in.taken.Bytes
 		in.taken = Window{}
-		if in.starved {
+		if in.narrow {
 			in.grow()
 		}
 	}
 	return payload, credit, true
 }
 
-// grow doubles the window, as far as it may.
+// starve notes that the reader has nothing to take. When the sender had used all of its
+// credit both times, within two windows, each of them waits for the other. Once is no
+// sign: so ends any burst that was larger than the window, however slow its reader is.
+func (in *inflow) starve() {
+	if !in.spent {
+		return
+	}
+	in.spent = false
+	in.narrow = in.narrow || in.starved > 0 && in.received-in.starved <= 2*uint64(in.window.Messages)
+	in.starved = in.received
+}
+
+// grow doubles the window, as far as it may, if the sender waits when it is full. What was
+// seen of the smaller one does not count any more.
 func (in *inflow) grow() {
+	in.spent, in.starved, in.narrow = false, 0, false
+	if in.overflow != wire.Overflow_OVERFLOW_WAIT {
+		return
+	}
 	by := max(0, min(in.window.Messages, in.most-in.window.Messages))
 	in.window.Messages += by
 	in.allowed.Messages += by
-	in.starved = false
 }
 
 // open attaches this end, with a window not smaller than announced.

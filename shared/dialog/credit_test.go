@@ -43,7 +43,8 @@ type channel struct {
 	probes   int
 	failed   bool // the dialog has failed: an overrun
 	spent    bool // the sender had no credit left since the reader waited last
-	starved  bool // and then the reader waited
+	waited   int  // messages received when the reader waited last and the sender had had no credit left
+	narrow   bool // that came twice within two windows
 	next     byte
 }
 
@@ -170,8 +171,10 @@ func (c *channel) take(t *rapid.T) {
 		t.Fatalf("take: %v with %d messages queued", ok, len(c.queue))
 	}
 	if !ok {
-		c.starved = c.starved || c.spent
-		c.spent = false
+		if c.spent {
+			c.narrow = c.narrow || c.waited > 0 && c.received.messages-c.waited <= 2*c.in.window.Messages
+			c.waited, c.spent = c.received.messages, false
+		}
 		return
 	}
 	if !slices.Equal(payload, c.queue[0]) {
@@ -188,10 +191,12 @@ func (c *channel) take(t *rapid.T) {
 	if credit != nil {
 		c.credited = c.taken
 		c.control = append(c.control, &signal{credit: credit, attach: c.in.window})
-		if c.starved && want.Messages < before.most {
-			want.Messages = min(2*want.Messages, before.most)
+		if c.narrow {
+			if c.mode == wire.Overflow_OVERFLOW_WAIT && want.Messages < before.most {
+				want.Messages = min(2*want.Messages, before.most)
+			}
+			c.spent, c.waited, c.narrow = false, 0, false
 		}
-		c.starved = false
 	}
 	if c.in.window != want {
 		t.Fatalf("M05: the window is %v, the reference says %v", c.in.window, want)

@@ -3,7 +3,6 @@ package dialog
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +51,7 @@ type Dialog struct {
 	endpoint  string
 	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
 
+	outer  context.Context // what ctx derives from
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	tasks  task.Group // that this side's task has started with Go
@@ -64,6 +64,7 @@ type Dialog struct {
 	blamed  bool         // cause is a failure that the peer reported
 	ordered bool         // something of this dialog went into the data lane
 	ripe    bool         // it is in the table's list of that name
+	held    bool         // likewise
 	raised  [alarms]bool // what the log has been told
 	in      inflow
 	out     outflow
@@ -243,7 +244,7 @@ func cancelFrame(err error) *wire.Cancel {
 	if !ok {
 		return &wire.Cancel{}
 	}
-	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: strings.ToValidUTF8(c.Reason, "\uFFFD")}
+	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: fault.Text(c.Reason)}
 }
 
 // failure is what the callee's ending says: its own failure if it had one, else

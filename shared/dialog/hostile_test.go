@@ -65,6 +65,13 @@ func repeat(n int, f *wire.Frame) []*wire.Frame {
 	return frames
 }
 
+// heavyFail is a FAIL that a receiver does not keep two of.
+func heavyFail(id uint64) *wire.Frame {
+	f := frame(id, wire.Kind_KIND_FAIL)
+	f.Fault = &wire.Fault{Message: strings.Repeat("x", 9<<20)}
+	return f
+}
+
 // with changes a frame.
 func with(f *wire.Frame, change func(f *wire.Frame)) *wire.Frame {
 	change(f)
@@ -113,6 +120,7 @@ var hostile = map[string]struct {
 	"message over the limit":       {repeat(1, yield(idle, string(make([]byte, 1<<20+1)))), 1},
 	"pieces over the limit":        {repeat(9, with(yield(idle, string(make([]byte, 128<<10))), func(f *wire.Frame) { f.More = true })), 1},
 	"pieces of two at once":        {[]*wire.Frame{with(yield(idle, "x"), func(f *wire.Frame) { f.More = true }), with(yield(echo, "x"), func(f *wire.Frame) { f.More = true })}, 1},
+	"early fails that are large":   {[]*wire.Frame{heavyFail(99), heavyFail(101)}, 1},
 	"start of no kind":             {[]*wire.Frame{start(7, 0), start(9, 77)}, 0},
 }
 

@@ -26,16 +26,33 @@ type Request struct {
 	Window      Window // this side's receive buffer; zero fields mean the table's
 }
 
-// checkTexts refuses what could not be sent: it would cost the link.
+// mostTexts bounds the endpoint's name and the metadata of a request, in bytes.
+const mostTexts = 1 << 20
+
+// checkTexts refuses what could not be sent, or not be received: it would cost the link.
 func (r *Request) checkTexts() error {
-	texts := []string{r.Endpoint, r.Codec}
-	for key, value := range r.Metadata {
-		texts = append(texts, key, value)
-	}
-	for _, text := range texts {
-		if !utf8.ValidString(text) {
-			return fmt.Errorf("endpoint names and metadata must be UTF-8, got %q", text)
+	size := 0
+	for _, text := range [...]string{r.Endpoint, r.Codec, r.TraceParent, r.TraceState} {
+		if err := checkText(text, &size); err != nil {
+			return err
 		}
+	}
+	for key, value := range r.Metadata {
+		if err := errors.Join(checkText(key, &size), checkText(value, &size)); err != nil {
+			return err
+		}
+	}
+	if len(r.Metadata) > wire.MostMetadata || size > mostTexts {
+		return fmt.Errorf("a request has %d entries of metadata, and %d bytes of texts with its endpoint's name; the limits are %d and %d: send what is large as an argument",
+			len(r.Metadata), size, wire.MostMetadata, mostTexts)
+	}
+	return nil
+}
+
+func checkText(text string, size *int) error {
+	*size += len(text)
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("endpoint names and metadata must be UTF-8, got %q", text)
 	}
 	return nil
 }
@@ -95,7 +112,7 @@ func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, ctx: ctx}
+	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, outer: ctx, ctx: ctx}
 	if err := d.checkSize(len(r.Args)); err != nil {
 		return nil, err
 	}

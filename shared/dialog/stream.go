@@ -167,6 +167,9 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	case d.done:
 		return dropIt, nil // the callee has returned: nobody reads any more
 	}
+	if d.out.overflow != wire.Overflow_OVERFLOW_WAIT && d.table.congested(d) {
+		return waitForIt, nil
+	}
 	now := d.out.ask(len(m.payload))
 	switch {
 	case now == waitForIt:
@@ -209,7 +212,7 @@ func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
 			return true
 		}
 		err = d.exhausted()
-		tail = d.in.limited && !d.in.ended() && !d.in.deaf && !d.state.Cut
+		tail = d.in.limited && !d.in.ended() && !d.in.deaf && !d.in.broken && !d.state.Cut
 		return err != nil && !tail
 	}
 	waitErr := d.await(ctx, ready)
@@ -218,8 +221,8 @@ func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
 	}
 	if waitErr != nil && tail && waitErr == context.Cause(d.ctx) { //nolint:errorlint // identity is meant
 		// The context's own failure has cancelled ctx; what was sent before is
-		// still on its way.
-		waitErr = d.await(context.WithoutCancel(ctx), ready)
+		// still on its way. An opener waits no longer than whoever opens.
+		waitErr = d.await(d.outer, ready)
 	}
 	if waitErr != nil {
 		return nil, waitErr

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -24,8 +26,9 @@ const RuntimePrefix = "trellis/"
 // Bounds of what is remembered of dialogs whose Start is still to come: those that
 // a Cancel or Fail has come for, and those that small Starts have overtaken.
 const (
-	maxEarly = 1024
-	maxGaps  = 1 << 16
+	maxEarly  = 1024
+	mostEarly = 16 << 20 // bytes
+	maxGaps   = 1 << 16
 )
 
 // Task is a callee's side of a dialog: it runs until it returns the dialog's
@@ -65,6 +68,8 @@ type Table struct {
 	highest uint64                   // id that the peer has used
 	gaps    map[uint64]struct{}      // lower ids whose Start may still come
 	early   map[uint64][]*wire.Frame // Cancels and Fails that overtook their Start
+	heavy   int                      // bytes of early
+	held    []*Dialog                // that wait until the link is not congested any more
 	closing error                    // why no new dialog begins; nil while open
 	lost    error                    // why the link is gone; nil while it is there
 }
@@ -227,6 +232,35 @@ func (t *Table) PacketEnd() {
 	t.ripe = t.ripe[:0]
 }
 
+// Drained wakes whoever waits for the link to be not congested any more.
+func (t *Table) Drained() {
+	t.mu.Lock()
+	held := t.held
+	t.held = nil
+	t.mu.Unlock()
+	for _, d := range held {
+		d.mu.Lock()
+		d.held = false
+		d.wake()
+		d.mu.Unlock()
+	}
+}
+
+// congested reports whether much waits for the link's writer. Then the dialog, whose lock
+// the caller has, is woken when that is over.
+func (t *Table) congested(d *Dialog) bool {
+	if !t.link.Congested() {
+		return false
+	}
+	if !d.held {
+		d.held = true
+		t.mu.Lock()
+		t.held = append(t.held, d)
+		t.mu.Unlock()
+	}
+	return t.link.Congested() // Drained may have come before the dialog was in the list
+}
+
 // own reports whether ids like this are given by this side.
 func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
 
@@ -239,10 +273,12 @@ func (t *Table) stray(f *wire.Frame) error {
 		return nil
 	}
 	overtook := f.Kind == wire.Kind_KIND_CANCEL || f.Kind == wire.Kind_KIND_FAIL && f.Fault != nil
-	if t.own(f.Dialog) || !overtook || len(t.early) >= maxEarly || len(t.early[f.Dialog]) >= 2 {
+	e := &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Fault: f.Fault, Cancel: f.Cancel, Yields: f.Yields}
+	if t.own(f.Dialog) || !overtook || len(t.early) >= maxEarly || len(t.early[f.Dialog]) >= 2 || t.heavy+proto.Size(e) > mostEarly {
 		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened", fault.ErrProtocol, f.Kind, f.Dialog)
 	}
-	t.early[f.Dialog] = append(t.early[f.Dialog], &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Fault: f.Fault, Cancel: f.Cancel, Yields: f.Yields})
+	t.early[f.Dialog] = append(t.early[f.Dialog], e)
+	t.heavy += proto.Size(e)
 	return nil
 }
 
@@ -311,6 +347,9 @@ func (t *Table) claim(d *Dialog) (early []*wire.Frame, refused, err error) {
 		return nil, nil, fmt.Errorf("%w: START with id %d leaves too many ids out", fault.ErrProtocol, d.id)
 	}
 	early = t.early[d.id]
+	for _, e := range early {
+		t.heavy -= proto.Size(e)
+	}
 	delete(t.early, d.id)
 	t.dialogs[d.id] = d
 	t.counters.accepted.Add(1)
@@ -321,7 +360,7 @@ func (t *Table) claim(d *Dialog) (early []*wire.Frame, refused, err error) {
 // derive gives a callee its ctx, which has the opener's deadline.
 func (d *Dialog) derive(base context.Context) {
 	ctx, cancel := context.WithCancelCause(base)
-	d.ctx, d.cancel = ctx, cancel
+	d.outer, d.ctx, d.cancel = base, ctx, cancel
 	if d.start.Timeout > 0 {
 		limited, stop := context.WithTimeout(ctx, time.Duration(d.start.Timeout))
 		d.ctx, d.cancel = limited, func(cause error) { cancel(cause); stop() }

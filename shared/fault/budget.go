@@ -67,6 +67,10 @@ func (r *Record) isEllipsis() bool {
 	return r != nil && r.Message == ellipsis && r.Origin.IsZero() && len(r.Causes)+len(r.Also) == 0
 }
 
+// Text is s as a frame may carry it: valid UTF-8 of at most 32 KiB, with a note of what
+// was cut off.
+func Text(s string) string { return clip(strings.ToValidUTF8(s, "\uFFFD"), maxText) }
+
 // text is s as valid UTF-8, cut to what may be kept of it.
 func (b *budget) text(s string) string {
 	s = clip(strings.ToValidUTF8(s, "\uFFFD"), max(minText, min(maxText, b.bytes)))

@@ -113,7 +113,7 @@ func (e *either) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	if local != nil {
 		shake = e.local
 	}
-	below := &quietConn{Conn: raw}
+	below := &quietConn{Conn: raw, byRecord: local != nil}
 	conn, info, err := shake.ServerHandshake(below)
 	if err != nil {
 		return nil, nil, err
@@ -122,6 +122,7 @@ func (e *either) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	if !ok {
 		return conn, info, nil
 	}
+	below.byRecord = false
 	var direct Transport
 	switch secured.ConnectionState().NegotiatedProtocol {
 	case SealedProtocol:

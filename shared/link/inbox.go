@@ -2,10 +2,14 @@ package link
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
+
+// reserved bounds the memory that a peer gets for announcing a payload, in bytes.
+const reserved = 1 << 20
 
 // assembler puts the pieces of large payloads together again. A peer may have one
 // incomplete payload under way at a time, so its memory is bounded by one message.
@@ -31,7 +35,7 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 	case !continues && f.More && a.partial != nil:
 		return nil, violation("a second payload in pieces (dialog %d) while that of dialog %d is incomplete", f.Dialog, a.partial.Dialog)
 	case !continues && f.More:
-		a.partial = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Payload: make([]byte, 0, min(f.Total, uint64(a.limit)))}
+		a.partial = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Payload: make([]byte, 0, min(f.Total, uint64(a.limit), reserved))}
 	case !continues:
 		if err := a.check(len(f.Payload)); err != nil {
 			return nil, err
@@ -51,6 +55,9 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 		return nil, nil
 	}
 	f.Payload, a.partial = a.partial.Payload, nil
+	if cap(f.Payload) > 2*len(f.Payload) {
+		f.Payload = slices.Clone(f.Payload) // it was announced to be larger
+	}
 	return f, nil
 }
 

@@ -53,6 +53,23 @@ func TestAssemblerRefusesWhatIsTooLarge(t *testing.T) {
 
 // FuzzAssembler takes any frames: what comes out is never over the limit, nothing
 // is kept beyond it, and what came in whole comes out as it was.
+// What a payload is announced to have is a hint: a peer gets no memory for it.
+func TestAssemblerDoesNotTrustAnnouncements(t *testing.T) {
+	a := assembler{limit: 64 << 20}
+	first := piece(1, wire.Kind_KIND_YIELD, "", true)
+	first.Total = 64 << 20
+	if _, err := a.whole(first); err != nil {
+		t.Fatal(err)
+	}
+	if n := cap(a.partial.Payload); n > reserved {
+		t.Errorf("%d bytes are reserved for an announcement", n)
+	}
+	f, err := a.whole(piece(1, wire.Kind_KIND_YIELD, "x", false))
+	if err != nil || string(f.Payload) != "x" || cap(f.Payload) > 64 {
+		t.Errorf("%v: a payload of %d bytes keeps %d", err, len(f.Payload), cap(f.Payload))
+	}
+}
+
 func FuzzAssembler(f *testing.F) {
 	for _, frames := range [][]*wire.Frame{
 		{piece(1, wire.Kind_KIND_YIELD, "a", true), piece(1, wire.Kind_KIND_YIELD, "b", false)},

@@ -43,6 +43,8 @@ type Receiver interface {
 	Frame(f *wire.Frame) error
 	// PacketEnd comes after the last of some frames that have come together.
 	PacketEnd()
+	// Drained comes, from the link's writer, when the link is not Congested any more.
+	Drained()
 }
 
 // Config describes one end of a link. Zero fields mean the defaults.
@@ -132,6 +134,10 @@ func (l *Link) SendOwned(lane Lane, f *wire.Frame, owner *wire.Buffer) bool {
 	}
 	return ok
 }
+
+// Congested reports whether much data waits, so that a sender that needs no credit has
+// to wait too, until its Receiver hears Drained.
+func (l *Link) Congested() bool { return l.out.congested.Load() }
 
 // MaxMessage is the largest payload that the peer accepts, in bytes.
 func (l *Link) MaxMessage() int {
@@ -230,6 +236,9 @@ func (l *Link) sendAll(b *batch) (end bool, err error) {
 		if end, err = l.out.take(b); err != nil || b.frames == 0 {
 			return end, err
 		}
+		if b.drained {
+			l.receiver.Drained()
+		}
 		l.sent.add(b.frames, b.payloads)
 		if err := l.transport.Send(b.parts); err != nil || end {
 			return end, err
@@ -254,13 +263,22 @@ func (l *Link) read() {
 			return
 		}
 		l.heard.addPacket(p)
-		for _, f := range p.Frames {
-			if err := l.take(&in, f); err != nil && !l.tolerate(err) {
-				return
-			}
-		}
+		goOn := l.takeAll(&in, p)
 		l.receiver.PacketEnd()
+		if !goOn {
+			return
+		}
 	}
+}
+
+// takeAll handles the frames of a packet; it reports false if the peer was cut off.
+func (l *Link) takeAll(in *assembler, p *wire.Packet) bool {
+	for _, f := range p.Frames {
+		if err := l.take(in, f); err != nil && !l.tolerate(err) {
+			return false
+		}
+	}
+	return true
 }
 
 // endReading sorts an orderly end from a loss.

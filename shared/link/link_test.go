@@ -35,6 +35,7 @@ func (in *inbox) Frame(f *wire.Frame) error {
 }
 
 func (in *inbox) PacketEnd() {}
+func (in *inbox) Drained()   {}
 
 func (in *inbox) all() []*wire.Frame {
 	in.mu.Lock()

@@ -1,8 +1,9 @@
 package link
 
 import (
-	"slices"
+	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
@@ -32,19 +33,31 @@ const (
 	Data
 )
 
-// outbox is a guarded table: the frames that wait for the writer, encoded. Its bound
-// is the credit that the peer has given: put never blocks.
+// Bounds of what waits, in bytes. Data is bounded by the credit that the peer has
+// given; senders that need none wait while the outbox is congested. Control frames are
+// few, or answer the peer: one that asks and asks and does not read is cut off.
+const (
+	congestion  = 8 << 20
+	mostControl = 256 << 20
+)
+
+// outbox is a guarded table: the frames that wait for the writer, encoded. put never
+// blocks.
 type outbox struct {
+	congested atomic.Bool // changed under mu
+
 	mu      sync.Mutex
-	control []run
-	data    []run
-	offset  int         // how much of data[0]'s large payload has been sent
+	control queue
+	data    queue
+	offset  int         // how much of the first large payload in data has been sent
 	queued  uint64      // control frames that were ever put
 	taken   uint64      // control frames that were ever taken
 	last    *wire.Frame // the Bye, sent when both queues are empty
 	closed  bool        // no frame is taken any more
 	wake    chan struct{}
 }
+
+func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
 
 // run is some frames that go out one after the other: small ones, encoded, or one with
 // a large payload.
@@ -60,49 +73,7 @@ type run struct {
 	sealed   bool         // takes no more frames
 	frames   int
 	payloads int // bytes
-}
-
-func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
-
-// put queues a frame. owner is what its payload lies in, and belongs to the outbox if
-// that takes the frame; nil if the payload is nobody's. put reports false once the
-// outbox is closed. f itself stays the caller's.
-func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return false, nil
-	}
-	queue := &o.data
-	if lane == Control {
-		queue = &o.control
-	}
-	if lane == Data && len(f.Payload) > Copied {
-		*queue = append(*queue, run{large: clone(f), owner: owner, sealed: true})
-	} else {
-		if err := room(queue, len(f.Payload)).add(f); err != nil {
-			return false, err
-		}
-		owner.Free()
-	}
-	if lane == Control {
-		o.queued++
-	}
-	(*queue)[len(*queue)-1].after = o.queued
-	o.signal()
-	return true, nil
-}
-
-// room gives the run that a small frame goes into.
-func room(queue *[]run, payload int) *run {
-	const head = 64 // at most, of most frames; others make the memory grow
-	if n := len(*queue); n > 0 {
-		if r := &(*queue)[n-1]; !r.sealed && r.small.Available() >= payload+head {
-			return r
-		}
-	}
-	*queue = append(*queue, run{small: wire.NewBuffer(max(runBytes, payload+head))})
-	return &(*queue)[len(*queue)-1]
+	bytes    int // that wait, without a large payload's head
 }
 
 // add encodes a small frame.
@@ -114,25 +85,121 @@ func (r *run) add(f *wire.Frame) error {
 	_, _ = r.small.Write(b) // a buffer takes everything
 	r.frames++
 	r.payloads += len(f.Payload)
+	r.bytes += len(b)
 	return nil
+}
+
+// queue is a list of runs, the oldest first.
+type queue struct {
+	runs  []run
+	head  int // how many of runs have gone
+	bytes int
+}
+
+func (q *queue) waiting() []run { return q.runs[q.head:] }
+
+// last is the run that was put last, nil if it has gone.
+func (q *queue) last() *run {
+	if q.head == len(q.runs) {
+		return nil
+	}
+	return &q.runs[len(q.runs)-1]
+}
+
+// put appends a frame, to the last run if that takes it.
+func (q *queue) put(f *wire.Frame, owner *wire.Buffer) error {
+	r := q.room(len(f.Payload))
+	before := r.bytes
+	if err := r.add(f); err != nil {
+		return err
+	}
+	q.bytes += r.bytes - before
+	owner.Free()
+	return nil
+}
+
+// putLarge appends a frame whose payload stays where it is.
+func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) {
+	q.runs = append(q.runs, run{large: clone(f), owner: owner, sealed: true, bytes: len(f.Payload)})
+	q.bytes += len(f.Payload)
+}
+
+// room gives the run that a small frame goes into.
+func (q *queue) room(payload int) *run {
+	const head = 64 // at most, of most frames; others make the memory grow
+	if r := q.last(); r != nil && !r.sealed && r.small.Len() < runBytes && r.small.Available() >= payload+head {
+		return r
+	}
+	q.runs = append(q.runs, run{small: wire.NewBuffer(max(runBytes, payload+head))})
+	return q.last()
+}
+
+// drop removes the oldest n runs. The others move once for as many as have gone.
+func (q *queue) drop(n int) {
+	gone := q.waiting()[:n]
+	for i := range gone {
+		q.bytes -= gone[i].bytes
+	}
+	clear(gone)
+	q.head += n
+	if 2*q.head >= len(q.runs) {
+		left := copy(q.runs, q.waiting())
+		clear(q.runs[left:])
+		q.runs, q.head = q.runs[:left], 0
+	}
 }
 
 // clone is a frame with the same content.
 func clone(f *wire.Frame) *wire.Frame {
 	return &wire.Frame{
-		Dialog: f.Dialog, Kind: f.Kind, Payload: f.Payload, Probe: f.Probe,
-		Start: f.Start, Window: f.Window,
+		Dialog: f.Dialog, Kind: f.Kind, Payload: f.Payload, More: f.More, Probe: f.Probe, Deaf: f.Deaf,
+		Yields: f.Yields, Credit: f.Credit, Start: f.Start, Window: f.Window, Overflow: f.Overflow,
+		Fault: f.Fault, Cancel: f.Cancel, Hello: f.Hello, Total: f.Total,
 	}
 }
 
-// close takes no further frames; last goes out after those that are queued.
-func (o *outbox) close(last *wire.Frame) {
+// put queues a frame. owner is what its payload lies in, and belongs to the outbox if
+// that takes the frame; nil if the payload is nobody's. put reports false once the
+// outbox is closed. f itself stays the caller's.
+func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return
+		return false, nil
 	}
-	o.closed, o.last = true, last
+	q := &o.data
+	if lane == Control {
+		q = &o.control
+		o.queued++
+	}
+	if lane == Data && len(f.Payload) > Copied {
+		q.putLarge(f, owner)
+	} else if err := q.put(f, owner); err != nil {
+		return false, err
+	}
+	q.last().after = o.queued
+	o.signal()
+	if o.control.bytes > mostControl {
+		return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.control.bytes)
+	}
+	o.congested.Store(o.congested.Load() || o.data.bytes > congestion)
+	return true, nil
+}
+
+// close takes no further frames. last goes out after those that are queued; if it is nil,
+// nothing does.
+func (o *outbox) close(last *wire.Frame) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case last == nil: // what the writer has taken of it stays valid
+		o.control, o.data, o.offset, o.last = queue{}, queue{}, 0, nil
+	case o.closed:
+		return
+	default:
+		o.last = last
+	}
+	o.closed = true
 	o.signal()
 }
 
@@ -148,20 +215,19 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
-	for ; n < len(o.control) && b.bytes < batchBytes; n++ {
-		b.add(&o.control[n])
-		o.taken = o.control[n].after
+	for waiting := o.control.waiting(); n < len(waiting) && b.bytes < batchBytes; n++ {
+		b.add(&waiting[n])
+		o.taken = waiting[n].after
 	}
-	o.control = slices.Delete(o.control, 0, n)
+	o.control.drop(n)
 	if err := o.takeData(b); err != nil {
 		return false, err
 	}
-	if !o.closed || len(o.control) > 0 || len(o.data) > 0 {
+	if !o.closed || o.control.last() != nil || o.data.last() != nil {
 		return false, nil
 	}
 	if o.last != nil {
-		var bye run
-		bye.small = wire.NewBuffer(runBytes)
+		bye := run{small: wire.NewBuffer(runBytes)}
 		if err := bye.add(o.last); err != nil {
 			return false, err
 		}
@@ -174,8 +240,9 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 // takeData adds data, and some of it always: control never starves it altogether.
 func (o *outbox) takeData(b *batch) (err error) {
 	n := 0
-	for first := true; n < len(o.data) && (first || b.bytes < batchBytes); first = false {
-		r := &o.data[n]
+	waiting := o.data.waiting()
+	for first := true; n < len(waiting) && (first || b.bytes < batchBytes); first = false {
+		r := &waiting[n]
 		if r.after > o.taken {
 			r.sealed = true // or what comes would hold it up further
 			break
@@ -192,7 +259,11 @@ func (o *outbox) takeData(b *batch) (err error) {
 			n++
 		}
 	}
-	o.data = slices.Delete(o.data, 0, n)
+	o.data.drop(n)
+	if o.congested.Load() && o.data.bytes <= congestion/2 {
+		o.congested.Store(false)
+		b.drained = true
+	}
 	return nil
 }
 
@@ -203,6 +274,7 @@ type batch struct {
 	frames   int
 	payloads int            // bytes
 	used     []*wire.Buffer // to be freed when it has gone
+	drained  bool           // the outbox is not congested any more
 }
 
 // add adds a run of small frames.

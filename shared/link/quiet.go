@@ -2,6 +2,7 @@ package link
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"sync"
 )
@@ -46,11 +47,21 @@ func (q *quietConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// hold says whether Write keeps what it gets. What is pending must have been pushed.
-func (q *quietConn) hold(on bool) {
+// hold lets Write keep what it gets.
+func (q *quietConn) hold() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.holds = on
+	q.holds = true
+}
+
+// letGo ends hold: what is pending goes out before anything that is written later.
+func (q *quietConn) letGo() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.holds = false
+	_, err := q.Conn.Write(q.pending)
+	q.pending = nil
+	return err
 }
 
 func (q *quietConn) Write(b []byte) (int, error) {
@@ -59,12 +70,18 @@ func (q *quietConn) Write(b []byte) (int, error) {
 	if !q.holds {
 		return q.Conn.Write(b)
 	}
+	if len(q.pending) > mostPending {
+		return 0, errors.New("the peer makes TLS answer, and does not read the answers")
+	}
 	q.pending = append(q.pending, b...)
 	return len(b), nil
 }
 
-// mostKept bounds the buffer that stays when it is empty, in bytes.
-const mostKept = 1 << 20
+// Bounds of the buffer, in bytes.
+const (
+	mostKept    = 1 << 20  // when it is empty
+	mostPending = 64 << 20 // of a batch, which is smaller, and of what the reader of TLS adds
+)
 
 // push writes what is pending, and waits until the connection has taken it. It is
 // called by one goroutine at a time.

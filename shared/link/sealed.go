@@ -14,7 +14,7 @@ type sealed struct {
 }
 
 func newSealed(conn *tls.Conn, below *quietConn) *sealed {
-	below.hold(true)
+	below.hold()
 	return &sealed{conn: conn, below: below, in: wire.NewPacketReader(conn)}
 }
 
@@ -31,7 +31,9 @@ func (s *sealed) Send(b wire.Batch) error {
 func (s *sealed) Recv() (*wire.Packet, error) { return s.in.Next() }
 
 func (s *sealed) CloseSend() error {
-	s.below.hold(false)
+	if err := s.below.letGo(); err != nil {
+		return err
+	}
 	return s.conn.CloseWrite()
 }
 

@@ -229,6 +229,10 @@ func (f *Frame) readPart(number protowire.Number, b []byte, n names) error {
 	case 10:
 		return readWindow(&f.Window, b)
 	case 12:
+		left := mostParts
+		if err := checkFault(b, &left); err != nil {
+			return err
+		}
 		return merge(&f.Fault, b)
 	case 13:
 		return merge(&f.Cancel, b)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"slices"
 
 	"google.golang.org/grpc/encoding"
@@ -58,7 +59,11 @@ func NewPacket(b Batch) (*Packet, error) {
 
 // read decodes a packet, which owns b from now on.
 func (p *Packet) read(b []byte) error {
-	frames := make([]Frame, count(b))
+	n := count(b)
+	if n > mostFramesRead {
+		return fmt.Errorf("a packet has %d frames, the limit is %d", n, mostFramesRead)
+	}
+	frames := make([]Frame, n)
 	p.Frames = make([]*Frame, 0, len(frames))
 	own := func(payload []byte) []byte { return keep(payload, len(b)) }
 	for rest := b; len(rest) > 0; {

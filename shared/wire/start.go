@@ -37,6 +37,9 @@ func (s *Start) read(b []byte, n names) error {
 	for len(b) > 0 {
 		number, v, rest, err := field(b)
 		if err != nil || !s.readField(number, v, n) {
+			if err := checkStart(b); err != nil {
+				return err
+			}
 			return proto.UnmarshalOptions{Merge: true}.Unmarshal(b, s)
 		}
 		b = rest

@@ -24,6 +24,7 @@ type PacketReader struct {
 	slab       []byte // where small payloads go
 	large      []byte // of a frame that has no room in buf; free again
 	names      names
+	broken     error // what comes cannot be read
 }
 
 // Sizes of a PacketReader, in bytes.
@@ -50,14 +51,20 @@ func (r *PacketReader) Next() (*Packet, error) {
 	r.packet.Frames = r.packet.Frames[:0]
 	for {
 		frame, head, err := r.peek()
+		if err != nil {
+			r.broken = err
+		}
 		switch {
-		case err != nil:
-			return nil, err
+		case r.broken != nil && len(r.packet.Frames) > 0:
+			return &r.packet, nil // what came before is whole
+		case r.broken != nil:
+			return nil, r.broken
 		case head > 0 && head+frame <= r.end-r.begin:
 			whole := r.buf[r.begin+head : r.begin+head+frame]
 			r.begin += head + frame
 			if err := r.add().read(whole, r.own, r.names); err != nil {
-				return nil, err
+				r.packet.Frames = r.packet.Frames[:len(r.packet.Frames)-1]
+				r.broken = err
 			}
 			if len(r.packet.Frames) == mostFrames {
 				return &r.packet, nil
@@ -141,7 +148,8 @@ func (r *PacketReader) readLarge(head, size int) (*Packet, error) {
 		return nil, err
 	}
 	f := r.add()
-	if err := f.read(b, slices.Clip[[]byte], r.names); err != nil {
+	own := func(payload []byte) []byte { return keep(payload, size) }
+	if err := f.read(b, own, r.names); err != nil {
 		return nil, err
 	}
 	if f.More && size <= largestKept {

@@ -1,0 +1,176 @@
+package link_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// stalled is a transport to a peer that does not read until it is opened.
+type stalled struct {
+	open chan struct{} // closed: the peer reads
+	cut  chan struct{} // closed: aborted
+	once sync.Once
+
+	mu    sync.Mutex
+	sizes []int // of the batches, in bytes
+	kinds []wire.Kind
+}
+
+func newStalled() *stalled {
+	return &stalled{open: make(chan struct{}), cut: make(chan struct{})}
+}
+
+func (s *stalled) Send(b wire.Batch) error {
+	p, err := wire.NewPacket(b)
+	if err != nil {
+		return err
+	}
+	size := 0
+	for _, part := range b {
+		size += len(part)
+	}
+	s.mu.Lock()
+	s.sizes = append(s.sizes, size)
+	for _, f := range p.Frames {
+		s.kinds = append(s.kinds, f.Kind)
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.open:
+		return nil
+	case <-s.cut:
+		return errors.New("cut")
+	}
+}
+
+func (s *stalled) Recv() (*wire.Packet, error) { <-s.cut; return nil, io.EOF }
+func (s *stalled) CloseSend() error            { return nil }
+func (s *stalled) Abort()                      { s.once.Do(func() { close(s.cut) }) }
+
+// drained is an inbox that counts what Drained tells it.
+type drained struct {
+	inbox
+	times int
+}
+
+func (d *drained) Drained() { d.times++ }
+
+// stall gives a link whose writer waits for the peer with the greeting.
+func stall() (*link.Link, *stalled, *drained) {
+	tr, in := newStalled(), &drained{}
+	l := link.New(tr, link.Config{Self: actor.NewID("a")})
+	l.Start(in)
+	synctest.Wait()
+	return l, tr, in
+}
+
+func failure(size int) *wire.Frame {
+	return &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_ERROR, Fault: &wire.Fault{Message: strings.Repeat("x", size)}}
+}
+
+// What waits for a slow peer goes out in batches of about 256 KiB, whatever it is:
+// gRPC takes no larger message than MaxPacket.
+func TestBatchesAreBounded(t *testing.T) {
+	for name, f := range map[string]*wire.Frame{
+		"small":  {Dialog: 1, Kind: wire.Kind_KIND_CANCEL_ACK},
+		"errors": failure(5000), "large errors": failure(100_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, tr, _ := stall()
+				const frames = 600
+				for range frames {
+					if !l.Send(link.Control, f) {
+						t.Fatal("it was not taken")
+					}
+				}
+				close(tr.open)
+				synctest.Wait()
+				for _, size := range tr.sizes {
+					if size > 512<<10 {
+						t.Errorf("a batch has %d bytes", size)
+					}
+				}
+				if n := len(tr.kinds); n != frames+1 { // the greeting is the first
+					t.Errorf("%d frames went out, %d were put", n, frames+1)
+				}
+				l.Abort(errBoom)
+				<-l.Done()
+			})
+		})
+	}
+}
+
+// A peer that makes this end answer, and does not read, is cut off before its answers
+// fill the memory.
+func TestPeerThatDoesNotReadAnswersIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _ := stall()
+		answer := &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_RETURN, Payload: make([]byte, 8<<20)}
+		taken := 0
+		for l.Send(link.Control, answer) {
+			if taken++; taken > 64 {
+				t.Fatal("512 MiB were taken")
+			}
+		}
+		<-l.Done()
+		if err := l.Err(); err == nil || !strings.Contains(err.Error(), "the peer does not read") {
+			t.Errorf("the link ended with %v", err)
+		}
+		if taken < 30 {
+			t.Errorf("it was cut off after %d MiB", taken*8)
+		}
+	})
+}
+
+// Data that waits is told to those who could go on without end, and so is its end.
+func TestCongestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, tr, in := stall()
+		for range 8 {
+			l.Send(link.Data, message(1, make([]byte, 1<<20)))
+		}
+		if l.Congested() {
+			t.Error("8 MiB are called too much")
+		}
+		l.Send(link.Data, message(1, make([]byte, 10)))
+		if !l.Congested() {
+			t.Error("more than 8 MiB wait, and it is not congested")
+		}
+		if in.times != 0 {
+			t.Error("it is said to be drained")
+		}
+		close(tr.open)
+		synctest.Wait()
+		if l.Congested() || in.times != 1 {
+			t.Errorf("all has gone out: congested %v, said to be drained %d times", l.Congested(), in.times)
+		}
+		l.Abort(errBoom)
+		<-l.Done()
+	})
+}
+
+// A frame that cannot be encoded ends the link, with the reason, whatever waits.
+func TestFrameThatCannotBeEncodedEndsTheLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _ := stall()
+		l.Send(link.Control, &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_CANCEL_ACK})
+		l.Send(link.Data, message(1, []byte("x")))
+		bad := &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_ERROR, Fault: &wire.Fault{Message: "\xff"}}
+		if l.Send(link.Control, bad) {
+			t.Error("it was taken")
+		}
+		<-l.Done()
+		if err := l.Err(); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+			t.Errorf("the link ended with %v", err)
+		}
+	})
+}
