@@ -47,7 +47,7 @@ type child struct {
 
 	cancelling *task.Worker // the cancel request, nil if none was sent
 
-	stop     chan string   // cap 1: asked to end, with the reason
+	stop     chan order    // cap 1: asked to end
 	sick     chan sickness // cap 1: its health checks fail
 	stopOnce sync.Once     //
 	acked    chan struct{} // the cancel request was answered, or never will be
@@ -62,7 +62,7 @@ type child struct {
 func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
 		seat: s, env: s.n.env, spec: s.spec, id: actor.NewID(s.spec.Name), giveUp: giveUp,
-		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), sick: make(chan sickness, 1),
+		linked: make(chan *dialog.Table, 1), stop: make(chan order, 1), sick: make(chan sickness, 1),
 		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(),
 	}
 }
@@ -98,14 +98,20 @@ func (c *child) ends(cause Cause, why string, failure error) {
 
 // ask makes the child end, for a reason that goes into logs and errors. It does
 // not wait; only the first reason counts.
-func (c *child) ask(reason string) { c.stopOnce.Do(func() { c.stop <- reason }) }
+func (c *child) ask(o order) { c.stopOnce.Do(func() { c.stop <- o }) }
+
+// order is what tells a child to end.
+type order struct {
+	reason string
+	inTurn bool // with others
+}
 
 // own is the goroutine that the child belongs to, from ready to reaped.
 func (c *child) own() {
 	proc := c.proc.Load()
 	select {
-	case reason := <-c.stop:
-		c.tearDown(reason)
+	case o := <-c.stop:
+		c.obey(o)
 	case s := <-c.sick:
 		c.ail(s)
 	case <-proc.Dead():
@@ -209,6 +215,29 @@ func (c *child) ail(s sickness) {
 	c.lose(s.failure)
 }
 
+// obey ends the child when it is its turn. One that ends by itself before that has not
+// been asked.
+func (c *child) obey(o order) {
+	if o.inTurn {
+		c.refuse(c.closing(o.reason))
+		done := c.awaitTurn()
+		defer done()
+	}
+	proc := c.proc.Load()
+	select {
+	case <-proc.Dead():
+		c.died()
+		return
+	default:
+	}
+	select {
+	case <-c.tie.gone():
+		c.unlinked()
+	default:
+		c.tearDown(o.reason)
+	}
+}
+
 // tearDown ends the child in order: first by asking it, then with more and more
 // force.
 func (c *child) tearDown(reason string) {
@@ -220,9 +249,7 @@ func (c *child) tearDown(reason string) {
 // leave goes down the whole ladder. An actor whose link is gone ends by itself; a
 // foreign program that could not be asked does not know that it should.
 func (c *child) leave(reason string) {
-	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
-	done := c.awaitTurn()
-	defer done()
+	c.refuse(c.closing(reason))
 	s := c.request(reason)
 	close(c.acked)
 	if s == unheard && c.foreign() {
@@ -232,13 +259,19 @@ func (c *child) leave(reason string) {
 	c.tie.drain()
 }
 
+// closing is what calls get into a child that is asked to end.
+func (c *child) closing(reason string) error {
+	return fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason)
+}
+
 // awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
-// that the whole ladder takes no longer.
+// that the whole ladder takes no longer; that is a tenth at most, for an end that takes
+// nearly all of its grace is to go well all the same.
 func (c *child) awaitTurn() (done func()) {
 	begun, b := time.Now(), c.bounds()
-	done = c.env.turns.take(b.grace/2, c.tie.gone(), c.env.hurry)
+	done = c.env.turns.take(b.grace/10, c.proc.Load().Dead(), c.tie.gone(), c.env.hurry)
 	if waited := time.Since(begun); waited > time.Millisecond {
-		b.grace = max(b.grace/2, b.grace-waited)
+		b.grace -= min(waited, b.grace/10)
 		c.short = &b
 	}
 	return done
@@ -258,7 +291,7 @@ func (c *child) afterwards(reason string) error {
 func (c *child) request(reason string) setback {
 	b := c.bounds()
 	var err error
-	request := wire.CancelRequest{Canceller: c.env.self, Reason: reason, Grace: b.grace}
+	request := wire.CancelRequest{Canceller: c.env.self, Reason: fault.Text(reason), Grace: b.grace}
 	answer := task.Start(func() { err = c.tie.ask(request) })
 	c.cancelling = answer
 	timer := time.NewTimer(b.cancel)

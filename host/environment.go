@@ -69,7 +69,7 @@ type environment struct {
 	hurry   <-chan struct{}
 
 	budget    *budget.Budget
-	turns     turns // of its children's ends
+	turns     *turns // of its children's ends
 	authority func() (*trust.Authority, error)
 	chronicle *chronicle
 	root      bool // the chronicle is this nursery's own

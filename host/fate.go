@@ -111,7 +111,7 @@ func (f *fate) explain(caller func() error, err error) error {
 		return err
 	}
 	why := f.err()
-	if why == nil && !closedWithin(f.sealed, lastFrames) {
+	if why == nil && !closedWithin(f.sealed, lastBreath) {
 		return err
 	}
 	if f.isSealed() {

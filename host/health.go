@@ -78,8 +78,7 @@ func (c *child) judge(v verdict, failed int) bool {
 		return true // what it found is the ending
 	default:
 	}
-	bound := orDefault(time.Duration(c.spec.Health.Timeout), DefaultHealthTimeout)
-	if v.broken && c.await(c.ending, bound) {
+	if v.broken && c.await(c.ending, 2*lastBreath) {
 		return true // likewise: a process that ends cannot be asked shortly before that is known
 	}
 	c.seat.n.update(func() { c.seat.hear(v) })

@@ -577,3 +577,52 @@ func TestN11_StuckGrandchildIsKilledByItsParent(t *testing.T) {
 		t.Errorf("the leaf is still there: %v", err)
 	}
 }
+
+var errEnough = errors.New("that is enough")
+
+// A child that dies while it waits for its turn to be asked was not asked: its failure is
+// one of the nursery's.
+func TestN03_DeathBeforeItsTurnIsAFailure(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := spec(t, "waits", "good")
+		s.Grace = config.Duration(1000 * time.Hour)
+		p, err := n.Start(ctx, s)
+		if err != nil {
+			return err
+		}
+		host.HoldTurns(n)
+		n.Go(func() {
+			for { // until it takes no more calls: it has been told to wait
+				if _, err := whoami.Call(context.WithoutCancel(ctx), p, none{}); err != nil {
+					break
+				}
+			}
+			kill(t, p, syscall.SIGKILL)
+		})
+		return errEnough
+	})
+	died, ok := errors.AsType[*fault.ActorDied](err)
+	if !ok || died.ID.Name != "waits" || died.Signal != syscall.SIGKILL.String() {
+		t.Errorf("the death was not returned: %v", err)
+	}
+	if !errors.Is(err, errEnough) {
+		t.Errorf("nor what the body returned: %v", err)
+	}
+}
+
+// One that is cancelled alone waits for no turn.
+func TestP05_CancelOfOneWaitsForNoTurn(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := spec(t, "one", "good")
+		s.Grace = config.Duration(1000 * time.Hour)
+		p, err := n.Start(ctx, s)
+		if err != nil {
+			return err
+		}
+		host.HoldTurns(n)
+		return p.Cancel(ctx)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
