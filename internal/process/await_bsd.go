@@ -9,9 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func openWatch(int) *os.File { return nil }
+
 // awaitExit returns when the process is dead and leaves it a zombie. It asks
 // kqueue, as waitid with WNOWAIT is missing or unreliable on these systems.
-func awaitExit(proc *os.Process) {
+func (c *child) awaitExit() {
 	queue, err := unix.Kqueue()
 	for err != nil { // no descriptor is free: one will be
 		<-time.After(100 * time.Millisecond)
@@ -20,7 +22,7 @@ func awaitExit(proc *os.Process) {
 	defer unix.Close(queue)
 	unix.CloseOnExec(queue)
 	var event unix.Kevent_t
-	unix.SetKevent(&event, proc.Pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
+	unix.SetKevent(&event, c.os.Pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
 	event.Fflags = unix.NOTE_EXIT
 	changes, events := []unix.Kevent_t{event}, make([]unix.Kevent_t, 1)
 	for {

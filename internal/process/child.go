@@ -16,12 +16,13 @@ type child struct {
 	stderr   *os.File
 	lifeline *os.File // write end; nil where there is none
 	sentinel *os.File // on Linux, a read end of the host's own
+	watch    *os.File // on Linux, what tells of its end; nil if that takes a thread
 	cgroup   *cgroup  // nil: it lives in the host's
 }
 
 // close closes the host's ends, the write end of the lifeline before the sentinel.
 func (c *child) close() {
-	closeAll(c.stdout, c.stderr, c.lifeline, c.sentinel)
+	closeAll(c.stdout, c.stderr, c.lifeline, c.sentinel, c.watch)
 }
 
 // launch forks and executes. On failure everything it opened is closed.
@@ -47,6 +48,7 @@ func (p *Process) launch(ctx context.Context) (*child, error) {
 		pipes.host.close()
 		return nil, p.explain(err)
 	}
+	pipes.host.watch = openWatch(pipes.host.os.Pid)
 	return &pipes.host, nil
 }
 
@@ -78,7 +80,7 @@ func (p *Process) create(ctx context.Context, f *fork, c *child) (err error) {
 // up after it and reports. It is the only place that reaps.
 func (p *Process) reap(c *child) {
 	finish := p.drain(c)
-	awaitExit(c.os)
+	c.awaitExit()
 	exit := p.bury(c)
 	finish()
 	c.close()

@@ -21,9 +21,11 @@ func signalGroup(proc *os.Process, _ syscall.Signal) error {
 	return nil
 }
 
+func openWatch(int) *os.File { return nil }
+
 // awaitExit returns when the process has ended; its handle stays open.
-func awaitExit(proc *os.Process) {
-	_ = proc.WithHandle(func(handle uintptr) {
+func (c *child) awaitExit() {
+	_ = c.os.WithHandle(func(handle uintptr) {
 		_, _ = windows.WaitForSingleObject(windows.Handle(handle), windows.INFINITE)
 	})
 }

@@ -7,22 +7,22 @@ type output struct {
 	file  *os.File
 	lines *splitter
 	ended chan struct{}
+	buf   []byte // not on the stack, which would never shrink again
 }
 
 func newOutput(file *os.File, lines *splitter) *output {
-	return &output{file: file, lines: lines, ended: make(chan struct{})}
+	return &output{file: file, lines: lines, ended: make(chan struct{}), buf: make([]byte, 4<<10)}
 }
 
 // read runs until the pipe ends or cutOff says that the process is dead.
 func (o *output) read() {
 	defer close(o.ended)
 	defer o.lines.end()
-	buf := make([]byte, 32<<10)
 	for {
-		n, err := o.file.Read(buf)
-		o.lines.write(buf[:n])
+		n, err := o.file.Read(o.buf)
+		o.lines.write(o.buf[:n])
 		if err != nil {
-			o.rest(buf)
+			o.rest(o.buf)
 			return
 		}
 	}

@@ -30,6 +30,7 @@ type PacketReader struct {
 // Sizes of a PacketReader, in bytes.
 const (
 	readBuffer  = 64 << 10
+	firstBuffer = 4 << 10   // which becomes a readBuffer when it has been full
 	slabSize    = 1 << 10   // kept alive by any payload in it
 	ownSlab     = 256       // payloads from this size on have memory of their own
 	mostFrames  = 64        // of one packet, and kept for the next one
@@ -38,7 +39,7 @@ const (
 
 // NewPacketReader makes a reader.
 func NewPacketReader(from io.Reader) *PacketReader {
-	return &PacketReader{from: from, buf: make([]byte, readBuffer), names: names{}}
+	return &PacketReader{from: from, buf: make([]byte, firstBuffer), names: names{}}
 }
 
 // Next waits for a frame, and gives it with those that have come at the same time. The
@@ -71,7 +72,7 @@ func (r *PacketReader) Next() (*Packet, error) {
 			}
 		case len(r.packet.Frames) > 0:
 			return &r.packet, nil
-		case head+frame > len(r.buf):
+		case head+frame > readBuffer:
 			return r.readLarge(head, frame)
 		default:
 			if err := r.fill(); err != nil {
@@ -119,8 +120,12 @@ func (r *PacketReader) peek() (frame, head int, err error) {
 
 // fill reads more into the buffer.
 func (r *PacketReader) fill() error {
-	r.end = copy(r.buf, r.buf[r.begin:r.end])
-	r.begin = 0
+	buf := r.buf
+	if r.end == len(buf) && len(buf) < readBuffer {
+		buf = make([]byte, readBuffer)
+	}
+	r.end = copy(buf, r.buf[r.begin:r.end])
+	r.begin, r.buf = 0, buf
 	n, err := r.from.Read(r.buf[r.end:])
 	r.end += n
 	switch {
