@@ -43,7 +43,7 @@ type channel struct {
 	probes   int
 	failed   bool // the dialog has failed: an overrun
 	spent    bool // the sender had no credit left since the reader waited last
-	waited   int  // messages received when the reader waited last and the sender had had no credit left
+	waited   int  // messages received when the reader waited last, after the sender had run out of credit
 	narrow   bool // that came twice within two windows
 	next     byte
 }
