@@ -43,6 +43,8 @@ func Expose(self actor.ID, handlers ...Handler) (*Exposed, error) {
 		if _, twice := e.handlers[name]; twice {
 			return nil, fmt.Errorf("endpoint %q is served twice", name)
 		}
+		run := h.run
+		h.run = func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return run(arrive(ctx, d.Request()), d) }
 		e.handlers[name] = h
 	}
 	return e, nil
@@ -70,9 +72,7 @@ func (e *Exposed) Accept(start *wire.Start) (dialog.Task, error) {
 	if _, err := wire.CodecByName(start.Codec); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-		return h.run(arrive(ctx, d.Request()), d)
-	}, nil
+	return h.run, nil
 }
 
 // Endpoints describes what is served, by name.

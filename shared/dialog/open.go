@@ -294,7 +294,10 @@ func (v verdict) decide() error {
 // to the others.
 func prevail(first error, others ...error) error {
 	others = slices.DeleteFunc(others, func(err error) bool { return err == nil })
-	if len(others) > 0 && fault.IsCancel(first) {
+	switch {
+	case len(others) == 0:
+		return first
+	case fault.IsCancel(first):
 		return fault.Join(others...)
 	}
 	return fault.Join(append([]error{first}, others...)...)

@@ -31,6 +31,9 @@ const (
 	maxGaps   = 1 << 16
 )
 
+// traceLevel is for what only somebody wants to see who looks for an error in Trellis.
+const traceLevel = slog.LevelDebug - 4
+
 // Task is a callee's side of a dialog: it runs until it returns the dialog's
 // value or its failure.
 type Task func(ctx context.Context, d *Dialog) (payload []byte, err error)
@@ -269,7 +272,9 @@ func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
 func (t *Table) stray(f *wire.Frame) error {
 	if t.over(f.Dialog) {
 		t.counters.late.Add(1)
-		t.log().Log(context.Background(), slog.LevelDebug-4, "dropped a frame of a dialog that is over", "dialog", f.Dialog, "kind", f.Kind.String())
+		if ctx := context.Background(); t.log().Enabled(ctx, traceLevel) { // it is not rare: what it costs counts
+			t.log().Log(ctx, traceLevel, "dropped a frame of a dialog that is over", "dialog", f.Dialog, "kind", f.Kind.String())
+		}
 		return nil
 	}
 	overtook := f.Kind == wire.Kind_KIND_CANCEL || f.Kind == wire.Kind_KIND_FAIL && f.Fault != nil
