@@ -49,8 +49,8 @@ func (s *stretch) take(t interface{ Fatal(why ...any) }, deaf bool) bool {
 // sender makes pauses in which it catches up.
 func TestM05_SlowReaderOfBurstsHasNoMore(t *testing.T) {
 	s := newStretch(Window{}, wire.Overflow_OVERFLOW_WAIT)
-	for range 50 {
-		for range 20_000 {
+	for range 20 {
+		for range 5000 {
 			for !s.send() {
 				s.take(t, false)
 			}
@@ -77,7 +77,7 @@ func TestM05_WindowOfAFastReader(t *testing.T) {
 		"with overruns":        {Window{}, wire.Overflow_OVERFLOW_KEEP, DefaultMessages},
 	} {
 		s := newStretch(c.window, c.overflow)
-		for range 1000 {
+		for range 30 { // two for each doubling
 			for range s.in.window.Messages {
 				s.send()
 			}
@@ -95,7 +95,7 @@ func TestM05_WindowOfAFastReader(t *testing.T) {
 func TestGrowthThatTheSenderIgnores(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newStretch(Window{}, wire.Overflow_OVERFLOW_WAIT)
-		for range 200 {
+		for range 50 {
 			for range rapid.IntRange(0, 200).Draw(t, "sends") {
 				s.send()
 			}

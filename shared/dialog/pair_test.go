@@ -45,6 +45,18 @@ type setup struct {
 	names      [2]actor.ID // of parent and child
 	ungreeted  bool        // a raw peer says no Hello
 	patience   time.Duration
+	delay      time.Duration // of whatever is sent
+}
+
+// distant is a transport that takes its time.
+type distant struct {
+	link.Transport
+	delay time.Duration
+}
+
+func (d *distant) Send(b wire.Batch) error {
+	time.Sleep(d.delay)
+	return d.Transport.Send(b)
 }
 
 // patient is for tests in real time, on a machine that may have better things to
@@ -82,6 +94,9 @@ func newPair(t testing.TB, served tasks, with ...func(*setup)) *pair {
 // link makes the two ends of a pair.
 func (s *setup) link(p *pair, served tasks) {
 	a, b := link.Pipe()
+	if s.delay > 0 {
+		a, b = &distant{a, s.delay}, &distant{b, s.delay}
+	}
 	p.parent = s.table(a, link.Config{Self: s.names[0], Log: slog.New(p.parentWarns)}, served)
 	p.child = s.table(b, link.Config{Self: s.names[1], Log: slog.New(p.childWarns), Dialled: true}, served)
 	<-p.parent.Link().Greeted()

@@ -161,7 +161,7 @@ func (d *dammed) Send(b wire.Batch) error {
 func TestM09_SenderWithoutCreditWaitsForTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent, received := 0, 0
-		const all, size = 40, 1 << 20
+		const all, size = 20, 1 << 20
 		flows := started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			s := stream(t, d)
 			time.Sleep(time.Second) // the peer has opened

@@ -34,8 +34,8 @@ func TestM05_ReceiveBuffer(t *testing.T) {
 		least, most     int // messages that the sender is then ahead; up to half a window is not granted again yet
 	}{
 		"by default, of a reader that reads nothing": {window{}, window{}, 0, 64, 64},
-		"by default, of a reader that keeps up":      {window{}, window{}, 30_000, 1024, dialog.MostMessages},
-		"with other bytes":                           {window{}, window{Bytes: 5 << 20}, 30_000, 1024, dialog.MostMessages},
+		"by default, of a reader that keeps up":      {window{}, window{}, 30_000, dialog.DefaultMessages + 1, dialog.MostMessages},
+		"with other bytes":                           {window{}, window{Bytes: 5 << 20}, 30_000, dialog.DefaultMessages + 1, dialog.MostMessages},
 		"set for the context":                        {window{Messages: 64}, window{}, 5_000, 33, 64},
 		"set for the stream":                         {window{}, window{Messages: 100}, 5_000, 51, 100},
 		"set smaller for the stream":                 {window{Messages: 70}, window{Messages: 10}, 5_000, 36, 70},
@@ -43,7 +43,7 @@ func TestM05_ReceiveBuffer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sent := 0
-				p := newPair(t, started(pours(t, &sent)))
+				p := newPair(t, started(pours(t, &sent)), func(s *setup) { s.delay = time.Millisecond })
 				r := dialog.Request{Endpoint: "task", Kind: dialog.Context, Window: c.context}
 				err := p.parent.Scope(t.Context(), &r, func(ctx context.Context, d *dialog.Dialog) error {
 					s := stream(t, d, dialog.StreamOptions{Window: c.stream})
@@ -53,6 +53,7 @@ func TestM05_ReceiveBuffer(t *testing.T) {
 							return err
 						}
 					}
+					time.Sleep(time.Second)
 					synctest.Wait()
 					if ahead := sent - c.reads; ahead < c.least || ahead > c.most {
 						t.Errorf("the sender is %d messages ahead, want %d to %d", ahead, c.least, c.most)
