@@ -15,7 +15,7 @@ type StreamOptions struct {
 	// context was opened with, mean that.
 	Window Window
 	// WithoutBackpressure lets the sender go on when the buffer is full; the
-	// context then fails with a StreamOverrun.
+	// context then fails with a StreamOverrun. It still waits for the connection.
 	WithoutBackpressure bool
 	// AllowOverruns keeps up to so many bytes beyond the window instead.
 	AllowOverruns int
