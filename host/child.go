@@ -89,11 +89,17 @@ func (c *child) tell(e Event) { c.seat.n.update(func() { c.seat.tell(e) }) }
 func (c *child) ends(cause Cause, why string, failure error) {
 	c.cause, c.why, c.failure = cause, why, failure
 	close(c.ending)
+	c.hasten()
+	c.tell(Event{To: Stopping, Cause: cause, Reason: why, Err: failure})
+}
+
+// hasten shortens the child's teardown to what is left to a host that is being ended
+// itself.
+func (c *child) hasten() {
 	if left, ok := c.env.budget.Left(time.Now()); ok {
 		short := c.bounds().within(left)
 		c.short = &short
 	}
-	c.tell(Event{To: Stopping, Cause: cause, Reason: why, Err: failure})
 }
 
 // ask makes the child end, for a reason that goes into logs and errors. It does
@@ -219,7 +225,7 @@ func (c *child) ail(s sickness) {
 // been asked.
 func (c *child) obey(o order) {
 	if o.inTurn {
-		c.refuse(c.closing(o.reason))
+		c.hasten()
 		done := c.awaitTurn()
 		defer done()
 	}
@@ -249,7 +255,7 @@ func (c *child) tearDown(reason string) {
 // leave goes down the whole ladder. An actor whose link is gone ends by itself; a
 // foreign program that could not be asked does not know that it should.
 func (c *child) leave(reason string) {
-	c.refuse(c.closing(reason))
+	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
 	s := c.request(reason)
 	close(c.acked)
 	if s == unheard && c.foreign() {
@@ -257,11 +263,6 @@ func (c *child) leave(reason string) {
 	}
 	c.descend(climb(asking, s), s)
 	c.tie.drain()
-}
-
-// closing is what calls get into a child that is asked to end.
-func (c *child) closing(reason string) error {
-	return fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason)
 }
 
 // awaitTurn waits for the child's turn to end. What it waits comes off its grace, so

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -69,7 +70,7 @@ func (f *fate) unary(ctx context.Context, method string, args, reply any, conn *
 	if ours(method) {
 		return err
 	}
-	return f.explain(ctx.Err, err)
+	return f.explain(ctx, conn, err)
 }
 
 func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -78,9 +79,9 @@ func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.Client
 		return s, err
 	}
 	if err != nil {
-		return nil, f.explain(ctx.Err, err)
+		return nil, f.explain(ctx, conn, err)
 	}
-	return fatedStream{s, f, ctx.Err}, nil
+	return fatedStream{s, f, ctx, conn}, nil
 }
 
 // ours tells calls of go-plugin and of this package from the application's.
@@ -94,30 +95,50 @@ func ours(method string) bool {
 type fatedStream struct {
 	grpc.ClientStream
 	fate   *fate
-	caller func() error // why the caller's ctx has ended; the stream's own ends with it
+	caller context.Context // the stream's own ends with it
+	conn   *grpc.ClientConn
 }
 
 // RecvMsg receives a message.
 func (s fatedStream) RecvMsg(m any) error {
-	return s.fate.explain(s.caller, s.ClientStream.RecvMsg(m))
+	return s.fate.explain(s.caller, s.conn, s.ClientStream.RecvMsg(m))
 }
 
 // explain adds to a broken connection why it broke. If the process was asked to
 // end, that is known before; if it has died, a moment later.
-func (f *fate) explain(caller func() error, err error) error {
+func (f *fate) explain(caller context.Context, conn *grpc.ClientConn, err error) error {
 	// What this host itself closes, after the end, gRPC calls cancelled.
-	closed := status.Code(err) == codes.Canceled && caller() == nil && f.isSealed()
+	closed := status.Code(err) == codes.Canceled && caller.Err() == nil && f.isSealed()
 	if status.Code(err) != codes.Unavailable && !closed {
 		return err
 	}
 	why := f.err()
-	if why == nil && !closedWithin(f.sealed, lastBreath) {
+	if why == nil && !f.sealedSoon(caller, conn) {
 		return err
 	}
 	if f.isSealed() {
 		why = f.lost
 	}
 	return unavailable{fmt.Errorf("%w (%s)", why, status.Convert(err).Message())}
+}
+
+// sealedSoon waits for a reason that a connection may have broken for. One that is not
+// broken after all has none: the program itself has said that it is unavailable.
+func (f *fate) sealedSoon(caller context.Context, conn *grpc.ClientConn) bool {
+	ctx, stop := context.WithTimeout(caller, lastBreath)
+	defer stop()
+	soon, stopSoon := context.WithTimeout(ctx, lastFrames)
+	defer stopSoon()
+	broken := conn.WaitForStateChange(soon, connectivity.Ready)
+	if f.isSealed() || !broken {
+		return f.isSealed()
+	}
+	select {
+	case <-f.sealed:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // unavailable gives an error gRPC's code for a peer that is not there.

@@ -592,9 +592,10 @@ func TestN03_DeathBeforeItsTurnIsAFailure(t *testing.T) {
 		}
 		host.HoldTurns(n)
 		n.Go(func() {
-			for { // until it takes no more calls: it has been told to wait
+			<-ctx.Done()
+			for range 10 { // it takes calls until it is asked
 				if _, err := whoami.Call(context.WithoutCancel(ctx), p, none{}); err != nil {
-					break
+					t.Errorf("while it waits: %v", err)
 				}
 			}
 			kill(t, p, syscall.SIGKILL)

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/budget"
+	"github.com/seed-2ba35074/trellis/internal/process"
 )
 
 // waited is how long take takes.
@@ -65,6 +68,49 @@ func TestN11_NobodyWaitsLongerThanThis(t *testing.T) {
 		}
 	})
 }
+
+func TestN11_AwaitingATurnComesOffTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := &turns{make(chan struct{}, 1), time.Hour}
+		all.take(time.Hour, nil, nil, nil)
+		c := &child{env: &environment{turns: all}, spec: Spec{}, tie: linkless{}}
+		c.proc.Store(process.New(process.Spec{}, nil))
+		c.awaitTurn()()
+		want := bounds{DefaultCancelTimeout, DefaultGrace - turnLength, DefaultTermTimeout}
+		if got := c.bounds(); got != want {
+			t.Errorf("bounds are %v, expected %v", got, want)
+		}
+	})
+}
+
+// A host that is being ended itself has no time to wait for turns as if it were not.
+func TestN11_TurnsFitIntoWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const left = 300 * time.Millisecond
+		all := &turns{make(chan struct{}, 1), time.Hour}
+		all.taken <- struct{}{}
+		c := &child{env: &environment{turns: all, budget: &budget.Budget{}}, tie: linkless{}}
+		c.proc.Store(process.New(process.Spec{}, nil))
+		begun := time.Now()
+		c.env.budget.Set(begun.Add(left))
+		c.hasten()
+		c.awaitTurn()()
+		waited := time.Since(begun)
+		c.hasten() // as its end does
+		b := c.bounds()
+		if waited == 0 || waited > left/10 || waited+b.cancel+b.grace+b.terminate > left {
+			t.Errorf("it waited %v, and the bounds are %v then; all must fit into %v", waited, b, left)
+		}
+		if b.cancel < left/100 {
+			t.Errorf("nothing is left for the request: %v", b)
+		}
+	})
+}
+
+// linkless is a tie that stays.
+type linkless struct{ tie }
+
+func (linkless) gone() <-chan struct{} { return nil }
 
 // HoldTurns takes all of a nursery's turns for good: its children wait for theirs as long
 // as their grace lets them.

@@ -13,6 +13,7 @@ const (
 	unopened alarm = iota // a message went to an end that has not opened
 	halted                // a sender waits for room
 	spilled               // messages are kept beyond the window
+	held                  // a sender that waits for no room waits for the connection
 	alarms
 )
 
@@ -20,6 +21,7 @@ var alarmTexts = [alarms]string{
 	"sending to a task that has not opened its stream",
 	"a sender waits: its peer's stream buffer is full",
 	"a stream keeps messages beyond its buffer",
+	"a sender without backpressure waits: the connection takes less than it sends",
 }
 
 // quiet is how long one kind of alarm of a link is silent after it was raised.

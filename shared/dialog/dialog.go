@@ -64,7 +64,7 @@ type Dialog struct {
 	blamed  bool         // cause is a failure that the peer reported
 	ordered bool         // something of this dialog went into the data lane
 	ripe    bool         // it is in the table's list of that name
-	held    bool         // likewise
+	held    bool         // likewise; changed with table.mu, too
 	raised  [alarms]bool // what the log has been told
 	in      inflow
 	out     outflow
@@ -279,7 +279,7 @@ func (d *Dialog) send(lane link.Lane, f *wire.Frame) { d.sendOwned(lane, f, nil)
 // sendOwned sends a frame whose payload lies in a buffer, which is the link's then.
 func (d *Dialog) sendOwned(lane link.Lane, f *wire.Frame, owner *wire.Buffer) {
 	f.Dialog = d.id
-	d.ordered = d.ordered || lane == link.Data
+	d.ordered = d.ordered || lane != link.Control
 	d.table.link.SendOwned(lane, f, owner)
 }
 

@@ -72,6 +72,23 @@ func heavyFail(id uint64) *wire.Frame {
 	return f
 }
 
+// What was kept of early frames counts no more when their Starts have come.
+func TestEarlyFramesAreForgottenWithTheirStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, tasks{"task": func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, context.Cause(ctx) }})
+		for id := uint64(1); id < 11; id += 2 {
+			r.send(heavyFail(id))
+			r.send(start(id, dialog.Func))
+			if n := len(r.got(wire.Kind_KIND_ERROR, id)); n != 1 {
+				t.Errorf("dialog %d: %d errors came back, want 1", id, n)
+			}
+		}
+		if n := r.warns.n.Load(); n != 0 {
+			t.Errorf("%d violations", n)
+		}
+	})
+}
+
 // with changes a frame.
 func with(f *wire.Frame, change func(f *wire.Frame)) *wire.Frame {
 	change(f)

@@ -167,8 +167,13 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	case d.done:
 		return dropIt, nil // the callee has returned: nobody reads any more
 	}
-	if d.out.overflow != wire.Overflow_OVERFLOW_WAIT && d.table.congested(d) {
-		return waitForIt, nil
+	lane := link.Data
+	if d.out.overflow != wire.Overflow_OVERFLOW_WAIT {
+		lane = link.Uncredited
+		if !d.out.deaf && d.table.congested(d) {
+			d.alarm(held)
+			return waitForIt, nil
+		}
 	}
 	now := d.out.ask(len(m.payload))
 	switch {
@@ -179,7 +184,7 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	}
 	if now == sendIt || now == probeIt {
 		d.table.counters.messagesOut.Add(1)
-		d.sendOwned(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: m.payload, Probe: now == probeIt}, m.owner)
+		d.sendOwned(lane, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: m.payload, Probe: now == probeIt}, m.owner)
 	}
 	return now, nil
 }
@@ -222,7 +227,9 @@ func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
 	if waitErr != nil && tail && waitErr == context.Cause(d.ctx) { //nolint:errorlint // identity is meant
 		// The context's own failure has cancelled ctx; what was sent before is
 		// still on its way. An opener waits no longer than whoever opens.
-		waitErr = d.await(d.outer, ready)
+		if d.await(d.outer, ready) == nil || err != nil {
+			return payload, err
+		}
 	}
 	if waitErr != nil {
 		return nil, waitErr

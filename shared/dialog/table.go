@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -67,14 +65,14 @@ type Table struct {
 
 	mu      sync.Mutex
 	dialogs map[uint64]*Dialog
-	nextID  uint64                   // of the next dialog that is opened here
-	highest uint64                   // id that the peer has used
-	gaps    map[uint64]struct{}      // lower ids whose Start may still come
-	early   map[uint64][]*wire.Frame // Cancels and Fails that overtook their Start
-	heavy   int                      // bytes of early
-	held    []*Dialog                // that wait until the link is not congested any more
-	closing error                    // why no new dialog begins; nil while open
-	lost    error                    // why the link is gone; nil while it is there
+	nextID  uint64                // of the next dialog that is opened here
+	highest uint64                // id that the peer has used
+	gaps    map[uint64]struct{}   // lower ids whose Start may still come
+	early   map[uint64]wire.Batch // Cancels and Fails that overtook their Start, encoded
+	heavy   int                   // bytes of early
+	held    []*Dialog             // that wait until the link is not congested any more
+	closing error                 // why no new dialog begins; nil while open
+	lost    error                 // why the link is gone; nil while it is there
 }
 
 // NewTable makes the table of l, and starts l.
@@ -90,7 +88,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	}
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2,
-		dialogs: map[uint64]*Dialog{}, gaps: map[uint64]struct{}{}, early: map[uint64][]*wire.Frame{},
+		dialogs: map[uint64]*Dialog{}, gaps: map[uint64]struct{}{}, early: map[uint64]wire.Batch{},
 	}
 	if l.Dialled() {
 		t.nextID = 1
@@ -255,13 +253,16 @@ func (t *Table) congested(d *Dialog) bool {
 	if !t.link.Congested() {
 		return false
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.link.Congested() {
+		return false // else Drained is still to come, and finds the dialog in the list
+	}
 	if !d.held {
 		d.held = true
-		t.mu.Lock()
 		t.held = append(t.held, d)
-		t.mu.Unlock()
 	}
-	return t.link.Congested() // Drained may have come before the dialog was in the list
+	return true
 }
 
 // own reports whether ids like this are given by this side.
@@ -278,12 +279,15 @@ func (t *Table) stray(f *wire.Frame) error {
 		return nil
 	}
 	overtook := f.Kind == wire.Kind_KIND_CANCEL || f.Kind == wire.Kind_KIND_FAIL && f.Fault != nil
-	e := &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Fault: f.Fault, Cancel: f.Cancel, Yields: f.Yields}
-	if t.own(f.Dialog) || !overtook || len(t.early) >= maxEarly || len(t.early[f.Dialog]) >= 2 || t.heavy+proto.Size(e) > mostEarly {
+	if t.own(f.Dialog) || !overtook || len(t.early) >= maxEarly || len(t.early[f.Dialog]) >= 2 {
 		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened", fault.ErrProtocol, f.Kind, f.Dialog)
 	}
+	e, err := wire.AppendFrame(nil, f) // in memory it may be many times as large
+	if err != nil || t.heavy+len(e) > mostEarly {
+		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened, is too large to keep (%d bytes)", fault.ErrProtocol, f.Kind, f.Dialog, len(e))
+	}
 	t.early[f.Dialog] = append(t.early[f.Dialog], e)
-	t.heavy += proto.Size(e)
+	t.heavy += len(e)
 	return nil
 }
 
@@ -307,9 +311,7 @@ func (t *Table) accept(f *wire.Frame) error {
 		return err
 	}
 	run, err := t.find(d, refused)
-	for _, e := range early {
-		_ = d.frame(e) // a Cancel or a Fail with its fault: no violation
-	}
+	d.takeEarly(early)
 	if err != nil {
 		d.finish(nil, err)
 		d.cancel(nil)
@@ -342,7 +344,7 @@ func (t *Table) find(d *Dialog, refused error) (Task, error) {
 func (d *Dialog) runtime() bool { return strings.HasPrefix(d.endpoint, RuntimePrefix) }
 
 // claim enters a peer's dialog into the table, and gives what came before it.
-func (t *Table) claim(d *Dialog) (early []*wire.Frame, refused, err error) {
+func (t *Table) claim(d *Dialog) (early wire.Batch, refused, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.own(d.id) || d.id == 0 || t.over(d.id) {
@@ -353,13 +355,27 @@ func (t *Table) claim(d *Dialog) (early []*wire.Frame, refused, err error) {
 	}
 	early = t.early[d.id]
 	for _, e := range early {
-		t.heavy -= proto.Size(e)
+		t.heavy -= len(e)
 	}
 	delete(t.early, d.id)
 	t.dialogs[d.id] = d
 	t.counters.accepted.Add(1)
 	d.derive(t.cfg.Base)
 	return early, t.closing, nil
+}
+
+// takeEarly takes what came before the Start: Cancels, and Fails with their faults.
+func (d *Dialog) takeEarly(early wire.Batch) {
+	if len(early) == 0 {
+		return
+	}
+	p, err := wire.NewPacket(early)
+	if err != nil {
+		d.table.log().Error("an early frame was not kept as it came", "error", err)
+	}
+	for _, f := range p.Frames {
+		_ = d.frame(f) // no violation
+	}
 }
 
 // derive gives a callee its ctx, which has the opener's deadline.

@@ -51,8 +51,6 @@ func TestAssemblerRefusesWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// FuzzAssembler takes any frames: what comes out is never over the limit, nothing
-// is kept beyond it, and what came in whole comes out as it was.
 // What a payload is announced to have is a hint: a peer gets no memory for it.
 func TestAssemblerDoesNotTrustAnnouncements(t *testing.T) {
 	a := assembler{limit: 64 << 20}
@@ -70,6 +68,8 @@ func TestAssemblerDoesNotTrustAnnouncements(t *testing.T) {
 	}
 }
 
+// FuzzAssembler takes any frames: what comes out is never over the limit, nothing
+// is kept beyond it, and what came in whole comes out as it was.
 func FuzzAssembler(f *testing.F) {
 	for _, frames := range [][]*wire.Frame{
 		{piece(1, wire.Kind_KIND_YIELD, "a", true), piece(1, wire.Kind_KIND_YIELD, "b", false)},

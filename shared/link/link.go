@@ -135,8 +135,8 @@ func (l *Link) SendOwned(lane Lane, f *wire.Frame, owner *wire.Buffer) bool {
 	return ok
 }
 
-// Congested reports whether much data waits, so that a sender that needs no credit has
-// to wait too, until its Receiver hears Drained.
+// Congested reports whether much Uncredited data waits, so that whoever sends it has to
+// wait, until its Receiver hears Drained.
 func (l *Link) Congested() bool { return l.out.congested.Load() }
 
 // MaxMessage is the largest payload that the peer accepts, in bytes.

@@ -31,14 +31,17 @@ const (
 	Control Lane = iota
 	// Data frames keep their order among themselves.
 	Data
+	// Uncredited frames are Data whose sender needs no credit.
+	Uncredited
 )
 
 // Bounds of what waits, in bytes. Data is bounded by the credit that the peer has
-// given; senders that need none wait while the outbox is congested. Control frames are
-// few, or answer the peer: one that asks and asks and does not read is cut off.
+// given; senders that need none wait while the outbox is congested with what they have
+// sent. All else is little, or answers the peer: one that asks and asks and does not read is
+// cut off.
 const (
 	congestion  = 8 << 20
-	mostControl = 256 << 20
+	mostAnswers = 256 << 20
 )
 
 // outbox is a guarded table: the frames that wait for the writer, encoded. put never
@@ -49,6 +52,7 @@ type outbox struct {
 	mu      sync.Mutex
 	control queue
 	data    queue
+	waiting weight      // what is in both
 	offset  int         // how much of the first large payload in data has been sent
 	queued  uint64      // control frames that were ever put
 	taken   uint64      // control frames that were ever taken
@@ -73,27 +77,47 @@ type run struct {
 	sealed   bool         // takes no more frames
 	frames   int
 	payloads int // bytes
-	bytes    int // that wait, without a large payload's head
+	weight   weight
 }
 
-// add encodes a small frame.
-func (r *run) add(f *wire.Frame) error {
+// weight is what waits of what no credit bounds, in bytes.
+type weight struct {
+	answers    int // control frames, and values that a task has returned
+	uncredited int // messages of senders that need no credit
+}
+
+// weigh gives the weight of a frame that has so many bytes.
+func weigh(lane Lane, f *wire.Frame, bytes int) weight {
+	switch {
+	case lane == Uncredited:
+		return weight{uncredited: bytes}
+	case lane == Control, f.Kind == wire.Kind_KIND_STARTED, f.Kind == wire.Kind_KIND_RETURN:
+		return weight{answers: bytes}
+	}
+	return weight{}
+}
+
+func (w *weight) add(o weight) {
+	w.answers += o.answers
+	w.uncredited += o.uncredited
+}
+
+// add encodes a small frame, and gives its size.
+func (r *run) add(f *wire.Frame) (bytes int, err error) {
 	b, err := wire.AppendFrame(r.small.AvailableBuffer(), f)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_, _ = r.small.Write(b) // a buffer takes everything
 	r.frames++
 	r.payloads += len(f.Payload)
-	r.bytes += len(b)
-	return nil
+	return len(b), nil
 }
 
 // queue is a list of runs, the oldest first.
 type queue struct {
-	runs  []run
-	head  int // how many of runs have gone
-	bytes int
+	runs []run
+	head int // how many of runs have gone
 }
 
 func (q *queue) waiting() []run { return q.runs[q.head:] }
@@ -106,22 +130,18 @@ func (q *queue) last() *run {
 	return &q.runs[len(q.runs)-1]
 }
 
-// put appends a frame, to the last run if that takes it.
-func (q *queue) put(f *wire.Frame, owner *wire.Buffer) error {
-	r := q.room(len(f.Payload))
-	before := r.bytes
-	if err := r.add(f); err != nil {
-		return err
+// put appends a frame, to the last run if that takes it, and gives its size.
+func (q *queue) put(f *wire.Frame, owner *wire.Buffer) (bytes int, err error) {
+	if bytes, err = q.room(len(f.Payload)).add(f); err == nil {
+		owner.Free()
 	}
-	q.bytes += r.bytes - before
-	owner.Free()
-	return nil
+	return bytes, err
 }
 
-// putLarge appends a frame whose payload stays where it is.
-func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) {
-	q.runs = append(q.runs, run{large: clone(f), owner: owner, sealed: true, bytes: len(f.Payload)})
-	q.bytes += len(f.Payload)
+// putLarge appends a frame whose payload stays where it is, and gives that one's size.
+func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) (bytes int) {
+	q.runs = append(q.runs, run{large: clone(f), owner: owner, sealed: true})
+	return len(f.Payload)
 }
 
 // room gives the run that a small frame goes into.
@@ -134,11 +154,12 @@ func (q *queue) room(payload int) *run {
 	return q.last()
 }
 
-// drop removes the oldest n runs. The others move once for as many as have gone.
-func (q *queue) drop(n int) {
+// drop removes the oldest n runs, and gives what they weighed. The others move once for as
+// many as have gone.
+func (q *queue) drop(n int) (w weight) {
 	gone := q.waiting()[:n]
 	for i := range gone {
-		q.bytes -= gone[i].bytes
+		w.add(gone[i].weight)
 	}
 	clear(gone)
 	q.head += n
@@ -147,6 +168,7 @@ func (q *queue) drop(n int) {
 		clear(q.runs[left:])
 		q.runs, q.head = q.runs[:left], 0
 	}
+	return w
 }
 
 // clone is a frame with the same content.
@@ -172,17 +194,21 @@ func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err
 		q = &o.control
 		o.queued++
 	}
-	if lane == Data && len(f.Payload) > Copied {
-		q.putLarge(f, owner)
-	} else if err := q.put(f, owner); err != nil {
+	var bytes int
+	if lane != Control && len(f.Payload) > Copied {
+		bytes = q.putLarge(f, owner)
+	} else if bytes, err = q.put(f, owner); err != nil {
 		return false, err
 	}
-	q.last().after = o.queued
+	last, w := q.last(), weigh(lane, f, bytes)
+	last.after = o.queued
+	last.weight.add(w)
+	o.waiting.add(w)
 	o.signal()
-	if o.control.bytes > mostControl {
-		return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.control.bytes)
+	if o.waiting.answers > mostAnswers {
+		return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.waiting.answers)
 	}
-	o.congested.Store(o.congested.Load() || o.data.bytes > congestion)
+	o.congested.Store(o.congested.Load() || o.waiting.uncredited > congestion)
 	return true, nil
 }
 
@@ -193,7 +219,7 @@ func (o *outbox) close(last *wire.Frame) {
 	defer o.mu.Unlock()
 	switch {
 	case last == nil: // what the writer has taken of it stays valid
-		o.control, o.data, o.offset, o.last = queue{}, queue{}, 0, nil
+		o.control, o.data, o.waiting, o.offset, o.last = queue{}, queue{}, weight{}, 0, nil
 	case o.closed:
 		return
 	default:
@@ -219,7 +245,7 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 		b.add(&waiting[n])
 		o.taken = waiting[n].after
 	}
-	o.control.drop(n)
+	o.lighten(o.control.drop(n))
 	if err := o.takeData(b); err != nil {
 		return false, err
 	}
@@ -228,7 +254,7 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 	}
 	if o.last != nil {
 		bye := run{small: wire.NewBuffer(runBytes)}
-		if err := bye.add(o.last); err != nil {
+		if _, err := bye.add(o.last); err != nil {
 			return false, err
 		}
 		b.add(&bye)
@@ -259,12 +285,16 @@ func (o *outbox) takeData(b *batch) (err error) {
 			n++
 		}
 	}
-	o.data.drop(n)
-	if o.congested.Load() && o.data.bytes <= congestion/2 {
+	o.lighten(o.data.drop(n))
+	if o.congested.Load() && o.waiting.uncredited <= congestion/2 {
 		o.congested.Store(false)
 		b.drained = true
 	}
 	return nil
+}
+
+func (o *outbox) lighten(gone weight) {
+	o.waiting.add(weight{-gone.answers, -gone.uncredited})
 }
 
 // batch is what goes out at once.

@@ -3,10 +3,12 @@ package link_test
 import (
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/link"
@@ -114,36 +116,42 @@ func TestBatchesAreBounded(t *testing.T) {
 // A peer that makes this end answer, and does not read, is cut off before its answers
 // fill the memory.
 func TestPeerThatDoesNotReadAnswersIsCutOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, _, _ := stall()
-		answer := &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_RETURN, Payload: make([]byte, 8<<20)}
-		taken := 0
-		for l.Send(link.Control, answer) {
-			if taken++; taken > 64 {
-				t.Fatal("512 MiB were taken")
-			}
-		}
-		<-l.Done()
-		if err := l.Err(); err == nil || !strings.Contains(err.Error(), "the peer does not read") {
-			t.Errorf("the link ended with %v", err)
-		}
-		if taken < 30 {
-			t.Errorf("it was cut off after %d MiB", taken*8)
-		}
-	})
+	for _, lane := range []link.Lane{link.Control, link.Data} {
+		synctest.Test(t, func(t *testing.T) { cutOff(t, lane) })
+	}
 }
 
-// Data that waits is told to those who could go on without end, and so is its end.
+func cutOff(t *testing.T, lane link.Lane) {
+	l, _, _ := stall()
+	answer := &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_RETURN, Payload: make([]byte, 8<<20)}
+	taken := 0
+	for l.Send(lane, answer) {
+		if taken++; taken > 64 {
+			t.Fatal("512 MiB were taken")
+		}
+	}
+	<-l.Done()
+	if err := l.Err(); err == nil || !strings.Contains(err.Error(), "the peer does not read") {
+		t.Errorf("the link ended with %v", err)
+	}
+	if taken < 30 {
+		t.Errorf("it was cut off after %d MiB", taken*8)
+	}
+}
+
+// Data that waits is told to those who could go on without end, and so is its end. What
+// others have credit for is nothing to them.
 func TestCongestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, tr, in := stall()
 		for range 8 {
-			l.Send(link.Data, message(1, make([]byte, 1<<20)))
+			l.Send(link.Data, message(3, make([]byte, 2<<20)))
+			l.Send(link.Uncredited, message(1, make([]byte, 1<<20)))
 		}
 		if l.Congested() {
 			t.Error("8 MiB are called too much")
 		}
-		l.Send(link.Data, message(1, make([]byte, 10)))
+		l.Send(link.Uncredited, message(1, make([]byte, 10)))
 		if !l.Congested() {
 			t.Error("more than 8 MiB wait, and it is not congested")
 		}
@@ -157,6 +165,23 @@ func TestCongestion(t *testing.T) {
 		}
 		l.Abort(errBoom)
 		<-l.Done()
+	})
+}
+
+// A link that was cut keeps nothing of what was to go out.
+func TestAbortLetsGoOfWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _ := stall()
+		large := make([]byte, 1<<20)
+		kept := weak.Make(&large[0])
+		l.Send(link.Data, message(1, large))
+		l.Abort(errBoom)
+		<-l.Done()
+		runtime.GC()
+		if kept.Value() != nil {
+			t.Error("the link still has a message that will never go out")
+		}
+		runtime.KeepAlive(l)
 	})
 }
 

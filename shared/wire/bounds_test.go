@@ -3,6 +3,8 @@ package wire_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,6 +45,8 @@ func TestPeerCannotBlowUpMemory(t *testing.T) {
 		"relays":                    {framed(12, many(relays, 1<<16+1)), "more than 65536 errors", false},
 		"failures after it":         {framed(12, many(also, 1<<16+1)), "more than 65536 errors", false},
 		"of all kinds, below":       {framed(12, protowire.AppendBytes([]byte{also<<3 | 2}, append(many(causes, 1<<15), many(relays, 1<<15)...))), "more than 65536 errors", false},
+		"causes, in two halves":     {twice(12, many(causes, 1<<15+1)), "more than 65536 errors", false},
+		"metadata, in two halves":   {twice(9, slices.Concat(entries(0, 3000), []byte{2 << 3, 1}), entries(3000, 3000)), "6000 entries of metadata", false},
 		"causes of causes":          {framed(12, nested(1<<11, causes)), "", false},
 		"metadata":                  {framed(9, many(metadata, 1<<12+1)), "4097 entries of metadata, the limit is 4096", false},
 		"metadata behind others":    {framed(9, append([]byte{2 << 3, 1}, many(metadata, 1<<12+1)...)), "4097 entries of metadata, the limit is 4096", false},
@@ -62,10 +66,55 @@ func TestPeerCannotBlowUpMemory(t *testing.T) {
 	}
 }
 
+// twice is one frame that has a message in two parts, which protobuf merges.
+func twice(number protowire.Number, parts ...[]byte) []byte {
+	var frame []byte
+	for i := range 2 {
+		frame = protowire.AppendBytes(protowire.AppendTag(frame, number, protowire.BytesType), parts[i%len(parts)])
+	}
+	return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), frame)
+}
+
+// entries is metadata with n different keys.
+func entries(from, n int) (b []byte) {
+	for i := range n {
+		entry := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), strconv.Itoa(from+i))
+		b = protowire.AppendBytes(protowire.AppendTag(b, 7, protowire.BytesType), entry)
+	}
+	return b
+}
+
 func refused(t *testing.T, over string, err error, want string) {
 	t.Helper()
 	if text := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(text, want) {
 		t.Errorf("%s: %v, want %q", over, err, want)
+	}
+}
+
+// Starts and windows are encoded as protobuf does it, whatever is in them.
+func TestStartIsEncodedAsProtobufDoes(t *testing.T) {
+	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 7)
+	later := &wire.Start{Endpoint: "later", Window: &wire.Window{Messages: 3}}
+	later.ProtoReflect().SetUnknown(unknown)
+	later.Window.ProtoReflect().SetUnknown(unknown)
+	id := &wire.Identity{Name: "n", Uuid: "u", Pid: 4}
+	for name, s := range map[string]*wire.Start{
+		"empty": {}, "with all that most have": {Endpoint: "e", Kind: 2, Fingerprint: 1 << 63, Codec: "cbor", Timeout: 1 << 40, Window: &wire.Window{Messages: 1, Bytes: 1 << 40}},
+		"negative numbers": {Kind: -1, Timeout: -1}, "an empty window": {Window: &wire.Window{}}, "of a later version": later,
+		"a target": {Endpoint: "e", Target: id}, "an opener": {Opener: id, Window: &wire.Window{Bytes: 5}},
+		"metadata": {Metadata: map[string]string{"key": "value"}, Codec: "json"}, "a trace": {Traceparent: "00-1", Tracestate: "a=b"},
+	} {
+		f := &wire.Frame{Dialog: 7, Kind: wire.Kind_KIND_START, Start: s, Credit: s.Window, Window: s.Window}
+		got, err := wire.AppendFrame(nil, f)
+		want, wantErr := proto.MarshalOptions{Deterministic: true}.Marshal(&wire.Packet{Frames: []*wire.Frame{f}})
+		if err != nil || wantErr != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %x, %v, protobuf makes %x, %v", name, got, err, want, wantErr)
+		}
+	}
+	for _, bad := range []*wire.Start{{Endpoint: "\xff"}, {Codec: "\xff"}} {
+		if _, err := wire.AppendFrame(nil, &wire.Frame{Start: bad}); err == nil {
+			t.Errorf("%v is encoded", bad)
+		}
 	}
 }
 

@@ -174,6 +174,7 @@ func (f *Frame) clear() {
 
 // read decodes a frame. own makes a payload, which lies in b, the frame's.
 func (f *Frame) read(b []byte, own func(payload []byte) []byte, n names) error {
+	left := mostParts
 	for len(b) > 0 {
 		number, v, rest, err := field(b)
 		if err != nil {
@@ -187,7 +188,7 @@ func (f *Frame) read(b []byte, own func(payload []byte) []byte, n names) error {
 		case number == 3:
 			f.Payload = own(v.bytes)
 		default:
-			if err := f.readPart(number, v.bytes, n); err != nil {
+			if err := f.readPart(number, v.bytes, n, &left); err != nil {
 				return err
 			}
 		}
@@ -216,8 +217,9 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 	}
 }
 
-// readPart decodes a message inside of a frame. One that comes twice is merged.
-func (f *Frame) readPart(number protowire.Number, b []byte, n names) error {
+// readPart decodes a message inside of a frame. One that comes twice is merged. left is
+// how many parts a fault may still have.
+func (f *Frame) readPart(number protowire.Number, b []byte, n names, left *int) error {
 	switch number {
 	case 8:
 		return readWindow(&f.Credit, b)
@@ -225,12 +227,14 @@ func (f *Frame) readPart(number protowire.Number, b []byte, n names) error {
 		if f.Start == nil {
 			f.Start = new(Start)
 		}
-		return f.Start.read(b, n)
+		if err := f.Start.read(b, n); err != nil {
+			return err
+		}
+		return f.Start.checkMetadata()
 	case 10:
 		return readWindow(&f.Window, b)
 	case 12:
-		left := mostParts
-		if err := checkFault(b, &left); err != nil {
+		if err := checkFault(b, left); err != nil {
 			return err
 		}
 		return merge(&f.Fault, b)
