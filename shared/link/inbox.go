@@ -9,7 +9,7 @@ import (
 )
 
 // reserved bounds the memory that a peer gets for announcing a payload, in bytes.
-const reserved = 1 << 20
+const reserved = 8 << 20
 
 // assembler puts the pieces of large payloads together again. A peer may have one
 // incomplete payload under way at a time, so its memory is bounded by one message.
