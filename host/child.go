@@ -47,7 +47,7 @@ type child struct {
 
 	cancelling *task.Worker // the cancel request, nil if none was sent
 
-	stop     chan order    // cap 1: asked to end
+	stop     chan string   // cap 1: asked to end, with the reason
 	sick     chan sickness // cap 1: its health checks fail
 	stopOnce sync.Once     //
 	acked    chan struct{} // the cancel request was answered, or never will be
@@ -62,7 +62,7 @@ type child struct {
 func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
 		seat: s, env: s.n.env, spec: s.spec, id: actor.NewID(s.spec.Name), giveUp: giveUp,
-		linked: make(chan *dialog.Table, 1), stop: make(chan order, 1), sick: make(chan sickness, 1),
+		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), sick: make(chan sickness, 1),
 		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(),
 	}
 }
@@ -104,20 +104,14 @@ func (c *child) hasten() {
 
 // ask makes the child end, for a reason that goes into logs and errors. It does
 // not wait; only the first reason counts.
-func (c *child) ask(o order) { c.stopOnce.Do(func() { c.stop <- o }) }
-
-// order is what tells a child to end.
-type order struct {
-	reason string
-	inTurn bool // with others
-}
+func (c *child) ask(reason string) { c.stopOnce.Do(func() { c.stop <- reason }) }
 
 // own is the goroutine that the child belongs to, from ready to reaped.
 func (c *child) own() {
 	proc := c.proc.Load()
 	select {
-	case o := <-c.stop:
-		c.obey(o)
+	case reason := <-c.stop:
+		c.obey(reason)
 	case s := <-c.sick:
 		c.ail(s)
 	case <-proc.Dead():
@@ -223,12 +217,10 @@ func (c *child) ail(s sickness) {
 
 // obey ends the child when it is its turn. One that ends by itself before that has not
 // been asked.
-func (c *child) obey(o order) {
-	if o.inTurn {
-		c.hasten()
-		done := c.awaitTurn()
-		defer done()
-	}
+func (c *child) obey(reason string) {
+	c.hasten()
+	done := c.awaitTurn()
+	defer done()
 	proc := c.proc.Load()
 	select {
 	case <-proc.Dead():
@@ -240,7 +232,7 @@ func (c *child) obey(o order) {
 	case <-c.tie.gone():
 		c.unlinked()
 	default:
-		c.tearDown(o.reason)
+		c.tearDown(reason)
 	}
 }
 
@@ -266,13 +258,12 @@ func (c *child) leave(reason string) {
 }
 
 // awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
-// that the whole ladder takes no longer; that is a tenth at most, for an end that takes
-// nearly all of its grace is to go well all the same.
+// that the whole ladder takes no longer.
 func (c *child) awaitTurn() (done func()) {
 	begun, b := time.Now(), c.bounds()
-	done = c.env.turns.take(b.grace/10, c.proc.Load().Dead(), c.tie.gone(), c.env.hurry)
+	done = c.env.turns.take(b.grace/2, c.proc.Load().Dead(), c.tie.gone(), c.env.hurry)
 	if waited := time.Since(begun); waited > time.Millisecond {
-		b.grace -= min(waited, b.grace/10)
+		b.grace -= min(waited, b.grace/2)
 		c.short = &b
 	}
 	return done

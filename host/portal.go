@@ -80,8 +80,9 @@ func (p *Portal) endpoints() (list []*wire.Endpoint) {
 }
 
 // Cancel asks the child to end, for good, and returns when all of its tasks have
-// ended; the nursery then sees to its process. If the child does not answer within
-// its cancel bound (500 ms by default), Cancel returns fault.ErrActorTooSlow, and the
+// ended; the nursery then sees to its process. Of many children that are ended at once,
+// each is asked when its turn comes. If the child does not answer within its cancel bound
+// (500 ms by default), Cancel returns fault.ErrActorTooSlow, and the
 // nursery uses force. Of a foreign program only its end tells that its tasks have
 // ended: Cancel returns when it is reaped. On a child that has ended it returns nil at once. The end of
 // ctx gives ctx's cause and does not take the request back.

@@ -107,7 +107,7 @@ func (s *seat) stop() {
 		reason = "it is restarted together with an actor beside it"
 	}
 	s.child.giveUp(fmt.Errorf("%w: %s", errGivenUp, reason))
-	s.child.ask(order{reason, s.reason == ""})
+	s.child.ask(reason)
 }
 
 var errGivenUp = errors.New("the start was given up")

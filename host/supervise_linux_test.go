@@ -610,20 +610,3 @@ func TestN03_DeathBeforeItsTurnIsAFailure(t *testing.T) {
 		t.Errorf("nor what the body returned: %v", err)
 	}
 }
-
-// One that is cancelled alone waits for no turn.
-func TestP05_CancelOfOneWaitsForNoTurn(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		s := spec(t, "one", "good")
-		s.Grace = config.Duration(1000 * time.Hour)
-		p, err := n.Start(ctx, s)
-		if err != nil {
-			return err
-		}
-		host.HoldTurns(n)
-		return p.Cancel(ctx)
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}

@@ -9,7 +9,7 @@ import (
 const (
 	turnsOfProcessor = 4                      // so many children end at once for each processor
 	turnLength       = 100 * time.Millisecond // at most
-	longestWait      = 500 * time.Millisecond // for a turn
+	longestWait      = 2 * time.Second        // for a turn
 )
 
 // turns keep a nursery from asking all of many children to end at the same moment. Most
