@@ -64,7 +64,7 @@ type Dialog struct {
 	blamed  bool         // cause is a failure that the peer reported
 	ordered bool         // something of this dialog went into the data lane
 	ripe    bool         // it is in the table's list of that name
-	held    bool         // likewise; changed with table.mu, too
+	held    bool         // likewise
 	raised  [alarms]bool // what the log has been told
 	in      inflow
 	out     outflow

@@ -37,11 +37,11 @@ const (
 
 // Bounds of what waits, in bytes. Data is bounded by the credit that the peer has
 // given; senders that need none wait while the outbox is congested with what they have
-// sent. All else is little, or answers the peer: one that asks and asks and does not read is
+// sent. All else is little, or answers the peer: one that asks and asks and reads nothing is
 // cut off.
 const (
-	congestion  = 8 << 20
-	mostAnswers = 256 << 20
+	congestion = 8 << 20
+	mostUnread = 1 << 30
 )
 
 // outbox is a guarded table: the frames that wait for the writer, encoded. put never
@@ -52,7 +52,8 @@ type outbox struct {
 	mu      sync.Mutex
 	control queue
 	data    queue
-	waiting weight      // what is in both
+	free    int         // bytes of Uncredited that wait
+	unread  int         // bytes of answers that came since the writer took anything
 	offset  int         // how much of the first large payload in data has been sent
 	queued  uint64      // control frames that were ever put
 	taken   uint64      // control frames that were ever taken
@@ -77,29 +78,7 @@ type run struct {
 	sealed   bool         // takes no more frames
 	frames   int
 	payloads int // bytes
-	weight   weight
-}
-
-// weight is what waits of what no credit bounds, in bytes.
-type weight struct {
-	answers    int // control frames, and values that a task has returned
-	uncredited int // messages of senders that need no credit
-}
-
-// weigh gives the weight of a frame that has so many bytes.
-func weigh(lane Lane, f *wire.Frame, bytes int) weight {
-	switch {
-	case lane == Uncredited:
-		return weight{uncredited: bytes}
-	case lane == Control, f.Kind == wire.Kind_KIND_STARTED, f.Kind == wire.Kind_KIND_RETURN:
-		return weight{answers: bytes}
-	}
-	return weight{}
-}
-
-func (w *weight) add(o weight) {
-	w.answers += o.answers
-	w.uncredited += o.uncredited
+	free     int // bytes of Uncredited
 }
 
 // add encodes a small frame, and gives its size.
@@ -154,12 +133,12 @@ func (q *queue) room(payload int) *run {
 	return q.last()
 }
 
-// drop removes the oldest n runs, and gives what they weighed. The others move once for as
-// many as have gone.
-func (q *queue) drop(n int) (w weight) {
+// drop removes the oldest n runs, and gives how many bytes of Uncredited they had. The
+// others move once for as many as have gone.
+func (q *queue) drop(n int) (free int) {
 	gone := q.waiting()[:n]
 	for i := range gone {
-		w.add(gone[i].weight)
+		free += gone[i].free
 	}
 	clear(gone)
 	q.head += n
@@ -168,7 +147,7 @@ func (q *queue) drop(n int) (w weight) {
 		clear(q.runs[left:])
 		q.runs, q.head = q.runs[:left], 0
 	}
-	return w
+	return free
 }
 
 // clone is a frame with the same content.
@@ -200,15 +179,18 @@ func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err
 	} else if bytes, err = q.put(f, owner); err != nil {
 		return false, err
 	}
-	last, w := q.last(), weigh(lane, f, bytes)
-	last.after = o.queued
-	last.weight.add(w)
-	o.waiting.add(w)
+	q.last().after = o.queued
 	o.signal()
-	if o.waiting.answers > mostAnswers {
-		return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.waiting.answers)
+	switch {
+	case lane == Uncredited:
+		q.last().free += bytes
+		o.free += bytes
+		o.congested.Store(o.congested.Load() || o.free > congestion)
+	case lane == Control, f.Kind == wire.Kind_KIND_STARTED, f.Kind == wire.Kind_KIND_RETURN:
+		if o.unread += bytes; o.unread > mostUnread {
+			return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.unread)
+		}
 	}
-	o.congested.Store(o.congested.Load() || o.waiting.uncredited > congestion)
 	return true, nil
 }
 
@@ -219,7 +201,7 @@ func (o *outbox) close(last *wire.Frame) {
 	defer o.mu.Unlock()
 	switch {
 	case last == nil: // what the writer has taken of it stays valid
-		o.control, o.data, o.waiting, o.offset, o.last = queue{}, queue{}, weight{}, 0, nil
+		o.control, o.data, o.free, o.offset, o.last = queue{}, queue{}, 0, 0, nil
 	case o.closed:
 		return
 	default:
@@ -245,7 +227,8 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 		b.add(&waiting[n])
 		o.taken = waiting[n].after
 	}
-	o.lighten(o.control.drop(n))
+	o.control.drop(n)
+	o.unread = 0
 	if err := o.takeData(b); err != nil {
 		return false, err
 	}
@@ -285,16 +268,12 @@ func (o *outbox) takeData(b *batch) (err error) {
 			n++
 		}
 	}
-	o.lighten(o.data.drop(n))
-	if o.congested.Load() && o.waiting.uncredited <= congestion/2 {
+	o.free -= o.data.drop(n)
+	if o.congested.Load() && o.free <= congestion/2 {
 		o.congested.Store(false)
 		b.drained = true
 	}
 	return nil
-}
-
-func (o *outbox) lighten(gone weight) {
-	o.waiting.add(weight{-gone.answers, -gone.uncredited})
 }
 
 // batch is what goes out at once.
