@@ -162,10 +162,13 @@ func TestM09_SenderWithoutCreditWaitsForTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent, received := 0, 0
 		const all, half, size = 40, 20, 1 << 20
+		goOn := make(chan struct{})
 		flows := started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			s := stream(t, d)
-			time.Sleep(time.Second) // the peer has opened
 			for sent < all {
+				if sent%half == 0 {
+					<-goOn
+				}
 				if err := s.Send(ctx, make([]byte, size)); err != nil {
 					return nil, err
 				}
@@ -185,11 +188,11 @@ func TestM09_SenderWithoutCreditWaitsForTheConnection(t *testing.T) {
 		r := dialog.Request{Endpoint: "task", Kind: dialog.Context}
 		err := p.parent.Scope(t.Context(), &r, func(ctx context.Context, d *dialog.Dialog) error {
 			s := stream(t, d, dialog.StreamOptions{AllowOverruns: all * size})
-			synctest.Wait()
 			for range 2 {
+				synctest.Wait() // all has come
 				open := make(chan struct{})
 				dam.open.Store(&open)
-				time.Sleep(2 * time.Second)
+				goOn <- struct{}{}
 				synctest.Wait()
 				if ahead := sent - received; ahead < 8 || ahead > 12 {
 					t.Errorf("%d MiB were sent while the connection takes nothing, want about 8", ahead)
