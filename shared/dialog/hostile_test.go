@@ -76,7 +76,7 @@ func heavyFail(id uint64) *wire.Frame {
 func TestEarlyFramesAreForgottenWithTheirStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRaw(t, tasks{"task": func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, context.Cause(ctx) }})
-		for id := uint64(1); id < 11; id += 2 {
+		for id := uint64(1); id < 7; id += 2 {
 			r.send(heavyFail(id))
 			r.send(start(id, dialog.Func))
 			if n := len(r.got(wire.Kind_KIND_ERROR, id)); n != 1 {
