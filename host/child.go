@@ -221,15 +221,10 @@ func (c *child) obey(reason string) {
 	c.hasten()
 	done := c.awaitTurn()
 	defer done()
-	proc := c.proc.Load()
-	select {
-	case <-proc.Dead():
+	switch {
+	case isClosed(c.proc.Load().Dead()):
 		c.died()
-		return
-	default:
-	}
-	select {
-	case <-c.tie.gone():
+	case isClosed(c.tie.gone()):
 		c.unlinked()
 	default:
 		c.tearDown(reason)

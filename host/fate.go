@@ -129,16 +129,13 @@ func (f *fate) sealedSoon(caller context.Context, conn *grpc.ClientConn) bool {
 	defer stop()
 	soon, stopSoon := context.WithTimeout(ctx, lastFrames)
 	defer stopSoon()
-	broken := conn.WaitForStateChange(soon, connectivity.Ready)
-	if f.isSealed() || !broken {
-		return f.isSealed()
+	if conn.WaitForStateChange(soon, connectivity.Ready) {
+		select {
+		case <-f.sealed:
+		case <-ctx.Done():
+		}
 	}
-	select {
-	case <-f.sealed:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return f.isSealed()
 }
 
 // unavailable gives an error gRPC's code for a peer that is not there.

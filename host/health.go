@@ -73,10 +73,8 @@ func (c *child) judge(v verdict, failed int) bool {
 	if threshold <= 0 {
 		threshold = DefaultHealthFailures
 	}
-	select {
-	case <-c.ending:
+	if isClosed(c.ending) {
 		return true // what it found is the ending
-	default:
 	}
 	if v.broken && c.await(c.ending, 2*lastBreath) {
 		return true // likewise: a process that ends cannot be asked shortly before that is known

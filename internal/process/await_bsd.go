@@ -3,13 +3,10 @@
 package process
 
 import (
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-func openWatch(int) *os.File { return nil }
 
 // awaitExit returns when the process is dead and leaves it a zombie. It asks
 // kqueue, as waitid with WNOWAIT is missing or unreliable on these systems.

@@ -21,8 +21,6 @@ func signalGroup(proc *os.Process, _ syscall.Signal) error {
 	return nil
 }
 
-func openWatch(int) *os.File { return nil }
-
 // awaitExit returns when the process has ended; its handle stays open.
 func (c *child) awaitExit() {
 	_ = c.os.WithHandle(func(handle uintptr) {

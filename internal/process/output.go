@@ -22,7 +22,7 @@ func (o *output) read() {
 		n, err := o.file.Read(o.buf)
 		o.lines.write(o.buf[:n])
 		if err != nil {
-			o.rest(o.buf)
+			o.rest()
 			return
 		}
 	}

@@ -20,21 +20,21 @@ func (o *output) cutOff() {
 
 // rest takes what lies in the pipe and does not wait for more. It goes past
 // the deadline, which would refuse even bytes that are there.
-func (o *output) rest(buf []byte) {
+func (o *output) rest() {
 	raw, err := o.file.SyscallConn()
 	if err != nil {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
 		for got := 0; got < maxRest; {
-			n, err := syscall.Read(int(fd), buf)
+			n, err := syscall.Read(int(fd), o.buf)
 			if err == syscall.EINTR {
 				continue
 			}
 			if err != nil || n <= 0 {
 				return
 			}
-			o.lines.write(buf[:n])
+			o.lines.write(o.buf[:n])
 			got += n
 		}
 	})

@@ -16,4 +16,4 @@ func (o *output) cutOff() {
 }
 
 // rest has nothing to do: read came to the end of the pipe.
-func (o *output) rest([]byte) {}
+func (o *output) rest() {}

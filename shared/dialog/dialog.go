@@ -298,6 +298,14 @@ func (d *Dialog) wake() {
 	}
 }
 
+// rouse is wake for a dialog that has left a list of its table, where it had a mark.
+func (d *Dialog) rouse(mark *bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	*mark = false
+	d.wake()
+}
+
 // change returns a channel that is closed at the next change.
 func (d *Dialog) change() <-chan struct{} {
 	if d.changed == nil {

@@ -45,13 +45,20 @@ type setup struct {
 	names      [2]actor.ID // of parent and child
 	ungreeted  bool        // a raw peer says no Hello
 	patience   time.Duration
-	delay      time.Duration // of whatever is sent
+	between    func(parent, child link.Transport) (link.Transport, link.Transport) // what lies between them
 }
 
 // distant is a transport that takes its time.
 type distant struct {
 	link.Transport
 	delay time.Duration
+}
+
+// far makes whatever is sent take a millisecond.
+func far(s *setup) {
+	s.between = func(a, b link.Transport) (link.Transport, link.Transport) {
+		return &distant{a, time.Millisecond}, &distant{b, time.Millisecond}
+	}
 }
 
 func (d *distant) Send(b wire.Batch) error {
@@ -94,8 +101,8 @@ func newPair(t testing.TB, served tasks, with ...func(*setup)) *pair {
 // link makes the two ends of a pair.
 func (s *setup) link(p *pair, served tasks) {
 	a, b := link.Pipe()
-	if s.delay > 0 {
-		a, b = &distant{a, s.delay}, &distant{b, s.delay}
+	if s.between != nil {
+		a, b = s.between(a, b)
 	}
 	p.parent = s.table(a, link.Config{Self: s.names[0], Log: slog.New(p.parentWarns)}, served)
 	p.child = s.table(b, link.Config{Self: s.names[1], Log: slog.New(p.childWarns), Dialled: true}, served)

@@ -224,10 +224,7 @@ func (t *Table) Frame(f *wire.Frame) error {
 // messages at once.
 func (t *Table) PacketEnd() {
 	for _, d := range t.ripe {
-		d.mu.Lock()
-		d.ripe = false
-		d.wake()
-		d.mu.Unlock()
+		d.rouse(&d.ripe)
 	}
 	clear(t.ripe)
 	t.ripe = t.ripe[:0]
@@ -240,10 +237,7 @@ func (t *Table) Drained() {
 	t.held = nil
 	t.mu.Unlock()
 	for _, d := range held {
-		d.mu.Lock()
-		d.held = false
-		d.wake()
-		d.mu.Unlock()
+		d.rouse(&d.held)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/link"
@@ -176,29 +175,26 @@ func TestM09_SenderWithoutCreditWaitsForTheConnection(t *testing.T) {
 			}
 			return nil, nil
 		})
-		s := setup{}
-		p := &pair{parentWarns: &warnings{}, childWarns: &warnings{}}
-		a, b := link.Pipe()
-		dam := &dammed{Transport: b}
-		p.parent = s.table(a, link.Config{Self: actor.NewID("parent")}, nil)
-		p.child = s.table(dam, link.Config{Self: actor.NewID("child"), Dialled: true}, flows)
-		t.Cleanup(func() { p.end(t) })
-		<-p.parent.Link().Greeted()
-		<-p.child.Link().Greeted()
-		r := dialog.Request{Endpoint: "task", Kind: dialog.Context}
-		err := p.parent.Scope(t.Context(), &r, func(ctx context.Context, d *dialog.Dialog) error {
+		dam := &dammed{}
+		p := newPair(t, flows, func(s *setup) {
+			s.between = func(a, b link.Transport) (link.Transport, link.Transport) {
+				dam.Transport = b
+				return a, dam
+			}
+		})
+		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
 			s := stream(t, d, dialog.StreamOptions{AllowOverruns: all * size})
 			for range 2 {
 				synctest.Wait() // all has come
-				open := make(chan struct{})
-				dam.open.Store(&open)
+				gate := make(chan struct{})
+				dam.open.Store(&gate)
 				goOn <- struct{}{}
 				synctest.Wait()
 				if ahead := sent - received; ahead < 8 || ahead > 12 {
 					t.Errorf("%d MiB were sent while the connection takes nothing, want about 8", ahead)
 				}
 				dam.open.Store(nil)
-				close(open)
+				close(gate)
 				for range half {
 					if _, err := s.Recv(ctx); err != nil {
 						return err

@@ -43,7 +43,7 @@ func TestM05_ReceiveBuffer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sent := 0
-				p := newPair(t, started(pours(t, &sent)), func(s *setup) { s.delay = time.Millisecond })
+				p := newPair(t, started(pours(t, &sent)), far)
 				r := dialog.Request{Endpoint: "task", Kind: dialog.Context, Window: c.context}
 				err := p.parent.Scope(t.Context(), &r, func(ctx context.Context, d *dialog.Dialog) error {
 					s := stream(t, d, dialog.StreamOptions{Window: c.stream})

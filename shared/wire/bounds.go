@@ -63,9 +63,6 @@ func checkStart(b []byte) error {
 	return checkMetadata(entries)
 }
 
-// checkMetadata is for a Start that came in more than one piece.
-func (s *Start) checkMetadata() error { return checkMetadata(len(s.Metadata)) }
-
 func checkMetadata(entries int) error {
 	if entries > MostMetadata {
 		return fmt.Errorf("a START has %d entries of metadata, the limit is %d", entries, MostMetadata)

@@ -230,7 +230,7 @@ func (f *Frame) readPart(number protowire.Number, b []byte, n names, left *int) 
 		if err := f.Start.read(b, n); err != nil {
 			return err
 		}
-		return f.Start.checkMetadata()
+		return checkMetadata(len(f.Start.Metadata)) // it may have come in more than one piece
 	case 10:
 		return readWindow(&f.Window, b)
 	case 12:

@@ -50,16 +50,11 @@ func (r *PacketReader) Next() (*Packet, error) {
 		f.clear() // nothing is kept in memory while this waits
 	}
 	r.packet.Frames = r.packet.Frames[:0]
-	for {
+	for r.broken == nil {
 		frame, head, err := r.peek()
-		if err != nil {
-			r.broken = err
-		}
 		switch {
-		case r.broken != nil && len(r.packet.Frames) > 0:
-			return &r.packet, nil // what came before is whole
-		case r.broken != nil:
-			return nil, r.broken
+		case err != nil:
+			r.broken = err
 		case head > 0 && head+frame <= r.end-r.begin:
 			whole := r.buf[r.begin+head : r.begin+head+frame]
 			r.begin += head + frame
@@ -80,6 +75,10 @@ func (r *PacketReader) Next() (*Packet, error) {
 			}
 		}
 	}
+	if len(r.packet.Frames) > 0 {
+		return &r.packet, nil // what came before is whole
+	}
+	return nil, r.broken
 }
 
 // add gives the packet one frame more.
