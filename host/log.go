@@ -17,11 +17,14 @@ import (
 // logger turns a child's lines into log records: a line that is a JSON object of
 // slog or hclog keeps its level, time and attributes; any other is kept as it is.
 type logger struct {
-	log *slog.Logger
-	id  actor.ID
+	log   *slog.Logger
+	id    actor.ID
+	hosts bool // the child has actors of its own, whose lines come through it
 }
 
-func newLogger(log *slog.Logger, id actor.ID) *logger { return &logger{log: log, id: id} }
+func newLogger(log *slog.Logger, id actor.ID, hosts bool) *logger {
+	return &logger{log: log, id: id, hosts: hosts}
+}
 
 func (l *logger) line(line process.Line) {
 	ctx := context.Background()
@@ -57,7 +60,7 @@ func (l *logger) structured(ctx context.Context, text []byte) bool {
 		return true
 	}
 	record := slog.NewRecord(at, level, first(fields, "msg", "@message"), 0)
-	record.AddAttrs(attributes(fields, l.id)...)
+	record.AddAttrs(l.attributes(fields)...)
 	_ = l.log.Handler().Handle(ctx, record) // a handler's failure has nowhere to go
 	return true
 }
@@ -88,13 +91,16 @@ func gist(text []byte) string {
 	}
 }
 
-// attributes are the other fields, by name. A line that has come through another
-// actor names its actor already.
-func attributes(fields map[string]any, id actor.ID) []slog.Attr {
-	var attrs []slog.Attr
-	if _, named := fields["actor"]; !named {
-		attrs = append(attrs, slog.String("actor", id.String()))
-	}
+// Attributes that name an actor. The first is the host's word alone.
+const (
+	actorKey = "actor"
+	// claimKey keeps what a child that hosts nobody says under actorKey.
+	claimKey = "plugin.actor"
+)
+
+// attributes are the child's name and the record's other fields, sorted by name.
+func (l *logger) attributes(fields map[string]any) []slog.Attr {
+	attrs := []slog.Attr{slog.String(actorKey, l.speaker(fields))}
 	var keys []string
 	for key := range fields {
 		if !slices.Contains(known, key) {
@@ -106,6 +112,28 @@ func attributes(fields map[string]any, id actor.ID) []slog.Attr {
 		attrs = append(attrs, slog.Any(key, fields[key]))
 	}
 	return attrs
+}
+
+// speaker names the actor that a record comes from: the child, or one below it if the
+// child hosts actors and says so: "mid@0e1f2a3b/leaf@11223344". No child can speak in the
+// name of an actor that is not below it. A claim that does not count stays in fields, under
+// another key.
+func (l *logger) speaker(fields map[string]any) string {
+	self := l.id.String()
+	claim, named := fields[actorKey]
+	if !named {
+		return self
+	}
+	delete(fields, actorKey)
+	below, isText := claim.(string)
+	switch {
+	case isText && below == self:
+	case isText && below != "" && l.hosts:
+		return self + "/" + below
+	default:
+		fields[claimKey] = claim
+	}
+	return self
 }
 
 func first(fields map[string]any, keys ...string) string {

@@ -168,7 +168,7 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	env = append(env, more...)
 	proc := process.New(process.Spec{
 		Path: path, Args: args, Files: files, Title: c.id.Title(), Dir: c.spec.Dir, Env: env,
-		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.log, c.id).line,
+		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.log, c.id, len(c.spec.Actors) > 0).line,
 	}, cmd)
 	c.proc.Store(proc)
 	if c.foreign() {
