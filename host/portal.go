@@ -84,19 +84,17 @@ func (p *Portal) endpoints() (list []*wire.Endpoint) {
 // each is asked when its turn comes. If the child does not answer within its cancel bound
 // (500 ms by default), Cancel returns fault.ErrActorTooSlow, and the
 // nursery uses force. Of a foreign program only its end tells that its tasks have
-// ended: Cancel returns when it is reaped. On a child that has ended it returns nil at once. The end of
-// ctx gives ctx's cause and does not take the request back.
-func (p *Portal) Cancel(ctx context.Context) error {
+// ended: Cancel returns when it is reaped. On a child that has ended it returns nil at once.
+//
+// Like a context's Cancel it is shielded from the end of ctx: the ctx of a scope into the
+// child ends because the child does.
+func (p *Portal) Cancel(context.Context) error {
 	acked := p.s.gone
 	c := p.s.dismiss("its host cancelled it")
 	if c != nil && !c.foreign() {
 		acked = c.acked
 	}
-	select {
-	case <-acked:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	<-acked
 	if c != nil {
 		return c.ackErr
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -75,6 +76,30 @@ func TestP05_CancelTwiceAndOnADeadActor(t *testing.T) {
 		}
 		if _, err := echo.Call(ctx, p, "x"); !errors.Is(err, fault.ErrActorClosing) {
 			t.Errorf("a call into it gave %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// T7 · P05: the ctx of a scope into the actor ends when the actor's tasks do. That is
+// what Cancel waits for, and not why it should fail.
+func TestP05_CancelWithTheCtxOfAScopeIntoTheActor(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, spec(t, "good", "good"))
+		if err != nil {
+			return err
+		}
+		_, err = forever.Open(ctx, p, none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
+			if err := p.Cancel(ctx); err != nil {
+				t.Errorf("Cancel: %v", err)
+			}
+			return nil
+		})
+		if c, ok := fault.Cancelled(err); !ok || !c.Canceller.Is(n.Self()) {
+			t.Errorf("the scope gave %v; want a ContextCancelled by %s", err, n.Self())
 		}
 		return nil
 	})
