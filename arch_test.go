@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path"
@@ -36,7 +37,8 @@ func importMap() []area {
 		{"internal/budget", nil, "sdk and host meet in it, and neither may import the other"},
 		{"internal/hub", nil, "it moves values and knows none of them"},
 		{"internal/trust", nil, "it knows identities as texts, and nothing of what speaks over the sockets"},
-		{"internal/process", []string{"internal/task"}, "a process knows nothing of actors and could be used without them"},
+		{"internal/terminal", nil, "it knows texts, and nothing of where they come from"},
+		{"internal/process", []string{"internal/task", "internal/terminal"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
 		{"internal/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"sdk", []string{"sdk", "shared", "internal"}, "a plugin that hosts nothing must not carry the host"},
@@ -45,7 +47,7 @@ func importMap() []area {
 		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task", "internal/hub"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/task", "internal/hub", "internal/terminal"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas
@@ -194,6 +196,54 @@ func TestGoroutinesAreStartedByPackageTask(t *testing.T) {
 		})
 		return found
 	})
+}
+
+// O04: what the command prints comes from plugins, configs and command lines.
+func TestTheCommandPrintsThroughPackageTerminal(t *testing.T) {
+	eachSource(t, func(s *source) (found []string) {
+		if s.test || !within(s.path, "cmd") {
+			return nil
+		}
+		for _, n := range printsItself(s.file) {
+			found = append(found, fmt.Sprintf("%v: it prints by itself; print to the program's stdout or progress, which go through package terminal", fileSet.Position(n.Pos())))
+		}
+		return found
+	})
+}
+
+// printsItself are the places where a command reaches the standard streams, but for
+// main, which hands them to execute, and execute, which hands them to what escapes.
+func printsItself(file *ast.File) (found []ast.Node) {
+	escapes := map[string][]string{"execute": {"terminal.NewWriter", "newProgress"}, "main": {"execute"}}
+	for _, d := range file.Decls {
+		name := ""
+		if f, ok := d.(*ast.FuncDecl); ok {
+			name = f.Name.Name
+		}
+		ast.Inspect(d, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncType: // names of parameters
+				return false
+			case *ast.CallExpr:
+				if f := types.ExprString(n.Fun); f == "print" || f == "println" {
+					found = append(found, n)
+				} else if slices.Contains(escapes[name], f) {
+					return false
+				}
+			case *ast.SelectorExpr:
+				if slices.Contains([]string{"os.Stdout", "os.Stderr", "fmt.Print", "fmt.Printf", "fmt.Println"}, types.ExprString(n)) {
+					found = append(found, n)
+				}
+				return false // the stdout in p.stdout is the program's own
+			case *ast.Ident:
+				if name == "execute" && (n.Name == "out" || n.Name == "errs") {
+					found = append(found, n)
+				}
+			}
+			return true
+		})
+	}
+	return found
 }
 
 func TestNothingSleeps(t *testing.T) {

@@ -25,8 +25,11 @@ const atOnce = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	bench.Serve()
-	if os.Getenv(roleVar) == "plugin" {
+	switch os.Getenv(roleVar) {
+	case "plugin":
 		sdk.Serve(jobs()...)
+	case "venomous":
+		sdk.Serve(venomous()...)
 	}
 	if err := os.Setenv("GORACE", atOnce); err != nil {
 		panic(err)

@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/bench"
+	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
 
 // Exit codes.
@@ -38,21 +39,23 @@ func main() {
 	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// execute runs the command line and returns the exit code.
-func execute(args []string, stdout, stderr io.Writer) int {
+// execute runs the command line and returns the exit code. What it prints comes
+// from plugins, configs and command lines, and so goes through package terminal.
+func execute(args []string, out, errs io.Writer) int {
 	signals := watchSignals()
 	defer signals.stop()
-	root := newRoot(&program{signals: signals, stdout: stdout, progress: newProgress(stderr), settings: viper.New()})
+	p := &program{signals: signals, stdout: terminal.NewWriter(out), progress: newProgress(errs), settings: viper.New()}
+	root := newRoot(p)
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(p.stdout)
+	root.SetErr(p.progress)
 	err := root.ExecuteContext(signals.ctx)
 	if err == nil {
 		return 0
 	}
 	code, text := judge(err)
 	if text != "" {
-		_, _ = fmt.Fprintln(stderr, text) // nowhere left to report to
+		_, _ = fmt.Fprintln(p.progress, text) // nowhere left to report to
 	}
 	return code
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+
+	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
 
 // How often a job's progress is shown: as a plain line, and redrawn on a terminal.
@@ -26,9 +28,9 @@ const maxDrawn = 12
 // line now and then. Logs are written through it, so that they stand above what is
 // redrawn. All methods may be called at the same time.
 type progress struct {
-	terminal bool
-	every    time.Duration
-	now      func() time.Time
+	drawn bool // redrawn in place
+	every time.Duration
+	now   func() time.Time
 
 	mu    sync.Mutex
 	w     io.Writer
@@ -40,7 +42,7 @@ func newProgress(w io.Writer) *progress {
 	f, ok := w.(*os.File)
 	p := &progress{w: w, every: plainEvery, now: time.Now}
 	if ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" {
-		p.terminal, p.every = true, drawEvery
+		p.drawn, p.every = true, drawEvery
 	}
 	return p
 }
@@ -95,8 +97,8 @@ func progressLines(v value) []string {
 // put replaces what was drawn before, or prints the first line where nothing can
 // be replaced. Progress that cannot be shown stops nothing.
 func (p *progress) put(lines []string) {
-	if !p.terminal {
-		_, _ = fmt.Fprintln(p.w, lines[0])
+	if !p.drawn {
+		_, _ = fmt.Fprintln(p.w, terminal.Line(lines[0]))
 		return
 	}
 	if more := len(lines) - maxDrawn; more > 0 {
@@ -107,14 +109,16 @@ func (p *progress) put(lines []string) {
 	_, _ = io.WriteString(p.w, erase+p.drawing())
 }
 
-// Write prints a line of a log, above what is drawn.
+// Write prints a line of a log, or whatever else is for standard error, above what
+// is drawn. It prints the text of it that a terminal can only show.
 func (p *progress) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.lines) == 0 {
-		return p.w.Write(line)
+	text := terminal.Text(string(line))
+	if len(p.lines) > 0 {
+		text = p.erasure() + text + p.drawing()
 	}
-	if _, err := io.WriteString(p.w, p.erasure()+string(line)+p.drawing()); err != nil {
+	if _, err := io.WriteString(p.w, text); err != nil {
 		return 0, err
 	}
 	return len(line), nil
@@ -123,7 +127,11 @@ func (p *progress) Write(line []byte) (int, error) {
 // drawing are the lines, cut off at the terminal's edge: one that went on in the
 // next row would not be erased.
 func (p *progress) drawing() string {
-	return "\x1b[?7l" + strings.Join(p.lines, "\n") + "\x1b[?7h\n"
+	lines := make([]string, len(p.lines))
+	for i, line := range p.lines {
+		lines[i] = terminal.Line(line)
+	}
+	return "\x1b[?7l" + strings.Join(lines, "\n") + "\x1b[?7h\n"
 }
 
 // erasure goes up to the first line and clears to the end of the screen.

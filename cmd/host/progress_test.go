@@ -14,7 +14,7 @@ import (
 func drawnProgress(terminal bool, every time.Duration) (p *progress, out *bytes.Buffer, clock *time.Time) {
 	out, clock = &bytes.Buffer{}, new(time.Time)
 	*clock = time.Unix(1_000_000, 0)
-	return &progress{terminal: terminal, every: every, w: out, now: func() time.Time { return *clock }}, out, clock
+	return &progress{drawn: terminal, every: every, w: out, now: func() time.Time { return *clock }}, out, clock
 }
 
 func TestPlainProgressIsOneLineASecond(t *testing.T) {
@@ -104,7 +104,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("gone") }
 
 func TestProgressThatCannotBeShownStopsNothing(t *testing.T) {
 	for _, terminal := range []bool{true, false} {
-		p := &progress{terminal: terminal, w: broken{}, now: time.Now}
+		p := &progress{drawn: terminal, w: broken{}, now: time.Now}
 		p.step("one")
 		p.show([]byte(`{"a":1}`))
 		if _, err := p.Write([]byte("log\n")); err == nil {
@@ -120,7 +120,7 @@ func TestOnlyATerminalIsRedrawn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }() // nothing was written
-	if newProgress(file).terminal || newProgress(&bytes.Buffer{}).terminal {
+	if newProgress(file).drawn || newProgress(&bytes.Buffer{}).drawn {
 		t.Error("a file and a buffer are no terminals")
 	}
 }

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
 
 // Problem is one mistake in a config file.
@@ -19,6 +19,8 @@ type Problem struct {
 	Message      string // what was expected, what came, what to do
 }
 
+// String is one line that a terminal can only show: names and keys stand in
+// problems as the file has them.
 func (p Problem) String() string {
 	where := p.File
 	if p.Line > 0 {
@@ -27,21 +29,7 @@ func (p Problem) String() string {
 	if p.Path != "" {
 		where += ": " + p.Path
 	}
-	return oneLine(where + ": " + p.Message)
-}
-
-// oneLine escapes what would break a line, or tell a terminal what to do: names and
-// keys stand in problems as the file has them.
-func oneLine(text string) string {
-	var out strings.Builder
-	for _, c := range text {
-		if unicode.IsPrint(c) {
-			out.WriteRune(c)
-			continue
-		}
-		out.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
-	}
-	return out.String()
+	return terminal.Line(where + ": " + p.Message)
 }
 
 // Error is all that is wrong with a config, in the order of the file.

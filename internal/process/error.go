@@ -7,6 +7,8 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+
+	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
 
 // StartError says why a process could not be started. Err is an errno, a
@@ -21,9 +23,9 @@ type StartError struct {
 // Error is one line.
 func (e *StartError) Error() string {
 	if e.Hint == "" {
-		return fmt.Sprintf("cannot start %s: %v", e.Path, e.Err)
+		return fmt.Sprintf("cannot start %s: %v", terminal.Line(e.Path), e.Err)
 	}
-	return fmt.Sprintf("cannot start %s: %v: %s", e.Path, e.Err, e.Hint)
+	return fmt.Sprintf("cannot start %s: %v: %s", terminal.Line(e.Path), e.Err, e.Hint)
 }
 
 // Unwrap returns Err.

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
@@ -131,13 +132,15 @@ func (r *Record) story(w *limited, indent string) {
 	if w.left <= 0 {
 		return
 	}
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, indent+format+"\n", args...) }
-	line("%s: %s", orUnknown(r.Type), strings.ReplaceAll(r.Message, "\n", "\n"+indent+"  "))
+	line := func(format string, args ...any) {
+		_, _ = io.WriteString(w, terminal.Text(fmt.Sprintf(indent+format+"\n", args...)))
+	}
+	line("%s: %s", terminal.Line(orUnknown(r.Type)), strings.ReplaceAll(r.Message, "\n", "\n"+indent+"  "))
 	if !r.Origin.IsZero() {
-		line("  arose in %s (pid %d)", r.Origin, r.Origin.PID)
+		line("  arose in %s (pid %d)", terminal.Line(r.Origin.String()), r.Origin.PID)
 	}
 	for _, hop := range r.Relays {
-		line("  relayed by %s (pid %d)", hop, hop.PID)
+		line("  relayed by %s (pid %d)", terminal.Line(hop.String()), hop.PID)
 	}
 	if r.Note != "" {
 		line("  note: %s", oneLine(r.Note))
@@ -166,13 +169,14 @@ func indentLines(s, indent string) string {
 	return indent + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+indent)
 }
 
-// oneLine joins the lines of a text, whatever it is that ends them.
+// oneLine joins the lines of a text, whatever it is that ends them, into one that
+// a terminal can only show.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+	return terminal.Line(strings.Join(strings.FieldsFunc(s, func(r rune) bool {
 		switch r {
 		case '\n', '\v', '\f', '\r', '\u0085', '\u2028', '\u2029':
 			return true
 		}
 		return false
-	}), "; ")
+	}), "; "))
 }
