@@ -50,6 +50,7 @@ type child struct {
 	stop     chan string   // cap 1: asked to end, with the reason
 	sick     chan sickness // cap 1: its health checks fail
 	stopOnce sync.Once     //
+	ackOnce  sync.Once     //
 	acked    chan struct{} // the cancel request was answered, or never will be
 	ackErr   error         // set before acked
 	ending   chan struct{} // it is being ended, or has ended
@@ -61,7 +62,7 @@ type child struct {
 
 func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
-		seat: s, env: s.n.env, spec: s.spec, id: actor.NewID(s.spec.Name), giveUp: giveUp,
+		seat: s, env: s.n.env, spec: s.spec, id: s.self, giveUp: giveUp,
 		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), sick: make(chan sickness, 1),
 		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(),
 	}
@@ -106,6 +107,10 @@ func (c *child) hasten() {
 // not wait; only the first reason counts.
 func (c *child) ask(reason string) { c.stopOnce.Do(func() { c.stop <- reason }) }
 
+// acknowledge tells whoever waits for the child's answer to a cancel request that it
+// has come, or never will.
+func (c *child) acknowledge() { c.ackOnce.Do(func() { close(c.acked) }) }
+
 // own is the goroutine that the child belongs to, from ready to reaped.
 func (c *child) own() {
 	proc := c.proc.Load()
@@ -137,13 +142,13 @@ func (c *child) died() {
 	}
 	if c.leftInOrder() {
 		c.ends(Finished, "by itself", nil)
-		close(c.acked)
+		c.acknowledge()
 		c.lose(fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, c.id))
 		return
 	}
 	failure := c.obituary()
 	c.ends(Crashed, failure.Error(), failure)
-	close(c.acked)
+	c.acknowledge()
 	c.lose(failure)
 }
 
@@ -196,7 +201,7 @@ func (c *child) unlinked() {
 	}
 	failure := &fault.LinkLost{Peer: c.id, Reason: reason}
 	c.ends(Transport, reason, failure)
-	close(c.acked)
+	c.acknowledge()
 	c.lose(failure)
 	c.descend(terminating, unheard)
 }
@@ -206,7 +211,7 @@ func (c *child) unlinked() {
 func (c *child) ail(s sickness) {
 	c.ends(Sick, s.failure.Last, s.failure)
 	if !s.answers {
-		close(c.acked)
+		c.acknowledge()
 		c.lose(s.failure)
 		c.descend(terminating, mute)
 		return
@@ -244,7 +249,7 @@ func (c *child) tearDown(reason string) {
 func (c *child) leave(reason string) {
 	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
 	s := c.request(reason)
-	close(c.acked)
+	c.acknowledge()
 	if s == unheard && c.foreign() {
 		s = unasked
 	}

@@ -38,7 +38,7 @@ const (
 // Event is one step in the life of an actor.
 type Event struct {
 	Time  time.Time
-	Actor actor.ID // the process, or the next one; without a pid while there is none
+	Actor actor.ID // the process; between two processes the last one; before the first that one, without a pid
 	From  State    // empty: the actor is new
 	To    State
 	Cause Cause // for Stopping and Reaped

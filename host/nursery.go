@@ -283,7 +283,7 @@ func (n *Nursery) add(spec Spec, needs []need, oneShot bool) (s *seat, err error
 			return
 		}
 		n.nextSeat++
-		s = &seat{n: n, id: n.nextSeat, spec: spec, oneShot: oneShot, backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
+		s = &seat{n: n, id: n.nextSeat, spec: spec, self: actor.NewID(spec.Name), oneShot: oneShot, backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
 		n.seats[s.id] = s
 		s.tell(Event{To: Waiting})
 		kind := spec.Restart

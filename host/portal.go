@@ -19,12 +19,11 @@ type Portal struct{ s *seat }
 // Name is the child's name.
 func (p *Portal) Name() string { return p.s.spec.Name }
 
-// ID is the identity of the child's present process, or of its last one.
-func (p *Portal) ID() actor.ID { return p.child().id }
-
-func (p *Portal) child() (c *child) {
-	p.s.n.look(func() { c = p.s.child })
-	return c
+// ID is the identity of the child's present process; between two processes that of the
+// last one, before the first that of the first.
+func (p *Portal) ID() (id actor.ID) {
+	p.s.n.look(func() { id = p.s.self })
+	return id
 }
 
 // State is what the child is doing.
@@ -80,23 +79,26 @@ func (p *Portal) endpoints() (list []*wire.Endpoint) {
 }
 
 // Cancel asks the child to end, for good, and returns when all of its tasks have
-// ended; the nursery then sees to its process. Of many children that are ended at once,
-// each is asked when its turn comes. If the child does not answer within its cancel bound
-// (500 ms by default), Cancel returns fault.ErrActorTooSlow, and the
-// nursery uses force. Of a foreign program only its end tells that its tasks have
-// ended: Cancel returns when it is reaped. On a child that has ended it returns nil at once.
+// ended; the nursery then sees to its process. Those that depend on the child are ended
+// first, and of many children that are ended at once, each is asked when its turn comes.
+// If the child does not answer within its cancel bound (500 ms by default), Cancel
+// returns fault.ErrActorTooSlow, and the nursery uses force. Of a foreign program only
+// its end tells that its tasks have ended: Cancel returns when it is reaped, and so it
+// does of a child that is being started. On a child that has ended it returns nil at
+// once.
 //
-// Like a context's Cancel it is shielded from the end of ctx: the ctx of a scope into the
-// child ends because the child does.
+// Every step of this is bounded (Spec.CancelTimeout, Grace, TermTimeout). Cancel is
+// shielded from the end of ctx, which may well be that of a scope into this very child.
 func (p *Portal) Cancel(context.Context) error {
-	acked := p.s.gone
 	c := p.s.dismiss("its host cancelled it")
-	if c != nil && !c.foreign() {
-		acked = c.acked
+	switch {
+	case c == nil:
+		<-p.s.gone
+		return nil
+	case c.foreign():
+		<-p.s.gone
+	default:
+		<-c.acked
 	}
-	<-acked
-	if c != nil {
-		return c.ackErr
-	}
-	return nil
+	return c.ackErr
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -19,8 +20,9 @@ type seat struct {
 	spec    Spec
 	oneShot bool
 
-	child   *child // the present or last process; nil before the first
-	risen   *child // the process that came up last; nil before the first
+	self    actor.ID // of the present or last process; before the first, of that one
+	child   *child   // the present or last process; nil before the first
+	risen   *child   // the process that came up last; nil before the first
 	state   State
 	upAt    time.Time
 	backoff backoff
@@ -37,10 +39,7 @@ func (s *seat) place() *place { return s.n.plan.place(s.id) }
 // tell records a step of the seat's life. It is called under the nursery's lock;
 // the log gets the event after that.
 func (s *seat) tell(e Event) {
-	e.Time, e.From = time.Now(), s.state
-	if s.child != nil {
-		e.Actor = s.child.id
-	}
+	e.Time, e.From, e.Actor = time.Now(), s.state, s.self
 	s.state = e.To
 	s.n.env.chronicle.add(s, e)
 	s.n.told = append(s.n.told, e)
@@ -49,6 +48,7 @@ func (s *seat) tell(e Event) {
 // live is one process's life in the seat, from its start to its reaping.
 func (s *seat) live(ctx context.Context, c *child) {
 	defer c.giveUp(nil)
+	defer c.acknowledge() // whatever becomes of it: who has asked waits no longer
 	err := c.start(ctx)
 	if err != nil {
 		s.n.update(func() {
@@ -91,6 +91,9 @@ func (s *seat) end(failure error, wasUp bool) {
 // begin starts a process.
 func (s *seat) begin() {
 	ctx, giveUp := context.WithCancelCause(s.n.ctx)
+	if s.child != nil {
+		s.self = actor.NewID(s.spec.Name)
+	}
 	s.child = newChild(s, giveUp)
 	s.tell(Event{To: Starting})
 	s.n.tasks.Go(func() { s.live(ctx, s.child) })
@@ -150,14 +153,17 @@ func (s *seat) forget() {
 }
 
 // dismiss ends the seat for good, and gives the process that is asked to end, nil
-// if none is up.
+// if there is none any more.
 func (s *seat) dismiss(reason string) (asked *child) {
 	s.n.update(func() {
-		if p := s.place(); p != nil && s.reason == "" {
+		if s.place() == nil {
+			return
+		}
+		if s.reason == "" {
 			s.reason = reason
 		}
 		s.n.carryOut(s.n.plan.dismiss(s.id), nil)
-		if s.risen != nil {
+		if s.place() != nil { // else it had no process, and is over now
 			asked = s.child
 		}
 	})

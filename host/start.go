@@ -74,7 +74,8 @@ func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string,
 		return "handshake", err
 	}
 	c.main = stub
-	c.seat.n.look(func() { c.id.PID = c.proc.Load().PID() })
+	c.id.PID = c.proc.Load().PID()
+	c.seat.n.look(func() { c.seat.self = c.id })
 	if c.foreign() {
 		return c.meet(ctx)
 	}

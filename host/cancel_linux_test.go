@@ -1,0 +1,171 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// onceVar names a file: the process that makes it serves, each later one hangs before
+// its handshake.
+const onceVar = "HOST_TEST_ONCE"
+
+func init() {
+	roles["serves once"] = func() {
+		f, err := os.OpenFile(os.Getenv(onceVar), os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			select {}
+		}
+		_ = f.Close()
+		sdk.Serve(goodEndpoints()...)
+	}
+}
+
+// servesOnce is an actor that comes up once. Its restart takes as long as it may.
+func servesOnce(t testing.TB, name string) host.Spec {
+	s := restarting(t, name, config.Permanent)
+	s.Env[roleVar], s.Env[onceVar] = "serves once", filepath.Join(t.TempDir(), "up")
+	return s
+}
+
+// returns fails the test if f does not return.
+func returns(t testing.TB, what string, f func() error) (err error) {
+	t.Helper()
+	running := task.Start(func() { err = f() })
+	select {
+	case <-running.Done():
+		return err
+	case <-time.After(15 * time.Second):
+		t.Fatalf("%s does not return", what)
+		return nil
+	}
+}
+
+// killed kills the actor's process and returns when it is in a state.
+func killed(ctx context.Context, t testing.TB, p *host.Portal, then host.State) {
+	t.Helper()
+	dead := kill(t, p, syscall.SIGKILL)
+	reaped := false
+	await(ctx, t, string(then), func(e host.Event) bool {
+		reaped = reaped || e.To == host.Reaped && e.Actor.Is(dead)
+		return reaped && e.To == then
+	})
+}
+
+// R2: Cancel of an actor that is being restarted returns when the start has been given
+// up.
+func TestP14_CancelDuringARestart(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p := startAll(ctx, t, n, servesOnce(t, "phoenix"))[0]
+		killed(ctx, t, p, host.Starting)
+		if err := returns(t, "Cancel", func() error { return p.Cancel(context.Background()) }); err != nil {
+			t.Errorf("got %v", err)
+		}
+		<-p.Done()
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// R7: who an actor is can be asked while its process is being started. It is the race
+// detector that fails this test.
+func TestP14_IDDuringARestart(t *testing.T) {
+	_, err := open(t, host.Options{Supervision: config.Supervision{MaxRestarts: 100}}, func(ctx context.Context, n *host.Nursery) error {
+		p := startAll(ctx, t, n, restarting(t, "phoenix", config.Permanent))[0]
+		old := kill(t, p, syscall.SIGKILL)
+		for id := p.ID(); id.Is(old) || id.PID == 0; id = p.ID() {
+			if id.Name != "phoenix" {
+				t.Errorf("got %v", id)
+			}
+		}
+		return p.Cancel(ctx)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// T7: as that of a context, the Cancel of an actor is not cut short by the end of its
+// caller's ctx: not even by that of a scope into this actor, which it ends itself.
+func TestP05_CancelIsShieldedFromItsCaller(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p := startAll(ctx, t, n, spec(t, "good", "good"), spec(t, "good", "good"))
+		over, end := context.WithCancel(ctx)
+		end()
+		if err := p[0].Cancel(over); err != nil {
+			t.Errorf("with a ctx that is over: %v", err)
+		}
+		var cancel error
+		_, err := forever.Open(ctx, p[1], none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
+			cancel = p[1].Cancel(ctx)
+			return nil
+		})
+		if cancelled, ok := fault.Cancelled(err); cancel != nil || !ok || !cancelled.Canceller.Is(n.Self()) {
+			t.Errorf("from a scope into it: %v, and the scope ended with %v", cancel, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// An actor that was too slow has ended all the same, once it has.
+func TestP05_CancelOfAnActorThatIsGoneIsNoError(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := spec(t, "stuck", "good")
+		s.CancelTimeout, s.Grace = config.Duration(50*time.Millisecond), config.Duration(time.Millisecond)
+		p := startAll(ctx, t, n, s)[0]
+		called := hold(ctx, n, stuck, p)
+		if err := p.Cancel(ctx); !errors.Is(err, fault.ErrActorTooSlow) {
+			t.Errorf("got %v", err)
+		}
+		<-p.Done()
+		if err := p.Cancel(ctx); err != nil {
+			t.Errorf("when it is gone: %v", err)
+		}
+		<-called
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// U6: each event says whose it is, the first one, too.
+func TestV10_EachEventNamesItsActor(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p := startAll(ctx, t, n, spec(t, "good", "good"))[0]
+		who := p.ID()
+		if err := p.Cancel(ctx); err != nil {
+			return err
+		}
+		seen := 0
+		await(ctx, t, "its end", func(e host.Event) bool {
+			if seen++; !e.Actor.Is(who) || e.Actor.Name != "good" {
+				t.Errorf("%v is of %v", e, e.Actor)
+			}
+			return e.To == host.Gone
+		})
+		if seen < 5 {
+			t.Errorf("only %d events", seen)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
