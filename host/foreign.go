@@ -114,7 +114,7 @@ func (f *Foreign) NewStream(ctx context.Context, d *grpc.StreamDesc, method stri
 func misfit(spec Spec) error {
 	var text []string
 	for _, m := range spec.Misfits() {
-		text = append(text, m.Key+": "+m.Message)
+		text = append(text, m.String())
 	}
 	if len(text) == 0 {
 		return nil

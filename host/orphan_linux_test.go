@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/environ"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -230,7 +231,7 @@ func program(t *testing.T, role string) (*exec.Cmd, io.Reader) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(process.Environ(nil), roleVar+"="+role, "GORACE=atexit_sleep_ms=0", "TRELLIS_CGROUP="+os.Getenv("TRELLIS_CGROUP"))
+	cmd.Env = append(environ.Base(), roleVar+"="+role, "GORACE=atexit_sleep_ms=0", "TRELLIS_CGROUP="+os.Getenv("TRELLIS_CGROUP"))
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

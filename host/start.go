@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/environ"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
@@ -161,12 +162,12 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	if err != nil {
 		return nil, err
 	}
-	env := process.Environ(nil)
-	for key, value := range c.spec.Env {
-		env = append(env, key+"="+value)
+	own, err := environ.Join(c.spec.Env)
+	if err != nil {
+		return nil, err
 	}
 	files, more := c.inherit()
-	env = append(env, more...)
+	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
 		Path: path, Args: args, Files: files, Title: c.id.Title(), Dir: c.spec.Dir, Env: env,
 		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.log, c.id, len(c.spec.Actors) > 0).line,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/go-plugin"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/environ"
 	"github.com/seed-2ba35074/trellis/shared/link"
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
@@ -78,13 +78,11 @@ func (p Plugin) check(r *wire.BootRequest) error {
 }
 
 // leaveGoPlugin undoes what go-plugin has done to the process for its handshake:
-// its variables, which children of this process would take for their own, and the
-// replaced standard files, whose last lines would be lost when the process ends.
+// its variables, which children of this process would take for their own (and none
+// but those: others may begin with PLUGIN_, too), and the replaced standard files, whose last lines would be lost when the process ends.
 func leaveGoPlugin(l *life) {
-	for _, entry := range os.Environ() {
-		if key, _, _ := strings.Cut(entry, "="); strings.HasPrefix(key, "PLUGIN_") || key == wire.CookieKey {
-			_ = os.Unsetenv(key) // fails only for names that cannot be set
-		}
+	for _, name := range append(environ.GoPlugin(), wire.CookieKey) {
+		_ = os.Unsetenv(name) // fails only for names that cannot be set
 	}
 	os.Stdout, os.Stderr = l.stdout, l.stderr
 }

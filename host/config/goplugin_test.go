@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -37,12 +38,13 @@ func TestForeignProgramsThatCannotBe(t *testing.T) {
 	for text, want := range map[string]string{
 		"    goplugin: {versions: [1]}\n":                                       "f.yaml:4:15: actors.a.goplugin.cookie: expected exactly one {KEY: value}",
 		"    goplugin: {cookie: {A: a, B: b}, versions: [1]}\n":                 "f.yaml:4:24: actors.a.goplugin.cookie: expected exactly one {KEY: value}",
-		"    goplugin: {cookie: {A: \"\"}, versions: [1]}\n":                    `neither empty, got "A": ""`,
-		"    goplugin: {cookie: {\"A=B\": c}, versions: [1]}\n":                 `got "A=B": "c"`,
-		"    goplugin: {cookie: {PLUGIN_CLIENT_CERT: c}, versions: [1]}\n":      `not the protocol's own, got "PLUGIN_CLIENT_CERT"`,
+		"    goplugin: {cookie: {A: \"\"}, versions: [1]}\n":                    `expected the value of A, it is empty`,
+		"    goplugin: {cookie: {\"A=B\": c}, versions: [1]}\n":                 `expected the name of a variable, in which there is no =, got "A=B"`,
+		"    goplugin: {cookie: {PLUGIN_CLIENT_CERT: c}, versions: [1]}\n":      `expected a variable that the host does not set itself, got "PLUGIN_CLIENT_CERT"`,
 		"    goplugin: {cookie: {K: v}}\n":                                      "actors.a.goplugin.versions: expected the protocol versions",
 		"    goplugin: {cookie: {K: v}, versions: [-1]}\n":                      "f.yaml:4:42: actors.a.goplugin.versions: expected numbers from 0 up, got -1",
 		"    goplugin: {cookie: {K: v}, versions: [one]}\n":                     `expected a whole number, got "one"`,
+		"    goplugin: {" + fine + "}\n    env: {K: w}\n":                       `f.yaml:5:14: actors.a.env.K: it is the program's cookie`,
 		"    goplugin: {" + fine + ", mtls: manual}\n":                          `actors.a.goplugin.mtls: expected auto or off, got "manual"`,
 		"    goplugin: {" + fine + ", tls: off}\n":                              `unknown key; did you mean "mtls"?`,
 		"    goplugin: {" + fine + "}\n    actors: [{name: b, command: [x]}]\n": "f.yaml:5:13: actors.a.actors: a foreign program cannot start actors",
@@ -53,5 +55,25 @@ func TestForeignProgramsThatCannotBe(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\ngave %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// F09: what cannot be carried or has no effect is refused where it stands (B11, B13, X8, X13).
+func TestF09_ActorsThatCannotBe(t *testing.T) {
+	_, err := parse("actors:\n"+
+		`- {name: p, dir: "d\0", command: [x, "a\0b"], env: {"A=B": v, "": w, "N\0": x, C: "y\0", A: fine, PLUGIN_MIN_PORT: "1", TRELLIS_LIFELINE: "3", PLUGIN_DATA_DIR: fine}}`+"\n"+
+		`- {name: q, package: "-toolexec=evil"}`+"\n", config.Options{})
+	wrong, ok := errors.AsType[*config.Error](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range wrong.Problems {
+		got = append(got, p.Path)
+	}
+	want := []string{"actors.p.dir", "actors.p.command", "actors.p.env.A=B", "actors.p.env.", "actors.p.env.N\x00", "actors.p.env.C",
+		"actors.p.env.PLUGIN_MIN_PORT", "actors.p.env.TRELLIS_LIFELINE", "actors.q.package"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("want -, got +\n%s\n%v", diff, err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
 // child is what the host holds of a forked process.
@@ -27,6 +29,9 @@ func (c *child) close() {
 
 // launch forks and executes. On failure everything it opened is closed.
 func (p *Process) launch(ctx context.Context) (*child, error) {
+	if err := p.spec.check(); err != nil {
+		return nil, p.explain(err)
+	}
 	path, err := p.spec.resolve()
 	if err != nil {
 		return nil, p.explain(err)
@@ -163,7 +168,7 @@ func (p *Process) stdoutLines() *splitter {
 // greet passes a good handshake line on to go-plugin. A bad one is logged, as
 // any other line, and replaced.
 func (p *Process) greet(text []byte, continued bool) {
-	err := checkHandshake(text, continued, lookupEnv(p.env, "PLUGIN_CLIENT_CERT") != "")
+	err := checkHandshake(text, continued, environ.Lookup(p.env, "PLUGIN_CLIENT_CERT") != "")
 	if err == nil {
 		p.stdout.offer(append(slices.Clip(text), '\n'))
 		return

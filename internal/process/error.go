@@ -59,6 +59,8 @@ func (p *Process) hint(err error) string {
 		return "arguments and environment are too large together; pass large values in a file"
 	case errors.Is(err, syscall.ENOEXEC):
 		return fmt.Sprintf("expected a program for %s/%s or a script that starts with #!; build it for this machine", runtime.GOOS, runtime.GOARCH)
+	case errors.Is(err, syscall.EINVAL):
+		return "the system cannot carry the start out as it is described; look at its limits, its working directory and its program"
 	case errors.Is(err, errNotRegular):
 		return "expected a program file; name the file itself"
 	}

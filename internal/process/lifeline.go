@@ -35,6 +35,3 @@ package process
 
 // lifelineFD is the child's number for the read end.
 const lifelineFD = 3
-
-// lifelineVar tells the child that descriptor 3 is a lifeline.
-const lifelineVar = "TRELLIS_LIFELINE"

@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
-var lifelineEnv = []string{lifelineVar + "=" + strconv.Itoa(lifelineFD)}
+var lifelineEnv = []string{environ.Lifeline + "=" + strconv.Itoa(lifelineFD)}
 
 // held is this program's own lifeline, up to its parent.
 var held struct {
@@ -22,11 +24,11 @@ var held struct {
 // inherit it, the variable, or any other descriptor that came with it: what a
 // host gives to its child is not for the child's children.
 func init() {
-	value, ok := os.LookupEnv(lifelineVar)
+	value, ok := os.LookupEnv(environ.Lifeline)
 	if !ok {
 		return
 	}
-	_ = os.Unsetenv(lifelineVar)
+	_ = os.Unsetenv(environ.Lifeline)
 	if value == strconv.Itoa(lifelineFD) && isPipe(lifelineFD) {
 		closeOnExecFrom(lifelineFD)
 		_ = syscall.SetNonblock(lifelineFD, true) // so that the watcher waits without a thread

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
 func init() {
@@ -56,7 +58,7 @@ func TestF05_LimitsAreSet(t *testing.T) {
 func TestF05_LimitThatIsHitIsInTheDeath(t *testing.T) {
 	// A limit holds from Start's return on, so that a script begins after that.
 	shell := func(script string) Spec {
-		return Spec{Path: "/bin/sh", Args: []string{"-c", "until [ -e begin ]; do sleep 0.01; done; " + script}, Dir: t.TempDir(), Env: Environ(nil)}
+		return Spec{Path: "/bin/sh", Args: []string{"-c", "until [ -e begin ]; do sleep 0.01; done; " + script}, Dir: t.TempDir(), Env: environ.Base()}
 	}
 	for name, c := range map[string]struct {
 		spec   Spec

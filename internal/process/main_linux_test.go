@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
 // roleVar makes the test binary a child: its arguments are then a little
@@ -133,7 +135,7 @@ func flood(f *os.File, n int) {
 func child0(words ...string) Spec {
 	self, err := os.Executable()
 	must(err)
-	return Spec{Path: self, Args: words, Env: append(Environ(nil), roleVar+"=1", "GORACE=atexit_sleep_ms=0")}
+	return Spec{Path: self, Args: words, Env: append(environ.Base(), roleVar+"=1", "GORACE=atexit_sleep_ms=0")}
 }
 
 // lines gathers what a child says.

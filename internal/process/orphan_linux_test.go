@@ -19,12 +19,14 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
 func init() {
 	roles["facts"] = func(string) { facts() }
 	roles["host"] = func(words string) { actAsHost(child0(strings.Split(words, ",")...)) }
-	roles["foreignhost"] = func(path string) { actAsHost(Spec{Path: path, Env: Environ(nil)}) }
+	roles["foreignhost"] = func(path string) { actAsHost(Spec{Path: path, Env: environ.Base()}) }
 	roles["starts"] = func(string) {
 		for range 4 {
 			go func() {
@@ -69,7 +71,7 @@ func facts() {
 		blocking = append(blocking, flags&unix.O_NONBLOCK == 0)
 	}
 	say("blocking %s", strings.Trim(fmt.Sprint(blocking), "[]"))
-	say("lifelinevar %s", os.Getenv(lifelineVar))
+	say("lifelinevar %s", os.Getenv(environ.Lifeline))
 	say("twice %s", os.Getenv("TWICE"))
 	say("inheritable %v", inheritable())
 	out, err := exec.Command("ls", "/proc/self/fd").Output() // its last one is that directory
@@ -297,7 +299,7 @@ func TestLifelineIgnoresWhatIsNoPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	cmd.Env = append(slices.Clone(spec.Env), lifelineVar+"=3")
+	cmd.Env = append(slices.Clone(spec.Env), environ.Lifeline+"=3")
 	cmd.ExtraFiles = []*os.File{null}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "lifelinevar \n") || strings.Contains(string(out), "hold:") {

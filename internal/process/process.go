@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
 // ErrKilled is what Start returns when Kill came before or during it.
@@ -81,7 +83,7 @@ func New(spec Spec, cmd *exec.Cmd) *Process {
 	if cmd != nil {
 		top = cmd.Env
 	}
-	p.env = mergeEnv(spec.Env, top, lifelineEnv, cgroupEnv())
+	p.env = environ.Merge(cgroupEnv(), spec.Env, top, lifelineEnv)
 	p.stdout = newFeed(p.done)
 	p.stderr = newFeed(p.done)
 	p.stderr.offer(nil)

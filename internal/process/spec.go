@@ -3,7 +3,10 @@ package process
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
 // Spec says what to execute and how.
@@ -18,7 +21,7 @@ type Spec struct {
 	// Dir is the child's working directory; "" is the host's.
 	Dir string
 	// Env is the child's environment as KEY=value, all of it: nothing comes
-	// from the host by itself (see Environ). What go-plugin put into its
+	// from the host by itself (see environ.Base). What go-plugin put into its
 	// command is laid on top, and then TRELLIS_LIFELINE.
 	Env []string
 	// SHA256 is the program's checksum in hex; "" is not checked. On Linux the
@@ -68,31 +71,18 @@ func (s *Spec) resolve() (string, error) {
 	return filepath.Abs(s.Path)
 }
 
-// mergeEnv joins environments; for a key that comes more than once the last
-// value counts. (Programs differ in which of two they see, so there is one.)
-func mergeEnv(lists ...[]string) []string {
-	var merged []string
-	at := make(map[string]int)
-	for _, list := range lists {
-		for _, entry := range list {
-			key, _, _ := strings.Cut(entry, "=")
-			if i, ok := at[key]; ok {
-				merged[i] = entry
-				continue
-			}
-			at[key] = len(merged)
-			merged = append(merged, entry)
+// check refuses what the operating system cannot carry.
+func (s *Spec) check() error {
+	for _, text := range slices.Concat([]string{s.Path, s.Title, s.Dir}, s.Args, s.Env) {
+		if err := environ.CheckText(text); err != nil {
+			return err
 		}
 	}
-	return merged
-}
-
-// lookupEnv finds a key in a merged environment.
-func lookupEnv(env []string, key string) string {
-	for _, entry := range env {
-		if k, v, _ := strings.Cut(entry, "="); k == key {
-			return v
+	for _, entry := range s.Env {
+		name, _, _ := strings.Cut(entry, "=")
+		if err := environ.CheckName(name); err != nil {
+			return err
 		}
 	}
-	return ""
+	return nil
 }

@@ -12,11 +12,13 @@ import (
 	"io"
 	"os"
 	"strconv"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
 // Variable tells a child at which descriptor its identity can be read. It holds
 // the number and nothing secret.
-const Variable = "TRELLIS_IDENTITY"
+const Variable = environ.Identity
 
 // maxEncoded bounds what a child reads: a pipe takes so much without a reader.
 const maxEncoded = 16 << 10

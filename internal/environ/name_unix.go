@@ -1,6 +1,6 @@
 //go:build unix
 
-package process
+package environ
 
 // sameName compares names of variables.
 func sameName(a, b string) bool { return a == b }

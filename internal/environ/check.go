@@ -1,0 +1,76 @@
+package environ
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrUnfit is what every refusal of this package wraps.
+var ErrUnfit = errors.New("expected what the operating system can carry")
+
+// unfit is a refusal in words that can follow the place of the value.
+type unfit string
+
+func (u unfit) Error() string { return string(u) }
+
+func (u unfit) Is(target error) bool { return target == ErrUnfit }
+
+// CheckText refuses what no argument, path or value of a variable can be: text with
+// a NUL byte, at which the operating system would end it.
+func CheckText(text string) error {
+	if strings.ContainsRune(text, 0) {
+		return unfit(fmt.Sprintf("expected text without NUL bytes, at which the operating system would end it, got %q", text))
+	}
+	return nil
+}
+
+// CheckName refuses what no variable can be called.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return unfit("expected the name of a variable, it is empty")
+	case strings.Contains(name, "="):
+		return unfit(fmt.Sprintf("expected the name of a variable, in which there is no =, got %q", name))
+	}
+	return CheckText(name)
+}
+
+// CheckVariable refuses a variable that a description cannot set: its name or its
+// value cannot be carried, or the name is one that the host sets itself, after the
+// description.
+func CheckVariable(name, value string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if Reserved(name) {
+		return unfit(fmt.Sprintf("expected a variable that the host does not set itself, got %q", name))
+	}
+	return CheckText(value)
+}
+
+// GoPlugin are the variables by which go-plugin's hosts speak to its plugins,
+// except for the cookie.
+func GoPlugin() []string {
+	return []string{
+		"PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT",
+		"PLUGIN_UNIX_SOCKET_DIR", "PLUGIN_UNIX_SOCKET_GROUP", "PLUGIN_MULTIPLEX_GRPC",
+	}
+}
+
+// The variables by which a host of Trellis speaks to its children, besides those of
+// go-plugin.
+const (
+	Cookie   = "TRELLIS_COOKIE"   // the program is started as a plugin
+	Lifeline = "TRELLIS_LIFELINE" // the descriptor of its lifeline
+	Identity = "TRELLIS_IDENTITY" // the descriptor at which it finds its certificate
+)
+
+var reserved = append([]string{Cookie, Lifeline, Identity}, GoPlugin()...)
+
+// Reserved reports whether a variable belongs to the one link between a host and
+// its child.
+func Reserved(name string) bool {
+	return slices.ContainsFunc(reserved, func(r string) bool { return sameName(r, name) })
+}
