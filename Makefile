@@ -3,9 +3,16 @@
 TOOL    := go tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 CHAOS   ?= -seed 1 -blows 1000
+LOOPS   ?= 40
+ROUNDS  ?= 3
+SOAK    ?= 60
+
+# Tests that are no part of "make test": they start hundreds of processes (lab), or
+# build programs of other people (foreign).
+TAGS    := -tags lab,foreign
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race vet lint fuzz model chaos bench bench-compare bench-page generate generate-check tidy-check check
+.PHONY: help build test race stress foreign cells soak vet lint fuzz model chaos bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -18,16 +25,29 @@ build: ## build everything, for other systems too
 test: ## run the tests
 	go test ./...
 
-race: ## run the tests under the race detector
-	go test -race ./...
+race: ## run the tests of all that runs concurrently under the race detector
+	go test -race ./host/... ./sdk/... ./shared/... ./internal/...
+
+stress: ## the tests beside LOOPS (40) busy loops, ROUNDS (3) times; PKG=./host for one package
+	scripts/stress.sh $(ROUNDS) $(LOOPS) $(PKG)
+
+foreign: ## builds go-plugin programs of other people, and supervises them
+	go test -count=1 -tags foreign ./host/foreign
+
+cells: ## every way in which a context can end, between processes and in memory, 20 times
+	go test -count=20 -run WhoRaises . ./shared/dialog
+
+soak: ## nurseries come and go (SOAK=60), trees are killed 20 times: nothing may be left
+	TRELLIS_SOAK=$(SOAK) go test -count=1 -tags lab -run 'Soak' -v ./host
+	TRELLIS_ROUNDS=20 go test -count=1 -timeout 20m -run 'N07' ./host ./internal/process
 
 vet: ## go vet, for other systems too
-	go vet ./...
-	GOOS=darwin go vet ./...
-	GOOS=windows go vet ./...
+	go vet $(TAGS) ./...
+	GOOS=darwin go vet $(TAGS) ./...
+	GOOS=windows go vet $(TAGS) ./...
 
 lint: ## golangci-lint
-	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run --build-tags lab,foreign ./...
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)
@@ -35,7 +55,8 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 model: ## every interleaving of a dialog, with larger bounds (about a minute, 3 at most)
 	go test -run TestModel -timeout 10m -v ./shared/dialog -model=full | grep -vE '^=== '
 
-chaos: ## strike a tree under load, again and again; CHAOS="-seed 1 -blows 1000" (docs/chaos.md)
+chaos: ## a blow of each kind, then CHAOS="-seed 1 -blows 1000" (docs/chaos.md)
+	go test -count=1 -tags lab -run F01 ./internal/chaos
 	go run ./internal/chaos $(CHAOS)
 
 bench: ## what plugins cost beside go-plugin's: table, and bin/bench.json; QUICK=1 only proves that it runs

@@ -24,16 +24,20 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
-// roundsVar is how often the tests of this file kill a tree: 5 by default.
+// roundsVar is how often the tests of this file kill a tree: twice by default.
 const roundsVar = "TRELLIS_ROUNDS"
 
 func rounds(t *testing.T) int {
 	t.Helper()
-	n, err := strconv.Atoi(os.Getenv(roundsVar))
-	if text := os.Getenv(roundsVar); text != "" && (err != nil || n < 1) {
+	text := os.Getenv(roundsVar)
+	if text == "" {
+		return 2
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
 		t.Fatalf("%s: expected a number above zero, got %q", roundsVar, text)
 	}
-	return max(n, 5)
+	return n
 }
 
 // unruly makes an actor what its owner must not rely on it to be.

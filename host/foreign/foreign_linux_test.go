@@ -1,3 +1,5 @@
+//go:build foreign
+
 // Package foreign_test starts programs that nobody of this project wrote, and
 // supervises them.
 package foreign_test
