@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -11,15 +10,20 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
 // logger turns a child's lines into log records: a line that is a JSON object of
 // slog or hclog keeps its level, time and attributes; any other is kept as it is.
+// It is for one goroutine.
 type logger struct {
 	log   *slog.Logger
 	id    actor.ID
 	hosts bool // the child has actors of its own, whose lines come through it
+
+	swallow bool // the line that goes on is a record whose head was logged
+	crashed bool // the lines on stderr are the Go runtime's, of a crash
 }
 
 func newLogger(log *slog.Logger, id actor.ID, hosts bool) *logger {
@@ -30,64 +34,67 @@ func (l *logger) line(line process.Line) {
 	ctx := context.Background()
 	if line.Dropped > 0 {
 		l.log.WarnContext(ctx, "lines of an actor's output were dropped: it prints faster than they are logged",
-			"actor", l.id.String(), "dropped", line.Dropped)
+			actorKey, l.id.String(), "dropped", line.Dropped)
 	}
-	if len(line.Text) == 0 {
+	if len(line.Text) == 0 || line.Stream == process.Stderr && l.structured(ctx, line) {
 		return
 	}
-	if line.Stream == process.Stderr && !line.Continued && line.Text[0] == '{' && l.structured(ctx, line.Text) {
-		return
+	level := slog.LevelInfo
+	if line.Stream == process.Stderr {
+		if l.crashed = l.crashed || process.Crashes(line.Text); l.crashed {
+			level = slog.LevelError
+		}
 	}
-	l.log.InfoContext(ctx, strings.ToValidUTF8(string(line.Text), "\uFFFD"),
-		"actor", l.id.String(), "stream", line.Stream.String())
+	attrs := []slog.Attr{slog.String(actorKey, l.id.String()), slog.String("stream", line.Stream.String())}
+	if line.Part != process.Whole {
+		attrs = append(attrs, slog.String("part", line.Part.String()))
+	}
+	l.log.LogAttrs(ctx, level, terminal.Line(string(line.Text)), attrs...)
 }
 
-// structured logs a line of slog's or hclog's JSON, and reports false for others.
-func (l *logger) structured(ctx context.Context, text []byte) bool {
-	var fields map[string]any
-	if json.Unmarshal(text, &fields) != nil {
-		return false
+// structured logs a line that is a record, and reports false for others. Of a record
+// that was cut, what its head says is logged, and the rest is left out: read by
+// itself it could pretend to be a record of its own.
+func (l *logger) structured(ctx context.Context, line process.Line) bool {
+	switch line.Part {
+	case process.Middle, process.Tail:
+		return l.swallow
 	}
-	level, ok := parseLevel(first(fields, "level", "@level"))
+	r, ok := parseRecord(line.Text, line.Part == process.Head)
+	l.swallow = ok
 	if !ok {
 		return false
 	}
-	at, err := time.Parse(time.RFC3339Nano, first(fields, "time", "@timestamp"))
-	if err != nil {
-		at = time.Now()
-	}
-	if !l.log.Enabled(ctx, level) {
+	l.crashed = false
+	if !l.log.Enabled(ctx, r.level) {
 		return true
 	}
-	record := slog.NewRecord(at, level, first(fields, "msg", "@message"), 0)
-	record.AddAttrs(l.attributes(fields)...)
+	if r.time.IsZero() {
+		r.time = time.Now()
+	}
+	record := slog.NewRecord(r.time, r.level, terminal.Line(r.message), 0)
+	record.AddAttrs(l.attributes(r)...)
+	if line.Part == process.Head {
+		record.AddAttrs(slog.String("part", line.Part.String()))
+	}
 	_ = l.log.Handler().Handle(ctx, record) // a handler's failure has nowhere to go
 	return true
 }
 
-// known are the fields that a record has a place of its own for.
-var known = []string{"level", "@level", "time", "@timestamp", "msg", "@message"}
-
 // gist is what a line of stderr may tell of an actor's death: a plain line itself,
-// and of a record that is at least a warning its message and error.
-func gist(text []byte) string {
-	if len(text) == 0 || text[0] != '{' {
-		return string(text)
-	}
-	var fields map[string]any
-	if json.Unmarshal(text, &fields) != nil {
-		return string(text)
-	}
-	level, ok := parseLevel(first(fields, "level", "@level"))
-	switch message, failure := first(fields, "msg", "@message"), first(fields, "error", "err"); {
+// and of a record that is at least a warning its message and error. cut: the line
+// goes on.
+func gist(text []byte, cut bool) string {
+	r, ok := parseRecord(text, cut)
+	switch failure := r.text("error", "err"); {
 	case !ok:
 		return string(text)
-	case level < slog.LevelWarn:
+	case r.level < slog.LevelWarn:
 		return ""
 	case failure != "":
-		return message + ": " + failure
+		return r.message + ": " + failure
 	default:
-		return message
+		return r.message
 	}
 }
 
@@ -95,54 +102,48 @@ func gist(text []byte) string {
 const (
 	actorKey = "actor"
 	// claimKey keeps what a child that hosts nobody says under actorKey.
-	claimKey = "plugin.actor"
+	claimKey = claimed + actorKey
+	// claimed begins the names of fields that would pass for the record's own.
+	claimed = "plugin."
 )
 
-// attributes are the child's name and the record's other fields, sorted by name.
-func (l *logger) attributes(fields map[string]any) []slog.Attr {
-	attrs := []slog.Attr{slog.String(actorKey, l.speaker(fields))}
-	var keys []string
-	for key := range fields {
-		if !slices.Contains(known, key) {
-			keys = append(keys, key)
+// reserved are the names that a record's own parts have. "" would make a group's
+// fields those of the record.
+var reserved = []string{"", actorKey, slog.LevelKey, slog.TimeKey, slog.MessageKey}
+
+// attributes are the actor's name and the record's other fields, in their order.
+func (l *logger) attributes(r record) []slog.Attr {
+	speaker, claim := l.speaker(r)
+	attrs := []slog.Attr{slog.String(actorKey, speaker)}
+	for i, field := range r.fields {
+		if i == claim {
+			continue
 		}
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		attrs = append(attrs, slog.Any(key, fields[key]))
+		if slices.Contains(reserved, field.Key) {
+			field.Key = claimed + field.Key
+		}
+		attrs = append(attrs, field)
 	}
 	return attrs
 }
 
 // speaker names the actor that a record comes from: the child, or one below it if the
 // child hosts actors and says so: "mid@0e1f2a3b/leaf@11223344". No child can speak in the
-// name of an actor that is not below it. A claim that does not count stays in fields, under
-// another key.
-func (l *logger) speaker(fields map[string]any) string {
+// name of an actor that is not below it. claim is the field that has said so, or -1: one
+// that does not count is a field as any other.
+func (l *logger) speaker(r record) (name string, claim int) {
 	self := l.id.String()
-	claim, named := fields[actorKey]
-	if !named {
-		return self
+	claim = slices.IndexFunc(r.fields, func(a slog.Attr) bool { return a.Key == actorKey })
+	if claim < 0 || r.fields[claim].Value.Kind() != slog.KindString {
+		return self, -1
 	}
-	delete(fields, actorKey)
-	below, isText := claim.(string)
-	switch {
-	case isText && below == self:
-	case isText && below != "" && l.hosts:
-		return self + "/" + below
-	default:
-		fields[claimKey] = claim
+	switch below := r.fields[claim].Value.String(); {
+	case below == self:
+		return self, claim
+	case below != "" && l.hosts:
+		return self + "/" + below, claim
 	}
-	return self
-}
-
-func first(fields map[string]any, keys ...string) string {
-	for _, key := range keys {
-		if s, ok := fields[key].(string); ok {
-			return s
-		}
-	}
-	return ""
+	return self, -1
 }
 
 // levels are the names that slog and hclog print.

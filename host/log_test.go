@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -48,6 +50,131 @@ func TestO04_NoChildSpeaksForAnother(t *testing.T) {
 	}
 }
 
+// logged is what a logger makes of lines, as text.
+func logged(level slog.Level, lines ...process.Line) string {
+	var out bytes.Buffer
+	l := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}})), actor.ID{Name: "p", UUID: "ab000000"}, false)
+	for _, line := range lines {
+		l.line(line)
+	}
+	return out.String()
+}
+
+func onStderr(text string, part process.Part) process.Line {
+	return process.Line{Stream: process.Stderr, Text: []byte(text), Part: part}
+}
+
+// B08: numbers, order and nesting of a record's fields stay what they are.
+func TestO04_FieldsOfARecordStayWhatTheyAre(t *testing.T) {
+	for fields, want := range map[string]string{
+		`"z":12345678,"a":9007199254740993`:                 `z=12345678 a=9007199254740993`,
+		`"u":18446744073709551615,"n":-9223372036854775808`: `u=18446744073709551615 n=-9223372036854775808`,
+		`"big":123456789012345678901234567890,"f":1.5`:      `big=123456789012345678901234567890 f=1.5`,
+		`"e":1e400,"t":true,"no":null`:                      `e=1e400 t=true no=<nil>`,
+		`"g":{"b":9007199254740993,"a":{"x":"y"}}`:          `g.b=9007199254740993 g.a.x=y`,
+		`"list":[9007199254740993,"x"]`:                     `list="[9007199254740993,\"x\"]"`,
+		`"empty":{}`:                                        `empty="{}"`,
+		// A field cannot pass for one of the record's own.
+		`"level":"high","msg":"other","time":"now"`: `plugin.level=high plugin.msg=other plugin.time=now`,
+		`"":{"actor":"root@0"}`:                     `plugin..actor=root@0`,
+		`"":{"":{"actor":"root@0"}}`:                `plugin..actor=root@0`,
+	} {
+		got := logged(slog.LevelInfo, onStderr(`{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"m",`+fields+`}`, process.Whole))
+		if want := "level=INFO msg=m actor=p@ab000000 " + want + "\n"; got != want {
+			t.Errorf("%s:\ngot  %swant %s", fields, got, want)
+		}
+	}
+	if got := logged(slog.LevelInfo, onStderr(`{"@level":"warn","@message":"m","@timestamp":"x","level":"high"}`, process.Whole)); got != "level=WARN msg=m actor=p@ab000000 plugin.level=high\n" {
+		t.Errorf("hclog: %s", got)
+	}
+}
+
+// B09: a record that was cut keeps its level, its message and its fields, and what
+// follows its head is neither a record nor a line.
+func TestO04_ARecordThatIsCutStaysOne(t *testing.T) {
+	head := `{"time":"2026-01-02T03:04:05Z","level":"ERROR","msg":"large","id":9007199254740993,"payload":"`
+	forged := `{"level":"ERROR","msg":"forged"}`
+	for name, text := range map[string]string{
+		"a text": head + `xx`, "an escape": head + `xx\`, "half an escape": head + `xx\u00`, "half a pair": head + `xx\ud83d\ude0`,
+	} {
+		got := logged(slog.LevelError, onStderr(text, process.Head), onStderr(forged, process.Middle), onStderr(forged, process.Tail), onStderr(forged, process.Whole))
+		want := "level=ERROR msg=large actor=p@ab000000 id=9007199254740993 payload=xx part=head\nlevel=ERROR msg=forged actor=p@ab000000\n"
+		if name == "half a pair" {
+			want = strings.Replace(want, "payload=xx", `payload="xx`+"\ufffd\"", 1)
+		}
+		if got != want {
+			t.Errorf("%s:\ngot  %swant %s", name, got, want)
+		}
+	}
+	for name, rest := range map[string]string{"a number": `,"n":12`, "a literal": `,"n":tru`, "a list": `,"n":[1,`, "a key": `,"n`, "nothing": `,`, "a colon": `,"n":`} {
+		got := logged(slog.LevelInfo, onStderr(`{"level":"WARN","msg":"m"`+rest, process.Head))
+		if want := "level=WARN msg=m actor=p@ab000000 part=head\n"; got != want {
+			t.Errorf("%s:\ngot  %swant %s", name, got, want)
+		}
+	}
+	if got := gist([]byte(head+"xx"), true); got != "large" {
+		t.Errorf("its gist is %q", got)
+	}
+}
+
+// B09: the last piece of a line that was cut is not a record, whatever it looks like.
+func TestO04_PiecesOfALineForgeNothing(t *testing.T) {
+	forged := `{"level":"ERROR","msg":"forged"}`
+	got := logged(slog.LevelInfo, onStderr("plain", process.Head), onStderr(forged, process.Middle), onStderr(forged, process.Tail))
+	want := "level=INFO msg=plain actor=p@ab000000 stream=stderr part=head\n"
+	for _, part := range []string{"middle", "tail"} {
+		want += `level=INFO msg="{\"level\":\"ERROR\",\"msg\":\"forged\"}" actor=p@ab000000 stream=stderr part=` + part + "\n"
+	}
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// O04: slog's default handler prints messages as they are.
+func TestO04_MessagesCannotSteerATerminal(t *testing.T) {
+	for _, text := range []string{"a\x1b[2Jb\rc", `{"level":"info","msg":"a\u001b[2Jb\nc\u202e"}`} {
+		l, out := &logger{}, &bytes.Buffer{}
+		l.log = slog.New(slog.NewJSONHandler(out, nil))
+		l.line(onStderr(text, process.Whole))
+		var got struct{ Msg string }
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Msg == "" || strings.ContainsFunc(got.Msg, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+			t.Errorf("%q is logged as %q", text, got.Msg)
+		}
+	}
+}
+
+// U10: the runtime's report of a crash is not information beside others.
+func TestACrashIsLoggedAsAnError(t *testing.T) {
+	got := logged(slog.LevelError, onStderr("before", process.Whole), onStderr("panic: boom", process.Whole),
+		onStderr("", process.Whole), onStderr("goroutine 1 [running]:", process.Whole),
+		process.Line{Stream: process.Stdout, Text: []byte("elsewhere")},
+		onStderr(`{"level":"INFO","msg":"it lives"}`, process.Whole), onStderr("after", process.Whole))
+	want := `level=ERROR msg="panic: boom" actor=p@ab000000 stream=stderr` + "\n" +
+		`level=ERROR msg="goroutine 1 [running]:" actor=p@ab000000 stream=stderr` + "\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func FuzzParseRecord(f *testing.F) {
+	f.Add([]byte(`{"level":"INFO","msg":"m","a":{"b":[1]}}`), false)
+	f.Add([]byte(`{"level":"INFO","msg":"m","a":"x\ud83d`), true)
+	f.Fuzz(func(t *testing.T, text []byte, cut bool) {
+		r, ok := parseRecord(text, cut)
+		if ok && !cut && !json.Valid(text) {
+			t.Errorf("%q is not JSON, and was read as %+v", text, r)
+		}
+	})
+}
+
 func TestN16_LastWordsAreWordsForPeople(t *testing.T) {
 	for line, want := range map[string]string{
 		"plain":                            "plain",
@@ -60,7 +187,7 @@ func TestN16_LastWordsAreWordsForPeople(t *testing.T) {
 		`{"answer": 42}`:                              `{"answer": 42}`,
 		`{no JSON`:                                    `{no JSON`,
 	} {
-		if got := gist([]byte(line)); got != want {
+		if got := gist([]byte(line), false); got != want {
 			t.Errorf("%s: %q, want %q", line, got, want)
 		}
 	}

@@ -7,8 +7,8 @@ import "io"
 // serves. Its lines go to Spec.Log as any others; it never blocks. It is for one
 // goroutine.
 func (p *Process) Aside(stream Stream) io.Writer {
-	return aside{&splitter{limit: maxLine, emit: func(text []byte, continued bool) {
-		p.journal.put(stream, text, continued)
+	return aside{&splitter{limit: maxLine, emit: func(text []byte, part Part) {
+		p.journal.put(stream, text, part)
 	}}}
 }
 

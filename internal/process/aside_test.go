@@ -8,7 +8,7 @@ import (
 
 func TestF04_AsideLines(t *testing.T) {
 	var got []string
-	j := newJournal(func(l Line) { got = append(got, fmt.Sprintf("%s %d %v", l.Stream, len(l.Text), l.Continued)) })
+	j := newJournal(func(l Line) { got = append(got, fmt.Sprintf("%s %d %v", l.Stream, len(l.Text), l.Part)) })
 	p := &Process{journal: j}
 	out := p.Aside(Stdout)
 	for _, text := range []string{"one", "\ntwo\n", strings.Repeat("x", maxLine+1) + "\n", "unfinished"} {
@@ -21,7 +21,7 @@ func TestF04_AsideLines(t *testing.T) {
 	if n, err := out.Write([]byte(" and late\n")); n != 10 || err != nil {
 		t.Errorf("a late Write = %d, %v", n, err)
 	}
-	want := []string{"stdout 3 false", "stdout 3 false", fmt.Sprintf("stdout %d true", maxLine), "stdout 1 false"}
+	want := []string{"stdout 3 whole", "stdout 3 whole", fmt.Sprintf("stdout %d head", maxLine), "stdout 1 tail"}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}

@@ -154,21 +154,21 @@ func (p *Process) drain(c *child) (finish func()) {
 // limit of its own, so that a flood without line ends is refused soon.
 func (p *Process) stdoutLines() *splitter {
 	s := &splitter{limit: maxHandshake}
-	s.emit = func(text []byte, continued bool) {
+	s.emit = func(text []byte, part Part) {
 		if s.limit == maxHandshake {
 			s.limit = maxLine
-			p.greet(text, continued)
+			p.greet(text, part)
 			return
 		}
-		p.journal.put(Stdout, text, continued)
+		p.journal.put(Stdout, text, part)
 	}
 	return s
 }
 
 // greet passes a good handshake line on to go-plugin. A bad one is logged, as
 // any other line, and replaced.
-func (p *Process) greet(text []byte, continued bool) {
-	err := checkHandshake(text, continued, environ.Lookup(p.env, "PLUGIN_CLIENT_CERT") != "")
+func (p *Process) greet(text []byte, part Part) {
+	err := checkHandshake(text, part.GoesOn(), environ.Lookup(p.env, "PLUGIN_CLIENT_CERT") != "")
 	if err == nil {
 		p.stdout.offer(append(slices.Clip(text), '\n'))
 		return
@@ -177,28 +177,24 @@ func (p *Process) greet(text []byte, continued bool) {
 	p.lk.greet = err
 	p.lk.Unlock()
 	p.stdout.offer([]byte(err.harmless() + "\n"))
-	p.journal.put(Stdout, text, continued)
+	p.journal.put(Stdout, text, part)
 }
 
 // stderrLines logs every line and remembers the last ones.
 func (p *Process) stderrLines() *splitter {
-	s := &splitter{limit: maxLine}
-	cut := false
-	s.emit = func(text []byte, continued bool) {
-		if !cut {
-			p.remember(text)
+	return &splitter{limit: maxLine, emit: func(text []byte, part Part) {
+		if part.Begins() {
+			p.remember(text, part == Head)
 		}
-		cut = continued
-		p.journal.put(Stderr, text, continued)
-	}
-	return s
+		p.journal.put(Stderr, text, part)
+	}}
 }
 
 // remember keeps what a line says for the case that it is one of the last.
-func (p *Process) remember(text []byte) {
+func (p *Process) remember(text []byte, cut bool) {
 	if p.spec.Gist == nil {
 		p.tail.add(text)
-	} else if gist := p.spec.Gist(text); gist != "" {
+	} else if gist := p.spec.Gist(text, cut); gist != "" {
 		p.tail.add([]byte(gist))
 	}
 }

@@ -31,7 +31,7 @@ func newJournal(log func(Line)) *journal {
 
 // put queues a copy of the line, or counts it as dropped. After close it does
 // nothing.
-func (j *journal) put(stream Stream, text []byte, continued bool) {
+func (j *journal) put(stream Stream, text []byte, part Part) {
 	if j.log == nil {
 		return
 	}
@@ -46,7 +46,7 @@ func (j *journal) put(stream Stream, text []byte, continued bool) {
 		return
 	}
 	text = append([]byte(nil), text...)
-	j.add(Line{Stream: stream, Text: text, Continued: continued}, size)
+	j.add(Line{Stream: stream, Text: text, Part: part}, size)
 }
 
 // add queues a line with what was dropped before it; the caller holds the lock.

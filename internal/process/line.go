@@ -1,6 +1,9 @@
 package process
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // maxLine is where a line is cut. bufio.Scanner, with which readers of such
 // lines often work, gives up at the same length.
@@ -29,21 +32,43 @@ type Line struct {
 	Stream Stream
 	// Text is the receiver's to keep.
 	Text []byte
-	// Continued says that the line was cut at 64 KiB and goes on in the next
-	// Line of the same stream.
-	Continued bool
+	// Part says whether this is a whole line, or which piece of one that was cut
+	// at 64 KiB. A line is cut between characters.
+	Part Part
 	// Dropped is how many lines, of either stream, were lost before this one
 	// because Spec.Log was too slow. A loss at the very end comes as a Line
 	// without a Stream.
 	Dropped int
 }
 
+// Part is what a Line is of the line that the child wrote.
+type Part uint8
+
+// The parts. A line that was cut is a Head, any number of Middles, and a Tail,
+// all on the same stream.
+const (
+	Whole Part = iota
+	Head
+	Middle
+	Tail
+)
+
+// String returns the part's name.
+func (p Part) String() string { return [...]string{"whole", "head", "middle", "tail"}[p] }
+
+// GoesOn reports whether the next Line of the stream is of the same line.
+func (p Part) GoesOn() bool { return p == Head || p == Middle }
+
+// Begins reports whether the Line begins a line.
+func (p Part) Begins() bool { return p == Whole || p == Head }
+
 // splitter cuts a stream of bytes into lines of at most limit bytes. emit gets
 // a text that is valid only during the call, and may change limit.
 type splitter struct {
 	limit int
 	line  []byte
-	emit  func(text []byte, continued bool)
+	cut   bool // the last text was not the end of its line
+	emit  func(text []byte, part Part)
 }
 
 // write takes the next bytes of the stream.
@@ -71,14 +96,41 @@ func (s *splitter) write(p []byte) {
 
 // end takes the end of the stream.
 func (s *splitter) end() {
-	if len(s.line) > 0 {
+	if len(s.line) > 0 || s.cut {
 		s.flush(false)
 	}
 }
 
-// flush emits what has been gathered.
-func (s *splitter) flush(continued bool) {
-	line := s.line
-	s.line = s.line[:0]
-	s.emit(line, continued)
+// flush emits what has been gathered: the end of a line, or as many whole
+// characters of one that goes on.
+func (s *splitter) flush(cut bool) {
+	text := s.line
+	if cut {
+		text = wholeCharacters(text)
+	}
+	part := Whole
+	switch {
+	case s.cut && cut:
+		part = Middle
+	case s.cut:
+		part = Tail
+	case cut:
+		part = Head
+	}
+	s.cut = cut
+	s.emit(text, part)
+	s.line = append(s.line[:0], s.line[len(text):]...)
+}
+
+// wholeCharacters leaves out the beginning of a character whose end is missing.
+func wholeCharacters(text []byte) []byte {
+	for n := 1; n < utf8.UTFMax && n < len(text); n++ {
+		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				break
+			}
+			return text[:len(text)-n]
+		}
+	}
+	return text
 }

@@ -163,7 +163,7 @@ func (l *lines) text(stream Stream) string {
 	for _, line := range l.all {
 		if line.Stream == stream {
 			b.Write(line.Text)
-			if !line.Continued {
+			if !line.Part.GoesOn() {
 				b.WriteByte('\n')
 			}
 		}

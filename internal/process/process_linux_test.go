@@ -142,8 +142,8 @@ func TestF04_LinesOfAnyLength(t *testing.T) {
 		t.Errorf("stderr = %q", got)
 	}
 	for _, line := range l.all {
-		if len(line.Text) > maxLine || line.Continued != (len(line.Text) == maxLine) {
-			t.Errorf("a line of %d bytes, continued %v", len(line.Text), line.Continued)
+		if len(line.Text) > maxLine || line.Part.GoesOn() != (len(line.Text) == maxLine) {
+			t.Errorf("a line of %d bytes, %v", len(line.Text), line.Part)
 		}
 	}
 }

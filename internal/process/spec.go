@@ -46,9 +46,10 @@ type Spec struct {
 	// Limits bound what the child may use. A start that cannot set them fails.
 	Limits Limits
 	// Gist says what of a line on stderr is worth keeping for Exit.LastLog; ""
-	// keeps nothing of it. It is called by the goroutine that reads stderr, and
-	// must not wait. nil keeps every line as it is.
-	Gist func(text []byte) string
+	// keeps nothing of it. Of a line that was cut it gets the head. It is called
+	// by the goroutine that reads stderr, and must not wait. nil keeps every line
+	// as it is.
+	Gist func(text []byte, cut bool) string
 	// Log gets every line of stderr, and of stdout after the handshake line.
 	// It is called from one goroutine, one line at a time. It may be slow: a
 	// queue of 1 MiB lies in between, and what does not fit is dropped and

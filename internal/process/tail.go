@@ -22,17 +22,25 @@ type tail struct {
 // add remembers a line. The text is made valid UTF-8, since it travels on in
 // error messages.
 func (t *tail) add(text []byte) {
-	text = text[:min(len(text), tailWidth)]
+	if len(text) > tailWidth {
+		text = wholeCharacters(text[:tailWidth])
+	}
 	line := strings.ToValidUTF8(string(text), "\uFFFD")
 	t.Lock()
 	defer t.Unlock()
-	if t.panic == "" && (bytes.HasPrefix(text, []byte("panic: ")) || bytes.HasPrefix(text, []byte("fatal error: "))) {
+	if t.panic == "" && Crashes(text) {
 		t.panic = line
 	}
 	if len(t.lines) == tailLines {
 		t.lines = append(t.lines[:0], t.lines[1:]...)
 	}
 	t.lines = append(t.lines, line)
+}
+
+// Crashes reports whether a line of stderr begins what the Go runtime prints of a
+// crash: everything after it is the list of goroutines.
+func Crashes(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: "))
 }
 
 // read returns what is remembered.
