@@ -47,7 +47,7 @@ type child struct {
 
 	cancelling *task.Worker // the cancel request, nil if none was sent
 
-	stop     chan string   // cap 1: asked to end, with the reason
+	stop     chan *wish    // cap 1: asked to end
 	sick     chan sickness // cap 1: its health checks fail
 	stopOnce sync.Once     //
 	ackOnce  sync.Once     //
@@ -56,14 +56,14 @@ type child struct {
 	ending   chan struct{} // it is being ended, or has ended
 	cause    Cause         // why it ended; these three are own's until that returns
 	why      string        //
-	short    *bounds       // of the teardown, if less than the spec's is left
+	queued   time.Duration // that it has waited for its turn to end
 	failure  error         // nil if it was asked to end, or ended well
 }
 
 func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
 		seat: s, env: s.n.env, spec: s.spec, id: s.self, giveUp: giveUp,
-		linked: make(chan *dialog.Table, 1), stop: make(chan string, 1), sick: make(chan sickness, 1),
+		linked: make(chan *dialog.Table, 1), stop: make(chan *wish, 1), sick: make(chan sickness, 1),
 		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(),
 	}
 }
@@ -90,22 +90,19 @@ func (c *child) tell(e Event) { c.seat.n.update(func() { c.seat.tell(e) }) }
 func (c *child) ends(cause Cause, why string, failure error) {
 	c.cause, c.why, c.failure = cause, why, failure
 	close(c.ending)
-	c.hasten()
 	c.tell(Event{To: Stopping, Cause: cause, Reason: why, Err: failure})
 }
 
-// hasten shortens the child's teardown to what is left to a host that is being ended
-// itself.
-func (c *child) hasten() {
-	if left, ok := c.env.budget.Left(time.Now()); ok {
-		short := c.bounds().within(left)
-		c.short = &short
-	}
-}
+// ask makes the child end. It does not wait; only the first wish counts.
+func (c *child) ask(w *wish) { c.stopOnce.Do(func() { c.stop <- w }) }
 
-// ask makes the child end, for a reason that goes into logs and errors. It does
-// not wait; only the first reason counts.
-func (c *child) ask(reason string) { c.stopOnce.Do(func() { c.stop <- reason }) }
+// reasonOf is a wish as the reason in events and errors of this actor.
+func (c *child) reasonOf(w *wish) string {
+	if w.Canceller.Is(c.env.self) {
+		return w.Reason
+	}
+	return w.Error()
+}
 
 // acknowledge tells whoever waits for the child's answer to a cancel request that it
 // has come, or never will.
@@ -115,8 +112,8 @@ func (c *child) acknowledge() { c.ackOnce.Do(func() { close(c.acked) }) }
 func (c *child) own() {
 	proc := c.proc.Load()
 	select {
-	case reason := <-c.stop:
-		c.obey(reason)
+	case w := <-c.stop:
+		c.obey(w)
 	case s := <-c.sick:
 		c.ail(s)
 	case <-proc.Dead():
@@ -216,14 +213,13 @@ func (c *child) ail(s sickness) {
 		c.descend(terminating, mute)
 		return
 	}
-	c.leave("it is unhealthy: " + s.failure.Last)
+	c.leave(&wish{Canceller: c.env.self, Reason: "it is unhealthy: " + s.failure.Last})
 	c.lose(s.failure)
 }
 
 // obey ends the child when it is its turn. One that ends by itself before that has not
 // been asked.
-func (c *child) obey(reason string) {
-	c.hasten()
+func (c *child) obey(w *wish) {
 	done := c.awaitTurn()
 	defer done()
 	switch {
@@ -232,23 +228,24 @@ func (c *child) obey(reason string) {
 	case isClosed(c.tie.gone()):
 		c.unlinked()
 	default:
-		c.tearDown(reason)
+		c.tearDown(w)
 	}
 }
 
 // tearDown ends the child in order: first by asking it, then with more and more
 // force.
-func (c *child) tearDown(reason string) {
+func (c *child) tearDown(w *wish) {
+	reason := c.reasonOf(w)
 	c.ends(Requested, reason, nil)
-	c.leave(reason)
+	c.leave(w)
 	c.lose(c.afterwards(reason))
 }
 
 // leave goes down the whole ladder. An actor whose link is gone ends by itself; a
 // foreign program that could not be asked does not know that it should.
-func (c *child) leave(reason string) {
-	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, reason))
-	s := c.request(reason)
+func (c *child) leave(w *wish) {
+	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, c.reasonOf(w)))
+	s := c.request(w)
 	c.acknowledge()
 	if s == unheard && c.foreign() {
 		s = unasked
@@ -260,12 +257,9 @@ func (c *child) leave(reason string) {
 // awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
 // that the whole ladder takes no longer.
 func (c *child) awaitTurn() (done func()) {
-	begun, b := time.Now(), c.bounds()
-	done = c.env.turns.take(b.grace/2, c.proc.Load().Dead(), c.tie.gone(), c.env.hurry)
-	if waited := time.Since(begun); waited > time.Millisecond {
-		b.grace -= min(waited, b.grace/2)
-		c.short = &b
-	}
+	begun, patience := time.Now(), c.bounds().grace/2
+	done = c.env.turns.take(patience, c.proc.Load().Dead(), c.tie.gone(), c.env.hurry)
+	c.queued = min(time.Since(begun), patience)
 	return done
 }
 
@@ -280,31 +274,46 @@ func (c *child) afterwards(reason string) error {
 
 // request is the first rung: it sends the cancel request and waits for the ack,
 // which comes when all of the actor's tasks have ended.
-func (c *child) request(reason string) setback {
+func (c *child) request(w *wish) setback {
 	b := c.bounds()
 	var err error
-	request := wire.CancelRequest{Canceller: c.env.self, Reason: fault.Text(reason), Grace: b.grace}
-	answer := task.Start(func() { err = c.tie.ask(request) })
-	c.cancelling = answer
-	timer := time.NewTimer(b.cancel)
-	defer timer.Stop()
-	select {
-	case <-answer.Done():
-		if err != nil {
-			c.env.log.Warn("the cancel request failed", "actor", c.id.String(), "error", err)
-			return unheard
-		}
-		return answered
-	case <-timer.C:
+	request := wire.CancelRequest{Canceller: w.Canceller, Reason: fault.Text(w.Reason), Grace: b.grace}
+	c.cancelling = task.Start(func() { err = c.tie.ask(request) })
+	s := c.wait(asking, c.cancelling.Done(), c.tie.gone())
+	switch goodbye, _ := c.tie.farewell(); {
+	case s == elapsed:
 		c.ackErr = fault.Unacked(fault.ErrActorTooSlow, c.id, b.cancel)
-		return elapsed
-	case <-c.tie.gone():
-		if goodbye, _ := c.tie.farewell(); goodbye {
-			return answered // it was about to end anyway
-		}
+	case s == hurried, goodbye: // one that says goodbye was about to end anyway
+	case !isClosed(c.cancelling.Done()):
 		return unheard
-	case <-c.env.hurry:
-		return hurried
+	case err != nil:
+		c.env.log.Warn("the cancel request failed", "actor", c.id.String(), "error", err)
+		return unheard
+	}
+	return s
+}
+
+// wait waits on a rung until one of the channels is closed, and says why it goes on. Meanwhile
+// this host may itself be asked to end, which leaves less time.
+func (c *child) wait(r rung, over, gone <-chan struct{}) setback {
+	expiry := time.Now().Add(c.bounds().of(r))
+	bounded := c.env.ending.Bounded()
+	for {
+		select {
+		case <-over:
+			return answered
+		case <-gone:
+			return answered
+		case <-time.After(time.Until(expiry)):
+			return elapsed
+		case <-c.env.hurry:
+			return hurried
+		case <-bounded:
+			bounded = nil
+			if sooner := time.Now().Add(c.bounds().of(r)); sooner.Before(expiry) {
+				expiry = sooner
+			}
+		}
 	}
 }
 
@@ -314,22 +323,12 @@ func (c *child) descend(r rung, why setback) {
 	proc := c.proc.Load()
 	for {
 		c.useForce(r, why)
-		bound := c.bounds().of(r)
-		var elapsedC <-chan time.Time
-		if bound > 0 {
-			elapsedC = time.After(bound)
-		}
-		hurry := c.env.hurry
 		if r == killing {
-			hurry = nil
-		}
-		select {
-		case <-proc.Done():
+			<-proc.Done()
 			return
-		case <-elapsedC:
-			why = elapsed
-		case <-hurry:
-			why = hurried
+		}
+		if why = c.wait(r, proc.Done(), nil); why == answered {
+			return
 		}
 		r = climb(r, why)
 	}
@@ -400,17 +399,12 @@ func (c *child) await(done <-chan struct{}, bound time.Duration) bool {
 	return closedWithin(done, bound)
 }
 
-// bounds are the times of this child's teardown: those of its spec, or what a host
-// can give it that is being ended itself.
+// bounds are the times of this child's teardown, as long as each may take from now on:
+// those of its spec, or what a host can give it that is being ended itself.
 func (c *child) bounds() bounds {
-	if c.short != nil {
-		return *c.short
-	}
-	return bounds{
-		cancel:    orDefault(time.Duration(c.spec.CancelTimeout), DefaultCancelTimeout),
-		grace:     orDefault(time.Duration(c.spec.Grace), DefaultGrace),
-		terminate: orDefault(time.Duration(c.spec.TermTimeout), DefaultTermTimeout),
-	}
+	b := boundsOf(c.spec)
+	b.grace -= c.queued
+	return b.within(c.env.ending.Left(time.Now()))
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/internal/budget"
+	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -68,8 +68,8 @@ type environment struct {
 	log     *slog.Logger
 	hurry   <-chan struct{}
 
-	budget    *budget.Budget
-	turns     *turns // of its children's ends
+	ending    *ending.Notice // of the actor itself
+	turns     *turns         // of its children's ends
 	authority func() (*trust.Authority, error)
 	chronicle *chronicle
 	root      bool // the chronicle is this nursery's own
@@ -100,5 +100,5 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(chronicleKey{}).(*chronicle)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told, authority: newAuthority(self.UUID), budget: budget.From(ctx), turns: newTurns()}, ctx, nil
+	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
 }

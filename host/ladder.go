@@ -49,19 +49,52 @@ func climb(r rung, s setback) rung {
 // bounds are the times of the rungs.
 type bounds struct{ cancel, grace, terminate time.Duration }
 
-// within shortens all bounds alike, so that the whole ladder fits into what is left
-// of a parent's own patience, less a tenth for what comes after.
-func (b bounds) within(left time.Duration) bounds {
-	whole, left := b.cancel+b.grace+b.terminate, left-left/10
-	if whole <= left {
-		return b
+// levelGrace is what an actor that hosts others has beyond the grace of any of them:
+// they end one level after the other, the lowest first.
+const levelGrace = 250 * time.Millisecond
+
+// boundsOf are the times for an actor, the defaults where its spec says nothing.
+func boundsOf(spec Spec) bounds {
+	return bounds{
+		cancel:    orDefault(time.Duration(spec.CancelTimeout), DefaultCancelTimeout),
+		grace:     graceOf(spec),
+		terminate: orDefault(time.Duration(spec.TermTimeout), DefaultTermTimeout),
 	}
-	share := float64(left) / float64(whole)
-	shorten := func(d time.Duration) time.Duration { return max(1, time.Duration(share*float64(d))) } // 0 is for ever
-	return bounds{cancel: shorten(b.cancel), grace: shorten(b.grace), terminate: shorten(b.terminate)}
 }
 
-// of is how long a rung may take; 0 is for ever.
+func graceOf(spec Spec) time.Duration {
+	grace := DefaultGrace
+	for _, hosted := range spec.Actors {
+		grace = max(grace, graceOf(hosted)+levelGrace)
+	}
+	return orDefault(time.Duration(spec.Grace), grace)
+}
+
+// What a host does with the time that it has, if it is being ended itself.
+const (
+	// forceSlice is what it keeps at the end of that time: to kill a child that has not
+	// ended by then, and to end itself. It is the same at every level, so that what is
+	// left to a level depends on the number of those above it and on nothing else.
+	forceSlice = 100 * time.Millisecond
+	// leastWait is what a child has for its answer, and again for its exit, even if its
+	// host has no time left. A child that obeys needs no more, and force would help
+	// nobody: the host's own parent uses it when its patience is over.
+	leastWait = 100 * time.Millisecond
+)
+
+// within fits the rungs to come into what is left until this host's own parent uses
+// force. None is shortened that fits, and the wait for an answer that does not come is
+// not taken off anything: all end at one moment.
+func (b bounds) within(left time.Duration) bounds {
+	left -= forceSlice
+	return bounds{
+		cancel:    min(b.cancel, max(left, leastWait)),
+		grace:     min(b.grace, max(left, leastWait)),
+		terminate: min(b.terminate, max(left, 0)+forceSlice/4),
+	}
+}
+
+// of is how long a rung may take. Only killing has no bound: the kernel does it.
 func (b bounds) of(r rung) time.Duration {
 	switch r {
 	case asking:

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,10 +28,10 @@ type Nursery struct {
 	plan      supervision
 	seats     map[int]*seat
 	nextSeat  int
-	closed    error  // why no further child is started; nil while open
-	reason    string // why all are to end
-	cancelled bool   // by Cancel
-	pending   int    // one-shots
+	closed    error // why no further child is started; nil while open
+	wish      *wish // that all end; nil while there is none
+	cancelled bool  // by Cancel
+	pending   int   // one-shots
 	failures  []error
 	idle      chan struct{} // closed when nothing is left, after settling
 	settling  bool          // body has ended
@@ -213,20 +214,41 @@ func (n *Nursery) refuse(cause error) {
 	if n.closed != nil {
 		return
 	}
-	n.closed = fault.ErrNurseryClosed
-	if cause != nil {
-		n.closed = fmt.Errorf("%w: %w", fault.ErrNurseryClosed, cause)
+	n.closed = &fault.NurseryClosed{Err: cause}
+}
+
+// closedErr is why nothing more is started, nil if it is. The end of the nursery's ctx closes
+// it at once, and not only when that has been heard of.
+func (n *Nursery) closedErr() error {
+	if cause := causeOf(n.ctx); cause != nil {
+		n.refuse(cause)
 	}
+	return n.closed
 }
 
 // stopAll asks every child to end, those first that need others.
 func (n *Nursery) stopAll() {
 	cause := context.Cause(n.ctx)
+	w := n.wants(reasonOf(cause))
 	n.update(func() {
 		n.refuse(cause)
-		n.reason = reasonOf(cause)
+		n.wish = w
 		n.carryOut(n.plan.close(), nil)
 	})
+}
+
+// wish is who wants a child to end, and why.
+type wish = fault.ContextCancelled
+
+// wants makes a wish of this actor's own. But one that was itself asked to end, or whose
+// nursery was, ends its children in the name of whoever asked first.
+func (n *Nursery) wants(reason string) *wish {
+	for _, cause := range []error{causeOf(n.ctx), n.env.ending.Cause()} {
+		if asked, ok := fault.Cancelled(cause); ok && fault.IsCancel(cause) {
+			return asked
+		}
+	}
+	return &wish{Canceller: n.env.self, Reason: reason}
 }
 
 // reasonOf is a cause as the reason of a cancel: one line.
@@ -263,10 +285,7 @@ func (n *Nursery) Self() actor.ID { return n.env.self }
 // Errors: fault.ErrNurseryClosed (no process was created), *StartError, the cause
 // of ctx or of the nursery's own end (the process is gone).
 func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	s, err := n.add(spec, nil, false)
+	s, err := n.add(ctx, spec, nil, false)
 	if err != nil {
 		return nil, err
 	}
@@ -277,9 +296,11 @@ func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 }
 
 // add takes an actor into the nursery, which starts it when what it needs is there.
-func (n *Nursery) add(spec Spec, needs []need, oneShot bool) (s *seat, err error) {
+// Nothing is started for a ctx that is over.
+func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool) (s *seat, err error) {
+	over := causeOf(ctx) // an author's ctx may do anything, and not under a lock
 	n.update(func() {
-		if err = n.closed; err != nil {
+		if err = cmp.Or(n.closedErr(), over); err != nil {
 			return
 		}
 		n.nextSeat++
@@ -298,7 +319,7 @@ func (n *Nursery) add(spec Spec, needs []need, oneShot bool) (s *seat, err error
 // enter counts a one-shot, unless the nursery takes no more.
 func (n *Nursery) enter() (err error) {
 	n.update(func() {
-		if err = n.closed; err == nil {
+		if err = n.closedErr(); err == nil {
 			n.pending++
 		}
 	})

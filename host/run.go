@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -25,7 +26,7 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 	}
 	n.tasks.Go(func() {
 		defer n.leave()
-		s, err := n.add(spec, nil, true)
+		s, err := n.add(n.ctx, spec, nil, true)
 		if err == nil {
 			err = s.awaitUp(n.ctx)
 		}
@@ -46,13 +47,14 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 }
 
 // end delivers a failure, and tells the nursery of it unless the nursery itself
-// was the reason.
+// was the reason: it took no more children, or ended the actor.
 func (s *OneShot[Result]) end(n *Nursery, err error) {
 	var none Result
 	s.deliver(none, err)
-	if n.ctx.Err() == nil || !fault.Echoes(err, fault.Reason(n.ctx, context.Cause(n.ctx))) {
-		n.fail(err)
+	if n.ctx.Err() != nil && (errors.Is(err, fault.ErrActorClosing) || fault.Echoes(err, fault.Reason(n.ctx, context.Cause(n.ctx)))) {
+		return
 	}
+	n.fail(err)
 }
 
 func (s *OneShot[Result]) deliver(value Result, err error) {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,8 @@ type seat struct {
 	state   State
 	upAt    time.Time
 	backoff backoff
-	reason  string // why it is to end for good; empty unless somebody has said so
-	err     error  // what the last process ended with, or why there was none
+	wish    *wish // that it ends for good; nil unless somebody has said so
+	err     error // what the last process ended with, or why there was none
 	gone    chan struct{}
 }
 
@@ -101,16 +102,9 @@ func (s *seat) begin() {
 
 // stop tells the process to end, or to give up its start.
 func (s *seat) stop() {
-	reason := s.reason
-	switch {
-	case reason != "":
-	case s.n.plan.closing:
-		reason = s.n.reason
-	default:
-		reason = "it is restarted together with an actor beside it"
-	}
-	s.child.giveUp(fmt.Errorf("%w: %s", errGivenUp, reason))
-	s.child.ask(reason)
+	w := cmp.Or(s.wish, s.n.wish, &wish{Canceller: s.n.env.self, Reason: "it is restarted together with an actor beside it"})
+	s.child.giveUp(fmt.Errorf("%w: %s", errGivenUp, s.child.reasonOf(w)))
+	s.child.ask(w)
 }
 
 var errGivenUp = errors.New("the start was given up")
@@ -155,12 +149,13 @@ func (s *seat) forget() {
 // dismiss ends the seat for good, and gives the process that is asked to end, nil
 // if there is none any more.
 func (s *seat) dismiss(reason string) (asked *child) {
+	w := s.n.wants(reason)
 	s.n.update(func() {
 		if s.place() == nil {
 			return
 		}
-		if s.reason == "" {
-			s.reason = reason
+		if s.wish == nil {
+			s.wish = w
 		}
 		s.n.carryOut(s.n.plan.dismiss(s.id), nil)
 		if s.place() != nil { // else it had no process, and is over now

@@ -275,7 +275,7 @@ func (c *child) newTable(t link.Transport) *dialog.Table {
 	log := c.env.log.With("actor", c.env.self.String())
 	return dialog.NewTable(link.New(t, link.Config{Self: c.env.self, Log: log}), dialog.Config{
 		Base: c.env.base, Accept: c.env.exposed.Accept, Log: log,
-		CancelTimeout: c.bounds().cancel,
+		CancelTimeout: boundsOf(c.spec).cancel,
 	})
 }
 
@@ -283,7 +283,7 @@ func (c *child) newTable(t link.Transport) *dialog.Table {
 func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	request := &wire.BootRequest{
 		Broker: broker, Parent: wire.FromID(c.env.self), Self: wire.FromID(c.id),
-		CancelTimeout: int64(c.bounds().cancel),
+		CancelTimeout: int64(boundsOf(c.spec).cancel),
 	}
 	if c.identity != nil {
 		request.Network, request.Address = c.address.Network(), c.address.String()

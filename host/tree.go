@@ -127,7 +127,7 @@ func (t *Tree) add(levels [][]Spec) error {
 		for _, spec := range level {
 			needs := t.needs(spec)
 			for range max(1, spec.Replicas) {
-				s, err := t.nursery.add(spec, needs, false)
+				s, err := t.nursery.add(t.nursery.ctx, spec, needs, false)
 				if err != nil {
 					return err
 				}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
-	"github.com/seed-2ba35074/trellis/internal/budget"
+	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -46,7 +46,7 @@ type life struct {
 	ended  chan struct{}      // the actor is over
 	failed error              // why serving ended by itself; set before ended
 	cancel context.CancelFunc // of the service's ctx
-	budget budget.Budget      // how long the host will wait for the end
+	ending *ending.Notice     // of the actor itself
 
 	begun   atomic.Bool // run has been started
 	exiting sync.Once
@@ -60,7 +60,7 @@ type stopRequest struct {
 
 func newLife(p Plugin, stdout, stderr *os.File) *life {
 	return &life{
-		plugin: p, stdout: stdout, stderr: stderr, ready: make(chan struct{}),
+		plugin: p, stdout: stdout, stderr: stderr, ending: ending.New(), ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), quiet: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -91,7 +91,7 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *life) context() context.Context {
-	return context.WithValue(budget.With(actor.WithSelf(context.Background(), l.self), &l.budget), parentKey{}, l)
+	return context.WithValue(ending.With(actor.WithSelf(context.Background(), l.self), l.ending), parentKey{}, l)
 }
 
 // awaitReady waits until the service runs, or has failed to.
@@ -144,6 +144,7 @@ func (l *life) service(ctx context.Context) error {
 		cause := context.Cause(ctx)
 		r = stopRequest{cause: cause, fail: cause}
 	}
+	l.ending.Give(r.cause)
 	l.table.Refuse(fault.ErrActorClosing)
 	l.calls.refuse(fault.ErrActorClosing)
 	l.table.CancelTasks(r.cause)
@@ -185,7 +186,7 @@ func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 		return nil, fmt.Errorf("cancel request: %w", err)
 	}
 	if r.Grace > 0 {
-		l.budget.Set(time.Now().Add(r.Grace))
+		l.ending.Bound(time.Now().Add(r.Grace))
 	}
 	l.ask(stopRequest{cause: &fault.ContextCancelled{Canceller: r.Canceller, Reason: r.Reason}})
 	select {

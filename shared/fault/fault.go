@@ -141,6 +141,25 @@ func (e *NotExposed) Error() string {
 // Is matches ErrNotExposed.
 func (e *NotExposed) Is(target error) bool { return target == ErrNotExposed }
 
+// NurseryClosed says why a nursery takes no more children: nil if its work is simply
+// done. It matches ErrNurseryClosed, and is no failure beside the one that it wraps.
+type NurseryClosed struct {
+	Err error `json:"-"` // travels as a cause
+}
+
+func (e *NurseryClosed) Error() string {
+	if e.Err == nil {
+		return ErrNurseryClosed.Error()
+	}
+	return ErrNurseryClosed.Error() + ": " + text(e.Err)
+}
+
+// Is matches ErrNurseryClosed.
+func (e *NurseryClosed) Is(target error) bool { return target == ErrNurseryClosed }
+
+// Unwrap gives the reason.
+func (e *NurseryClosed) Unwrap() error { return e.Err }
+
 // ContractError says that a value does not fit the type an endpoint declares.
 type ContractError struct {
 	Endpoint string `json:"endpoint"`

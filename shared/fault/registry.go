@@ -95,6 +95,7 @@ func init() {
 	Type[ActorDied]("trellis.ActorDied")
 	Type[LinkLost]("trellis.LinkLost")
 	Type[NotExposed]("trellis.NotExposed")
+	Type[NurseryClosed]("trellis.NurseryClosed")
 	Type[ContractError]("trellis.ContractError")
 	Type[PanicError]("trellis.Panic")
 	Type[ActorUnhealthy]("trellis.ActorUnhealthy")

@@ -21,6 +21,6 @@ const CancelActor = "trellis/cancel"
 type CancelRequest struct {
 	Canceller actor.ID `json:"canceller"`
 	Reason    string   `json:"reason"`
-	// Grace is how long the actor has, after its answer, to end its process.
+	// Grace is how long the actor has, from now on, until its host uses force.
 	Grace time.Duration `json:"grace"`
 }

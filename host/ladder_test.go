@@ -1,0 +1,97 @@
+package host
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/ending"
+	"github.com/seed-2ba35074/trellis/internal/task"
+)
+
+// Every setback leads to more force, in the end to SIGKILL.
+func TestN08_Ladder(t *testing.T) {
+	for s := answered; s <= hurried; s++ {
+		r := asking
+		for steps := 0; r != killing; steps++ {
+			next := climb(r, s)
+			if next <= r || steps > 3 {
+				t.Fatalf("after %v, with %q, comes %v", r, s, next)
+			}
+			r = next
+		}
+		if s.String() == "" {
+			t.Errorf("setback %d has no name", s)
+		}
+	}
+	if r := climb(asking, unasked); r != terminating {
+		t.Errorf("what was not asked is waited for: %v", r)
+	}
+	if r := climb(asking, elapsed); r != waiting {
+		t.Errorf("an actor that was asked is not waited for: %v", r)
+	}
+	if r := climb(asking, hurried); r != killing {
+		t.Errorf("who hurries gets %v", r)
+	}
+}
+
+// What is left to a host is left to its children but for the one slice, however often it
+// is handed down, and all rungs end at one moment.
+func TestN08_BoundsAreNotMultiplied(t *testing.T) {
+	usual := boundsOf(Spec{})
+	if got := usual.within(time.Minute); got != usual {
+		t.Errorf("enough time, and yet %v", got)
+	}
+	left := DefaultGrace
+	for level := range 40 {
+		b := usual.within(left)
+		if want := DefaultGrace - time.Duration(level+1)*forceSlice; b.grace != want {
+			t.Fatalf("level %d has a grace of %v, want %v", level, b.grace, want)
+		}
+		if b.cancel != usual.cancel {
+			t.Fatalf("level %d has %v to answer", level, b.cancel)
+		}
+		left = b.grace
+	}
+	for _, left := range []time.Duration{2 * leastWait, leastWait, 0, -time.Hour} {
+		if b := usual.within(left); min(b.cancel, b.grace) < leastWait || b.terminate <= 0 {
+			t.Errorf("%v left: %v", left, b)
+		}
+	}
+	if killed := usual.within(0); killed.terminate >= forceSlice {
+		t.Errorf("SIGTERM has %v, the parent's own slice is %v", killed.terminate, forceSlice)
+	}
+}
+
+// An actor that hosts others has the time that each of them has, and more for itself.
+func TestN08_GraceCoversTheLevelsBelow(t *testing.T) {
+	patient := Spec{Grace: config.Duration(time.Minute)}
+	top := Spec{Actors: []Spec{{}, {Actors: []Spec{patient, {}}}}}
+	if got, want := graceOf(top), time.Minute+2*levelGrace; got != want {
+		t.Errorf("top has %v, want %v", got, want)
+	}
+	top.Grace = config.Duration(time.Second)
+	if got := graceOf(top); got != time.Second {
+		t.Errorf("top has %v and was given a second", got)
+	}
+}
+
+// A host that is asked to end while it waits for a child waits no longer than it has.
+func TestN08_BoundThatComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &child{env: &environment{ending: ending.New()}, spec: Spec{Grace: config.Duration(time.Hour)}}
+		begun := time.Now()
+		ended := task.Start(func() {
+			if s := c.wait(waiting, nil, nil); s != elapsed {
+				t.Errorf("it went on: %v", s)
+			}
+		})
+		synctest.Wait()
+		c.env.ending.Bound(begun.Add(time.Second))
+		ended.Wait()
+		if waited := time.Since(begun); waited != time.Second-forceSlice {
+			t.Errorf("it waited %v", waited)
+		}
+	})
+}
