@@ -441,3 +441,19 @@ func TestC15_StartAfterTheTableWasClosed(t *testing.T) {
 		}
 	})
 }
+
+// P05: the request that an actor end is answered when it has, though the ctx of its service
+// ends first.
+func TestP05_RuntimesOwnTasksOutliveTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base, endService := context.WithCancel(t.Context())
+		const endpoint = dialog.RuntimePrefix + "end"
+		p := newPair(t, tasks{endpoint: func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+			endService()
+			return nil, ctx.Err()
+		}}, func(s *setup) { s.base = base })
+		if _, err := p.parent.CallRuntime(t.Context(), endpoint, nil); err != nil {
+			t.Errorf("the request gave %v", err)
+		}
+	})
+}

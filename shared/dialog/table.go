@@ -354,7 +354,11 @@ func (t *Table) claim(d *Dialog) (early wire.Batch, refused, err error) {
 	delete(t.early, d.id)
 	t.dialogs[d.id] = d
 	t.counters.accepted.Add(1)
-	d.derive(t.cfg.Base)
+	base := t.cfg.Base
+	if d.runtime() {
+		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
+	}
+	d.derive(base)
 	return early, t.closing, nil
 }
 
