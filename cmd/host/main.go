@@ -150,7 +150,7 @@ func newValidate(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(p.stdout, "%s is valid: %s\n", p.settings.GetString("config"), processes(countProcesses(tree.Actors)))
+			_, err = fmt.Fprintf(p.stdout, "%s is valid: %s\n", p.settings.GetString("config"), plural(countProcesses(tree.Actors), "process"))
 			return err
 		},
 	}
@@ -171,12 +171,15 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// processes is a number of them, in words.
-func processes(n int) string {
-	if n == 1 {
-		return "1 process"
+// plural is a number of things, in words.
+func plural(n int, thing string) string {
+	switch {
+	case n == 1:
+		return "1 " + thing
+	case strings.HasSuffix(thing, "s"):
+		return fmt.Sprintf("%d %ses", n, thing)
 	}
-	return fmt.Sprintf("%d processes", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // countProcesses is how many processes a tree starts.
@@ -186,4 +189,20 @@ func countProcesses(actors []config.Actor) int {
 		n += max(1, a.Replicas) * (1 + countProcesses(a.Actors))
 	}
 	return n
+}
+
+// countPackages is how many Go packages a tree's programs are built from.
+func countPackages(actors []config.Actor) int {
+	packages := map[string]bool{}
+	var gather func(actors []config.Actor)
+	gather = func(actors []config.Actor) {
+		for _, a := range actors {
+			if a.Package != "" {
+				packages[a.Package] = true
+			}
+			gather(a.Actors)
+		}
+	}
+	gather(actors)
+	return len(packages)
 }

@@ -34,8 +34,9 @@ type progress struct {
 
 	mu    sync.Mutex
 	w     io.Writer
-	lines []string // what stands on the terminal
-	last  time.Time
+	lines []string  // what stands on the terminal
+	final bool      // the last step is shown
+	shown time.Time // when say last showed something
 }
 
 func newProgress(w io.Writer) *progress {
@@ -54,14 +55,23 @@ func (p *progress) step(text string) {
 	p.put([]string{text})
 }
 
+// last shows the last step of the run: what is shown before it may be wrong now, and
+// what comes after it matters less.
+func (p *progress) last(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.put([]string{text})
+	p.final = true
+}
+
 // say shows how far the job is, unless that was shown a moment ago.
 func (p *progress) say(text string) { p.sayLines([]string{text}) }
 
 func (p *progress) sayLines(lines []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := p.now(); now.Sub(p.last) >= p.every {
-		p.last = now
+	if now := p.now(); now.Sub(p.shown) >= p.every {
+		p.shown = now
 		p.put(lines)
 	}
 }
@@ -97,6 +107,9 @@ func progressLines(v value) []string {
 // put replaces what was drawn before, or prints the first line where nothing can
 // be replaced. Progress that cannot be shown stops nothing.
 func (p *progress) put(lines []string) {
+	if p.final {
+		return
+	}
 	if !p.drawn {
 		_, _ = fmt.Fprintln(p.w, terminal.Line(lines[0]))
 		return
@@ -134,12 +147,13 @@ func (p *progress) drawing() string {
 	return "\x1b[?7l" + strings.Join(lines, "\n") + "\x1b[?7h\n"
 }
 
-// erasure goes up to the first line and clears to the end of the screen.
+// erasure goes up to the start of the first line and clears to the end of the
+// screen. The cursor may be anywhere in its line: a terminal echoes Ctrl-C as ^C.
 func (p *progress) erasure() string {
 	if len(p.lines) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("\x1b[%dA\x1b[J", len(p.lines))
+	return fmt.Sprintf("\r\x1b[%dA\x1b[J", len(p.lines))
 }
 
 // end removes what is drawn. It may be called more than once.

@@ -50,9 +50,9 @@ func TestTerminalProgressIsRedrawnInPlace(t *testing.T) {
 	p.end()
 	p.end()
 	want := "\x1b[?7lstarting\x1b[?7h\n" +
-		"\x1b[1A\x1b[J\x1b[?7lseen 1\n  id a, n 1\n  id b, n 2\x1b[?7h\n" +
-		"\x1b[3A\x1b[J\x1b[?7lseen 3\x1b[?7h\n" +
-		"\x1b[1A\x1b[J"
+		"\r\x1b[1A\x1b[J\x1b[?7lseen 1\n  id a, n 1\n  id b, n 2\x1b[?7h\n" +
+		"\r\x1b[3A\x1b[J\x1b[?7lseen 3\x1b[?7h\n" +
+		"\r\x1b[1A\x1b[J"
 	if out.String() != want {
 		t.Errorf("got  %q\nwant %q", out.String(), want)
 	}
@@ -68,7 +68,7 @@ func TestLogsStandAboveWhatIsRedrawn(t *testing.T) {
 		t.Error(n, err)
 	}
 	p.end()
-	want := "first\n\x1b[?7lat work\x1b[?7h\n\x1b[1A\x1b[Jsecond\n\x1b[?7lat work\x1b[?7h\n\x1b[1A\x1b[J"
+	want := "first\n\x1b[?7lat work\x1b[?7h\n\r\x1b[1A\x1b[Jsecond\n\x1b[?7lat work\x1b[?7h\n\r\x1b[1A\x1b[J"
 	if out.String() != want {
 		t.Errorf("got  %q\nwant %q", out.String(), want)
 	}

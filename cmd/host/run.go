@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -36,12 +37,15 @@ func (p *program) run(ctx context.Context, args []string) error {
 	}
 	progress := p.progress
 	defer progress.end()
-	progress.step("building the plugins")
+	defer context.AfterFunc(ctx, func() { progress.last(farewell(ctx)) })()
+	if packages := countPackages(tree.Actors); packages > 0 {
+		progress.step("building " + plural(packages, "package"))
+	}
 	actors, err := host.Build(ctx, filepath.Dir(p.settings.GetString("config")), tree.Actors)
 	if err != nil {
 		return explain(ctx, err)
 	}
-	progress.step("starting " + processes(countProcesses(actors)))
+	progress.step("starting " + plural(countProcesses(actors), "process"))
 	var result json.RawMessage
 	err = host.OpenTree(ctx, host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry}, actors, func(ctx context.Context, t *host.Tree) (err error) {
 		if tree.Run == nil {
@@ -57,6 +61,14 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return explain(ctx, err)
 	}
 	return p.print(result)
+}
+
+// farewell says why the tree ends, and what a second signal does.
+func farewell(ctx context.Context) string {
+	if s, ok := errors.AsType[*signalled](context.Cause(ctx)); ok && s.signal == os.Interrupt {
+		return "Ctrl-C: ending the tree in order; a second one ends it at once"
+	}
+	return fmt.Sprintf("%v: ending the tree in order; a second signal ends it at once", context.Cause(ctx))
 }
 
 // explain makes a signal what ended a run, whatever failed after it.

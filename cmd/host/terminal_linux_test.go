@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -76,11 +78,10 @@ func countingConfig(t *testing.T) string {
 
 // redrawn is a run's progress: each time what stands there is erased, line for line.
 var redrawn = regexp.MustCompile(`^` +
-	`\x1b\[\?7lbuilding the plugins\x1b\[\?7h\r\n` +
-	`\x1b\[1A\x1b\[J\x1b\[\?7lstarting 1 process\x1b\[\?7h\r\n` +
-	`\x1b\[1A\x1b\[J\x1b\[\?7ldone so far 0\r\n  n 0\x1b\[\?7h\r\n` +
-	`(\x1b\[2A\x1b\[J\x1b\[\?7ldone so far \d\r\n  n \d\x1b\[\?7h\r\n)*` +
-	`\x1b\[2A\x1b\[J$`)
+	`\x1b\[\?7lstarting 1 process\x1b\[\?7h\r\n` +
+	`\r\x1b\[1A\x1b\[J\x1b\[\?7ldone so far 0\r\n  n 0\x1b\[\?7h\r\n` +
+	`(\r\x1b\[2A\x1b\[J\x1b\[\?7ldone so far \d\r\n  n \d\x1b\[\?7h\r\n)*` +
+	`\r\x1b\[2A\x1b\[J$`)
 
 func TestProgressIsRedrawnOnATerminal(t *testing.T) {
 	screen, stdout := onTerminal(t, "xterm", "run", "-c", countingConfig(t))
@@ -110,14 +111,14 @@ func TestLogsStayOnATerminal(t *testing.T) {
 
 func TestADumbTerminalGetsLines(t *testing.T) {
 	screen, _ := onTerminal(t, "dumb", "run", "-c", countingConfig(t))
-	if strings.Contains(screen, "\x1b") || !strings.HasPrefix(screen, "building the plugins\r\nstarting 1 process\r\ndone so far 0\r\n") {
+	if strings.Contains(screen, "\x1b") || !strings.HasPrefix(screen, "starting 1 process\r\ndone so far 0\r\n") {
 		t.Errorf("the terminal got %q", screen)
 	}
 }
 
 // rendered are the lines that stand on a high screen in the end.
 func rendered(screen string) (lines []string) {
-	up := regexp.MustCompile(`^\x1b\[(\d+)A\x1b\[J`)
+	up := regexp.MustCompile(`^\r\x1b\[(\d+)A\x1b\[J`)
 	screen = strings.NewReplacer("\x1b[?7l", "", "\x1b[?7h", "").Replace(screen)
 	for screen != "" {
 		if m := up.FindStringSubmatch(screen); m != nil {
@@ -129,4 +130,49 @@ func rendered(screen string) (lines []string) {
 		lines, screen = append(lines, line), rest
 	}
 	return lines
+}
+
+// U5: Ctrl-C is answered, the step that is over is not shown any more, and neither it
+// nor the terminal's echo is left on the screen.
+func TestCtrlCIsAnsweredOnATerminal(t *testing.T) {
+	near, far := openTerminal(t)
+	cmd := exec.CommandContext(t.Context(), "host", "run", "-c", countingConfig(t), "--set", "run=null", "--log-level", "warn")
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	cmd.Stdin, cmd.Stderr = far, far
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	screen := readUntil(t, near, "serving; Ctrl-C ends it")
+	if _, err := near.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(near) // EIO is the end of a terminal
+	screen += string(rest)
+	if exit, ok := errors.AsType[*exec.ExitError](cmd.Wait()); !ok || exit.ExitCode() != 130 {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+	answered := strings.Index(screen, "Ctrl-C: ending the tree in order; a second one ends it at once")
+	if answered < 0 || strings.Contains(screen[answered:], "serving") || !strings.Contains(screen, "^C") {
+		t.Errorf("the terminal got %q", screen)
+	}
+	if left := rendered(strings.ReplaceAll(screen, "^C", "")); len(left) > 0 {
+		t.Errorf("this is left on the screen: %q", left)
+	}
+}
+
+// readUntil reads a terminal until a text has come.
+func readUntil(t *testing.T, near *os.File, text string) (seen string) {
+	t.Helper()
+	buf := make([]byte, 4<<10)
+	for !strings.Contains(seen, text) {
+		n, err := near.Read(buf)
+		if seen += string(buf[:n]); err != nil {
+			t.Fatalf("%v after %q", err, seen)
+		}
+	}
+	return seen
 }
