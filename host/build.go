@@ -3,88 +3,122 @@ package host
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
 // Build builds the Go packages that actors name, with the go command, and returns
 // the actors with commands in their place; children too. dir is what relative
-// packages and commands are relative to. Programs are kept in the user's cache, so
-// that a second build costs little.
+// packages and commands are relative to. Programs are kept in the user's cache (see
+// CleanPrograms), so that a second build costs little. Any number of builds may run
+// at once, in this program and others.
 func Build(ctx context.Context, dir string, actors []Spec) ([]Spec, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	cache, err := programCache(dir)
+	packages := map[string]string{}
+	if err := collect(actors, packages); err != nil {
+		return nil, err
+	}
+	if len(packages) == 0 {
+		return built(dir, actors, nil), nil
+	}
+	cache, err := openPrograms()
 	if err != nil {
 		return nil, err
 	}
-	packages := map[string]string{}
-	collect(actors, packages)
+	_, _ = trimPrograms(cache, keptUnused, time.Now()) // what stays is tried again by the next build
 	for pkg := range packages {
-		packages[pkg] = filepath.Join(cache, programName(pkg))
+		packages[pkg] = filepath.Join(cache, folderName(dir), programName(pkg))
 	}
 	for pkg, program := range packages {
-		if err := goBuild(ctx, dir, pkg, program); err != nil {
+		if err := (recipe{dir, pkg}).build(ctx, program); err != nil {
 			return nil, err
 		}
 	}
 	return built(dir, actors, packages), nil
 }
 
-// programCache is where the programs of one source folder are kept.
-func programCache(dir string) (string, error) {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		base = filepath.Join(os.TempDir(), fmt.Sprintf("trellis-cache-%d", os.Getuid()))
-	}
-	sum := sha256.Sum256([]byte(dir))
-	cache := filepath.Join(base, "trellis", "programs", hex.EncodeToString(sum[:8]))
-	return cache, os.MkdirAll(cache, 0o700)
-}
-
-// programName keeps programs of equal last elements apart.
-func programName(pkg string) string {
-	sum := sha256.Sum256([]byte(pkg))
-	return filepath.Base(pkg) + "-" + hex.EncodeToString(sum[:4])
-}
-
-func collect(actors []Spec, packages map[string]string) {
+// collect gathers the packages of a tree.
+func collect(actors []Spec, packages map[string]string) error {
 	for _, a := range actors {
+		if err := misfit(a); a.Package != "" && err != nil {
+			return fmt.Errorf("actor %q cannot be built: %w", a.Name, err)
+		}
 		if a.Package != "" {
 			packages[a.Package] = ""
 		}
-		collect(a.Actors, packages)
+		if err := collect(a.Actors, packages); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-// goBuild builds one package into a file of its own name and puts it in place by
-// rename: a program that runs is never written to.
-func goBuild(ctx context.Context, dir, pkg, program string) error {
-	fresh := fmt.Sprintf("%s.%d", program, os.Getpid())
-	defer func() { _ = os.Remove(fresh) }() // there only after a failure
-	if err := os.Link(program, fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
-		_ = os.Remove(fresh) // the go command just builds anew
+// recipe is how a program is built.
+type recipe struct{ dir, pkg string }
+
+// recipes are those of the programs that this process has built, by path.
+var recipes sync.Map
+
+// rebuild builds a program anew that was built by this process and has been removed
+// since, as a cleaner of caches does. Of others it knows nothing.
+func rebuild(ctx context.Context, program string) error {
+	r, known := recipes.Load(program)
+	if _, err := os.Stat(program); !known || !errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
+	return r.(recipe).build(ctx, program)
+}
+
+// build builds a package into a folder of its own beside the program and puts it in
+// place by rename: a program that runs is never written to, and of two builds at
+// once neither touches what the other writes.
+func (r recipe) build(ctx context.Context, program string) error {
+	folder := filepath.Dir(program)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	fresh, err := os.MkdirTemp(folder, "fresh-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(fresh) }() // what stays is trimmed one day
+	file := filepath.Join(fresh, filepath.Base(program))
+	if err := os.Link(program, file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		_ = os.Remove(file) // the go command just builds anew
+	}
+	if err := r.goBuild(ctx, file); err != nil {
+		return err
+	}
+	now := time.Now()
+	if err := errors.Join(os.Chtimes(file, now, now), os.Rename(file, program)); err != nil {
+		return fmt.Errorf("put the program of package %s in place: %w", r.pkg, err)
+	}
+	recipes.Store(program, r)
+	return nil
+}
+
+// goBuild runs the go command, with all of this process's environment.
+func (r recipe) goBuild(ctx context.Context, file string) error {
 	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", fresh, pkg)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "--", r.pkg)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = r.dir, &output, &output
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("package %s does not build: %w\n%s", pkg, err, strings.TrimSpace(output.String()))
+		return fmt.Errorf("package %s does not build: %w\n%s", r.pkg, err, strings.TrimSpace(output.String()))
 	}
-	return os.Rename(fresh, program)
+	return nil
 }
 
 // built replaces packages by commands, and makes relative commands absolute.

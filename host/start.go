@@ -155,7 +155,7 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	path, args, err := c.program()
+	path, args, err := c.program(ctx)
 	if err == nil {
 		err = c.spec.Limits.Check()
 	}
@@ -182,7 +182,7 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 }
 
 // program finds the file to execute.
-func (c *child) program() (path string, args []string, err error) {
+func (c *child) program(ctx context.Context) (path string, args []string, err error) {
 	if len(c.spec.Command) == 0 {
 		return "", nil, fmt.Errorf("it has no command; a package must be built first (host.Build)")
 	}
@@ -194,7 +194,7 @@ func (c *child) program() (path string, args []string, err error) {
 		}
 		path = found
 	}
-	return path, args, nil
+	return path, args, rebuild(ctx, path)
 }
 
 func (c *child) dispense() (*seam, error) {

@@ -2,6 +2,7 @@
 //
 //	host run [-c config.yaml] [--set path=value] [-o table|json] [name=value …]
 //	host validate [-c config.yaml] [--set path=value]
+//	host clean [--unused 24h]
 //	host bench [--rounds n] [--only regexp] [--json file] [--quick]
 //
 // The result of the main job goes to standard output, progress and logs to
@@ -113,7 +114,7 @@ func newRoot(p *program) *cobra.Command {
 	if err := p.settings.BindPFlags(flags); err != nil {
 		panic(err) // the flags above
 	}
-	root.AddCommand(newRun(p), newValidate(p), newBench(p))
+	root.AddCommand(newRun(p), newValidate(p), newClean(p), newBench(p))
 	return root
 }
 

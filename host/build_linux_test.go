@@ -1,0 +1,179 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host"
+)
+
+// useCache gives a test a cache of programs of its own.
+func useCache(t *testing.T) (cache string) {
+	t.Helper()
+	goCache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("GOCACHE") == "" {
+		t.Setenv("GOCACHE", filepath.Join(goCache, "go-build"))
+	}
+	cache = t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	return cache
+}
+
+// source is a folder with a module whose one program ends at once.
+func source(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example.com/p\n", "main.go": "package main\n\nfunc main() {}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+var package0 = []host.Spec{{Name: "p", Package: "."}}
+
+// B16: any number of builds of one package may run at once.
+func TestN20_OnePackageBuiltTwiceAtOnce(t *testing.T) {
+	useCache(t)
+	dir := source(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			actors, err := host.Build(t.Context(), dir, package0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if info, err := os.Stat(actors[0].Command[0]); err != nil || info.Size() == 0 {
+				t.Errorf("the program: %v", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// B17: a folder that others can change is not where programs are kept.
+func TestF08_AFolderOfOthersIsNotUsed(t *testing.T) {
+	tests := map[string]func(cache string) error{
+		"written by others": func(cache string) error { return os.Chmod(cache, 0o777) },
+		"a folder for all": func(cache string) error {
+			return errors.Join(os.Mkdir(cache+"/trellis", 0), os.Chmod(cache+"/trellis", 0o777))
+		},
+		"a link": func(cache string) error {
+			return errors.Join(os.Mkdir(cache+"/x", 0), os.Chmod(cache+"/x", 0o777), os.Symlink("x", cache+"/trellis"))
+		},
+		"a file": func(cache string) error { return os.WriteFile(cache+"/trellis", nil, 0o600) },
+	}
+	if os.Getuid() == 0 {
+		tests["of another user"] = func(cache string) error {
+			return errors.Join(os.Mkdir(cache+"/trellis", 0o700), os.Chown(cache+"/trellis", 65534, 65534))
+		}
+		tests["a link of another user"] = func(cache string) error {
+			return errors.Join(os.Mkdir(cache+"/x", 0o700), os.Symlink("x", cache+"/trellis"), os.Lchown(cache+"/trellis", 65534, 65534))
+		}
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			cache, temp := useCache(t), t.TempDir()
+			t.Setenv("TMPDIR", temp)
+			if err := spoil(cache); err != nil {
+				t.Fatal(err)
+			}
+			folder, _, err := host.CleanPrograms(0)
+			if err != nil || filepath.Dir(filepath.Dir(folder)) != temp {
+				t.Errorf("programs are kept in %s, %v", folder, err)
+			}
+			if err := os.Chmod(filepath.Dir(folder), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if folder, _, err := host.CleanPrograms(0); err == nil {
+				t.Errorf("programs are kept in %s, though no folder is fit", folder)
+			}
+		})
+	}
+}
+
+// U11: what is not needed is removed.
+func TestF08_ProgramsAreNotKeptForEver(t *testing.T) {
+	useCache(t)
+	dir := source(t)
+	build := func() (program string) {
+		t.Helper()
+		actors, err := host.Build(t.Context(), dir, package0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return actors[0].Command[0]
+	}
+	program := build()
+	old := time.Now().Add(-31 * 24 * time.Hour)
+	other, left := filepath.Join(filepath.Dir(program), "other"), filepath.Join(filepath.Dir(program), "fresh-1")
+	err := errors.Join(os.WriteFile(other, []byte("1234"), 0o700), os.Mkdir(left, 0o700), os.Chtimes(other, old, old), os.Chtimes(left, old, old))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if build() != program {
+		t.Error("the same package is another program")
+	}
+	entries, err := os.ReadDir(filepath.Dir(program))
+	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(program) {
+		t.Errorf("after a build there are %v, %v", entries, err)
+	}
+	if _, freed, err := host.CleanPrograms(time.Hour); err != nil || freed != 0 {
+		t.Errorf("%d bytes of fresh programs were removed, %v", freed, err)
+	}
+	if _, freed, err := host.CleanPrograms(0); err != nil || freed == 0 {
+		t.Errorf("%d bytes were removed, %v", freed, err)
+	}
+}
+
+// F08: a program that was removed from the cache is built anew when its actor starts.
+func TestF08_ARemovedProgramIsBuiltAnew(t *testing.T) {
+	useCache(t)
+	actors, err := host.Build(t.Context(), source(t), package0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := actors[0].Command[0]
+	if _, _, err := host.CleanPrograms(0); err != nil {
+		t.Fatal(err)
+	}
+	err = host.OpenNursery(context.Background(), host.Options{Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
+		_, err := n.Start(ctx, actors[0])
+		return err
+	})
+	if start, ok := errors.AsType[*host.StartError](err); !ok || errors.Is(err, os.ErrNotExist) { // it is not a plugin
+		t.Errorf("%v, %v", start, err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Error(err)
+	}
+}
+
+// X8: nothing in a package's name is an option of the go command.
+func TestF09_APackageIsNotAnOption(t *testing.T) {
+	useCache(t)
+	dir := source(t)
+	mark := filepath.Join(dir, "mark")
+	tool := filepath.Join(dir, "tool")
+	if err := os.WriteFile(tool, []byte("#!/bin/sh\ntouch "+mark+"\nexec \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := host.Build(t.Context(), dir, []host.Spec{{Name: "p", Package: "-toolexec=" + tool}})
+	if err == nil {
+		t.Error("it was built")
+	}
+	if _, err := os.Stat(mark); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the tool ran: %v", err)
+	}
+}

@@ -1,0 +1,124 @@
+package host
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/process"
+)
+
+// Built programs are kept in trellis/programs below the user's cache folder
+// ($XDG_CACHE_HOME or ~/.cache on Linux), each in the folder of the source folder
+// that it was built from:
+//
+//	…/trellis/programs/SOURCE/PACKAGE-SUM
+//	…/trellis/programs/SOURCE/fresh-RANDOM/…   while it is built
+//
+// Build marks each that it needs as used, and removes what has not been used for
+// keptUnused. Whoever can write there decides what a host executes, so a folder
+// that others can change is not used.
+
+// keptUnused is how long a program is kept that no build has asked for.
+const keptUnused = 30 * 24 * time.Hour
+
+// programFolders are where programs may be kept, the best first. None is made.
+func programFolders() []string {
+	fallback := filepath.Join(os.TempDir(), fmt.Sprintf("trellis-cache-%d", os.Getuid()))
+	folders := []string{filepath.Join(fallback, "programs")}
+	if cache, err := os.UserCacheDir(); err == nil {
+		folders = append([]string{filepath.Join(cache, "trellis", "programs")}, folders...)
+	}
+	return folders
+}
+
+// openPrograms makes the folder for programs, the first that can be had and is this
+// user's alone.
+func openPrograms() (string, error) {
+	var failures []error
+	for _, folder := range programFolders() {
+		folder, err := process.OwnFolder(folder)
+		if err == nil {
+			if len(failures) > 0 {
+				slog.Warn("built programs are not kept in the usual folder", "folder", folder, "reason", errors.Join(failures...))
+			}
+			return folder, nil
+		}
+		failures = append(failures, err)
+	}
+	return "", fmt.Errorf("there is no folder for built programs; set XDG_CACHE_HOME or TMPDIR to one that is this user's alone: %w", errors.Join(failures...))
+}
+
+// CleanPrograms removes the built programs that no Build has needed for as long as
+// unused says, 0 for all of them, and returns the folder that they were in and how
+// many bytes that freed. Programs that run go on running; a host whose actor's
+// program is gone builds it anew when the actor restarts.
+func CleanPrograms(unused time.Duration) (folder string, freed int64, err error) {
+	if folder, err = openPrograms(); err != nil {
+		return "", 0, err
+	}
+	freed, err = trimPrograms(folder, unused, time.Now())
+	return folder, freed, err
+}
+
+// trimPrograms removes what has not been used for some time.
+func trimPrograms(folder string, unused time.Duration, now time.Time) (freed int64, err error) {
+	oldest := now.Add(-unused)
+	sources, err := os.ReadDir(folder)
+	for _, source := range sources {
+		if !source.IsDir() {
+			continue
+		}
+		dir := filepath.Join(folder, source.Name())
+		entries, failure := os.ReadDir(dir)
+		err = errors.Join(err, failure)
+		for _, entry := range entries {
+			size, failure := trim(filepath.Join(dir, entry.Name()), oldest)
+			freed, err = freed+size, errors.Join(err, failure)
+		}
+		if info, failure := source.Info(); failure == nil && info.ModTime().Before(oldest) {
+			_ = os.Remove(dir) // there is something in it, most often
+		}
+	}
+	return freed, err
+}
+
+// longestBuild is how long the folder of a build may be somebody's.
+const longestBuild = time.Hour
+
+// trim removes one program, or what a build has left, if it was last used before
+// oldest.
+func trim(path string, oldest time.Time) (freed int64, err error) {
+	info, err := os.Lstat(path)
+	if err == nil && info.IsDir() {
+		oldest = oldest.Add(-longestBuild)
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.ModTime().After(oldest) {
+		return 0, nil
+	}
+	if err == nil {
+		err = os.RemoveAll(path)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// folderName is the name of a source folder's folder.
+func folderName(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return hex.EncodeToString(sum[:8])
+}
+
+// programName keeps programs of equal last elements apart.
+func programName(pkg string) string {
+	sum := sha256.Sum256([]byte(pkg))
+	return filepath.Base(pkg) + "-" + hex.EncodeToString(sum[:4])
+}
