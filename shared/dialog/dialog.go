@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -47,6 +46,7 @@ type Dialog struct {
 	callee bool
 	start  *wire.Start // callee: what came
 	args   []byte      // callee: Start's payload
+	weight int         // callee: bytes of its Start
 
 	endpoint  string
 	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
@@ -266,7 +266,7 @@ func (d *Dialog) failure(err error) error {
 func (d *Dialog) sendSized(kind wire.Kind, payload []byte, window *wire.Window) {
 	lane := link.Control
 	if d.ordered || len(payload) > smallPayload {
-		lane = link.Data
+		lane = link.Answer
 	}
 	d.send(lane, &wire.Frame{Kind: kind, Payload: payload, Window: window})
 }
@@ -385,6 +385,11 @@ func (d *Dialog) Started(value []byte) error {
 	if err := d.checkSize(len(value)); err != nil {
 		return err
 	}
+	leave, err := d.takeTurn(len(value))
+	if err != nil {
+		return err
+	}
+	defer leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	twice := d.state.Phase == Live
@@ -399,13 +404,6 @@ func (d *Dialog) Started(value []byte) error {
 
 // Break fails the dialog on both sides: the runtime found that it cannot go on.
 func (d *Dialog) Break(err error) { d.event(DoBreak, note{err: err}) }
-
-func (d *Dialog) checkSize(n int) error {
-	if limit := d.table.link.MaxMessage(); n > limit {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", fault.ErrMessageTooLarge, n, limit)
-	}
-	return nil
-}
 
 // drain waits until the callee has ended. If it was told to end and takes longer
 // than a cancel may, the log says so, once.
@@ -431,18 +429,15 @@ func (d *Dialog) finish(payload []byte, err error) {
 	if err == nil {
 		err = d.checkSize(len(payload))
 	}
+	if err == nil {
+		var leave func()
+		if leave, err = d.takeTurn(len(payload)); err == nil {
+			defer leave()
+		}
+	}
 	if err != nil {
 		d.event(DoFail, note{err: err})
 		return
 	}
 	d.event(DoSucceed, note{payload: payload})
-}
-
-// timeLeft is what goes into Start for a ctx's deadline, in nanoseconds.
-func timeLeft(ctx context.Context) int64 {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return 0
-	}
-	return max(1, int64(time.Until(deadline)))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -320,4 +321,13 @@ func isLoss(err error) bool {
 	_, died := errors.AsType[*fault.ActorDied](err)
 	_, lost := errors.AsType[*fault.LinkLost](err)
 	return died || lost
+}
+
+// timeLeft is what goes into Start for a ctx's deadline, in nanoseconds.
+func timeLeft(ctx context.Context) int64 {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(1, int64(time.Until(deadline)))
 }

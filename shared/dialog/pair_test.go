@@ -42,8 +42,10 @@ type setup struct {
 	base       context.Context
 	window     dialog.Window
 	maxMessage int
-	names      [2]actor.ID // of parent and child
-	ungreeted  bool        // a raw peer says no Hello
+	names      [2]actor.ID   // of parent and child
+	limits     link.Config   // what the honest side tells its peer
+	reads      chan struct{} // a raw peer reads nothing before it is closed; nil: it reads
+	ungreeted  bool          // a raw peer says no Hello
 	patience   time.Duration
 	between    func(parent, child link.Transport) (link.Transport, link.Transport) // what lies between them
 }
@@ -259,6 +261,7 @@ type raw struct {
 	end   link.Transport
 	table *dialog.Table // the actor that is under test
 	warns *warnings
+	reads chan struct{}
 	mu    sync.Mutex
 	heard []*wire.Frame
 }
@@ -271,8 +274,9 @@ func newRaw(t testing.TB, served tasks, with ...func(*setup)) *raw {
 		w(&s)
 	}
 	a, b := link.Pipe()
-	r := &raw{t: t, end: b, warns: &warnings{}}
-	r.table = s.table(a, link.Config{Self: s.names[0], Log: slog.New(r.warns)}, served)
+	r := &raw{t: t, end: b, warns: &warnings{}, reads: s.reads}
+	s.limits.Self, s.limits.Log = s.names[0], slog.New(r.warns)
+	r.table = s.table(a, s.limits, served)
 	reader := task.Start(r.listen)
 	t.Cleanup(func() {
 		r.end.Abort()
@@ -293,6 +297,9 @@ func newRaw(t testing.TB, served tasks, with ...func(*setup)) *raw {
 }
 
 func (r *raw) listen() {
+	if r.reads != nil {
+		<-r.reads
+	}
 	for {
 		p, err := r.end.Recv()
 		if err != nil {

@@ -167,13 +167,11 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	case d.done:
 		return dropIt, nil // the callee has returned: nobody reads any more
 	}
-	lane := link.Data
-	if d.out.overflow != wire.Overflow_OVERFLOW_WAIT {
-		lane = link.Uncredited
-		if !d.out.deaf && d.table.congested(d) {
+	if !d.out.deaf && d.table.congested(d, link.Data) {
+		if d.out.overflow != wire.Overflow_OVERFLOW_WAIT {
 			d.alarm(held)
-			return waitForIt, nil
 		}
+		return waitForIt, nil
 	}
 	now := d.out.ask(len(m.payload))
 	switch {
@@ -184,7 +182,7 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	}
 	if now == sendIt || now == probeIt {
 		d.table.counters.messagesOut.Add(1)
-		d.sendOwned(lane, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: m.payload, Probe: now == probeIt}, m.owner)
+		d.sendOwned(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: m.payload, Probe: now == probeIt}, m.owner)
 	}
 	return now, nil
 }

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -60,6 +61,7 @@ type Table struct {
 	runtime task.Group // of endpoints below RuntimePrefix
 	bells   bells
 
+	turn     chan struct{} // held by the one large answer that goes next
 	counters counters
 	ripe     []*Dialog // with messages that nobody was told of; the reader's own
 
@@ -71,6 +73,7 @@ type Table struct {
 	early   map[uint64]wire.Batch // Cancels and Fails that overtook their Start, encoded
 	heavy   int                   // bytes of early
 	held    []*Dialog             // that wait until the link is not congested any more
+	guests  guests                // what the peer has running here
 	closing error                 // why no new dialog begins; nil while open
 	lost    error                 // why the link is gone; nil while it is there
 }
@@ -87,7 +90,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Table{
-		cfg: cfg, link: l, nextID: 2,
+		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
 		dialogs: map[uint64]*Dialog{}, gaps: map[uint64]struct{}{}, early: map[uint64]wire.Batch{},
 	}
 	if l.Dialled() {
@@ -202,7 +205,10 @@ func (t *Table) add(d *Dialog) error {
 func (t *Table) remove(d *Dialog) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.dialogs, d.id)
+	if t.dialogs[d.id] == d {
+		delete(t.dialogs, d.id)
+		t.guests.leave(d)
+	}
 }
 
 // Frame takes what comes from the link's reader.
@@ -228,35 +234,6 @@ func (t *Table) PacketEnd() {
 	}
 	clear(t.ripe)
 	t.ripe = t.ripe[:0]
-}
-
-// Drained wakes whoever waits for the link to be not congested any more.
-func (t *Table) Drained() {
-	t.mu.Lock()
-	held := t.held
-	t.held = nil
-	t.mu.Unlock()
-	for _, d := range held {
-		d.rouse(&d.held)
-	}
-}
-
-// congested reports whether much waits for the link's writer. Then the dialog, whose lock
-// the caller has, is woken when that is over.
-func (t *Table) congested(d *Dialog) bool {
-	if !t.link.Congested() {
-		return false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.link.Congested() {
-		return false // else Drained is still to come, and finds the dialog in the list
-	}
-	if !d.held {
-		d.held = true
-		t.held = append(t.held, d)
-	}
-	return true
 }
 
 // own reports whether ids like this are given by this side.
@@ -325,7 +302,7 @@ func (t *Table) accept(f *wire.Frame) error {
 // find gives the task for a dialog that the peer opens.
 func (t *Table) find(d *Dialog, refused error) (Task, error) {
 	switch {
-	case d.runtime() && t.cfg.Runtime != nil:
+	case d.runtime() && t.cfg.Runtime != nil && !errors.Is(refused, fault.ErrOverloaded):
 		return t.cfg.Runtime(d.start)
 	case refused != nil:
 		return nil, refused
@@ -359,7 +336,11 @@ func (t *Table) claim(d *Dialog) (early wire.Batch, refused, err error) {
 		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
 	}
 	d.derive(base)
-	return early, t.closing, nil
+	refused = t.closing
+	if full := t.guests.enter(d); full != nil {
+		refused = full
+	}
+	return early, refused, nil
 }
 
 // takeEarly takes what came before the Start: Cancels, and Fails with their faults.
@@ -418,6 +399,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	}
 	d.out.announce(fromWire(f.Start.Window))
 	d.out.attached = d.kind == Source
+	d.weight = weigh(f)
 	return d
 }
 
@@ -425,7 +407,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 func (t *Table) run(d *Dialog, run Task) {
 	defer d.cancel(nil)
 	defer d.leave()
-	if d.told2end() {
+	if err := d.awaitAnswered(); err != nil || d.told2end() {
 		d.finish(nil, context.Cause(d.ctx)) // cancelled before it began
 		return
 	}

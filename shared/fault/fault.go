@@ -42,6 +42,9 @@ var (
 	ErrActorTooSlow = errors.New("actor too slow to cancel")
 	// ErrActorClosing: the actor is ending and takes no new work.
 	ErrActorClosing = errors.New("actor closing")
+	// ErrOverloaded: the actor runs as much for its caller as it does at once, or the
+	// caller does not read the answers that it has. Only that dialog failed.
+	ErrOverloaded = errors.New("actor overloaded")
 	// ErrProtocol: the peer broke the wire protocol.
 	ErrProtocol = errors.New("protocol violation")
 )

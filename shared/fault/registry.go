@@ -86,7 +86,7 @@ func init() {
 		"trellis.StreamClosed": ErrStreamClosed, "trellis.MessageTooLarge": ErrMessageTooLarge,
 		"trellis.NurseryClosed": ErrNurseryClosed, "trellis.CancelUnacked": ErrCancelUnacked,
 		"trellis.ActorTooSlow": ErrActorTooSlow, "trellis.ActorClosing": ErrActorClosing,
-		"trellis.Protocol": ErrProtocol, "trellis.ActorDown": ErrActorDown,
+		"trellis.Overloaded": ErrOverloaded, "trellis.Protocol": ErrProtocol, "trellis.ActorDown": ErrActorDown,
 	} {
 		Sentinel(name, err)
 	}

@@ -4,6 +4,7 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,12 @@ import (
 // Defaults of a link.
 const (
 	DefaultMaxMessage = 64 << 20 // bytes of one payload
-	maxViolations     = 32       // then the peer is cut off
-	lastWords         = time.Second
+	// What a peer may have running here: dialogs, and the bytes of their arguments
+	// below which another one is taken.
+	DefaultMaxDialogs   = 4096
+	DefaultMaxArguments = 64 << 20
+	maxViolations       = 32 // then the peer is cut off
+	lastWords           = time.Second
 )
 
 // Transport carries packets, in order, both ways. Send and Recv are called from
@@ -43,7 +48,7 @@ type Receiver interface {
 	Frame(f *wire.Frame) error
 	// PacketEnd comes after the last of some frames that have come together.
 	PacketEnd()
-	// Drained comes, from the link's writer, when the link is not Congested any more.
+	// Drained comes, from the link's writer, when a lane is not Congested any more.
 	Drained()
 }
 
@@ -51,9 +56,11 @@ type Receiver interface {
 type Config struct {
 	Self actor.ID
 	// Dialled is true at the end that opened the connection; its dialogs are odd.
-	Dialled    bool
-	MaxMessage int
-	Log        *slog.Logger
+	Dialled bool
+	// What this end tells its peer with its Hello. The last two are the Receiver's to
+	// enforce.
+	MaxMessage, MaxDialogs, MaxArguments int
+	Log                                  *slog.Logger
 }
 
 // Link is one end of a connection. It owns two goroutines, from Start until Done.
@@ -81,9 +88,9 @@ type Link struct {
 
 // New makes an end of a link; Start sets it going.
 func New(t Transport, cfg Config) *Link {
-	if cfg.MaxMessage == 0 {
-		cfg.MaxMessage = DefaultMaxMessage
-	}
+	cfg.MaxMessage = cmp.Or(cfg.MaxMessage, DefaultMaxMessage)
+	cfg.MaxDialogs = cmp.Or(cfg.MaxDialogs, DefaultMaxDialogs)
+	cfg.MaxArguments = cmp.Or(cfg.MaxArguments, DefaultMaxArguments)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -98,6 +105,7 @@ func (l *Link) Start(r Receiver) {
 	l.receiver = r
 	l.Send(Control, &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{
 		Version: wire.Version, Self: wire.FromID(l.cfg.Self), MaxMessage: uint64(l.cfg.MaxMessage),
+		MaxDialogs: uint32(l.cfg.MaxDialogs), MaxArguments: uint64(l.cfg.MaxArguments),
 	}})
 	l.writer = task.Start(l.write)
 	l.reader = task.Start(l.read)
@@ -135,9 +143,9 @@ func (l *Link) SendOwned(lane Lane, f *wire.Frame, owner *wire.Buffer) bool {
 	return ok
 }
 
-// Congested reports whether much Uncredited data waits, so that whoever sends it has to
-// wait, until its Receiver hears Drained.
-func (l *Link) Congested() bool { return l.out.congested.Load() }
+// Congested reports whether much waits in a lane (Control counts as Answer), so that whoever
+// can wait has to, until the Receiver hears Drained.
+func (l *Link) Congested(lane Lane) bool { return l.out.loads[lane.account()].congested.Load() }
 
 // MaxMessage is the largest payload that the peer accepts, in bytes.
 func (l *Link) MaxMessage() int {
@@ -146,6 +154,10 @@ func (l *Link) MaxMessage() int {
 	}
 	return l.cfg.MaxMessage
 }
+
+// MostDialogs is what this end has told its peer: how many dialogs it runs for it at once, and
+// below how many bytes of their arguments it takes another one.
+func (l *Link) MostDialogs() (dialogs, arguments int) { return l.cfg.MaxDialogs, l.cfg.MaxArguments }
 
 // Dialled reports whether this end opened the connection.
 func (l *Link) Dialled() bool { return l.cfg.Dialled }

@@ -23,37 +23,57 @@ const (
 // is sent from where it lies: its memory belongs to the link then.
 const Copied = 16 << 10
 
-// Lane says in which of the two queues a frame waits.
+// Lane says in which of the two queues a frame waits, and on which account.
 type Lane uint8
 
 const (
-	// Control frames go before data and keep their order among themselves.
+	// Control frames go before the others and keep their order among themselves.
 	Control Lane = iota
-	// Data frames keep their order among themselves.
+	// Answer frames wait with the data and are accounted for with Control.
+	Answer
+	// Data frames keep their order among themselves and with Answer.
 	Data
-	// Uncredited frames are Data whose sender needs no credit.
-	Uncredited
+	lanes
 )
 
-// Bounds of what waits, in bytes. Data is bounded by the credit that the peer has
-// given; senders that need none wait while the outbox is congested with what they have
-// sent. All else is little, or answers the peer: one that asks and asks and reads nothing is
-// cut off.
+// account is where a lane's bytes are counted: what answers the peer, and what does not.
+func (l Lane) account() Lane { return max(l, Answer) }
+
+// Bounds of what waits on one account, in bytes. Whoever may wait does so while the account
+// is congested: those who send data, whatever credit they have, and the tasks whose
+// answers are large. What cannot wait is small; a peer that makes this end send so much of that
+// without reading it is cut off.
 const (
 	congestion = 8 << 20
-	mostUnread = 1 << 30
+	mostUnread = 256 << 20
 )
+
+// load is one account of what waits.
+type load struct {
+	bytes     int
+	congested atomic.Bool // changed under the outbox's mu
+}
+
+func (l *load) add(bytes int) {
+	if l.bytes += bytes; l.bytes > congestion {
+		l.congested.Store(true)
+	}
+}
+
+// drop reports whether the account is not congested any more.
+func (l *load) drop(bytes int) (drained bool) {
+	l.bytes -= bytes
+	return l.bytes <= congestion/2 && l.congested.Swap(false)
+}
 
 // outbox is a guarded table: the frames that wait for the writer, encoded. put never
 // blocks.
 type outbox struct {
-	congested atomic.Bool // changed under mu
+	loads [lanes]load // of the accounts; read without mu: congested
 
 	mu      sync.Mutex
 	control queue
 	data    queue
-	free    int         // bytes of Uncredited that wait
-	unread  int         // bytes of answers that came since the writer took anything
 	offset  int         // how much of the first large payload in data has been sent
 	queued  uint64      // control frames that were ever put
 	taken   uint64      // control frames that were ever taken
@@ -78,8 +98,11 @@ type run struct {
 	sealed   bool         // takes no more frames
 	frames   int
 	payloads int // bytes
-	free     int // bytes of Uncredited
+	loads    loads
 }
+
+// loads are the bytes of each account.
+type loads [lanes]int
 
 // add encodes a small frame, and gives its size.
 func (r *run) add(f *wire.Frame) (bytes int, err error) {
@@ -133,12 +156,14 @@ func (q *queue) room(payload int) *run {
 	return q.last()
 }
 
-// drop removes the oldest n runs, and gives how many bytes of Uncredited they had. The
-// others move once for as many as have gone.
-func (q *queue) drop(n int) (free int) {
+// drop removes the oldest n runs, and adds what they were counted as to counted. The others
+// move once for as many as have gone.
+func (q *queue) drop(n int, counted *loads) {
 	gone := q.waiting()[:n]
 	for i := range gone {
-		free += gone[i].free
+		for lane, bytes := range gone[i].loads {
+			counted[lane] += bytes
+		}
 	}
 	clear(gone)
 	q.head += n
@@ -147,7 +172,6 @@ func (q *queue) drop(n int) (free int) {
 		clear(q.runs[left:])
 		q.runs, q.head = q.runs[:left], 0
 	}
-	return free
 }
 
 // clone is a frame with the same content.
@@ -179,17 +203,13 @@ func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err
 	} else if bytes, err = q.put(f, owner); err != nil {
 		return false, err
 	}
-	q.last().after = o.queued
+	r, account := q.last(), lane.account()
+	r.after = o.queued
+	r.loads[account] += bytes
+	o.loads[account].add(bytes)
 	o.signal()
-	switch {
-	case lane == Uncredited:
-		q.last().free += bytes
-		o.free += bytes
-		o.congested.Store(o.congested.Load() || o.free > congestion)
-	case lane == Control, f.Kind == wire.Kind_KIND_STARTED, f.Kind == wire.Kind_KIND_RETURN:
-		if o.unread += bytes; o.unread > mostUnread {
-			return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.unread)
-		}
+	if account == Answer && o.loads[Answer].bytes > mostUnread {
+		return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.loads[Answer].bytes)
 	}
 	return true, nil
 }
@@ -201,7 +221,7 @@ func (o *outbox) close(last *wire.Frame) {
 	defer o.mu.Unlock()
 	switch {
 	case last == nil: // what the writer has taken of it stays valid
-		o.control, o.data, o.free, o.offset, o.last = queue{}, queue{}, 0, 0, nil
+		o.control, o.data, o.offset, o.last = queue{}, queue{}, 0, nil
 	case o.closed:
 		return
 	default:
@@ -227,10 +247,13 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 		b.add(&waiting[n])
 		o.taken = waiting[n].after
 	}
-	o.control.drop(n)
-	o.unread = 0
-	if err := o.takeData(b); err != nil {
+	var gone loads
+	o.control.drop(n, &gone)
+	if err := o.takeData(b, &gone); err != nil {
 		return false, err
+	}
+	for lane, bytes := range gone {
+		b.drained = o.loads[lane].drop(bytes) || b.drained
 	}
 	if !o.closed || o.control.last() != nil || o.data.last() != nil {
 		return false, nil
@@ -247,7 +270,7 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 }
 
 // takeData adds data, and some of it always: control never starves it altogether.
-func (o *outbox) takeData(b *batch) (err error) {
+func (o *outbox) takeData(b *batch, gone *loads) (err error) {
 	n := 0
 	waiting := o.data.waiting()
 	for first := true; n < len(waiting) && (first || b.bytes < batchBytes); first = false {
@@ -268,11 +291,7 @@ func (o *outbox) takeData(b *batch) (err error) {
 			n++
 		}
 	}
-	o.free -= o.data.drop(n)
-	if o.congested.Load() && o.free <= congestion/2 {
-		o.congested.Store(false)
-		b.drained = true
-	}
+	o.data.drop(n, gone)
 	return nil
 }
 
@@ -283,7 +302,7 @@ type batch struct {
 	frames   int
 	payloads int            // bytes
 	used     []*wire.Buffer // to be freed when it has gone
-	drained  bool           // the outbox is not congested any more
+	drained  bool           // an account is not congested any more
 }
 
 // add adds a run of small frames.

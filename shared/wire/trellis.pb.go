@@ -786,7 +786,11 @@ type Hello struct {
 	Version uint32    `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Self    *Identity `protobuf:"bytes,2,opt,name=self,proto3" json:"self,omitempty"`
 	// Largest payload of one message, in bytes, that the sender accepts.
-	MaxMessage    uint64 `protobuf:"varint,3,opt,name=max_message,json=maxMessage,proto3" json:"max_message,omitempty"`
+	MaxMessage uint64 `protobuf:"varint,3,opt,name=max_message,json=maxMessage,proto3" json:"max_message,omitempty"`
+	// How many dialogs the sender runs for its peer at once, and below how many bytes
+	// of arguments it takes another one. 0: it does not tell.
+	MaxDialogs    uint32 `protobuf:"varint,4,opt,name=max_dialogs,json=maxDialogs,proto3" json:"max_dialogs,omitempty"`
+	MaxArguments  uint64 `protobuf:"varint,5,opt,name=max_arguments,json=maxArguments,proto3" json:"max_arguments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -838,6 +842,20 @@ func (x *Hello) GetSelf() *Identity {
 func (x *Hello) GetMaxMessage() uint64 {
 	if x != nil {
 		return x.MaxMessage
+	}
+	return 0
+}
+
+func (x *Hello) GetMaxDialogs() uint32 {
+	if x != nil {
+		return x.MaxDialogs
+	}
+	return 0
+}
+
+func (x *Hello) GetMaxArguments() uint64 {
+	if x != nil {
+		return x.MaxArguments
 	}
 	return 0
 }
@@ -1216,12 +1234,15 @@ const file_trellis_proto_rawDesc = "" +
 	"\x05total\x18\x0f \x01(\x04R\x05total\":\n" +
 	"\x06Window\x12\x1a\n" +
 	"\bmessages\x18\x01 \x01(\rR\bmessages\x12\x14\n" +
-	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"l\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\xb2\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12(\n" +
 	"\x04self\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x12\x1f\n" +
 	"\vmax_message\x18\x03 \x01(\x04R\n" +
-	"maxMessage\"\xe7\x03\n" +
+	"maxMessage\x12\x1f\n" +
+	"\vmax_dialogs\x18\x04 \x01(\rR\n" +
+	"maxDialogs\x12#\n" +
+	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xe7\x03\n" +
 	"\x05Start\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12,\n" +
