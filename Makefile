@@ -12,7 +12,7 @@ SOAK    ?= 60
 TAGS    := -tags lab,foreign
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race stress foreign cells soak vet lint fuzz model chaos bench bench-compare bench-page generate generate-check tidy-check check
+.PHONY: help build test race stress foreign cells soak vet lint fuzz model chaos count bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -56,8 +56,11 @@ model: ## every interleaving of a dialog, with larger bounds (about a minute, 3 
 	go test -run TestModel -timeout 10m -v ./shared/dialog -model=full | grep -vE '^=== '
 
 chaos: ## a blow of each kind, then CHAOS="-seed 1 -blows 1000" (docs/chaos.md)
-	go test -count=1 -tags lab -run F01 ./internal/chaos
-	go run ./internal/chaos $(CHAOS)
+	go test -count=1 -tags lab -run F01 ./internal/lab/chaos
+	go run ./internal/lab/chaos $(CHAOS)
+
+count: ## lines, comments and exports of each package, and the budgets of the house
+	go run ./internal/lab/count
 
 bench: ## what plugins cost beside go-plugin's: table, and bin/bench.json; QUICK=1 only proves that it runs
 	@mkdir -p bin
@@ -72,14 +75,14 @@ bench-compare: ## the Go benchmarks of two commits: BASE=main [HEAD=…] [BENCH=
 	scripts/bench-compare.sh $(or $(BASE),main) $(HEAD)
 
 bench-page: ## docs/performance.md, its table and plots, from bin/bench.json
-	go run ./internal/bench/plot
+	go run ./internal/lab/bench/plot
 
 generate: ## the Go code of the .proto files
 	$(TOOL) buf lint
 	$(TOOL) buf generate
 
 generate-check: generate ## the generated code is the committed one
-	git diff --exit-code -- shared/wire internal/bench/plain
+	git diff --exit-code -- shared/wire internal/lab/bench/plain
 
 tidy-check: ## go.mod is tidy
 	go mod tidy -diff

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-2ba35074/trellis/internal/bench"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 )
 
 func newBench(p *program) *cobra.Command {

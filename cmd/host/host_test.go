@@ -12,7 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/seed-2ba35074/trellis/internal/bench"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )

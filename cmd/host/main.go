@@ -25,7 +25,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/internal/bench"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
 

@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/seed-2ba35074/trellis/internal/bench"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 )
 
 const (

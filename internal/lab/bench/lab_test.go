@@ -16,7 +16,7 @@ import (
 
 // Everything is measured once, with every subject, by real processes.
 func TestEveryWorkloadMeasuresEverySubject(t *testing.T) {
-	r, err := Run(t.Context(), Options{Quick: true, Source: "../.."})
+	r, err := Run(t.Context(), Options{Quick: true, Source: "../../.."})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/seed-2ba35074/trellis/internal/bench"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 )
 
 // panel is one plot; a drawing has several side by side. The x axis is logarithmic.

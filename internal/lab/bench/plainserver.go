@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/seed-2ba35074/trellis/internal/bench/plain"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/plain"
 )
 
 // plainServer is what the plain gRPC plugin serves.

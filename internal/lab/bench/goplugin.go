@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"github.com/seed-2ba35074/trellis/internal/bench/plain"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/plain"
 )
 
 var (

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 
-	"github.com/seed-2ba35074/trellis/internal/bench/plain"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/plain"
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 

@@ -312,7 +312,7 @@ const file_plain_proto_rawDesc = "" +
 	"\x04Echo\x12\x11.plain.v1.Payload\x1a\x11.plain.v1.Payload(\x010\x01\x12*\n" +
 	"\x04Hold\x12\x0e.plain.v1.Mark\x1a\x0e.plain.v1.Mark(\x010\x01\x12*\n" +
 	"\x05Ended\x12\x0e.plain.v1.Mark\x1a\x11.plain.v1.Instant\x12)\n" +
-	"\x05Usage\x12\x11.plain.v1.Nothing\x1a\r.plain.v1.UseB7Z5github.com/seed-2ba35074/trellis/internal/bench/plainb\x06proto3"
+	"\x05Usage\x12\x11.plain.v1.Nothing\x1a\r.plain.v1.UseB;Z9github.com/seed-2ba35074/trellis/internal/lab/bench/plainb\x06proto3"
 
 var (
 	file_plain_proto_rawDescOnce sync.Once

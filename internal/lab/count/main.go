@@ -1,0 +1,125 @@
+// Command count measures the house: for each package its lines of code and of
+// comments, its exported identifiers, its longest function and file. With -check
+// it fails if a budget of docs/architecture.md is exceeded.
+//
+// A line of code has a token on it that is not a comment; blank lines, tests and
+// generated files do not count. The share of comments is that of lines with
+// nothing but a comment among the lines of both kinds.
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+func main() {
+	check := flag.Bool("check", false, "fail if a budget is exceeded")
+	flag.Parse()
+	if err := run(os.Stdout, ".", *check); err != nil {
+		fmt.Fprintln(os.Stderr, "count:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out io.Writer, root string, check bool) error {
+	packages, err := measure(root)
+	if err != nil {
+		return err
+	}
+	sums := []measures{}
+	for _, part := range parts {
+		sums = append(sums, part.sum(packages))
+	}
+	if err := print(out, packages, sums); err != nil {
+		return err
+	}
+	over := exceeded(sums)
+	for _, line := range over {
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	if check && len(over) > 0 {
+		return fmt.Errorf("%d budgets are exceeded", len(over))
+	}
+	return nil
+}
+
+// part is a set of packages that has budgets of its own.
+type part struct {
+	name    string
+	folders []string // with all below them
+	budget  budget
+}
+
+// budget is what a part may have; 0 is no budget.
+type budget struct {
+	code, exported, function, file, goStatements int
+	comments                                     int // at least, in percent
+}
+
+func (p part) has(folder string) bool {
+	return slices.ContainsFunc(p.folders, func(f string) bool {
+		return folder == f || strings.HasPrefix(folder, f+"/")
+	})
+}
+
+func (p part) sum(packages []measures) measures {
+	total := measures{folder: p.name}
+	for _, m := range packages {
+		if p.has(m.folder) {
+			total.add(m)
+		}
+	}
+	return total
+}
+
+// exceeded says which budgets are.
+func exceeded(sums []measures) (lines []string) {
+	for i, m := range sums {
+		b := parts[i].budget
+		for _, c := range []struct {
+			what     string
+			got, may int
+			where    string
+		}{
+			{"lines of code", m.code, b.code, ""},
+			{"exported identifiers", m.exported, b.exported, ""},
+			{"lines in a function", m.function.lines, b.function, m.function.name},
+			{"lines in a file", m.file.lines, b.file, m.file.name},
+			{"go statements", m.goStatements, b.goStatements, ""},
+		} {
+			if c.may > 0 && c.got > c.may {
+				lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s: %d %s, the budget is %d %s", m.folder, c.got, c.what, c.may, c.where)))
+			}
+		}
+		if share := m.commentShare(); b.comments > 0 && share < float64(b.comments) {
+			lines = append(lines, fmt.Sprintf("%s: %.1f %% comments, the budget is %d %%", m.folder, share, b.comments))
+		}
+	}
+	return lines
+}
+
+func print(out io.Writer, packages, sums []measures) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "code\tcomments\texported\tmethods\tgo\tlongest function\tlongest file\t package")
+	row := func(m measures) {
+		fmt.Fprintf(w, "%d\t%.0f %%\t%d\t%d\t%d\t%d\t%d\t %s\n",
+			m.code, m.commentShare(), m.exported, m.methods, m.goStatements, m.function.lines, m.file.lines, m.folder)
+	}
+	slices.SortFunc(packages, func(a, b measures) int { return cmp.Compare(a.folder, b.folder) })
+	for _, m := range packages {
+		row(m)
+	}
+	fmt.Fprintln(w, "\t\t\t\t\t\t\t")
+	for _, m := range sums {
+		row(m)
+	}
+	return w.Flush()
+}
