@@ -14,32 +14,25 @@ const (
 	DefaultBackoffReset   = 30 * time.Second
 )
 
-// backoff counts the restarts of one place in a row.
-type backoff struct {
-	initial, max, reset time.Duration
-	attempts            int
-}
+// backoff is the pause before a restart, and the run that makes a restart the first one again.
+type backoff struct{ initial, max, stable time.Duration }
 
 func newBackoff(c config.Backoff) backoff {
 	return backoff{
 		initial: orDefault(time.Duration(c.Initial), DefaultBackoffInitial),
 		max:     orDefault(time.Duration(c.Max), DefaultBackoffMax),
-		reset:   orDefault(time.Duration(c.Reset), DefaultBackoffReset),
+		stable:  orDefault(time.Duration(c.Reset), DefaultBackoffReset),
 	}
 }
 
-// next is the pause before the next restart of an actor that was up for so long.
-// chance, from 0 to below 1, takes up to a quarter off, so that actors that have
-// failed together do not all come back in the same instant.
-func (b *backoff) next(wasUp time.Duration, chance float64) time.Duration {
-	if wasUp >= b.reset {
-		b.attempts = 0
-	}
+// pause is the pause before the restart that is the nth without a stable run in between. chance,
+// from 0 to below 1, takes up to a quarter off, so that actors that have failed together do not
+// all come back in the same instant.
+func (b backoff) pause(nth int, chance float64) time.Duration {
 	pause := b.max
-	if shift := b.attempts; shift < 32 && b.initial<<shift>>shift == b.initial {
+	if shift := nth - 1; shift < 32 && b.initial<<shift>>shift == b.initial {
 		pause = min(b.max, b.initial<<shift)
 	}
-	b.attempts++
 	return pause - time.Duration(chance*float64(pause)/4)
 }
 

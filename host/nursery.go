@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -174,7 +173,11 @@ func (n *Nursery) carryOut(actions []action, failure error) {
 		case doLose:
 			n.lose(failure)
 		case doLimit:
-			n.giveUp(s, failure)
+			n.giveUp(s.tooOften(n.plan.window, 0, failure))
+		case doTire:
+			n.giveUp(s.tooOften(0, s.backoff.stable, failure))
+		case doFail:
+			n.giveUp(failure)
 		case doForget:
 			s.forget()
 		}
@@ -190,14 +193,10 @@ func (n *Nursery) lose(failure error) {
 	}
 }
 
-// giveUp is the end of a nursery whose actors fail too often.
-func (n *Nursery) giveUp(s *seat, failure error) {
-	if failure == nil {
-		failure = fmt.Errorf("%q ended by itself, and is never to end", s.spec.Name)
-	}
-	limit := &fault.RestartLimit{Supervisor: n.env.self, Actor: s.spec.Name, Max: n.plan.max, Window: n.plan.window, Err: failure}
-	n.failures = append(n.failures, limit)
-	n.cancel(limit)
+// giveUp is the end of a nursery that cannot bring an actor back.
+func (n *Nursery) giveUp(failure error) {
+	n.failures = append(n.failures, failure)
+	n.cancel(failure)
 }
 
 func isClosed(c <-chan struct{}) bool {

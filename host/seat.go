@@ -86,7 +86,19 @@ func (s *seat) end(failure error, wasUp bool) {
 	if p := s.place(); failure != nil && wasUp && !s.oneShot && s.n.plan.closing && (p.phase == condemned || p.phase == stopping) {
 		s.n.failures = append(s.n.failures, failure)
 	}
-	s.n.carryOut(s.n.plan.ended(s.id, failure != nil, time.Now()), failure)
+	start, notUp := errors.AsType[*StartError](failure)
+	s.n.carryOut(s.n.plan.ended(s.id, end{
+		failed: failure != nil, lasting: notUp && start.Lasting,
+		stable: wasUp && time.Since(s.upAt) >= s.backoff.stable,
+	}, time.Now()), failure)
+}
+
+// tooOften is the failure of a supervisor whose actors end again and again.
+func (s *seat) tooOften(window, stable time.Duration, failure error) error {
+	if failure == nil {
+		failure = fmt.Errorf("%q ended by itself, and is never to end", s.spec.Name)
+	}
+	return &fault.RestartLimit{Supervisor: s.n.env.self, Actor: s.spec.Name, Max: s.n.plan.max, Window: window, Stable: stable, Err: failure}
 }
 
 // begin starts a process.
@@ -111,11 +123,7 @@ var errGivenUp = errors.New("the start was given up")
 
 // pause waits before the next process.
 func (s *seat) pause(failure error) {
-	var wasUp time.Duration
-	if !s.upAt.IsZero() {
-		wasUp = time.Since(s.upAt)
-	}
-	pause := s.backoff.next(wasUp, chance())
+	pause := s.backoff.pause(s.place().row, chance())
 	reason := "it has ended"
 	if failure != nil {
 		reason = failure.Error()

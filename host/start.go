@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +27,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/link"
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
@@ -34,7 +37,10 @@ import (
 type StartError struct {
 	Actor string
 	Stage string // "program", "handshake", "connection" (foreign programs), "link" or "boot"
-	Err   error
+	// Lasting says that another start would fail in the same way, since the program or
+	// its description is at fault. Such an actor is not restarted.
+	Lasting bool
+	Err     error
 }
 
 func (e *StartError) Error() string {
@@ -63,15 +69,39 @@ func (c *child) start(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &StartError{Actor: c.spec.Name, Stage: stage, Err: err}
+	failure := &StartError{Actor: c.spec.Name, Stage: stage, Err: err}
+	if own, ok := errors.AsType[*lasting](err); ok {
+		failure.Lasting, failure.Err = true, own.error
+	}
+	return failure
+}
+
+// lasting is a failure of a start that another start would repeat.
+type lasting struct{ error }
+
+// unfit reports whether a program cannot be executed, and not only at the moment.
+func unfit(err error) bool {
+	if errors.Is(err, exec.ErrNotFound) {
+		return true
+	}
+	start, ok := errors.AsType[*process.StartError](err)
+	if !ok {
+		return false
+	}
+	_, wrongSum := errors.AsType[*process.ChecksumError](start.Err)
+	return wrongSum || slices.ContainsFunc([]error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOEXEC, syscall.EISDIR, syscall.ENOTDIR},
+		func(target error) bool { return errors.Is(start.Err, target) })
 }
 
 func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string, err error) {
 	if err := misfit(c.spec); err != nil {
-		return "program", err
+		return "program", &lasting{err}
 	}
 	stub, err := c.handshake(ctx, bound)
-	if err != nil {
+	switch {
+	case err != nil && unfit(err):
+		return "program", &lasting{err}
+	case err != nil:
 		return "handshake", err
 	}
 	c.main = stub
@@ -314,7 +344,27 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 		return context.Cause(ctx)
 	}
 	c.endpoints, c.tie = answer.Endpoints, linkTie{c.table}
-	return nil
+	return c.checkHealthEndpoint()
+}
+
+// checkHealthEndpoint refuses a child that could never be healthy.
+func (c *child) checkHealthEndpoint() error {
+	name := c.spec.Health.Endpoint
+	if name == "" || c.spec.Health.Off {
+		return nil
+	}
+	missing := &fault.NotExposed{Actor: c.id, Endpoint: name, Kind: dialog.KindName(dialog.Func)}
+	for _, e := range c.endpoints {
+		switch {
+		case e.Name != name:
+			missing.Exposed = append(missing.Exposed, e.Name)
+		case e.Kind == dialog.Func:
+			return nil
+		default:
+			missing.Actual = dialog.KindName(e.Kind)
+		}
+	}
+	return &lasting{fmt.Errorf("health.endpoint: %w", missing)}
 }
 
 // lastWords is how long a child that failed to boot may take to say why.
@@ -325,7 +375,7 @@ const lastWords = time.Second
 func (c *child) bootFailure(err error) error {
 	refused := status.Convert(err)
 	if refused.Code() == codes.FailedPrecondition {
-		return errors.New(refused.Message())
+		return &lasting{errors.New(refused.Message())}
 	}
 	proc := c.proc.Load()
 	select {

@@ -33,12 +33,12 @@ func TestF03_BadPlugins(t *testing.T) {
 		stage string
 		want  []string
 	}{
-		"missing":        {host.Spec{Command: []string{"/does/not/exist"}}, "handshake", []string{"/does/not/exist", "no such file"}},
-		"not in PATH":    {host.Spec{Command: []string{"no-such-program-here"}}, "handshake", []string{"no-such-program-here", "PATH"}},
+		"missing":        {host.Spec{Command: []string{"/does/not/exist"}}, "program", []string{"/does/not/exist", "no such file"}},
+		"not in PATH":    {host.Spec{Command: []string{"no-such-program-here"}}, "program", []string{"no-such-program-here", "PATH"}},
 		"no command":     {host.Spec{}, "handshake", []string{"no command"}},
-		"not executable": {host.Spec{Command: []string{plain(t, 0o600, "#!/bin/sh\n")}}, "handshake", []string{"permission denied", "chmod +x"}},
-		"no program":     {host.Spec{Command: []string{plain(t, 0o700, "hello")}}, "handshake", []string{"exec format error"}},
-		"a directory":    {host.Spec{Command: []string{t.TempDir()}}, "handshake", []string{"directory"}},
+		"not executable": {host.Spec{Command: []string{plain(t, 0o600, "#!/bin/sh\n")}}, "program", []string{"permission denied", "chmod +x"}},
+		"no program":     {host.Spec{Command: []string{plain(t, 0o700, "hello")}}, "program", []string{"exec format error"}},
+		"a directory":    {host.Spec{Command: []string{t.TempDir()}}, "program", []string{"directory"}},
 		"a shell tool":   {host.Spec{Command: []string{"/bin/true"}}, "handshake", []string{"exit code 0", "sdk.Serve"}},
 		"exits":          {spec(t, "x", "exits"), "handshake", []string{"exit code 7", "I leave at once"}},
 		"garbage":        {spec(t, "x", "garbage"), "handshake", []string{"Welcome to my program!", "handshake"}},
@@ -52,7 +52,7 @@ func TestF03_BadPlugins(t *testing.T) {
 		"panics in boot": {withChild(spec(t, "x", "panics in boot")), "boot", []string{"exit code 2", "died", "while booting"}},
 		"fails in boot":  {withChild(spec(t, "x", "fails in boot")), "boot", []string{"no database"}},
 		"bad child":      {withChild(spec(t, "x", "hosting")), "boot", []string{`actor "child"`, "no command"}},
-		"checksum":       {withSum(spec(t, "x", "good")), "handshake", []string{strings.Repeat("0", 64)}},
+		"checksum":       {withSum(spec(t, "x", "good")), "program", []string{strings.Repeat("0", 64)}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -42,6 +42,14 @@ type place struct {
 	paused  bool // down, and its pause is not over
 	back    bool // condemned or stopping, and to be started again
 	healthy bool // up, and a health check has succeeded
+	row     int  // restarts since it was last up for long enough to count as stable
+}
+
+// end is how a process has ended, or has not come up.
+type end struct {
+	failed  bool
+	lasting bool // failed, and would fail again
+	stable  bool // it was up for long
 }
 
 // supervision decides what becomes of a supervisor's actors. It is a pure table:
@@ -49,7 +57,7 @@ type place struct {
 // no clock and no process; whoever owns it must carry out every action.
 type supervision struct {
 	strategy config.Strategy
-	max      int           // restarts within window
+	max      int           // restarts within window, and of one place without a stable run
 	window   time.Duration //
 	places   []*place      // by id
 	restarts []time.Time   // those within window
@@ -65,12 +73,14 @@ const (
 	doStop               // tell the process to end, or to give up its start; ended follows
 	doPause              // call resume after a while
 	doLose               // a failure that no restart answers: report it
-	doLimit              // too many restarts: report that, and close
+	doLimit              // too many restarts within the window: report that, and close
+	doTire               // too many restarts without a stable run: report that, and close
+	doFail               // a failure that no restart can heal: report it, and close
 	doForget             // the place is over, perhaps without ever having been started
 )
 
 func (d deed) String() string {
-	return [...]string{"start", "stop", "pause", "lose", "limit", "forget"}[d]
+	return [...]string{"start", "stop", "pause", "lose", "limit", "tire", "fail", "forget"}[d]
 }
 
 // action is one thing to do about one place.
@@ -114,10 +124,13 @@ func (s *supervision) resume(id int) []action {
 }
 
 // ended says that a process has ended, or has not come up, and is reaped.
-func (s *supervision) ended(id int, failed bool, now time.Time) []action {
+func (s *supervision) ended(id int, how end, now time.Time) []action {
 	p := s.place(id)
 	was := p.phase
 	p.phase, p.healthy = gone, false
+	if how.stable {
+		p.row = 0
+	}
 	switch {
 	case was == starting && p.fresh:
 		return s.settle(nil)
@@ -126,9 +139,11 @@ func (s *supervision) ended(id int, failed bool, now time.Time) []action {
 			p.phase = down
 		}
 		return s.settle(nil)
-	case s.answers(p, failed):
+	case s.answers(p, how.failed) && how.lasting:
+		return s.settle(s.surrender(doFail, p))
+	case s.answers(p, how.failed):
 		return s.settle(s.bringBack(p, now))
-	case failed && !p.apart:
+	case how.failed && !p.apart:
 		return s.settle([]action{{doLose, id}})
 	}
 	return s.settle(nil)
@@ -140,15 +155,25 @@ func (s *supervision) answers(p *place, failed bool) bool {
 	return !s.closing && (p.kind == config.Permanent || p.kind == config.Transient && failed)
 }
 
+// surrender closes: a place is to come back, and cannot.
+func (s *supervision) surrender(do deed, p *place) []action {
+	s.closing = true
+	return []action{{do, p.id}}
+}
+
 // bringBack has a place started again, unless that has happened too often, and
-// ends those that the strategy ends with it.
+// ends those that the strategy ends with it. Pauses may grow beyond the window, so that
+// restarts that never lead to a stable run count for themselves.
 func (s *supervision) bringBack(p *place, now time.Time) []action {
 	s.restarts = slices.DeleteFunc(s.restarts, func(t time.Time) bool { return now.Sub(t) > s.window })
-	if len(s.restarts) >= s.max {
-		s.closing = true
-		return []action{{doLimit, p.id}}
+	switch {
+	case len(s.restarts) >= s.max:
+		return s.surrender(doLimit, p)
+	case p.row >= s.max:
+		return s.surrender(doTire, p)
 	}
 	s.restarts = append(s.restarts, now)
+	p.row++
 	p.phase, p.paused = down, true
 	for _, other := range s.places {
 		if s.together(p, other) {

@@ -22,7 +22,8 @@ type world struct {
 	old     map[int]bool // processes of the generation that a group restart ends
 	now     time.Time
 	over    map[int]bool
-	spoiled string // the rule that was broken
+	broken  map[int]bool // places that have failed for a reason that stays
+	spoiled string       // the rule that was broken
 }
 
 // world holds pointers, so that each branch works on a copy.
@@ -34,7 +35,7 @@ func (w *world) clone() *world {
 		c.plan.places[i] = &q
 	}
 	c.plan.restarts = slices.Clone(w.plan.restarts)
-	c.process, c.pausing, c.old, c.over = copyMap(w.process), copyMap(w.pausing), copyMap(w.old), copyMap(w.over)
+	c.process, c.pausing, c.old, c.over, c.broken = copyMap(w.process), copyMap(w.pausing), copyMap(w.old), copyMap(w.over), copyMap(w.broken)
 	return &c
 }
 
@@ -49,7 +50,7 @@ func (w *world) key() string {
 	var b strings.Builder
 	fmt.Fprint(&b, w.plan.closing, len(w.plan.restarts), w.process, w.pausing, w.old)
 	for _, p := range w.plan.places {
-		fmt.Fprintf(&b, " %d%v%t%t%t%t", p.id, p.phase, p.fresh, p.paused, p.back, p.healthy)
+		fmt.Fprintf(&b, " %d%v%t%t%t%t%d", p.id, p.phase, p.fresh, p.paused, p.back, p.healthy, p.row)
 	}
 	return b.String()
 }
@@ -86,7 +87,10 @@ func (w *world) do(actions []action) {
 			}
 			w.over[a.id] = true
 		case doLose:
-		case doLimit:
+		case doLimit, doTire, doFail:
+			if !w.plan.closing {
+				w.spoil("%v of place %d, and nothing is closed", a.do, a.id)
+			}
 			w.do(w.plan.close())
 		}
 	}
@@ -105,6 +109,10 @@ func (w *world) start(id int) {
 		w.spoil("place %d starts while %v of the old generation are alive", id, w.old)
 	case w.plan.inGroups() && slices.ContainsFunc(w.plan.places, func(p *place) bool { return w.pausing[p.id] }):
 		w.spoil("place %d starts within a pause of %v", id, w.pausing)
+	case p.row > w.plan.max:
+		w.spoil("place %d starts again after %d restarts without a stable run", id, p.row)
+	case w.broken[id]:
+		w.spoil("place %d starts again, and nothing can heal it", id)
 	case p.kind == config.Temporary && !p.fresh:
 		w.spoil("place %d is temporary and starts again", id)
 	}
@@ -157,14 +165,13 @@ func (w *world) next(limits explored) map[string]func(*world) {
 		if state == "up" && limits.healthy {
 			moves[fmt.Sprint("healthy ", id)] = func(w *world) { w.do(w.plan.isHealthy(id, true)) }
 		}
-		for _, failed := range []bool{false, true} {
-			if state == "told" && failed || state == "coming" && !failed {
-				continue
-			}
-			moves[fmt.Sprint("ended ", id, failed)] = func(w *world) {
+		for _, how := range endings(state) {
+			moves[fmt.Sprint("ended ", id, how)] = func(w *world) {
 				w.process[id] = ""
+				w.broken[id] = how.lasting
 				delete(w.old, id)
-				w.do(w.plan.ended(id, failed, w.now))
+				w.now = w.now.Add(limits.apart)
+				w.do(w.plan.ended(id, how, w.now))
 			}
 		}
 	}
@@ -185,10 +192,22 @@ func (w *world) next(limits explored) map[string]func(*world) {
 	return moves
 }
 
+// endings are the ways in which a process can end.
+func endings(state string) []end {
+	switch state {
+	case "told":
+		return []end{{}}
+	case "coming":
+		return []end{{failed: true}, {failed: true, lasting: true}}
+	}
+	return []end{{}, {failed: true}, {failed: true, stable: true}}
+}
+
 // explored says what an exploration includes beyond what always does.
 type explored struct {
 	dismissed int
 	healthy   bool
+	apart     time.Duration // of two ends
 }
 
 // explore visits every world that can be reached and returns how many there are.
@@ -248,7 +267,13 @@ func (w *world) checkRest(moves map[string]func(*world)) {
 	}
 }
 
-func TestV01_EveryOrderOfEvents(t *testing.T) {
+func TestV01_EveryOrderOfEvents(t *testing.T) { everyOrder(t, 2, 0) }
+
+// TestF07_EveryOrderOfSlowLoops: the ends are so far apart that no restart counts with
+// another within the window.
+func TestF07_EveryOrderOfSlowLoops(t *testing.T) { everyOrder(t, 1, 2*time.Hour) }
+
+func everyOrder(t *testing.T, most int, apart time.Duration) {
 	kinds := []config.RestartKind{config.Temporary, config.Transient, config.Permanent}
 	total := 0
 	for _, strategy := range []config.Strategy{config.OneCancelsAll, config.OneForOne, config.OneForAll, config.RestForOne} {
@@ -256,16 +281,46 @@ func TestV01_EveryOrderOfEvents(t *testing.T) {
 			for _, b := range kinds {
 				for _, needs := range [][]need{nil, {{id: 1}}, {{id: 1, healthy: true}}} {
 					w := &world{
-						plan:    supervision{strategy: strategy, max: 2, window: time.Hour},
-						process: map[int]string{}, pausing: map[int]bool{}, old: map[int]bool{}, over: map[int]bool{}, now: time.Now(),
+						plan:    supervision{strategy: strategy, max: most, window: time.Hour},
+						process: map[int]string{}, pausing: map[int]bool{}, old: map[int]bool{}, over: map[int]bool{}, broken: map[int]bool{}, now: time.Now(),
 					}
 					w.do(w.plan.add(place{id: 1, kind: a}))
 					w.do(w.plan.add(place{id: 2, kind: b, needs: needs}))
 					w.do(w.plan.add(place{id: 3, kind: config.Permanent}))
-					total += explore(t, w, explored{dismissed: 2, healthy: needs != nil})
+					total += explore(t, w, explored{dismissed: 2, healthy: needs != nil, apart: apart})
 				}
 			}
 		}
 	}
 	t.Logf("%d states", total)
+}
+
+// F07: restarts that never lead to a stable run are counted over any time, by place; a
+// stable run makes the next one the first. What cannot heal is not restarted at all.
+func TestF07_SlowLoopsCount(t *testing.T) {
+	broken := end{failed: true}
+	for name, c := range map[string]struct {
+		ends []end
+		want deed
+	}{
+		"slow loop":      {[]end{broken, broken, broken}, doTire},
+		"stable between": {[]end{broken, broken, {failed: true, stable: true}, broken}, doPause},
+		"lasting":        {[]end{broken, {failed: true, lasting: true}}, doFail},
+	} {
+		plan := supervision{strategy: config.OneForOne, max: 2, window: time.Second}
+		plan.add(place{id: 1, kind: config.Transient})
+		now := time.Now()
+		var last []action
+		for _, how := range c.ends {
+			if p := plan.place(1); p.phase == starting {
+				plan.isUp(1)
+			}
+			now = now.Add(time.Minute)
+			last = plan.ended(1, how, now)
+			plan.resume(1)
+		}
+		if last[0].do != c.want || plan.closing != (c.want != doPause) {
+			t.Errorf("%s: %v, closing: %v; want %v", name, last, plan.closing, c.want)
+		}
+	}
 }

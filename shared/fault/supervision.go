@@ -43,14 +43,21 @@ func (e *ActorUnhealthy) Error() string {
 // than it may restart them. It wraps the last failure, as what it was to errors.Is
 // and errors.As.
 type RestartLimit struct {
-	Supervisor actor.ID      `json:"supervisor"`
-	Actor      string        `json:"actor"` // the one that failed last
-	Max        int           `json:"max"`   // restarts that are allowed
-	Window     time.Duration `json:"window"`
-	Err        error         `json:"-"` // its failure; travels as a cause
+	Supervisor actor.ID `json:"supervisor"`
+	Actor      string   `json:"actor"` // the one that failed last
+	Max        int      `json:"max"`   // restarts that are allowed
+	// Window is the time within which all restarts count, and Stable the run after
+	// which those of one actor count anew. The one that is not zero was passed.
+	Window time.Duration `json:"window,omitempty"`
+	Stable time.Duration `json:"stable,omitempty"`
+	Err    error         `json:"-"` // its failure; travels as a cause
 }
 
 func (e *RestartLimit) Error() string {
+	if e.Window == 0 {
+		return fmt.Sprintf("actor %q of %s failed too often (more than %d restarts, and never up for %v): %v",
+			e.Actor, e.Supervisor, e.Max, e.Stable, e.Err)
+	}
 	return fmt.Sprintf("the actors of %s failed too often (more than %d restarts within %v), last %q: %v",
 		e.Supervisor, e.Max, e.Window, e.Actor, e.Err)
 }
