@@ -84,6 +84,10 @@ func TestM08_SenderThatHasToWaitIsWarnedOf(t *testing.T) {
 				senders[i] = beside(func() error { _, err := flood(ctx, s); return err })
 			}
 			synctest.Wait()
+			if n := p.parentWarns.n.Load() - before; n != 0 {
+				t.Errorf("%d warnings of ordinary backpressure, want none", n)
+			}
+			time.Sleep(time.Minute)
 			if n := p.parentWarns.n.Load() - before; n != 1 {
 				t.Errorf("%d warnings of a stream that has come to a halt, want one", n)
 			}
@@ -150,6 +154,10 @@ func TestM17_SendToAnEndThatHasNotOpenedIsWarnedOfOnce(t *testing.T) {
 					return err
 				}
 			}
+			if n := p.parentWarns.n.Load() - before; n != 0 {
+				t.Errorf("%d warnings of an end that may be about to open, want none", n)
+			}
+			time.Sleep(time.Minute)
 			if n := p.parentWarns.n.Load() - before; n != 1 {
 				t.Errorf("%d warnings, want one", n)
 			}
