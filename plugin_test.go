@@ -177,7 +177,7 @@ func TestThirdPartyPluginAndApplication(t *testing.T) {
 		}
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "app"), filepath.Join(dir, "greeter")).CombinedOutput()
-	if err != nil || string(out) != "Hello, world!\n" {
+	if err != nil || string(out) != "Hello, world!\nno greeting for nuts\n3\n2\n1\n0\nwelcome, Ann\nhello, Bob\nhello, Cid\ngreeted: 2\n" {
 		t.Errorf("%v: %s", err, out)
 	}
 	config := filepath.Join(dir, "config.yaml")

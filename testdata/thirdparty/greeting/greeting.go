@@ -1,7 +1,21 @@
 // Package greeting is what the greeter and its callers share.
 package greeting
 
-import "github.com/seed-2ba35074/trellis/shared/contract"
+import (
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
 
-// Greet answers with a greeting.
-var Greet = contract.Func[string, string]("greet")
+var (
+	Greet     = contract.Func[string, string]("greet")                        // a greeting
+	Countdown = contract.Source[int, int]("countdown")                        // from its argument to zero
+	Chat      = contract.Context[string, string, string, string, int]("chat") // greets each name that is sent
+)
+
+// Rude says that a name is not a name.
+type Rude struct{ Name string }
+
+func (r *Rude) Error() string { return r.Name + " is rude" }
+
+// Both ends import this package, so that errors.As finds a *Rude in either.
+func init() { fault.Type[Rude]("greeting.Rude") }
