@@ -144,7 +144,7 @@ type probe struct {
 
 func (p *probe) call(ctx context.Context) verdict {
 	if p.calling == nil {
-		p.calling = task.Start(func() { _, p.err = contract.FuncByHand(p.endpoint).Call(ctx, p.portal, []byte("{}")) })
+		p.calling = task.Start(func() { p.err = p.ask(ctx) })
 	}
 	select {
 	case <-p.calling.Done():
@@ -156,6 +156,16 @@ func (p *probe) call(ctx context.Context) verdict {
 		return verdict{err: fmt.Errorf("endpoint %q: %w", p.endpoint, p.err), answers: true}
 	}
 	return verdict{answers: true}
+}
+
+// ask calls the endpoint until ctx ends. The call has no deadline, with which it would
+// not wait for a callee that hangs.
+func (p *probe) ask(ctx context.Context) error {
+	asking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+	_, err := contract.FuncByHand(p.endpoint).Call(asking, p.portal, []byte("{}"))
+	return err
 }
 
 // wait returns when no call goes on. The end of the link ends them all.

@@ -9,6 +9,7 @@ import "sync"
 type Group struct {
 	mu      sync.Mutex
 	running int
+	ending  bool // closed as soon as nothing runs
 	closed  bool
 	idle    chan struct{} // made by a waiter, closed when running falls to 0
 }
@@ -34,8 +35,11 @@ func (g *Group) run(f func()) {
 func (g *Group) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.running--
-	if g.running == 0 && g.idle != nil {
+	if g.running--; g.running > 0 {
+		return
+	}
+	g.closed = g.closed || g.ending
+	if g.idle != nil {
 		close(g.idle)
 		g.idle = nil
 	}
@@ -64,6 +68,15 @@ func (g *Group) Refuse() {
 
 // Wait returns when no goroutine of the group runs.
 func (g *Group) Wait() { <-g.Idle() }
+
+// Finish waits until no goroutine of the group runs, and refuses new ones from that
+// moment on. Until then those that run may start others.
+func (g *Group) Finish() {
+	g.mu.Lock()
+	g.ending, g.closed = true, g.closed || g.running == 0
+	g.mu.Unlock()
+	g.Wait()
+}
 
 // Close refuses new goroutines and waits for those that run. It must not be
 // called from a goroutine of the group, which would wait for itself.

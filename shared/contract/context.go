@@ -81,7 +81,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Contex
 		return body(ctx, opened)
 	})
 	if err != nil || opened == nil {
-		return r, explain(e.sig, err)
+		return r, err
 	}
 	if r, err = opened.Wait(ctx); opened.d.Cancelled() {
 		return r, nil
@@ -115,8 +115,11 @@ func (c *Opener[Started, In, Out, Result]) Wait(ctx context.Context) (r Result, 
 }
 
 // Go runs f as a task of the scope, which ends when all of them have; one that
-// fails makes the scope fail with it.
-func (c *Opener[Started, In, Out, Result]) Go(f func(ctx context.Context) error) { c.d.Go(f) }
+// fails, panics or calls runtime.Goexit makes the scope fail with it. When the scope
+// has ended, Go does nothing and reports false.
+func (c *Opener[Started, In, Out, Result]) Go(f func(ctx context.Context) error) bool {
+	return c.d.Go(f)
+}
 
 // Cancel asks the callee's task to end and returns when it has ended, clean-up
 // included. It is shielded from the end of ctx and bounded (500 ms by default),
@@ -154,9 +157,10 @@ func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], er
 }
 
 // Go runs f as a task of the handler, which ends when all of them have; one that
-// fails makes the handler fail with it.
-func (c *Callee[Started, In, Out]) Go(f func(ctx context.Context) error) {
-	c.d.Go(func(ctx context.Context) error { return f(arrive(ctx, c.d.Request())) })
+// fails, panics or calls runtime.Goexit makes the handler fail with it. When the
+// handler has ended, Go does nothing and reports false.
+func (c *Callee[Started, In, Out]) Go(f func(ctx context.Context) error) bool {
+	return c.d.Go(func(ctx context.Context) error { return f(arrive(ctx, c.d.Request())) })
 }
 
 // Cancel asks the opener's task to end and returns when it has ended, with the

@@ -44,7 +44,11 @@ func (s *signature) call(ctx context.Context, p Portal, args *wire.Buffer) ([]by
 	}
 	var r dialog.Request
 	s.address(ctx, &r, args)
-	return table.Call(ctx, &r)
+	answer, err := table.Call(ctx, &r)
+	if err != nil {
+		return nil, explain(s, table.Peer(), err)
+	}
+	return answer, nil
 }
 
 // scope opens the endpoint with encoded arguments, which are given away.
@@ -55,7 +59,7 @@ func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, body
 	}
 	var r dialog.Request
 	s.address(ctx, &r, args)
-	return table.Scope(ctx, &r, body)
+	return explain(s, table.Peer(), table.Scope(ctx, &r, body))
 }
 
 // address fills in a request, which lies in the caller's frame: a scope's stack is

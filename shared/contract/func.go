@@ -58,7 +58,7 @@ func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Arg
 	}
 	answer, err := e.sig.call(ctx, p, payload)
 	if err != nil {
-		return r, explain(e.sig, err)
+		return r, err
 	}
 	return decodeOwned[Result](e.sig, e.sig.codec, result, answer)
 }

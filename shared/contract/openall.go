@@ -30,6 +30,8 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenAll(ctx context.Con
 	if len(targets) == 0 {
 		return nil, ErrNoTargets
 	}
+	var group task.Group
+	defer group.Close() // again only if body called runtime.Goexit
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	g := &gathering[Opener[Started, In, Out, Result]]{
@@ -37,7 +39,6 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenAll(ctx context.Con
 		complete: make(chan struct{}), leave: make(chan struct{}), cancel: cancel,
 	}
 	results := make([]Result, len(targets))
-	var group task.Group
 	for i, t := range targets {
 		group.Go(func() {
 			var err error
@@ -107,14 +108,15 @@ func (g *gathering[O]) fail(ctx context.Context, err error) {
 	if err == nil {
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	echo := false
 	if ctx.Err() != nil {
 		cause := fault.Reason(ctx, context.Cause(ctx))
-		if len(g.failures) > 0 && fault.Echoes(err, cause) {
-			return
-		}
-		err = fault.Settle(err, cause)
+		echo, err = fault.Echoes(err, cause), fault.Settle(err, cause)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if echo && len(g.failures) > 0 {
+		return
 	}
 	g.failures = append(g.failures, err)
 	g.cancel(err)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
@@ -125,10 +126,15 @@ func misfit(endpoint, what string, want reflect.Type, err error) error {
 }
 
 // explain completes a fingerprint mismatch: the callee has said what its types
-// are, and only here are both known.
-func explain(s *signature, err error) error {
+// are, and only here are both known. One that the callee has met itself, elsewhere,
+// is not ours to explain.
+func explain(s *signature, callee actor.ID, err error) error {
+	remote, ok := err.(*fault.RemoteError) //nolint:errorlint // what wraps it, or was relayed, is another failure
+	if !ok || remote == nil || !remote.Origin.Is(callee) || len(remote.Relays) > 0 {
+		return err
+	}
 	c, ok := errors.AsType[*fault.ContractError](err)
-	if !ok || c.What != mismatch {
+	if !ok || c.What != mismatch || c.Endpoint != s.name {
 		return err
 	}
 	field, want, got := difference(c.Want, s.shape)

@@ -67,7 +67,9 @@ func runProducer[M any](ctx context.Context, produce func(context.Context, func(
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &publisher[M]{hub: hub.New[Publication[M]](), begin: make(chan struct{})}
-	producer := task.Start(func() { p.hub.Finish(p.produce(ctx, produce)) })
+	producer := task.Start(func() {
+		fault.Attempt(func() error { return p.produce(ctx, produce) }, p.hub.Finish)
+	})
 	err := use(ctx, p)
 	cancel()
 	producer.Wait()
@@ -81,9 +83,7 @@ func (p *publisher[M]) produce(ctx context.Context, produce func(context.Context
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	err := fault.Catch(func() error {
-		return produce(ctx, func(topic string, m M) { p.hub.Put(Publication[M]{Topic: topic, Message: m}) })
-	})
+	err := produce(ctx, func(topic string, m M) { p.hub.Put(Publication[M]{Topic: topic, Message: m}) })
 	if err == nil {
 		err = io.EOF
 	}

@@ -81,10 +81,12 @@ func (s *Shared[K, V]) begin(ctx context.Context, key K) *entry[V] {
 	}
 	s.entries[key] = e
 	task.Start(func() {
-		e.err = fault.Catch(func() error { return s.Open(ctx, key, e.serve) })
-		e.cancel(e.err)
-		s.forget(key, e)
-		close(e.closed)
+		fault.Attempt(func() error { return s.Open(ctx, key, e.serve) }, func(err error) {
+			e.err = err
+			e.cancel(err)
+			s.forget(key, e)
+			close(e.closed)
+		})
 	})
 	return e
 }
@@ -112,7 +114,12 @@ func (e *entry[V]) serve(ctx context.Context, value V) error {
 
 func (s *Shared[K, V]) use(ctx context.Context, e *entry[V], f func(ctx context.Context, value V) error) (err error) {
 	defer func() { fault.Rethrow(err) }()
-	opened := true
+	exited, opened := true, true
+	defer func() { // f called runtime.Goexit
+		if exited && s.leave(e) {
+			<-e.closed
+		}
+	}()
 	select {
 	case <-e.opened:
 		err = e.run(ctx, f)
@@ -121,6 +128,7 @@ func (s *Shared[K, V]) use(ctx context.Context, e *entry[V], f func(ctx context.
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
+	exited = false
 	last := s.leave(e)
 	if !last && opened {
 		return err

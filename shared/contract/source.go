@@ -64,7 +64,7 @@ func (e SourceEndpoint[Args, Message]) Stream(ctx context.Context, p Portal, arg
 		})
 		if err != nil && !stopped {
 			var none Message
-			yield(none, explain(e.sig, err))
+			yield(none, err)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -51,17 +53,18 @@ type Dialog struct {
 	endpoint  string
 	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
 
-	outer  context.Context // what ctx derives from
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	tasks  task.Group // that this side's task has started with Go
+	outer    context.Context // what ctx derives from
+	deadline time.Time       // opener: of outer; zero if it has none
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	tasks    task.Group // that this side's task has started with Go
 
 	mu      sync.Mutex
 	state   State
 	began   bool         // opener: Started has come
+	stuck   bool         // opener: the callee was told to end, and has not for too long
 	done    bool         // opener: result and outcome are final
 	asked   bool         // Cancel was called here
-	blamed  bool         // cause is a failure that the peer reported
 	ordered bool         // something of this dialog went into the data lane
 	ripe    bool         // it is in the table's list of that name
 	held    bool         // likewise
@@ -69,13 +72,16 @@ type Dialog struct {
 	in      inflow
 	out     outflow
 	first   []byte        // opener: the value of Started
-	cause   error         // why this side's task was told to end; the first one stays
+	cause   *reason       // why this side's task was told to end; the first one stays
+	own     error         // what its ctx had ended with when that was told
 	told    *fault.Record // the failure that the peer was told
-	result  []byte        // opener: the callee's value
-	outcome error         // opener: the callee's failure
-	remote  error         // opener: the callee's failure, as it came
+	end     ending        // opener: how it ended, once done
+	lapsed  error         // the first failure of a task of Go
+	early   *note         // opener: an ending that waits for this side's own deadline
 	unacked error         // a Cancel was not answered, and the dialog was cut
 	changed chan struct{} // made by a waiter, closed at the next change
+
+	outcome atomic.Pointer[outcome] // what end means, when somebody has looked
 }
 
 // Self is the actor at this side.
@@ -96,42 +102,43 @@ func (d *Dialog) Args() []byte { return d.args }
 // First is the payload of the callee's Started.
 func (d *Dialog) First() []byte { return d.first }
 
-// Go runs f as a further task of this side. This side ends when all of them have;
-// one that fails or panics makes this side fail with it.
-func (d *Dialog) Go(f func(ctx context.Context) error) {
-	d.tasks.Go(func() {
-		if err := fault.Catch(func() error { return f(d.ctx) }); err != nil {
-			d.event(DoAbort, note{err: err})
-		}
-	})
-}
-
-// join waits for the tasks of Go; after a failure they are told to end.
-func (d *Dialog) join(err error) {
-	if err != nil {
-		d.event(DoAbort, note{err: err})
-	}
-	d.tasks.Wait()
-}
-
 // note is what comes with an event.
 type note struct {
-	err     error  // why: the cause, failure or outcome
+	reason
 	payload []byte // of Started and Return
 }
 
+// because is a note of an error that may be an author's. It is packed here, where no
+// lock is held.
+func (d *Dialog) because(err error) note {
+	return note{reason: reason{err: err, record: fault.Pack(err, d.Self())}}
+}
+
+// failed is because, if there is an error.
+func (d *Dialog) failed(err error) note {
+	if err == nil {
+		return note{}
+	}
+	return d.because(err)
+}
+
+// saying is a note of an error of the runtime's own, or of one that came from the
+// peer: nobody else's code is needed to pack it.
+func saying(err error) note { return note{reason: reason{err: err}} }
+
 // apply steps the state machine and does what it says. It holds mu; everything
-// that it does is quick and calls no user code.
+// that it does is quick and calls nobody else's code: errors come packed, and what
+// they mean is judged by whoever looks (ending.go).
 func (d *Dialog) apply(e Event, n note) Action {
 	var do Action
 	was := d.state.Phase
 	d.state, do = Step(d.state, e)
 	if do&Interrupt != 0 || d.state.Phase == Ending || e == DoFail && was != Over {
-		d.blame(n.err, e == GotFail || e == GotError)
+		d.blame(n.reason)
 	}
 	if do&Interrupt != 0 && d.cancel != nil {
 		d.cancel(d.interruption())
-		d.agree()
+		d.own = context.Cause(d.ctx)
 	}
 	if e == Timeout && do&Acked != 0 {
 		d.unacked = n.err
@@ -139,30 +146,25 @@ func (d *Dialog) apply(e Event, n note) Action {
 	if do&Answer != 0 {
 		d.answer(e, n)
 	}
-	d.emit(do, n)
 	if d.state.Phase == Over {
 		d.in.close()
 		if !d.state.CancelSent { // else the ack is still to come
 			d.table.remove(d)
 		}
 	}
+	d.emit(do, n)
 	d.wake()
+	if e == DoAbort && d.early != nil {
+		n, d.early = *d.early, nil
+		d.apply(GotError, n)
+	}
 	return do
 }
 
 // blame records the first reason for which this side's task must end.
-func (d *Dialog) blame(err error, byPeer bool) {
-	if d.cause == nil && err != nil {
-		d.cause, d.blamed = err, byPeer
-	}
-}
-
-// agree makes the cause that of the task's ctx, if that had ended by itself and for
-// the same reason: a deadline that both sides have is one failure.
-func (d *Dialog) agree() {
-	own := context.Cause(d.ctx)
-	if d.cause != nil && own != d.cause && !fault.IsCancel(d.cause) && fault.Echoes(d.cause, fault.Reason(d.ctx, own)) { //nolint:errorlint // identity is meant
-		d.cause, d.blamed = own, false
+func (d *Dialog) blame(r reason) {
+	if d.cause == nil && r.err != nil {
+		d.cause = &r
 	}
 }
 
@@ -172,40 +174,16 @@ func (d *Dialog) interruption() error {
 	if d.cause == nil {
 		return context.Canceled
 	}
-	return d.cause
+	return d.cause.err
 }
 
-// answer makes the outcome final. One failure is one object: what has been seen
-// as cause before, or was told to the peer by us, is that and nothing new.
+// answer keeps how the dialog ended, with all that bears on what it means.
 func (d *Dialog) answer(e Event, n note) {
-	d.done, d.result, d.outcome = true, n.payload, n.err
-	if e != GotError {
-		if d.cause != nil && (e != GotReturn || d.kind != Func) {
-			d.result, d.outcome = nil, d.cause // it had failed already
-		}
-		return
+	d.done = true
+	d.end = ending{by: e, value: n.payload, err: n.err, cause: d.cause, own: d.own, told: d.told}
+	if d.stuck && !d.state.Cut {
+		d.table.unstick(d.id)
 	}
-	d.remote = n.err
-	switch {
-	case d.cause == nil || n.err == d.cause: //nolint:errorlint // identity is meant
-	case d.blamed:
-		d.outcome = d.cause
-		if !fault.Holds(n.err, d.cause) {
-			d.table.log().Warn("a failed context failed again while it ended", "peer", d.Peer().String(), "error", n.err)
-		}
-	case d.isEcho(n.err):
-		d.outcome = d.cause
-	}
-}
-
-// isEcho reports whether the peer's failure is the one that it was told, or merely
-// that it was cancelled.
-func (d *Dialog) isEcho(err error) bool {
-	if fault.Echoes(err, d.reason()) {
-		return true
-	}
-	remote, ok := err.(*fault.RemoteError) //nolint:errorlint // the ending itself
-	return ok && d.told != nil && remote.ID() == d.told.ID
 }
 
 // emit queues the frames of one step, in the order that the protocol wants.
@@ -214,7 +192,7 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendSized(wire.Kind_KIND_STARTED, n.payload, d.in.window.wire())
 	}
 	if do&SendFail != 0 {
-		d.told = fault.Pack(d.cause, d.Self())
+		d.told = d.cause.pack(d.Self())
 		d.sendFault(wire.Kind_KIND_FAIL, d.told)
 	}
 	if do&SendCancel != 0 {
@@ -227,7 +205,7 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendSized(wire.Kind_KIND_RETURN, n.payload, nil)
 	}
 	if do&SendError != 0 {
-		d.sendFault(wire.Kind_KIND_ERROR, fault.Pack(d.failure(n.err), d.Self()))
+		d.sendFault(wire.Kind_KIND_ERROR, d.failure(n.reason).pack(d.Self()))
 	}
 }
 
@@ -247,18 +225,16 @@ func cancelFrame(err error) *wire.Cancel {
 	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: fault.Text(c.Reason)}
 }
 
-// failure is what the callee's ending says: its own failure if it had one, else
-// why it was told to end, else that it never started.
-func (d *Dialog) failure(err error) error {
+// failure is what the callee's ending says: its own failure, as finish has made it,
+// else why it was told to end, else that it never started.
+func (d *Dialog) failure(own reason) *reason {
 	switch {
-	case err == nil && d.cause != nil:
+	case own.err != nil:
+		return &own
+	case d.cause != nil:
 		return d.cause
-	case err == nil:
-		return fault.ErrNeverStarted
-	case d.cause == nil:
-		return err
 	}
-	return fault.Settle(err, d.reason())
+	return &reason{err: fault.ErrNeverStarted}
 }
 
 // sendSized sends a frame whose payload may be large. It must not overtake what
@@ -347,15 +323,7 @@ func (d *Dialog) Wait(ctx context.Context) ([]byte, error) {
 	if err := d.await(ctx, func() bool { return d.done }); err != nil {
 		return nil, err
 	}
-	return d.result, d.outcome
-}
-
-// Remote is the callee's failure as it came over the wire, with its relay path;
-// nil before the end, after a value, and if the link was lost.
-func (d *Dialog) Remote() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.remote
+	return d.result()
 }
 
 // Cancel asks the peer's task to end and returns when it has ended, clean-up
@@ -366,14 +334,17 @@ func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 	d.mu.Lock()
 	d.asked = true
 	self := d.Self()
-	d.apply(DoCancel, note{err: &fault.ContextCancelled{Canceller: self, Reason: reason}})
+	d.apply(DoCancel, saying(&fault.ContextCancelled{Canceller: self, Reason: reason}))
 	d.mu.Unlock()
 
 	bound := d.table.cfg.CancelTimeout
 	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	defer stop()
 	if d.await(limited, func() bool { return !d.state.CancelSent }) != nil {
-		d.event(Timeout, note{err: fault.Unacked(fault.ErrCancelUnacked, d.Peer(), bound)})
+		if d.look(func() bool { return d.state.CancelSent }) {
+			d.stick()
+		}
+		d.event(Timeout, saying(fault.Unacked(fault.ErrCancelUnacked, d.Peer(), bound)))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -391,38 +362,21 @@ func (d *Dialog) Started(value []byte) error {
 	}
 	defer leave()
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	twice := d.state.Phase == Live
-	if d.apply(DoStarted, note{payload: value, err: fault.ErrStartedTwice})&Refuse == 0 {
+	refused := d.apply(DoStarted, note{payload: value, reason: reason{err: fault.ErrStartedTwice}})&Refuse != 0
+	twice = twice || d.cause == nil
+	d.mu.Unlock()
+	switch {
+	case !refused:
 		return nil
-	}
-	if twice || d.cause == nil {
+	case twice:
 		return fault.ErrStartedTwice
 	}
-	return d.cause
+	return d.why()
 }
 
 // Break fails the dialog on both sides: the runtime found that it cannot go on.
-func (d *Dialog) Break(err error) { d.event(DoBreak, note{err: err}) }
-
-// drain waits until the callee has ended. If it was told to end and takes longer
-// than a cancel may, the log says so, once.
-func (d *Dialog) drain() {
-	ended := func() bool { return d.done }
-	d.mu.Lock()
-	told, cause := d.state.FailSent || d.asked, d.cause
-	d.mu.Unlock()
-	if told {
-		limited, stop := context.WithTimeout(context.Background(), d.table.cfg.CancelTimeout)
-		defer stop()
-		if d.await(limited, ended) == nil {
-			return
-		}
-		d.table.log().Warn("still waiting for a task that was told to end",
-			"peer", d.Peer().String(), "endpoint", d.endpoint, "told", cause)
-	}
-	_ = d.await(context.Background(), ended) // that ctx never ends
-}
+func (d *Dialog) Break(err error) { d.event(DoBreak, d.because(err)) }
 
 // finish is the callee's ending.
 func (d *Dialog) finish(payload []byte, err error) {
@@ -433,11 +387,28 @@ func (d *Dialog) finish(payload []byte, err error) {
 		var leave func()
 		if leave, err = d.takeTurn(len(payload)); err == nil {
 			defer leave()
+			d.event(DoSucceed, note{payload: payload})
+			return
 		}
 	}
-	if err != nil {
-		d.event(DoFail, note{err: err})
-		return
+	for !d.finishFailed(err) {
 	}
-	d.event(DoSucceed, note{payload: payload})
+}
+
+// finishFailed ends the callee's task with what err says beside why it was told to
+// end. It does nothing, and reports false, if it was told to end in that moment.
+func (d *Dialog) finishFailed(err error) bool {
+	var n note
+	cause, own := d.toldToEnd()
+	why, _ := d.agreed(cause, own)
+	if failure := fault.Settle(err, fault.Reason(d.ctx, why)); cause == nil || !fault.Identical(failure, cause.err) {
+		n = d.because(failure)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cause != cause {
+		return false
+	}
+	d.apply(DoFail, n)
+	return true
 }

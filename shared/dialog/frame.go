@@ -55,6 +55,7 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 		return d.violation(f, "only a callee sends it")
 	}
 	n := note{payload: f.Payload}
+	hold := false
 	switch s.event {
 	case GotStarted:
 		if d.state.Phase == Opening {
@@ -69,10 +70,16 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 		if f.Fault == nil {
 			return d.violation(f, "without its fault")
 		}
-		n.err = f.Fault.ToRecord().Unpack()
+		r := f.Fault.ToRecord()
+		n.err, n.byPeer = r.Unpack(), true
 		d.in.limited, d.in.limit = true, f.Yields
+		hold = s.event == GotError && d.cause == nil && d.expired() && r.IsDeadline()
 	case GotCancel:
 		n.err = &fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}
+	}
+	if hold { // the callee had our deadline, and was faster: what our own ctx says of it comes first
+		d.early = &n
+		return nil
 	}
 	if d.apply(s.event, n)&Violate == 0 {
 		return nil
@@ -107,12 +114,12 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 		}
 	case overrun:
 		d.table.counters.overruns.Add(1)
-		d.apply(DoBreak, note{err: &fault.StreamOverrun{
+		d.apply(DoBreak, saying(&fault.StreamOverrun{
 			Sender: d.Peer(), Receiver: d.Self(), Window: d.in.window.Messages, Opened: d.in.attached,
-		}})
+		}))
 	case overpaid:
 		err := d.violation(f, "without credit")
-		d.apply(DoBreak, note{err: err})
+		d.apply(DoBreak, saying(err))
 		return err
 	case dropped:
 	}

@@ -49,13 +49,14 @@ const (
 	DoBreak   // the runtime here finds the dialog broken: overrun, bad message
 	DoAbort   // this side's caller or actor wants its task to end
 	Timeout   // a cancel was not answered in time
+	Overdue   // opener: the deadline and the cancel bound after it are over, and the peer's task is not
 	Lost      // the link is gone
 	events
 )
 
 var eventNames = [events]string{
 	"GotStarted", "GotReturn", "GotError", "GotFail", "GotCancel", "GotCancelAck",
-	"DoStarted", "DoSucceed", "DoFail", "DoCancel", "DoBreak", "DoAbort", "Timeout", "Lost",
+	"DoStarted", "DoSucceed", "DoFail", "DoCancel", "DoBreak", "DoAbort", "Timeout", "Overdue", "Lost",
 }
 
 func (e Event) String() string { return eventNames[e] }
@@ -146,6 +147,7 @@ var table = [phases]map[Event]rule{
 		DoBreak:    {Stopping, SendFail | Interrupt},
 		DoAbort:    {Stopping, SendFail | Interrupt},
 		Timeout:    {Settled, Answer | Interrupt},
+		Overdue:    {Settled, Answer | Interrupt},
 		Lost:       {Settled, Answer | Interrupt},
 	},
 	Draining: {
@@ -156,6 +158,7 @@ var table = [phases]map[Event]rule{
 		DoAbort:   {Draining, SendFail | Interrupt},
 		DoBreak:   {Draining, SendFail | Interrupt},
 		Timeout:   {Over, Answer},
+		Overdue:   {Over, Answer},
 		Lost:      {Over, Answer},
 	},
 	Settled: {
@@ -213,11 +216,14 @@ func Step(s State, e Event) (State, Action) {
 		return s, 0 // answered a moment ago
 	}
 	r, known := table[s.Phase][e]
+	if e == Overdue && !known {
+		return s, 0 // the peer's task has ended a moment ago, or was never told to
+	}
 	if !known {
 		r.next = s.Phase
 	}
 	do := r.do
-	if e == Lost || e == Timeout && !s.isCallee() {
+	if e == Lost || e == Overdue || e == Timeout && !s.isCallee() {
 		s.Cut = true
 	}
 	s, do = s.ack(e, s.narrow(do))
@@ -257,7 +263,7 @@ func (s State) ack(e Event, do Action) (State, Action) {
 		if do&SendCancel == 0 && !s.CancelSent {
 			do |= Acked // the peer's task has ended already, or cannot be reached
 		}
-	case GotCancelAck, GotReturn, GotError, Lost, Timeout:
+	case GotCancelAck, GotReturn, GotError, Lost, Timeout, Overdue:
 		if s.CancelSent {
 			s.CancelSent = false
 			do |= Acked

@@ -80,8 +80,8 @@ var laws = []struct {
 	{"C15: nothing is sent after a cut, and a cut is for good", func(s step) bool {
 		return !s.new.Cut && !s.old.Cut || s.new.Cut && s.do&frames == 0
 	}},
-	{"F01: the loss of the link cuts, and so does an opener's time-out", func(s step) bool {
-		cuts := s.is(Lost) || s.is(Timeout) && s.old.CancelSent && !s.old.isCallee()
+	{"F01 P13: the loss of the link cuts, and so does an opener's time-out", func(s step) bool {
+		cuts := s.is(Lost) || s.is(Overdue) && s.do != 0 || s.is(Timeout) && s.old.CancelSent && !s.old.isCallee()
 		return s.new.Cut == (s.old.Cut || cuts)
 	}},
 	{"C07: Fail is sent once", func(s step) bool {
@@ -104,7 +104,7 @@ var laws = []struct {
 		return !s.is(DoCancel) || s.new.CancelSent || s.do&Acked != 0
 	}},
 	{"C10: what ends a Cancel: its ack, the callee's ending, a time-out, the loss of the link", func(s step) bool {
-		return s.do&Acked == 0 || s.is(DoCancel, GotCancelAck, GotReturn, GotError, Timeout, Lost)
+		return s.do&Acked == 0 || s.is(DoCancel, GotCancelAck, GotReturn, GotError, Timeout, Overdue, Lost)
 	}},
 	{"C10 C14: a Cancel that comes is acknowledged, remembered, or answered by the ending", func(s step) bool {
 		answered := s.old.Cut || s.old.Phase == Settled || s.old.Phase == Over
@@ -138,9 +138,13 @@ var laws = []struct {
 		case Settled: // the callee has ended
 			return s.is(DoSucceed, DoFail)
 		case Opening, Leaving, Draining: // no task runs here
-			return s.is(GotReturn, GotError, Timeout, Lost)
+			return s.is(GotReturn, GotError, Timeout, Overdue, Lost)
 		}
 		return false
+	}},
+	{"P13: a callee that was told to end, and does not, is cut off by its opener's deadline", func(s step) bool {
+		told := s.old.Phase == Stopping || s.old.Phase == Draining
+		return !s.is(Overdue) || (s.do&Answer != 0) == told && (told || s.new == s.old)
 	}},
 	{"C04 C23: the callee says once how it ended", func(s step) bool {
 		said := s.do & (SendReturn | SendError)

@@ -4,7 +4,7 @@ package dialog
 func (w *world) checkStep(me int, old State, e Event, do Action) {
 	s, peer := &w.side[me], &w.side[1-me]
 	answered := me == opener && s.done || me == callee && s.task == ended
-	if do&Acked != 0 && e != Timeout && !s.st.Cut && !answered && !w.taskOver(1-me) {
+	if do&Acked != 0 && e != Timeout && e != Overdue && !s.st.Cut && !answered && !w.taskOver(1-me) {
 		w.fail("C10", "the "+sideNames[me]+"'s Cancel is done before the other task has ended")
 	}
 	if do&Answer != 0 && e == GotError && peer.past.returned {
@@ -43,7 +43,7 @@ func (w *world) checkFailure(me int, old State, e Event) {
 	if theirs && !silent && !s.st.FailSent {
 		w.fail("C07", "the "+sideNames[me]+"'s failure is not told to its peer")
 	}
-	if me == opener && (e == Timeout || e == Lost) && (!s.st.Cut || !s.done) && s.known {
+	if me == opener && (e == Timeout || e == Overdue || e == Lost) && (!s.st.Cut || !s.done) && s.known {
 		w.fail("C10", "the dialog is not cut")
 	}
 	if e == Lost && answered || e == DoFail {

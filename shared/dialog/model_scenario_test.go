@@ -169,6 +169,12 @@ func (sc *scenario) environment(me int) []op {
 			do:   func(w *world) { w.timeout(me) },
 		})
 	}
+	if sc.timeouts && me == opener {
+		all = append(all, may("opener's deadline and the bound after it are over", func(w *world) bool {
+			s := &w.side[opener]
+			return s.known && !s.done && s.st.FailSent && (s.st.Phase == Stopping || s.st.Phase == Draining)
+		}, func(w *world) { w.cut = true; w.event(opener, Overdue, true) }))
+	}
 	return all
 }
 

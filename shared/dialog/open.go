@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -66,11 +65,11 @@ func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 		return nil, err
 	}
 	if cause := d.await(ctx, func() bool { return d.done }); cause != nil {
-		d.event(DoAbort, note{err: cause})
+		d.event(DoAbort, d.because(cause))
 		d.drain()
 	}
 	d.event(DoSucceed, note{})
-	return d.result, d.outcome
+	return d.result()
 }
 
 // CallRuntime calls an endpoint below RuntimePrefix. It works on a table that
@@ -95,7 +94,7 @@ func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Con
 	defer d.abandon()
 	if d.opened() {
 		err = fault.Catch(func() error { return body(d.ctx, d) })
-		d.bodyEnded(err)
+		err = d.bodyEnded(err)
 	}
 	d.drain()
 	d.cancel(nil)
@@ -114,6 +113,7 @@ func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 		return nil, context.Cause(ctx)
 	}
 	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, outer: ctx, ctx: ctx}
+	d.deadline, _ = ctx.Deadline()
 	if err := d.checkSize(len(r.Args)); err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (d *Dialog) follow(ctx context.Context) (stop func() bool) {
 	d.following.Add(1)
 	return context.AfterFunc(ctx, func() {
 		defer d.following.Done()
-		d.event(DoAbort, note{err: context.Cause(ctx)})
+		d.event(DoAbort, d.because(context.Cause(ctx)))
 	})
 }
 
@@ -191,136 +191,32 @@ func (d *Dialog) opened() (began bool) {
 	return began
 }
 
-// bodyEnded tells the peer how the opener's task ended.
-func (d *Dialog) bodyEnded(err error) {
-	failure := fault.Settle(err, causeOf(d.ctx))
-	if d.obeyed(err) {
-		failure = nil // it only did what our own Cancel wanted
+// bodyEnded tells the peer how the opener's task ended, and gives what it failed with.
+func (d *Dialog) bodyEnded(err error) error {
+	n := d.failed(d.failureOf(err))
+	if all := d.join(n, err); !fault.Identical(all, err) {
+		err, n = all, d.failed(d.failureOf(all))
 	}
-	d.join(failure)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.kind != Func {
 		d.stop(true)
 	}
-	if failure != nil {
-		d.apply(DoFail, note{err: failure})
+	if n.err != nil {
+		d.apply(DoFail, n)
 	} else {
-		d.apply(DoSucceed, note{})
+		d.apply(DoSucceed, n)
 	}
+	return err
 }
 
-// obeyed reports whether err only says that Cancel was called on this dialog.
-func (d *Dialog) obeyed(err error) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return err != nil && d.asked && fault.Echoes(err, causeOf(d.ctx))
-}
-
-// causeOf is why a ctx has ended, nil while it has not.
-func causeOf(ctx context.Context) error {
-	if ctx.Err() == nil {
+// failureOf is what a body has failed with that returned err: nothing if it only did
+// what our own Cancel wanted.
+func (d *Dialog) failureOf(err error) error {
+	if d.obeyed(err) {
 		return nil
 	}
-	return fault.Reason(ctx, context.Cause(ctx))
-}
-
-// reason is why this side's task was told to end, as the rules of package fault
-// take it.
-func (d *Dialog) reason() error { return fault.Reason(d.ctx, d.cause) }
-
-// verdictOf decides what the scope returns, once both sides have ended.
-func (d *Dialog) verdictOf(body error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	fault.Rethrow(body)
-	v := verdict{body: body, cause: d.cause, reason: d.reason(), remote: d.outcome, absorbed: d.absorbs()}
-	if also := fault.Also(d.remote); d.outcome == d.cause && !fault.Echoes(also, v.reason) { //nolint:errorlint // identity is meant
-		v.also = also
-	}
-	return v.decide()
-}
-
-// absorbs reports whether the callee's ending is nothing but the answer to Cancel
-// on this very dialog: asked for here, answered by the peer, naming us; or a value
-// that was faster.
-func (d *Dialog) absorbs() bool {
-	if !d.asked || d.told != nil || d.outcome == nil {
-		return d.asked && d.told == nil && d.done
-	}
-	remote, ok := d.outcome.(*fault.RemoteError) //nolint:errorlint // the ending itself
-	c, named := fault.Cancelled(d.outcome)
-	return ok && remote.Origin.Is(d.Peer()) && named && c.Canceller.Is(d.Self()) && fault.IsCancel(d.outcome)
-}
-
-// Cancelled reports, after the scope, whether it ended because Cancel was called
-// on it and nothing else went wrong.
-func (d *Dialog) Cancelled() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.absorbs() && d.outcome != nil
-}
-
-// verdict is the pure decision about a scope that has ended on both sides.
-type verdict struct {
-	body     error // what the scope's function returned
-	cause    error // why the dialog was told to end, nil if it was not
-	reason   error // cause, for the rules of package fault
-	remote   error // what the callee ended with
-	also     error // what failed in the callee's clean-up after that
-	absorbed bool  // remote is the answer to our own Cancel
-}
-
-func (v verdict) decide() error {
-	if v.absorbed {
-		if v.body == nil || fault.IsCancel(v.body) {
-			return nil
-		}
-		return v.body
-	}
-	first := v.cause
-	if first == nil {
-		first = v.remote
-	}
-	switch {
-	case v.body == nil:
-		return prevail(first, v.second(first), v.also)
-	case v.cause != nil && fault.Echoes(v.body, v.reason) && !fault.Holds(v.body, v.cause):
-		return prevail(v.cause, v.second(v.cause), v.also) // it returned ctx.Err()
-	}
-	return prevail(v.body, v.second(v.body), v.also)
-}
-
-// prevail joins failures. One that only says that somebody wanted the end yields
-// to the others.
-func prevail(first error, others ...error) error {
-	others = slices.DeleteFunc(others, func(err error) bool { return err == nil })
-	switch {
-	case len(others) == 0:
-		return first
-	case fault.IsCancel(first):
-		return fault.Join(others...)
-	}
-	return fault.Join(append([]error{first}, others...)...)
-}
-
-// second is the callee's failure if it is another one than the first.
-func (v verdict) second(first error) error {
-	if v.remote == nil || v.remote == first || fault.Holds(first, v.remote) || fault.IsCancel(v.remote) || isLoss(v.remote) { //nolint:errorlint // identity is meant
-		return nil
-	}
-	if remote, ok := v.remote.(*fault.RemoteError); ok && first != nil && fault.Holds(remote, first) { //nolint:errorlint // the ending itself
-		return nil
-	}
-	return v.remote
-}
-
-// isLoss reports an end of the link: beside another failure it is no news, for
-// whoever owns the actor reports it.
-func isLoss(err error) bool {
-	_, died := errors.AsType[*fault.ActorDied](err)
-	_, lost := errors.AsType[*fault.LinkLost](err)
-	return died || lost
+	return fault.Settle(err, causeOf(d.ctx))
 }
 
 // timeLeft is what goes into Start for a ctx's deadline, in nanoseconds.

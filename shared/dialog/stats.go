@@ -25,6 +25,9 @@ type Stats struct {
 	// Late are frames that were dropped because their dialog was over. Some are
 	// normal: they crossed the ending.
 	Late uint64 `json:"late"`
+	// Stuck are the tasks of the peer that were told to end and did not within the
+	// cancel bound. Those that have not ended to this day are Table.Stuck's.
+	Stuck uint64 `json:"stuck"`
 
 	Link link.Stats `json:"link"`
 }
@@ -36,7 +39,7 @@ func (t *Table) Stats() Stats {
 	return Stats{
 		Opened: c.opened.Load(), Accepted: c.accepted.Load(), Open: t.Len(),
 		MessagesOut: c.messagesOut.Load(), MessagesIn: c.messagesIn.Load(),
-		Waits: c.waits.Load(), Overruns: c.overruns.Load(), Late: c.late.Load(),
+		Waits: c.waits.Load(), Overruns: c.overruns.Load(), Late: c.late.Load(), Stuck: c.stuck.Load(),
 		Link: t.link.Stats(),
 	}
 }
@@ -45,5 +48,6 @@ func (t *Table) Stats() Stats {
 type counters struct {
 	opened, accepted        atomic.Uint64
 	messagesOut, messagesIn atomic.Uint64
-	waits, overruns, late   atomic.Uint64
+	waits, overruns         atomic.Uint64
+	late, stuck             atomic.Uint64
 }

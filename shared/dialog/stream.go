@@ -40,25 +40,53 @@ type Stream struct{ d *Dialog }
 // failed or was cancelled it is that failure; but what a callee sent before it
 // failed can be received.
 func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
+	for {
+		cause, own := d.toldToEnd()
+		readable := d.calleeFailed(cause, own)
+		if s, err, ok := d.openStream(o, cause, readable); ok {
+			return s, d.say(err)
+		}
+	}
+}
+
+// openStream opens this end, unless the cause is another one by now: ok is false then.
+func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *Stream, err error, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.state.Phase == Starting:
-		return nil, fault.ErrNotStarted
-	case d.in.attached || d.in.deaf:
-		return nil, fault.ErrStreamClosed
-	case d.cause != nil && !d.calleeFailed():
-		return nil, d.cause
-	case d.asked && !d.done:
-		return nil, &fault.ContextCancelled{Canceller: d.Self()}
+	if d.cause != cause {
+		return nil, nil, false
+	}
+	err = d.mayOpen(readable)
+	if err != nil {
+		return nil, err, true
 	}
 	d.attach(o.Window, o.overflow(), o.AllowOverruns)
-	return &Stream{d}, nil
+	return &Stream{d}, nil, true
+}
+
+func (d *Dialog) mayOpen(readable bool) error {
+	switch {
+	case d.state.Phase == Starting:
+		return fault.ErrNotStarted
+	case d.in.attached || d.in.deaf:
+		return fault.ErrStreamClosed
+	case d.cause != nil && !readable:
+		return errToldToEnd
+	case d.asked && !d.done:
+		return &fault.ContextCancelled{Canceller: d.Self()}
+	}
+	return nil
 }
 
 // calleeFailed reports whether the callee has ended with a failure of its own: what
 // it sent before can still be received.
-func (d *Dialog) calleeFailed() bool { return d.done && d.blamed && !fault.IsCancel(d.cause) }
+func (d *Dialog) calleeFailed(cause *reason, own error) bool {
+	if cause == nil || !d.look(func() bool { return d.done }) {
+		return false
+	}
+	why, byPeer := d.agreed(cause, own)
+	return byPeer && !fault.IsCancel(why)
+}
 
 // SourceStream is this side's end of a one-way stream, which is open from the
 // start: the callee sends, the opener receives.
@@ -69,12 +97,12 @@ func (d *Dialog) SourceStream() *Stream { return &Stream{d} }
 // is dropped, once the peer has ended well or does not read any more.
 // A payload of more than link.Copied bytes belongs to the link then.
 func (s *Stream) Send(ctx context.Context, payload []byte) error {
-	return s.d.yield(ctx, message{payload: payload})
+	return s.d.say(s.d.yield(ctx, message{payload: payload}))
 }
 
 // SendBuffer is Send of what is in a buffer, which is given away.
 func (s *Stream) SendBuffer(ctx context.Context, b *wire.Buffer) error {
-	return s.d.yield(ctx, message{b.Bytes(), b})
+	return s.d.say(s.d.yield(ctx, message{b.Bytes(), b}))
 }
 
 // message is what a stream carries, on its way out.
@@ -86,7 +114,10 @@ type message struct {
 // Recv returns the next message, io.EOF after the last, or why the context failed
 // once everything sent before has been received. A Recv whose ctx ends loses no
 // message.
-func (s *Stream) Recv(ctx context.Context) ([]byte, error) { return s.d.recv(ctx) }
+func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
+	payload, err := s.d.recv(ctx)
+	return payload, s.d.say(err)
+}
 
 // CloseSend tells the peer that no more messages come. Receiving goes on.
 func (s *Stream) CloseSend() {
@@ -146,10 +177,13 @@ func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) erro
 
 // verdict is why nothing can be sent any more; nil while all is well.
 func (d *Dialog) verdict() error {
-	if d.done {
-		return d.outcome
+	switch {
+	case d.done && d.end.failed(d.kind):
+		return errHasEnded
+	case !d.done && d.cause != nil:
+		return errToldToEnd
 	}
-	return d.cause
+	return nil
 }
 
 // ended reports whether this end sends no more: it was closed, or its task is over.
@@ -241,9 +275,9 @@ func (d *Dialog) exhausted() error {
 	case d.in.deaf:
 		return d.orClosed()
 	case d.cause != nil:
-		return d.cause
-	case d.done && d.outcome != nil:
-		return d.outcome
+		return errToldToEnd
+	case d.done && d.end.failed(d.kind):
+		return errHasEnded
 	case d.in.stopped || d.done:
 		return io.EOF
 	}
@@ -252,7 +286,7 @@ func (d *Dialog) exhausted() error {
 
 func (d *Dialog) orClosed() error {
 	if d.cause != nil {
-		return d.cause
+		return errToldToEnd
 	}
 	return fault.ErrStreamClosed
 }

@@ -49,7 +49,12 @@ type Config struct {
 	// Window is the receive buffer of dialogs that do not say otherwise.
 	Window        Window
 	CancelTimeout time.Duration
-	Log           *slog.Logger
+	// Stuck, if not nil, is told of each task of the peer that was told to end and
+	// has not within CancelTimeout, by the goroutine that waits for it.
+	Stuck func(StuckTask)
+	// Log is called on the link's reader and under locks: its handler must not wait
+	// for anybody. Package logs makes one that does not.
+	Log *slog.Logger
 }
 
 // Table holds all dialogs of one link. It owns the goroutines of the callees'
@@ -74,6 +79,7 @@ type Table struct {
 	heavy   int                   // bytes of early
 	held    []*Dialog             // that wait until the link is not congested any more
 	guests  guests                // what the peer has running here
+	stuck   map[uint64]StuckTask  // tasks of the peer that were told to end and have not
 	closing error                 // why no new dialog begins; nil while open
 	lost    error                 // why the link is gone; nil while it is there
 }
@@ -92,6 +98,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
 		dialogs: map[uint64]*Dialog{}, gaps: map[uint64]struct{}{}, early: map[uint64]wire.Batch{},
+		stuck: map[uint64]StuckTask{},
 	}
 	if l.Dialled() {
 		t.nextID = 1
@@ -138,9 +145,14 @@ func (t *Table) Refuse(reason error) {
 
 // CancelTasks tells every task that the peer opened here to end because of cause.
 func (t *Table) CancelTasks(cause error) {
-	for _, d := range t.snapshot(true) {
+	all := t.snapshot(true)
+	if len(all) == 0 {
+		return
+	}
+	n := all[0].because(cause)
+	for _, d := range all {
 		if !d.runtime() {
-			d.event(DoAbort, note{err: cause})
+			d.event(DoAbort, n)
 		}
 	}
 }
@@ -152,9 +164,10 @@ func (t *Table) Lose(reason error) {
 	if t.lost == nil {
 		t.lost = reason
 	}
+	clear(t.stuck) // they end with their actor
 	t.mu.Unlock()
 	for _, d := range t.snapshot(false) {
-		d.event(Lost, note{err: reason})
+		d.event(Lost, saying(reason))
 	}
 }
 
@@ -244,6 +257,7 @@ func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
 func (t *Table) stray(f *wire.Frame) error {
 	if t.over(f.Dialog) {
 		t.counters.late.Add(1)
+		t.outlived(f)
 		if ctx := context.Background(); t.log().Enabled(ctx, traceLevel) { // it is not rare: what it costs counts
 			t.log().Log(ctx, traceLevel, "dropped a frame of a dialog that is over", "dialog", f.Dialog, "kind", f.Kind.String())
 		}
@@ -402,34 +416,6 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d.weight = weigh(f)
 	return d
 }
-
-// run is a callee's task from its first to its last act.
-func (t *Table) run(d *Dialog, run Task) {
-	defer d.cancel(nil)
-	defer d.leave()
-	if err := d.awaitAnswered(); err != nil || d.told2end() {
-		d.finish(nil, context.Cause(d.ctx)) // cancelled before it began
-		return
-	}
-	var payload []byte
-	err := fault.Catch(func() (err error) {
-		payload, err = run(d.ctx, d)
-		return err
-	})
-	d.join(err)
-	d.finish(payload, err)
-}
-
-// leave ends the dialog of a task that neither returned nor panicked: it called
-// runtime.Goexit, as a test does that fails. Otherwise all has ended already.
-func (d *Dialog) leave() {
-	if d.phase() != Over {
-		d.join(fault.ErrGoexit)
-		d.event(DoFail, note{err: fault.ErrGoexit})
-	}
-}
-
-func (d *Dialog) told2end() bool { return d.phase() == Ending }
 
 func (d *Dialog) phase() Phase {
 	d.mu.Lock()

@@ -127,13 +127,16 @@ func (b *budget) path(ids []actor.ID) []actor.ID {
 }
 
 // annotate adds a note, once however often the record passes here.
-func (r *Record) annotate(note string) {
+func (r *Record) annotate(note string) { r.Note = addNote(r.Note, note) }
+
+func addNote(notes, note string) string {
 	switch {
-	case r.Note == "":
-		r.Note = note
-	case !strings.Contains(r.Note, note):
-		r.Note += "; " + note
+	case notes == "":
+		return note
+	case note == "" || strings.Contains(notes, note):
+		return notes
 	}
+	return notes + "; " + note
 }
 
 func trimID(id actor.ID) actor.ID {

@@ -26,6 +26,14 @@ func Catch(run func() error) (err error) {
 	return run()
 }
 
+// Attempt is Catch for a task with a goroutine of its own. ended is told how it
+// ended, also when it called runtime.Goexit, as a test does that fails.
+func Attempt(run func() error, ended func(err error)) {
+	err := ErrGoexit
+	defer func() { ended(err) }()
+	err = Catch(run)
+}
+
 // Rethrow lets a panic that Catch has caught go on.
 func Rethrow(err error) {
 	if p, ok := err.(*PanicError); ok {

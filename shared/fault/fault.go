@@ -198,6 +198,20 @@ func Unacked(sentinel error, peer actor.ID, bound time.Duration) error {
 	return fmt.Errorf("%w: %s did not end within %v", sentinel, peer, bound)
 }
 
+// Overdue is what a dialog ended with whose task at the other end was told to end and
+// had not when its opener's deadline, and the cancel bound after it, had passed. The
+// task may still go on. It matches what the dialog had failed with, and
+// ErrCancelUnacked.
+type Overdue struct {
+	Cause   error // the deadline, or why the task had been told to end before
+	Unacked error // who did not end within which bound
+}
+
+func (e *Overdue) Error() string { return text(e.Cause) + "; " + text(e.Unacked) }
+
+// Unwrap gives both.
+func (e *Overdue) Unwrap() []error { return []error{e.Cause, e.Unacked} }
+
 // Group is two or more independent failures.
 type Group struct{ Errs []error }
 

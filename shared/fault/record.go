@@ -32,16 +32,42 @@ type Record struct {
 // self is appended to its relays; any other arises in self. Packing never fails:
 // what cannot be encoded arrives as its text, with a note. What is too large is
 // cut, with a note: at 32 levels, 1024 errors, 32 KiB of one text and 1 MiB in all.
+//
+// The methods of err are its author's: no lock may be held that they could want. If
+// they have not returned after a second, the error goes without them, with a note.
 func Pack(err error, self actor.ID) *Record {
 	if err == nil {
 		return nil
 	}
+	return soon(err, func() *Record { return pack(err, self) }, func() *Record {
+		return &Record{
+			ID: uuid.NewString(), Type: fmt.Sprintf("%T", err), Message: silent, Origin: self,
+			Note: "only its type is known: its methods did not return within " + patience.String(),
+		}
+	})
+}
+
+func pack(err error, self actor.ID) *Record {
 	p := packer{self: self, budget: sent()}
 	r := p.pack(err)
 	if r.ID == "" {
 		r.ID = uuid.NewString()
 	}
 	return r
+}
+
+// IsDeadline reports whether the error says nothing but that a deadline has passed.
+// It looks at what came over the wire and calls no method of an error.
+func (r *Record) IsDeadline() bool {
+	if r.Name == "context.DeadlineExceeded" {
+		return len(r.Also) == 0
+	}
+	for _, c := range r.Causes {
+		if !c.IsDeadline() {
+			return false
+		}
+	}
+	return len(r.Causes) > 0 && len(r.Also) == 0
 }
 
 type packer struct {

@@ -87,6 +87,7 @@ func init() {
 		"trellis.NurseryClosed": ErrNurseryClosed, "trellis.CancelUnacked": ErrCancelUnacked,
 		"trellis.ActorTooSlow": ErrActorTooSlow, "trellis.ActorClosing": ErrActorClosing,
 		"trellis.Overloaded": ErrOverloaded, "trellis.Protocol": ErrProtocol, "trellis.ActorDown": ErrActorDown,
+		"trellis.Goexit": ErrGoexit,
 	} {
 		Sentinel(name, err)
 	}
@@ -166,24 +167,23 @@ func typeName(err error) string {
 }
 
 // revive rebuilds the local error that a record names: the sentinel itself, or a
-// value of the registered type. It is nil if this process does not know the name.
-func revive(r *Record) error {
+// value of the registered type. There is none if this process does not know the name.
+func revive(r *Record) *standIn {
 	known.RLock()
 	sentinel, t := known.sentinels[r.Name], known.types[r.Name]
 	known.RUnlock()
-	if r.Detail == nil {
-		return sentinel
-	}
-	if t == nil {
-		return nil
+	switch {
+	case r.Detail == nil:
+		return &standIn{err: sentinel}
+	case t == nil:
+		return &standIn{}
 	}
 	v := reflect.New(t)
 	if err := unmarshal(r.Detail, v.Interface()); err != nil {
-		r.annotate(fmt.Sprintf("the fields of %s could not be read: %s", r.Name, clip(text(err), minText)))
-		return nil
+		return &standIn{note: fmt.Sprintf("the fields of %s could not be read: %s", r.Name, clip(text(err), minText))}
 	}
 	if p, ok := reflect.TypeAssert[*PanicError](v); ok {
 		p.Stack = r.Stack
 	}
-	return v.Interface().(error)
+	return &standIn{err: v.Interface().(error)}
 }

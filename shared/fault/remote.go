@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -21,20 +22,29 @@ type RemoteError struct {
 	Relays  []actor.ID // who passed it on, first one first
 	Stack   string     // of the panic, if it was one
 
-	record *Record
-	local  error   // what it stands for here, nil if this process does not know it
-	causes []error // what the original wrapped
-	also   []error // what failed in the clean-up after it
+	record  *Record
+	standIn atomic.Pointer[standIn] // nil until somebody has looked
+	causes  []error                 // what the original wrapped
+	also    []error                 // what failed in the clean-up after it
+}
+
+// standIn is what a remote error stands for in this process.
+type standIn struct {
+	err  error  // nil if this process does not know it
+	note string // why its fields could not be read
 }
 
 // Unpack puts an error together again. The result is never nil. What is larger
 // than anything that Pack makes is cut, with a note.
+//
+// It runs no code of an error's author and may be called on a link's reader: a
+// registered type's fields are read, once, by whoever first looks inside.
 func (r *Record) Unpack() error { return received().trim(r).unpack() }
 
 func (r *Record) unpack() *RemoteError {
 	e := &RemoteError{
 		Type: r.Type, Message: r.Message, Origin: r.Origin, Relays: r.Relays, Stack: r.Stack,
-		record: r, local: revive(r),
+		record: r,
 	}
 	for _, c := range r.Causes {
 		e.causes = append(e.causes, c.unpack())
@@ -43,6 +53,20 @@ func (r *Record) unpack() *RemoteError {
 		e.also = append(e.also, c.unpack())
 	}
 	return e
+}
+
+// local is what the error stands for here; nil if this process does not know it.
+// No lock is held while the fields are read, so that an UnmarshalCBOR may do what it
+// likes; the first result stays.
+func (e *RemoteError) local() error {
+	if e == nil || e.record == nil {
+		return nil
+	}
+	if s := e.standIn.Load(); s != nil {
+		return s.err
+	}
+	e.standIn.CompareAndSwap(nil, revive(e.record))
+	return e.standIn.Load().err
 }
 
 // rec is what the error was made of. One that was made by hand has no more than
@@ -70,8 +94,8 @@ func (e *RemoteError) Error() string {
 // the original error wrapped.
 func (e *RemoteError) Unwrap() []error {
 	var all []error
-	if e.local != nil {
-		all = append(all, e.local)
+	if local := e.local(); local != nil {
+		all = append(all, local)
 	}
 	return append(append(all, e.causes...), e.also...)
 }
@@ -98,7 +122,7 @@ func (r *Record) statusCode() codes.Code {
 func (e *RemoteError) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && f.Flag('+'):
-		e.rec().story(&limited{w: f, left: maxStory}, "")
+		e.story(&limited{w: f, left: maxStory}, "")
 	case verb == 'q':
 		_, _ = fmt.Fprintf(f, "%q", e.Error())
 	default:
@@ -127,11 +151,12 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// story writes the record and all below it, indented.
-func (r *Record) story(w *limited, indent string) {
+// story writes the error and all below it, indented.
+func (e *RemoteError) story(w *limited, indent string) {
 	if w.left <= 0 {
 		return
 	}
+	r := e.rec()
 	line := func(format string, args ...any) {
 		_, _ = io.WriteString(w, terminal.Text(fmt.Sprintf(indent+format+"\n", args...)))
 	}
@@ -142,20 +167,32 @@ func (r *Record) story(w *limited, indent string) {
 	for _, hop := range r.Relays {
 		line("  relayed by %s (pid %d)", terminal.Line(hop.String()), hop.PID)
 	}
-	if r.Note != "" {
-		line("  note: %s", oneLine(r.Note))
+	if note := e.note(); note != "" {
+		line("  note: %s", oneLine(note))
 	}
 	if r.Stack != "" {
 		line("  stack:\n%s", indentLines(r.Stack, indent+"    "))
 	}
-	for _, c := range r.Causes {
+	if e == nil {
+		return
+	}
+	for _, c := range e.causes {
 		line("  caused by")
-		c.story(w, indent+"    ")
+		c.(*RemoteError).story(w, indent+"    ")
 	}
-	for _, c := range r.Also {
+	for _, c := range e.also {
 		line("  and while cleaning up")
-		c.story(w, indent+"    ")
+		c.(*RemoteError).story(w, indent+"    ")
 	}
+}
+
+// note is what could not be encoded, or not be read here, and why.
+func (e *RemoteError) note() string {
+	note := e.rec().Note
+	if e.local(); e == nil || e.record == nil {
+		return note
+	}
+	return addNote(note, e.standIn.Load().note)
 }
 
 func orUnknown(typ string) string {

@@ -136,13 +136,13 @@ func (w *walk) whole(err error, before int) {
 // sortRemote sorts as it would have been sorted where it arose: by what it wraps,
 // else by what it is. It stays whole.
 func (w *walk) sortRemote(r *RemoteError) {
-	before := len(w.real)
+	before, local := len(w.real), r.local()
 	switch {
-	case isCancelNode(r.local), w.expired && isDeadline(r):
+	case isCancelNode(local), w.expired && isDeadline(r):
 	case len(r.causes) > 0:
 		w.all(r.causes)
-	case r.local != nil:
-		w.sort(r.local)
+	case local != nil:
+		w.sort(local)
 	default:
 		w.real = append(w.real, r)
 	}
@@ -157,14 +157,14 @@ func same(err, cause error) bool {
 	}
 	a, ok := err.(*RemoteError)
 	if !ok {
-		return identical(err, cause)
+		return Identical(err, cause)
 	}
 	b, ok := cause.(*RemoteError)
-	return ok && a.ID() != "" && a.ID() == b.ID() || identical(err, cause)
+	return ok && a.ID() != "" && a.ID() == b.ID() || Identical(err, cause)
 }
 
-// identical is err == cause that does not panic on uncomparable types.
-func identical(err, cause error) (eq bool) {
+// Identical is err == cause that does not panic on types that cannot be compared.
+func Identical(err, cause error) (eq bool) {
 	defer func() {
 		if recover() != nil {
 			eq = false

@@ -1,0 +1,33 @@
+package contract_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// S2: a callee that meets other types elsewhere, and says so, is not one whose own types
+// are others: the error stays as it came, also if both endpoints have one name.
+func TestS2_ARelayedContractErrorIsNotOurOwn(t *testing.T) {
+	served := contract.Func[string, string]("count")
+	last := expose(t, served.Handle(func(context.Context, string) (string, error) { return "", nil }))
+	for _, name := range []string{"count", "outer"} {
+		ours := contract.Func[int, int](name)
+		p := expose(t, ours.Handle(func(ctx context.Context, _ int) (int, error) {
+			_, err := last.table.Call(ctx, &dialog.Request{Endpoint: "count", Kind: dialog.Func, Fingerprint: 1, Codec: wire.CBOR.Name()})
+			return 0, err
+		}))
+		_, err := ours.Call(t.Context(), p, 1)
+		if got := misfit(t, err); got.Endpoint != "count" || got.What != "types" || !strings.HasPrefix(err.Error(), last.child.String()) {
+			t.Errorf("%s: the relayed error became %v", name, err)
+		}
+	}
+	_, err := contract.Func[int, string]("count").Call(t.Context(), last, 1)
+	if got := misfit(t, err); got.What != "arguments" || !strings.Contains(err.Error(), "build both with the same one") {
+		t.Errorf("our own types: %v", err)
+	}
+}

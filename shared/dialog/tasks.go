@@ -1,0 +1,74 @@
+package dialog
+
+import (
+	"context"
+
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Go runs f as a further task of this side. This side ends when all of them have;
+// one that fails, panics or calls runtime.Goexit makes this side fail with it. When
+// this side has ended, Go does nothing and reports false.
+func (d *Dialog) Go(f func(ctx context.Context) error) bool {
+	return d.tasks.Go(func() {
+		fault.Attempt(func() error { return f(d.ctx) }, func(err error) {
+			if err != nil {
+				d.lapse(d.because(err))
+			}
+		})
+	})
+}
+
+// lapse is the failure of a task of Go.
+func (d *Dialog) lapse(n note) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lapsed == nil {
+		d.lapsed = n.err
+	}
+	d.apply(DoAbort, n)
+}
+
+// join waits for the tasks of Go; after a failure they are told to end. It gives what
+// all of this side failed with: err, which the first task returned, unless another one
+// failed by itself and err does not say so.
+func (d *Dialog) join(failure note, err error) error {
+	if failure.err != nil {
+		d.event(DoAbort, failure)
+	}
+	d.tasks.Finish()
+	if d.lapsed == nil { // no task writes it any more
+		return err
+	}
+	why := causeOf(d.ctx)
+	if fault.Echoes(d.lapsed, why) || err != nil && !fault.Echoes(err, why) {
+		return err
+	}
+	return d.lapsed
+}
+
+// run is a callee's task from its first to its last act.
+func (t *Table) run(d *Dialog, run Task) {
+	defer d.cancel(nil)
+	defer d.leave()
+	if err := d.awaitAnswered(); err != nil || d.phase() == Ending {
+		d.finish(nil, context.Cause(d.ctx)) // cancelled before it began
+		return
+	}
+	var payload []byte
+	err := fault.Catch(func() (err error) {
+		payload, err = run(d.ctx, d)
+		return err
+	})
+	d.finish(payload, d.join(d.failed(err), err))
+}
+
+// leave ends the dialog of a task that neither returned nor panicked: it called
+// runtime.Goexit, as a test does that fails. Otherwise all has ended already.
+func (d *Dialog) leave() {
+	if d.phase() != Over {
+		n := saying(fault.ErrGoexit)
+		_ = d.join(n, n.err) // it is told that one
+		d.event(DoFail, n)
+	}
+}
