@@ -1,0 +1,141 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// What the plugin of the examples serves.
+var (
+	greet = contract.Func[string, string]("greet")
+	die   = contract.Func[none, none]("die")
+)
+
+func init() {
+	roles["greeter"] = func() {
+		sdk.Serve(
+			greet.Handle(func(_ context.Context, name string) (string, error) { return "Hello, " + name + "!", nil }),
+			die.Handle(func(context.Context, none) (none, error) {
+				os.Exit(3)
+				return none{}, nil
+			}),
+		)
+	}
+}
+
+// greeterSpec starts this test binary as the plugin. An application names a program:
+// Command: []string{"./greeter"}.
+func greeterSpec() host.Spec {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return host.Spec{Name: "greeter", Command: []string{self}, Env: map[string]string{roleVar: "greeter", "GORACE": "atexit_sleep_ms=0"}}
+}
+
+// A nursery ends when its body has returned and every child has ended. Its ctx ends with
+// Ctrl-C, so that children end in order then.
+func ExampleOpenNursery() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		greeter, err := n.Start(ctx, greeterSpec())
+		if err != nil {
+			return err
+		}
+		text, err := greet.Call(ctx, greeter, "world")
+		fmt.Println(text)
+		return errors.Join(err, greeter.Cancel(ctx))
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello, world!
+	// <nil>
+}
+
+// A child that dies is started again. The call that was in it fails, and the portal goes
+// on working.
+func ExampleNursery_Start_restart() {
+	err := host.OpenNursery(context.Background(), host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		spec := greeterSpec()
+		spec.Restart = config.Transient
+		spec.Backoff.Initial = config.Duration(time.Millisecond)
+		greeter, err := n.Start(ctx, spec)
+		if err != nil {
+			return err
+		}
+		_, err = die.Call(ctx, greeter, none{})
+		if died, ok := errors.AsType[*fault.ActorDied](err); ok {
+			fmt.Println("it died with exit code", died.ExitCode)
+		}
+		text, err := greet.Call(ctx, greeter, "again") // waits for the next process
+		fmt.Println(text)
+		return errors.Join(err, greeter.Cancel(ctx))
+	})
+	fmt.Println(err)
+	// Output:
+	// it died with exit code 3
+	// Hello, again!
+	// <nil>
+}
+
+// A tree starts in the order of its dependencies and ends in the opposite order. Package
+// config reads one from a file.
+func ExampleOpenTree() {
+	first, second := greeterSpec(), greeterSpec()
+	second.Name, second.DependsOn = "second", map[string]config.Condition{"greeter": config.Started}
+	err := host.OpenTree(context.Background(), host.Options{}, []host.Spec{second, first}, func(ctx context.Context, t *host.Tree) error {
+		portal, err := t.Portal("second")
+		if err != nil {
+			return err
+		}
+		text, err := greet.Call(ctx, portal, "tree")
+		fmt.Println(text)
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello, tree!
+	// <nil>
+}
+
+// Events tell what happens to the actors of a ctx.
+func ExampleEvents() {
+	ctx := host.WithEvents(context.Background())
+	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		greeter, err := n.Start(ctx, greeterSpec())
+		if err != nil {
+			return err
+		}
+		return greeter.Cancel(ctx)
+	})
+	fmt.Println(err)
+	for event, err := range host.Events(ctx) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(event.Actor.Name, event.To)
+		if event.To == host.Gone {
+			return
+		}
+	}
+	// Output:
+	// <nil>
+	// greeter waiting
+	// greeter starting
+	// greeter ready
+	// greeter stopping
+	// greeter reaped
+	// greeter gone
+}

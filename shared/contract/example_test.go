@@ -1,0 +1,164 @@
+package contract_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/link"
+)
+
+// Endpoints are declared once, in a package that both sides import.
+var (
+	greet     = contract.Func[string, string]("greet")
+	countdown = contract.Source[int, int]("countdown")
+	total     = contract.Context[none, string, int, int, int]("total")
+	sleep     = contract.Context[none, none, none, none, none]("sleep")
+)
+
+// A call gives a result or an error.
+func ExampleFunc() {
+	greeter, end := actorWith(greet.Handle(func(_ context.Context, name string) (string, error) {
+		if name == "" {
+			return "", errors.New("nobody to greet")
+		}
+		return "Hello, " + name + "!", nil
+	}))
+	defer end()
+
+	text, err := greet.Call(context.Background(), greeter, "world")
+	fmt.Println(text, err)
+	_, err = greet.Call(context.Background(), greeter, "")
+	remote, ok := errors.AsType[*fault.RemoteError](err)
+	fmt.Println(remote.Message, ok)
+	// Output:
+	// Hello, world! <nil>
+	// nobody to greet true
+}
+
+// A handler of a source is an iterator. Leaving the loop ends it.
+func ExampleSource() {
+	counter, end := actorWith(countdown.Handle(func(_ context.Context, from int) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for n := from; n >= 0 && yield(n, nil); n-- {
+			}
+		}
+	}))
+	defer end()
+
+	for n, err := range countdown.Stream(context.Background(), counter, 3) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(n)
+	}
+	// Output:
+	// 3
+	// 2
+	// 1
+	// 0
+}
+
+// A context is a pair of tasks with a two-way stream. The callee calls Started when it is
+// ready; Open returns when both tasks have ended.
+func ExampleContext() {
+	adder, end := actorWith(total.Handle(func(ctx context.Context, _ none, c *contract.Callee[string, int, int]) (sum int, err error) {
+		if err := c.Started("ready to add"); err != nil {
+			return 0, err
+		}
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return 0, err
+		}
+		for n, err := range stream.All(ctx) {
+			if err != nil {
+				return 0, err
+			}
+			sum += n
+			if err := stream.Send(ctx, sum); err != nil {
+				return 0, err
+			}
+		}
+		return sum, nil
+	}))
+	defer end()
+
+	sum, err := total.Open(context.Background(), adder, none{}, func(ctx context.Context, c *contract.Opener[string, int, int, int]) error {
+		fmt.Println(c.Value())
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		for _, n := range []int{3, 4} {
+			if err := stream.Send(ctx, n); err != nil {
+				return err
+			}
+			so, err := stream.Recv(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Println("so far", so)
+		}
+		stream.CloseSend()
+		return nil
+	})
+	fmt.Println(sum, err)
+	// Output:
+	// ready to add
+	// so far 3
+	// so far 7
+	// 7 <nil>
+}
+
+// Cancel returns when the callee's task has ended, its clean-up included. It is not a
+// failure of the context.
+func ExampleOpener_Cancel() {
+	sleeper, end := actorWith(sleep.Handle(func(ctx context.Context, n none, c *contract.Callee[none, none, none]) (none, error) {
+		if err := c.Started(n); err != nil {
+			return n, err
+		}
+		<-ctx.Done()
+		cancelled, _ := errors.AsType[*fault.ContextCancelled](context.Cause(ctx))
+		fmt.Println("cleaning up:", cancelled.Reason)
+		return n, context.Cause(ctx)
+	}))
+	defer end()
+
+	_, err := sleep.Open(context.Background(), sleeper, none{}, func(ctx context.Context, c *contract.Opener[none, none, none, none]) error {
+		err := c.Cancel(ctx, "time to wake")
+		fmt.Println("the callee's task has ended:", err)
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// cleaning up: time to wake
+	// the callee's task has ended: <nil>
+	// <nil>
+}
+
+// actorWith gives a portal to an actor inside this process, as host.Nursery.Start gives one
+// to an actor in a process of its own.
+func actorWith(handlers ...contract.Handler) (p contract.Portal, end func()) {
+	a, b := link.Pipe()
+	self := actor.NewID("callee")
+	exposed, err := contract.Expose(self, handlers...)
+	if err != nil {
+		panic(err) // two handlers of one name
+	}
+	server := dialog.NewTable(link.New(a, link.Config{Self: self}), dialog.Config{Accept: exposed.Accept})
+	client := dialog.NewTable(link.New(b, link.Config{Self: actor.NewID("caller"), Dialled: true}), dialog.Config{})
+	return here{client}, func() {
+		client.Link().Close(nil)
+		<-server.Link().Done()
+		for _, table := range []*dialog.Table{client, server} {
+			table.Lose(errors.New("the example is over"))
+			table.Close()
+		}
+	}
+}
