@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -121,20 +122,31 @@ func (r recipe) goBuild(ctx context.Context, file string) error {
 	return nil
 }
 
-// built replaces packages by commands, and makes relative commands absolute.
+// built replaces packages by commands, and makes relative paths absolute.
 func built(dir string, actors []Spec, packages map[string]string) []Spec {
 	out := make([]Spec, len(actors))
 	for i, a := range actors {
 		if a.Package != "" {
 			a.Command, a.Package = []string{packages[a.Package]}, ""
-		} else if len(a.Command) > 0 && strings.ContainsRune(a.Command[0], os.PathSeparator) && !filepath.IsAbs(a.Command[0]) {
-			a.Command = append([]string{filepath.Join(dir, a.Command[0])}, a.Command[1:]...)
-		}
-		if a.Dir != "" && !filepath.IsAbs(a.Dir) {
-			a.Dir = filepath.Join(dir, a.Dir)
 		}
 		a.Actors = built(dir, a.Actors, packages)
-		out[i] = a
+		out[i] = anchored(dir, a)
 	}
 	return out
+}
+
+// anchored makes the relative paths of an actor absolute, and those of its actors:
+// its own host may be in another folder, and this one may go to another.
+func anchored(dir string, a Spec) Spec {
+	if len(a.Command) > 0 && strings.ContainsRune(a.Command[0], os.PathSeparator) && !filepath.IsAbs(a.Command[0]) {
+		a.Command = append([]string{filepath.Join(dir, a.Command[0])}, a.Command[1:]...)
+	}
+	if a.Dir != "" && !filepath.IsAbs(a.Dir) {
+		a.Dir = filepath.Join(dir, a.Dir)
+	}
+	a.Actors = slices.Clone(a.Actors)
+	for i, below := range a.Actors {
+		a.Actors[i] = anchored(dir, below)
+	}
+	return a
 }

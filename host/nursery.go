@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -297,7 +298,10 @@ func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 // add takes an actor into the nursery, which starts it when what it needs is there.
 // Nothing is started for a ctx that is over.
 func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool) (s *seat, err error) {
-	over := causeOf(ctx) // an author's ctx may do anything, and not under a lock
+	over := causeOf(ctx)                    // an author's ctx may do anything, and not under a lock
+	if dir, err := os.Getwd(); err == nil { // else relative paths are of no use
+		spec = anchored(dir, spec)
+	}
 	n.update(func() {
 		if err = cmp.Or(n.closedErr(), over); err != nil {
 			return

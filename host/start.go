@@ -199,7 +199,7 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	files, more := c.inherit()
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
-		Path: path, Args: args, Files: files, Title: c.id.Title(), Dir: c.spec.Dir, Env: env,
+		Path: path, Args: args, Files: files, Name: c.spec.Command[0], Title: c.title(), Dir: c.spec.Dir, Env: env,
 		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.log, c.id, len(c.spec.Actors) > 0).line,
 	}, cmd)
 	c.proc.Store(proc)
@@ -209,6 +209,14 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
 	c.unfollow = stop
 	return proc, nil
+}
+
+// title is what ps shows of an actor; a foreign program does not bear one.
+func (c *child) title() string {
+	if c.foreign() {
+		return ""
+	}
+	return c.id.Title()
 }
 
 // program finds the file to execute.

@@ -65,9 +65,10 @@ const (
 	Cookie   = "TRELLIS_COOKIE"   // the program is started as a plugin
 	Lifeline = "TRELLIS_LIFELINE" // the descriptor of its lifeline
 	Identity = "TRELLIS_IDENTITY" // the descriptor at which it finds its certificate
+	Name     = "TRELLIS_NAME"     // what it was called by, where a title is in its place
 )
 
-var reserved = append([]string{Cookie, Lifeline, Identity}, GoPlugin()...)
+var reserved = append([]string{Cookie, Lifeline, Identity, Name}, GoPlugin()...)
 
 // Reserved reports whether a variable belongs to the one link between a host and
 // its child.

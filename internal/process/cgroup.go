@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -56,12 +57,13 @@ var errCgroupsOff = errors.New(cgroupVar + " is off")
 // Cgroups returns the directory in which each child with Spec.Cgroup gets a cgroup
 // of its own, or why there is none. It makes the runtime directory.
 func Cgroups() (string, error) {
+	defer report()
 	runtimeDir.Lock()
 	defer runtimeDir.Unlock()
 	if _, err := openRuntimeDir(); err != nil {
 		return "", err
 	}
-	if runtimeDir.cgroups == nil {
+	if h := runtimeDir.cgroups; h == nil || h.home != "" && !exists(h.home) { // somebody has removed it
 		home, err := openCgroups(runtimeDir.path)
 		if isScarcity(err) {
 			return "", err
@@ -106,8 +108,28 @@ func openCgroups(dir string) (string, error) {
 	return home, nil
 }
 
+// noteCgroup writes the note of this program's cgroup if it is not there (any more):
+// the runtime directory may be another one by now. The caller holds the lock.
+func noteCgroup() error {
+	if runtimeDir.cgroups == nil || runtimeDir.cgroups.home == "" {
+		return nil
+	}
+	note := filepath.Join(runtimeDir.path, cgroupNote)
+	if exists(note) {
+		return nil
+	}
+	return os.WriteFile(note, []byte(runtimeDir.cgroups.home), 0o600)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
 // clearCgroups kills what is left in the cgroup that a runtime directory's note
-// names, and removes it. The note goes last.
+// names, and removes it. The note goes last. A note that names something else is
+// damaged: then the cgroup is looked for where this program's own would be, and an
+// error says so, once, since the note goes, too.
 func clearCgroups(dir string) error {
 	note := filepath.Join(dir, cgroupNote)
 	home, err := os.ReadFile(note)
@@ -117,13 +139,33 @@ func clearCgroups(dir string) error {
 	if err != nil {
 		return err
 	}
-	if filepath.Base(string(home)) != "trellis-"+filepath.Base(dir) {
-		return fmt.Errorf("%s names %q, which is not this program's cgroup", note, home)
+	if !isCgroupOf(string(home), dir) {
+		return errors.Join(clearDamaged(dir, home), os.Remove(note))
 	}
 	if err := removeCgroup(string(home)); err != nil {
 		return err
 	}
 	return os.Remove(note)
+}
+
+// isCgroupOf reports whether a cgroup can belong to the program of a runtime
+// directory. Both begin with its pid; what follows may differ if the directory is
+// not the program's first.
+func isCgroupOf(home, dir string) bool {
+	pid, _, ok := strings.Cut(filepath.Base(dir), "-")
+	return ok && filepath.IsAbs(home) && strings.HasPrefix(filepath.Base(home), "trellis-"+pid+"-")
+}
+
+// clearDamaged removes the cgroup of a directory whose note is damaged, if it is
+// where it must be expected.
+func clearDamaged(dir string, note []byte) error {
+	err := fmt.Errorf("its note of a cgroup is damaged (%.200q); what its program left in there may still run", note)
+	base, failure := cgroupBase()
+	home := filepath.Join(base, "trellis-"+filepath.Base(dir))
+	if failure != nil || !exists(home) {
+		return err
+	}
+	return removeCgroup(home)
 }
 
 // newCgroup makes a cgroup for the child. Without one in this system it returns

@@ -46,8 +46,9 @@ func (p *Process) launch(ctx context.Context) (*child, error) {
 		return nil, p.explain(err)
 	}
 	defer closeAll(pipes.child...)
-	f := &fork{path: path, argv: p.spec.argv(), guards: pipes.guards, limits: p.spec.Limits}
-	f.attr = &os.ProcAttr{Dir: p.spec.Dir, Env: p.env, Files: slices.Concat(pipes.child, p.spec.Files), Sys: sysProcAttr()}
+	argv, env := p.spec.argv(path)
+	f := &fork{path: path, argv: argv, guards: pipes.guards, limits: p.spec.Limits}
+	f.attr = &os.ProcAttr{Dir: p.spec.Dir, Env: append(env, p.env...), Files: slices.Concat(pipes.child, p.spec.Files), Sys: sysProcAttr()}
 	f.execute(image)
 	if err := p.create(ctx, f, &pipes.host); err != nil {
 		pipes.host.close()

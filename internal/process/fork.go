@@ -15,11 +15,17 @@ type fork struct {
 	limits Limits
 }
 
+// firstFree is the first descriptor that has no meaning by itself. Whatever this
+// program has inherited, or a library of its has opened without thought, from there
+// up is not for its children: they get what is in attr.Files, as copies.
+const firstFree = 3
+
 // now creates the process, unless ctx has ended.
 func (f *fork) now(ctx context.Context) (*os.Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	closeOnExecFrom(firstFree)
 	proc, err := os.StartProcess(f.path, f.argv, f.attr)
 	if err != nil {
 		return nil, err

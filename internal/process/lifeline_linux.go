@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -61,8 +62,14 @@ func aimLifeline(guards []*os.File, pid int) {
 
 // closeOnExecFrom marks every open descriptor from first up.
 func closeOnExecFrom(first uint) {
-	if unix.CloseRange(first, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) != nil {
-		unix.CloseOnExec(int(first)) // before Linux 5.11
+	if unix.CloseRange(first, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	open, _ := os.ReadDir("/proc/self/fd") // before Linux 5.11
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd >= int(first) {
+			unix.CloseOnExec(fd)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func checkOwn(folder string) error {
 		switch {
 		case !info.IsDir():
 			return fmt.Errorf("%s is not a folder", path)
-		case !isOurs(link) || !isOurs(info):
+		case !hasOurOwner(link) || !hasOurOwner(info):
 			return fmt.Errorf("%s belongs to another user, who can change what is in %s", path, folder)
 		case info.Mode().Perm()&0o022 != 0 && (path == folder || info.Mode()&os.ModeSticky == 0):
 			return fmt.Errorf("%s can be written by others (%v), who can change what is in %s", path, info.Mode(), folder)
@@ -37,8 +37,8 @@ func checkOwn(folder string) error {
 	}
 }
 
-// isOurs reports whether a file belongs to this user or to root.
-func isOurs(info fs.FileInfo) bool {
+// hasOurOwner reports whether a file belongs to this user or to root.
+func hasOurOwner(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && (int(stat.Uid) == os.Geteuid() || stat.Uid == 0)
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,8 +24,8 @@ func (p *Process) Stdout() io.ReadCloser { return p.stdout }
 // "@message" is not a string.)
 func (p *Process) Stderr() io.ReadCloser { return p.stderr }
 
-// Name is the title of the process, for go-plugin's logger.
-func (p *Process) Name() string { return p.spec.argv()[0] }
+// Name is the title of the process, or else its name, for go-plugin's logger.
+func (p *Process) Name() string { return cmp.Or(p.spec.Title, p.spec.name()) }
 
 // ID is the pid in decimal, or "" as long as there never was a process.
 func (p *Process) ID() string {

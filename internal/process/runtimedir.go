@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,12 +29,14 @@ var runtimeDir struct {
 	lock    *os.File
 	cgroups *hierarchy // nil: not tried yet
 	left    []string   // what could not be removed yet
+	found   []error    // what nobody has been told of yet
 }
 
 // RuntimeDir returns the directory for this program's sockets and other files
 // that die with it, and makes it at the first call:
 // $TMPDIR/trellis-<uid>/<pid>-<random>, mode 0700. It is the same until
-// CloseRuntimeDir. Making it removes the directories of this user's programs
+// CloseRuntimeDir, or until somebody has removed or replaced it, as cleaners of /tmp
+// do, which each call looks for: then there is another one. Making it removes the directories of this user's programs
 // that were killed, and kills what is left in their cgroups; a program that lives
 // holds its own by a file lock, which the operating system takes back whatever
 // ends it.
@@ -41,6 +44,7 @@ var runtimeDir struct {
 // It fails if the path leaves too little room for a unix socket, and if
 // somebody else owns trellis-<uid>.
 func RuntimeDir() (string, error) {
+	defer report()
 	runtimeDir.Lock()
 	defer runtimeDir.Unlock()
 	return openRuntimeDir()
@@ -49,7 +53,7 @@ func RuntimeDir() (string, error) {
 // openRuntimeDir is RuntimeDir for who holds the lock.
 func openRuntimeDir() (string, error) {
 	tidy()
-	if runtimeDir.path != "" {
+	if runtimeDir.path != "" && isIntact() {
 		return runtimeDir.path, nil
 	}
 	base, err := runtimeBase()
@@ -62,7 +66,32 @@ func openRuntimeDir() (string, error) {
 		return "", fmt.Errorf("runtime directory: %w; TMPDIR must name a directory that can be written", err)
 	}
 	runtimeDir.path, runtimeDir.lock = path, lock
-	return path, nil
+	return path, noteCgroup()
+}
+
+// isIntact reports whether the directory is still this program's. One that is not
+// is forgotten; the cgroups live on. The caller holds the lock.
+func isIntact() bool {
+	info, err := os.Lstat(runtimeDir.path)
+	if err == nil && info.IsDir() && isPrivate(info) && sameFile(runtimeDir.lock, filepath.Join(runtimeDir.path, lockName)) == nil && noteCgroup() == nil {
+		return true
+	}
+	closeAll(runtimeDir.lock)
+	runtimeDir.found = append(runtimeDir.found, fmt.Errorf("%s was removed or replaced by somebody; there will be another one (is a cleaner of temporary files at work?)", runtimeDir.path))
+	runtimeDir.path, runtimeDir.lock = "", nil
+	return false
+}
+
+// report tells what was found out about directories, without the lock: loggers are
+// foreign code.
+func report() {
+	runtimeDir.Lock()
+	found := runtimeDir.found
+	runtimeDir.found = nil
+	runtimeDir.Unlock()
+	for _, err := range found {
+		slog.Warn("runtime directory", "problem", err)
+	}
 }
 
 // CloseRuntimeDir removes the directory with everything in it. Without one it
@@ -74,7 +103,12 @@ func CloseRuntimeDir() error {
 		return nil
 	}
 	tidy()
-	err := removeLocked(runtimeDir.path, runtimeDir.lock)
+	var err error
+	if isIntact() {
+		err = removeLocked(runtimeDir.path, runtimeDir.lock)
+	} else if runtimeDir.cgroups != nil {
+		err = removeCgroup(runtimeDir.cgroups.home)
+	}
 	runtimeDir.path, runtimeDir.lock, runtimeDir.cgroups = "", nil, nil
 	return err
 }
@@ -171,7 +205,7 @@ func sameFile(file *os.File, name string) error {
 }
 
 // sweep removes the directories that nobody holds. What cannot be removed is
-// left for the next one who comes.
+// told, and left for the next one who comes.
 func sweep(base string) {
 	entries, err := os.ReadDir(base)
 	if err != nil {
@@ -185,7 +219,9 @@ func sweep(base string) {
 		lock, err := lockDir(path, 0)
 		switch {
 		case err == nil:
-			_ = removeLocked(path, lock)
+			if err := removeLocked(path, lock); err != nil {
+				runtimeDir.found = append(runtimeDir.found, fmt.Errorf("%s, which a program that was killed has left, is not removed: %w", path, err))
+			}
 		case errors.Is(err, os.ErrNotExist):
 			_ = os.Remove(path) // one that is not claimed yet, or not removed quite: it is empty
 		}

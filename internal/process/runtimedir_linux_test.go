@@ -1,7 +1,9 @@
 package process
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +22,7 @@ func init() {
 		must(os.WriteFile(filepath.Join(dir, "socket"), nil, 0o600))
 		fmt.Println(dir)
 	}
+	roles["chdir"] = func(dir string) { must(os.Chdir(dir)) }
 	roles["closeruntimedir"] = func(string) { must(CloseRuntimeDir()) }
 }
 
@@ -54,11 +57,6 @@ func owner(t *testing.T) (cmd *exec.Cmd, dir string) {
 	w.Close()
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	return cmd, <-scan(r)
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 func TestN07_RuntimeDirSweptAfterAKilledOwner(t *testing.T) {
@@ -188,5 +186,126 @@ func TestF05_WhatCannotBeRemovedIsRemovedLater(t *testing.T) {
 	}
 	if again, err := RuntimeDir(); err != nil || again != dir || exists(scratch) {
 		t.Error(again, err, "it is still there:", exists(scratch))
+	}
+}
+
+// B01: a runtime directory that was removed or replaced is noticed at the next use.
+func TestF08_RuntimeDirIsMadeAnew(t *testing.T) {
+	for name, spoil := range map[string]func(dir string) error{
+		"removed":           os.RemoveAll,
+		"its parent, too":   func(dir string) error { return os.RemoveAll(filepath.Dir(dir)) },
+		"emptied":           func(dir string) error { return os.Remove(filepath.Join(dir, lockName)) },
+		"another in place":  func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) },
+		"open for everyone": func(dir string) error { return os.Chmod(dir, 0o777) },
+		"a file":            func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := tempDir(t)
+			first, err := RuntimeDir()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := CloseRuntimeDir(); err != nil {
+					t.Error(err)
+				}
+			})
+			if again, err := RuntimeDir(); err != nil || again != first {
+				t.Errorf("untouched: %s and then %s, %v", first, again, err)
+			}
+			home, _ := Cgroups()
+			if err := spoil(first); err != nil {
+				t.Fatal(err)
+			}
+			second, err := RuntimeDir()
+			if err != nil || second == first || !strings.HasPrefix(second, base) {
+				t.Fatalf("%s and then %s, %v", first, second, err)
+			}
+			if _, err := lockDir(second, 0); !errors.Is(err, errLocked) {
+				t.Errorf("its lock: %v", err)
+			}
+			if note, err := os.ReadFile(filepath.Join(second, cgroupNote)); home != "" && string(note) != home {
+				t.Errorf("its cgroup is %s, the note says %q, %v", home, note, err)
+			}
+			if err := CloseRuntimeDir(); err != nil {
+				t.Error(err)
+			}
+			if home != "" && exists(home) {
+				t.Errorf("%s is left", home)
+			}
+		})
+	}
+}
+
+// B01: it may be gone when the program ends.
+func TestF08_RuntimeDirIsGoneAtTheEnd(t *testing.T) {
+	tempDir(t)
+	dir, err := RuntimeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, _ := Cgroups()
+	if err := errors.Join(os.RemoveAll(dir), CloseRuntimeDir()); err != nil {
+		t.Error(err)
+	}
+	if home != "" && exists(home) {
+		t.Errorf("%s is left", home)
+	}
+}
+
+// F08: so with the cgroup of this program's children.
+func TestF08_CgroupIsMadeAnew(t *testing.T) {
+	tempDir(t)
+	t.Cleanup(func() { _ = CloseRuntimeDir() })
+	home, err := Cgroups()
+	if err != nil {
+		return // there are none here
+	}
+	if err := os.Remove(home); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Cgroups(); err != nil || !exists(again) {
+		t.Errorf("%s, %v", again, err)
+	}
+}
+
+// B02: a relative TMPDIR is meant where the program was started.
+func TestN20_RelativeTmpdir(t *testing.T) {
+	temp := tempDir(t)
+	spec := child0("chdir:/", "runtimedir")
+	cmd := exec.Command(spec.Path, spec.Args...)
+	cmd.Dir, cmd.Env = temp, append(spec.Env, "TMPDIR=.")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), temp+"/trellis-") {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// X15: a directory whose note of a cgroup is damaged is told, and not for ever.
+func TestF08_DamagedNoteIsSweptInTheEnd(t *testing.T) {
+	tempDir(t)
+	cmd, left := owner(t)
+	if err := os.WriteFile(filepath.Join(left, cgroupNote), []byte("\x00damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	var told strings.Builder
+	old := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&told, nil)))
+	t.Cleanup(func() { slog.SetDefault(old) })
+	for range 2 {
+		if _, err := RuntimeDir(); err != nil {
+			t.Error(err)
+		}
+		if err := CloseRuntimeDir(); err != nil {
+			t.Error(err)
+		}
+	}
+	if exists(left) {
+		t.Errorf("%s is left", left)
+	}
+	if strings.Count(told.String(), left) != 1 {
+		t.Errorf("told: %s", told.String())
 	}
 }

@@ -10,12 +10,14 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
-// tempRoot is TMPDIR, but /tmp on darwin, whose usual TMPDIR is too long for
+// tempRoot is TMPDIR as it was meant when the program started, but /tmp on darwin, whose usual TMPDIR is too long for
 // the sockets below it.
 func tempRoot() string {
-	if root := os.TempDir(); runtime.GOOS != "darwin" || len(root) < 20 {
+	if root := environ.Absolute(os.TempDir()); runtime.GOOS != "darwin" || len(root) < 20 {
 		return root
 	}
 	return "/tmp"

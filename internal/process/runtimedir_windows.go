@@ -6,9 +6,11 @@ import (
 	"os"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
-func tempRoot() string { return os.TempDir() }
+func tempRoot() string { return environ.Absolute(os.TempDir()) }
 
 // isPrivate trusts the access list of the user's own temporary directory.
 func isPrivate(fs.FileInfo) bool { return true }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,12 @@ type Spec struct {
 	Path string
 	// Args are the arguments without the program's name.
 	Args []string
-	// Title is argv[0], what ps shows; "" stands for Path.
+	// Name is what the program is called by, its argv[0]; "" stands for Path. Some
+	// programs do by it what they do.
+	Name string
+	// Title is what ps shows instead of Name, if the program contains this package,
+	// which puts Name back into os.Args; "" is none. Others get no title: they might
+	// not know who they are.
 	Title string
 	// Dir is the child's working directory; "" is the host's.
 	Dir string
@@ -58,14 +64,8 @@ type Spec struct {
 	Log func(Line)
 }
 
-// argv is the child's argument vector.
-func (s *Spec) argv() []string {
-	title := s.Title
-	if title == "" {
-		title = s.Path
-	}
-	return append([]string{title}, s.Args...)
-}
+// name is what the program is called by.
+func (s *Spec) name() string { return cmp.Or(s.Name, s.Path) }
 
 // resolve makes Path absolute, since exec would look from Dir.
 func (s *Spec) resolve() (string, error) {
@@ -74,7 +74,7 @@ func (s *Spec) resolve() (string, error) {
 
 // check refuses what the operating system cannot carry.
 func (s *Spec) check() error {
-	for _, text := range slices.Concat([]string{s.Path, s.Title, s.Dir}, s.Args, s.Env) {
+	for _, text := range slices.Concat([]string{s.Path, s.Name, s.Title, s.Dir}, s.Args, s.Env) {
 		if err := environ.CheckText(text); err != nil {
 			return err
 		}

@@ -12,17 +12,56 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
+// N12, B03: ps shows the title of a program of ours, which itself knows what it was
+// called by.
 func TestN12_PsShowsTheTitle(t *testing.T) {
 	spec := child0("facts", "block")
-	spec.Title = "trellis[walker@0123abcd]"
+	spec.Name, spec.Title = "./walker", "trellis[walker@0123abcd]"
 	p, l := startSpec(t, spec)
-	if got := l.expect(t, "argv0 "); got != spec.Title {
-		t.Errorf("argv[0] = %q", got)
+	if got := l.expect(t, "argv0 "); got != spec.Name {
+		t.Errorf("os.Args[0] = %q", got)
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID()))
+	if title, _, _ := strings.Cut(string(cmdline), "\x00"); title != spec.Title {
+		t.Errorf("ps shows %q, %v", cmdline, err)
 	}
 	if p.Name() != spec.Title || p.ID() == "" {
 		t.Error(p.Name(), p.ID())
+	}
+}
+
+// N20, B03: a program that is not ours, as a shell, gets the name that it was called by.
+func TestN20_OthersAreCalledByTheirName(t *testing.T) {
+	for name, want := range map[string]string{"sh": "sh", "": "/bin/sh"} {
+		t.Run(want, func(t *testing.T) {
+			_, l := startSpec(t, Spec{Path: "/bin/sh", Name: name, Title: "trellis[walker@0123abcd]", Args: []string{"-c", "echo called $0 >&2"}})
+			if got := l.expect(t, "called "); got != want {
+				t.Errorf("called %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// N20, X5: a child has the descriptors that it is given, and none that its host has
+// inherited, or opened without close-on-exec.
+func TestN20_DescriptorsOfTheHostStayThere(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(secret, unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	_, l := startSpec(t, Spec{Path: "/bin/sh", Args: []string{"-c", "ls -l /proc/$$/fd | grep -c secret >&2; echo listed >&2"}, Env: environ.Base()})
+	l.expect(t, "listed")
+	if text := l.text(Stderr); text != "0\nlisted\n" {
+		t.Errorf("the child's descriptors: %s", text)
 	}
 }
 
