@@ -64,7 +64,7 @@ func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
 		seat: s, env: s.n.env, spec: s.spec, id: s.self, giveUp: giveUp,
 		linked: make(chan *dialog.Table, 1), stop: make(chan *wish, 1), sick: make(chan sickness, 1),
-		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(),
+		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(s.n.ctx),
 	}
 }
 
@@ -286,6 +286,8 @@ func (c *child) request(w *wish) setback {
 	case s == hurried, goodbye: // one that says goodbye was about to end anyway
 	case !isClosed(c.cancelling.Done()):
 		return unheard
+	case errors.Is(err, errCannotBeAsked):
+		return unasked
 	case err != nil:
 		c.env.log.Warn("the cancel request failed", "actor", c.id.String(), "error", err)
 		return unheard
@@ -327,8 +329,11 @@ func (c *child) descend(r rung, why setback) {
 			<-proc.Done()
 			return
 		}
-		if why = c.wait(r, proc.Done(), nil); why == answered {
+		switch why = c.wait(r, proc.Done(), nil); why {
+		case answered:
 			return
+		case elapsed:
+			why = lingering
 		}
 		r = climb(r, why)
 	}

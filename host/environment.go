@@ -21,6 +21,8 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/trust"
@@ -48,6 +50,10 @@ type Options struct {
 	CollectAll bool
 	// Log gets the nursery's events and the children's logs; slog.Default if nil.
 	Log *slog.Logger
+	// DialOptions, if not nil, gives further options of go-plugin's main connection to
+	// the child of a name, such as interceptors or message limits for Portal.Services,
+	// Dispense and Foreign. It is called at each start of a process, and must not wait.
+	DialOptions func(actor string) []grpc.DialOption
 	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
 	Hurry <-chan struct{}
 }
@@ -57,6 +63,7 @@ const (
 	DefaultStartTimeout  = time.Minute
 	DefaultCancelTimeout = dialog.DefaultCancelTimeout
 	DefaultGrace         = 5 * time.Second
+	DefaultForeignGrace  = 2 * time.Second         // of a foreign program: that of go-plugin's own hosts
 	DefaultTermTimeout   = 1600 * time.Millisecond // from SIGTERM to SIGKILL
 )
 
@@ -67,6 +74,7 @@ type environment struct {
 	exposed *contract.Exposed
 	log     *slog.Logger
 	hurry   <-chan struct{}
+	dial    func(actor string) []grpc.DialOption
 
 	ending    *ending.Notice // of the actor itself
 	turns     *turns         // of its children's ends
@@ -100,5 +108,5 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(chronicleKey{}).(*chronicle)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
+	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, dial: o.DialOptions, chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
 }

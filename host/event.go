@@ -91,6 +91,8 @@ func (e Event) log(log *slog.Logger) {
 // weight is how much the event matters, and its text in a log.
 func (e Event) weight() (slog.Level, string) {
 	switch {
+	case e.Rung != "" && e.Reason == unasked.String(): // the signal is the request
+		return slog.LevelDebug, "a signal asks the actor to end"
 	case e.Rung != "":
 		return slog.LevelWarn, "teardown goes on"
 	case e.To == Reaped && e.Cause == Crashed:

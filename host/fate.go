@@ -19,13 +19,19 @@ import (
 // fate is what becomes of calls over a child's main connection. gRPC itself knows
 // only that the connection is gone; the fate says why.
 type fate struct {
+	ctx context.Context // ends when calls in flight fail, with the reason as cause
+	end context.CancelCauseFunc
+
 	mu      sync.Mutex
-	closing error         // why new calls fail
-	lost    error         // why calls in flight fail; set before sealed
-	sealed  chan struct{} // there is a reason
+	closing error // why new calls fail
 }
 
-func newFate() *fate { return &fate{sealed: make(chan struct{})} }
+// newFate makes the fate of a process, whose ctx has the values of base.
+func newFate(base context.Context) *fate {
+	f := &fate{}
+	f.ctx, f.end = context.WithCancelCause(context.WithoutCancel(base))
+	return f
+}
 
 // refuse fails new calls. Only the first reason counts.
 func (f *fate) refuse(why error) {
@@ -39,16 +45,11 @@ func (f *fate) refuse(why error) {
 // seal fails all calls. Only the first reason counts.
 func (f *fate) seal(why error) {
 	f.refuse(why)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.lost == nil {
-		f.lost = why
-		close(f.sealed)
-	}
+	f.end(why)
 }
 
 // isSealed tells that the process is over, though it may not be reaped yet.
-func (f *fate) isSealed() bool { return isClosed(f.sealed) }
+func (f *fate) isSealed() bool { return f.ctx.Err() != nil }
 
 // err is why a new call fails, nil if it does not.
 func (f *fate) err() error {
@@ -117,7 +118,7 @@ func (f *fate) explain(caller context.Context, conn *grpc.ClientConn, err error)
 		return err
 	}
 	if f.isSealed() {
-		why = f.lost
+		why = context.Cause(f.ctx)
 	}
 	return unavailable{fmt.Errorf("%w (%s)", why, status.Convert(err).Message())}
 }
@@ -131,7 +132,7 @@ func (f *fate) sealedSoon(caller context.Context, conn *grpc.ClientConn) bool {
 	defer stopSoon()
 	if conn.WaitForStateChange(soon, connectivity.Ready) {
 		select {
-		case <-f.sealed:
+		case <-f.ctx.Done():
 		case <-ctx.Done():
 		}
 	}

@@ -134,6 +134,22 @@ func (c *child) befriend(config *plugin.ClientConfig) {
 		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: seamPlugin{}}
 	}
 	config.TLSConfig, config.AutoMTLS = nil, secured(g)
+	config.GRPCBrokerMultiplex = g.Multiplex
+}
+
+// foreignHandshake says which key of a program's description a failed handshake is about,
+// and what the program itself has said last. go-plugin has only texts for its errors.
+func foreignHandshake(g *config.GoPlugin, failure string, said []string) string {
+	switch {
+	case strings.Contains(failure, "incompatible API version"):
+		failure += fmt.Sprintf(" (the program speaks none of goplugin.versions, %v, and names its lowest one)", g.Versions)
+	case strings.Contains(failure, plugin.ErrGRPCBrokerMuxNotSupported.Error()):
+		failure += "; set goplugin.multiplex to false"
+	}
+	if n := len(said); n > 0 {
+		failure += "; its last line on stderr: " + said[n-1]
+	}
+	return failure
 }
 
 func secured(g *config.GoPlugin) bool { return g.MTLS != config.MTLSOff }
@@ -148,7 +164,11 @@ func (c *child) meet(ctx context.Context) (stage string, err error) {
 	_, err = c.main.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
 	answers := []codes.Code{codes.OK, codes.Unimplemented, codes.NotFound}
 	if !slices.Contains(answers, status.Code(err)) {
-		return "connection", errors.New(status.Convert(err).Message())
+		key := "it took no TLS: if it does not use the certificate that it was sent (AutoMTLS), set goplugin.mtls to off"
+		if !secured(c.spec.GoPlugin) {
+			key = "goplugin.mtls is off: if its own host uses AutoMTLS, set it to auto"
+		}
+		return "connection", fmt.Errorf("%s; %s", status.Convert(err).Message(), key)
 	}
 	c.tie = newMainTie(c.main.conn)
 	return "", nil

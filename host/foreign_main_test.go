@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -39,6 +40,10 @@ func playForeign(role string) bool {
 		signal.Ignore(syscall.SIGTERM)
 		serveForeign()
 		select {}
+	case "foreign leaving":
+		fmt.Fprintln(os.Stderr, "no database")
+	case "foreign plain": // it forgets its own TLS options
+		servePlain()
 	case "foreign bare":
 		serveBare()
 	case "host of foreign":
@@ -47,6 +52,15 @@ func playForeign(role string) bool {
 		return false
 	}
 	return true
+}
+
+// servePlain serves without the options that go-plugin gives, among which is TLS.
+func servePlain() {
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: foreignKey, MagicCookieValue: foreignValue},
+		VersionedPlugins: map[int]plugin.PluginSet{5: {"kv": kvPlugin{}}},
+		GRPCServer:       func([]grpc.ServerOption) *grpc.Server { return grpc.NewServer() },
+	})
 }
 
 func serveForeign() {
@@ -95,8 +109,8 @@ func hostForeign() {
 // kvPlugin is a plugin as its author would write it for go-plugin.
 type kvPlugin struct{ plugin.NetRPCUnsupportedPlugin }
 
-func (kvPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
-	kv.RegisterKVServer(s, kvServer{stop: s.Stop})
+func (kvPlugin) GRPCServer(broker *plugin.GRPCBroker, s *grpc.Server) error {
+	kv.RegisterKVServer(s, kvServer{stop: s.Stop, broker: broker})
 	return nil
 }
 
@@ -107,13 +121,31 @@ func (kvPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.C
 // kvServer does what the key says.
 type kvServer struct {
 	kv.UnimplementedKVServer
-	stop func()
+	stop   func()
+	broker *plugin.GRPCBroker
+}
+
+// callback gets the host's own value of a key, over a connection of the broker.
+func (s kvServer) callback(ctx context.Context, id string) (*kv.GetResponse, error) {
+	n, err := strconv.ParseUint(id, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.broker.Dial(uint32(n))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	return kv.NewKVClient(conn).Get(ctx, &kv.GetRequest{Key: "pid"})
 }
 
 var errUnknownKey = errors.New("unknown key")
 
 func (s kvServer) Get(ctx context.Context, r *kv.GetRequest) (*kv.GetResponse, error) {
 	value := ""
+	if id, ok := strings.CutPrefix(r.Key, "callback "); ok {
+		return s.callback(ctx, id)
+	}
 	switch r.Key {
 	case "pid":
 		value = strconv.Itoa(os.Getpid())

@@ -352,7 +352,7 @@ func TestN08_ForeignProgramThatLingersIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rung := range []string{`"rung":"SIGTERM"`, `"rung":"SIGKILL"`} {
+	for _, rung := range []string{`"rung":"SIGTERM","reason":"it has not exited in time"`, `"rung":"SIGKILL"`} { // G7
 		if !strings.Contains(log.String(), rung) {
 			t.Errorf("no %s in\n%s", rung, log)
 		}
@@ -381,6 +381,9 @@ func TestN08_BareForeignProgramIsToldBySignal(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `"rung":"SIGTERM","reason":"it cannot be asked"`) {
 		t.Errorf("no SIGTERM in\n%s", log)
+	}
+	if strings.Contains(log.String(), `"level":"WARN"`) { // G8: its end is in order
+		t.Errorf("a warning in\n%s", log)
 	}
 }
 
@@ -453,15 +456,18 @@ func TestF03_ForeignProgramThatDoesNotStart(t *testing.T) {
 		spoil func(s *host.Spec)
 		says  string
 	}{
-		"other cookie":      {"foreign", func(s *host.Spec) { s.GoPlugin.Cookie = map[string]string{foreignKey: "wrong"} }, "is its cookie the right one?"},
-		"no common version": {"foreign", func(s *host.Spec) { s.GoPlugin.Versions = []int{1, 2} }, "Plugin version: 3"},
-		"net/rpc":           {"netrpc", func(*host.Spec) {}, `unsupported plugin protocol "netrpc"`},
-		"no AutoMTLS":       {"foreign bare", func(*host.Spec) {}, "set goplugin.mtls to off"},
-		"no server":         {"liar", func(s *host.Spec) { s.GoPlugin.MTLS = config.MTLSOff }, "at its connection"},
-		"as an actor":       {"foreign", func(s *host.Spec) { s.GoPlugin = nil }, "built with sdk.Serve?"},
-		"actor as foreign":  {"good", func(*host.Spec) {}, "is its cookie the right one?"},
-		"two cookies":       {"foreign", func(s *host.Spec) { s.GoPlugin.Cookie["B"] = "b" }, "goplugin.cookie: expected exactly one"},
-		"children":          {"foreign", func(s *host.Spec) { s.Actors = []host.Spec{{Name: "x"}} }, "cannot start actors"},
+		"other cookie":          {"foreign", func(s *host.Spec) { s.GoPlugin.Cookie = map[string]string{foreignKey: "wrong"} }, "is its cookie (goplugin.cookie) the right one?"},
+		"says why and exits":    {"foreign leaving", func(*host.Spec) {}, "exit code 0: last line on stderr: no database"},                                                // G4
+		"no common version":     {"foreign", func(s *host.Spec) { s.GoPlugin.Versions = []int{1, 2} }, "none of goplugin.versions, [1 2]"},                                // G10
+		"drops its TLS options": {"foreign plain", func(*host.Spec) {}, "set goplugin.mtls to off"},                                                                       // G3
+		"no multiplexing":       {"foreign bare", func(s *host.Spec) { s.GoPlugin.MTLS, s.GoPlugin.Multiplex = config.MTLSOff, true }, "set goplugin.multiplex to false"}, // G9
+		"net/rpc":               {"netrpc", func(*host.Spec) {}, `unsupported plugin protocol "netrpc"`},
+		"no AutoMTLS":           {"foreign bare", func(*host.Spec) {}, "set goplugin.mtls to off"},
+		"no server":             {"liar", func(s *host.Spec) { s.GoPlugin.MTLS = config.MTLSOff }, "at its connection"},
+		"as an actor":           {"foreign", func(s *host.Spec) { s.GoPlugin = nil }, "built with sdk.Serve?"},
+		"actor as foreign":      {"good", func(*host.Spec) {}, "is its cookie (goplugin.cookie) the right one?"},
+		"two cookies":           {"foreign", func(s *host.Spec) { s.GoPlugin.Cookie["B"] = "b" }, "goplugin.cookie: expected exactly one"},
+		"children":              {"foreign", func(s *host.Spec) { s.Actors = []host.Spec{{Name: "x"}} }, "cannot start actors"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {

@@ -21,16 +21,17 @@ func (r rung) String() string {
 type setback uint8
 
 const (
-	answered setback = iota // the child has acked: nothing is wrong
-	elapsed                 // the rung's time is over
-	unheard                 // the child cannot be asked: its link is gone
-	unasked                 // the child is a foreign program that cannot be asked
-	mute                    // the child does not answer its health checks
-	hurried                 // somebody does not want to wait any longer
+	answered  setback = iota // the child has acked: nothing is wrong
+	elapsed                  // the request was not answered in time
+	lingering                // the process has not exited in time
+	unheard                  // the child cannot be asked: its link is gone
+	unasked                  // the child is a foreign program that cannot be asked
+	mute                     // the child does not answer its health checks
+	hurried                  // somebody does not want to wait any longer
 )
 
 func (s setback) String() string {
-	return [...]string{"acknowledged", "no answer in time", "no link", "it cannot be asked", "no answer to health checks", "hurried"}[s]
+	return [...]string{"acknowledged", "no answer in time", "it has not exited in time", "no link", "it cannot be asked", "no answer to health checks", "hurried"}[s]
 }
 
 // climb is the ladder, a pure function: the rung after r. There is none after
@@ -64,6 +65,9 @@ func boundsOf(spec Spec) bounds {
 
 func graceOf(spec Spec) time.Duration {
 	grace := DefaultGrace
+	if spec.GoPlugin != nil {
+		grace = DefaultForeignGrace
+	}
 	for _, hosted := range spec.Actors {
 		grace = max(grace, graceOf(hosted)+levelGrace)
 	}

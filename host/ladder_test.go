@@ -95,3 +95,16 @@ func TestN08_BoundThatComesLater(t *testing.T) {
 		}
 	})
 }
+
+// G7: a foreign program that goes on after its Shutdown gets the time that go-plugin's own
+// hosts give it.
+func TestN08_GraceOfAForeignProgram(t *testing.T) {
+	s := Spec{GoPlugin: &config.GoPlugin{}}
+	if b := boundsOf(s); b.grace != DefaultForeignGrace {
+		t.Errorf("its grace is %v", b.grace)
+	}
+	s.Grace = config.Duration(time.Minute)
+	if b := boundsOf(s); b.grace != time.Minute {
+		t.Errorf("a grace of its own is %v", b.grace)
+	}
+}

@@ -79,14 +79,22 @@ func (t *mainTie) farewell() (goodbye bool, failure error) { return false, nil }
 // drain has nothing to wait for: each call ends with the connection by itself.
 func (t *mainTie) drain() bool { return true }
 
+// errCannotBeAsked is the answer of a program that does not serve go-plugin's Shutdown.
+// A signal is its request to end.
+var errCannotBeAsked = errors.New("it has no way to be asked to end")
+
 // ask makes go-plugin's server stop. It does so under its running handlers, and
 // mostly before it can answer, so that the loss of the connection is as good.
 func (t *mainTie) ask(wire.CancelRequest) error {
 	err := t.conn.Invoke(t.ctx, shutdownMethod, &emptypb.Empty{}, &emptypb.Empty{})
-	if status.Code(err) == codes.Unavailable {
+	switch status.Code(err) {
+	case codes.Unavailable:
 		return nil
+	case codes.Unimplemented:
+		return errCannotBeAsked
+	default:
+		return err
 	}
-	return err
 }
 
 func (t *mainTie) abort(error)  { t.cancel() }

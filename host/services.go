@@ -15,33 +15,34 @@ import (
 // The connection belongs to that one process and is closed with it: ask again
 // after a restart, or use Services. It is not the caller's to close.
 func (p *Portal) Conn(ctx context.Context) (*grpc.ClientConn, error) {
-	main, err := p.main(ctx)
+	c, err := p.upChild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return main.conn, nil
+	return c.main.conn, nil
 }
 
 // Broker is go-plugin's broker on the main connection of the child's present
 // process, for further connections in both directions. It is not the caller's to
 // close.
 func (p *Portal) Broker(ctx context.Context) (*plugin.GRPCBroker, error) {
-	main, err := p.main(ctx)
+	c, err := p.upChild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return main.broker, nil
+	return c.main.broker, nil
 }
 
 // Dispense makes the client of a go-plugin interface, as go-plugin's own Dispense
 // does; the type of the result is the interface's. It belongs to the child's present
-// process: dispense another one after a restart.
+// process, with whose end the ctx ends that the client is given: dispense another one
+// after a restart.
 func (p *Portal) Dispense(ctx context.Context, client plugin.GRPCPlugin) (any, error) {
-	main, err := p.main(ctx)
+	c, err := p.upChild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return client.GRPCClient(p.s.n.ctx, main.broker, main.conn)
+	return client.GRPCClient(c.fate.ctx, c.main.broker, c.main.conn)
 }
 
 // Services is a connection for clients that protoc generates. Each call over it
@@ -50,8 +51,8 @@ func (p *Portal) Dispense(ctx context.Context, client plugin.GRPCPlugin) (any, e
 // code Unavailable and wraps why it ended, such as a *fault.ActorDied.
 func (p *Portal) Services() grpc.ClientConnInterface { return services{p} }
 
-// main is the hold on the main connection of the process that is up.
-func (p *Portal) main(ctx context.Context) (*seam, error) {
+// upChild is the process that is up, for calls over its main connection.
+func (p *Portal) upChild(ctx context.Context) (*child, error) {
 	c, err := p.s.process(ctx)
 	if err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func (p *Portal) main(ctx context.Context) (*seam, error) {
 	if err := c.fate.err(); err != nil {
 		return nil, err
 	}
-	return c.main, nil
+	return c, nil
 }
 
 // services calls the services of whichever process is up.

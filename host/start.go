@@ -165,13 +165,23 @@ func (c *child) clientConfig(ctx context.Context, dir string, bound time.Duratio
 		SkipHostEnv:      true,
 		StartTimeout:     bound,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
-		GRPCDialOptions:  c.fate.dialOptions(),
+		GRPCDialOptions:  c.dialOptions(),
 		Logger:           bridge(c.env.log.With("actor", c.id.String())),
 	}
 	if c.foreign() {
 		c.befriend(config)
 	}
 	return config
+}
+
+// dialOptions are those of the main connection: the child's own, and what the application
+// has for it, which is nearer to the wire.
+func (c *child) dialOptions() []grpc.DialOption {
+	own := c.fate.dialOptions()
+	if c.env.dial == nil {
+		return own
+	}
+	return append(own, c.env.dial(c.spec.Name)...)
 }
 
 // runner makes the process that go-plugin will start. The process removes scratch
@@ -266,17 +276,18 @@ func (c *child) explain(err error) error {
 	c.await(proc.Dead(), lastFrames)
 	exit, ended := proc.Exit()
 	if !ended || exit.Signal == syscall.SIGKILL { // go-plugin killed it, and says why
-		return errors.New(strings.TrimSpace(err.Error()))
-	}
-	why := proc.Wait(context.Background())
-	if why == nil {
-		why = errors.New("exit code 0")
+		text := strings.TrimSpace(err.Error())
+		if c.foreign() {
+			text = foreignHandshake(c.spec.GoPlugin, text, exit.LastLog)
+		}
+		return errors.New(text)
 	}
 	question := "is it a plugin that is built with sdk.Serve?"
 	if c.foreign() {
-		question = "is its cookie the right one?"
+		question = "is its cookie (goplugin.cookie) the right one?"
 	}
-	return fmt.Errorf("the program ended before it shook hands; %s %w", question, why)
+	return fmt.Errorf("the program ended before it shook hands; %s %w", question,
+		&process.ExitError{Name: c.spec.Name, PID: proc.PID(), Exit: exit})
 }
 
 // listen serves the child's link on a brokered connection.

@@ -17,6 +17,10 @@ type GoPlugin struct {
 	// picks the highest that it knows.
 	Versions []int `yaml:"versions" json:"versions"`
 	MTLS     MTLS  `yaml:"mtls" json:"mtls,omitempty" default:"auto"`
+	// Multiplex sends the connections of go-plugin's broker through the main one, for
+	// programs whose clients need that. go-plugin's own hosts call it
+	// GRPCBrokerMultiplex.
+	Multiplex bool `yaml:"multiplex" json:"multiplex,omitempty"`
 }
 
 // MTLS says how the connection to a foreign program is protected.
