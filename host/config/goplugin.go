@@ -20,7 +20,7 @@ type GoPlugin struct {
 	// Multiplex sends the connections of go-plugin's broker through the main one, for
 	// programs whose clients need that. go-plugin's own hosts call it
 	// GRPCBrokerMultiplex.
-	Multiplex bool `yaml:"multiplex" json:"multiplex,omitempty"`
+	Multiplex bool `yaml:"multiplex" json:"multiplex,omitempty" default:"false"`
 }
 
 // MTLS says how the connection to a foreign program is protected.
