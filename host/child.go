@@ -169,7 +169,7 @@ func (c *child) obituary() error {
 // deathOf says how a process has ended.
 func (c *child) deathOf(proc *process.Process) error {
 	exit, _ := proc.Exit()
-	died := &fault.ActorDied{ID: c.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog}
+	died := &fault.ActorDied{ID: c.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
 	if exit.Panic != "" {
 		died.LastLog = append(died.LastLog, exit.Panic) // a trace pushes it out of the last lines
 	}

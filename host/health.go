@@ -108,8 +108,8 @@ func (s *seat) hear(v verdict) {
 // the link, and then the plugin's own endpoint if there is one.
 func (c *child) check(p *probe) verdict {
 	bound := orDefault(time.Duration(c.spec.Health.Timeout), DefaultHealthTimeout)
-	ctx, cancel := context.WithTimeoutCause(context.Background(), bound, fmt.Errorf("no answer within %v", bound))
-	defer cancel()
+	ctx, stop := c.patience(bound)
+	defer stop()
 	answer, err := c.main.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
 	switch {
 	case ctx.Err() != nil:

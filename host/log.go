@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // logger turns a child's lines into log records: a line that is a JSON object of
@@ -82,14 +83,14 @@ func (l *logger) structured(ctx context.Context, line process.Line) bool {
 }
 
 // gist is what a line of stderr may tell of an actor's death: a plain line itself,
-// and of a record that is at least a warning its message and error. cut: the line
-// goes on.
+// and of an author's record that is at least a warning its message and error. cut: the
+// line goes on.
 func gist(text []byte, cut bool) string {
 	r, ok := parseRecord(text, cut)
 	switch failure := r.text("error", "err"); {
 	case !ok:
 		return string(text)
-	case r.level < slog.LevelWarn:
+	case r.level < slog.LevelWarn, r.text(wire.LogKey) == wire.LogRuntime:
 		return ""
 	case failure != "":
 		return r.message + ": " + failure

@@ -192,3 +192,18 @@ func TestN16_LastWordsAreWordsForPeople(t *testing.T) {
 		}
 	}
 }
+
+// N16: the last words of an actor are its author's, never the runtime's own warnings.
+func TestN16_LastWordsAreTheAuthors(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"level":"WARN","msg":"no database","error":"refused"}`:                                "no database: refused",
+		`{"level":"WARN","msg":"a sender waits: its peer's buffer is full","logger":"trellis"}`: "",
+		`{"level":"WARN","msg":"of a library's own","logger":"sql"}`:                            "of a library's own",
+		`{"level":"INFO","msg":"nothing to be told"}`:                                           "",
+		"goodbye": "goodbye",
+	} {
+		if got := gist([]byte(line), false); got != want {
+			t.Errorf("%s: kept %q, want %q", line, got, want)
+		}
+	}
+}

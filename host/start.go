@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,7 +113,7 @@ func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string,
 	}
 	broker, err := c.listen(stub)
 	if err != nil {
-		return "link", err
+		return "link", c.explainBroker(ctx, err)
 	}
 	if err := c.boot(ctx, stub, broker); err != nil {
 		return "boot", err
@@ -290,6 +291,15 @@ func (c *child) explain(err error) error {
 		&process.ExitError{Name: c.spec.Name, PID: proc.PID(), Exit: exit})
 }
 
+// explainBroker says why go-plugin's broker has closed, which does not know it itself: its
+// stream was not opened or is over, since the connection failed at the first attempt.
+func (c *child) explainBroker(ctx context.Context, err error) error {
+	if _, cause := c.main.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService}); cause != nil {
+		return fmt.Errorf("%w: go-plugin's connection to it failed: %s", err, status.Convert(cause).Message())
+	}
+	return fmt.Errorf("%w: go-plugin's connection to it had failed at first, and works now", err)
+}
+
 // listen serves the child's link on a brokered connection.
 func (c *child) listen(stub *seam) (broker uint32, err error) {
 	broker = stub.broker.NextId()
@@ -351,14 +361,14 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	select {
 	case c.table = <-c.linked:
 	case <-c.proc.Load().Done(): // it may have died before its link was taken in
-		return c.deathOf(c.proc.Load())
+		return cmp.Or(c.linkFailure(), c.deathOf(c.proc.Load()))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	select {
 	case <-c.table.Link().Greeted():
 	case <-c.table.Link().Done():
-		return fmt.Errorf("the link ended before it began: %w", c.table.Link().Err())
+		return cmp.Or(c.linkFailure(), fmt.Errorf("the link ended before it began: %w", c.table.Link().Err()))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -399,23 +409,37 @@ func (c *child) bootFailure(err error) error {
 	proc := c.proc.Load()
 	select {
 	case c.table = <-c.linked:
-	case <-proc.Dead(): // its link may have come before
-		select {
-		case c.table = <-c.linked:
-		default:
-		}
+	case <-proc.Dead():
 	case <-time.After(lastWords):
 	}
-	if c.table != nil {
-		c.await(c.table.Link().Done(), lastWords)
-		if _, reason := c.table.Link().Farewell(); reason != nil {
-			return reason
-		}
+	if failure := c.linkFailure(); failure != nil {
+		return failure
 	}
 	if c.await(proc.Dead(), lastWords) {
 		return c.deathOf(proc)
 	}
 	return errors.New(refused.Message())
+}
+
+// linkFailure is what the link tells of a failed boot: why this host itself has refused it, or
+// the child's own last words; nil if it tells neither.
+func (c *child) linkFailure() error {
+	if c.table == nil {
+		select {
+		case c.table = <-c.linked: // it had come before the child ended
+		default:
+			return nil
+		}
+	}
+	l := c.table.Link()
+	c.await(l.Done(), lastWords)
+	if _, reason := l.Farewell(); reason != nil {
+		return reason
+	}
+	if refusal := l.Err(); errors.Is(refusal, fault.ErrProtocol) {
+		return &lasting{refusal}
+	}
+	return nil
 }
 
 // seam is the host's hold on go-plugin's main connection to one child.

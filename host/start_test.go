@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -117,6 +118,9 @@ func TestP07_CallsFailWhenTheActorDies(t *testing.T) {
 			died, ok := errors.AsType[*fault.ActorDied](called)
 			if !ok || died.ExitCode != c.exit || died.Signal != c.signal {
 				t.Fatalf("the call gave %v", called)
+			}
+			if died.OOM || runtime.GOOS == "linux" && (died.PeakRSS < 1<<20 || died.CPU <= 0) {
+				t.Errorf("N16: it had %d bytes, %v of processor time, out of memory: %v", died.PeakRSS, died.CPU, died.OOM)
 			}
 			if !strings.Contains(strings.Join(died.LastLog, "\n"), "famous last words") {
 				t.Errorf("N16: its last log is %q", died.LastLog)

@@ -73,12 +73,13 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 	if err != nil {
 		return nil, err
 	}
+	log := slog.Default().With(wire.LogKey, wire.LogRuntime)
 	ctx, cancel := context.WithCancel(l.context())
 	l.cancel = cancel
 	l.table = dialog.NewTable(
-		link.New(t, link.Config{Self: l.self, Dialled: true, Log: slog.Default()}),
+		link.New(t, link.Config{Self: l.self, Dialled: true, Log: log}),
 		dialog.Config{
-			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: slog.Default(),
+			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
 			Window:        dialog.Window{Messages: int(r.Window.GetMessages()), Bytes: int(r.Window.GetBytes())},
 			CancelTimeout: time.Duration(r.CancelTimeout),
 		})

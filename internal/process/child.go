@@ -112,10 +112,9 @@ func (p *Process) bury(c *child) Exit {
 		return Exit{Code: -1}
 	}
 	exit := exitOf(status)
-	used := usage{cpu: status.SystemTime() + status.UserTime()}
-	if len(p.spec.Limits.needCgroup()) > 0 {
-		used.oomKills, used.refused = c.cgroup.usage()
-	}
+	used := usage{cpu: exit.CPU}
+	used.oomKills, used.refused = c.cgroup.usage()
+	exit.OOM = used.oomKills > 0
 	exit.Limit = p.spec.Limits.hit(exit, used, p.lk.killed)
 	return exit
 }

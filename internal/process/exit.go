@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Exit tells how a process ended.
@@ -23,6 +24,13 @@ type Exit struct {
 	// Limit says which of Spec.Limits ended it, as "cpu: …", "memory: …",
 	// "file_size: …" or "processes: …", as far as the system tells; else "".
 	Limit string
+	// PeakRSS is the most memory that it had at one time, in bytes, and CPU the processor time
+	// that it used, with the children that it has waited for. 0 if the system does not tell.
+	PeakRSS int64
+	CPU     time.Duration
+	// OOM says that the kernel killed it, or what it had started, for lack of memory, as
+	// far as its cgroup tells.
+	OOM bool
 }
 
 // Success says whether the exit code was 0.
@@ -63,7 +71,7 @@ func (e *ExitError) Error() string {
 
 // exitOf translates the operating system's answer.
 func exitOf(state *os.ProcessState) Exit {
-	exit := Exit{Code: state.ExitCode()}
+	exit := Exit{Code: state.ExitCode(), PeakRSS: peakRSS(state), CPU: state.SystemTime() + state.UserTime()}
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		exit.Signal = status.Signal()
 	}

@@ -56,7 +56,7 @@ type usage struct {
 // hit says which limit a process ran into, as far as the system tells; "" if
 // none. asked says that the host itself has killed it.
 func (l Limits) hit(exit Exit, used usage, asked bool) string {
-	if limit := l.hitBySignal(exit, used, asked); limit != "" || exit.Success() || used.refused == 0 || asked {
+	if limit := l.hitBySignal(exit, used, asked); limit != "" || exit.Success() || used.refused == 0 || l.Processes == 0 || asked {
 		return limit
 	}
 	return fmt.Sprintf("processes: %d forks were refused at the limit of %d", used.refused, l.Processes)

@@ -74,7 +74,7 @@ func (l Limits) hitBySignal(exit Exit, used usage, asked bool) string {
 		return fmt.Sprintf("file_size: it wrote a file past the limit of %d bytes", l.FileSize)
 	case exit.Signal == syscall.SIGXCPU, exit.Signal == syscall.SIGKILL && !asked && l.CPU > 0 && used.cpu >= l.CPU:
 		return fmt.Sprintf("cpu: it used up its %v of processor time", l.CPU)
-	case exit.Signal == syscall.SIGKILL && !asked && used.oomKills > 0:
+	case exit.Signal == syscall.SIGKILL && !asked && used.oomKills > 0 && l.Memory > 0:
 		return fmt.Sprintf("memory: the kernel killed %d of its processes at the limit of %d MiB", used.oomKills, l.Memory>>20)
 	}
 	return ""

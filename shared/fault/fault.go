@@ -91,7 +91,13 @@ type ActorDied struct {
 	ExitCode int      `json:"exit_code"` // -1 if a signal ended it
 	Signal   string   `json:"signal,omitempty"`
 	Limit    string   `json:"limit,omitempty"`    // the limit that it ran into, as far as its host can know
-	LastLog  []string `json:"last_log,omitempty"` // its last lines on stderr
+	LastLog  []string `json:"last_log,omitempty"` // the last lines on stderr that are its author's
+
+	// What the kernel knows of it, zero where it does not: the most memory that it had, in
+	// bytes, the processor time that it used, and whether it was killed for lack of memory.
+	PeakRSS int64         `json:"peak_rss,omitempty"`
+	CPU     time.Duration `json:"cpu,omitempty"`
+	OOM     bool          `json:"oom,omitempty"`
 }
 
 func (e *ActorDied) Error() string {
@@ -102,6 +108,8 @@ func (e *ActorDied) Error() string {
 	text := fmt.Sprintf("actor %s died (%s)", e.ID, how)
 	if e.Limit != "" {
 		text += "; it ran into its limit of " + e.Limit
+	} else if e.OOM {
+		text += fmt.Sprintf("; the kernel killed it, or what it had started, for lack of memory (it had %d MiB)", e.PeakRSS>>20)
 	}
 	if n := len(e.LastLog); n > 0 {
 		text += fmt.Sprintf("; its last words: %q", e.LastLog[n-1])

@@ -13,6 +13,13 @@ const (
 	PluginName  = "trellis" // in go-plugin's plugin map
 )
 
+// LogKey and LogRuntime mark what the runtime itself logs, and not the author of a plugin: it
+// is never among an actor's last words.
+const (
+	LogKey     = "logger"
+	LogRuntime = "trellis"
+)
+
 // CancelActor is the runtime endpoint that ends an actor: a Func from
 // CancelRequest to nothing, as CBOR. It answers when the actor's tasks have ended.
 const CancelActor = "trellis/cancel"
