@@ -16,6 +16,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/seed-2ba35074/trellis/internal/ending"
+	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -200,10 +201,13 @@ func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 	}
 }
 
-// watchSignals makes SIGTERM and SIGINT end the actor in order, as its own wish.
+// watchSignals makes SIGTERM, SIGINT and SIGHUP end the actor in order, as its own
+// wish. That nobody reads its output any more does not end it by itself: the loss of
+// its host does, in order.
 func (l *life) watchSignals() {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(signals, process.EndSignals()...)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write fails instead
 	select {
 	case s := <-signals:
 		l.ask(stopRequest{cause: &fault.ContextCancelled{Canceller: l.self, Reason: "it received " + s.String()}})

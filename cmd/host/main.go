@@ -7,8 +7,11 @@
 //
 // The result of the main job goes to standard output, progress and logs to
 // standard error. The exit code is 0 if the main job ended well, 1 if something
-// failed, 2 if the command line or the config is wrong, 130 after Ctrl-C and 143
-// after SIGTERM.
+// failed, 2 if the command line or the config is wrong, and 128 and the number of the
+// signal that ended the run: 130 after Ctrl-C (SIGINT), 143 after SIGTERM, 129 after
+// SIGHUP, which a closed terminal sends, and 141 (SIGPIPE) if nobody reads standard
+// output or error any more. All of these end the tree in order. SIGINT and SIGHUP
+// that were ignored when the host was started (by nohup, or a script's &) stay so.
 package main
 
 import (
@@ -45,12 +48,13 @@ func main() {
 func execute(args []string, out, errs io.Writer) int {
 	signals := watchSignals()
 	defer signals.stop()
-	p := &program{signals: signals, stdout: terminal.NewWriter(out), progress: newProgress(errs), settings: viper.New()}
+	p := &program{signals: signals, stdout: terminal.NewWriter(signals.guard(out)), progress: newProgress(errs), settings: viper.New()}
+	p.progress.w = signals.guard(p.progress.w)
 	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.progress)
-	err := root.ExecuteContext(signals.ctx)
+	err := explain(signals.ctx, root.ExecuteContext(signals.ctx))
 	if err == nil {
 		return 0
 	}

@@ -2,22 +2,28 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
 
+	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
-// signals turns SIGINT and SIGTERM into the end of a ctx, and a second one into
-// hurry. It owns one goroutine until stop.
+// signals turns what ends a user's session into the end of a ctx: a signal that ends
+// programs (process.EndSignals), or a standard output or error that nobody reads any
+// more. A second signal becomes hurry; not so SIGHUP, which the kernel and a shell
+// may both send. It owns one goroutine until stop.
 type signals struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	hurry  chan struct{}
 	ch     chan os.Signal
+	pipe   chan os.Signal // nobody receives
 	worker *task.Worker
 }
 
@@ -35,21 +41,23 @@ func (s *signalled) exitCode() int {
 }
 
 func watchSignals() *signals {
-	s := &signals{hurry: make(chan struct{}), ch: make(chan os.Signal, 2)}
+	s := &signals{hurry: make(chan struct{}), ch: make(chan os.Signal, 2), pipe: make(chan os.Signal, 1)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	signal.Notify(s.ch, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(s.ch, process.EndSignals()...)
+	signal.Notify(s.pipe, syscall.SIGPIPE) // so that a write fails, instead of ending the program
 	s.worker = task.Start(s.watch)
 	return s
 }
 
 func (s *signals) watch() {
-	first, ok := <-s.ch
-	if !ok {
-		return
-	}
-	s.cancel(&signalled{first})
-	if _, ok = <-s.ch; ok {
-		close(s.hurry)
+	asked := false
+	for sig := range s.ch {
+		if asked && sig != syscall.SIGHUP {
+			close(s.hurry)
+			return
+		}
+		asked = true
+		s.cancel(&signalled{sig})
 	}
 }
 
@@ -58,6 +66,24 @@ func (s *signals) stop() {
 	close(s.ch)
 	s.worker.Wait()
 	s.cancel(nil)
+}
+
+// guard makes a write that nobody can read any more end the run, in order, as the
+// signal would that ends other programs.
+func (s *signals) guard(w io.Writer) io.Writer { return &guarded{w, s} }
+
+type guarded struct {
+	w       io.Writer
+	signals *signals
+}
+
+// Write writes, and ends the run if the reader is gone.
+func (g *guarded) Write(b []byte) (int, error) {
+	n, err := g.w.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		g.signals.cancel(&signalled{syscall.SIGPIPE})
+	}
+	return n, err
 }
 
 // lookup finds a config's variable: in the environment, and GOROOT with the go

@@ -3,7 +3,7 @@
 // ClientConfig.RunnerFunc; the package is also the child's half of the bond
 // between the two ([HoldLifeline]).
 //
-// It exists because three things have to be true whatever a child does:
+// It exists because these things have to be true whatever a child does:
 //
 //   - No orphans. A child leads a process group of its own, is forked with a
 //     parent-death signal (Linux) and inherits the read end of a lifeline, a
@@ -12,6 +12,11 @@
 //     Where there are cgroups, so is what has left the group; see cgroup.go.
 //   - Death is what the process does, not what its pipes do. A grandchild that
 //     keeps standard output open neither delays [Process.Done] nor hides it.
+//   - A host that is PID 1 or a subreaper reaps what its children orphan, and
+//     takes no exit code that is somebody else's; see reaper_linux.go.
+//   - A child inherits what its Spec gives it, and nothing else of the host: no
+//     descriptor (all from 3 up are marked close-on-exec at each start, those of the
+//     application, too), no variable.
 //   - No output of a child can block it, and none can hurt the host: both pipes
 //     are read for as long as the child lives, and go-plugin is shown nothing
 //     but a handshake line that was checked before.

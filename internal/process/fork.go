@@ -25,6 +25,7 @@ func (f *fork) now(ctx context.Context) (*os.Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	adoptOrphans()
 	closeOnExecFrom(firstFree)
 	proc, err := os.StartProcess(f.path, f.argv, f.attr)
 	if err != nil {
