@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -167,5 +168,28 @@ func TestV10_EachEventNamesItsActor(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// vanishing is an argument whose encoding ends the goroutine that does it, as a test's
+// FailNow does.
+type vanishing struct{ A string }
+
+func (vanishing) MarshalCBOR() ([]byte, error) {
+	runtime.Goexit()
+	return nil, nil
+}
+
+// P14: a one-shot has a result whatever becomes of the goroutine that runs it.
+func TestP14_AOneShotWhoseGoroutineVanishesHasAResult(t *testing.T) {
+	_, err := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+		shot := host.Run(n, spec(t, "shot", "good"), contract.Func[vanishing, string]("echo"), vanishing{"x"})
+		if err := returns(t, "Wait", func() error { _, err := shot.Wait(context.Background()); return err }); !errors.Is(err, fault.ErrGoexit) {
+			t.Errorf("got %v", err)
+		}
+		return nil
+	})
+	if !errors.Is(err, fault.ErrGoexit) {
+		t.Errorf("the nursery: %v", err)
 	}
 }

@@ -26,6 +26,11 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 	}
 	n.tasks.Go(func() {
 		defer n.leave()
+		defer func() { // the author's code that encodes Args may call runtime.Goexit
+			if !isClosed(shot.done) {
+				shot.end(n, fault.ErrGoexit)
+			}
+		}()
 		s, err := n.add(n.ctx, spec, nil, true)
 		if err == nil {
 			err = s.awaitUp(n.ctx)
