@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +19,9 @@ import (
 // the actors with commands in their place; children too. dir is what relative
 // packages and commands are relative to. Programs are kept in the user's cache (see
 // CleanPrograms), so that a second build costs little. Any number of builds may run
-// at once, in this program and others.
-func Build(ctx context.Context, dir string, actors []Spec) ([]Spec, error) {
+// at once, in this program and others. tell is told how far it is, if it is not nil;
+// the go command waits for it.
+func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep)) ([]Spec, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -39,12 +41,29 @@ func Build(ctx context.Context, dir string, actors []Spec) ([]Spec, error) {
 	for pkg := range packages {
 		packages[pkg] = filepath.Join(cache, folderName(dir), programName(pkg))
 	}
-	for pkg, program := range packages {
-		if err := (recipe{dir, pkg}).build(ctx, program); err != nil {
+	n := 0
+	for _, pkg := range slices.Sorted(maps.Keys(packages)) {
+		n++
+		say := func(line string) {
+			if tell != nil {
+				tell(BuildStep{Package: pkg, Number: n, Of: len(packages), Line: line})
+			}
+		}
+		say("")
+		if err := (recipe{dir, pkg}).build(ctx, packages[pkg], say); err != nil {
 			return nil, err
 		}
 	}
 	return built(dir, actors, packages), nil
+}
+
+// BuildStep is how far a build is.
+type BuildStep struct {
+	Package    string // that is being built
+	Number, Of int    // which one it is, from 1
+	// Line is what the go command says: a package that it compiles, "go: downloading …";
+	// "" at first.
+	Line string
 }
 
 // collect gathers the packages of a tree.
@@ -76,13 +95,13 @@ func rebuild(ctx context.Context, program string) error {
 	if _, err := os.Stat(program); !known || !errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	return r.(recipe).build(ctx, program)
+	return r.(recipe).build(ctx, program, func(string) {})
 }
 
 // build builds a package into a folder of its own beside the program and puts it in
 // place by rename: a program that runs is never written to, and of two builds at
 // once neither touches what the other writes.
-func (r recipe) build(ctx context.Context, program string) error {
+func (r recipe) build(ctx context.Context, program string, say func(line string)) error {
 	folder := filepath.Dir(program)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
@@ -96,7 +115,7 @@ func (r recipe) build(ctx context.Context, program string) error {
 	if err := os.Link(program, file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		_ = os.Remove(file) // the go command just builds anew
 	}
-	if err := r.goBuild(ctx, file); err != nil {
+	if err := r.goBuild(ctx, file, say); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -108,18 +127,48 @@ func (r recipe) build(ctx context.Context, program string) error {
 }
 
 // goBuild runs the go command, with all of this process's environment.
-func (r recipe) goBuild(ctx context.Context, file string) error {
-	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "--", r.pkg)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = r.dir, &output, &output
+func (r recipe) goBuild(ctx context.Context, file string, say func(line string)) error {
+	output := &goOutput{say: say}
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-o", file, "--", r.pkg)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = r.dir, output, output
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("package %s does not build: %w\n%s", r.pkg, err, strings.TrimSpace(output.String()))
+		return fmt.Errorf("package %s does not build: %w\n%s", r.pkg, err, strings.TrimSpace(output.problems.String()+string(output.line)))
 	}
 	return nil
+}
+
+// goOutput takes apart what go build -v prints: how far it is, and what is wrong.
+type goOutput struct {
+	say      func(line string)
+	line     []byte
+	problems bytes.Buffer
+}
+
+func (o *goOutput) Write(p []byte) (int, error) {
+	for piece := range bytes.Lines(p) {
+		o.line = append(o.line, piece...)
+		text, whole := bytes.CutSuffix(o.line, []byte("\n"))
+		if !whole {
+			break
+		}
+		if isProgress(text) {
+			o.say(string(text))
+		} else {
+			o.problems.Write(o.line)
+		}
+		o.line = o.line[:0]
+	}
+	return len(p), nil
+}
+
+// isProgress reports whether a line of go build -v is the name of a package or a
+// download. All that is wrong has a space.
+func isProgress(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("go: downloading ")) || len(line) > 0 && !bytes.ContainsAny(line, " \t:")
 }
 
 // built replaces packages by commands, and makes relative paths absolute.

@@ -49,7 +49,7 @@ func TestN20_OnePackageBuiltTwiceAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			actors, err := host.Build(t.Context(), dir, package0)
+			actors, err := host.Build(t.Context(), dir, package0, nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -109,7 +109,7 @@ func TestF08_ProgramsAreNotKeptForEver(t *testing.T) {
 	dir := source(t)
 	build := func() (program string) {
 		t.Helper()
-		actors, err := host.Build(t.Context(), dir, package0)
+		actors, err := host.Build(t.Context(), dir, package0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func TestF08_ProgramsAreNotKeptForEver(t *testing.T) {
 // F08: a program that was removed from the cache is built anew when its actor starts.
 func TestF08_ARemovedProgramIsBuiltAnew(t *testing.T) {
 	useCache(t)
-	actors, err := host.Build(t.Context(), source(t), package0)
+	actors, err := host.Build(t.Context(), source(t), package0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestF09_APackageIsNotAnOption(t *testing.T) {
 	if err := os.WriteFile(tool, []byte("#!/bin/sh\ntouch "+mark+"\nexec \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := host.Build(t.Context(), dir, []host.Spec{{Name: "p", Package: "-toolexec=" + tool}})
+	_, err := host.Build(t.Context(), dir, []host.Spec{{Name: "p", Package: "-toolexec=" + tool}}, nil)
 	if err == nil {
 		t.Error("it was built")
 	}

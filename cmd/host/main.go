@@ -195,19 +195,3 @@ func countProcesses(actors []config.Actor) int {
 	}
 	return n
 }
-
-// countPackages is how many Go packages a tree's programs are built from.
-func countPackages(actors []config.Actor) int {
-	packages := map[string]bool{}
-	var gather func(actors []config.Actor)
-	gather = func(actors []config.Actor) {
-		for _, a := range actors {
-			if a.Package != "" {
-				packages[a.Package] = true
-			}
-			gather(a.Actors)
-		}
-	}
-	gather(actors)
-	return len(packages)
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
 
@@ -53,6 +54,34 @@ func (p *progress) step(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.put([]string{text})
+}
+
+// pulse shows text anew every second, or every ten where nothing can be redrawn, until
+// stop is called. A text of "" is not shown.
+func (p *progress) pulse(text func() string) (stop func()) {
+	interval := 10 * time.Second
+	if p.drawn {
+		interval = time.Second
+	}
+	stopped := make(chan struct{})
+	worker := task.Start(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				if now := text(); now != "" {
+					p.step(now)
+				}
+			case <-stopped:
+				return
+			}
+		}
+	})
+	return func() {
+		close(stopped)
+		worker.Wait()
+	}
 }
 
 // last shows the last step of the run: what is shown before it may be wrong now, and

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -38,10 +37,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	progress := p.progress
 	defer progress.end()
 	defer context.AfterFunc(ctx, func() { progress.last(farewell(ctx)) })()
-	if packages := countPackages(tree.Actors); packages > 0 {
-		progress.step("building " + plural(packages, "package"))
-	}
-	actors, err := host.Build(ctx, filepath.Dir(p.settings.GetString("config")), tree.Actors)
+	actors, err := p.build(ctx, tree)
 	if err != nil {
 		return explain(ctx, err)
 	}

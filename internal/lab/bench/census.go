@@ -77,7 +77,7 @@ func (l *lab) buildCensus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.built, err = host.Build(ctx, filepath.Dir(file), tree.Actors)
+	l.built, err = host.Build(ctx, filepath.Dir(file), tree.Actors, nil)
 	return err
 }
 
