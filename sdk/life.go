@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -184,7 +182,7 @@ func (l *life) runtime(start *wire.Start) (dialog.Task, error) {
 // of its tasks have ended.
 func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	var r wire.CancelRequest
-	if err := cbor.Unmarshal(d.Args(), &r); err != nil {
+	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
 		return nil, fmt.Errorf("cancel request: %w", err)
 	}
 	if r.Grace > 0 {

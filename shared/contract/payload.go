@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -122,7 +123,17 @@ func misfit(endpoint, what string, want reflect.Type, err error) error {
 		e.Got, e.Field, e.Detail = j.Value, j.Field, ""
 		e.Want = want.String() + " (" + j.Type.String() + ")"
 	}
+	e.Got, e.Field, e.Detail = brief(e.Got), brief(e.Field), brief(e.Detail)
 	return e
+}
+
+// brief cuts what a decoder says, which may repeat what has come.
+func brief(text string) string {
+	const most = 512
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("%s… (%d bytes more)", strings.ToValidUTF8(text[:most], ""), len(text)-most)
 }
 
 // explain completes a fingerprint mismatch: the callee has said what its types

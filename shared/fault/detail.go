@@ -10,10 +10,11 @@ import (
 )
 
 // The fields of typed errors are coded as payloads are: times keep their
-// nanoseconds, and a Go string may hold any bytes.
+// nanoseconds, and a Go string may hold any bytes. Numbers of any size are refused: what
+// decoding costs must not grow faster than what came.
 var (
 	detailEncode = must(cbor.EncOptions{Time: cbor.TimeRFC3339Nano, TimeTag: cbor.EncTagRequired}.EncMode())
-	detailDecode = must(cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode())
+	detailDecode = must(cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, BignumTag: cbor.BignumTagForbidden}.DecMode())
 )
 
 func must[T any](v T, err error) T {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 
 	"github.com/fxamacker/cbor/v2"
@@ -63,10 +64,18 @@ var cborEncode = must(cbor.EncOptions{
 }.UserBufferEncMode())
 
 // A Go string may hold any bytes, and what was sent is what arrives.
-var cborDecode = must(cbor.DecOptions{
-	DupMapKey: cbor.DupMapKeyEnforcedAPF, UTF8: cbor.UTF8DecodeInvalid,
-	MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
-}.DecMode())
+// Numbers of any size come only where the type has them.
+var (
+	cborDecode        = must(decoding(cbor.BignumTagForbidden).DecMode())
+	cborDecodeNumbers = must(decoding(cbor.BignumTagAllowed).DecMode())
+)
+
+func decoding(numbers cbor.BignumTagMode) cbor.DecOptions {
+	return cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, UTF8: cbor.UTF8DecodeInvalid, BignumTag: numbers,
+		MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
+	}
+}
 
 func (cborCodec) Name() string { return "cbor" }
 
@@ -81,7 +90,13 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {
 		return errEmpty
 	}
-	return cborDecode.Unmarshal(data, v)
+	if !hasNumbers(reflect.TypeOf(v)) {
+		return cborDecode.Unmarshal(data, v)
+	}
+	if err := checkNumbers(data); err != nil {
+		return err
+	}
+	return cborDecodeNumbers.Unmarshal(data, v)
 }
 
 // EncodeBytes is CBOR's Marshal of b, which is not nil.

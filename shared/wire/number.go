@@ -1,0 +1,89 @@
+package wire
+
+import (
+	"fmt"
+	"math/big"
+	"reflect"
+	"sync"
+)
+
+// mostNumber is the longest number of any size that is decoded, in bytes. What the
+// decoder does with one that it has no use for takes time that grows with its square.
+const mostNumber = 4 << 10
+
+var numberTypes sync.Map // reflect.Type to bool
+
+// hasNumbers reports whether a type has numbers of any size, big.Int.
+func hasNumbers(t reflect.Type) bool {
+	if known, ok := numberTypes.Load(t); ok {
+		return known.(bool) //nolint:forcetypeassert // nothing else is stored
+	}
+	has := findNumber(t, map[reflect.Type]bool{})
+	numberTypes.Store(t, has)
+	return has
+}
+
+func findNumber(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Map:
+		return findNumber(t.Key(), seen) || findNumber(t.Elem(), seen)
+	case reflect.Slice, reflect.Array, reflect.Pointer:
+		return findNumber(t.Elem(), seen)
+	case reflect.Struct:
+		if t == reflect.TypeFor[big.Int]() {
+			return true
+		}
+		for f := range t.Fields() {
+			if coded(f) && findNumber(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Heads of CBOR (RFC 8949, 3): a major type in three bits, and an argument.
+const (
+	majorBytes, majorText, majorTag = 2, 3, 6
+	unsignedNumber, negativeNumber  = 2, 3 // tags
+	inPieces                        = 31   // instead of an argument: pieces follow, and a break
+)
+
+// checkNumbers refuses data that has a long number. It reads head after head, as they
+// lie; what is not well-formed is the decoder's to refuse.
+func checkNumbers(data []byte) error {
+	number := false // the head before was the tag of one
+	for len(data) > 0 {
+		major, info, argument, rest := head(data)
+		if number && major == majorBytes && (info == inPieces || argument > mostNumber) {
+			return fmt.Errorf("a number of more than %d bytes", mostNumber)
+		}
+		if (major == majorBytes || major == majorText) && info != inPieces {
+			rest = rest[min(argument, uint64(len(rest))):]
+		}
+		number = major == majorTag && (argument == unsignedNumber || argument == negativeNumber)
+		data = rest
+	}
+	return nil
+}
+
+// head takes a head off data; of one that is cut off nothing is left.
+func head(data []byte) (major, info byte, argument uint64, rest []byte) {
+	major, info = data[0]>>5, data[0]&31
+	n := 1
+	if argument = uint64(info); info >= 24 && info <= 27 {
+		n += 1 << (info - 24)
+		if len(data) < n {
+			return major, info, 0, nil
+		}
+		argument = 0
+		for _, b := range data[1:n] {
+			argument = argument<<8 | uint64(b)
+		}
+	}
+	return major, info, argument, data[n:]
+}
