@@ -12,7 +12,7 @@ SOAK    ?= 60
 TAGS    := -tags lab,foreign
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race stress foreign cells soak vet lint fuzz model chaos count bench bench-compare bench-page generate generate-check tidy-check check
+.PHONY: help build test race stress foreign cells soak hostile vet lint fuzz model chaos count bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ cells: ## every way in which a context can end, between processes and in memory,
 soak: ## nurseries come and go (SOAK=60), trees are killed 20 times: nothing may be left
 	TRELLIS_SOAK=$(SOAK) go test -count=1 -tags lab -run 'Soak' -v ./host
 	TRELLIS_ROUNDS=20 go test -count=1 -timeout 20m -run 'N07' ./host ./internal/process
+
+hostile: ## every hostile plugin of docs/bounds.md at full strength, and what it costs its host
+	HOSTILE=full go test -count=1 -timeout 15m -run F06_Hostile -v ./host
 
 vet: ## go vet, for other systems too
 	go vet $(TAGS) ./...

@@ -62,21 +62,27 @@ func (f *fate) err() error {
 func (f *fate) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithIdleTimeout(0), // a connection that nobody uses is no broken one
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostOfTheirs)), // go-plugin's own is 2 GiB
 		grpc.WithChainUnaryInterceptor(f.unary), grpc.WithChainStreamInterceptor(f.stream),
 	}
 }
 
 func (f *fate) unary(ctx context.Context, method string, args, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, o ...grpc.CallOption) error {
-	err := call(ctx, method, args, reply, conn, o...)
 	if ours(method) {
-		return err
+		return call(ctx, method, args, reply, conn, ownCall(o)...)
 	}
-	return f.explain(ctx, conn, err)
+	return f.explain(ctx, conn, call(ctx, method, args, reply, conn, o...))
 }
 
 func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
-	s, err := open(ctx, d, conn, method, o...)
 	if ours(method) {
+		o = ownCall(o)
+	}
+	s, err := open(ctx, d, conn, method, o...)
+	switch {
+	case err == nil && method == brokerStream:
+		return &paced{ClientStream: s}, nil
+	case ours(method):
 		return s, err
 	}
 	if err != nil {

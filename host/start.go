@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -307,7 +306,9 @@ func (c *child) listen(stub *seam) (broker uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
+	entry := &door{Listener: ln}
 	links := link.NewServer(func(t link.Transport) <-chan struct{} {
+		entry.close()
 		table := c.newTable(t)
 		c.linked <- table
 		return table.Link().Done()
@@ -317,15 +318,16 @@ func (c *child) listen(stub *seam) (broker uint32, err error) {
 		grpc.Creds(links.Credentials(c.config.TLSConfig, c.proc.Load().PID())),
 		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
 		grpc.MaxRecvMsgSize(link.MaxPacket), grpc.ForceServerCodecV2(wire.PacketCodec{}),
+		grpc.ConnectionTimeout(handshakeBound),
 		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked
 	)
 	wire.RegisterLinkServer(c.server, links)
-	c.serving = task.Start(func() { c.serve(ln) })
+	c.serving = task.Start(func() { c.serve(entry) })
 	return broker, nil
 }
 
-func (c *child) serve(ln net.Listener) {
-	if err := c.server.Serve(ln); err != nil {
+func (c *child) serve(entry *door) {
+	if err := c.server.Serve(entry); err != nil && !entry.shut.Load() {
 		c.env.log.Error("the link's server has failed", "actor", c.id.String(), "error", err)
 	}
 }

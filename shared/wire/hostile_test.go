@@ -80,3 +80,33 @@ func TestX16_NumbersWhereTheyAreWanted(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// What comes is decoded or refused, whatever it is; and what one type takes, it takes again
+// from its own encoding.
+func FuzzCBOR(f *testing.F) {
+	for _, text := range []string{
+		"\xc2\x42\xff\xff", "\xc3\x41\x01", "\xc2\x5f\x41\x01\xff", "\xc2\x5a\x00\x20\x00\x00", "\xa1\x61S\xc2\x41\x01",
+		"\xa2\x61a\x01\x61a\x02", "\x9f\x01\xff", "\xbf\x61N\x01\xff", "\xc5\xc5\xc5\x00", "\x81\x81\x81\x80", "\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
+		"\xa1\x65Inner\xa1\x61F\xc2\x41\x01", "\xf9\x7e\x00", "\xfb\x7f\xf0\x00\x00\x00\x00\x00\x00", "\x7f\x61a\x61b\xff", "\xd8\x2a\x00",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var n struct{ N, M *big.Int }
+		if wire.CBOR.Unmarshal(data, &n) == nil {
+			again, err := marshal(wire.CBOR, n)
+			if err == nil {
+				err = wire.CBOR.Unmarshal(again, &n)
+			}
+			if err != nil {
+				t.Fatalf("%x was taken, and then not: %v", data, err)
+			}
+		}
+		var r record
+		if wire.CBOR.Unmarshal(data, &r) == nil && r.Any == nil {
+			if _, err := marshal(wire.CBOR, r); err != nil {
+				t.Fatalf("%x was taken, and cannot be encoded: %v", data, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// spending is what a host has, at some moment.
+type spending struct{ heap, goroutines, descriptors int }
+
+func (s spending) String() string {
+	return fmt.Sprintf("%d MiB, %d goroutines, %d descriptors", s.heap>>20, s.goroutines, s.descriptors)
+}
+
+func spends() spending {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	fds, _ := os.ReadDir("/proc/self/fd")
+	return spending{int(sample[0].Value.Uint64()), runtime.NumGoroutine(), len(fds)}
+}
+
+func (s spending) most(o spending) spending {
+	return spending{max(s.heap, o.heap), max(s.goroutines, o.goroutines), max(s.descriptors, o.descriptors)}
+}
+
+func (s spending) minus(o spending) spending {
+	return spending{s.heap - o.heap, s.goroutines - o.goroutines, s.descriptors - o.descriptors}
+}
+
+// watch gives the most that this process spends until stop, beyond what it had.
+func watch() (stop func() spending) {
+	runtime.GC()
+	before, peak := spends(), spending{}
+	end := make(chan struct{})
+	watching := task.Start(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			peak = peak.most(spends().minus(before))
+			select {
+			case <-tick.C:
+			case <-end:
+				return
+			}
+		}
+	})
+	return func() spending { close(end); watching.Wait(); return peak }
+}
+
+// attacks are rows of docs/bounds.md: what a hostile plugin does, how often, and what that
+// may cost its host at most, with what the test itself needs. The heap counts garbage, of
+// which there is about as much again as of what is in use.
+var attacks = []struct {
+	name  string
+	quick int // times, in the README's test command
+	full  int // with HOSTILE=full
+	most  spending
+}{
+	{"boot answer", 1, 1, spending{64 << 20, 100, 20}},
+	{"health answer", 1, 1, spending{64 << 20, 100, 20}},
+	{"broker", 20_000, 200_000, spending{64 << 20, 700, 20}},
+	{"callers", 300, 3_000, spending{64 << 20, 100, 40}},
+	{"dialogs", 10_000, 100_000, spending{256 << 20, 4_096 + 200, 20}},
+	{"arguments", 200, 700, spending{384 << 20, 300, 20}},
+	{"answers", 200, 4_000, spending{1536 << 20, 4_096 + 200, 20}},
+	{"numbers", 10, 100, spending{128 << 20, 300, 20}},
+	{"metadata", 100, 500, spending{384 << 20, 300, 20}},
+	{"errors", 50, 500, spending{1024 << 20, 300, 20}},
+	{"garbage", 100, 100, spending{128 << 20, 100, 20}},
+	{"stderr", 16, 256, spending{64 << 20, 100, 20}},
+}
+
+// hostEndpoints are what the host serves to its children, hostile ones too.
+func hostEndpoints() []contract.Handler {
+	sit := contract.Func[any, struct{}]("sit")
+	big := contract.Func[string, []byte]("big")
+	return []contract.Handler{
+		sit.Handle(func(ctx context.Context, _ any) (struct{}, error) { <-ctx.Done(); return struct{}{}, ctx.Err() }),
+		big.Handle(func(context.Context, string) ([]byte, error) { return make([]byte, 1<<20), nil }),
+	}
+}
+
+// F06, X2, X3, X4, X6, X16, R6: whatever a plugin sends, its host spends no more than the
+// table in docs/bounds.md says, and the neighbour goes on. Its latency is told and not
+// judged: it depends on the machine.
+func TestF06_HostileProgramsCostTheirHostLittle(t *testing.T) {
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			times := a.quick
+			if os.Getenv("HOSTILE") == "full" {
+				times = a.full
+			}
+			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				neighbour, err := n.Start(ctx, spec(t, "neighbour", "good"))
+				if err != nil {
+					return err
+				}
+				calm := p99(t, neighbour, 200, nil)
+				over := make(chan struct{})
+				stop := watch()
+				attacking := task.Start(func() { defer close(over); attack(t, a.name, times) })
+				meanwhile := p99(t, neighbour, 1<<30, over)
+				attacking.Wait()
+				peak := stop()
+				t.Logf("%d times: at most %v; the neighbour's p99 went from %v to %v", times, peak, calm, meanwhile)
+				if peak.heap > a.most.heap || peak.goroutines > a.most.goroutines || peak.descriptors > a.most.descriptors {
+					t.Errorf("it cost %v, at most %v were to be", peak, a.most)
+				}
+				return neighbour.Cancel(ctx)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// attack runs a hostile plugin in a nursery of its own, until it is dead.
+func attack(t *testing.T, name string, times int) {
+	s := spec(t, "hostile", "hostile")
+	s.Env[attackVar], s.Env[timesVar] = name, fmt.Sprint(times)
+	s.Health = config.Health{Interval: config.Duration(100 * time.Millisecond), Timeout: config.Duration(10 * time.Second), Failures: 1}
+	quiet := slog.New(slog.DiscardHandler) // a log in memory would be what grows
+	err := host.OpenNursery(t.Context(), host.Options{Endpoints: hostEndpoints(), Log: quiet}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, s)
+		if err == nil {
+			<-p.Done()
+		}
+		return err
+	})
+	if err == nil {
+		t.Error("the hostile plugin ended well")
+	}
+	t.Logf("its end: %.300v", err)
+}
+
+// p99 calls a plugin so often, or until over is closed.
+func p99(t *testing.T, p *host.Portal, times int, over <-chan struct{}) time.Duration {
+	var took []time.Duration
+	for range times {
+		began := time.Now()
+		if _, err := echo.Call(context.Background(), p, "hello"); err != nil {
+			t.Errorf("the neighbour: %v", err)
+			break
+		}
+		took = append(took, time.Since(began))
+		if isOver(over) {
+			break
+		}
+	}
+	slices.Sort(took)
+	return took[len(took)*99/100]
+}
+
+func isOver(over <-chan struct{}) bool {
+	select {
+	case <-over:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,188 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/trust"
+	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/shared/wire"
+)
+
+// attackVar says what the hostile plugin does, and times how often.
+const (
+	attackVar = "HOSTILE_ATTACK"
+	timesVar  = "HOSTILE_TIMES"
+)
+
+func init() { roles["hostile"] = beHostile }
+
+// attacker is a plugin that speaks the protocol by hand, and means its host no good.
+type attacker struct {
+	plugin.NetRPCUnsupportedPlugin
+	wire.UnimplementedActorServer
+	identity *tls.Config
+	attack   string
+	times    int
+	stderr   *os.File
+}
+
+func beHostile() {
+	a := &attacker{attack: os.Getenv(attackVar), stderr: os.Stderr}
+	if _, err := fmt.Sscan(os.Getenv(timesVar), &a.times); err != nil {
+		panic(err)
+	}
+	err := process.HoldLifeline()
+	if err == nil {
+		a.identity, err = trust.Inherited()
+	}
+	if err != nil {
+		panic(err)
+	}
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
+		},
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: a}},
+		TLSProvider:      func() (*tls.Config, error) { return a.identity, nil },
+		GRPCServer: func(o []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(o, grpc.ChainUnaryInterceptor(a.unary), grpc.ChainStreamInterceptor(a.stream))...)
+		},
+	})
+}
+
+func (a *attacker) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	wire.RegisterActorServer(s, a)
+	return nil
+}
+
+func (a *attacker) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// large is an answer of any service that is far too large.
+func large() *wire.BootResponse { return &wire.BootResponse{Sdk: strings.Repeat("x", 64<<20)} }
+
+func (a *attacker) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	if a.attack == "health answer" && info.FullMethod == healthpb.Health_Check_FullMethodName {
+		return large(), nil
+	}
+	return handle(ctx, r)
+}
+
+func (a *attacker) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if a.attack != "broker" || info.FullMethod != "/plugin.GRPCBroker/StartStream" {
+		return handle(srv, s)
+	}
+	for id := range uint32(a.times) {
+		if err := s.SendMsg(&wire.Window{Messages: id}); err != nil { // its id is where ConnInfo's is
+			return err
+		}
+	}
+	return nil
+}
+
+// Boot answers as an actor does, and begins.
+func (a *attacker) Boot(ctx context.Context, r *wire.BootRequest) (*wire.BootResponse, error) {
+	if a.attack == "boot answer" {
+		return large(), nil
+	}
+	if a.attack == "callers" {
+		a.call(r)
+	}
+	t, err := link.DialDirect(ctx, r.Network, r.Address, a.identity, int(r.Parent.GetPid()))
+	if err != nil {
+		return nil, err
+	}
+	a.send(t, &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{Version: wire.Version, Self: r.Self, MaxMessage: 1 << 20}})
+	task.Start(func() { a.strike(t, r) })
+	return &wire.BootResponse{Self: r.Self, Sdk: "hostile"}, nil
+}
+
+// call connects to the link's listener again and again, and says nothing.
+func (a *attacker) call(r *wire.BootRequest) {
+	for range a.times {
+		if _, err := net.Dial(r.Network, r.Address); err != nil {
+			return // the host takes no more
+		}
+	}
+}
+
+func (a *attacker) send(t link.Transport, frames ...*wire.Frame) {
+	for _, f := range frames {
+		b, err := wire.AppendFrame(nil, f)
+		if err != nil {
+			panic(err)
+		}
+		if t.Send(wire.Batch{b}) != nil {
+			os.Exit(3) // cut off
+		}
+	}
+}
+
+// strike sends what it has to, never reads, and dies a little later.
+func (a *attacker) strike(t link.Transport, r *wire.BootRequest) {
+	<-time.After(100 * time.Millisecond) // the host has seen it boot
+	switch a.attack {
+	case "stderr":
+		line := bytes.Repeat([]byte("x"), 1<<20)
+		for range a.times {
+			_, _ = a.stderr.Write(line) // without an end
+		}
+	case "callers":
+		a.call(r)
+	default:
+		for i := range a.times {
+			a.send(t, a.frames(uint64(2*i+1))...)
+		}
+	}
+	<-time.After(time.Second) // for what it has done to take effect
+	os.Exit(3)
+}
+
+// frames are what one blow consists of.
+func (a *attacker) frames(id uint64) []*wire.Frame {
+	begin := func(endpoint string, payload []byte) *wire.Frame {
+		return &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_START, Payload: payload, Start: &wire.Start{
+			Endpoint: endpoint, Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Codec: wire.CBOR.Name(),
+		}}
+	}
+	text := []byte{0x60}
+	switch a.attack {
+	case "dialogs":
+		return []*wire.Frame{begin("sit", text)}
+	case "arguments":
+		return []*wire.Frame{begin("sit", wire.AppendBytes(nil, make([]byte, 1<<20)))}
+	case "answers":
+		return []*wire.Frame{begin("big", text)}
+	case "numbers":
+		number := append([]byte{0xc2}, wire.AppendBytes(nil, bytes.Repeat([]byte{0xff}, 2<<20))...)
+		return []*wire.Frame{begin("sit", number)}
+	case "metadata":
+		f := begin("sit", text)
+		f.Start.Metadata = map[string]string{"key": strings.Repeat("x", 1<<20)}
+		return []*wire.Frame{f}
+	case "errors":
+		f := &wire.Fault{Message: strings.Repeat("x", 1<<10)}
+		for range 1000 {
+			f.Causes = append(f.Causes, &wire.Fault{Type: "t", Message: strings.Repeat("y", 1<<10)})
+		}
+		return []*wire.Frame{begin("sit", text), {Dialog: id, Kind: wire.Kind_KIND_FAIL, Fault: f}}
+	case "garbage":
+		return []*wire.Frame{{Dialog: 1 << 40, Kind: wire.Kind_KIND_RETURN, Payload: make([]byte, 1<<20)}}
+	}
+	return nil
+}
