@@ -101,7 +101,7 @@ func runJob(ctx context.Context, t *host.Tree, job *config.Run, p *progress) (js
 // runContext opens a context and shows what streams out of it as progress.
 func runContext(ctx context.Context, portal *host.Portal, endpoint string, args contract.JSON, p *progress) (json.RawMessage, error) {
 	type opener = contract.Opener[contract.JSON, contract.JSON, contract.JSON, contract.JSON]
-	return contract.ContextByHand(endpoint).Open(ctx, portal, args, func(ctx context.Context, c *opener) error {
+	return contract.ContextByHand(endpoint).With(contract.ContextOptions{Reading: true}).Open(ctx, portal, args, func(ctx context.Context, c *opener) error {
 		stream, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
 			return err

@@ -19,15 +19,15 @@ import (
 // progressEvery is how often a census says how far it is.
 const progressEvery = 200 * time.Millisecond
 
-// callee and stream are the census's ends of its context.
-type (
-	callee = contract.Callee[census.None, census.None, census.Progress]
-	stream = contract.Stream[census.Progress, census.None]
-)
+// stream is the census's end of its context's stream.
+type stream = contract.Stream[census.Progress, census.None]
+
+// parsing is a context that is opened to be read.
+var parsing = census.Parse.With(contract.ContextOptions{Reading: true})
 
 // count is the census: the walker's files are spread over the parsers, each of
 // which takes as many as it can keep up with.
-func count(ctx context.Context, root census.Root, c *callee) (tally.Report, error) {
+func count(ctx context.Context, root census.Root, c *census.CountCallee) (tally.Report, error) {
 	tree := host.FromContext(ctx)
 	walker, err := tree.Portal("walker")
 	if err != nil {
@@ -74,7 +74,7 @@ func newBoard(root string, parsers []*host.Portal) *board {
 }
 
 // run counts until the last file is in. Whatever fails ends all of it.
-func (b *board) run(ctx context.Context, c *callee, walker *host.Portal, parsers []*host.Portal, progress *stream) error {
+func (b *board) run(ctx context.Context, c *census.CountCallee, walker *host.Portal, parsers []*host.Portal, progress *stream) error {
 	var parsing sync.WaitGroup
 	done := make(chan struct{})
 	for i, p := range parsers {
@@ -137,7 +137,7 @@ func (b *board) feed(ctx context.Context, parser *host.Portal, worker int) error
 
 // feedOnce does so for as long as one process of the parser lives.
 func (b *board) feedOnce(ctx context.Context, parser *host.Portal, worker int, given *given) error {
-	_, err := census.Parse.Open(ctx, parser, census.None{}, func(ctx context.Context, c *contract.Opener[census.None, tally.Path, tally.File, census.None]) error {
+	_, err := parsing.Open(ctx, parser, census.None{}, func(ctx context.Context, c *census.ParseOpener) error {
 		s, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
 			return err

@@ -10,9 +10,11 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
-func main() { sdk.Serve(census.Parse.Handle(parse)) }
+func main() {
+	sdk.Serve(census.Parse.With(contract.ContextOptions{Reading: true}).Handle(parse))
+}
 
-func parse(ctx context.Context, _ census.None, c *contract.Callee[census.None, tally.Path, tally.File]) (none census.None, err error) {
+func parse(ctx context.Context, _ census.None, c *census.ParseCallee) (none census.None, err error) {
 	if err := c.Started(none); err != nil {
 		return none, err
 	}

@@ -11,11 +11,57 @@ import (
 // ContextEndpoint is a linked pair of tasks, one in each actor, with a two-way
 // stream between them. Started is the callee's first value, In flows to the
 // callee, Out flows to the opener, Result is what the callee returns.
-type ContextEndpoint[Args, Started, In, Out, Result any] struct{ sig *signature }
+//
+// Functions that serve or open it have it in their types. Give those names beside the
+// endpoint:
+//
+//	type (
+//		TrainCallee = contract.Callee[Ready, Command, Progress]
+//		TrainOpener = contract.Opener[Ready, Command, Progress, Model]
+//	)
+type ContextEndpoint[Args, Started, In, Out, Result any] struct {
+	sig     *signature
+	options ContextOptions
+}
+
+// ContextOptions says how one side of a context receives what comes on its stream.
+type ContextOptions struct {
+	// StreamOptions are those of the stream, for a Stream that is asked for without any.
+	// Its window is also what the peer may send before the stream is open.
+	StreamOptions
+	// Reading opens the stream together with the context. To the peer it is an open end
+	// from the first message on, however late this side asks for its Stream: use it
+	// where the stream is read in any case. It must be read, or closed, then: a peer
+	// that sends waits for that.
+	Reading bool
+}
+
+// With returns the endpoint for a side that receives as o says: the opener's where Open
+// is called on it, the callee's where Handle is.
+func (e ContextEndpoint[Args, Started, In, Out, Result]) With(o ContextOptions) ContextEndpoint[Args, Started, In, Out, Result] {
+	e.options = o
+	return e
+}
+
+// reads is how a stream receives that is open from the start, nil if it is not.
+func (o *ContextOptions) reads() *StreamOptions {
+	if o.Reading {
+		return &o.StreamOptions
+	}
+	return nil
+}
+
+// stream opens d's end of the stream.
+func (o *ContextOptions) stream(d *dialog.Dialog, asked StreamOptions) (*dialog.Stream, error) {
+	if (asked == StreamOptions{}) && !o.Reading {
+		asked = o.StreamOptions
+	}
+	return d.OpenStream(asked)
+}
 
 // Context declares an endpoint that runs as a linked pair of tasks.
 func Context[Args, Started, In, Out, Result any](name string) ContextEndpoint[Args, Started, In, Out, Result] {
-	return ContextEndpoint[Args, Started, In, Out, Result]{describe(name, dialog.Context,
+	return ContextEndpoint[Args, Started, In, Out, Result]{sig: describe(name, dialog.Context,
 		part{arguments, reflect.TypeFor[Args]()}, part{started, reflect.TypeFor[Started]()},
 		part{command, reflect.TypeFor[In]()}, part{message, reflect.TypeFor[Out]()},
 		part{result, reflect.TypeFor[Result]()})}
@@ -26,15 +72,17 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Name() string { return 
 
 // Callee is the handler's hold on its context.
 type Callee[Started, In, Out any] struct {
-	sig *signature
-	d   *dialog.Dialog
+	sig     *signature
+	options *ContextOptions
+	d       *dialog.Dialog
 }
 
 // Opener is the scope function's hold on its context.
 type Opener[Started, In, Out, Result any] struct {
-	sig   *signature
-	d     *dialog.Dialog
-	value Started
+	sig     *signature
+	options *ContextOptions
+	d       *dialog.Dialog
+	value   Started
 }
 
 // Handle makes f the code that serves the endpoint. It calls Started once, when it
@@ -47,7 +95,8 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 		if err != nil {
 			return nil, err
 		}
-		value, err := f(ctx, args, &Callee[Started, In, Out]{e.sig, d})
+		d.Receive(e.options.Window, e.options.reads())
+		value, err := f(ctx, args, &Callee[Started, In, Out]{e.sig, &e.options, d})
 		if err != nil {
 			return nil, err
 		}
@@ -72,12 +121,12 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Contex
 		return r, err
 	}
 	var opened *Opener[Started, In, Out, Result]
-	err = e.sig.scope(ctx, p, payload, func(ctx context.Context, d *dialog.Dialog) error {
+	err = e.sig.scope(ctx, p, payload, &e.options, func(ctx context.Context, d *dialog.Dialog) error {
 		value, err := decode[Started](e.sig, e.sig.codec, started, d.First())
 		if err != nil {
 			return err
 		}
-		opened = &Opener[Started, In, Out, Result]{e.sig, d, value}
+		opened = &Opener[Started, In, Out, Result]{e.sig, &e.options, d, value}
 		return body(ctx, opened)
 	})
 	if err != nil || opened == nil {
@@ -95,9 +144,10 @@ func (c *Opener[Started, In, Out, Result]) Value() Started { return c.value }
 // Peer is the callee's actor.
 func (c *Opener[Started, In, Out, Result]) Peer() actor.ID { return c.d.Peer() }
 
-// Stream opens this end of the stream, once. It waits for nothing.
+// Stream opens this end of the stream, once, or gives the one that is open from the start
+// and has its options (see ContextOptions). It waits for nothing.
 func (c *Opener[Started, In, Out, Result]) Stream(o StreamOptions) (*Stream[In, Out], error) {
-	raw, err := c.d.OpenStream(o)
+	raw, err := c.options.stream(c.d, o)
 	if err != nil {
 		return nil, err
 	}
@@ -145,9 +195,10 @@ func (c *Callee[Started, In, Out]) Started(value Started) error {
 	return c.d.Started(payload)
 }
 
-// Stream opens this end of the stream, once, after Started. It waits for nothing.
+// Stream opens this end of the stream, once, after Started, or gives the one that is open
+// from the start and has its options (see ContextOptions). It waits for nothing.
 func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], error) {
-	raw, err := c.d.OpenStream(o)
+	raw, err := c.options.stream(c.d, o)
 	if err != nil {
 		return nil, err
 	}

@@ -52,13 +52,14 @@ func (s *signature) call(ctx context.Context, p Portal, args *wire.Buffer) ([]by
 }
 
 // scope opens the endpoint with encoded arguments, which are given away.
-func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, body func(ctx context.Context, d *dialog.Dialog) error) error {
+func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
 	table, err := p.Table(ctx)
 	if err != nil {
 		return err
 	}
 	var r dialog.Request
 	s.address(ctx, &r, args)
+	r.Window, r.Reads = o.Window, o.reads()
 	return explain(s, table.Peer(), table.Scope(ctx, &r, body))
 }
 

@@ -22,10 +22,10 @@ func FuncByHand(name string) FuncEndpoint[JSON, JSON] {
 
 // SourceByHand is a Source by name, with JSON.
 func SourceByHand(name string) SourceEndpoint[JSON, JSON] {
-	return SourceEndpoint[JSON, JSON]{byHand(name, dialog.Source)}
+	return SourceEndpoint[JSON, JSON]{sig: byHand(name, dialog.Source)}
 }
 
 // ContextByHand is a Context by name, with JSON.
 func ContextByHand(name string) ContextEndpoint[JSON, JSON, JSON, JSON, JSON] {
-	return ContextEndpoint[JSON, JSON, JSON, JSON, JSON]{byHand(name, dialog.Context)}
+	return ContextEndpoint[JSON, JSON, JSON, JSON, JSON]{sig: byHand(name, dialog.Context)}
 }

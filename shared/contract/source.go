@@ -9,12 +9,21 @@ import (
 )
 
 // SourceEndpoint is a one-way stream from the callee to the caller.
-type SourceEndpoint[Args, Message any] struct{ sig *signature }
+type SourceEndpoint[Args, Message any] struct {
+	sig     *signature
+	options ContextOptions
+}
 
 // Source declares an endpoint that answers with a stream of messages.
 func Source[Args, Message any](name string) SourceEndpoint[Args, Message] {
-	return SourceEndpoint[Args, Message]{describe(name, dialog.Source,
+	return SourceEndpoint[Args, Message]{sig: describe(name, dialog.Source,
 		part{arguments, reflect.TypeFor[Args]()}, part{message, reflect.TypeFor[Message]()})}
+}
+
+// With returns the endpoint for a caller whose receive buffer is w.
+func (e SourceEndpoint[Args, Message]) With(w Window) SourceEndpoint[Args, Message] {
+	e.options.Window = w
+	return e
 }
 
 // Name is the endpoint's name.
@@ -74,5 +83,5 @@ func (e SourceEndpoint[Args, Message]) scope(ctx context.Context, p Portal, args
 	if err != nil {
 		return err
 	}
-	return e.sig.scope(ctx, p, payload, body)
+	return e.sig.scope(ctx, p, payload, &e.options, body)
 }

@@ -11,7 +11,7 @@ import (
 
 // StreamOptions says how an end of a stream receives; the zero value is a buffer
 // of 64 messages and 4 MiB under backpressure, which grows for a reader that keeps up with its
-// sender, up to 8,192 messages.
+// sender, up to 8,192 messages, if nothing else is set for the context or the actor.
 type StreamOptions = dialog.StreamOptions
 
 // Window is the size of a receive buffer.

@@ -1,6 +1,8 @@
 package dialog
 
 import (
+	"time"
+
 	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
@@ -18,13 +20,30 @@ const (
 // messages before it grants credit, and the sender for credit.
 const mostRoom = 1 << 30
 
+// DefaultReadyTimeout is how long a task may take to open its end of a stream once its
+// peer has more messages for it than the window has room for.
+const DefaultReadyTimeout = 500 * time.Millisecond
+
 // Window is the room that a receiver keeps for one direction of one dialog. More
 // than 2^30 of either is taken for 2^30.
 type Window struct {
-	Messages int // 64 if 0, and up to 8,192 for a reader that keeps up with its sender
+	Messages int // 64 if 0
 	Bytes    int // 4 MiB if 0; a single message may be larger than that
+	// Most is how many messages the window may grow to, for a reader that keeps up with
+	// its sender: 8,192 if neither this nor Messages is set. Else one that is not more
+	// than Messages lets nothing grow.
+	Most int
 }
 
+// most is what a window as it was set may grow to.
+func (w Window) most() int {
+	if w.Messages <= 0 && w.Most <= 0 {
+		return MostMessages
+	}
+	return min(w.Most, mostRoom)
+}
+
+// orDefault is the room at first.
 func (w Window) orDefault() Window {
 	if w.Messages <= 0 {
 		w.Messages = DefaultMessages
@@ -39,6 +58,9 @@ func (w Window) orDefault() Window {
 func (w Window) or(other Window) Window {
 	if w.Messages <= 0 {
 		w.Messages = other.Messages
+		if w.Most <= 0 {
+			w.Most = other.Most
+		}
 	}
 	if w.Bytes <= 0 {
 		w.Bytes = other.Bytes
@@ -106,7 +128,7 @@ func (o *outflow) grant(w *wire.Window) bool {
 	if w.GetBytes() > 1<<40 {
 		return false
 	}
-	room := Window{o.room.Messages + int(w.GetMessages()), o.room.Bytes + int(w.GetBytes())}
+	room := Window{Messages: o.room.Messages + int(w.GetMessages()), Bytes: o.room.Bytes + int(w.GetBytes())}
 	if room.Messages > o.window.Messages || room.Bytes > o.window.Bytes {
 		return false
 	}
@@ -114,21 +136,31 @@ func (o *outflow) grant(w *wire.Window) bool {
 	return true
 }
 
-// attach learns that the receiver has opened its end, with a window at least as
-// large as announced.
+// attach learns that the receiver has opened its end, and how large its window is from
+// now on. That may be less than was announced, and less than was used.
 func (o *outflow) attach(w Window, overflow wire.Overflow) bool {
-	if o.attached || w.Messages < o.window.Messages || w.Bytes < o.window.Bytes {
+	if o.attached {
 		return false
 	}
-	o.announce(w)
+	o.resize(w)
 	o.attached, o.overflow = true, overflow
 	return true
 }
 
-// announce raises the window from what was known. It never shrinks: a large
-// Started may come after the Attach that overtook it.
+// announce learns the window of an end that has not opened. A large Started may come
+// after the Attach that overtook it, which knows better.
 func (o *outflow) announce(w Window) {
-	w.Messages, w.Bytes = max(w.Messages, o.window.Messages), max(w.Bytes, o.window.Bytes)
+	if !o.attached {
+		o.resize(w)
+	}
+}
+
+// grow learns that the window has become larger.
+func (o *outflow) grow(w Window) {
+	o.resize(Window{Messages: max(w.Messages, o.window.Messages), Bytes: max(w.Bytes, o.window.Bytes)})
+}
+
+func (o *outflow) resize(w Window) {
 	o.room.Messages += w.Messages - o.window.Messages
 	o.room.Bytes += w.Bytes - o.window.Bytes
 	o.window = w
@@ -138,7 +170,8 @@ func (o *outflow) announce(w Window) {
 type inflow struct {
 	window   Window
 	most     int    // messages that the window may grow to
-	allowed  Window // what the sender may still send
+	allowed  Window // what the sender may still send, for all that it can know
+	unused   int    // messages of that which it will not: it learns of a window that became smaller
 	overflow wire.Overflow
 	keep     int // bytes kept beyond the window with OVERFLOW_KEEP
 	queue    [][]byte
@@ -151,6 +184,7 @@ type inflow struct {
 	starved  uint64 // value of received when the queue was empty after that
 	narrow   bool   // and soon again: the window is what holds both up
 	probed   bool   // the one message beyond credit has come
+	doubted  bool   // it is kept, and nobody knows yet whether this end will be opened
 	broken   bool   // a message was refused: none that comes after it is kept
 	received uint64
 	limit    uint64 // with limited: how many messages there will have been
@@ -160,10 +194,7 @@ type inflow struct {
 // newInflow is the account of a window as it was set.
 func newInflow(w Window) inflow {
 	in := inflow{window: w.orDefault()}
-	in.allowed, in.most = in.window, in.window.Messages
-	if w.Messages <= 0 {
-		in.most = MostMessages
-	}
+	in.allowed, in.most = in.window, w.most()
 	return in
 }
 
@@ -172,6 +203,7 @@ type arrival uint8
 
 const (
 	kept     arrival = iota
+	doubtful         // kept, beyond credit, before this end was opened
 	dropped          // nobody reads any more
 	overrun          // the dialog fails: no room
 	overpaid         // the sender had no credit: a violation
@@ -182,7 +214,7 @@ func (in *inflow) arrive(payload []byte, probe bool) arrival {
 	room := in.allowed.Messages > 0 && in.allowed.Bytes > 0
 	in.allowed.Messages--
 	in.allowed.Bytes -= len(payload)
-	in.spent = in.spent || in.allowed.Messages <= 0
+	in.spent = in.spent || in.allowed.Messages <= in.unused
 	switch {
 	case in.deaf:
 		return dropped
@@ -217,20 +249,20 @@ func (in *inflow) spills() bool {
 }
 
 // judge decides on a message beyond credit: one such is right if the sender could
-// not know whether this end is open, and it is kept if it is.
+// not know whether this end is open. It is like any other if this end is, or will be.
 func (in *inflow) judge(payload []byte, probe bool) arrival {
 	first := probe && !in.probed && !in.broken
 	in.probed = in.probed || probe
-	switch {
-	case !first:
+	if !first {
 		in.broken = true
 		return overpaid
-	case !in.attached:
-		in.broken = true
-		return overrun
 	}
 	in.push(payload)
-	return kept
+	if in.attached {
+		return kept
+	}
+	in.doubted = true
+	return doubtful
 }
 
 func (in *inflow) push(payload []byte) {
@@ -282,25 +314,29 @@ func (in *inflow) grow() {
 		return
 	}
 	by := max(0, min(in.window.Messages, in.most-in.window.Messages))
+	again := min(by, in.unused) // was announced already
 	in.window.Messages += by
-	in.allowed.Messages += by
+	in.unused -= again
+	in.allowed.Messages += by - again
 }
 
-// open attaches this end, with a window not smaller than announced.
+// open attaches this end, with another window if that is set. A sender that does not
+// know of a smaller one yet may still use what was announced.
 func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
-	if w.Messages > 0 {
-		in.most = 0 // it is set
+	if w.Messages > 0 || w.Most > 0 {
+		in.most = w.most()
 	}
-	w.Messages = min(max(w.Messages, in.window.Messages), mostRoom)
-	w.Bytes = min(max(w.Bytes, in.window.Bytes), mostRoom)
-	in.allowed.Messages += w.Messages - in.window.Messages
-	in.allowed.Bytes += w.Bytes - in.window.Bytes
-	in.window, in.overflow, in.keep, in.attached = w, overflow, keep, true
+	was := in.window
+	in.window = w.or(was).orDefault()
+	in.allowed.Messages += max(0, in.window.Messages-was.Messages)
+	in.allowed.Bytes += max(0, in.window.Bytes-was.Bytes)
+	in.unused += max(0, was.Messages-in.window.Messages)
+	in.overflow, in.keep, in.attached, in.doubted = overflow, keep, true, false
 }
 
 // close drops what is queued and all that comes.
 func (in *inflow) close() {
-	in.deaf, in.queue, in.queued = true, nil, 0
+	in.deaf, in.doubted, in.queue, in.queued = true, false, nil, 0
 }
 
 // ended reports whether nothing can come any more before the failure that the

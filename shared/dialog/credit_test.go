@@ -41,10 +41,12 @@ type channel struct {
 	mode     wire.Overflow // of the receiver, once it is open
 	keep     int
 	probes   int
-	failed   bool // the dialog has failed: an overrun
-	spent    bool // the sender had no credit left since the reader waited last
-	waited   int  // messages received when the reader waited last, after the sender had run out of credit
-	narrow   bool // that came twice within two windows
+	trusted  Window // the largest that the sender may know of
+	doubted  bool   // the receiver keeps a probe, and its end is not open
+	failed   bool   // the dialog has failed: an overrun
+	spent    bool   // the sender had no credit left since the reader waited last
+	waited   int    // messages received when the reader waited last, after the sender had run out of credit
+	narrow   bool   // that came twice within two windows
 	next     byte
 }
 
@@ -66,9 +68,18 @@ func drawWindow(t *rapid.T, name string) Window {
 	}
 }
 
+// drawOptions draws a window of which some is not set.
+func drawOptions(t *rapid.T) Window {
+	return Window{
+		Messages: rapid.IntRange(0, 6).Draw(t, "open messages"),
+		Bytes:    rapid.IntRange(0, 40).Draw(t, "open bytes"),
+		Most:     rapid.IntRange(0, 20).Draw(t, "open most"),
+	}
+}
+
 func newChannel(t *rapid.T) *channel {
 	w := drawWindow(t, "window")
-	c := &channel{in: inflow{window: w, allowed: w, most: rapid.IntRange(0, 20).Draw(t, "most")}}
+	c := &channel{in: inflow{window: w, allowed: w, most: rapid.IntRange(0, 20).Draw(t, "most")}, trusted: w}
 	c.out.announce(w)
 	return c
 }
@@ -120,9 +131,10 @@ func (c *channel) arrive(t *rapid.T) {
 		t.Fatalf("arrive: %v, the reference says %v", got, want)
 	}
 	c.received.add(len(m.payload))
-	c.spent = c.spent || !c.received.minus(c.credited).within(Window{c.in.window.Messages, math.MaxInt})
+	c.spent = c.spent || !c.received.minus(c.credited).within(Window{Messages: c.in.window.Messages, Bytes: math.MaxInt})
 	switch got {
-	case kept:
+	case kept, doubtful:
+		c.doubted = got == doubtful
 		c.queue = append(c.queue, m.payload)
 	case overrun:
 		c.failed = true
@@ -132,7 +144,7 @@ func (c *channel) arrive(t *rapid.T) {
 }
 
 func (c *channel) verdict(m shipped) arrival {
-	room := c.received.minus(c.credited).within(c.in.window)
+	room := c.received.minus(c.credited).within(c.trusted)
 	queued := 0
 	for _, q := range c.queue {
 		queued += max(1, len(q))
@@ -154,7 +166,7 @@ func (c *channel) verdict(m shipped) arrival {
 		}
 	default:
 		if !room && m.probe && !c.in.attached {
-			return overrun
+			return doubtful
 		}
 	}
 	return kept
@@ -201,9 +213,14 @@ func (c *channel) take(t *rapid.T) {
 	if c.in.window != want {
 		t.Fatalf("M05: the window is %v, the reference says %v", c.in.window, want)
 	}
+	c.trust()
 }
 
-// open attaches the receiver, perhaps with a larger window.
+func (c *channel) trust() {
+	c.trusted.Messages, c.trusted.Bytes = max(c.trusted.Messages, c.in.window.Messages), max(c.trusted.Bytes, c.in.window.Bytes)
+}
+
+// open attaches the receiver, perhaps with another window.
 func (c *channel) open(t *rapid.T) {
 	if c.in.attached || c.failed {
 		return
@@ -211,7 +228,18 @@ func (c *channel) open(t *rapid.T) {
 	modes := []wire.Overflow{wire.Overflow_OVERFLOW_WAIT, wire.Overflow_OVERFLOW_WAIT, wire.Overflow_OVERFLOW_FAIL, wire.Overflow_OVERFLOW_KEEP}
 	c.mode = rapid.SampledFrom(modes).Draw(t, "mode")
 	c.keep = rapid.IntRange(0, 50).Draw(t, "keep")
-	c.in.open(drawWindow(t, "open"), c.mode, c.keep)
+	was, o := c.in, drawOptions(t)
+	c.in.open(o, c.mode, c.keep)
+	want := Window{Messages: o.Messages, Bytes: o.Bytes}.or(was.window)
+	most := was.most
+	if o.Messages > 0 || o.Most > 0 {
+		most = o.Most
+	}
+	if c.in.window != want || c.in.most != most {
+		t.Fatalf("M05: %+v gave %+v, growing to %d", o, c.in.window, c.in.most)
+	}
+	c.trust()
+	c.doubted = false
 	c.control = append(c.control, &signal{attach: c.in.window, mode: c.mode})
 }
 
@@ -228,7 +256,7 @@ func (c *channel) hear(t *rapid.T) {
 		}
 		return
 	}
-	c.out.announce(f.attach)
+	c.out.grow(f.attach)
 	c.granted.messages += int(f.credit.GetMessages())
 	c.granted.bytes += int(f.credit.GetBytes())
 	if !c.out.grant(f.credit) {
@@ -239,18 +267,21 @@ func (c *channel) hear(t *rapid.T) {
 // check is the conservation of credit, and the bound on what a receiver holds.
 func (c *channel) check(t *rapid.T) {
 	used := c.sent.minus(c.granted)
-	if room := (Window{c.out.window.Messages - used.messages, c.out.window.Bytes - used.bytes}); c.out.room != room {
+	if room := (Window{Messages: c.out.window.Messages - used.messages, Bytes: c.out.window.Bytes - used.bytes}); c.out.room != room {
 		t.Fatalf("M06: the sender has room for %v, the reference for %v", c.out.room, room)
 	}
 	held := c.received.minus(c.credited)
-	if allowed := (Window{c.in.window.Messages - held.messages, c.in.window.Bytes - held.bytes}); c.in.allowed != allowed {
+	if allowed := (Window{Messages: c.trusted.Messages - held.messages, Bytes: c.trusted.Bytes - held.bytes}); c.in.allowed != allowed {
 		t.Fatalf("M06: the receiver allows %v, the reference %v", c.in.allowed, allowed)
 	}
 	if c.probes > 1 {
 		t.Fatalf("M07: %d messages beyond credit", c.probes)
 	}
 	waits := c.mode == wire.Overflow_OVERFLOW_WAIT
-	if most := c.in.window.Messages; len(c.queue) > most+c.probes && waits || len(c.queue) > most && c.mode == wire.Overflow_OVERFLOW_FAIL {
+	if c.in.doubted != c.doubted {
+		t.Fatalf("M07: a probe waits for the end to be opened: %t, the reference says %t", c.in.doubted, c.doubted)
+	}
+	if most := c.trusted.Messages; len(c.queue) > most+c.probes && (waits || c.mode == wire.Overflow_OVERFLOW_FAIL) {
 		t.Fatalf("M06: %d messages are held, the window is %d", len(c.queue), most)
 	}
 	c.checkFlow(t)
@@ -277,17 +308,16 @@ func TestM06_CreditBetweenHonestEnds(t *testing.T) {
 	})
 }
 
-// A Started may come after the Attach that overtook it, with a smaller window.
-func TestM05_WindowNeverShrinks(t *testing.T) {
+// A Started may come after the Attach that overtook it, with another window.
+func TestM05_AttachKnowsTheWindowBetterThanStarted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		small, grown := drawWindow(t, "started"), drawWindow(t, "attach")
-		grown = Window{small.Messages + grown.Messages, small.Bytes + grown.Bytes}
+		announced, opened := drawWindow(t, "started"), drawWindow(t, "attach")
 		var inOrder, overtaken outflow
-		inOrder.announce(small)
-		if !inOrder.attach(grown, wire.Overflow_OVERFLOW_WAIT) || !overtaken.attach(grown, wire.Overflow_OVERFLOW_WAIT) {
+		inOrder.announce(announced)
+		if !inOrder.attach(opened, wire.Overflow_OVERFLOW_WAIT) || !overtaken.attach(opened, wire.Overflow_OVERFLOW_WAIT) {
 			t.Fatal("attach was refused")
 		}
-		overtaken.announce(small)
+		overtaken.announce(announced)
 		if inOrder != overtaken {
 			t.Fatalf("in order %+v, overtaken %+v", inOrder, overtaken)
 		}
@@ -341,8 +371,8 @@ func TestC16_HostileCredit(t *testing.T) {
 // kept is the messages in their order and without a gap.
 func TestC16_HostileSender(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWindow(t, "window")
-		in := inflow{window: w, allowed: w}
+		in := newInflow(drawWindow(t, "window"))
+		trusted := in.window
 		var next, taken byte
 		t.Repeat(map[string]func(*rapid.T){
 			"arrive": func(t *rapid.T) {
@@ -365,25 +395,26 @@ func TestC16_HostileSender(t *testing.T) {
 				}
 				mode := wire.Overflow(rapid.IntRange(0, 2).Draw(t, "mode"))
 				in.open(drawWindow(t, "open"), mode, rapid.IntRange(0, 50).Draw(t, "keep"))
+				trusted = Window{Messages: max(trusted.Messages, in.window.Messages), Bytes: max(trusted.Bytes, in.window.Bytes)}
 			},
-			"": func(t *rapid.T) { checkHeld(t, &in) },
+			"": func(t *rapid.T) { checkHeld(t, &in, trusted) },
 		})
 	})
 }
 
 // checkHeld is the bound on what a receiver holds: one message may be larger than
 // the window, and one may be beyond credit.
-func checkHeld(t *rapid.T, in *inflow) {
+func checkHeld(t *rapid.T, in *inflow, trusted Window) {
 	const largest = 31
 	held := 0
 	for _, m := range in.queue {
 		held += len(m)
 	}
-	bound := in.window.Bytes + 2*largest
+	bound := trusted.Bytes + 2*largest
 	if in.overflow == wire.Overflow_OVERFLOW_KEEP {
 		bound += in.keep
-	} else if len(in.queue) > in.window.Messages+1 {
-		t.Fatalf("%d messages are held, the window is %d", len(in.queue), in.window.Messages)
+	} else if len(in.queue) > trusted.Messages+1 {
+		t.Fatalf("%d messages are held, the window is %d", len(in.queue), trusted.Messages)
 	}
 	if held > bound || held != in.queued {
 		t.Fatalf("%d bytes are held, counted as %d, the bound is %d", held, in.queued, bound)
@@ -392,7 +423,7 @@ func checkHeld(t *rapid.T, in *inflow) {
 
 // M09: empty messages cost memory too.
 func TestM09_EmptyMessagesCount(t *testing.T) {
-	in := inflow{window: Window{1, 10}, allowed: Window{1, 10}}
+	in := newInflow(Window{Messages: 1, Bytes: 10})
 	in.open(in.window, wire.Overflow_OVERFLOW_KEEP, 20)
 	kept := 0
 	for in.arrive(nil, false) != overrun {

@@ -65,6 +65,9 @@ type Dialog struct {
 	stuck   bool         // opener: the callee was told to end, and has not for too long
 	done    bool         // opener: result and outcome are final
 	asked   bool         // Cancel was called here
+	running bool         // this side's task has begun
+	fresh   bool         // the stream is open from the start, and nobody has it yet
+	waiters int          // calls of Wait
 	ordered bool         // something of this dialog went into the data lane
 	ripe    bool         // it is in the table's list of that name
 	held    bool         // likewise
@@ -189,7 +192,10 @@ func (d *Dialog) answer(e Event, n note) {
 // emit queues the frames of one step, in the order that the protocol wants.
 func (d *Dialog) emit(do Action, n note) {
 	if do&SendStarted != 0 {
-		d.sendSized(wire.Kind_KIND_STARTED, n.payload, d.in.window.wire())
+		d.sendSized(&wire.Frame{
+			Kind: wire.Kind_KIND_STARTED, Payload: n.payload,
+			Window: d.in.window.wire(), Attached: d.in.attached, Overflow: d.in.overflow,
+		})
 	}
 	if do&SendFail != 0 {
 		d.told = d.cause.pack(d.Self())
@@ -202,7 +208,7 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendCancel(wire.Kind_KIND_CANCEL_ACK, nil)
 	}
 	if do&SendReturn != 0 {
-		d.sendSized(wire.Kind_KIND_RETURN, n.payload, nil)
+		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload})
 	}
 	if do&SendError != 0 {
 		d.sendFault(wire.Kind_KIND_ERROR, d.failure(n.reason).pack(d.Self()))
@@ -239,12 +245,12 @@ func (d *Dialog) failure(own reason) *reason {
 
 // sendSized sends a frame whose payload may be large. It must not overtake what
 // this dialog has in the data lane.
-func (d *Dialog) sendSized(kind wire.Kind, payload []byte, window *wire.Window) {
+func (d *Dialog) sendSized(f *wire.Frame) {
 	lane := link.Control
-	if d.ordered || len(payload) > smallPayload {
+	if d.ordered || len(f.Payload) > smallPayload {
 		lane = link.Answer
 	}
-	d.send(lane, &wire.Frame{Kind: kind, Payload: payload, Window: window})
+	d.send(lane, f)
 }
 
 // smallPayload is what may go before data, in bytes.
@@ -320,6 +326,8 @@ func (d *Dialog) look(ready func() bool) bool {
 // may be called any number of times, from anywhere, and gives the same each time;
 // a ctx that ends first gives its own cause and changes nothing.
 func (d *Dialog) Wait(ctx context.Context) ([]byte, error) {
+	d.waits(1)
+	defer d.waits(-1)
 	if err := d.await(ctx, func() bool { return d.done }); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func (d *Dialog) frame(f *wire.Frame) error {
 		return d.gotYield(f)
 	case wire.Kind_KIND_CREDIT:
 		if f.Window != nil {
-			d.out.announce(fromWire(f.Window)) // it may have grown
+			d.out.grow(fromWire(f.Window))
 		}
 		if !d.out.grant(f.Credit) {
 			return d.violation(f, "more credit than was used")
@@ -59,7 +59,7 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 	switch s.event {
 	case GotStarted:
 		if d.state.Phase == Opening {
-			d.out.announce(fromWire(f.Window))
+			d.announced(f.Window, f.Attached, f.Overflow)
 			d.first, d.began = f.Payload, true
 		}
 	case GotReturn:
@@ -104,6 +104,8 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 	}
 	d.table.counters.messagesIn.Add(1)
 	switch d.in.arrive(f.Payload, f.Probe) {
+	case doubtful:
+		d.doubt()
 	case kept:
 		if d.in.spills() {
 			d.alarm(spilled)
@@ -113,10 +115,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 			d.table.ripe = append(d.table.ripe, d)
 		}
 	case overrun:
-		d.table.counters.overruns.Add(1)
-		d.apply(DoBreak, saying(&fault.StreamOverrun{
-			Sender: d.Peer(), Receiver: d.Self(), Window: d.in.window.Messages, Opened: d.in.attached,
-		}))
+		d.overrun()
 	case overpaid:
 		err := d.violation(f, "without credit")
 		d.apply(DoBreak, saying(err))
@@ -126,9 +125,17 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 	return nil
 }
 
+// announced takes the peer's window from START or STARTED.
+func (d *Dialog) announced(w *wire.Window, attached bool, overflow wire.Overflow) {
+	d.out.announce(fromWire(w))
+	if attached && d.kind == Context {
+		d.out.attach(fromWire(w), overflow)
+	}
+}
+
 func (d *Dialog) gotAttach(f *wire.Frame) error {
 	if !d.out.attach(fromWire(f.Window), f.Overflow) {
-		return d.violation(f, "twice, or with a smaller window")
+		return d.violation(f, "of an end that is open")
 	}
 	d.wake()
 	return nil
@@ -145,13 +152,14 @@ func (d *Dialog) violation(f *wire.Frame, what string) error {
 	return fmt.Errorf("%w: %v of dialog %d: %s", fault.ErrProtocol, f.Kind, d.id, what)
 }
 
-// attach tells the peer that this end is open.
-func (d *Dialog) attach(w Window, overflow wire.Overflow, keep int) {
-	d.in.open(w, overflow, keep)
+// attach opens this end, and tells the peer so.
+func (d *Dialog) attach(o StreamOptions) {
+	d.in.open(o.Window, o.overflow(), o.AllowOverruns)
+	d.wake()
 	if d.state.Cut {
 		return // nobody listens any more
 	}
-	d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ATTACH, Window: d.in.window.wire(), Overflow: overflow})
+	d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ATTACH, Window: d.in.window.wire(), Overflow: d.in.overflow})
 }
 
 // stop tells the peer that no more messages come, and, deaf, that none are read.

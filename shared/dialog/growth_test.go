@@ -36,7 +36,7 @@ func (s *stretch) take(t interface{ Fatal(why ...any) }, deaf bool) bool {
 	_, credit, ok := s.in.take()
 	if credit != nil {
 		if !deaf {
-			s.out.announce(s.in.window)
+			s.out.grow(s.in.window)
 		}
 		if !s.out.grant(credit) {
 			t.Fatal("more credit than was used")
@@ -73,6 +73,9 @@ func TestM05_WindowOfAFastReader(t *testing.T) {
 	}{
 		"by default":           {Window{}, wire.Overflow_OVERFLOW_WAIT, MostMessages},
 		"set":                  {Window{Messages: 10}, wire.Overflow_OVERFLOW_WAIT, 10},
+		"with a cap":           {Window{Most: 100}, wire.Overflow_OVERFLOW_WAIT, 100},
+		"set, with a cap":      {Window{Messages: 1, Most: 3}, wire.Overflow_OVERFLOW_WAIT, 3},
+		"capped below":         {Window{Most: 7}, wire.Overflow_OVERFLOW_WAIT, DefaultMessages},
 		"without backpressure": {Window{}, wire.Overflow_OVERFLOW_FAIL, DefaultMessages},
 		"with overruns":        {Window{}, wire.Overflow_OVERFLOW_KEEP, DefaultMessages},
 	} {

@@ -127,7 +127,7 @@ var stories = []story{
 	{
 		"overrun", scenario{window: 2, sends: two{0, 3}, fails: yes{true, true}},
 		tell("callee opens its stream", toOpener, "callee sends", "callee sends", "callee sends",
-			dataToOpener, dataToOpener, dataToOpener, toCallee, "callee's Send goes on", calleeFails, toOpener, bodyFails),
+			dataToOpener, dataToOpener, dataToOpener, "opener has taken too long to open its stream", toCallee, "callee's Send goes on", calleeFails, toOpener, bodyFails),
 	},
 	{
 		"link lost", scenario{loss: true, fails: yes{true, true}},

@@ -46,7 +46,7 @@ func (w *world) event(me int, e Event, err bool) Action {
 func (w *world) emit(me int, do Action) {
 	s := &w.side[me]
 	if do&SendStarted != 0 {
-		w.sendSized(me, packet{kind: uint8(wire.Kind_KIND_STARTED), n: uint8(s.in.window.Messages)})
+		w.sendSized(me, packet{kind: uint8(wire.Kind_KIND_STARTED), n: uint8(s.in.window.Messages), flag: bits(s.in.attached && !w.sc.rules.silent)})
 	}
 	yields := uint8(s.out.sent)
 	if w.sc.rules.countsNothing {
@@ -86,7 +86,7 @@ func (w *world) frame(me int, p packet, refused bool) {
 	}
 	switch {
 	case p.is(wire.Kind_KIND_START):
-		w.accept(refused)
+		w.accept(p, refused)
 		return
 	case !s.known:
 		w.stray(me, p)
@@ -97,7 +97,7 @@ func (w *world) frame(me int, p packet, refused bool) {
 		w.gotYield(me, p)
 	case wire.Kind_KIND_CREDIT:
 		if p.flag > 0 {
-			s.out.announce(roomFor(p.flag))
+			s.out.grow(roomFor(p.flag))
 		}
 		if !s.out.grant(&wire.Window{Messages: uint32(p.n), Bytes: uint64(p.n)}) {
 			w.accuse(me, p)
@@ -128,7 +128,7 @@ func (w *world) gotStep(me int, p packet) {
 			if s.interrupted {
 				w.fail("C14", "a body is to begin although its dialog has failed before")
 			}
-			s.out.announce(roomFor(p.n))
+			s.announced(p)
 			s.began = true
 		}
 	case GotError, GotFail:
@@ -136,6 +136,14 @@ func (w *world) gotStep(me int, p packet) {
 	}
 	if w.event(me, e, e != GotStarted && (e != GotReturn || s.st.Phase == Opening))&Violate != 0 {
 		w.accuse(me, p)
+	}
+}
+
+// announced is Dialog.announced.
+func (s *side) announced(p packet) {
+	s.out.announce(roomFor(p.n))
+	if p.flag != 0 {
+		s.out.attach(roomFor(p.n), wire.Overflow_OVERFLOW_WAIT)
 	}
 }
 
@@ -150,12 +158,38 @@ func (w *world) gotYield(me int, p packet) {
 	became := s.in.arrive(messages[p.n], probe)
 	w.checkArrival(me, became, probe)
 	switch became {
+	case doubtful:
+		if w.sc.rules.hasty {
+			w.overrun(me)
+		}
+		w.judge(me, false)
 	case overrun:
-		s.past.overran = true
-		w.event(me, DoBreak, true)
+		w.overrun(me)
 	case overpaid:
 		w.accuse(me, p)
 	}
+}
+
+func (w *world) overrun(me int) {
+	s := &w.side[me]
+	w.checkOverrun(me)
+	s.past.overran = true
+	w.event(me, DoBreak, true)
+}
+
+// judged is Dialog.judged.
+func (s *side) judged() bool { return !s.in.doubted || s.cause || s.asked || s.done }
+
+// judge is Dialog.judgeProbe.
+func (w *world) judge(me int, over bool) {
+	s := &w.side[me]
+	if s.judged() || !over && !s.waits {
+		return
+	}
+	s.past.shown = true
+	s.in.doubted, s.in.broken = false, true
+	w.note("  %s will not open its stream", sideNames[me])
+	w.overrun(me)
 }
 
 // stray is Table.stray, for the one dialog that the model has.
@@ -175,12 +209,12 @@ func (w *world) stray(me int, p packet) {
 }
 
 // accept is Table.accept: early frames first, then the task or the refusal.
-func (w *world) accept(refused bool) {
+func (w *world) accept(p packet, refused bool) {
 	s := &w.side[callee]
 	s.known, s.task = true, waiting
-	s.in = inflow{window: roomFor(w.sc.window), allowed: roomFor(w.sc.window), most: int(w.sc.most)}
-	s.out.announce(roomFor(w.sc.window))
-	s.out.attached = w.sc.kind == Source
+	s.in = w.sc.inflow(callee)
+	s.announced(p)
+	s.out.attached = s.out.attached || w.sc.kind == Source
 	s.st.Phase = Live
 	if w.sc.kind == Context {
 		s.st.Phase = Starting
@@ -283,7 +317,7 @@ func (s *side) exhausted() bool {
 
 func (w *world) canRecv(me int) bool {
 	s := &w.side[me]
-	if !s.in.attached || s.in.deaf || s.past.heardEnd {
+	if !s.in.attached || s.in.deaf || s.past.heardEnd || s.st.Phase == Starting {
 		return false
 	}
 	return len(s.in.queue) > 0 || s.exhausted()

@@ -111,6 +111,10 @@ var mutations = []struct {
 	{name: "a stream that is opened after a cut is told to the peer", rules: glue{attachesWhenCut: true}},
 	{name: "credit is invented", rules: glue{invents: 1}},
 	{name: "a window grows, and its sender is not told", rules: glue{growsAlone: true}},
+	{name: "a message beyond the window is judged when it comes", rules: glue{hasty: true}},
+	{name: "a message beyond the window is never judged", rules: glue{undecided: true}},
+	{name: "a sender that does not know of a smaller window yet is accused", rules: glue{strict: true}},
+	{name: "that a stream is open from the start is not told", rules: glue{silent: true}},
 	{name: "credit is lost", rules: glue{invents: 255}},
 	{name: "a sender does not wait for the verdict on its message beyond credit", rules: glue{impatient: true}},
 }

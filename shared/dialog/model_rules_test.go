@@ -80,6 +80,8 @@ func (w *world) checkSend(me int, p packet) {
 		w.fail("C15", sideNames[me]+" sends "+p.String()+" after its end")
 	case k == "FAIL" && !s.cause:
 		w.fail("C07", sideNames[me]+" tells of a failure without saying which")
+	case k == "YIELD" && p.flag != 0 && w.sc.reads[1-me]:
+		w.fail("M07", sideNames[me]+" asks whether an end is open that is open from the start")
 	case k == "YIELD" && s.past.endSent:
 		w.fail("M03", sideNames[me]+" sends a message after the end of its stream")
 	case k == "FAIL" && s.past.failSent, k == "STARTED" && s.past.startedSent:
@@ -108,11 +110,16 @@ func (w *world) checkArrival(me int, became arrival, probe bool) {
 	if s.past.verdicts > 1 {
 		w.fail("M07", "a second message beyond credit")
 	}
-	if became != overrun || s.in.overflow != 0 {
-		return
+	if became == doubtful && (!probe || int(s.in.received) != s.in.window.Messages+1) {
+		w.fail("M07", "a message is judged for which there was room")
 	}
-	if s.in.attached || !probe || int(s.in.received) != s.in.window.Messages+1 {
-		w.fail("M07", "an overrun that is none: the end is open, or there was room")
+}
+
+// checkOverrun holds the receiver's failure against M07.
+func (w *world) checkOverrun(me int) {
+	s := &w.side[me]
+	if s.in.overflow == 0 && (s.in.attached || !s.past.shown) {
+		w.fail("M07", "an overrun of an end that is open, or may still be opened in time")
 	}
 }
 
@@ -182,14 +189,14 @@ func (w *world) checkCredit(from int) {
 	if sum != s.out.window.Messages {
 		w.fail("M06", "credit is lost or invented for what the "+sideNames[from]+" sends")
 	}
-	if r.in.allowed.Messages+len(r.in.queue)+r.in.taken.Messages != r.in.window.Messages {
+	if r.in.allowed.Messages+len(r.in.queue)+r.in.taken.Messages != r.in.window.Messages+r.in.unused {
 		w.fail("M06", "the "+sideNames[1-from]+"'s account of its window does not add up")
 	}
 	silent := w.lane[1-from][control].len+w.lane[1-from][data].len == 0
 	if silent && s.out.window.Messages > 0 && s.out.window != r.in.window {
 		w.fail("M06", "the two ends differ about the window of what the "+sideNames[from]+" sends")
 	}
-	if s.out.overflow == 0 && s.out.room.Messages < -1 {
+	if s.out.overflow == 0 && s.out.room.Messages < -1-r.in.unused {
 		w.fail("M07", "more than one message beyond credit")
 	}
 }

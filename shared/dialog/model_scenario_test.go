@@ -11,7 +11,8 @@ type scenario struct {
 	kind     Kind
 	window   uint8
 	sends    [2]uint8 // messages, by side
-	grow     uint8    // the opener's end has a window larger by so much
+	opens    uint8    // the window of the opener's end from when that is open; 0: as before
+	reads    [2]bool  // the stream is open from the start
 	most     uint8    // and one that nobody has set grows to so much, while its reader keeps up
 	overflow wire.Overflow
 	cancels  [2]uint8 // calls of Cancel
@@ -22,6 +23,7 @@ type scenario struct {
 	starts   uint8    // calls of Started, 1 if 0
 	large    bool     // Start, Started and Return may be large
 	closes   bool     // a task may close its stream before it ends
+	waits    bool     // the opener's task may wait for the callee, or its ctx, to end
 	helpers  bool     // Send is called by a goroutine that may outlive the task
 	refuse   bool     // the callee's actor may refuse the Start
 	goexit   bool     // the opener's task may end by runtime.Goexit
@@ -46,17 +48,31 @@ type glue struct {
 	impatient       bool  // a sender does not wait for the verdict on its message beyond credit
 	invents         uint8 // a Credit grants so much too much
 	growsAlone      bool  // a window grows, and its sender is not told
+	hasty           bool  // a message beyond the window is judged when it comes
+	undecided       bool  // nobody judges it, however long its task takes
+	strict          bool  // a sender that does not know of a smaller window yet breaks the protocol
+	silent          bool  // the peer is not told that a stream is open from the start
 }
 
 func (sc *scenario) begin() world {
 	w := world{sc: sc}
 	o := &w.side[opener]
-	room := roomFor(sc.window)
-	o.in = inflow{window: room, allowed: room, most: int(sc.most), attached: sc.kind == Source}
+	o.in = sc.inflow(opener)
+	o.in.attached = o.in.attached || sc.kind == Source
 	if sc.step == nil {
 		sc.step = Step
 	}
 	return w
+}
+
+// inflow is Dialog.receive.
+func (sc *scenario) inflow(me int) inflow {
+	room := roomFor(sc.window)
+	in := inflow{window: room, allowed: room, most: int(sc.most)}
+	if sc.reads[me] {
+		in.open(Window{}, wire.Overflow_OVERFLOW_WAIT, 0)
+	}
+	return in
 }
 
 // start is Table.begin.
@@ -72,7 +88,9 @@ func (w *world) start(large bool) {
 	if large {
 		lane = data
 	}
-	w.send(opener, lane, packet{kind: uint8(wire.Kind_KIND_START)})
+	w.send(opener, lane, packet{
+		kind: uint8(wire.Kind_KIND_START), n: w.sc.window, flag: bits(w.sc.reads[opener] && !w.sc.rules.silent),
+	})
 }
 
 // ops lists everything that can happen in the scenario.
@@ -198,7 +216,7 @@ func (w *world) timeout(me int) {
 // free reports whether the task is not in a call that blocks.
 func (w *world) free(me int) bool {
 	s := &w.side[me]
-	return s.task == running &&
+	return s.task == running && !s.waits && !s.idles &&
 		(w.sc.helpers || s.sending == idle) && (!w.sc.inTask[me] || s.cancelling == none)
 }
 
@@ -214,9 +232,16 @@ func (sc *scenario) streaming(me int) []op {
 		return nil
 	}
 	if sc.kind == Context {
-		all = append(all, may(who+" opens its stream",
-			func(w *world) bool { return w.canOpenStream(me) },
-			func(w *world) { w.openStream(me) }))
+		all = append(all,
+			may(who+" opens its stream",
+				func(w *world) bool { return w.canOpenStream(me) },
+				func(w *world) { w.openStream(me) }),
+			must(who+" has taken too long to open its stream", // awaitReady
+				func(w *world) bool {
+					s := &w.side[me]
+					return !s.judged() && s.task == running && !w.sc.rules.undecided
+				},
+				func(w *world) { w.judge(me, true) }))
 	}
 	all = append(all,
 		may(who+" sends", func(w *world) bool { return w.canSend(me) },
@@ -249,9 +274,12 @@ func (w *world) openStream(me int) {
 	s := &w.side[me]
 	room, overflow := Window{}, wire.Overflow_OVERFLOW_WAIT
 	if me == opener && w.sc.most == 0 {
-		room, overflow = roomFor(w.sc.window+w.sc.grow), w.sc.overflow
+		room.Messages, overflow = int(w.sc.opens), w.sc.overflow
 	}
 	s.in.open(room, overflow, 0)
+	if w.sc.rules.strict {
+		s.in.allowed.Messages, s.in.unused = s.in.allowed.Messages-s.in.unused, 0
+	}
 	if s.st.Cut && !w.sc.rules.attachesWhenCut {
 		return
 	}
@@ -261,7 +289,7 @@ func (w *world) openStream(me int) {
 // canSend is where Send has an effect.
 func (w *world) canSend(me int) bool {
 	s := &w.side[me]
-	mine := s.in.attached || w.sc.kind == Source && me == callee
+	mine := s.in.attached && s.st.Phase != Starting || w.sc.kind == Source && me == callee
 	if w.sc.kind == Source && me == opener || !mine || s.sending != idle || s.used.sends >= w.sc.sends[me] {
 		return false
 	}

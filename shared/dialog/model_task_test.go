@@ -24,6 +24,18 @@ func (sc *scenario) openerTask() []op {
 			},
 			func(w *world) { w.event(opener, DoFail, true) }),
 	}
+	if sc.kind == Context && sc.waits {
+		all = append(all,
+			may("opener's body waits for the callee to end",
+				func(w *world) bool { s := &w.side[opener]; return w.free(opener) && !s.done && !s.in.attached },
+				func(w *world) { w.side[opener].waits = true; w.judge(opener, false) }),
+			may("opener's body waits for its ctx",
+				func(w *world) bool { s := &w.side[opener]; return w.free(opener) && !s.done && !s.in.attached },
+				func(w *world) { w.side[opener].idles = true }),
+			must("opener's body has waited",
+				func(w *world) bool { s := &w.side[opener]; return (s.waits || s.idles) && (s.done || s.interrupted) },
+				func(w *world) { w.side[opener].waits, w.side[opener].idles = false, false }))
+	}
 	if sc.fails[opener] {
 		all = append(all, must("opener's body fails",
 			func(w *world) bool { return w.free(opener) },
@@ -49,10 +61,14 @@ func (w *world) enter() {
 
 // leave is the end of runBody; Goexit passes by the closing of the stream.
 func (w *world) leave(e Event, closes bool) {
+	s := &w.side[opener]
 	if closes {
+		if e == DoSucceed {
+			w.judge(opener, true)
+		}
 		w.stop(opener, true)
 	}
-	w.side[opener].task = ended
+	s.task = ended
 	w.event(opener, e, e == DoFail)
 }
 

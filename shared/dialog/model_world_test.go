@@ -69,7 +69,7 @@ const (
 const (
 	idle    = iota
 	blocked // waits for room
-	probing // waits for the receiver's verdict
+	probing // waits until the receiver opens its end, or has failed
 )
 
 // What a Cancel is doing.
@@ -91,6 +91,8 @@ type side struct {
 	failed  bool // opener: and it is a failure
 	asked   bool
 	ordered bool
+	waits   bool // opener: its task waits for the callee to end
+	idles   bool // opener: its task waits for its ctx
 
 	task        uint8
 	interrupted bool // the task's ctx is cancelled
@@ -119,6 +121,7 @@ type history struct {
 	failSent, startedSent bool
 	returned              bool // SendReturn happened
 	overran               bool // this side found an overrun
+	shown                 bool // as its task will not open its stream, or took too long
 	heardEnd              bool // Recv has reported the end
 	endSent               bool // the frame that ends this direction was sent
 	over                  bool // was in the table, and is not any more
@@ -266,7 +269,7 @@ func (s *side) encode(b []byte) []byte {
 		bits(s.known, s.began, s.cause, s.done, s.failed, s.asked, s.ordered, s.interrupted),
 		s.task, s.sending, s.cancelling,
 		bits(s.lost, s.past.told, s.past.returned, s.past.overran, s.past.heardEnd, s.past.endSent, s.past.over),
-		bits(s.past.failSent, s.past.startedSent, s.blamed))
+		bits(s.past.failSent, s.past.startedSent, s.blamed, s.waits, s.idles))
 	h := &s.past
 	b = append(b, h.answers, h.endings, h.probes, h.verdicts, h.got, h.sent)
 	u := &s.used
@@ -276,8 +279,8 @@ func (s *side) encode(b []byte) []byte {
 
 func (in *inflow) encode(b []byte) []byte {
 	b = append(b, uint8(in.window.Messages), uint8(in.allowed.Messages), uint8(in.overflow), uint8(in.taken.Messages),
-		bits(in.attached, in.deaf, in.stopped, in.probed, in.limited, in.broken), uint8(in.received), uint8(in.limit),
-		uint8(in.allowed.Bytes), uint8(len(in.queue)), uint8(in.most))
+		bits(in.attached, in.deaf, in.stopped, in.probed, in.limited, in.broken, in.doubted), uint8(in.received), uint8(in.limit),
+		uint8(in.allowed.Bytes), uint8(len(in.queue)), uint8(in.most), uint8(in.unused))
 	if in.window.Messages < in.most { // else it may not grow, whatever has been seen
 		b = append(b, bits(in.spent, in.narrow), uint8(in.starved))
 	}

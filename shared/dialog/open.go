@@ -24,6 +24,9 @@ type Request struct {
 	TraceParent string // W3C trace context
 	TraceState  string
 	Window      Window // this side's receive buffer; zero fields mean the table's
+	// Reads opens this side's end of a Context's stream together with the context: its
+	// peer sends as to any open end. OpenStream then gives that end. Nil: it is not open.
+	Reads *StreamOptions
 }
 
 // mostTexts bounds the endpoint's name and the metadata of a request, in bytes.
@@ -120,8 +123,8 @@ func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 	if err := r.checkTexts(); err != nil {
 		return nil, err
 	}
-	d.in = newInflow(r.Window.or(t.cfg.Window))
-	d.in.attached = r.Kind == Source
+	d.receive(r.Window, r.Reads)
+	d.in.attached = d.in.attached || r.Kind == Source
 	if r.Kind != Func {
 		d.ctx, d.cancel = context.WithCancelCause(ctx)
 	}
@@ -162,6 +165,7 @@ func (d *Dialog) sendStart(ctx context.Context, r *Request) {
 	}
 	if r.Kind != Func {
 		s.Window = d.in.window.wire()
+		s.Attached, s.Overflow = d.fresh, d.in.overflow
 	}
 	d.table.link.SendOwned(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: s, Payload: r.Args}, r.Owner)
 }
@@ -185,7 +189,10 @@ func (d *Dialog) unfollow(stop func() bool) {
 // opened waits for the callee's Started, and reports false if it will not come.
 func (d *Dialog) opened() (began bool) {
 	_ = d.await(context.Background(), func() bool { // that ctx never ends
-		began = d.kind != Context || d.began // even if the callee has ended since
+		if began = d.kind != Context || d.began; began && !d.running { // even if the callee has ended since
+			d.running = true
+			d.wake()
+		}
 		return began || d.done || d.state.Phase != Opening
 	})
 	return began
@@ -199,6 +206,9 @@ func (d *Dialog) bodyEnded(err error) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if n.err == nil {
+		d.judgeProbe(true) // what waits for this end to be opened
+	}
 	if d.kind != Func {
 		d.stop(true)
 	}

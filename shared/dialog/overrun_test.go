@@ -63,7 +63,7 @@ func TestM07_SendToACalleeThatHasNotOpened(t *testing.T) {
 			same(t, "C23: the ctx's cause", context.Cause(ctx), sent)
 			return err
 		})
-		within(t, began, 0)
+		within(t, began, dialog.DefaultReadyTimeout)
 		same(t, "C23: the scope", err, sent)
 		overran(t, err, p.parent, p.child, false)
 		overran(t, atCallee, p.parent, p.child, false)
@@ -86,7 +86,7 @@ func TestM07_SendToAnOpenerThatHasNotOpened(t *testing.T) {
 		began := time.Now()
 		err := open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
 			<-ctx.Done()
-			within(t, began, 0)
+			within(t, began, dialog.DefaultReadyTimeout)
 			_, waited := d.Wait(context.WithoutCancel(ctx))
 			same(t, "C23: Wait", waited, context.Cause(ctx))
 			return ctx.Err()
@@ -153,11 +153,7 @@ func TestM07_MessageBeyondTheWindowIsKeptByAnOpenEnd(t *testing.T) {
 			return nil, nil
 		}))
 		r.send(start(1, dialog.Context))
-		for i := range dialog.DefaultMessages + 1 {
-			m := yield(1, fmt.Sprint(i))
-			m.Probe = i == dialog.DefaultMessages
-			r.send(m)
-		}
+		r.send(burst(1)...)
 		close(gate)
 		if len(r.got(wire.Kind_KIND_FAIL, 1)) != 0 || len(r.got(wire.Kind_KIND_RETURN, 1)) != 1 || r.warns.n.Load() != 0 {
 			t.Error("the message beyond the window was not kept")
@@ -212,7 +208,7 @@ func TestM05_BufferIsSetPerActorContextAndStream(t *testing.T) {
 		"actor":   {want: perActor},
 		"context": {request: dialog.Request{Window: dialog.Window{Messages: perContext}}, want: perContext},
 		"stream":  {stream: dialog.StreamOptions{Window: dialog.Window{Messages: perStream}}, want: perStream},
-		"smaller": {stream: dialog.StreamOptions{Window: dialog.Window{Messages: 1}}, want: perActor},
+		"smaller": {stream: dialog.StreamOptions{Window: dialog.Window{Messages: 1}}, want: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -47,6 +47,7 @@ type setup struct {
 	reads      chan struct{} // a raw peer reads nothing before it is closed; nil: it reads
 	ungreeted  bool          // a raw peer says no Hello
 	patience   time.Duration
+	ready      time.Duration
 	between    func(parent, child link.Transport) (link.Transport, link.Transport) // what lies between them
 }
 
@@ -115,7 +116,8 @@ func (s *setup) link(p *pair, served tasks) {
 func (s *setup) table(tr link.Transport, cfg link.Config, served tasks) *dialog.Table {
 	cfg.MaxMessage = s.maxMessage
 	table := dialog.NewTable(link.New(tr, cfg), dialog.Config{
-		Base: s.base, Accept: served.accept, Runtime: served.accept, Window: s.window, CancelTimeout: s.patience, Log: cfg.Log,
+		Base: s.base, Accept: served.accept, Runtime: served.accept, Window: s.window, CancelTimeout: s.patience, ReadyTimeout: s.ready,
+		Log: cfg.Log,
 	})
 	loseWithLink(table)
 	return table

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -11,8 +12,7 @@ import (
 
 // StreamOptions says how this end of a stream receives.
 type StreamOptions struct {
-	// Window is the receive buffer; zero fields, and fields smaller than what the
-	// context was opened with, mean that.
+	// Window is the receive buffer; zero fields mean what the context was opened with.
 	Window Window
 	// WithoutBackpressure lets the sender go on when the buffer is full; the
 	// context then fails with a StreamOverrun. It still waits for the connection.
@@ -38,7 +38,7 @@ type Stream struct{ d *Dialog }
 // OpenStream opens this side's end. It waits for nothing. A second time gives
 // ErrStreamClosed; before Started it is ErrNotStarted; on a context that has
 // failed or was cancelled it is that failure; but what a callee sent before it
-// failed can be received.
+// failed can be received. An end that is open from the start has its options.
 func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
 	for {
 		cause, own := d.toldToEnd()
@@ -60,7 +60,12 @@ func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *S
 	if err != nil {
 		return nil, err, true
 	}
-	d.attach(o.Window, o.overflow(), o.AllowOverruns)
+	if !d.fresh {
+		d.attach(o)
+	} else if (o != StreamOptions{}) {
+		return nil, errOptionsTwice, true
+	}
+	d.fresh = false
 	return &Stream{d}, nil, true
 }
 
@@ -68,7 +73,7 @@ func (d *Dialog) mayOpen(readable bool) error {
 	switch {
 	case d.state.Phase == Starting:
 		return fault.ErrNotStarted
-	case d.in.attached || d.in.deaf:
+	case d.in.attached && !d.fresh || d.in.deaf:
 		return fault.ErrStreamClosed
 	case d.cause != nil && !readable:
 		return errToldToEnd
@@ -76,6 +81,24 @@ func (d *Dialog) mayOpen(readable bool) error {
 		return &fault.ContextCancelled{Canceller: d.Self()}
 	}
 	return nil
+}
+
+var errOptionsTwice = errors.New("the options of a stream that is open from the start are those of its context")
+
+// Receive says how a callee receives; it is called before Started. Window is what a
+// Request's is, and so is reads: the end is open as soon as the context has started.
+func (d *Dialog) Receive(w Window, reads *StreamOptions) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.receive(w, reads)
+}
+
+func (d *Dialog) receive(w Window, reads *StreamOptions) {
+	d.in = newInflow(w.or(d.table.cfg.Window))
+	if reads != nil && d.kind == Context {
+		d.in.open(reads.Window, reads.overflow(), reads.AllowOverruns)
+		d.fresh = true
+	}
 }
 
 // calleeFailed reports whether the callee has ended with a failure of its own: what

@@ -49,6 +49,9 @@ type Config struct {
 	// Window is the receive buffer of dialogs that do not say otherwise.
 	Window        Window
 	CancelTimeout time.Duration
+	// ReadyTimeout is how long a task may take to open its end of a stream that more
+	// messages wait for than the window has room for.
+	ReadyTimeout time.Duration
 	// Stuck, if not nil, is told of each task of the peer that was told to end and
 	// has not within CancelTimeout, by the goroutine that waits for it.
 	Stuck func(StuckTask)
@@ -64,6 +67,7 @@ type Table struct {
 	link    *link.Link
 	tasks   task.Group
 	runtime task.Group // of endpoints below RuntimePrefix
+	doubts  task.Group // that wait until a task opens its stream
 	bells   bells
 
 	turn     chan struct{} // held by the one large answer that goes next
@@ -88,6 +92,9 @@ type Table struct {
 func NewTable(l *link.Link, cfg Config) *Table {
 	if cfg.CancelTimeout <= 0 {
 		cfg.CancelTimeout = DefaultCancelTimeout
+	}
+	if cfg.ReadyTimeout <= 0 {
+		cfg.ReadyTimeout = DefaultReadyTimeout
 	}
 	if cfg.Base == nil {
 		cfg.Base = context.Background()
@@ -183,6 +190,7 @@ func (t *Table) WaitRuntime() { t.runtime.Wait() }
 func (t *Table) Close() {
 	t.tasks.Close()
 	t.runtime.Close()
+	t.doubts.Close()
 }
 
 func (t *Table) snapshot(callees bool) []*Dialog {
@@ -405,15 +413,15 @@ func (t *Table) advance(id uint64) bool {
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
-		in: newInflow(t.cfg.Window),
+		in: newInflow(t.cfg.Window), running: true,
 	}
 	d.state.Phase = Live
 	if d.kind == Context {
 		d.state.Phase = Starting
 	}
-	d.out.announce(fromWire(f.Start.Window))
-	d.out.attached = d.kind == Source
 	d.weight = weigh(f)
+	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
+	d.out.attached = d.out.attached || d.kind == Source
 	return d
 }
 

@@ -38,7 +38,9 @@ func TestM05_ReceiveBuffer(t *testing.T) {
 		"with other bytes":                           {window{}, window{Bytes: 5 << 20}, 30_000, dialog.DefaultMessages + 1, dialog.MostMessages},
 		"set for the context":                        {window{Messages: 64}, window{}, 5_000, 33, 64},
 		"set for the stream":                         {window{}, window{Messages: 100}, 5_000, 51, 100},
-		"set smaller for the stream":                 {window{Messages: 70}, window{Messages: 10}, 5_000, 36, 70},
+		"set smaller for the stream":                 {window{Messages: 70}, window{Messages: 10}, 5_000, 6, 10},
+		"capped for the context":                     {window{Most: 100}, window{}, 30_000, 51, 100},
+		"capped for the stream":                      {window{}, window{Most: 100}, 30_000, 51, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -179,7 +179,7 @@ func clone(f *wire.Frame) *wire.Frame {
 	return &wire.Frame{
 		Dialog: f.Dialog, Kind: f.Kind, Payload: f.Payload, More: f.More, Probe: f.Probe, Deaf: f.Deaf,
 		Yields: f.Yields, Credit: f.Credit, Start: f.Start, Window: f.Window, Overflow: f.Overflow,
-		Fault: f.Fault, Cancel: f.Cancel, Hello: f.Hello, Total: f.Total,
+		Fault: f.Fault, Cancel: f.Cancel, Hello: f.Hello, Total: f.Total, Attached: f.Attached,
 	}
 }
 

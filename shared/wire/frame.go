@@ -50,6 +50,9 @@ func sizeOf(f *Frame) int {
 	}
 	if f.marked() {
 		n += sizeVarint(7, f.Yields) + sizeVarint(11, uint64(f.Overflow)) + sizeVarint(15, f.Total)
+		if f.Attached {
+			n += 3
+		}
 		for _, set := range []bool{f.More, f.Probe, f.Deaf} {
 			if set {
 				n += 2
@@ -87,7 +90,7 @@ func sizeOfParts(f *Frame) (n int) {
 
 // marked tells that a frame has numbers that most have not.
 func (f *Frame) marked() bool {
-	return f.More || f.Probe || f.Deaf || f.Yields != 0 || f.Overflow != 0 || f.Total != 0
+	return f.More || f.Probe || f.Deaf || f.Yields != 0 || f.Overflow != 0 || f.Total != 0 || f.Attached
 }
 
 // plain tells that a frame has no messages inside, as most.
@@ -103,7 +106,11 @@ func appendMarks(b []byte, f *Frame) []byte {
 	}
 	b = appendVarint(b, 7, f.Yields)
 	b = appendVarint(b, 11, uint64(f.Overflow))
-	return appendVarint(b, 15, f.Total)
+	b = appendVarint(b, 15, f.Total)
+	if f.Attached {
+		b = appendVarint(b, 16, 1)
+	}
+	return b
 }
 
 // appendParts uses the sizes that sizeOf has taken.
@@ -168,7 +175,8 @@ func appendVarint(b []byte, n protowire.Number, v uint64) []byte {
 // clear makes a frame what a new one is, but for what protobuf keeps in it.
 func (f *Frame) clear() {
 	f.Dialog, f.Kind, f.Payload = 0, 0, nil
-	f.More, f.Probe, f.Deaf, f.Yields, f.Overflow, f.Total = false, false, false, 0, 0, 0
+	f.More, f.Probe, f.Deaf, f.Attached = false, false, false, false
+	f.Yields, f.Overflow, f.Total = 0, 0, 0
 	f.Credit, f.Start, f.Window, f.Fault, f.Cancel, f.Hello = nil, nil, nil, nil, nil, nil
 }
 
@@ -214,6 +222,8 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 		f.Overflow = Overflow(int32(v)) // as protobuf cuts enums
 	case 15:
 		f.Total = v
+	case 16:
+		f.Attached = v != 0
 	}
 }
 

@@ -23,9 +23,13 @@ func packets() map[string]*wire.Packet {
 			Dialog: 1 << 40, Kind: wire.Kind_KIND_CANCEL_ACK, Payload: []byte("small"), More: true, Probe: true, Deaf: true, Yields: 300,
 			Credit: window, Start: &wire.Start{Endpoint: "e", Metadata: map[string]string{"k": "v"}, Fingerprint: 1 << 63}, Window: window,
 			Overflow: wire.Overflow_OVERFLOW_KEEP, Fault: &wire.Fault{Message: "f", Causes: []*wire.Fault{{Message: "c"}}},
-			Cancel: &wire.Cancel{Reason: "r"}, Hello: &wire.Hello{Version: 1}, Total: 70000,
+			Cancel: &wire.Cancel{Reason: "r"}, Hello: &wire.Hello{Version: 1}, Total: 70000, Attached: true,
 		}}},
-		"empty parts":        {Frames: []*wire.Frame{{Credit: &wire.Window{}, Start: &wire.Start{}, Fault: &wire.Fault{}}}},
+		"empty parts": {Frames: []*wire.Frame{{Credit: &wire.Window{}, Start: &wire.Start{}, Fault: &wire.Fault{}}}},
+		"attached starts": {Frames: []*wire.Frame{
+			{Kind: wire.Kind_KIND_START, Start: &wire.Start{Endpoint: "e", Attached: true}},
+			{Kind: wire.Kind_KIND_START, Start: &wire.Start{Endpoint: "e", Attached: true, Overflow: wire.Overflow_OVERFLOW_KEEP}},
+		}},
 		"of a later version": {Frames: []*wire.Frame{{Kind: -1, Overflow: -7}}},
 		"large": {Frames: []*wire.Frame{
 			{Dialog: 1, Kind: wire.Kind_KIND_YIELD, Payload: large}, {Dialog: 3, Payload: []byte{}},

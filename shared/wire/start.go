@@ -61,13 +61,15 @@ func (s *Start) readField(number protowire.Number, v value, n names) (ok bool) {
 		s.Timeout, ok = int64(v.number), true
 	case number == 10 && v.kind == protowire.BytesType:
 		ok = readWindow(&s.Window, v.bytes) == nil
+	case number == 12 && v.kind == protowire.VarintType:
+		s.Attached, ok = v.number != 0, true
 	}
 	return ok
 }
 
 // simple tells that a Start has only what most have, which is encoded here.
 func (s *Start) simple() bool {
-	return s.Target == nil && s.Opener == nil && len(s.Metadata) == 0 && s.Traceparent == "" && s.Tracestate == "" &&
+	return s.Target == nil && s.Opener == nil && s.Overflow == 0 && len(s.Metadata) == 0 && s.Traceparent == "" && s.Tracestate == "" &&
 		utf8.ValidString(s.Endpoint) && utf8.ValidString(s.Codec)
 }
 
@@ -82,6 +84,9 @@ func (s *Start) size() int {
 	}
 	if s.Window != nil {
 		n += sizeMessage(10, s.Window.size())
+	}
+	if s.Attached {
+		n += 2
 	}
 	return n + len(s.unknownFields)
 }
@@ -101,6 +106,9 @@ func (s *Start) append(b []byte, n protowire.Number) ([]byte, error) {
 	b = appendVarint(b, 6, uint64(s.Timeout))
 	if s.Window != nil {
 		b = s.Window.append(appendHead(b, 10, s.Window.size()))
+	}
+	if s.Attached {
+		b = appendVarint(b, 12, 1)
 	}
 	return append(b, s.unknownFields...), nil
 }

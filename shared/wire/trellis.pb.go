@@ -232,13 +232,18 @@ type BootRequest struct {
 	Self   *Identity `protobuf:"bytes,3,opt,name=self,proto3" json:"self,omitempty"`
 	// The actor's part of the tree as JSON, for a plugin that hosts plugins.
 	Tree []byte `protobuf:"bytes,4,opt,name=tree,proto3" json:"tree,omitempty"`
-	// Default receive window of the actor; zero fields mean the defaults.
+	// Receive window of the actor's dialogs; zero fields mean the defaults.
 	Window *Window `protobuf:"bytes,5,opt,name=window,proto3" json:"window,omitempty"`
 	// Bound of an acknowledged cancel, in nanoseconds.
 	CancelTimeout int64 `protobuf:"varint,6,opt,name=cancel_timeout,json=cancelTimeout,proto3" json:"cancel_timeout,omitempty"`
 	// Where the broker listens for that id: for a direct connection. Empty if there are none.
-	Network       string `protobuf:"bytes,7,opt,name=network,proto3" json:"network,omitempty"`
-	Address       string `protobuf:"bytes,8,opt,name=address,proto3" json:"address,omitempty"`
+	Network string `protobuf:"bytes,7,opt,name=network,proto3" json:"network,omitempty"`
+	Address string `protobuf:"bytes,8,opt,name=address,proto3" json:"address,omitempty"`
+	// How many messages the window may grow to; 0 is the default.
+	WindowMost uint32 `protobuf:"varint,9,opt,name=window_most,json=windowMost,proto3" json:"window_most,omitempty"`
+	// How long a task may take to open its end of a stream that messages wait for, in
+	// nanoseconds.
+	ReadyTimeout  int64 `protobuf:"varint,10,opt,name=ready_timeout,json=readyTimeout,proto3" json:"ready_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +332,20 @@ func (x *BootRequest) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *BootRequest) GetWindowMost() uint32 {
+	if x != nil {
+		return x.WindowMost
+	}
+	return 0
+}
+
+func (x *BootRequest) GetReadyTimeout() int64 {
+	if x != nil {
+		return x.ReadyTimeout
+	}
+	return 0
 }
 
 type BootResponse struct {
@@ -580,7 +599,7 @@ type Frame struct {
 	Start  *Start  `protobuf:"bytes,9,opt,name=start,proto3" json:"start,omitempty"`
 	// Started, Attach: the sender's receive window.
 	Window *Window `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
-	// Attach: how the receiver treats a sender that is ahead of it.
+	// Attach, Started: how the receiver treats a sender that is ahead of it.
 	Overflow Overflow `protobuf:"varint,11,opt,name=overflow,proto3,enum=trellis.v1.Overflow" json:"overflow,omitempty"`
 	// Error, Fail, Bye.
 	Fault  *Fault  `protobuf:"bytes,12,opt,name=fault,proto3" json:"fault,omitempty"`
@@ -588,7 +607,9 @@ type Frame struct {
 	Hello  *Hello  `protobuf:"bytes,14,opt,name=hello,proto3" json:"hello,omitempty"`
 	// The first frame of a payload that goes on: how many bytes the whole has, as a
 	// hint. 0: it is not said.
-	Total         uint64 `protobuf:"varint,15,opt,name=total,proto3" json:"total,omitempty"`
+	Total uint64 `protobuf:"varint,15,opt,name=total,proto3" json:"total,omitempty"`
+	// Started: the callee's end of the stream is open from the start.
+	Attached      bool `protobuf:"varint,16,opt,name=attached,proto3" json:"attached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -726,6 +747,13 @@ func (x *Frame) GetTotal() uint64 {
 		return x.Total
 	}
 	return 0
+}
+
+func (x *Frame) GetAttached() bool {
+	if x != nil {
+		return x.Attached
+	}
+	return false
 }
 
 type Window struct {
@@ -878,8 +906,12 @@ type Start struct {
 	Traceparent string `protobuf:"bytes,8,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	Tracestate  string `protobuf:"bytes,9,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	// The opener's receive window.
-	Window        *Window   `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
-	Opener        *Identity `protobuf:"bytes,11,opt,name=opener,proto3" json:"opener,omitempty"`
+	Window *Window   `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
+	Opener *Identity `protobuf:"bytes,11,opt,name=opener,proto3" json:"opener,omitempty"`
+	// The opener's end of the stream is open from the start.
+	Attached bool `protobuf:"varint,12,opt,name=attached,proto3" json:"attached,omitempty"`
+	// With attached: how the opener treats a sender that is ahead of it.
+	Overflow      Overflow `protobuf:"varint,13,opt,name=overflow,proto3,enum=trellis.v1.Overflow" json:"overflow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -989,6 +1021,20 @@ func (x *Start) GetOpener() *Identity {
 		return x.Opener
 	}
 	return nil
+}
+
+func (x *Start) GetAttached() bool {
+	if x != nil {
+		return x.Attached
+	}
+	return false
+}
+
+func (x *Start) GetOverflow() Overflow {
+	if x != nil {
+		return x.Overflow
+	}
+	return Overflow_OVERFLOW_WAIT
 }
 
 type Cancel struct {
@@ -1191,7 +1237,7 @@ var File_trellis_proto protoreflect.FileDescriptor
 const file_trellis_proto_rawDesc = "" +
 	"\n" +
 	"\rtrellis.proto\x12\n" +
-	"trellis.v1\"\x98\x02\n" +
+	"trellis.v1\"\xde\x02\n" +
 	"\vBootRequest\x12\x16\n" +
 	"\x06broker\x18\x01 \x01(\rR\x06broker\x12,\n" +
 	"\x06parent\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x06parent\x12(\n" +
@@ -1200,7 +1246,11 @@ const file_trellis_proto_rawDesc = "" +
 	"\x06window\x18\x05 \x01(\v2\x12.trellis.v1.WindowR\x06window\x12%\n" +
 	"\x0ecancel_timeout\x18\x06 \x01(\x03R\rcancelTimeout\x12\x18\n" +
 	"\anetwork\x18\a \x01(\tR\anetwork\x12\x18\n" +
-	"\aaddress\x18\b \x01(\tR\aaddress\"~\n" +
+	"\aaddress\x18\b \x01(\tR\aaddress\x12\x1f\n" +
+	"\vwindow_most\x18\t \x01(\rR\n" +
+	"windowMost\x12#\n" +
+	"\rready_timeout\x18\n" +
+	" \x01(\x03R\freadyTimeout\"~\n" +
 	"\fBootResponse\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x122\n" +
 	"\tendpoints\x18\x02 \x03(\v2\x14.trellis.v1.EndpointR\tendpoints\x12\x10\n" +
@@ -1214,7 +1264,7 @@ const file_trellis_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12\x14\n" +
 	"\x05shape\x18\x03 \x01(\tR\x05shape\"3\n" +
 	"\x06Packet\x12)\n" +
-	"\x06frames\x18\x01 \x03(\v2\x11.trellis.v1.FrameR\x06frames\"\xfc\x03\n" +
+	"\x06frames\x18\x01 \x03(\v2\x11.trellis.v1.FrameR\x06frames\"\x98\x04\n" +
 	"\x05Frame\x12\x16\n" +
 	"\x06dialog\x18\x01 \x01(\x04R\x06dialog\x12$\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x10.trellis.v1.KindR\x04kind\x12\x18\n" +
@@ -1231,7 +1281,8 @@ const file_trellis_proto_rawDesc = "" +
 	"\x05fault\x18\f \x01(\v2\x11.trellis.v1.FaultR\x05fault\x12*\n" +
 	"\x06cancel\x18\r \x01(\v2\x12.trellis.v1.CancelR\x06cancel\x12'\n" +
 	"\x05hello\x18\x0e \x01(\v2\x11.trellis.v1.HelloR\x05hello\x12\x14\n" +
-	"\x05total\x18\x0f \x01(\x04R\x05total\":\n" +
+	"\x05total\x18\x0f \x01(\x04R\x05total\x12\x1a\n" +
+	"\battached\x18\x10 \x01(\bR\battached\":\n" +
 	"\x06Window\x12\x1a\n" +
 	"\bmessages\x18\x01 \x01(\rR\bmessages\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\xb2\x01\n" +
@@ -1242,7 +1293,7 @@ const file_trellis_proto_rawDesc = "" +
 	"maxMessage\x12\x1f\n" +
 	"\vmax_dialogs\x18\x04 \x01(\rR\n" +
 	"maxDialogs\x12#\n" +
-	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xe7\x03\n" +
+	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xb5\x04\n" +
 	"\x05Start\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12,\n" +
@@ -1257,7 +1308,9 @@ const file_trellis_proto_rawDesc = "" +
 	"tracestate\x12*\n" +
 	"\x06window\x18\n" +
 	" \x01(\v2\x12.trellis.v1.WindowR\x06window\x12,\n" +
-	"\x06opener\x18\v \x01(\v2\x14.trellis.v1.IdentityR\x06opener\x1a;\n" +
+	"\x06opener\x18\v \x01(\v2\x14.trellis.v1.IdentityR\x06opener\x12\x1a\n" +
+	"\battached\x18\f \x01(\bR\battached\x120\n" +
+	"\boverflow\x18\r \x01(\x0e2\x14.trellis.v1.OverflowR\boverflow\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
@@ -1365,20 +1418,21 @@ var file_trellis_proto_depIdxs = []int32{
 	14, // 18: trellis.v1.Start.metadata:type_name -> trellis.v1.Start.MetadataEntry
 	9,  // 19: trellis.v1.Start.window:type_name -> trellis.v1.Window
 	5,  // 20: trellis.v1.Start.opener:type_name -> trellis.v1.Identity
-	5,  // 21: trellis.v1.Cancel.canceller:type_name -> trellis.v1.Identity
-	5,  // 22: trellis.v1.Fault.origin:type_name -> trellis.v1.Identity
-	5,  // 23: trellis.v1.Fault.relays:type_name -> trellis.v1.Identity
-	13, // 24: trellis.v1.Fault.causes:type_name -> trellis.v1.Fault
-	13, // 25: trellis.v1.Fault.also:type_name -> trellis.v1.Fault
-	3,  // 26: trellis.v1.Actor.Boot:input_type -> trellis.v1.BootRequest
-	7,  // 27: trellis.v1.Link.Open:input_type -> trellis.v1.Packet
-	4,  // 28: trellis.v1.Actor.Boot:output_type -> trellis.v1.BootResponse
-	7,  // 29: trellis.v1.Link.Open:output_type -> trellis.v1.Packet
-	28, // [28:30] is the sub-list for method output_type
-	26, // [26:28] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	2,  // 21: trellis.v1.Start.overflow:type_name -> trellis.v1.Overflow
+	5,  // 22: trellis.v1.Cancel.canceller:type_name -> trellis.v1.Identity
+	5,  // 23: trellis.v1.Fault.origin:type_name -> trellis.v1.Identity
+	5,  // 24: trellis.v1.Fault.relays:type_name -> trellis.v1.Identity
+	13, // 25: trellis.v1.Fault.causes:type_name -> trellis.v1.Fault
+	13, // 26: trellis.v1.Fault.also:type_name -> trellis.v1.Fault
+	3,  // 27: trellis.v1.Actor.Boot:input_type -> trellis.v1.BootRequest
+	7,  // 28: trellis.v1.Link.Open:input_type -> trellis.v1.Packet
+	4,  // 29: trellis.v1.Actor.Boot:output_type -> trellis.v1.BootResponse
+	7,  // 30: trellis.v1.Link.Open:output_type -> trellis.v1.Packet
+	29, // [29:31] is the sub-list for method output_type
+	27, // [27:29] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_trellis_proto_init() }

@@ -12,8 +12,17 @@ var Walk = contract.Source[Root, tally.Found]("walk")
 // Parse parses files: paths flow in, counts flow out.
 var Parse = contract.Context[None, None, tally.Path, tally.File, None]("parse")
 
+// The two ends of Parse, for the functions that have them.
+type (
+	ParseCallee = contract.Callee[None, tally.Path, tally.File]
+	ParseOpener = contract.Opener[None, tally.Path, tally.File, None]
+)
+
 // Count counts a source tree and streams how far it is.
 var Count = contract.Context[Root, None, None, Progress, tally.Report]("count")
+
+// CountCallee is the census's end of Count.
+type CountCallee = contract.Callee[None, None, Progress]
 
 // Root names a source folder.
 type Root struct {
