@@ -322,18 +322,6 @@ func (d *Dialog) look(ready func() bool) bool {
 	return ready()
 }
 
-// Wait returns the callee's value, or the failure that the context ended with. It
-// may be called any number of times, from anywhere, and gives the same each time;
-// a ctx that ends first gives its own cause and changes nothing.
-func (d *Dialog) Wait(ctx context.Context) ([]byte, error) {
-	d.waits(1)
-	defer d.waits(-1)
-	if err := d.await(ctx, func() bool { return d.done }); err != nil {
-		return nil, err
-	}
-	return d.result()
-}
-
 // Cancel asks the peer's task to end and returns when it has ended, clean-up
 // included. It is shielded from ctx's own cancellation and bounded by the table's
 // cancel timeout, past which it returns ErrCancelUnacked and the dialog is cut. A

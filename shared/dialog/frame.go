@@ -125,6 +125,22 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 	return nil
 }
 
+// newCallee is the callee's side of what a START opens.
+func (t *Table) newCallee(f *wire.Frame) *Dialog {
+	d := &Dialog{
+		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
+		in: newInflow(t.cfg.Window), running: true,
+	}
+	d.state.Phase = Live
+	if d.kind == Context {
+		d.state.Phase = Starting
+	}
+	d.weight = weigh(f)
+	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
+	d.out.attached = d.out.attached || d.kind == Source
+	return d
+}
+
 // announced takes the peer's window from START or STARTED.
 func (d *Dialog) announced(w *wire.Window, attached bool, overflow wire.Overflow) {
 	d.out.announce(fromWire(w))

@@ -28,11 +28,16 @@ func flood(ctx context.Context, s *dialog.Stream) (n int, err error) {
 // the receiver had opened its end.
 func overran(t *testing.T, err error, sender, receiver *dialog.Table, opened bool) {
 	t.Helper()
+	overranWith(t, err, sender, receiver, opened, dialog.DefaultMessages)
+}
+
+func overranWith(t *testing.T, err error, sender, receiver *dialog.Table, opened bool, window int) {
+	t.Helper()
 	o, ok := errors.AsType[*fault.StreamOverrun](err)
 	if !ok {
 		t.Fatalf("got %v, want a StreamOverrun", err)
 	}
-	if !o.Sender.Is(sender.Self()) || !o.Receiver.Is(receiver.Self()) || o.Opened != opened || o.Window != dialog.DefaultMessages {
+	if !o.Sender.Is(sender.Self()) || !o.Receiver.Is(receiver.Self()) || o.Opened != opened || o.Window != window {
 		t.Errorf("got %+v", o)
 	}
 	if !strings.Contains(err.Error(), receiver.Self().String()) {

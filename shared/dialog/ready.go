@@ -66,6 +66,18 @@ func (d *Dialog) awaitReady() {
 	d.judgeProbe(true)
 }
 
+// Wait returns the callee's value, or the failure that the context ended with. It
+// may be called any number of times, from anywhere, and gives the same each time;
+// a ctx that ends first gives its own cause and changes nothing.
+func (d *Dialog) Wait(ctx context.Context) ([]byte, error) {
+	d.waits(1)
+	defer d.waits(-1)
+	if err := d.await(ctx, func() bool { return d.done }); err != nil {
+		return nil, err
+	}
+	return d.result()
+}
+
 // waits counts the calls of Wait.
 func (d *Dialog) waits(more int) {
 	d.mu.Lock()

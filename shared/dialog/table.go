@@ -410,21 +410,6 @@ func (t *Table) advance(id uint64) bool {
 	return true
 }
 
-func (t *Table) newCallee(f *wire.Frame) *Dialog {
-	d := &Dialog{
-		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
-		in: newInflow(t.cfg.Window), running: true,
-	}
-	d.state.Phase = Live
-	if d.kind == Context {
-		d.state.Phase = Starting
-	}
-	d.weight = weigh(f)
-	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
-	d.out.attached = d.out.attached || d.kind == Source
-	return d
-}
-
 func (d *Dialog) phase() Phase {
 	d.mu.Lock()
 	defer d.mu.Unlock()
