@@ -35,6 +35,7 @@ func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
 		{"internal/ending", nil, "sdk and host meet in it, and neither may import the other"},
+		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
 		{"internal/hub", nil, "it moves values and knows none of them"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},

@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/ending"
+	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -72,7 +73,9 @@ type environment struct {
 	base    context.Context // of what the children call here
 	self    actor.ID
 	exposed *contract.Exposed
-	log     *slog.Logger
+	log     *slog.Logger // does not wait for its handler
+	queue   *logs.Queue  // behind log
+	lines   *slog.Logger // of the children, which wait in a queue of their own
 	hurry   <-chan struct{}
 	dial    func(actor string) []grpc.DialOption
 
@@ -103,10 +106,11 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	if log == nil {
 		log = slog.Default()
 	}
+	queue := logs.New(log)
 	events, told := ctx.Value(chronicleKey{}).(*chronicle)
 	if !told {
 		ctx = WithEvents(ctx)
 		events = ctx.Value(chronicleKey{}).(*chronicle)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: log, hurry: o.Hurry, dial: o.DialOptions, chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
+	return &environment{base: ctx, self: self, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // State is what an actor is doing.
@@ -82,7 +83,7 @@ func (e Event) log(log *slog.Logger) {
 	if e.Pause > 0 {
 		attrs = append(attrs, slog.String("pause", e.Pause.String()))
 	}
-	if e.Err != nil && e.Err.Error() != e.Reason {
+	if e.Err != nil && fault.Line(e.Err) != e.Reason {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
 	log.LogAttrs(context.Background(), level, text, attrs...)

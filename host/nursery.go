@@ -55,6 +55,7 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 		return err
 	}
 	nurseries.enter()
+	defer env.queue.Flush(lastLogs)
 	defer nurseries.leave(env.log)
 	n := &Nursery{env: env, collect: o.CollectAll, plan: newSupervision(o.Supervision), seats: map[int]*seat{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
@@ -65,6 +66,9 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	}
 	return n.run(ctx, body)
 }
+
+// lastLogs is how long a nursery that has ended waits for its log's handler.
+const lastLogs = time.Second
 
 // Defaults of Options.Supervision.
 const (
@@ -229,7 +233,9 @@ func (n *Nursery) closedErr() error {
 // stopAll asks every child to end, those first that need others.
 func (n *Nursery) stopAll() {
 	cause := context.Cause(n.ctx)
-	w := n.wants(reasonOf(cause))
+	w := fault.Ask(cause, func() *wish { return n.wants(reasonOf(cause)) }, func() *wish {
+		return &wish{Canceller: n.env.self, Reason: "its nursery failed"} // and its failure does not say with what
+	})
 	n.update(func() {
 		n.refuse(cause)
 		n.wish = w
@@ -267,9 +273,21 @@ func (n *Nursery) Cancel() {
 }
 
 // Go runs f in a goroutine that the nursery waits for. f should end when the ctx of
-// the nursery's body does. On a nursery that has ended, Go does nothing and reports
+// the nursery's body does; that it calls runtime.Goexit, as a test does that fails, is
+// a failure of the nursery. On a nursery that has ended, Go does nothing and reports
 // false.
-func (n *Nursery) Go(f func()) bool { return n.tasks.Go(f) }
+func (n *Nursery) Go(f func()) bool {
+	return n.tasks.Go(func() {
+		returned := false
+		defer func() {
+			if !returned {
+				n.fail(fault.ErrGoexit)
+			}
+		}()
+		f()
+		returned = true
+	})
+}
 
 // Done is closed when the nursery's function has returned and every child has
 // ended and been reaped: no link ends before its child's last word is in.

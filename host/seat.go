@@ -52,8 +52,9 @@ func (s *seat) live(ctx context.Context, c *child) {
 	defer c.acknowledge() // whatever becomes of it: who has asked waits no longer
 	err := c.start(ctx)
 	if err != nil {
+		reason := fault.Line(err)
 		s.n.update(func() {
-			s.tell(Event{To: Reaped, Cause: NotUp, Reason: err.Error(), Err: err})
+			s.tell(Event{To: Reaped, Cause: NotUp, Reason: reason, Err: err})
 			s.end(err, false)
 		})
 		return

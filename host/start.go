@@ -210,7 +210,7 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
 		Path: path, Args: args, Files: files, Name: c.spec.Command[0], Title: c.title(), Dir: c.spec.Dir, Env: env,
-		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.log, c.id, len(c.spec.Actors) > 0).line,
+		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.lines, c.id, len(c.spec.Actors) > 0).line,
 	}, cmd)
 	c.proc.Store(proc)
 	if c.foreign() {

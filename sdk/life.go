@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/ending"
+	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -72,9 +73,9 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 	if err != nil {
 		return nil, err
 	}
-	log := slog.Default().With(wire.LogKey, wire.LogRuntime)
 	ctx, cancel := context.WithCancel(l.context())
 	l.cancel = cancel
+	log := logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read
 	l.table = dialog.NewTable(
 		link.New(t, link.Config{Self: l.self, Dialled: true, Log: log}),
 		dialog.Config{

@@ -39,7 +39,7 @@ func Pack(err error, self actor.ID) *Record {
 	if err == nil {
 		return nil
 	}
-	return soon(err, func() *Record { return pack(err, self) }, func() *Record {
+	return Ask(err, func() *Record { return pack(err, self) }, func() *Record {
 		return &Record{
 			ID: uuid.NewString(), Type: fmt.Sprintf("%T", err), Message: silent, Origin: self,
 			Note: "only its type is known: its methods did not return within " + patience.String(),

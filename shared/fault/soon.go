@@ -20,13 +20,13 @@ func Line(err error) string {
 	if err == nil {
 		return ""
 	}
-	return soon(err, func() string { return text(err) }, func() string { return silent })
+	return Ask(err, func() string { return text(err) }, func() string { return silent })
 }
 
-// soon runs ask, which calls methods of err, and gives what it returns; or, if
+// Ask runs ask, which calls methods of err, and gives what it returns; or, if
 // that takes too long, what otherwise returns. What is known not to wait for anybody
 // is asked at once; the others in a goroutine of their own, which ends when they do.
-func soon[T any](err error, ask, otherwise func() T) T {
+func Ask[T any](err error, ask, otherwise func() T) T {
 	left := maxWalk
 	if isPrompt(err, &left) {
 		return ask()
