@@ -217,7 +217,7 @@ func (c *raisesCallee) takeStream(ctx context.Context) error {
 }
 
 // useStream runs what a side does with its stream in a task of its own.
-func useStream(run func(func(context.Context) error), doing string, s *contract.Stream[string, string], here *points, cell int) {
+func useStream(run func(func(context.Context) error) bool, doing string, s *contract.Stream[string, string], here *points, cell int) {
 	switch doing {
 	case "sending, blocked":
 		run(func(ctx context.Context) error {
