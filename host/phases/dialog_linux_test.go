@@ -152,7 +152,7 @@ func (l *linked) body(ctx context.Context, c *contract.Opener[none, int, int, no
 	}
 	close(l.opened)
 	<-l.leave // and not only until ctx ends: what it has can be used after that, too
-	return nil
+	return ctx.Err()
 }
 
 var contextProbes = map[string]probe{

@@ -22,9 +22,9 @@ var nurseryTable = table{
 	"A nursery",
 	[]string{nurseryOpen, nurseryClosing, nurseryClosed},
 	[]row{
-		{"Nursery.Start", []string{"waits, the cause", "ErrNurseryClosed", "ErrNurseryClosed"}},
-		{"Nursery.StartForeign", []string{"waits, the cause", "ErrNurseryClosed", "ErrNurseryClosed"}},
-		{"OneShot.Wait", []string{"waits, the cause", "ErrNurseryClosed", "ErrNurseryClosed"}},
+		{"Nursery.Start", []string{"waits, the cause or ErrNurseryClosed", "ErrNurseryClosed", "ErrNurseryClosed"}},
+		{"Nursery.StartForeign", []string{"waits, the cause or ErrNurseryClosed", "ErrNurseryClosed", "ErrNurseryClosed"}},
+		{"OneShot.Wait", []string{"waits, the cause or ErrNurseryClosed", "ErrNurseryClosed", "ErrNurseryClosed"}},
 		{"Nursery.Go", []string{"true", "true", "false"}},
 		{"Nursery.Done", []string{"waits, closed", "waits, closed", "closed"}},
 		{"Events", []string{"waits, the end", "waits, the end", "the end"}},
