@@ -4,6 +4,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -15,6 +16,9 @@ type Lagged struct{ Missed int }
 func (e *Lagged) Error() string {
 	return fmt.Sprintf("lagged: %d messages came faster than this subscriber took them, and were dropped for it", e.Missed)
 }
+
+// ErrLeft is what a reader gets that has left.
+var ErrLeft = errors.New("this reader has left")
 
 // Hub keeps the last messages of a sequence for many readers, each with a place
 // of its own. It is a guarded table; it owns no goroutine.
@@ -35,6 +39,7 @@ type Cursor[T any] struct {
 	hub    *Hub[T]
 	next   uint64
 	window int
+	left   bool
 }
 
 // Subscribe adds a reader that begins with the next message and may be window
@@ -52,6 +57,7 @@ func (c *Cursor[T]) Leave() {
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	c.left = true
 	delete(h.readers, c)
 	h.trim()
 	h.wake()
@@ -100,6 +106,9 @@ func (h *Hub[T]) wake() {
 // come. It holds the lock. ok is false if there is nothing yet.
 func (c *Cursor[T]) take() (m T, ok bool, err error) {
 	h := c.hub
+	if c.left {
+		return m, true, ErrLeft
+	}
 	behind := int(h.next - c.next)
 	if missed := behind - min(c.window, len(h.kept)); behind > 0 && missed > 0 {
 		c.next += uint64(missed)

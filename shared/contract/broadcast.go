@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/hub"
 	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Lagged says that a subscriber was behind by more than its window: so many
@@ -50,17 +51,20 @@ func orDefaultWindow(window int) int {
 	return window
 }
 
-// Close leaves the broadcast.
+// Close leaves the broadcast. A Recv that waits for others to receive returns; one that
+// receives for all does so with the next message, which is theirs.
 func (s *Subscription[In]) Close() { s.c.Leave() }
 
 // Recv returns the next message. A subscriber that was behind by more than its
 // window gets a *Lagged once, and then the oldest message that is kept. After the
-// last message everyone gets io.EOF, or what the stream failed with. A Recv whose
-// ctx ends loses no message, for anybody.
+// last message everyone gets io.EOF, or what the stream failed with; after Close it is
+// fault.ErrStreamClosed. A Recv whose ctx ends loses no message, for anybody.
 func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
 	for {
 		m, ok, lead, changed, err := s.look()
 		switch {
+		case errors.Is(err, hub.ErrLeft):
+			return m, fault.ErrStreamClosed
 		case ok:
 			return m, err
 		case lead:

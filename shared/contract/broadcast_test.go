@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 type none = struct{}
@@ -124,3 +125,22 @@ func TestM16_CancelledLeaderLosesNothing(t *testing.T) {
 }
 
 var errUser = errors.New("the user's own")
+
+// T5 · M14: a subscription that is closed receives nothing more, neither what it has missed nor
+// for the others.
+func TestM14_ClosedSubscriptionReceivesNothing(t *testing.T) {
+	broadcast(t, 3, func(ctx context.Context, b *contract.Broadcast[int]) {
+		gone, stays := b.Subscribe(0), b.Subscribe(0)
+		gone.Close()
+		if m, err := gone.Recv(ctx); !errors.Is(err, fault.ErrStreamClosed) {
+			t.Errorf("a closed subscription got %d, %v", m, err)
+		}
+		if m, err := stays.Recv(ctx); m != 0 || err != nil {
+			t.Errorf("another one got %d, %v", m, err)
+		}
+		gone.Close()
+		if m, err := gone.Recv(ctx); !errors.Is(err, fault.ErrStreamClosed) {
+			t.Errorf("closed again, it got %d, %v", m, err)
+		}
+	})
+}

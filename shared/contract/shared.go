@@ -38,6 +38,8 @@ type entry[V any] struct {
 	err   error // what Open returned; set before closed
 }
 
+var errNotUsed = errors.New("the Open of a Shared has returned nil before the resource was used: it must call use")
+
 var errUnused = errors.New("nobody uses the shared resource any more")
 
 // Use runs f with the resource of a key. f's ctx ends with the resource, with its
@@ -134,6 +136,9 @@ func (s *Shared[K, V]) use(ctx context.Context, e *entry[V], f func(ctx context.
 		return err
 	}
 	<-e.closed
+	if !opened && e.err == nil {
+		return errNotUsed
+	}
 	if failure := e.failure(); failure != nil && !fault.Holds(err, failure) {
 		return fault.Join(err, failure)
 	}

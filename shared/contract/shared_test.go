@@ -160,3 +160,15 @@ func TestSharedNewUserDuringTheCloseWaits(t *testing.T) {
 		}
 	})
 }
+
+// R5: an Open that calls nobody and says that all is well has not run f, and that is told.
+func TestSharedWhoseOpenForgetsToUse(t *testing.T) {
+	s := contract.Shared[string, int]{Open: func(context.Context, string, func(context.Context, int) error) error { return nil }}
+	err := s.Use(t.Context(), "key", func(context.Context, int) error {
+		t.Error("f ran")
+		return nil
+	})
+	if err == nil {
+		t.Error("Use says that f has run well")
+	}
+}
