@@ -36,6 +36,7 @@ func importMap() []area {
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
 		{"internal/ending", nil, "sdk and host meet in it, and neither may import the other"},
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
+		{"internal/words", nil, "errors of every layer are sentences"},
 		{"internal/hub", nil, "it moves values and knows none of them"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
@@ -68,7 +69,7 @@ var foreign = []struct {
 	{"github.com/prometheus", []string{"cmd/host"}, "who embeds a host chooses the metrics"},
 	{"github.com/hashicorp/go-plugin", []string{"host", "sdk", "internal/process", "internal/lab/bench"}, "it is needed to start and to be started; all above the link is free of it"},
 	{"github.com/hashicorp/go-hclog", []string{"host", "sdk", "internal/process", "internal/lab/bench"}, "it is go-plugin's log; ours is log/slog"},
-	{"go.yaml.in/yaml", []string{"host/config"}, "one package reads files, strictly"},
+	{"go.yaml.in/yaml", []string{"host/config/read"}, "one package reads files, strictly"},
 	{"gopkg.in/yaml.v3", nil, "go.yaml.in/yaml is its successor"},
 	{"github.com/stretchr/testify", nil, "tests use the standard library"},
 }

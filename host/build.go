@@ -26,10 +26,13 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 	if err != nil {
 		return nil, err
 	}
-	packages := map[string]string{}
-	if err := collect(actors, packages); err != nil {
-		return nil, err
+	for _, a := range actors {
+		if err := a.Check(); err != nil {
+			return nil, fmt.Errorf("actor %q cannot be built: %w", a.Name, err)
+		}
 	}
+	packages := map[string]string{}
+	collect(actors, packages)
 	if len(packages) == 0 {
 		return built(dir, actors, nil), nil
 	}
@@ -67,19 +70,13 @@ type BuildStep struct {
 }
 
 // collect gathers the packages of a tree.
-func collect(actors []Spec, packages map[string]string) error {
+func collect(actors []Spec, packages map[string]string) {
 	for _, a := range actors {
-		if err := misfit(a); a.Package != "" && err != nil {
-			return fmt.Errorf("actor %q cannot be built: %w", a.Name, err)
-		}
 		if a.Package != "" {
 			packages[a.Package] = ""
 		}
-		if err := collect(a.Actors, packages); err != nil {
-			return err
-		}
+		collect(a.Actors, packages)
 	}
-	return nil
 }
 
 // recipe is how a program is built.

@@ -30,6 +30,8 @@ type child struct {
 	id     actor.ID
 	giveUp context.CancelCauseFunc // of its start
 
+	program string // the file to execute
+
 	proc      atomic.Pointer[process.Process]
 	client    *plugin.Client
 	config    *plugin.ClientConfig

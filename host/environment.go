@@ -32,9 +32,6 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/dialog"
 )
 
-// Spec says how to start an actor. It is what stands in a config file.
-type Spec = config.Actor
-
 // Options says how a nursery works. The zero value is ready to use.
 type Options struct {
 	// Name of the root actor; "host" if empty. A plugin that hosts plugins keeps

@@ -110,18 +110,6 @@ func (f *Foreign) NewStream(ctx context.Context, d *grpc.StreamDesc, method stri
 	return services{f.p}.NewStream(ctx, d, method, o...)
 }
 
-// misfit is why a spec cannot be started.
-func misfit(spec Spec) error {
-	var text []string
-	for _, m := range spec.Misfits() {
-		text = append(text, m.String())
-	}
-	if len(text) == 0 {
-		return nil
-	}
-	return errors.New(strings.Join(text, "; "))
-}
-
 // befriend makes go-plugin speak to the program as its own host would.
 func (c *child) befriend(config *plugin.ClientConfig) {
 	g := c.spec.GoPlugin

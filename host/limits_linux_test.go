@@ -48,7 +48,7 @@ func TestF05_NoCgroups(t *testing.T) {
 	if n := strings.Count(text, "actors get no cgroups of their own"); n != 1 {
 		t.Errorf("it is said %d times:\n%s", n, text)
 	}
-	want := `failed: actor "limited" did not start, at its handshake: cannot start /proc/self/exe: ` +
+	want := `failed: actor "limited" did not start, at its program: cannot start /proc/self/exe: ` +
 		"limits.memory: this machine gives no cgroup for it: TRELLIS_CGROUP is off\n"
 	if !strings.Contains(text, want) {
 		t.Errorf("expected %q in\n%s", want, text)

@@ -50,6 +50,9 @@ var errCancelled = errors.New("the nursery was cancelled")
 // what the children failed with; more than one independent failure is a
 // *fault.Group.
 func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
+	if err := o.Supervision.Check(); err != nil {
+		return err
+	}
 	env, ctx, err := newEnvironment(ctx, o)
 	if err != nil {
 		return err
@@ -300,9 +303,13 @@ func (n *Nursery) Self() actor.ID { return n.env.self }
 // lives until it is cancelled or the nursery is; spec says if it is restarted when
 // it ends before. A first start that fails is not tried again.
 //
-// Errors: fault.ErrNurseryClosed (no process was created), *StartError, the cause
-// of ctx or of the nursery's own end (the process is gone).
+// Errors: fault.ErrNurseryClosed and a *StartError at stage "spec", which wraps a
+// *config.Error (no process was created), other *StartErrors, the cause of ctx or of the
+// nursery's own end (the process is gone).
 func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
+	if err := checkAlone(spec, false); err != nil {
+		return nil, err
+	}
 	s, err := n.add(ctx, spec, nil, false)
 	if err != nil {
 		return nil, err
@@ -321,17 +328,14 @@ func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool
 		spec = anchored(dir, spec)
 	}
 	n.update(func() {
-		if err = cmp.Or(n.closedErr(), over); err != nil {
+		if err = cmp.Or(n.closedErr(), over, n.clash(spec)); err != nil {
 			return
 		}
 		n.nextSeat++
 		s = &seat{n: n, id: n.nextSeat, spec: spec, self: actor.NewID(spec.Name), oneShot: oneShot, backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
 		n.seats[s.id] = s
 		s.tell(Event{To: Waiting})
-		kind := spec.Restart
-		if kind == "" || oneShot {
-			kind = config.Temporary
-		}
+		kind := cmp.Or(spec.Restart, config.Temporary)
 		n.carryOut(n.plan.add(place{id: s.id, kind: kind, apart: oneShot, needs: needs}), nil)
 	})
 	return s, err

@@ -72,7 +72,7 @@ func TestN06_CancelDuringStart(t *testing.T) {
 				_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 					ctx, cancel := context.WithCancelCause(ctx)
 					s := spec(t, "x", role)
-					s.Actors = []host.Spec{spec(t, "never started", "good")}
+					s.Actors = []host.Spec{spec(t, "never-started", "good")}
 					canceller := task.Start(func() {
 						waitForChild(t)
 						<-time.After(later)

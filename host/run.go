@@ -31,7 +31,7 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 				shot.end(n, fault.ErrGoexit)
 			}
 		}()
-		s, err := n.add(n.ctx, spec, nil, true)
+		s, err := n.addOneShot(spec)
 		if err == nil {
 			err = s.awaitUp(n.ctx)
 		}
@@ -83,4 +83,11 @@ func (s *OneShot[Result]) Wait(ctx context.Context) (Result, error) {
 		var none Result
 		return none, context.Cause(ctx)
 	}
+}
+
+func (n *Nursery) addOneShot(spec Spec) (*seat, error) {
+	if err := checkAlone(spec, true); err != nil {
+		return nil, err
+	}
+	return n.add(n.ctx, spec, nil, true)
 }

@@ -36,7 +36,7 @@ import (
 // of the actor is left.
 type StartError struct {
 	Actor string
-	Stage string // "program", "handshake", "connection" (foreign programs), "link" or "boot"
+	Stage string // "spec", "program", "handshake", "connection" (foreign programs), "link" or "boot"
 	// Lasting says that another start would fail in the same way, since the program or
 	// its description is at fault. Such an actor is not restarted.
 	Lasting bool
@@ -94,13 +94,16 @@ func unfit(err error) bool {
 }
 
 func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string, err error) {
-	if err := misfit(c.spec); err != nil {
-		return "program", &lasting{err}
+	var stub *seam
+	if c.program, err = findProgram(ctx, c.spec.Command[0]); err == nil {
+		stub, err = c.handshake(ctx, bound)
 	}
-	stub, err := c.handshake(ctx, bound)
+	_, unstarted := errors.AsType[*process.StartError](err)
 	switch {
 	case err != nil && unfit(err):
 		return "program", &lasting{err}
+	case unstarted || c.program == "":
+		return "program", err
 	case err != nil:
 		return "handshake", err
 	}
@@ -195,13 +198,6 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	path, args, err := c.program(ctx)
-	if err == nil {
-		err = c.spec.Limits.Check()
-	}
-	if err != nil {
-		return nil, err
-	}
 	own, err := environ.Join(c.spec.Env)
 	if err != nil {
 		return nil, err
@@ -209,7 +205,7 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	files, more := c.inherit()
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
-		Path: path, Args: args, Files: files, Name: c.spec.Command[0], Title: c.title(), Dir: c.spec.Dir, Env: env,
+		Path: c.program, Args: c.spec.Command[1:], Files: files, Name: c.spec.Command[0], Title: c.title(), Dir: c.spec.Dir, Env: env,
 		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.lines, c.id, len(c.spec.Actors) > 0).line,
 	}, cmd)
 	c.proc.Store(proc)
@@ -229,20 +225,19 @@ func (c *child) title() string {
 	return c.id.Title()
 }
 
-// program finds the file to execute.
-func (c *child) program(ctx context.Context) (path string, args []string, err error) {
-	if len(c.spec.Command) == 0 {
-		return "", nil, fmt.Errorf("it has no command; a package must be built first (host.Build)")
-	}
-	path, args = c.spec.Command[0], c.spec.Command[1:]
+// findProgram finds the file to execute; it is "" with an error.
+func findProgram(ctx context.Context, path string) (string, error) {
 	if !strings.ContainsRune(path, os.PathSeparator) {
 		found, err := exec.LookPath(path)
 		if err != nil {
-			return "", nil, fmt.Errorf("program %q: %w; give a path with a slash, or put it into a directory of PATH", path, err)
+			return "", fmt.Errorf("program %q: %w; give a path with a slash, or put it into a directory of PATH", path, err)
 		}
 		path = found
 	}
-	return path, args, rebuild(ctx, path)
+	if err := rebuild(ctx, path); err != nil {
+		return "", err
+	}
+	return path, nil
 }
 
 func (c *child) dispense() (*seam, error) {

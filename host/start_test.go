@@ -36,7 +36,7 @@ func TestF03_BadPlugins(t *testing.T) {
 	}{
 		"missing":        {host.Spec{Command: []string{"/does/not/exist"}}, "program", []string{"/does/not/exist", "no such file"}},
 		"not in PATH":    {host.Spec{Command: []string{"no-such-program-here"}}, "program", []string{"no-such-program-here", "PATH"}},
-		"no command":     {host.Spec{}, "handshake", []string{"no command"}},
+		"no command":     {host.Spec{}, "spec", []string{"there is neither"}},
 		"not executable": {host.Spec{Command: []string{plain(t, 0o600, "#!/bin/sh\n")}}, "program", []string{"permission denied", "chmod +x"}},
 		"no program":     {host.Spec{Command: []string{plain(t, 0o700, "hello")}}, "program", []string{"exec format error"}},
 		"a directory":    {host.Spec{Command: []string{t.TempDir()}}, "program", []string{"directory"}},
@@ -52,7 +52,7 @@ func TestF03_BadPlugins(t *testing.T) {
 		"exits in boot":  {withChild(spec(t, "x", "exits in boot")), "boot", []string{"exit code 3"}},
 		"panics in boot": {withChild(spec(t, "x", "panics in boot")), "boot", []string{"exit code 2", "died", "while booting"}},
 		"fails in boot":  {withChild(spec(t, "x", "fails in boot")), "boot", []string{"no database"}},
-		"bad child":      {withChild(spec(t, "x", "hosting")), "boot", []string{`actor "child"`, "no command"}},
+		"bad child":      {withChild(spec(t, "x", "hosting")), "boot", []string{`actor "child"`, "no such file"}},
 		"checksum":       {withSum(spec(t, "x", "good")), "program", []string{strings.Repeat("0", 64)}},
 	}
 	for name, c := range cases {
@@ -77,7 +77,7 @@ func TestF03_BadPlugins(t *testing.T) {
 
 // withChild gives an actor a child that cannot start.
 func withChild(s host.Spec) host.Spec {
-	s.Actors = []host.Spec{{Name: "child"}}
+	s.Actors = []host.Spec{{Name: "child", Command: []string{"/does/not/exist"}}}
 	return s
 }
 

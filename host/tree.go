@@ -22,12 +22,13 @@ type Tree struct {
 
 // OpenTree starts actors, those first that others depend on and independent ones
 // in parallel, runs body when all are ready, and ends them when body has returned.
-// It returns what OpenNursery does. Packages must have been built (Build).
+// It returns what OpenNursery does, or a *config.Error if the tree cannot be started.
+// Packages must have been built (Build).
 func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx context.Context, t *Tree) error) error {
-	levels, err := config.Levels(actors)
-	if err != nil {
+	if err := checkTree(o.Supervision, actors); err != nil {
 		return err
 	}
+	levels := config.Levels(actors)
 	return OpenNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
 		t := &Tree{nursery: n, portals: map[string][]*Portal{}}
 		if err := t.start(ctx, levels); err != nil {
@@ -143,7 +144,7 @@ func (t *Tree) needs(spec Spec) []need {
 	var needs []need
 	for name, condition := range spec.DependsOn {
 		for _, p := range t.portals[name] {
-			needs = append(needs, need{id: p.s.id, healthy: condition == config.Healthy && !p.s.spec.Health.Off})
+			needs = append(needs, need{id: p.s.id, healthy: condition == config.Healthy})
 		}
 	}
 	return needs

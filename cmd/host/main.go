@@ -28,6 +28,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
@@ -70,7 +71,7 @@ func judge(err error) (code int, text string) {
 	if s, ok := errors.AsType[*signalled](err); ok {
 		return s.exitCode(), ""
 	}
-	if _, ok := errors.AsType[*config.Error](err); ok {
+	if _, ok := errors.AsType[*read.Error](err); ok {
 		return exitWrong, err.Error()
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
@@ -135,7 +136,7 @@ func (p *program) setUp() error {
 
 // load reads the config with what the command line says.
 func (p *program) load(ctx context.Context, args []string) (*config.Tree, error) {
-	tree, err := config.Load(p.settings.GetString("config"), config.Options{
+	tree, err := read.Load(p.settings.GetString("config"), read.Options{
 		Lookup: func(name string) (string, bool) { return lookup(ctx, name) },
 		Set:    p.set, Args: args,
 	})

@@ -4,112 +4,117 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/seed-2ba35074/trellis/internal/terminal"
+	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// Problem is one mistake in a config file.
+// Problem is one thing that is wrong with a description.
 type Problem struct {
-	File         string // or the option that brought the value, such as --set
-	Line, Column int    // 0 if the value did not come from the file
-	Path         string // such as actors.census.replicas; "" for the file as a whole
-	Message      string // what was expected, what came, what to do
+	// Keys lead to it from what was checked. Positions in lists are numbers.
+	Keys    []string
+	Path    string // the same for people, who know actors by their names: actors.census.replicas
+	Message string // what was expected, what came, what to do
+
+	// Because leads to what else the problem comes from.
+	Because [][]string
+	// Idle is a setting that is fine by itself and has no effect; with Instead in its
+	// place, or without it if that is empty, the description means the same.
+	Idle    bool
+	Instead string
 }
 
-// String is one line that a terminal can only show: names and keys stand in
-// problems as the file has them.
 func (p Problem) String() string {
-	where := p.File
-	if p.Line > 0 {
-		where = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	if p.Path == "" {
+		return p.Message
 	}
-	if p.Path != "" {
-		where += ": " + p.Path
-	}
-	return terminal.Line(where + ": " + p.Message)
+	return terminal.Line(p.Path) + ": " + p.Message
 }
 
-// Error is all that is wrong with a config, in the order of the file.
-type Error struct{ Problems []Problem }
+// Error is all that is wrong with a description.
+type Error struct {
+	Problems []Problem // the first MaxProblems
+	More     int       // so many more there are
+}
 
+// MaxProblems is how many problems of a description are told.
+const MaxProblems = 50
+
+// Error is one line.
 func (e *Error) Error() string {
-	lines := make([]string, len(e.Problems))
+	all := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		lines[i] = p.String()
+		all[i] = p.String()
 	}
-	return strings.Join(lines, "\n")
-}
-
-// reader gathers problems while a file is read.
-type reader struct {
-	file     string
-	lookup   func(name string) (string, bool)
-	problems []Problem
-	origin   map[*yaml.Node]string // values that did not come from the file
-	refused  map[*yaml.Node]bool   // values with a problem of their own
-}
-
-func newReader(file string, lookup func(name string) (string, bool)) *reader {
-	return &reader{file: file, lookup: lookup, origin: map[*yaml.Node]string{}, refused: map[*yaml.Node]bool{}}
-}
-
-// refuse reports a value that cannot be used. What would follow from it is then no
-// problem of its own: only the first refusal of a value is reported.
-func (r *reader) refuse(n *yaml.Node, path, format string, args ...any) {
-	if !r.refused[n] {
-		r.refused[n] = true
-		r.report(n, path, format, args...)
+	if e.More > 0 {
+		all = append(all, fmt.Sprintf("and %d more", e.More))
 	}
+	return strings.Join(all, "; ")
 }
 
-// report notes a problem at a node.
-func (r *reader) report(n *yaml.Node, path, format string, args ...any) {
-	p := Problem{File: r.file, Path: path, Message: fmt.Sprintf(format, args...)}
-	if n != nil {
-		if option, elsewhere := r.origin[n]; elsewhere {
-			p.File = option
-		} else {
-			p.Line, p.Column = n.Line, n.Column
-		}
-	}
-	r.problems = append(r.problems, p)
-}
+// checker gathers problems.
+type checker struct{ found Error }
 
-// where is the place of a node in a sentence.
-func (r *reader) where(n *yaml.Node) string {
-	if option, elsewhere := r.origin[n]; elsewhere {
-		return option
-	}
-	return fmt.Sprintf("line %d", n.Line)
-}
-
-// err is everything that was reported, nil if nothing was.
-func (r *reader) err() error {
-	if len(r.problems) == 0 {
+func (c *checker) err() error {
+	if len(c.found.Problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	return &Error{Problems: slices.Compact(r.problems)}
+	return &c.found
 }
 
-// describe says what a node is, for "got …".
-func describe(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.ScalarNode:
-		if n.Tag == "!!null" {
-			return "nothing"
-		}
-		return fmt.Sprintf("%q", n.Value)
-	case yaml.DocumentNode, yaml.AliasNode:
+// note takes in a problem, of which the caller may tell more.
+func (c *checker) note(at *place, format string, args ...any) *Problem {
+	if len(c.found.Problems) == MaxProblems {
+		c.found.More++
+		return &Problem{}
 	}
-	return "an alias"
+	c.found.Problems = append(c.found.Problems, Problem{Keys: at.keys(), Path: at.String(), Message: fmt.Sprintf(format, args...)})
+	return &c.found.Problems[len(c.found.Problems)-1]
+}
+
+func (p *Problem) because(of ...*place) *Problem {
+	for _, at := range of {
+		p.Because = append(p.Because, at.keys())
+	}
+	return p
+}
+
+func (p *Problem) idle(instead string) { p.Idle, p.Instead = true, instead }
+
+// place is where in a description a check is; nil is the description itself. It is
+// written out only for problems.
+type place struct {
+	up    *place
+	step  string // a key, or a position in a list
+	named string // how people know the item of a list; "" for a key
+}
+
+func (p *place) key(key string) *place { return &place{up: p, step: key} }
+
+// item is a place in a list. name is "" for what has none.
+func (p *place) item(i int, name string) *place {
+	if name == "" {
+		name = "[" + strconv.Itoa(i) + "]"
+	}
+	return &place{up: p, step: strconv.Itoa(i), named: name}
+}
+
+func (p *place) keys() []string {
+	var keys []string
+	for ; p != nil; p = p.up {
+		keys = append(keys, p.step)
+	}
+	slices.Reverse(keys)
+	return keys
+}
+
+func (p *place) String() string {
+	var steps []string
+	for ; p != nil; p = p.up {
+		steps = append(steps, cmp.Or(p.named, p.step))
+	}
+	slices.Reverse(steps)
+	return words.Path(steps)
 }

@@ -1,147 +1,90 @@
 package config
 
-import (
-	"slices"
-	"strings"
+import "fmt"
 
-	"go.yaml.in/yaml/v3"
-)
-
-// validateSupervision checks what a supervisor, the tree itself or an actor, says of
-// its own actors.
-func (r *reader) validateSupervision(n *yaml.Node, s Supervision, actors []Actor, path string) {
-	at := r.given(n, "supervision")
-	if at == nil || len(at.Content) == 0 {
+// supervision checks what a supervisor says of its own actors; at is the supervisor,
+// nil for the tree itself.
+func (c *checker) supervision(s Supervision, actors []Actor, at *place) {
+	if s == (Supervision{}) {
 		return
 	}
-	path = join(path, "supervision")
+	here, list := at.key("supervision"), at.key("actors")
 	if len(actors) == 0 {
-		if path != "supervision" && r.usable(n, "actors") { // a tree without actors has been reported
-			r.report(at, path, "expected actors that this one supervises, it has none; supervision stands where the actors are listed")
-		}
+		c.note(here, "expected actors that this one supervises, it has none; supervision stands where the actors are listed").because(list)
 		return
 	}
-	r.atLeastOne(at, "max_restarts", s.MaxRestarts, path, "to never restart an actor, give it restart: temporary")
-	if r.mayRestart(child(n, "actors"), actors) {
-		return
-	}
-	for _, key := range []string{"strategy", "max_restarts", "window"} {
-		value := r.given(at, key)
-		if value == nil || key == "strategy" && !s.Strategy.restartsOthers() || r.overruled(value, restartKinds(n)...) {
-			continue
-		}
-		r.report(value, join(path, key), "none of the actors here is ever restarted; give those restart: transient or "+
-			"permanent that shall be (temporary is the default), or remove this")
-	}
-}
-
-// restartsOthers tells that a strategy is only about restarts.
-func (s Strategy) restartsOthers() bool { return s == OneForAll || s == RestForOne }
-
-// mayRestart tells if one of the actors is restarted ever, or may be meant to.
-func (r *reader) mayRestart(list *yaml.Node, actors []Actor) bool {
+	var kinds []*place
 	for i, a := range actors {
-		if a.restarts() || r.refused[list.Content[i]] || !r.usable(list.Content[i], "restart") {
-			return true
+		if a.Restart != "" && a.Restart != Temporary {
+			return // one at least is restarted, or may be meant to
+		}
+		kinds = append(kinds, list.item(i, a.Name).key("restart"))
+	}
+	c.idle(here, kinds, "none of the actors here is ever restarted; give those restart: transient or permanent "+
+		"that shall be (temporary is the default), or remove this",
+		setting{"strategy", s.Strategy == OneForAll || s.Strategy == RestForOne},
+		setting{"max_restarts", s.MaxRestarts != 0}, setting{"window", s.Window != 0})
+}
+
+// setting is a key that may have been given.
+type setting struct {
+	key   string
+	given bool
+}
+
+// idle notes settings that have no effect, because of others.
+func (c *checker) idle(at *place, because []*place, message string, settings ...setting) {
+	for _, s := range settings {
+		if s.given {
+			c.note(at.key(s.key), "%s", message).because(because...).idle("")
 		}
 	}
-	return false
 }
 
-func (a Actor) restarts() bool { return a.Restart == Transient || a.Restart == Permanent }
-
-// restartKinds are the values of restart in a supervisor's list of actors.
-func restartKinds(supervisor *yaml.Node) []*yaml.Node {
-	var kinds []*yaml.Node
-	for _, item := range child(supervisor, "actors").Content {
-		kinds = append(kinds, child(item, "restart"))
-	}
-	return kinds
-}
-
-// overruled tells that the command line switched off what a value of the file is
-// for. The file is right without it, and nobody should have to change two things to
-// switch off one.
-func (r *reader) overruled(value *yaml.Node, by ...*yaml.Node) bool {
-	_, own := r.origin[value]
-	return !own && slices.ContainsFunc(by, func(n *yaml.Node) bool {
-		_, elsewhere := r.origin[n]
-		return elsewhere
-	})
-}
-
-func (r *reader) validateRestart(n *yaml.Node, a Actor, path string) {
-	if backoff := r.given(n, "backoff"); backoff != nil {
-		d := withDefaults(a.Backoff)
-		r.inOrder(backoff, join(path, "backoff"), "initial", d.Initial, "max", d.Max)
-	}
-	if a.restarts() || !r.usable(n, "restart") {
+func (c *checker) restart(a Actor, at *place) {
+	d := withDefaults(a.Backoff)
+	c.inOrder(at.key("backoff"), duration{"initial", a.Backoff.Initial, d.Initial}, duration{"max", a.Backoff.Max, d.Max})
+	if a.Restart != "" && a.Restart != Temporary {
 		return
 	}
 	kind := "restart: temporary"
-	if child(n, "restart") == nil {
+	if a.Restart == "" {
 		kind += ", the default,"
 	}
-	for _, key := range []string{"backoff", "while_down"} {
-		at := r.given(n, key)
-		if at == nil || at.Kind == yaml.MappingNode && len(at.Content) == 0 || r.overruled(at, child(n, "restart")) {
-			continue
-		}
-		r.report(at, join(path, key), "an actor with %s is never restarted; write restart: transient or permanent, or remove this", kind)
-	}
+	c.idle(at, []*place{at.key("restart")}, "an actor with "+kind+" is never restarted; write restart: transient or permanent, or remove this",
+		setting{"backoff", a.Backoff != Backoff{}}, setting{"while_down", a.WhileDown == WaitWhileDown || a.WhileDown == FailWhileDown})
 }
 
-func (r *reader) validateHealth(n *yaml.Node, a Actor, path string) {
-	at := r.given(n, "health")
-	if at == nil {
+func (c *checker) health(h Health, at *place) {
+	if !h.Off {
 		return
 	}
-	path = join(path, "health")
-	if off := child(at, "off"); a.Health.Off {
-		if keys := r.besideOff(at, off); len(keys) > 0 {
-			r.report(off, join(path, "off"), "checks that are off have no %s; remove off, or the rest", strings.Join(keys, ", "))
-		}
-		return
-	}
-	r.atLeastOne(at, "failures", a.Health.Failures, path, "to switch the checks off, write off: true")
-	d := withDefaults(a.Health)
-	r.inOrder(at, path, "timeout", d.Timeout, "interval", d.Interval)
-	if endpoint := r.given(at, "endpoint"); endpoint != nil && a.Health.Endpoint == "" {
-		r.report(endpoint, join(path, "endpoint"), "expected the name of a func that the plugin serves, it is empty")
-	}
+	c.idle(at, []*place{at.key("off")}, "the checks are off; remove off: true, or this",
+		setting{"interval", h.Interval != 0}, setting{"timeout", h.Timeout != 0},
+		setting{"failures", h.Failures != 0}, setting{"endpoint", h.Endpoint != ""})
 }
 
-// besideOff are the keys of health that stand beside off: true.
-func (r *reader) besideOff(health, off *yaml.Node) []string {
-	var keys []string
-	for i := 0; i+1 < len(health.Content); i += 2 {
-		if key, value := health.Content[i], health.Content[i+1]; value != off && !r.overruled(value, off) {
-			keys = append(keys, key.Value)
-		}
-	}
-	return keys
+// duration is one that may have been left to its default.
+type duration struct {
+	key        string
+	given, use Duration
 }
 
-// atLeastOne reports a number below 1. instead says what to do for none.
-func (r *reader) atLeastOne(n *yaml.Node, key string, number int, path, instead string) {
-	if at := r.given(n, key); at != nil && number < 1 {
-		r.report(at, join(path, key), "expected a whole number of at least 1, got %q; %s", at.Value, instead)
+func (d duration) String() string {
+	if d.given == 0 {
+		return fmt.Sprintf("%s (%v, the default)", d.key, d.use)
 	}
+	return fmt.Sprintf("%s (%v)", d.key, d.use)
 }
 
-// inOrder reports two durations of a mapping of which the smaller one is larger.
-// One that is left out has its default.
-func (r *reader) inOrder(n *yaml.Node, path, small string, least Duration, large string, most Duration) {
-	if least <= most || !r.usable(n, small) || !r.usable(n, large) {
-		return
-	}
-	smallAt, largeAt := child(n, small), child(n, large)
+// inOrder notes two durations of which the smaller one is larger, at the one that was
+// given.
+func (c *checker) inOrder(at *place, small, large duration) {
 	switch {
-	case smallAt == nil:
-		r.report(largeAt, join(path, large), "expected at least %s (%s, the default), got %q", small, least, largeAt.Value)
-	case largeAt == nil:
-		r.report(smallAt, join(path, small), "expected at most %s (%s, the default), got %q", large, most, smallAt.Value)
+	case small.use <= large.use || small.given < 0 || large.given < 0:
+	case small.given == 0:
+		c.note(at.key(large.key), "expected at least %v, got %v", small, large.use).because(at.key(small.key))
 	default:
-		r.report(smallAt, join(path, small), "expected at most %s (%s), got %q", large, largeAt.Value, smallAt.Value)
+		c.note(at.key(small.key), "expected at most %v, got %v", large, small.use).because(at.key(large.key))
 	}
 }

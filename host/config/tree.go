@@ -1,17 +1,17 @@
-// Package config reads a tree of actors from a YAML file. It is strict: what it
-// does not understand is a problem, and all problems of a file are reported at
-// once, each with its file, line and column.
+// Package config describes trees of actors. The same types are what a program in Go
+// writes (host.Spec), what a file holds (package read), and what a host sends to an
+// actor that hosts others. Check says what is wrong with a description, wherever it
+// comes from.
 package config
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 )
 
 // Tree is one config file.
 type Tree struct {
-	Name   string  `yaml:"name" json:"name"`
+	Name   string  `yaml:"name" json:"name" empty:"ok"`
 	Run    *Run    `yaml:"run" json:"run,omitempty"` // without it the tree serves
 	Actors []Actor `yaml:"actors" json:"actors"`
 	// Supervision of the tree's own actors.
@@ -20,18 +20,22 @@ type Tree struct {
 
 // Run is the main job: one endpoint of one of the tree's own actors.
 type Run struct {
-	Actor    string         `yaml:"actor" json:"actor"`
-	Endpoint string         `yaml:"endpoint" json:"endpoint"`
-	Args     map[string]any `yaml:"args" json:"args,omitempty"`
+	Actor    string `yaml:"actor" json:"actor"`
+	Endpoint string `yaml:"endpoint" json:"endpoint"`
+	// Args is any value that JSON has; nil stands for no arguments. Numbers that were
+	// read from a file are json.Numbers, so that each keeps its value.
+	Args any `yaml:"args" json:"args,omitempty"`
 }
 
 // Actor says how to start one actor, and its replicas. Exactly one of Package and
-// Command is set. What is zero is as its default tag says: see WithDefaults.
+// Command is set. A zero field has its default, which its tag names: see WithDefaults.
+// The tag zero says what to write for none of something instead of 0, and empty that a
+// file may have an empty text there.
 type Actor struct {
 	Name    string   `yaml:"name" json:"name"`
-	Package string   `yaml:"package" json:"package,omitempty"` // a Go package, built on demand
-	Command []string `yaml:"command" json:"command,omitempty"` // a program and its arguments
-	Dir     string   `yaml:"dir" json:"dir,omitempty"`         // working directory; the host's if empty
+	Package string   `yaml:"package" json:"package,omitempty"`    // a Go package, built on demand
+	Command []string `yaml:"command" json:"command,omitempty"`    // a program and its arguments
+	Dir     string   `yaml:"dir" json:"dir,omitempty" empty:"ok"` // working directory; the host's if empty
 	// Env is added to the few variables that every actor gets.
 	Env map[string]string `yaml:"env" json:"env,omitempty"`
 	// Replicas are so many processes of it, all with these settings.
@@ -94,7 +98,7 @@ const (
 // than MaxRestarts restarts within Window are a failure of the supervisor itself.
 type Supervision struct {
 	Strategy    Strategy `yaml:"strategy" json:"strategy,omitempty" default:"one_cancels_all"`
-	MaxRestarts int      `yaml:"max_restarts" json:"max_restarts,omitempty" default:"3"`
+	MaxRestarts int      `yaml:"max_restarts" json:"max_restarts,omitempty" default:"3" zero:"to never restart an actor, give it restart: temporary"`
 	Window      Duration `yaml:"window" json:"window,omitempty" default:"5s"`
 }
 
@@ -111,7 +115,7 @@ type Backoff struct {
 type Health struct {
 	Interval Duration `yaml:"interval" json:"interval,omitempty" default:"2s"`
 	Timeout  Duration `yaml:"timeout" json:"timeout,omitempty" default:"1s"`
-	Failures int      `yaml:"failures" json:"failures,omitempty" default:"3"`
+	Failures int      `yaml:"failures" json:"failures,omitempty" default:"3" zero:"to switch the checks off, write off: true"`
 	// Endpoint is a func of the plugin's own, without arguments, that is called as
 	// part of every check; its error fails the check.
 	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
@@ -127,8 +131,11 @@ const (
 	FailWhileDown WhileDown = "fail" // at once
 )
 
-// MaxReplicas keeps a slip of the finger from starting a million processes.
-const MaxReplicas = 1000
+// Bounds that keep a slip of the finger from starting a million processes.
+const (
+	MaxReplicas  = 1000   // of one actor
+	MaxProcesses = 10_000 // of a tree, replicas and children included
+)
 
 // Duration is a time.Duration that is written as in "1.5s".
 type Duration time.Duration
@@ -147,50 +154,4 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	parsed, err := time.ParseDuration(text)
 	*d = Duration(parsed)
 	return err
-}
-
-// Levels sorts siblings into groups: those of a group depend only on earlier
-// groups. An unknown name and a cycle are errors.
-func Levels(actors []Actor) ([][]Actor, error) {
-	if cycle := findCycle(actors); cycle != nil {
-		return nil, fmt.Errorf("depends_on is circular: %s", arrows(cycle))
-	}
-	level := map[string]int{}
-	var depth func(a Actor) int
-	byName := index(actors)
-	depth = func(a Actor) int {
-		if n, done := level[a.Name]; done {
-			return n
-		}
-		n := 0
-		for name := range a.DependsOn {
-			if needed, ok := byName[name]; ok {
-				n = max(n, depth(needed)+1)
-			}
-		}
-		level[a.Name] = n
-		return n
-	}
-	var levels [][]Actor
-	for _, a := range actors {
-		for _, name := range sortedKeys(a.DependsOn) {
-			if _, ok := byName[name]; !ok {
-				return nil, fmt.Errorf("actor %q depends on %q, which is none of its siblings", a.Name, name)
-			}
-		}
-		n := depth(a)
-		for len(levels) <= n {
-			levels = append(levels, nil)
-		}
-		levels[n] = append(levels[n], a)
-	}
-	return levels, nil
-}
-
-func index(actors []Actor) map[string]Actor {
-	byName := make(map[string]Actor, len(actors))
-	for _, a := range actors {
-		byName[a.Name] = a
-	}
-	return byName
 }

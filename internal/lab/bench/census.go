@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
-	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	census "github.com/seed-2ba35074/trellis/plugins/census/contract"
 	count "github.com/seed-2ba35074/trellis/plugins/census/tally"
@@ -70,7 +70,7 @@ func (l *lab) buildCensus(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(l.options.Source, "plugins", "census")); errors.Is(err, fs.ErrNotExist) {
 		return &unavailable{"the census needs Trellis's source: run it in a clone's root folder"}
 	}
-	tree, err := config.Load(file, config.Options{
+	tree, err := read.Load(file, read.Options{
 		Lookup: func(name string) (string, bool) { return "", name == "GOROOT" },
 		Set:    []string{fmt.Sprintf("actors.census.actors.parser.replicas=%d", runtime.NumCPU())},
 	})

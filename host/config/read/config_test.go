@@ -1,6 +1,7 @@
-package config_test
+package read_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 // one is a file with one actor, whose further keys are given.
@@ -23,9 +25,9 @@ func lookup(name string) (string, bool) {
 	return value, ok
 }
 
-func parse(text string, o config.Options) (*config.Tree, error) {
+func parse(text string, o read.Options) (*config.Tree, error) {
 	o.Lookup = lookup
-	return config.Parse("f.yaml", []byte(text), o)
+	return read.Parse("f.yaml", []byte(text), o)
 }
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -47,14 +49,14 @@ actors:
     actors:
       - {name: c, command: [./c, -x]}
   - {name: b, command: ["${ROOT}/b"]}
-`, config.Options{})
+`, read.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &config.Tree{
 		Name: "all",
 		Run: &config.Run{Actor: "a", Endpoint: "e", Args: map[string]any{
-			"n": 1, "f": 1.5, "b": true, "none": nil, "list": []any{"x", []any{"y"}}, "map": map[string]any{"1": map[string]any{"k": "v"}},
+			"n": json.Number("1"), "f": json.Number("1.5"), "b": true, "none": nil, "list": []any{"x", []any{"y"}}, "map": map[string]any{"1": map[string]any{"k": "v"}},
 			"day": "2001-02-03", "root": "/src/sub",
 		}},
 		Actors: []config.Actor{{
@@ -71,10 +73,10 @@ actors:
 }
 
 // problems fails the test unless a file is refused with exactly these problems.
-func problems(t *testing.T, text string, o config.Options, want string) {
+func problems(t *testing.T, text string, o read.Options, want string) {
 	t.Helper()
 	tree, err := parse(text, o)
-	if _, ok := errors.AsType[*config.Error](err); !ok || tree != nil {
+	if _, ok := errors.AsType[*read.Error](err); !ok || tree != nil {
 		t.Fatalf("got %+v, %v; want %s", tree, err, want)
 	}
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
@@ -83,7 +85,7 @@ func problems(t *testing.T, text string, o config.Options, want string) {
 }
 
 // valid returns what a file without problems says.
-func valid(t *testing.T, text string, o config.Options) *config.Tree {
+func valid(t *testing.T, text string, o read.Options) *config.Tree {
 	t.Helper()
 	tree, err := parse(text, o)
 	if err != nil {
@@ -104,7 +106,7 @@ func TestSmallestFile(t *testing.T) {
 		"empty mappings":     one("    env: {}\n    depends_on: {}\n    actors: []\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(want, valid(t, text, config.Options{})); diff != "" {
+			if diff := cmp.Diff(want, valid(t, text, read.Options{})); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -117,14 +119,14 @@ func TestLoadNamesTheFileInItsProblems(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := path + ":1:7: name: variable TRELLIS_CONFIG_TEST is not set; set it, or give a default as in ${TRELLIS_CONFIG_TEST:-default}"
-	if _, err := config.Load(path, config.Options{}); err == nil || err.Error() != want {
+	if _, err := read.Load(path, read.Options{}); err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 	t.Setenv("TRELLIS_CONFIG_TEST", "from the environment")
-	if tree, err := config.Load(path, config.Options{}); err != nil || tree.Name != "from the environment" {
+	if tree, err := read.Load(path, read.Options{}); err != nil || tree.Name != "from the environment" {
 		t.Errorf("got %+v, %v", tree, err)
 	}
-	if _, err := config.Load(path+".none", config.Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := read.Load(path+".none", read.Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

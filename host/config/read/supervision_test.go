@@ -1,4 +1,4 @@
-package config_test
+package read_test
 
 import (
 	"testing"
@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 // team is a file with two actors, a that is restarted and b, and a supervision.
@@ -28,7 +29,7 @@ actors:
     supervision: {strategy: one_for_all, window: 2s}
     actors: [{name: c, command: [x], restart: transient}]
   - {name: b, command: [x], health: {off: true}, depends_on: {a: healthy}}
-`, config.Options{})
+`, read.Options{})
 	seconds := func(n int) config.Duration { return config.Duration(time.Duration(n) * time.Second) }
 	want := &config.Tree{
 		Supervision: config.Supervision{Strategy: config.RestForOne, MaxRestarts: 5, Window: seconds(60)},
@@ -50,23 +51,22 @@ actors:
 func TestSupervisionOutOfRange(t *testing.T) {
 	const strategies = "expected one_cancels_all, one_for_one, one_for_all or rest_for_one, got "
 	const duration = "expected a duration above zero such as 500ms, 5s or 1m30s, got "
-	const atLeastOne = "expected a whole number of at least 1, got "
+	const aboveZero = "expected a number above zero, got "
 	const orNever = "; to never restart an actor, give it restart: temporary"
 	refused{
 		"no strategy":       {team("strategy: all"), `f.yaml:1:25: supervision.strategy: ` + strategies + `"all"`},
 		"a near strategy":   {team("strategy: One-For-One"), `f.yaml:1:25: supervision.strategy: ` + strategies + `"One-For-One"; did you mean "one_for_one"?`},
-		"a list":            {team("strategy: [one_for_one]"), `f.yaml:1:25: supervision.strategy: ` + strategies + `a list`},
-		"no restarts":       {team("max_restarts: 0"), `f.yaml:1:29: supervision.max_restarts: ` + atLeastOne + `"0"` + orNever},
-		"negative restarts": {team("max_restarts: -1"), `f.yaml:1:29: supervision.max_restarts: ` + atLeastOne + `"-1"` + orNever},
-		"many restarts":     {team("max_restarts: many"), `f.yaml:1:29: supervision.max_restarts: expected a whole number, got "many"`},
+		"a list":            {team("strategy: [one_for_one]"), `f.yaml:1:25: supervision.strategy: expected a text, got a list`},
+		"no restarts":       {team("max_restarts: 0"), `f.yaml:1:29: supervision.max_restarts: ` + aboveZero + `"0"` + orNever},
+		"negative restarts": {team("max_restarts: -1"), `f.yaml:1:29: supervision.max_restarts: ` + `expected a whole number above zero, got -1`},
+		"many restarts":     {team("max_restarts: many"), `f.yaml:1:29: supervision.max_restarts: expected a whole number in decimal digits, got "many"`},
 		"no window":         {team("window: 0s"), `f.yaml:1:23: supervision.window: ` + duration + `"0s"`},
 		"a bare window":     {team("window: 5"), `f.yaml:1:23: supervision.window: ` + duration + `"5"`},
 		"an unknown key":    {team("strateg: x"), `f.yaml:1:15: supervision.strateg: unknown key; did you mean "strategy"?`},
 		"no mapping":        {"supervision: one_for_one\n" + one(""), `f.yaml:1:14: supervision: expected a mapping with the keys strategy, max_restarts, window, got "one_for_one"`},
 		"of an actor": {
 			one("    supervision: {max_restarts: 0}\n    actors: [{name: c, command: [x]}]\n"),
-			`f.yaml:4:33: actors.a.supervision.max_restarts: ` + atLeastOne + `"0"` + orNever + "\n" +
-				"f.yaml:4:33: actors.a.supervision.max_restarts: " + neverRestarted,
+			`f.yaml:4:33: actors.a.supervision.max_restarts: ` + aboveZero + `"0"` + orNever,
 		},
 	}.check(t)
 }
@@ -95,7 +95,7 @@ func TestSupervisionOfNothing(t *testing.T) {
 		"one of two is restarted":                  team("strategy: one_for_all, window: 1s, max_restarts: 1"),
 		"an empty one":                             one("    supervision: {}\n"),
 	} {
-		t.Run(name, func(t *testing.T) { valid(t, text, config.Options{}) })
+		t.Run(name, func(t *testing.T) { valid(t, text, read.Options{}) })
 	}
 }
 
@@ -110,16 +110,16 @@ func TestRestarts(t *testing.T) {
 		"docker's":             {one("    restart: on-failure\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"on-failure"; did you mean "transient"?`},
 		"a truth":              {one("    restart: no\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"no"; did you mean "temporary"?`},
 		"a slip":               {one("    restart: transcient\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"transcient"; did you mean "transient"?`},
-		"nothing":              {one("    restart:\n"), `f.yaml:4:13: actors.a.restart: ` + kinds + `nothing`},
+		"nothing":              {one("    restart:\n"), `f.yaml:4:13: actors.a.restart: expected a text, got nothing`},
 		"backoff for none":     {one("    backoff: {initial: 1s}\n"), "f.yaml:4:14: actors.a.backoff: " + never(", the default,")},
 		"backoff for never":    {one("    restart: temporary\n    backoff: {initial: 1s}\n"), "f.yaml:5:14: actors.a.backoff: " + never("")},
 		"while_down for never": {one("    while_down: fail\n"), "f.yaml:4:17: actors.a.while_down: " + never(", the default,")},
 		"behind a bad kind":    {one("    restart: x\n    backoff: {initial: 1s}\n    while_down: fail\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"x"`},
 		"while_down":           {one(permanent + "    while_down: fails\n"), `f.yaml:5:17: actors.a.while_down: expected wait or fail, got "fails"; did you mean "fail"?`},
 		"a far while_down":     {one(permanent + "    while_down: queue\n"), `f.yaml:5:17: actors.a.while_down: expected wait or fail, got "queue"`},
-		"initial and max":      {one(permanent + "    backoff: {initial: 2s, max: 1s}\n"), `f.yaml:5:24: actors.a.backoff.initial: expected at most max (1s), got "2s"`},
-		"initial alone":        {one(permanent + "    backoff: {initial: 20s}\n"), `f.yaml:5:24: actors.a.backoff.initial: expected at most max (10s, the default), got "20s"`},
-		"max alone":            {one(permanent + "    backoff: {max: 1ms}\n"), `f.yaml:5:20: actors.a.backoff.max: expected at least initial (100ms, the default), got "1ms"`},
+		"initial and max":      {one(permanent + "    backoff: {initial: 2s, max: 1s}\n"), `f.yaml:5:24: actors.a.backoff.initial: expected at most max (1s), got 2s`},
+		"initial alone":        {one(permanent + "    backoff: {initial: 20s}\n"), `f.yaml:5:24: actors.a.backoff.initial: expected at most max (10s, the default), got 20s`},
+		"max alone":            {one(permanent + "    backoff: {max: 1ms}\n"), `f.yaml:5:20: actors.a.backoff.max: expected at least initial (100ms, the default), got 1ms`},
 		"no initial":           {one(permanent + "    backoff: {initial: 0}\n"), `f.yaml:5:24: actors.a.backoff.initial: expected a duration above zero such as 500ms, 5s or 1m30s, got "0"`},
 		"max is nothing":       {one(permanent + "    backoff: {initial: 20s, max: ~}\n"), `f.yaml:5:34: actors.a.backoff.max: expected a duration above zero such as 500ms, 5s or 1m30s, got nothing`},
 		"a reset without unit": {one(permanent + "    backoff: {reset: 30}\n"), `f.yaml:5:22: actors.a.backoff.reset: expected a duration above zero such as 500ms, 5s or 1m30s, got "30"`},
@@ -127,51 +127,50 @@ func TestRestarts(t *testing.T) {
 		"no mapping":           {one(permanent + "    backoff: 5s\n"), `f.yaml:5:14: actors.a.backoff: expected a mapping with the keys initial, max, reset, got "5s"`},
 		"no time to end":       {one("    term_timeout: 0s\n"), `f.yaml:4:19: actors.a.term_timeout: expected a duration above zero such as 500ms, 5s or 1m30s, got "0s"`},
 	}.check(t)
-	valid(t, one(permanent+"    backoff: {initial: 10s, reset: 1ms}\n"), config.Options{}) // as long as max
-	valid(t, one("    backoff: {}\n"), config.Options{})
+	valid(t, one(permanent+"    backoff: {initial: 10s, reset: 1ms}\n"), read.Options{}) // as long as max
+	valid(t, one("    backoff: {}\n"), read.Options{})
 }
 
 func TestHealth(t *testing.T) {
 	health := func(keys string) string { return one("    health: {" + keys + "}\n") }
 	const duration = "expected a duration above zero such as 500ms, 5s or 1m30s, got "
 	refused{
-		"no failures":         {health("failures: 0"), `f.yaml:4:24: actors.a.health.failures: expected a whole number of at least 1, got "0"; to switch the checks off, write off: true`},
-		"negative failures":   {health("failures: -2"), `f.yaml:4:24: actors.a.health.failures: expected a whole number of at least 1, got "-2"; to switch the checks off, write off: true`},
-		"interval and time":   {health("timeout: 3s, interval: 2s"), `f.yaml:4:23: actors.a.health.timeout: expected at most interval (2s), got "3s"`},
-		"timeout alone":       {health("timeout: 3s"), `f.yaml:4:23: actors.a.health.timeout: expected at most interval (2s, the default), got "3s"`},
-		"interval alone":      {health("interval: 500ms"), `f.yaml:4:24: actors.a.health.interval: expected at least timeout (1s, the default), got "500ms"`},
+		"no failures":         {health("failures: 0"), `f.yaml:4:24: actors.a.health.failures: expected a number above zero, got "0"; to switch the checks off, write off: true`},
+		"negative failures":   {health("failures: -2"), `f.yaml:4:24: actors.a.health.failures: expected a whole number above zero, got -2`},
 		"no interval":         {health("interval: 0s"), `f.yaml:4:24: actors.a.health.interval: ` + duration + `"0s"`},
 		"no timeout":          {health("timeout: -1s"), `f.yaml:4:23: actors.a.health.timeout: ` + duration + `"-1s"`},
-		"an empty endpoint":   {health("endpoint: ''"), "f.yaml:4:24: actors.a.health.endpoint: expected the name of a func that the plugin serves, it is empty"},
+		"an empty endpoint":   {health("endpoint: ''"), "f.yaml:4:24: actors.a.health.endpoint: expected a text, it is empty"},
 		"a list of endpoints": {health("endpoint: [a]"), "f.yaml:4:24: actors.a.health.endpoint: expected a text, got a list"},
 		"off is a word":       {health("off: on"), `f.yaml:4:19: actors.a.health.off: expected true or false, got "on"`},
 		"off in quotes":       {health("off: 'true'"), `f.yaml:4:19: actors.a.health.off: expected true or false, got "true"`},
 		"off is a list":       {health("off: [true]"), "f.yaml:4:19: actors.a.health.off: expected true or false, got a list"},
 		"off is nothing":      {health("off: ~"), "f.yaml:4:19: actors.a.health.off: expected true or false, got nothing"},
-		"off with others":     {health("interval: 5s, off: true, failures: 0"), "f.yaml:4:33: actors.a.health.off: checks that are off have no interval, failures; remove off, or the rest"},
-		"an unknown key":      {health("intervall: 1s"), `f.yaml:4:14: actors.a.health.intervall: unknown key; did you mean "interval"?`},
-		"no mapping":          {one("    health: off\n"), `f.yaml:4:13: actors.a.health: expected a mapping with the keys interval, timeout, failures, endpoint, off, got "off"`},
+		"off with others": {health("interval: 5s, off: true, failures: 0"), "f.yaml:4:24: actors.a.health.interval: the checks are off; remove off: true, or this\n" +
+			`f.yaml:4:49: actors.a.health.failures: expected a number above zero, got "0"; to switch the checks off, write off: true`},
+		"an unknown key": {health("intervall: 1s"), `f.yaml:4:14: actors.a.health.intervall: unknown key; did you mean "interval"?`},
+		"no mapping":     {one("    health: off\n"), `f.yaml:4:13: actors.a.health: expected a mapping with the keys interval, timeout, failures, endpoint, off, got "off"`},
 		"healthy of none": {
 			health("off: true") + "  - {name: b, command: [x], depends_on: {a: healthy}}\n",
 			"f.yaml:5:45: actors.b.depends_on.a: the health checks of a are off, so that it never becomes healthy; write started, or remove its health.off",
 		},
 		"a near sibling": {
 			health("off: false") + "  - {name: parser, command: [x], depends_on: {aa: healthy}}\n  - {name: walker, command: [x], depends_on: {parsre: healthy}}\n",
-			"f.yaml:5:51: actors.parser.depends_on: expected actors beside this one (a, walker), got \"aa\"\n" +
-				`f.yaml:6:55: actors.walker.depends_on: expected actors beside this one (a, parser), got "parsre"; did you mean "parser"?`,
+			"f.yaml:5:51: actors.parser.depends_on.aa: expected actors beside this one (a, walker), got \"aa\"\n" +
+				`f.yaml:6:55: actors.walker.depends_on.parsre: expected actors beside this one (a, parser), got "parsre"; did you mean "parser"?`,
 		},
 	}.check(t)
 	for name, text := range map[string]string{
 		"off is false":      health("off: false, interval: 5s, timeout: 5s"),
+		"a long timeout":    health("interval: 1s, timeout: 5s"),
 		"off alone":         health("off: true") + "  - {name: b, command: [x], depends_on: {a: started}}\n",
 		"healthy by itself": one("  - {name: b, command: [x], depends_on: {a: healthy}}\n"),
 	} {
-		t.Run(name, func(t *testing.T) { valid(t, text, config.Options{}) })
+		t.Run(name, func(t *testing.T) { valid(t, text, read.Options{}) })
 	}
 }
 
 func TestSetReachesSupervision(t *testing.T) {
-	tree := valid(t, one("    actors: [{name: c, command: [x], restart: permanent}]\n"), config.Options{Set: []string{
+	tree := valid(t, one("    actors: [{name: c, command: [x], restart: permanent}]\n"), read.Options{Set: []string{
 		"supervision.strategy=one_for_one", "actors.a.supervision.max_restarts=9", "actors.a.supervision.window=2s",
 		"actors.a.health.off=true", "actors.a.actors.c.backoff.max=1m", "actors.a.actors.c.while_down=fail",
 		"actors.a.actors.c.health.endpoint=check", "actors.a.actors.c.health={interval: 9s}", "actors.a.term_timeout=1s",
@@ -199,14 +198,14 @@ func TestSetSwitchesOffWhatTheFileDescribes(t *testing.T) {
 	text := "supervision: {strategy: one_for_all, window: 1s}\n" +
 		one("    restart: permanent\n    backoff: {max: 5s}\n    while_down: fail\n    health: {interval: 5s}\n")
 	text += "  - {name: b, command: [x], depends_on: {a: healthy}}\n"
-	tree := valid(t, text, config.Options{Set: []string{"actors.a.health.off=true", "actors.a.restart=temporary"}})
+	tree := valid(t, text, read.Options{Set: []string{"actors.a.health.off=true", "actors.a.restart=temporary"}})
 	if a := tree.Actors[0]; !a.Health.Off || a.Restart != config.Temporary {
 		t.Errorf("got %+v", a)
 	}
 	for name, c := range map[string]struct{ text, set, want string }{
 		"off in the file": {
 			one("    health: {off: true}\n"), "actors.a.health.interval=1s",
-			"f.yaml:4:19: actors.a.health.off: checks that are off have no interval; remove off, or the rest",
+			"--set actors.a.health.interval=1s: actors.a.health.interval: the checks are off; remove off: true, or this",
 		},
 		"temporary in the file": {
 			one(""), "actors.a.backoff.max=5s",
@@ -219,6 +218,6 @@ func TestSetSwitchesOffWhatTheFileDescribes(t *testing.T) {
 			"--set actors.b.depends_on.a=healthy: actors.b.depends_on.a: the health checks of a are off, so that it never becomes healthy; write started, or remove its health.off",
 		},
 	} {
-		t.Run(name, func(t *testing.T) { problems(t, c.text, config.Options{Set: []string{c.set}}, c.want) })
+		t.Run(name, func(t *testing.T) { problems(t, c.text, read.Options{Set: []string{c.set}}, c.want) })
 	}
 }

@@ -1,4 +1,4 @@
-package config_test
+package read_test
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 // draw fills a value with anything that its type can hold: every field of every
@@ -121,7 +122,7 @@ func TestTreeAsJSONIsAFile(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		got, err := config.Parse("tree.json", text, config.Options{Lookup: lookup})
+		got, err := read.Parse("tree.json", text, read.Options{Lookup: lookup})
 		if err != nil {
 			r.Fatalf("%v\n%s", err, text)
 		}
@@ -153,7 +154,7 @@ func validActor(r *rapid.T, path string, depth int) config.Actor {
 	second := config.Duration(time.Second)
 	a := config.Actor{
 		Command: []string{"./x", "-v"}, Dir: maybe(r, path+" dir", "/tmp"), Env: maybe(r, path+" env", map[string]string{"K": "v"}),
-		Replicas: maybe(r, path+" replicas", 1, config.MaxReplicas), Grace: maybe(r, path+" grace", second, 1),
+		Replicas: maybe(r, path+" replicas", 1, 3), Grace: maybe(r, path+" grace", second, 1),
 		StartTimeout: maybe(r, path+" start", second), CancelTimeout: maybe(r, path+" cancel", second), TermTimeout: maybe(r, path+" term", second),
 		Restart: maybe(r, path+" restart", config.Temporary, config.Transient, config.Permanent),
 		Health: maybe(r, path+" health", config.Health{Off: true},

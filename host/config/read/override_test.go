@@ -1,16 +1,18 @@
-package config_test
+package read_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 func TestOverrides(t *testing.T) {
 	text := "run: {actor: a, endpoint: e, args: {n: 1, deep: {k: v}}}\n" + one("    actors: [{name: '${TEXT}', command: [x]}]\n")
-	tree := valid(t, text, config.Options{
+	tree := valid(t, text, read.Options{
 		Set: []string{
 			"actors.a.actors.yes.replicas=3", "name=tree ${N}", "actors.a.env.A=b=c", "actors.a.command=[y, -z]",
 			"actors.a.env.B=x # y", "actors.a.dir=", "actors.a.replicas=1", "actors.a.replicas=2",
@@ -20,8 +22,8 @@ func TestOverrides(t *testing.T) {
 	want := &config.Tree{
 		Name: "tree 4",
 		Run: &config.Run{Actor: "a", Endpoint: "e", Args: map[string]any{
-			"root": "/x", "at": "@x", "n": 5, "text": "5", "on": true,
-			"deep": map[string]any{"k": "v", "l": []any{1, map[string]any{"a": "b"}}},
+			"root": "/x", "at": "@x", "n": json.Number("5"), "text": "5", "on": true,
+			"deep": map[string]any{"k": "v", "l": []any{json.Number("1"), map[string]any{"a": "b"}}},
 		}},
 		Actors: []config.Actor{{
 			Name: "a", Command: []string{"y", "-z"}, Env: map[string]string{"A": "b=c", "B": "x # y"}, Replicas: 2,
@@ -36,7 +38,7 @@ func TestOverrides(t *testing.T) {
 func TestSetToNullTakesAway(t *testing.T) {
 	tree := valid(t, "name: x\nrun: {actor: a, endpoint: e, args: {n: 1}}\n"+
 		one("    health: {off: true}\n    env: {A: x, B: y}\n  - {name: b, package: ./b, depends_on: {c: started}}\n  - {name: c, command: [x]}\n"),
-		config.Options{Set: []string{
+		read.Options{Set: []string{
 			"actors.b.package=null", "actors.b.command=[b]", "actors.c=null", "actors.b.depends_on=~", "actors.a.health=null",
 			"actors.a.env.A=null", "name=null", "run.args.n=null", "actors.b.grace=null",
 		}})
@@ -50,11 +52,11 @@ func TestSetToNullTakesAway(t *testing.T) {
 	if diff := cmp.Diff(want, tree); diff != "" {
 		t.Error(diff)
 	}
-	tree = valid(t, "run: {actor: a, endpoint: e, args: {n: 1}}\n"+one(""), config.Options{Set: []string{"run.args=null"}})
+	tree = valid(t, "run: {actor: a, endpoint: e, args: {n: 1}}\n"+one(""), read.Options{Set: []string{"run.args=null"}})
 	if tree.Run.Args != nil {
 		t.Errorf("got the arguments %v", tree.Run.Args)
 	}
-	problems(t, one(""), config.Options{Set: []string{"actors=null"}}, "f.yaml:1:1: actors: expected at least one actor, there is none")
+	problems(t, one(""), read.Options{Set: []string{"actors=null"}}, "f.yaml:1:1: actors: expected at least one actor, there is none")
 }
 
 // What --set gives is named by the option in every problem.
@@ -64,8 +66,8 @@ func TestBadOverrides(t *testing.T) {
 		"nothing":                   "expected path=value, as in actors.parser.replicas=2",
 		"=x":                        "expected path=value, as in actors.parser.replicas=2",
 		"actors..dir=x":             "expected path=value, as in actors.parser.replicas=2",
-		"actors.a.replicas=x":       `actors.a.replicas: expected a whole number, got "x"`,
-		"actors.a.replicas=0":       `actors.a.replicas: expected a whole number from 1 to 1000, got "0"`,
+		"actors.a.replicas=x":       `actors.a.replicas: expected a whole number in decimal digits, got "x"`,
+		"actors.a.replicas=0":       `actors.a.replicas: expected a number above zero, got "0"; to set none, leave the key out`,
 		"actors.a.name.x=1":         `actors.a.name: expected a mapping to set "x" in, there is "a"`,
 		"actors.a.command.0=x":      "actors.a.command: a list is set as a whole, as in actors.a.command=[x, y]",
 		"actors.a.actors.b.dir=x":   `actors.a.actors: no actor "b" here; there is none`,
@@ -77,14 +79,14 @@ func TestBadOverrides(t *testing.T) {
 		"supervisionn.window=1s":    `supervisionn: unknown key; did you mean "supervision"?`,
 	} {
 		t.Run(set, func(t *testing.T) {
-			problems(t, one(""), config.Options{Set: []string{set}}, "--set "+set+": "+want)
+			problems(t, one(""), read.Options{Set: []string{set}}, "--set "+set+": "+want)
 		})
 	}
 }
 
 func TestNamesFromOptionsAreCompared(t *testing.T) {
-	problems(t, one("  - {name: b, command: [x]}\n"), config.Options{Set: []string{"actors.a.name=b"}},
-		"f.yaml:4:12: actors.b: an actor beside it has the same name (--set actors.a.name=b); rename one, or use replicas")
+	problems(t, one("  - {name: b, command: [x]}\n"), read.Options{Set: []string{"actors.a.name=b"}},
+		"f.yaml:4:12: actors.b.name: an actor beside it has the same name; rename one, or use replicas")
 }
 
 func TestBadArguments(t *testing.T) {
@@ -99,17 +101,17 @@ func TestBadArguments(t *testing.T) {
 		"a hole in a path":  {main(", args: {}"), "a..b=c", want + ", as in root=/src"},
 		"below a text":      {main(", args: {name: Ann}"), "name.x=1", `run.args.name: expected a mapping to set "x" in, there is "Ann"`},
 		"into a list":       {main(", args: {actors: [{name: x}]}"), "actors.x=1", "run.args.actors: a list is set as a whole, as in run.args.actors=[x, y]"},
-		"no value for JSON": {main(""), "n=.inf", `run.args.n: expected a value that JSON has, got !!float ".inf"`},
+		"no value for JSON": {main(""), "n=!!float .inf", `run.args.n: expected a number as JSON has it, in decimal digits without zeros in front, or a text in quotes, got ".inf"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			problems(t, c.text, config.Options{Args: []string{c.arg}}, c.arg+": "+c.want)
+			problems(t, c.text, read.Options{Args: []string{c.arg}}, c.arg+": "+c.want)
 		})
 	}
 }
 
 // A problem is one line, and tells a terminal nothing, whatever a value is.
 func TestProblemsEscapeControlCharacters(t *testing.T) {
-	problems(t, one(""), config.Options{Set: []string{"actors.a.grace=\x1b[2J\n", "\x07=1"}},
+	problems(t, one(""), read.Options{Set: []string{"actors.a.grace=\x1b[2J\n", "\x07=1"}},
 		`--set actors.a.grace=\u001b[2J\n: actors.a.grace: expected a duration above zero such as 500ms, 5s or 1m30s, got "\x1b[2J\n"`+
 			"\n"+`--set \u0007=1: \u0007: unknown key; the keys here are name, run, actors, supervision`)
 }

@@ -1,11 +1,12 @@
-package config_test
+package read_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 func TestVariables(t *testing.T) {
@@ -17,7 +18,7 @@ run:
     {set: "${TEXT}", twice: "${N}/${ROOT}", default: "${NOPE:-d}", of empty: "${EMPTY:-d}", set with default: "${TEXT:-d}",
      empty: "a${EMPTY}b", empty default: "a${NOPE:-}b", odd default: "${NOPE:-a:?-{b}", demanded: "${TEXT:?m}",
      dollar: "$$", dollars: "$$$$${N}", no variable: "$${N}", alone: "5$", before a word: "$N", "${N}": key}
-`+one("    replicas: ${N}\n    env:\n      NUMBER: \"${N}\"\n      LIST: ${NOPE:-[1]}\n      NONE: ${EMPTY}\n"), config.Options{})
+`+one("    replicas: ${N}\n    env:\n      NUMBER: \"${N}\"\n      LIST: ${NOPE:-[1]}\n      NONE: ${EMPTY}\n"), read.Options{})
 	want := map[string]any{
 		"set": "yes", "twice": "4//src", "default": "d", "of empty": "d", "set with default": "yes",
 		"empty": "ab", "empty default": "ab", "odd default": "a:?-{b", "demanded": "yes",
@@ -47,9 +48,9 @@ run:
     empty: ${EMPTY}
     comment: ${COMMENT}
     truth: ${NOPE:-true}
-`), config.Options{})
+`), read.Options{})
 	want := map[string]any{
-		"number": 4, "quoted": "4", "typed": "4", "text": "yes", "list": "[1]", "empty": "", "comment": "5 # x", "truth": true,
+		"number": json.Number("4"), "quoted": "4", "typed": "4", "text": "yes", "list": "[1]", "empty": "", "comment": "5 # x", "truth": true,
 	}
 	if diff := cmp.Diff(want, tree.Run.Args); diff != "" {
 		t.Error(diff)
@@ -73,7 +74,7 @@ func TestVariablesThatCannotBe(t *testing.T) {
 				"f.yaml:4:10: actors.a.dir: variable B is not set; set it, or give a default as in ${B:-default}",
 		},
 		"for a number":   {one("    replicas: ${NOPE}\n"), "f.yaml:4:15: actors.a.replicas: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}"},
-		"empty number":   {one("    replicas: ${EMPTY}\n"), "f.yaml:4:15: actors.a.replicas: expected a whole number, got \"\""},
+		"empty number":   {one("    replicas: ${EMPTY}\n"), "f.yaml:4:15: actors.a.replicas: expected a whole number in decimal digits, got \"\""},
 		"in a list":      {one("  - {name: b, command: [x, \"${NOPE}\"]}\n"), "f.yaml:4:28: actors.b.command[1]: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}"},
 		"below the name": {"actors: [{name: '${TEXT}', command: [x], dir: '${NOPE}'}]", "f.yaml:1:47: actors.yes.dir: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}"},
 		"no UTF-8":       {one("    dir: ${LATIN}\n"), `f.yaml:4:10: actors.a.dir: expected UTF-8 text, got "\xe4"`},

@@ -1,4 +1,4 @@
-package config_test
+package read_test
 
 import (
 	"os"
@@ -13,11 +13,12 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 func docs(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/config.md")
+	text, err := os.ReadFile("../../../docs/config.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestDocsShowFilesAsTheyAre(t *testing.T) {
 			continue
 		}
 		files++
-		_, err := config.Parse("config.yaml", []byte(b[2]), config.Options{Lookup: onlyGoroot})
+		_, err := read.Parse("config.yaml", []byte(b[2]), read.Options{Lookup: onlyGoroot})
 		switch isWrong := i+1 < len(blocks) && blocks[i+1][1] == "text"; {
 		case !isWrong && err != nil:
 			t.Errorf("%v\n%s", err, b[2])
@@ -212,7 +213,7 @@ func TestDocsShowOptionsThatWork(t *testing.T) {
 			continue
 		}
 		for line := range strings.Lines(b[2]) {
-			var o config.Options
+			var o read.Options
 			lines++
 			var words []string
 			for _, m := range quoted.FindAllStringSubmatch(line, -1) {
@@ -227,7 +228,7 @@ func TestDocsShowOptionsThatWork(t *testing.T) {
 				}
 			}
 			o.Lookup = onlyGoroot
-			if _, err := config.Load("../../config.yaml", o); err != nil {
+			if _, err := read.Load("../../../config.yaml", o); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
 		}

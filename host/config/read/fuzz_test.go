@@ -1,11 +1,11 @@
-package config_test
+package read_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 // Whatever a file and an option say, there is a tree or there are problems, one line
@@ -18,11 +18,11 @@ func FuzzParse(f *testing.F) {
 	f.Add(one("    health: {off: true, timeout: 2s}\n    backoff: {initial: 1s, max: 1ms}\n    supervision: {strategy: x}\n"), "actors.a.health.off=[]")
 	f.Add(one("    actors: [{name: b, restart: ~}, x]\n    supervision: {window: 1s}\n"), "actors.a.actors.b.restart=permanent")
 	f.Fuzz(func(t *testing.T, text, set string) {
-		tree, err := parse(text, config.Options{Set: []string{set}})
+		tree, err := parse(text, read.Options{Set: []string{set}})
 		if (tree == nil) != (err != nil) {
 			t.Fatalf("%v, %v", tree, err)
 		}
-		wrong, ok := errors.AsType[*config.Error](err)
+		wrong, ok := errors.AsType[*read.Error](err)
 		if err != nil && (!ok || len(strings.Split(err.Error(), "\n")) != len(wrong.Problems)) {
 			t.Errorf("%T %v", err, err)
 		}

@@ -1,10 +1,10 @@
-package config_test
+package read_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 // refused is a table of files and all that is said about them.
@@ -14,7 +14,7 @@ func (r refused) check(t *testing.T) {
 	t.Helper()
 	for name, c := range r {
 		t.Run(name, func(t *testing.T) {
-			problems(t, c.text, config.Options{}, c.want)
+			problems(t, c.text, read.Options{}, c.want)
 		})
 	}
 }
@@ -27,32 +27,32 @@ func TestFilesThatAreNoTree(t *testing.T) {
 		"empty":           {"", "f.yaml: expected a tree of actors, the file is empty; see the README for a first one"},
 		"only a comment":  {"# x\n", "f.yaml: expected a tree of actors, the file is empty; see the README for a first one"},
 		"only a marker":   {"---\n", "f.yaml:2:1: expected a mapping with the keys name, run and actors, got nothing"},
-		"no UTF-8":        {"name: \xff", "f.yaml: expected UTF-8 text; this is no text, or in another encoding"},
-		"UTF-16":          {"\xff\xfea\x00", "f.yaml: expected UTF-8 text; this is no text, or in another encoding"},
+		"no UTF-8":        {"name: \xff", "f.yaml: expected UTF-8 text; this is not text, or in another encoding"},
+		"UTF-16":          {"\xff\xfea\x00", "f.yaml: expected UTF-8 text; this is not text, or in another encoding"},
 		"a list":          {"- a", "f.yaml:1:1: expected a mapping with the keys name, run and actors, got a list"},
 		"a text":          {"\n  a", `f.yaml:2:3: expected a mapping with the keys name, run and actors, got "a"`},
 		"two documents":   {one("---\nname: b\n"), "f.yaml:4:1: expected one YAML document, there are more; remove the lines from --- on"},
 		"empty second":    {one("---\n"), "f.yaml:4:1: expected one YAML document, there are more; remove the lines from --- on"},
 		"no actors":       {"name: x", "f.yaml:1:1: actors: expected at least one actor, there is none"},
 		"an empty tree":   {"{}", "f.yaml:1:1: actors: expected at least one actor, there is none"},
-		"an empty list":   {"actors: []", "f.yaml:1:1: actors: expected at least one actor, there is none"},
+		"an empty list":   {"actors: []", "f.yaml:1:9: actors: expected at least one actor, there is none"},
 		"actors: nothing": {"actors:\n", "f.yaml:1:8: actors: expected a list, got nothing"},
 	}.check(t)
 }
 
 func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
 	refused{
-		"in the first line":       {"actors: ]\n", "f.yaml:1:1: this is no YAML: did not find expected node content"},
-		"in the second line":      {"name: x\nactors: ]\nrun:\n", "f.yaml:2:1: this is no YAML: did not find expected node content"},
-		"at the end":              {"name: x\nactors: [\n\n", "f.yaml:2:1: this is no YAML: did not find expected node content"},
-		"a colon too many":        {"\n\n\na: b: c\n", "f.yaml:4:1: this is no YAML: mapping values are not allowed in this context"},
-		"an open quote":           {"name: x\na: 'x\n\n", "f.yaml:2:1: this is no YAML: found unexpected end of stream; is a quote not closed?"},
-		"a tab":                   {"actors:\n\t- b\n", "f.yaml:2:1: this is no YAML: found character that cannot start any token"},
-		"a list that stops":       {"\n\n- a\n-b: c\n  d\n", "f.yaml:3:1: this is no YAML: did not find expected '-' indicator"},
-		"behind the document":     {"{a: b} x", "f.yaml:1:1: this is no YAML: did not find expected <document start>"},
-		"in the second document":  {"a: b\n---\nb: [\n", "f.yaml:3:1: this is no YAML: did not find expected node content"},
-		"an anchor that is none":  {"a: b\nc: *x\n", "f.yaml: this is no YAML: unknown anchor 'x' referenced"},
-		"a character that is bad": {"a: b\nc: \x01\n", "f.yaml: this is no YAML: control characters are not allowed"},
+		"in the first line":       {"actors: ]\n", "f.yaml:1:1: this is not valid YAML: did not find expected node content"},
+		"in the second line":      {"name: x\nactors: ]\nrun:\n", "f.yaml:2:1: this is not valid YAML: did not find expected node content"},
+		"at the end":              {"name: x\nactors: [\n\n", "f.yaml:2:1: this is not valid YAML: did not find expected node content"},
+		"a colon too many":        {"\n\n\na: b: c\n", "f.yaml:4:1: this is not valid YAML: mapping values are not allowed in this context"},
+		"an open quote":           {"name: x\na: 'x\n\n", "f.yaml:2:1: this is not valid YAML: found unexpected end of stream; is a quote not closed?"},
+		"a tab":                   {"actors:\n\t- b\n", "f.yaml:2:1: this is not valid YAML: found character that cannot start any token"},
+		"a list that stops":       {"\n\n- a\n-b: c\n  d\n", "f.yaml:3:1: this is not valid YAML: did not find expected '-' indicator"},
+		"behind the document":     {"{a: b} x", "f.yaml:1:1: this is not valid YAML: did not find expected <document start>"},
+		"in the second document":  {"a: b\n---\nb: [\n", "f.yaml:3:1: this is not valid YAML: did not find expected node content"},
+		"an anchor that is none":  {"a: b\nc: *x\n", "f.yaml: this is not valid YAML: unknown anchor 'x' referenced"},
+		"a character that is bad": {"a: b\nc: \x01\n", "f.yaml: this is not valid YAML: control characters are not allowed"},
 	}.check(t)
 }
 
@@ -63,7 +63,7 @@ func TestUnknownKeysHaveAHint(t *testing.T) {
 		"two letters":    {one("    grcae: 2s\n"), `f.yaml:4:5: actors.a.grcae: unknown key; did you mean "grace"?`},
 		"nothing near":   {one("    deamon: true\n"), "f.yaml:4:5: actors.a.deamon: unknown key; the keys here are " + allKeys},
 		"of the main":    {"run: {actor: a, endpoint: e, x: 1}\n" + one(""), "f.yaml:1:30: run.x: unknown key; the keys here are actor, endpoint, args"},
-		"without a name": {"actors: [{command: [x], nam: a}]", "f.yaml:1:10: actors[0]: expected a name, there is none\nf.yaml:1:25: actors[0].nam: unknown key; did you mean \"name\"?"},
+		"without a name": {"actors: [{command: [x], nam: a}]", "f.yaml:1:10: actors[0].name: expected a name, there is none\nf.yaml:1:25: actors[0].nam: unknown key; did you mean \"name\"?"},
 		"in capitals":    {one("    Dir: x\n"), `f.yaml:4:5: actors.a.Dir: unknown key; did you mean "dir"?`},
 		"no plain key":   {"? [a]\n: b\n" + one(""), "f.yaml:1:3: expected a plain key, got a list"},
 	}.check(t)
@@ -72,18 +72,18 @@ func TestUnknownKeysHaveAHint(t *testing.T) {
 // What is of another kind is reported once: what follows from it is not.
 func TestValuesOfAnotherKind(t *testing.T) {
 	refused{
-		"text for a number":     {one("    replicas: many\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number, got "many"`},
-		"quoted number":         {one("    replicas: \"2\"\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number, got "2"`},
-		"fraction":              {one("    replicas: 1.5\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number, got "1.5"`},
-		"number beyond int":     {one("    replicas: 9223372036854775808\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number, got "9223372036854775808"`},
-		"list for a number":     {one("    replicas: [1]\n"), "f.yaml:4:15: actors.a.replicas: expected a whole number, got a list"},
+		"text for a number":     {one("    replicas: many\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number in decimal digits, got "many"`},
+		"quoted number":         {one("    replicas: \"2\"\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number in decimal digits, got "2"`},
+		"fraction":              {one("    replicas: 1.5\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number in decimal digits, got "1.5"`},
+		"number beyond int":     {one("    replicas: 9223372036854775808\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number in decimal digits, got "9223372036854775808"`},
+		"list for a number":     {one("    replicas: [1]\n"), "f.yaml:4:15: actors.a.replicas: expected a whole number in decimal digits, got a list"},
 		"list for a mapping":    {one("    env: [a]\n"), "f.yaml:4:10: actors.a.env: expected a mapping, got a list"},
 		"nothing for a text":    {one("    dir:\n"), "f.yaml:4:9: actors.a.dir: expected a text, got nothing"},
 		"mapping for a text":    {one("    dir: {a: b}\n"), "f.yaml:4:10: actors.a.dir: expected a text, got a mapping"},
 		"list in a mapping":     {one("    env: {K: [v]}\n"), "f.yaml:4:14: actors.a.env.K: expected a text, got a list"},
 		"list for a sum":        {one("    sha256: [a]\n"), "f.yaml:4:13: actors.a.sha256: expected a text, got a list"},
 		"list for a duration":   {one("    grace: [1s]\n"), "f.yaml:4:12: actors.a.grace: expected a duration above zero such as 500ms, 5s or 1m30s, got a list"},
-		"list for a condition":  {one("    depends_on: {b: [x]}\n  - {name: b, command: [x]}\n"), "f.yaml:4:21: actors.a.depends_on.b: expected started or healthy, got a list"},
+		"list for a condition":  {one("    depends_on: {b: [x]}\n  - {name: b, command: [x]}\n"), "f.yaml:4:21: actors.a.depends_on.b: expected a text, got a list"},
 		"list of dependencies":  {one("    depends_on: [a]\n"), "f.yaml:4:17: actors.a.depends_on: expected a mapping, got a list"},
 		"text for children":     {one("    actors: b\n"), `f.yaml:4:13: actors.a.actors: expected a list, got "b"`},
 		"text for a command":    {"actors: [{name: a, command: x}]", `f.yaml:1:29: actors.a.command: expected a list, got "x"`},
@@ -96,14 +96,13 @@ func TestValuesOfAnotherKind(t *testing.T) {
 		"nothing for it":        {"run:\n" + one(""), "f.yaml:1:5: run: expected a mapping with the keys actor, endpoint, args, got nothing"},
 		"lists in the main job": {
 			"run: {actor: [a], endpoint: [e], args: [1]}\n" + one(""),
-			"f.yaml:1:14: run.actor: expected a text, got a list\nf.yaml:1:29: run.endpoint: expected a text, got a list\n" +
-				"f.yaml:1:40: run.args: expected a mapping, got a list",
+			"f.yaml:1:14: run.actor: expected a text, got a list\nf.yaml:1:29: run.endpoint: expected a text, got a list",
 		},
 		"arguments beyond JSON": {
 			"run: {actor: a, endpoint: e, args: {n: .nan, l: [{name: x, i: -.inf}], t: !!int x}}\n" + one(""),
-			"f.yaml:1:40: run.args.n: expected a value that JSON has, got !!float \".nan\"\n" +
-				"f.yaml:1:63: run.args.l.x.i: expected a value that JSON has, got !!float \"-.inf\"\n" +
-				`f.yaml:1:75: run.args.t: expected a value that JSON has, got !!int "x"`,
+			"f.yaml:1:40: run.args.n: expected a number as JSON has it, in decimal digits without zeros in front, or a text in quotes, got \".nan\"\n" +
+				"f.yaml:1:63: run.args.l.x.i: expected a number as JSON has it, in decimal digits without zeros in front, or a text in quotes, got \"-.inf\"\n" +
+				`f.yaml:1:75: run.args.t: expected a value that fits its tag !!int, got "x"`,
 		},
 	}.check(t)
 }
@@ -113,9 +112,9 @@ func TestValuesOutOfRange(t *testing.T) {
 	const sum = "expected 64 hex digits, as sha256sum prints them, got "
 	digits := strings.Repeat("ab", 31)
 	refused{
-		"no replicas":       {one("    replicas: 0\n"), `f.yaml:4:15: actors.a.replicas: ` + replicas + `"0"`},
-		"fewer than none":   {one("    replicas: -1\n"), `f.yaml:4:15: actors.a.replicas: ` + replicas + `"-1"`},
-		"too many":          {one("    replicas: 1001\n"), `f.yaml:4:15: actors.a.replicas: ` + replicas + `"1001"`},
+		"no replicas":       {one("    replicas: 0\n"), `f.yaml:4:15: actors.a.replicas: expected a number above zero, got "0"; to set none, leave the key out`},
+		"fewer than none":   {one("    replicas: -1\n"), `f.yaml:4:15: actors.a.replicas: expected a whole number above zero, got -1`},
+		"too many":          {one("    replicas: 1001\n"), `f.yaml:4:15: actors.a.replicas: ` + replicas + `1001`},
 		"a bare number":     {one("    grace: 5\n"), `f.yaml:4:12: actors.a.grace: ` + duration + `"5"`},
 		"no time":           {one("    cancel_timeout: 0s\n"), `f.yaml:4:21: actors.a.cancel_timeout: ` + duration + `"0s"`},
 		"time running back": {one("    start_timeout: -1s\n"), `f.yaml:4:20: actors.a.start_timeout: ` + duration + `"-1s"`},
@@ -125,9 +124,9 @@ func TestValuesOutOfRange(t *testing.T) {
 		"short sum":         {one("    sha256: " + digits + "\n"), `f.yaml:4:13: actors.a.sha256: ` + sum + `"` + digits + `"`},
 		"long sum":          {one("    sha256: " + digits + "ababab\n"), `f.yaml:4:13: actors.a.sha256: ` + sum + `"` + digits + `ababab"`},
 		"no hex":            {one("    sha256: " + digits + "xy\n"), `f.yaml:4:13: actors.a.sha256: ` + sum + `"` + digits + `xy"`},
-		"an empty sum":      {one("    sha256: ${EMPTY}\n"), `f.yaml:4:13: actors.a.sha256: ` + sum + `""`},
+		"an empty sum":      {one("    sha256: ${EMPTY}\n"), `f.yaml:4:13: actors.a.sha256: expected a text, it is empty`},
 		"restart":           {one("    restart: always\n"), `f.yaml:4:14: actors.a.restart: expected temporary, transient or permanent, got "always"; did you mean "permanent"?`},
-		"an empty restart":  {one("    restart: ''\n"), `f.yaml:4:14: actors.a.restart: expected temporary, transient or permanent, got ""`},
+		"an empty restart":  {one("    restart: ''\n"), `f.yaml:4:14: actors.a.restart: expected a text, it is empty`},
 	}.check(t)
 }
 
@@ -135,25 +134,25 @@ func TestNames(t *testing.T) {
 	const form = "expected a name of 1 to 63 letters a-z, digits, - and _, got "
 	long := strings.Repeat("x", 64)
 	refused{
-		"capitals and blanks": {"actors:\n  - {name: A b, command: [x]}\n", `f.yaml:2:12: actors.A b: ` + form + `"A b"`},
-		"an empty one":        {"actors:\n  - {name: '', command: [x]}\n", `f.yaml:2:12: actors[0]: ` + form + `""`},
-		"64 letters":          {"actors:\n  - {name: " + long + ", command: [x]}\n", `f.yaml:2:12: actors.` + long + `: ` + form + `"` + long + `"`},
-		"a path":              {"actors:\n  - {name: a/b, command: [x]}\n", `f.yaml:2:12: actors.a/b: ` + form + `"a/b"`},
-		"a dot":               {"actors:\n  - {name: a.b, command: [x]}\n", `f.yaml:2:12: actors.a.b: ` + form + `"a.b"`},
-		"a dash in front":     {"actors:\n  - {name: -a, command: [x]}\n", `f.yaml:2:12: actors.-a: ` + form + `"-a"`},
-		"a line break":        {"actors:\n  - {name: \"a\\n\", command: [x]}\n", `f.yaml:2:12: actors.a\n: ` + form + `"a\n"`},
-		"none":                {"actors:\n  - {command: [x]}\n", "f.yaml:2:5: actors[0]: expected a name, there is none"},
-		"the same twice":      {one("  - {name: a, command: [y]}\n"), "f.yaml:4:12: actors.a: an actor beside it has the same name (line 2); rename one, or use replicas"},
+		"capitals and blanks": {"actors:\n  - {name: A b, command: [x]}\n", `f.yaml:2:12: actors.A b.name: ` + form + `"A b"`},
+		"an empty one":        {"actors:\n  - {name: '', command: [x]}\n", `f.yaml:2:12: actors[0].name: expected a text, it is empty`},
+		"64 letters":          {"actors:\n  - {name: " + long + ", command: [x]}\n", `f.yaml:2:12: actors.` + long + `.name: ` + form + `"` + long + `"`},
+		"a path":              {"actors:\n  - {name: a/b, command: [x]}\n", `f.yaml:2:12: actors.a/b.name: ` + form + `"a/b"`},
+		"a dot":               {"actors:\n  - {name: a.b, command: [x]}\n", `f.yaml:2:12: actors.a.b.name: ` + form + `"a.b"`},
+		"a dash in front":     {"actors:\n  - {name: -a, command: [x]}\n", `f.yaml:2:12: actors.-a.name: ` + form + `"-a"`},
+		"a line break":        {"actors:\n  - {name: \"a\\n\", command: [x]}\n", `f.yaml:2:12: actors.a\n.name: ` + form + `"a\n"`},
+		"none":                {"actors:\n  - {command: [x]}\n", "f.yaml:2:5: actors[0].name: expected a name, there is none"},
+		"the same twice":      {one("  - {name: a, command: [y]}\n"), "f.yaml:4:12: actors.a.name: an actor beside it has the same name; rename one, or use replicas"},
 		"the same below": {
 			one("    actors:\n      - {name: a, command: [y]}\n      - {name: a, command: [y]}\n"),
-			"f.yaml:6:16: actors.a.actors.a: an actor beside it has the same name (line 5); rename one, or use replicas",
+			"f.yaml:6:16: actors.a.actors.a.name: an actor beside it has the same name; rename one, or use replicas",
 		},
 	}.check(t)
 }
 
 func TestNamesThatAreFine(t *testing.T) {
 	longest := strings.Repeat("x", 63)
-	tree := valid(t, "actors: [{name: "+longest+", command: [x]}, {name: 0_-, command: [x], actors: [{name: 0_-, command: [x]}]}]", config.Options{})
+	tree := valid(t, "actors: [{name: "+longest+", command: [x]}, {name: 0_-, command: [x], actors: [{name: 0_-, command: [x]}]}]", read.Options{})
 	if tree.Actors[0].Name != longest || tree.Actors[1].Actors[0].Name != "0_-" {
 		t.Errorf("got %+v", tree)
 	}
@@ -163,9 +162,9 @@ func TestPrograms(t *testing.T) {
 	refused{
 		"neither":          {"actors:\n  - name: a\n", "f.yaml:2:5: actors.a: expected package (a Go package to build) or command (a program to start), there is neither"},
 		"both":             {one("    package: ./p\n"), "f.yaml:2:5: actors.a: expected either package or command, there are both"},
-		"an empty command": {"actors:\n  - {name: a, command: []}\n", "f.yaml:2:24: actors.a.command: expected a program and its arguments, it is empty"},
-		"an empty program": {"actors:\n  - {name: a, command: ['', -x]}\n", "f.yaml:2:24: actors.a.command: expected a program and its arguments, it is empty"},
-		"an empty package": {"actors:\n  - {name: a, package: ''}\n", "f.yaml:2:24: actors.a.package: expected a Go package such as ./plugins/parser, it is empty"},
+		"an empty command": {"actors:\n  - {name: a, command: []}\n", "f.yaml:2:5: actors.a: expected package (a Go package to build) or command (a program to start), there is neither"},
+		"an empty program": {"actors:\n  - {name: a, command: ['', -x]}\n", "f.yaml:2:25: actors.a.command[0]: expected a program, it is empty"},
+		"an empty package": {"actors:\n  - {name: a, package: ''}\n", "f.yaml:2:24: actors.a.package: expected a text, it is empty"},
 		"duplicate keys":   {one("    dir: x\n    dir: y\n    dir: z\n"), "f.yaml:5:5: actors.a.dir: this key stands here twice; keep one of them\nf.yaml:6:5: actors.a.dir: this key stands here twice; keep one of them"},
 		"at the top":       {"name: a\n" + one("name: b\n"), "f.yaml:5:1: name: this key stands here twice; keep one of them"},
 		"in a mapping":     {one("    env: {K: v, \"K\": w}\n"), "f.yaml:4:17: actors.a.env.K: this key stands here twice; keep one of them"},
@@ -176,28 +175,28 @@ func TestDependencies(t *testing.T) {
 	on := func(pairs string) string { return one("    depends_on: {" + pairs + "}\n") }
 	b := func(on string) string { return "  - {name: b, command: [x], depends_on: {" + on + ": started}}\n" }
 	refused{
-		"unknown":     {on("b: started"), `f.yaml:4:21: actors.a.depends_on: expected actors beside this one (there are none), got "b"`},
-		"a child":     {on("c: started") + "    actors: [{name: c, command: [x]}]\n", `f.yaml:4:21: actors.a.depends_on: expected actors beside this one (there are none), got "c"`},
-		"the parent":  {one("    actors: [{name: c, command: [x], depends_on: {a: started}}]\n"), `f.yaml:4:54: actors.a.actors.c.depends_on: expected actors beside this one (there are none), got "a"`},
+		"unknown":     {on("b: started"), `f.yaml:4:21: actors.a.depends_on.b: expected actors beside this one (there are none), got "b"`},
+		"a child":     {on("c: started") + "    actors: [{name: c, command: [x]}]\n", `f.yaml:4:21: actors.a.depends_on.c: expected actors beside this one (there are none), got "c"`},
+		"the parent":  {one("    actors: [{name: c, command: [x], depends_on: {a: started}}]\n"), `f.yaml:4:54: actors.a.actors.c.depends_on.a: expected actors beside this one (there are none), got "a"`},
 		"condition":   {on("b: ready") + "  - {name: b, command: [x]}\n", `f.yaml:4:21: actors.a.depends_on.b: expected started or healthy, got "ready"`},
-		"itself":      {on("a: started"), "f.yaml:2:11: actors: depends_on is circular: a → a; remove one of these"},
-		"two members": {on("b: started") + b("a"), "f.yaml:2:11: actors: depends_on is circular: a → b → a; remove one of these"},
+		"itself":      {on("a: started"), "f.yaml:4:21: actors.a.depends_on.a: depends_on is circular: a → a; remove one of these"},
+		"two members": {on("b: started") + b("a"), "f.yaml:4:21: actors.a.depends_on.b: depends_on is circular: a → b → a; remove one of these"},
 		"three members": {
 			on("b: started") + b("c") + "  - {name: c, command: [x], depends_on: {a: started}}\n",
-			"f.yaml:2:11: actors: depends_on is circular: a → b → c → a; remove one of these",
+			"f.yaml:4:21: actors.a.depends_on.b: depends_on is circular: a → b → c → a; remove one of these",
 		},
 		"behind a way in": {
 			on("b: started") + b("c") + "  - {name: c, command: [x], depends_on: {b: started}}\n",
-			"f.yaml:5:12: actors: depends_on is circular: b → c → b; remove one of these",
+			"f.yaml:5:45: actors.b.depends_on.c: depends_on is circular: b → c → b; remove one of these",
 		},
 		"below": {
 			one("    actors: [{name: c, command: [x], depends_on: {c: started}}]\n"),
-			"f.yaml:4:21: actors.a.actors: depends_on is circular: c → c; remove one of these",
+			"f.yaml:4:54: actors.a.actors.c.depends_on.c: depends_on is circular: c → c; remove one of these",
 		},
 		"of a bad name": {
 			"actors: [{name: A, command: [x], depends_on: {A: started}}]",
-			`f.yaml:1:17: actors.A: expected a name of 1 to 63 letters a-z, digits, - and _, got "A"` +
-				"\nf.yaml:1:17: actors: depends_on is circular: A → A; remove one of these",
+			`f.yaml:1:17: actors.A.name: expected a name of 1 to 63 letters a-z, digits, - and _, got "A"` +
+				"\nf.yaml:1:50: actors.A.depends_on.A: depends_on is circular: A → A; remove one of these",
 		},
 	}.check(t)
 }
@@ -205,13 +204,13 @@ func TestDependencies(t *testing.T) {
 func TestMainJob(t *testing.T) {
 	refused{
 		"of nobody":   {"run: {actor: b, endpoint: e}\n" + one(""), `f.yaml:1:14: run.actor: expected one of the tree's own actors (a), got "b"`},
-		"of no actor": {"run: {endpoint: e}\n" + one(""), `f.yaml:1:6: run.actor: expected one of the tree's own actors (a), got ""`},
+		"of no actor": {"run: {endpoint: e}\n" + one(""), `f.yaml:1:6: run.actor: expected one of the tree's own actors (a), there is none`},
 		"of a child": {
 			"run: {actor: c, endpoint: e}\n" + one("    actors: [{name: c, command: [x]}]\n"),
 			`f.yaml:1:14: run.actor: expected one of the tree's own actors (a), got "c"`,
 		},
 		"no endpoint":       {"run: {actor: a}\n" + one(""), "f.yaml:1:6: run.endpoint: expected the name of an endpoint, there is none"},
-		"an empty endpoint": {"run: {actor: a, endpoint: ''}\n" + one(""), "f.yaml:1:6: run.endpoint: expected the name of an endpoint, there is none"},
+		"an empty endpoint": {"run: {actor: a, endpoint: ''}\n" + one(""), "f.yaml:1:27: run.endpoint: expected a text, it is empty"},
 	}.check(t)
 }
 
@@ -225,15 +224,15 @@ actors:
     dir: y
     depends_on: {c: started}
 run: {actor: z, endpoint: e}
-`, config.Options{Set: []string{"bad", "actors.c.dir=x"}}, strings.Join([]string{
+`, read.Options{Set: []string{"bad", "actors.c.dir=x"}}, strings.Join([]string{
 		`--set bad: expected path=value, as in actors.parser.replicas=2`,
 		`--set actors.c.dir=x: actors: no actor "c" here; there are a, b`,
 		`f.yaml:1:1: nam: unknown key; did you mean "name"?`,
 		`f.yaml:3:5: actors.a: expected package (a Go package to build) or command (a program to start), there is neither`,
-		`f.yaml:3:25: actors.a.replicas: expected a whole number, got "x"`,
+		`f.yaml:3:25: actors.a.replicas: expected a whole number in decimal digits, got "x"`,
 		`f.yaml:6:10: actors.b.dir: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}`,
 		`f.yaml:7:5: actors.b.dir: this key stands here twice; keep one of them`,
-		`f.yaml:8:21: actors.b.depends_on: expected actors beside this one (a), got "c"`,
+		`f.yaml:8:21: actors.b.depends_on.c: expected actors beside this one (a), got "c"`,
 		`f.yaml:9:14: run.actor: expected one of the tree's own actors (a, b), got "z"`,
 	}, "\n"))
 }

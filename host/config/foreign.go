@@ -1,0 +1,66 @@
+package config
+
+import "github.com/seed-2ba35074/trellis/internal/environ"
+
+// GoPlugin describes a foreign program: a plugin for hashicorp/go-plugin over gRPC
+// that knows nothing of Trellis. It is supervised as any actor and serves no
+// endpoints; the application calls it with a gRPC client of its own.
+type GoPlugin struct {
+	// Cookie is the one variable by which the program knows that it is started as
+	// a plugin: its MagicCookieKey and MagicCookieValue.
+	Cookie map[string]string `yaml:"cookie" json:"cookie"`
+	// Versions are the protocol versions that the application speaks. The program
+	// picks the highest that it knows.
+	Versions []int `yaml:"versions" json:"versions"`
+	MTLS     MTLS  `yaml:"mtls" json:"mtls,omitempty" default:"auto"`
+	// Multiplex sends the connections of go-plugin's broker through the main one, for
+	// programs whose clients need that. go-plugin's own hosts call it
+	// GRPCBrokerMultiplex.
+	Multiplex bool `yaml:"multiplex" json:"multiplex,omitempty" default:"false"`
+}
+
+// MTLS says how the connection to a foreign program is protected.
+type MTLS string
+
+// The kinds of protection.
+const (
+	MTLSAuto MTLS = "auto" // go-plugin's AutoMTLS: a certificate on each side, made for this process
+	MTLSOff  MTLS = "off"  // none: for programs that cannot, which is rare outside of Go
+)
+
+// foreign checks the description of a foreign program.
+func (c *checker) foreign(a Actor, at *place) {
+	if a.GoPlugin == nil {
+		return
+	}
+	here := at.key("goplugin")
+	cookie, versions := here.key("cookie"), here.key("versions")
+	if n := len(a.GoPlugin.Cookie); n != 1 {
+		c.note(cookie, "expected exactly one {KEY: value}, the MagicCookieKey and MagicCookieValue of the program, got %d", n)
+	}
+	for _, key := range sortedKeys(a.GoPlugin.Cookie) {
+		value := a.GoPlugin.Cookie[key]
+		if err := environ.CheckVariable(key, value); err != nil {
+			c.note(cookie.key(key), "%v", err)
+		} else if value == "" {
+			c.note(cookie.key(key), "expected the program's MagicCookieValue, it is empty")
+		}
+		if _, twice := a.Env[key]; twice {
+			c.note(at.key("env").key(key), "it is the program's cookie (goplugin.cookie), which the host sets itself; remove this")
+		}
+	}
+	if len(a.GoPlugin.Versions) == 0 {
+		c.note(versions, "expected the protocol versions that you speak, such as [1], there are none")
+	}
+	for i, v := range a.GoPlugin.Versions {
+		if v < 0 {
+			c.note(versions.item(i, ""), "expected numbers from 0 up, got %d", v)
+		}
+	}
+	if len(a.Actors) > 0 {
+		c.note(at.key("actors"), "a foreign program cannot start actors of the tree; put them beside it")
+	}
+	if a.Health.Endpoint != "" {
+		c.note(at.key("health").key("endpoint"), "a foreign program serves no endpoints; its gRPC health service is asked")
+	}
+}

@@ -1,0 +1,107 @@
+// Package words puts what somebody wrote into the sentences of errors: quoted, cut
+// to a length that people read, and with a hint at what was meant.
+package words
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of what a sentence quotes of a text, and of how many words it lists.
+const (
+	maxQuoted = 120
+	maxListed = 10
+)
+
+// Quote quotes a text, of a long one only the beginning.
+func Quote(text string) string {
+	if len(text) <= maxQuoted {
+		return strconv.Quote(text)
+	}
+	end := maxQuoted
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(text[:end]), len(text))
+}
+
+// List joins words, of many only the first.
+func List(words []string, separator string) string {
+	if len(words) <= maxListed+1 {
+		return strings.Join(words, separator)
+	}
+	return fmt.Sprintf("%s%sand %d more", strings.Join(words[:maxListed], separator), separator, len(words)-maxListed)
+}
+
+// Path joins the steps to a value with dots, of a long way only both ends. Positions in
+// lists are [n].
+func Path(steps []string) string {
+	if len(steps) > 2*maxListed {
+		steps = slices.Concat(steps[:maxListed], []string{"…"}, steps[len(steps)-maxListed:])
+	}
+	var out strings.Builder
+	for _, step := range steps {
+		if out.Len() > 0 && step != "" && !strings.HasPrefix(step, "[") {
+			out.WriteByte('.')
+		}
+		out.WriteString(step)
+	}
+	return out.String()
+}
+
+// Either lists choices as a sentence does.
+func Either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// DidYouMean is a hint at that one of words which is nearest to word; "" if none is
+// near.
+func DidYouMean(word string, words []string) string {
+	if near := nearest(word, words); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
+}
+
+// nearest is the one of words that differs from word by two letters at most, and
+// in no more than half of its own; "" if there is none. Capitals, and dashes for
+// underscores, make no difference.
+func nearest(word string, words []string) string {
+	best, least := "", 3
+	for _, w := range words {
+		if len(word) > len(w)+2 || len(w) > len(word)+2 {
+			continue
+		}
+		if d := distance(plain(word), plain(w)); d < least && 2*d <= len(w) {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+func plain(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
+
+// distance counts the letters to insert, drop or change from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
