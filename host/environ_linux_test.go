@@ -64,7 +64,7 @@ func TestF09_SpecsThatCannotBe(t *testing.T) {
 			_, err := n.Start(ctx, s)
 			return err
 		})
-		if start, ok := errors.AsType[*host.StartError](err); !ok || start.Stage != "program" {
+		if start, ok := errors.AsType[*host.StartError](err); !ok || start.Stage != "spec" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
