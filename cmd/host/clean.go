@@ -9,6 +9,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 )
 
+// newClean makes the command that removes built programs.
 func newClean(p *program) *cobra.Command {
 	var unused time.Duration
 	cmd := &cobra.Command{
