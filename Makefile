@@ -35,7 +35,7 @@ foreign: ## builds go-plugin programs of other people, and supervises them
 	go test -count=1 -tags foreign ./host/foreign
 
 cells: ## every way in which a context can end, between processes and in memory, 20 times
-	go test -count=20 -run WhoRaises . ./shared/dialog
+	go test -count=20 -run WhoRaises . ./internal/dialog
 
 soak: ## nurseries come and go (SOAK=60), trees are killed 20 times: nothing may be left
 	TRELLIS_SOAK=$(SOAK) go test -count=1 -tags lab -run 'Soak' -v ./host
@@ -56,7 +56,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 model: ## every interleaving of a dialog, with larger bounds (about a minute, 3 at most)
-	go test -run TestModel -timeout 10m -v ./shared/dialog -model=full | grep -vE '^=== '
+	go test -run TestModel -timeout 10m -v ./internal/dialog -model=full | grep -vE '^=== '
 
 chaos: ## a blow of each kind, then CHAOS="-seed 1 -blows 1000" (docs/chaos.md)
 	go test -count=1 -tags lab -run F01 ./internal/lab/chaos
@@ -85,7 +85,7 @@ generate: ## the Go code of the .proto files
 	$(TOOL) buf generate
 
 generate-check: generate ## the generated code is the committed one
-	git diff --exit-code -- shared/wire internal/lab/bench/plain
+	git diff --exit-code -- internal/wire internal/lab/bench/plain
 
 tidy-check: ## go.mod is tidy
 	go mod tidy -diff

@@ -17,19 +17,19 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // The cells of docs/who-raises-what.md between two processes: this test is the
 // opener, and its program once more, as a plugin, is the callee. What each cell
 // must give stands in a file that the tests of package dialog keep.
-const raisesFile = "shared/dialog/testdata/raises.golden"
+const raisesFile = "internal/dialog/testdata/raises.golden"
 
 // raisesCauses names, in a plugin's environment, the file that takes the causes of
 // its handlers' ctxs. A program that has it is that plugin.

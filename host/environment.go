@@ -24,12 +24,12 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 )
 
 // Options says how a nursery works. The zero value is ready to use.

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // ErrForeign means that something was asked of a foreign program that only actors

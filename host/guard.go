@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/seed-2ba35074/trellis/shared/link"
+	"github.com/seed-2ba35074/trellis/internal/link"
 )
 
 // Bounds of what a plugin can send over go-plugin's main connection. docs/bounds.md has

@@ -9,9 +9,9 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 

@@ -15,11 +15,11 @@ import (
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/trust"
-	"github.com/seed-2ba35074/trellis/shared/link"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // attackVar says what the hostile plugin does, and times how often.

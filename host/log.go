@@ -11,8 +11,8 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // logger turns a child's lines into log records: a line that is a JSON object of

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // shutdownMethod is go-plugin's own request to end. Its messages have no fields.

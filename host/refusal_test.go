@@ -12,10 +12,10 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/trust"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
-	"github.com/seed-2ba35074/trellis/shared/link"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // firstFrames are what a plugin that was written by hand may say first on its link, and

@@ -7,8 +7,8 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // tie is what a child that is up hangs on besides its process: its link, or, for a

@@ -19,9 +19,9 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/trust"
-	"github.com/seed-2ba35074/trellis/shared/link"
 )
 
 // socketsOf are the sockets that the tree of this process has.

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/internal/environ"
-	"github.com/seed-2ba35074/trellis/shared/link"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // actorServer answers the host's Boot.

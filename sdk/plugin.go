@@ -31,8 +31,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/trust"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // Plugin describes a plugin program. The zero value serves nothing.

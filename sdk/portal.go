@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 )
 
 type parentKey struct{}

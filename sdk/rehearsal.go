@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/trust"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // rehearse does what the host will want in a moment, as far as that can be done

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // serviceCalls are the running calls of the plugin's own gRPC services. They are

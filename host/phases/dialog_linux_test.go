@@ -6,12 +6,12 @@ import (
 	"iter"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
-	"github.com/seed-2ba35074/trellis/shared/link"
 )
 
 // The phases of a context, as its opener sees them.

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 
 	"github.com/seed-2ba35074/trellis/internal/environ"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // B13: the names that other packages give to variables between a host and its child.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"reflect"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/shared/actor"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
 )
 
 // ContextEndpoint is a linked pair of tasks, one in each actor, with a two-way

@@ -16,8 +16,8 @@ package contract
 import (
 	"context"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // Portal is a handle for calling into another actor. The portals of packages host

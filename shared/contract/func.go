@@ -4,7 +4,7 @@ import (
 	"context"
 	"reflect"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
 // The names that errors give to the parts of an endpoint.

@@ -3,7 +3,7 @@ package contract
 import (
 	"encoding/json"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
 // JSON is a value whose type this program does not know.

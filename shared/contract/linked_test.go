@@ -5,10 +5,10 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
-	"github.com/seed-2ba35074/trellis/shared/link"
 )
 
 // here is a portal to an actor inside this process.

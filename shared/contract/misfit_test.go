@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // X16: an error is not larger than a few lines, however large what it complains of.

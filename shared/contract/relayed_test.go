@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/dialog"
-	"github.com/seed-2ba35074/trellis/shared/wire"
 )
 
 // S2: a callee that meets other types elsewhere, and says so, is not one whose own types

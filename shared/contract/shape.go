@@ -14,7 +14,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
 // part is one of the types of an endpoint, with the name that errors give it.

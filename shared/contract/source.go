@@ -5,7 +5,7 @@ import (
 	"iter"
 	"reflect"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
 // SourceEndpoint is a one-way stream from the callee to the caller.

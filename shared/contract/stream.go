@@ -6,7 +6,7 @@ import (
 	"io"
 	"iter"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
 // StreamOptions says how an end of a stream receives; the zero value is a buffer

@@ -6,8 +6,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/seed-2ba35074/trellis/shared/dialog"
-	"github.com/seed-2ba35074/trellis/shared/wire"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // tracing carries a caller's span to the callee, in the W3C form. A program that

@@ -55,6 +55,7 @@ func run(out io.Writer, root string, check bool) error {
 type part struct {
 	name    string
 	folders []string // with all below them
+	without string   // a folder that is not of it, with all below
 	budget  budget
 }
 
@@ -65,9 +66,8 @@ type budget struct {
 }
 
 func (p part) has(folder string) bool {
-	return slices.ContainsFunc(p.folders, func(f string) bool {
-		return folder == f || strings.HasPrefix(folder, f+"/")
-	})
+	below := func(f string) bool { return folder == f || strings.HasPrefix(folder, f+"/") }
+	return slices.ContainsFunc(p.folders, below) && (p.without == "" || !below(p.without))
 }
 
 func (p part) sum(packages []measures) measures {

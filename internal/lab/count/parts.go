@@ -5,14 +5,14 @@ package main
 var parts = []part{
 	{
 		name:    "kernel: how a context works",
-		folders: []string{"shared/actor", "shared/fault", "shared/wire", "shared/link", "shared/dialog", "internal/task"},
-		budget:  budget{function: 45, file: 460},
+		folders: []string{"shared/actor", "shared/fault", "internal/wire", "internal/link", "internal/dialog", "internal/task"},
+		budget:  budget{function: 45, file: 470},
 	},
 	{
-		name: "core: all that a host or a plugin is made of",
-		folders: []string{"shared", "host", "sdk", "internal/task", "internal/hub", "internal/budget", "internal/trust",
-			"internal/process", "internal/environ", "internal/terminal"},
-		budget: budget{function: 45, file: 460, goStatements: 2},
+		name:    "core: all that a host or a plugin is made of",
+		folders: []string{"shared", "host", "sdk", "internal"},
+		without: "internal/lab",
+		budget:  budget{function: 45, file: 470, goStatements: 2},
 	},
 	{
 		name:    "public: what programs import",

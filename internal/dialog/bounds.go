@@ -1,0 +1,151 @@
+package dialog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Bounds of what a peer can make this side keep, besides those that Hello tells.
+const (
+	// spare is what the runtime's own endpoints have beyond the peer's limits, so
+	// that an actor can be ended whose peer uses all of them.
+	spareDialogs   = 64
+	spareArguments = 1 << 20
+	// mostHeld is how many bytes of large answers may wait for their turn.
+	mostHeld = 256 << 20
+)
+
+// guests is what the peer has running here. It is guarded by the table.
+type guests struct {
+	dialogs int
+	bytes   int // of their arguments and the other texts of their Starts
+	held    int // bytes of answers that wait for their turn
+}
+
+// enter counts a dialog, and refuses it if there are too many.
+func (g *guests) enter(d *Dialog) (refused error) {
+	dialogs, bytes := d.table.link.MostDialogs()
+	if d.runtime() {
+		dialogs, bytes = dialogs+spareDialogs, bytes+spareArguments
+	}
+	switch {
+	case g.dialogs >= dialogs:
+		refused = fmt.Errorf("%w: it runs %d dialogs for this caller, which is its limit", fault.ErrOverloaded, g.dialogs)
+	case g.bytes >= bytes:
+		refused = fmt.Errorf("%w: the dialogs that it runs for this caller have %d bytes of arguments; it takes another one below %d",
+			fault.ErrOverloaded, g.bytes, bytes)
+	}
+	g.dialogs++
+	g.bytes += d.weight
+	return refused
+}
+
+// leave forgets a dialog that has been counted.
+func (g *guests) leave(d *Dialog) {
+	if d.callee {
+		g.dialogs--
+		g.bytes -= d.weight
+	}
+}
+
+// weigh is how many bytes a Start keeps in memory, about.
+func weigh(f *wire.Frame) int {
+	s := f.Start
+	bytes := len(f.Payload) + len(s.Endpoint) + len(s.Codec) + len(s.Traceparent) + len(s.Tracestate)
+	for key, value := range s.Metadata {
+		bytes += len(key) + len(value)
+	}
+	return bytes
+}
+
+func (d *Dialog) checkSize(n int) error {
+	if limit := d.table.link.MaxMessage(); n > limit {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", fault.ErrMessageTooLarge, n, limit)
+	}
+	return nil
+}
+
+// Drained wakes whoever waits for the link to be not congested any more.
+func (t *Table) Drained() {
+	t.mu.Lock()
+	held := t.held
+	t.held = nil
+	t.mu.Unlock()
+	for _, d := range held {
+		d.rouse(&d.held)
+	}
+}
+
+// congested reports whether much waits for the link's writer. Then the dialog, whose lock
+// the caller has, is woken when that is over.
+func (t *Table) congested(d *Dialog, lane link.Lane) bool {
+	if !t.link.Congested(lane) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.link.Congested(lane) {
+		return false // else Drained is still to come, and finds the dialog in the list
+	}
+	if !d.held {
+		d.held = true
+		t.held = append(t.held, d)
+	}
+	return true
+}
+
+// awaitAnswered waits until the peer has read of the answers that it has asked for. So a
+// task does not begin for a peer that asks and does not read; and few of those that
+// have begun have made their answers before the others find that out.
+func (d *Dialog) awaitAnswered() error {
+	if d.runtime() || !d.table.link.Congested(link.Answer) {
+		return nil
+	}
+	return d.await(d.ctx, func() bool { return !d.table.congested(d, link.Answer) })
+}
+
+// takeTurn waits until an answer of that size may go, and lets no other large one go
+// until leave. Its error is why it must not go: the task's end, or that too much waits.
+func (d *Dialog) takeTurn(size int) (leave func(), err error) {
+	if size <= smallPayload {
+		return func() {}, nil
+	}
+	t := d.table
+	if err := t.hold(size); err != nil {
+		return nil, err
+	}
+	leave = func() { t.release(size) }
+	select {
+	case t.turn <- struct{}{}:
+	case <-d.ctx.Done():
+		leave()
+		return nil, context.Cause(d.ctx)
+	}
+	leave = func() { <-t.turn; t.release(size) }
+	if err := d.awaitAnswered(); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
+}
+
+// hold counts an answer that waits.
+func (t *Table) hold(size int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.guests.held > 0 && t.guests.held+size > mostHeld {
+		return fmt.Errorf("%w: %d bytes of answers wait until its caller reads what it has asked for", fault.ErrOverloaded, t.guests.held)
+	}
+	t.guests.held += size
+	return nil
+}
+
+func (t *Table) release(size int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.guests.held -= size
+}

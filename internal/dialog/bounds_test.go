@@ -1,0 +1,190 @@
+package dialog_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// deafPeer makes a raw peer that reads nothing before reads is closed.
+func deafPeer(reads chan struct{}) func(*setup) { return func(s *setup) { s.reads = reads } }
+
+// R6: a peer that calls and calls and reads no answers has tasks begun until some
+// megabytes wait for it, and no more. When it reads, all are answered.
+func TestR6_TasksBeginAsTheirAnswersAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls, size = 1000, 64 << 10
+		answer := make([]byte, size)
+		var begun atomic.Int64
+		reads := make(chan struct{})
+		r := newRaw(t, tasks{"task": func(context.Context, *dialog.Dialog) ([]byte, error) {
+			begun.Add(1)
+			return answer, nil
+		}}, deafPeer(reads))
+		for id := uint64(1); id < 2*calls; id += 2 {
+			r.send(start(id, dialog.Func))
+		}
+		if n := begun.Load(); n < 128 || n > 256 {
+			t.Errorf("%d tasks have begun for answers of 64 KiB, want those whose answers fill 8 MiB and the connection", n)
+		}
+		ran := begun.Load()
+		r.send(frame(2*calls-1, wire.Kind_KIND_CANCEL))
+		close(reads)
+		if n := len(r.got(wire.Kind_KIND_ERROR, 2*calls-1)); n != 1 {
+			t.Errorf("the call that was cancelled while it waited has %d errors, want 1", n)
+		}
+		for id := uint64(1); id < 2*calls-1; id += 2 {
+			if n := len(r.got(wire.Kind_KIND_RETURN, id)); n != 1 {
+				t.Fatalf("call %d has %d answers, want 1", id, n)
+			}
+		}
+		if n := begun.Load(); n != calls-1 {
+			t.Errorf("%d tasks have run, want all but the one that was cancelled (%d had begun before)", n, ran)
+		}
+	})
+}
+
+// R6: tasks that have begun before may all have large answers. They go one after the other,
+// and of those that wait only so many bytes are kept; the others fail.
+func TestR6_LargeAnswersTakeTurns(t *testing.T) {
+	for name, serve := range map[string]func(d *dialog.Dialog, value []byte) ([]byte, error){
+		"return":  func(_ *dialog.Dialog, value []byte) ([]byte, error) { return value, nil },
+		"started": func(d *dialog.Dialog, value []byte) ([]byte, error) { return nil, d.Started(value) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const calls = 100
+				value := make([]byte, 4<<20)
+				now, all := make(chan struct{}), make(chan error, calls)
+				r := newRaw(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+					<-now
+					payload, err := serve(d, value)
+					all <- err
+					return payload, err
+				}}, deafPeer(make(chan struct{})))
+				t.Cleanup(func() { close(r.reads) })
+				kind := dialog.Func
+				if name == "started" {
+					kind = dialog.Context
+				}
+				for id := uint64(1); id < 2*calls; id += 2 {
+					r.send(start(id, kind))
+				}
+				close(now)
+				synctest.Wait()
+				if n := r.table.Len(); n < 64 || n > 66 {
+					t.Errorf("%d answers of 4 MiB wait for their turn, want 256 MiB", n)
+				}
+				r.end.Abort()
+				synctest.Wait() // which loses the table
+				if len(all) != calls {
+					t.Errorf("%d of %d tasks have ended", len(all), calls)
+				}
+				for range len(all) {
+					err := <-all
+					if _, lost := errors.AsType[*fault.LinkLost](err); err != nil && !lost && !errors.Is(err, fault.ErrOverloaded) {
+						t.Errorf("a task got %v", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// R6: credit is the receiver's word for its own memory, not for the sender's: a sender waits
+// for a connection that takes nothing, whatever credit it has.
+func TestR6_SenderWithCreditWaitsForTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int64
+		message := make([]byte, 1<<20)
+		reads := make(chan struct{})
+		r := newRaw(t, tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			for range 100 {
+				if err := d.SourceStream().Send(ctx, message); err != nil {
+					return nil, err
+				}
+				sent.Add(1)
+			}
+			return nil, nil
+		}}, deafPeer(reads))
+		generous := start(1, dialog.Source)
+		generous.Start.Window = &wire.Window{Messages: 1 << 30, Bytes: 1 << 30}
+		r.send(generous)
+		if n := sent.Load(); n < 8 || n > 12 {
+			t.Errorf("%d messages of 1 MiB wait for a peer that reads nothing, want about 8", n)
+		}
+		close(reads)
+		if n := len(r.got(wire.Kind_KIND_RETURN, 1)); n != 1 || sent.Load() != 100 {
+			t.Errorf("it reads, and %d messages were sent, with %d endings", sent.Load(), n)
+		}
+	})
+}
+
+// X4: what a peer may have running is bounded, in dialogs and in bytes of arguments. One
+// more is refused, and nothing else happens to the link; the runtime's own endpoints have
+// room beyond that.
+func TestX4_DialogsAndArgumentsAreBounded(t *testing.T) {
+	heavy := func(id uint64) *wire.Frame {
+		f := start(id, dialog.Func)
+		f.Payload = make([]byte, 700)
+		f.Start.Metadata = map[string]string{"key": strings.Repeat("x", 297)}
+		return f
+	}
+	light := func(id uint64) *wire.Frame { return start(id, dialog.Func) }
+	for name, c := range map[string]struct {
+		limits link.Config
+		start  func(id uint64) *wire.Frame
+		text   string
+	}{
+		"dialogs":   {link.Config{MaxDialogs: 3}, light, "3 dialogs"},
+		"arguments": {link.Config{MaxArguments: 2500}, heavy, "bytes of arguments"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRaw(t, tasks{"task": waits}, func(s *setup) { s.limits = c.limits })
+				if h := r.got(wire.Kind_KIND_HELLO, 0); len(h) != 1 ||
+					c.limits.MaxDialogs > 0 && h[0].Hello.MaxDialogs != 3 || c.limits.MaxArguments > 0 && h[0].Hello.MaxArguments != 2500 {
+					t.Errorf("HELLO was %v", h)
+				}
+				r.send(c.start(1), c.start(3), c.start(5), c.start(7), c.start(9))
+				for id, want := range map[uint64]int{1: 0, 3: 0, 5: 0, 7: 1, 9: 1} {
+					got := r.got(wire.Kind_KIND_ERROR, id)
+					if len(got) != want {
+						t.Fatalf("dialog %d: %d errors, want %d", id, len(got), want)
+					}
+					if want == 0 {
+						continue
+					}
+					err := got[0].Fault.ToRecord().Unpack()
+					if !errors.Is(err, fault.ErrOverloaded) || !strings.Contains(err.Error(), c.text) {
+						t.Errorf("dialog %d: %v", id, err)
+					}
+				}
+				own := c.start(11)
+				own.Start.Endpoint = dialog.RuntimePrefix + "x"
+				r.send(own)
+				if got := r.got(wire.Kind_KIND_ERROR, 11); len(got) != 1 || errors.Is(got[0].Fault.ToRecord().Unpack(), fault.ErrOverloaded) {
+					t.Errorf("the runtime's own endpoint: %v", got)
+				}
+				r.send(frame(3, wire.Kind_KIND_CANCEL)) // one ends, so another may begin
+				r.send(c.start(13), c.start(15))
+				if len(r.got(wire.Kind_KIND_ERROR, 13)) != 0 || len(r.got(wire.Kind_KIND_ERROR, 15)) != 1 {
+					t.Error("after one has ended, one more may begin and no further")
+				}
+				if n := r.warns.n.Load(); n != 0 {
+					t.Errorf("%d violations", n)
+				}
+				r.table.CancelTasks(errTestOver)
+				synctest.Wait()
+			})
+		})
+	}
+}

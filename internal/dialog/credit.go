@@ -1,0 +1,344 @@
+package dialog
+
+import (
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// Defaults of a receive window.
+const (
+	DefaultMessages = 64
+	DefaultBytes    = 4 << 20
+	// MostMessages is what a window grows to that nobody has set, while its reader
+	// keeps up with a sender that uses all of it.
+	MostMessages = 8192
+)
+
+// mostRoom bounds both fields of a window. Both ends must cut at the same number:
+// a receiver that thought its window larger than the sender does would wait for
+// messages before it grants credit, and the sender for credit.
+const mostRoom = 1 << 30
+
+// DefaultReadyTimeout is how long a task may take to open its end of a stream once its
+// peer has more messages for it than the window has room for.
+const DefaultReadyTimeout = 500 * time.Millisecond
+
+// Window is the room that a receiver keeps for one direction of one dialog. More
+// than 2^30 of either is taken for 2^30.
+type Window struct {
+	Messages int // 64 if 0
+	Bytes    int // 4 MiB if 0; a single message may be larger than that
+	// Most is how many messages the window may grow to, for a reader that keeps up with
+	// its sender: 8,192 if neither this nor Messages is set. Else one that is not more
+	// than Messages lets nothing grow.
+	Most int
+}
+
+// most is what a window as it was set may grow to.
+func (w Window) most() int {
+	if w.Messages <= 0 && w.Most <= 0 {
+		return MostMessages
+	}
+	return min(w.Most, mostRoom)
+}
+
+// orDefault is the room at first.
+func (w Window) orDefault() Window {
+	if w.Messages <= 0 {
+		w.Messages = DefaultMessages
+	}
+	if w.Bytes <= 0 {
+		w.Bytes = DefaultBytes
+	}
+	return Window{Messages: min(w.Messages, mostRoom), Bytes: min(w.Bytes, mostRoom)}
+}
+
+// or fills in what is not set.
+func (w Window) or(other Window) Window {
+	if w.Messages <= 0 {
+		w.Messages = other.Messages
+		if w.Most <= 0 {
+			w.Most = other.Most
+		}
+	}
+	if w.Bytes <= 0 {
+		w.Bytes = other.Bytes
+	}
+	return w
+}
+
+func (w Window) wire() *wire.Window {
+	return &wire.Window{Messages: uint32(w.Messages), Bytes: uint64(w.Bytes)}
+}
+
+func fromWire(w *wire.Window) Window {
+	return Window{
+		Messages: int(min(w.GetMessages(), mostRoom)),
+		Bytes:    int(min(w.GetBytes(), mostRoom)),
+	}.orDefault()
+}
+
+// outflow is the sender's account of one direction. It is pure: no clock, no I/O.
+type outflow struct {
+	room     Window // what may still be sent
+	window   Window // what the receiver keeps room for
+	overflow wire.Overflow
+	attached bool   // the receiver has opened its end
+	deaf     bool   // the receiver does not read any more
+	stopped  bool   // this end has said that it is done
+	probed   bool   // a message went beyond credit, and waits for a verdict
+	sent     uint64 // messages so far
+}
+
+// permit is what an outflow lets a sender do.
+type permit uint8
+
+const (
+	sendIt    permit = iota // there is room
+	probeIt                 // no room, and the receiver has not opened: let it judge
+	waitForIt               // no room
+	dropIt                  // nobody reads any more
+)
+
+func (o *outflow) ask(size int) permit {
+	switch {
+	case o.deaf:
+		return dropIt
+	case o.overflow != wire.Overflow_OVERFLOW_WAIT, o.room.Messages > 0 && o.room.Bytes > 0:
+		o.spend(size)
+		return sendIt
+	case !o.attached && !o.probed:
+		o.probed = true
+		o.spend(size)
+		return probeIt
+	}
+	return waitForIt
+}
+
+func (o *outflow) spend(size int) {
+	o.room.Messages--
+	o.room.Bytes -= size
+	o.sent++
+}
+
+// grant adds what the receiver has taken. It reports false if that is more than
+// was ever sent: credit is never invented.
+func (o *outflow) grant(w *wire.Window) bool {
+	if w.GetBytes() > 1<<40 {
+		return false
+	}
+	room := Window{Messages: o.room.Messages + int(w.GetMessages()), Bytes: o.room.Bytes + int(w.GetBytes())}
+	if room.Messages > o.window.Messages || room.Bytes > o.window.Bytes {
+		return false
+	}
+	o.room = room
+	return true
+}
+
+// attach learns that the receiver has opened its end, and how large its window is from
+// now on. That may be less than was announced, and less than was used.
+func (o *outflow) attach(w Window, overflow wire.Overflow) bool {
+	if o.attached {
+		return false
+	}
+	o.resize(w)
+	o.attached, o.overflow = true, overflow
+	return true
+}
+
+// announce learns the window of an end that has not opened. A large Started may come
+// after the Attach that overtook it, which knows better.
+func (o *outflow) announce(w Window) {
+	if !o.attached {
+		o.resize(w)
+	}
+}
+
+// grow learns that the window has become larger.
+func (o *outflow) grow(w Window) {
+	o.resize(Window{Messages: max(w.Messages, o.window.Messages), Bytes: max(w.Bytes, o.window.Bytes)})
+}
+
+func (o *outflow) resize(w Window) {
+	o.room.Messages += w.Messages - o.window.Messages
+	o.room.Bytes += w.Bytes - o.window.Bytes
+	o.window = w
+}
+
+// inflow is the receiver's account and its buffer. It is pure as well.
+type inflow struct {
+	window   Window
+	most     int    // messages that the window may grow to
+	allowed  Window // what the sender may still send, for all that it can know
+	unused   int    // messages of that which it will not: it learns of a window that became smaller
+	overflow wire.Overflow
+	keep     int // bytes kept beyond the window with OVERFLOW_KEEP
+	queue    [][]byte
+	queued   int    // bytes in queue, an empty message counts as one
+	taken    Window // since the last credit
+	attached bool   // this end is open
+	deaf     bool   // this end does not read any more: everything is dropped
+	stopped  bool   // the sender is done
+	spent    bool   // the sender has used all of its credit since the queue was empty last
+	starved  uint64 // value of received when the queue was empty after that
+	narrow   bool   // and soon again: the window is what holds both up
+	probed   bool   // the one message beyond credit has come
+	doubted  bool   // it is kept, and nobody knows yet whether this end will be opened
+	broken   bool   // a message was refused: none that comes after it is kept
+	received uint64
+	limit    uint64 // with limited: how many messages there will have been
+	limited  bool   // the sender has failed; what it sent before is still to come
+}
+
+// newInflow is the account of a window as it was set.
+func newInflow(w Window) inflow {
+	in := inflow{window: w.orDefault()}
+	in.allowed, in.most = in.window, w.most()
+	return in
+}
+
+// arrival is what became of a message that came in.
+type arrival uint8
+
+const (
+	kept     arrival = iota
+	doubtful         // kept, beyond credit, before this end was opened
+	dropped          // nobody reads any more
+	overrun          // the dialog fails: no room
+	overpaid         // the sender had no credit: a violation
+)
+
+func (in *inflow) arrive(payload []byte, probe bool) arrival {
+	in.received++
+	room := in.allowed.Messages > 0 && in.allowed.Bytes > 0
+	in.allowed.Messages--
+	in.allowed.Bytes -= len(payload)
+	in.spent = in.spent || in.allowed.Messages <= in.unused
+	switch {
+	case in.deaf:
+		return dropped
+	case in.stopped:
+		return overpaid
+	case !room && in.overflow == wire.Overflow_OVERFLOW_WAIT:
+		return in.judge(payload, probe)
+	case in.broken:
+		return dropped
+	case in.full():
+		in.broken = true
+		return overrun
+	}
+	in.push(payload)
+	return kept
+}
+
+// full reports whether a message of a sender that does not wait is one too many.
+func (in *inflow) full() bool {
+	switch in.overflow {
+	case wire.Overflow_OVERFLOW_FAIL:
+		return len(in.queue) >= in.window.Messages || in.queued >= in.window.Bytes
+	case wire.Overflow_OVERFLOW_KEEP:
+		return in.queued > in.window.Bytes+in.keep
+	}
+	return false
+}
+
+// spills reports whether messages are kept beyond the window.
+func (in *inflow) spills() bool {
+	return in.overflow == wire.Overflow_OVERFLOW_KEEP && (len(in.queue) > in.window.Messages || in.queued > in.window.Bytes)
+}
+
+// judge decides on a message beyond credit: one such is right if the sender could
+// not know whether this end is open. It is like any other if this end is, or will be.
+func (in *inflow) judge(payload []byte, probe bool) arrival {
+	first := probe && !in.probed && !in.broken
+	in.probed = in.probed || probe
+	if !first {
+		in.broken = true
+		return overpaid
+	}
+	in.push(payload)
+	if in.attached {
+		return kept
+	}
+	in.doubted = true
+	return doubtful
+}
+
+func (in *inflow) push(payload []byte) {
+	in.queue = append(in.queue, payload)
+	in.queued += max(1, len(payload))
+}
+
+// take removes the oldest message. credit is what to grant the sender now, nil
+// while it is less than half of the window.
+func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
+	if len(in.queue) == 0 {
+		in.starve()
+		return nil, nil, false
+	}
+	payload, in.queue[0] = in.queue[0], nil
+	in.queue = in.queue[1:]
+	in.queued -= max(1, len(payload))
+	in.taken.Messages++
+	in.taken.Bytes += len(payload)
+	if 2*in.taken.Messages >= in.window.Messages || 2*in.taken.Bytes >= in.window.Bytes {
+		credit = in.taken.wire()
+		in.allowed.Messages += in.taken.Messages
+		in.allowed.Bytes += in.taken.Bytes
+		in.taken = Window{}
+		if in.narrow {
+			in.grow()
+		}
+	}
+	return payload, credit, true
+}
+
+// starve notes that the reader has nothing to take. When the sender had used all of its
+// credit both times, within two windows, each of them waits for the other. Once is no
+// sign: so ends any burst that was larger than the window, however slow its reader is.
+func (in *inflow) starve() {
+	if !in.spent {
+		return
+	}
+	in.spent = false
+	in.narrow = in.narrow || in.starved > 0 && in.received-in.starved <= 2*uint64(in.window.Messages)
+	in.starved = in.received
+}
+
+// grow doubles the window, as far as it may, if the sender waits when it is full. What was
+// seen of the smaller one does not count any more.
+func (in *inflow) grow() {
+	in.spent, in.starved, in.narrow = false, 0, false
+	if in.overflow != wire.Overflow_OVERFLOW_WAIT {
+		return
+	}
+	by := max(0, min(in.window.Messages, in.most-in.window.Messages))
+	again := min(by, in.unused) // was announced already
+	in.window.Messages += by
+	in.unused -= again
+	in.allowed.Messages += by - again
+}
+
+// open attaches this end, with another window if that is set. A sender that does not
+// know of a smaller one yet may still use what was announced.
+func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
+	if w.Messages > 0 || w.Most > 0 {
+		in.most = w.most()
+	}
+	was := in.window
+	in.window = w.or(was).orDefault()
+	in.allowed.Messages += max(0, in.window.Messages-was.Messages)
+	in.allowed.Bytes += max(0, in.window.Bytes-was.Bytes)
+	in.unused += max(0, was.Messages-in.window.Messages)
+	in.overflow, in.keep, in.attached, in.doubted = overflow, keep, true, false
+}
+
+// close drops what is queued and all that comes.
+func (in *inflow) close() {
+	in.deaf, in.doubted, in.queue, in.queued = true, false, nil, 0
+}
+
+// ended reports whether nothing can come any more before the failure that the
+// sender has announced.
+func (in *inflow) ended() bool { return in.limited && in.received >= in.limit }

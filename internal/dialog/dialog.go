@@ -1,0 +1,410 @@
+package dialog
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Kind is what sort of endpoint a dialog runs.
+type Kind = wire.EndpointKind
+
+// The kinds of endpoints.
+const (
+	Func    = wire.EndpointKind_ENDPOINT_KIND_FUNC    // one call, one answer
+	Source  = wire.EndpointKind_ENDPOINT_KIND_SOURCE  // a one-way stream to the opener
+	Context = wire.EndpointKind_ENDPOINT_KIND_CONTEXT // a linked pair with a two-way stream
+)
+
+// KindName is the kind's name in texts.
+func KindName(k Kind) string {
+	switch k {
+	case Func:
+		return "func"
+	case Source:
+		return "source"
+	case Context:
+		return "context"
+	case wire.EndpointKind_ENDPOINT_KIND_UNSPECIFIED:
+	}
+	return fmt.Sprintf("kind %d", k)
+}
+
+// Dialog is one side of a linked pair of tasks. It is a guarded table: every fact
+// is changed under mu by apply, which asks the state machine; a dialog owns no
+// goroutine. All methods may be called at any time from anywhere.
+type Dialog struct {
+	id     uint64
+	table  *Table
+	kind   Kind
+	callee bool
+	start  *wire.Start // callee: what came
+	args   []byte      // callee: Start's payload
+	weight int         // callee: bytes of its Start
+
+	endpoint  string
+	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
+
+	outer    context.Context // what ctx derives from
+	deadline time.Time       // opener: of outer; zero if it has none
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	tasks    task.Group // that this side's task has started with Go
+
+	mu      sync.Mutex
+	state   State
+	began   bool         // opener: Started has come
+	stuck   bool         // opener: the callee was told to end, and has not for too long
+	done    bool         // opener: result and outcome are final
+	asked   bool         // Cancel was called here
+	running bool         // this side's task has begun
+	fresh   bool         // the stream is open from the start, and nobody has it yet
+	waiters int          // calls of Wait
+	ordered bool         // something of this dialog went into the data lane
+	ripe    bool         // it is in the table's list of that name
+	held    bool         // likewise
+	raised  [alarms]bool // what the log has been told
+	in      inflow
+	out     outflow
+	first   []byte        // opener: the value of Started
+	cause   *reason       // why this side's task was told to end; the first one stays
+	own     error         // what its ctx had ended with when that was told
+	told    *fault.Record // the failure that the peer was told
+	end     ending        // opener: how it ended, once done
+	lapsed  error         // the first failure of a task of Go
+	early   *note         // opener: an ending that waits for this side's own deadline
+	unacked error         // a Cancel was not answered, and the dialog was cut
+	changed chan struct{} // made by a waiter, closed at the next change
+
+	outcome atomic.Pointer[outcome] // what end means, when somebody has looked
+}
+
+// Self is the actor at this side.
+func (d *Dialog) Self() actor.ID { return d.table.Self() }
+
+// Peer is the actor at the other side.
+func (d *Dialog) Peer() actor.ID { return d.table.Peer() }
+
+// Context is cancelled, with the reason as cause, when this side's task must end.
+func (d *Dialog) Context() context.Context { return d.ctx }
+
+// Request is the Start that a callee's dialog began with.
+func (d *Dialog) Request() *wire.Start { return d.start }
+
+// Args is the payload of the opener's Start.
+func (d *Dialog) Args() []byte { return d.args }
+
+// First is the payload of the callee's Started.
+func (d *Dialog) First() []byte { return d.first }
+
+// note is what comes with an event.
+type note struct {
+	reason
+	payload []byte // of Started and Return
+}
+
+// because is a note of an error that may be an author's. It is packed here, where no
+// lock is held.
+func (d *Dialog) because(err error) note {
+	return note{reason: reason{err: err, record: fault.Pack(err, d.Self())}}
+}
+
+// failed is because, if there is an error.
+func (d *Dialog) failed(err error) note {
+	if err == nil {
+		return note{}
+	}
+	return d.because(err)
+}
+
+// saying is a note of an error of the runtime's own, or of one that came from the
+// peer: nobody else's code is needed to pack it.
+func saying(err error) note { return note{reason: reason{err: err}} }
+
+// apply steps the state machine and does what it says. It holds mu; everything
+// that it does is quick and calls nobody else's code: errors come packed, and what
+// they mean is judged by whoever looks (ending.go).
+func (d *Dialog) apply(e Event, n note) Action {
+	var do Action
+	was := d.state.Phase
+	d.state, do = Step(d.state, e)
+	if do&Interrupt != 0 || d.state.Phase == Ending || e == DoFail && was != Over {
+		d.blame(n.reason)
+	}
+	if do&Interrupt != 0 && d.cancel != nil {
+		d.cancel(d.interruption())
+		d.own = context.Cause(d.ctx)
+	}
+	if e == Timeout && do&Acked != 0 {
+		d.unacked = n.err
+	}
+	if do&Answer != 0 {
+		d.answer(e, n)
+	}
+	if d.state.Phase == Over {
+		d.in.close()
+		if !d.state.CancelSent { // else the ack is still to come
+			d.table.remove(d)
+		}
+	}
+	d.emit(do, n)
+	d.wake()
+	if e == DoAbort && d.early != nil {
+		n, d.early = *d.early, nil
+		d.apply(GotError, n)
+	}
+	return do
+}
+
+// blame records the first reason for which this side's task must end.
+func (d *Dialog) blame(r reason) {
+	if d.cause == nil && r.err != nil {
+		d.cause = &r
+	}
+}
+
+// interruption is the cause for the task's ctx. A value that won against our own
+// cancel still ends the scope: nobody failed, so the cause is plain.
+func (d *Dialog) interruption() error {
+	if d.cause == nil {
+		return context.Canceled
+	}
+	return d.cause.err
+}
+
+// answer keeps how the dialog ended, with all that bears on what it means.
+func (d *Dialog) answer(e Event, n note) {
+	d.done = true
+	d.end = ending{by: e, value: n.payload, err: n.err, cause: d.cause, own: d.own, told: d.told}
+	if d.stuck && !d.state.Cut {
+		d.table.unstick(d.id)
+	}
+}
+
+// emit queues the frames of one step, in the order that the protocol wants.
+func (d *Dialog) emit(do Action, n note) {
+	if do&SendStarted != 0 {
+		d.sendSized(&wire.Frame{
+			Kind: wire.Kind_KIND_STARTED, Payload: n.payload,
+			Window: d.in.window.wire(), Attached: d.in.attached, Overflow: d.in.overflow,
+		})
+	}
+	if do&SendFail != 0 {
+		d.told = d.cause.pack(d.Self())
+		d.sendFault(wire.Kind_KIND_FAIL, d.told)
+	}
+	if do&SendCancel != 0 {
+		d.sendCancel(wire.Kind_KIND_CANCEL, cancelFrame(n.err))
+	}
+	if do&SendCancelAck != 0 {
+		d.sendCancel(wire.Kind_KIND_CANCEL_ACK, nil)
+	}
+	if do&SendReturn != 0 {
+		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload})
+	}
+	if do&SendError != 0 {
+		d.sendFault(wire.Kind_KIND_ERROR, d.failure(n.reason).pack(d.Self()))
+	}
+}
+
+func (d *Dialog) sendFault(kind wire.Kind, r *fault.Record) {
+	d.send(link.Control, &wire.Frame{Kind: kind, Fault: wire.FromRecord(r), Yields: d.out.sent})
+}
+
+func (d *Dialog) sendCancel(kind wire.Kind, c *wire.Cancel) {
+	d.send(link.Control, &wire.Frame{Kind: kind, Cancel: c})
+}
+
+func cancelFrame(err error) *wire.Cancel {
+	c, ok := fault.Cancelled(err)
+	if !ok {
+		return &wire.Cancel{}
+	}
+	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: fault.Text(c.Reason)}
+}
+
+// failure is what the callee's ending says: its own failure, as finish has made it,
+// else why it was told to end, else that it never started.
+func (d *Dialog) failure(own reason) *reason {
+	switch {
+	case own.err != nil:
+		return &own
+	case d.cause != nil:
+		return d.cause
+	}
+	return &reason{err: fault.ErrNeverStarted}
+}
+
+// sendSized sends a frame whose payload may be large. It must not overtake what
+// this dialog has in the data lane.
+func (d *Dialog) sendSized(f *wire.Frame) {
+	lane := link.Control
+	if d.ordered || len(f.Payload) > smallPayload {
+		lane = link.Answer
+	}
+	d.send(lane, f)
+}
+
+// smallPayload is what may go before data, in bytes.
+const smallPayload = link.Copied
+
+func (d *Dialog) send(lane link.Lane, f *wire.Frame) { d.sendOwned(lane, f, nil) }
+
+// sendOwned sends a frame whose payload lies in a buffer, which is the link's then.
+func (d *Dialog) sendOwned(lane link.Lane, f *wire.Frame, owner *wire.Buffer) {
+	f.Dialog = d.id
+	d.ordered = d.ordered || lane != link.Control
+	d.table.link.SendOwned(lane, f, owner)
+}
+
+// event is apply for callers that hold no lock.
+func (d *Dialog) event(e Event, n note) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.apply(e, n)
+}
+
+// wake lets everyone who waits look again.
+func (d *Dialog) wake() {
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+}
+
+// rouse is wake for a dialog that has left a list of its table, where it had a mark.
+func (d *Dialog) rouse(mark *bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	*mark = false
+	d.wake()
+}
+
+// change returns a channel that is closed at the next change.
+func (d *Dialog) change() <-chan struct{} {
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
+	return d.changed
+}
+
+// await calls ready under the lock, now and after every change, until it reports
+// true; or until ctx ends, which gives its cause.
+func (d *Dialog) await(ctx context.Context, ready func() bool) error {
+	for {
+		d.mu.Lock()
+		if ready() {
+			d.mu.Unlock()
+			return nil
+		}
+		changed := d.change()
+		d.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// look calls ready under the lock, once.
+func (d *Dialog) look(ready func() bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return ready()
+}
+
+// Cancel asks the peer's task to end and returns when it has ended, clean-up
+// included. It is shielded from ctx's own cancellation and bounded by the table's
+// cancel timeout, past which it returns ErrCancelUnacked and the dialog is cut. A
+// peer that has ended already is no error.
+func (d *Dialog) Cancel(ctx context.Context, reason string) error {
+	d.mu.Lock()
+	d.asked = true
+	self := d.Self()
+	d.apply(DoCancel, saying(&fault.ContextCancelled{Canceller: self, Reason: reason}))
+	d.mu.Unlock()
+
+	bound := d.table.cfg.CancelTimeout
+	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), bound)
+	defer stop()
+	if d.await(limited, func() bool { return !d.state.CancelSent }) != nil {
+		if d.look(func() bool { return d.state.CancelSent }) {
+			d.stick()
+		}
+		d.event(Timeout, saying(fault.Unacked(fault.ErrCancelUnacked, d.Peer(), bound)))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.unacked // nil also if the ack came at the last moment
+}
+
+// Started is the callee's word that the context is open; value goes to the opener.
+func (d *Dialog) Started(value []byte) error {
+	if err := d.checkSize(len(value)); err != nil {
+		return err
+	}
+	leave, err := d.takeTurn(len(value))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	d.mu.Lock()
+	twice := d.state.Phase == Live
+	refused := d.apply(DoStarted, note{payload: value, reason: reason{err: fault.ErrStartedTwice}})&Refuse != 0
+	twice = twice || d.cause == nil
+	d.mu.Unlock()
+	switch {
+	case !refused:
+		return nil
+	case twice:
+		return fault.ErrStartedTwice
+	}
+	return d.why()
+}
+
+// Break fails the dialog on both sides: the runtime found that it cannot go on.
+func (d *Dialog) Break(err error) { d.event(DoBreak, d.because(err)) }
+
+// finish is the callee's ending.
+func (d *Dialog) finish(payload []byte, err error) {
+	if err == nil {
+		err = d.checkSize(len(payload))
+	}
+	if err == nil {
+		var leave func()
+		if leave, err = d.takeTurn(len(payload)); err == nil {
+			defer leave()
+			d.event(DoSucceed, note{payload: payload})
+			return
+		}
+	}
+	for !d.finishFailed(err) {
+	}
+}
+
+// finishFailed ends the callee's task with what err says beside why it was told to
+// end. It does nothing, and reports false, if it was told to end in that moment.
+func (d *Dialog) finishFailed(err error) bool {
+	var n note
+	cause, own := d.toldToEnd()
+	why, _ := d.agreed(cause, own)
+	if failure := fault.Settle(err, fault.Reason(d.ctx, why)); cause == nil || !fault.Identical(failure, cause.err) {
+		n = d.because(failure)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cause != cause {
+		return false
+	}
+	d.apply(DoFail, n)
+	return true
+}

@@ -1,0 +1,192 @@
+package dialog
+
+import (
+	"fmt"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// frame takes one frame for this dialog. An error is the peer's violation.
+func (d *Dialog) frame(f *wire.Frame) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch f.Kind {
+	case wire.Kind_KIND_YIELD:
+		return d.gotYield(f)
+	case wire.Kind_KIND_CREDIT:
+		if f.Window != nil {
+			d.out.grow(fromWire(f.Window))
+		}
+		if !d.out.grant(f.Credit) {
+			return d.violation(f, "more credit than was used")
+		}
+		d.wake()
+		return nil
+	case wire.Kind_KIND_ATTACH:
+		return d.gotAttach(f)
+	case wire.Kind_KIND_STOP:
+		return d.gotStop(f)
+	}
+	return d.gotStep(f)
+}
+
+// steps maps the frames that the state machine handles.
+var steps = map[wire.Kind]struct {
+	event    Event
+	byCallee bool // only the callee may send it
+}{
+	wire.Kind_KIND_STARTED:    {GotStarted, true},
+	wire.Kind_KIND_RETURN:     {GotReturn, true},
+	wire.Kind_KIND_ERROR:      {GotError, true},
+	wire.Kind_KIND_FAIL:       {GotFail, false},
+	wire.Kind_KIND_CANCEL:     {GotCancel, false},
+	wire.Kind_KIND_CANCEL_ACK: {GotCancelAck, false},
+}
+
+func (d *Dialog) gotStep(f *wire.Frame) error {
+	s, known := steps[f.Kind]
+	if !known {
+		return nil // of a later version of the protocol
+	}
+	if s.byCallee && d.callee {
+		return d.violation(f, "only a callee sends it")
+	}
+	n := note{payload: f.Payload}
+	hold := false
+	switch s.event {
+	case GotStarted:
+		if d.state.Phase == Opening {
+			d.announced(f.Window, f.Attached, f.Overflow)
+			d.first, d.began = f.Payload, true
+		}
+	case GotReturn:
+		if d.state.Phase == Opening {
+			n.err = d.violation(f, "before STARTED")
+		}
+	case GotError, GotFail:
+		if f.Fault == nil {
+			return d.violation(f, "without its fault")
+		}
+		r := f.Fault.ToRecord()
+		n.err, n.byPeer = r.Unpack(), true
+		d.in.limited, d.in.limit = true, f.Yields
+		hold = s.event == GotError && d.cause == nil && d.expired() && r.IsDeadline()
+	case GotCancel:
+		n.err = &fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}
+	}
+	if hold { // the callee had our deadline, and was faster: what our own ctx says of it comes first
+		d.early = &n
+		return nil
+	}
+	if d.apply(s.event, n)&Violate == 0 {
+		return nil
+	}
+	if n.err == nil {
+		n.err = d.violation(f, "in phase "+d.state.Phase.String())
+	}
+	return n.err
+}
+
+// canceller is who asked: the peer, if it does not name somebody else.
+func (d *Dialog) canceller(f *wire.Frame) (id actor.ID) {
+	if id = f.Cancel.GetCanceller().ToID(); id.IsZero() {
+		id = d.Peer()
+	}
+	return id
+}
+
+func (d *Dialog) gotYield(f *wire.Frame) error {
+	if d.kind == Func || d.kind == Source && d.callee || d.state.Phase == Opening {
+		return d.violation(f, fmt.Sprintf("to a %s in phase %v", KindName(d.kind), d.state.Phase))
+	}
+	d.table.counters.messagesIn.Add(1)
+	switch d.in.arrive(f.Payload, f.Probe) {
+	case doubtful:
+		d.doubt()
+	case kept:
+		if d.in.spills() {
+			d.alarm(spilled)
+		}
+		if d.changed != nil && !d.ripe {
+			d.ripe = true
+			d.table.ripe = append(d.table.ripe, d)
+		}
+	case overrun:
+		d.overrun()
+	case overpaid:
+		err := d.violation(f, "without credit")
+		d.apply(DoBreak, saying(err))
+		return err
+	case dropped:
+	}
+	return nil
+}
+
+// newCallee is the callee's side of what a START opens.
+func (t *Table) newCallee(f *wire.Frame) *Dialog {
+	d := &Dialog{
+		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
+		in: newInflow(t.cfg.Window), running: true,
+	}
+	d.state.Phase = Live
+	if d.kind == Context {
+		d.state.Phase = Starting
+	}
+	d.weight = weigh(f)
+	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
+	d.out.attached = d.out.attached || d.kind == Source
+	return d
+}
+
+// announced takes the peer's window from START or STARTED.
+func (d *Dialog) announced(w *wire.Window, attached bool, overflow wire.Overflow) {
+	d.out.announce(fromWire(w))
+	if attached && d.kind == Context {
+		d.out.attach(fromWire(w), overflow)
+	}
+}
+
+func (d *Dialog) gotAttach(f *wire.Frame) error {
+	if !d.out.attach(fromWire(f.Window), f.Overflow) {
+		return d.violation(f, "of an end that is open")
+	}
+	d.wake()
+	return nil
+}
+
+func (d *Dialog) gotStop(f *wire.Frame) error {
+	d.in.stopped = true
+	d.out.deaf = d.out.deaf || f.Deaf
+	d.wake()
+	return nil
+}
+
+func (d *Dialog) violation(f *wire.Frame, what string) error {
+	return fmt.Errorf("%w: %v of dialog %d: %s", fault.ErrProtocol, f.Kind, d.id, what)
+}
+
+// attach opens this end, and tells the peer so.
+func (d *Dialog) attach(o StreamOptions) {
+	d.in.open(o.Window, o.overflow(), o.AllowOverruns)
+	d.wake()
+	if d.state.Cut {
+		return // nobody listens any more
+	}
+	d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ATTACH, Window: d.in.window.wire(), Overflow: d.in.overflow})
+}
+
+// stop tells the peer that no more messages come, and, deaf, that none are read.
+func (d *Dialog) stop(deaf bool) {
+	if d.state.Phase == Over || d.state.Cut || d.out.stopped && (!deaf || d.in.deaf) {
+		return
+	}
+	d.out.stopped = true
+	if deaf {
+		d.in.close()
+	}
+	d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP, Deaf: deaf})
+	d.wake()
+}

@@ -1,0 +1,239 @@
+package dialog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Request is what an opener asks for.
+type Request struct {
+	Endpoint    string
+	Kind        Kind
+	Fingerprint uint64 // of the endpoint's types; 0 if the opener does not know them
+	Codec       string
+	Args        []byte
+	Owner       *wire.Buffer // what Args lies in, which is given away; nil if that is nobody's
+	Metadata    map[string]string
+	TraceParent string // W3C trace context
+	TraceState  string
+	Window      Window // this side's receive buffer; zero fields mean the table's
+	// Reads opens this side's end of a Context's stream together with the context: its
+	// peer sends as to any open end. OpenStream then gives that end. Nil: it is not open.
+	Reads *StreamOptions
+}
+
+// mostTexts bounds the endpoint's name and the metadata of a request, in bytes.
+const mostTexts = 1 << 20
+
+// checkTexts refuses what could not be sent, or not be received: it would cost the link.
+func (r *Request) checkTexts() error {
+	size := 0
+	for _, text := range [...]string{r.Endpoint, r.Codec, r.TraceParent, r.TraceState} {
+		if err := checkText(text, &size); err != nil {
+			return err
+		}
+	}
+	for key, value := range r.Metadata {
+		if err := errors.Join(checkText(key, &size), checkText(value, &size)); err != nil {
+			return err
+		}
+	}
+	if len(r.Metadata) > wire.MostMetadata || size > mostTexts {
+		return fmt.Errorf("a request has %d entries of metadata, and %d bytes of texts with its endpoint's name; the limits are %d and %d: send what is large as an argument",
+			len(r.Metadata), size, wire.MostMetadata, mostTexts)
+	}
+	return nil
+}
+
+func checkText(text string, size *int) error {
+	*size += len(text)
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("endpoint names and metadata must be UTF-8, got %q", text)
+	}
+	return nil
+}
+
+// Call runs an endpoint and returns its value. When ctx ends, the remote task is
+// told so, and Call returns when it has ended.
+func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
+	d, err := t.begin(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if cause := d.await(ctx, func() bool { return d.done }); cause != nil {
+		d.event(DoAbort, d.because(cause))
+		d.drain()
+	}
+	d.event(DoSucceed, note{})
+	return d.result()
+}
+
+// CallRuntime calls an endpoint below RuntimePrefix. It works on a table that
+// refuses new dialogs, too.
+func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
+	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
+}
+
+// Scope opens a dialog, runs body with it, and returns when the task on the other
+// side has ended. For a Context, body begins when the callee has called Started.
+//
+// It returns body's failure; or the callee's; both joined if they are two; nil if
+// the callee only reports a Cancel that was asked for on this dialog. A panic of
+// body goes on as a panic once the callee has ended.
+func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Context, d *Dialog) error) error {
+	d, err := t.begin(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer d.unfollow(d.follow(ctx))
+	defer d.cancel(nil)
+	defer d.abandon()
+	if d.opened() {
+		err = fault.Catch(func() error { return body(d.ctx, d) })
+		err = d.bodyEnded(err)
+	}
+	d.drain()
+	d.cancel(nil)
+	return d.verdictOf(err)
+}
+
+// abandon is leave for the opener, who then waits for the callee.
+func (d *Dialog) abandon() {
+	d.leave()
+	d.drain()
+}
+
+// begin registers the dialog and sends its Start.
+func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, outer: ctx, ctx: ctx}
+	d.deadline, _ = ctx.Deadline()
+	if err := d.checkSize(len(r.Args)); err != nil {
+		return nil, err
+	}
+	if err := r.checkTexts(); err != nil {
+		return nil, err
+	}
+	d.receive(r.Window, r.Reads)
+	d.in.attached = d.in.attached || r.Kind == Source
+	if r.Kind != Func {
+		d.ctx, d.cancel = context.WithCancelCause(ctx)
+	}
+	if r.Kind != Context {
+		d.state.Phase = Open
+	}
+	if err := d.enter(ctx, r); err != nil {
+		if d.cancel != nil {
+			d.cancel(nil)
+		}
+		return nil, err
+	}
+	return d, nil
+}
+
+// enter enters the dialog into the table, and sends its Start before anything else.
+func (d *Dialog) enter(ctx context.Context, r *Request) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.table.add(d)
+	if err == nil {
+		d.sendStart(ctx, r)
+	}
+	return err
+}
+
+// sendStart puts the Start out. Its lane does not order what follows: a Cancel
+// that overtakes a large Start is waited with at the other end.
+func (d *Dialog) sendStart(ctx context.Context, r *Request) {
+	lane := link.Control
+	if len(r.Args) > smallPayload {
+		lane = link.Data
+	}
+	s := &wire.Start{
+		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
+		Timeout: timeLeft(ctx), Metadata: r.Metadata,
+		Traceparent: r.TraceParent, Tracestate: r.TraceState,
+	}
+	if r.Kind != Func {
+		s.Window = d.in.window.wire()
+		s.Attached, s.Overflow = d.fresh, d.in.overflow
+	}
+	d.table.link.SendOwned(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: s, Payload: r.Args}, r.Owner)
+}
+
+// follow makes the end of ctx the end of the dialog, until unfollow.
+func (d *Dialog) follow(ctx context.Context) (stop func() bool) {
+	d.following.Add(1)
+	return context.AfterFunc(ctx, func() {
+		defer d.following.Done()
+		d.event(DoAbort, d.because(context.Cause(ctx)))
+	})
+}
+
+// unfollow undoes follow, and waits if what that does is happening.
+func (d *Dialog) unfollow(stop func() bool) {
+	if !stop() {
+		d.following.Wait()
+	}
+}
+
+// opened waits for the callee's Started, and reports false if it will not come.
+func (d *Dialog) opened() (began bool) {
+	_ = d.await(context.Background(), func() bool { // that ctx never ends
+		if began = d.kind != Context || d.began; began && !d.running { // even if the callee has ended since
+			d.running = true
+			d.wake()
+		}
+		return began || d.done || d.state.Phase != Opening
+	})
+	return began
+}
+
+// bodyEnded tells the peer how the opener's task ended, and gives what it failed with.
+func (d *Dialog) bodyEnded(err error) error {
+	n := d.failed(d.failureOf(err))
+	if all := d.join(n, err); !fault.Identical(all, err) {
+		err, n = all, d.failed(d.failureOf(all))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n.err == nil {
+		d.judgeProbe(true) // what waits for this end to be opened
+	}
+	if d.kind != Func {
+		d.stop(true)
+	}
+	if n.err != nil {
+		d.apply(DoFail, n)
+	} else {
+		d.apply(DoSucceed, n)
+	}
+	return err
+}
+
+// failureOf is what a body has failed with that returned err: nothing if it only did
+// what our own Cancel wanted.
+func (d *Dialog) failureOf(err error) error {
+	if d.obeyed(err) {
+		return nil
+	}
+	return fault.Settle(err, causeOf(d.ctx))
+}
+
+// timeLeft is what goes into Start for a ctx's deadline, in nanoseconds.
+func timeLeft(ctx context.Context) int64 {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(1, int64(time.Until(deadline)))
+}

@@ -1,0 +1,53 @@
+package dialog
+
+import (
+	"sync/atomic"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+)
+
+// Stats counts what the dialogs of a link have done since it began. The numbers
+// are read one by one, while dialogs come and go: they need not be of the very same
+// moment.
+type Stats struct {
+	Opened   uint64 `json:"opened"`   // dialogs that this side has opened, the runtime's own among them
+	Accepted uint64 `json:"accepted"` // dialogs that the peer has opened, those that were refused among them
+	Open     int    `json:"open"`     // dialogs that have not ended on both sides, now
+
+	MessagesOut uint64 `json:"messages_out"` // of streams; arguments and results are none
+	MessagesIn  uint64 `json:"messages_in"`
+
+	// Waits are the Sends that had to wait for the peer's buffer, or for its verdict.
+	Waits uint64 `json:"waits"`
+	// Overruns are the dialogs that failed here because the buffer of this side was
+	// full, and nobody was to wait.
+	Overruns uint64 `json:"overruns"`
+	// Late are frames that were dropped because their dialog was over. Some are
+	// normal: they crossed the ending.
+	Late uint64 `json:"late"`
+	// Stuck are the tasks of the peer that were told to end and did not within the
+	// cancel bound. Those that have not ended to this day are Table.Stuck's.
+	Stuck uint64 `json:"stuck"`
+
+	Link link.Stats `json:"link"`
+}
+
+// Stats gives the counters of this side. It may be called at any time; after the
+// end of the link they stay what they were.
+func (t *Table) Stats() Stats {
+	c := &t.counters
+	return Stats{
+		Opened: c.opened.Load(), Accepted: c.accepted.Load(), Open: t.Len(),
+		MessagesOut: c.messagesOut.Load(), MessagesIn: c.messagesIn.Load(),
+		Waits: c.waits.Load(), Overruns: c.overruns.Load(), Late: c.late.Load(), Stuck: c.stuck.Load(),
+		Link: t.link.Stats(),
+	}
+}
+
+// counters are added to where things happen.
+type counters struct {
+	opened, accepted        atomic.Uint64
+	messagesOut, messagesIn atomic.Uint64
+	waits, overruns         atomic.Uint64
+	late, stuck             atomic.Uint64
+}

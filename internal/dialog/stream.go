@@ -1,0 +1,321 @@
+package dialog
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// StreamOptions says how this end of a stream receives.
+type StreamOptions struct {
+	// Window is the receive buffer; zero fields mean what the context was opened with.
+	Window Window
+	// WithoutBackpressure lets the sender go on when the buffer is full; the
+	// context then fails with a StreamOverrun. It still waits for the connection.
+	WithoutBackpressure bool
+	// AllowOverruns keeps up to so many bytes beyond the window instead.
+	AllowOverruns int
+}
+
+func (o StreamOptions) overflow() wire.Overflow {
+	switch {
+	case o.AllowOverruns > 0:
+		return wire.Overflow_OVERFLOW_KEEP
+	case o.WithoutBackpressure:
+		return wire.Overflow_OVERFLOW_FAIL
+	}
+	return wire.Overflow_OVERFLOW_WAIT
+}
+
+// Stream is this side's end of the message channel of a context. All methods may
+// be called at the same time from many goroutines.
+type Stream struct{ d *Dialog }
+
+// OpenStream opens this side's end. It waits for nothing. A second time gives
+// ErrStreamClosed; before Started it is ErrNotStarted; on a context that has
+// failed or was cancelled it is that failure; but what a callee sent before it
+// failed can be received. An end that is open from the start has its options.
+func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
+	for {
+		cause, own := d.toldToEnd()
+		readable := d.calleeFailed(cause, own)
+		if s, err, ok := d.openStream(o, cause, readable); ok {
+			return s, d.say(err)
+		}
+	}
+}
+
+// openStream opens this end, unless the cause is another one by now: ok is false then.
+func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *Stream, err error, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cause != cause {
+		return nil, nil, false
+	}
+	err = d.mayOpen(readable)
+	if err != nil {
+		return nil, err, true
+	}
+	if !d.fresh {
+		d.attach(o)
+	} else if (o != StreamOptions{}) {
+		return nil, errOptionsTwice, true
+	}
+	d.fresh = false
+	return &Stream{d}, nil, true
+}
+
+func (d *Dialog) mayOpen(readable bool) error {
+	switch {
+	case d.state.Phase == Starting:
+		return fault.ErrNotStarted
+	case d.in.attached && !d.fresh || d.in.deaf:
+		return fault.ErrStreamClosed
+	case d.cause != nil && !readable:
+		return errToldToEnd
+	case d.asked && !d.done:
+		return &fault.ContextCancelled{Canceller: d.Self()}
+	}
+	return nil
+}
+
+var errOptionsTwice = errors.New("the options of a stream that is open from the start are those of its context")
+
+// Receive says how a callee receives; it is called before Started. Window is what a
+// Request's is, and so is reads: the end is open as soon as the context has started.
+func (d *Dialog) Receive(w Window, reads *StreamOptions) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.receive(w, reads)
+}
+
+func (d *Dialog) receive(w Window, reads *StreamOptions) {
+	d.in = newInflow(w.or(d.table.cfg.Window))
+	if reads != nil && d.kind == Context {
+		d.in.open(reads.Window, reads.overflow(), reads.AllowOverruns)
+		d.fresh = true
+	}
+}
+
+// calleeFailed reports whether the callee has ended with a failure of its own: what
+// it sent before can still be received.
+func (d *Dialog) calleeFailed(cause *reason, own error) bool {
+	if cause == nil || !d.look(func() bool { return d.done }) {
+		return false
+	}
+	why, byPeer := d.agreed(cause, own)
+	return byPeer && !fault.IsCancel(why)
+}
+
+// SourceStream is this side's end of a one-way stream, which is open from the
+// start: the callee sends, the opener receives.
+func (d *Dialog) SourceStream() *Stream { return &Stream{d} }
+
+// Send gives one message to the peer. It blocks while the peer has no room, and
+// returns on room, on ctx, on the end of the context; it is nil, and the message
+// is dropped, once the peer has ended well or does not read any more.
+// A payload of more than link.Copied bytes belongs to the link then.
+func (s *Stream) Send(ctx context.Context, payload []byte) error {
+	return s.d.say(s.d.yield(ctx, message{payload: payload}))
+}
+
+// SendBuffer is Send of what is in a buffer, which is given away.
+func (s *Stream) SendBuffer(ctx context.Context, b *wire.Buffer) error {
+	return s.d.say(s.d.yield(ctx, message{b.Bytes(), b}))
+}
+
+// message is what a stream carries, on its way out.
+type message struct {
+	payload []byte
+	owner   *wire.Buffer // where it lies; nil if that is nobody's
+}
+
+// Recv returns the next message, io.EOF after the last, or why the context failed
+// once everything sent before has been received. A Recv whose ctx ends loses no
+// message.
+func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
+	payload, err := s.d.recv(ctx)
+	return payload, s.d.say(err)
+}
+
+// CloseSend tells the peer that no more messages come. Receiving goes on.
+func (s *Stream) CloseSend() {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	s.d.stop(false)
+}
+
+// Close leaves the stream: no more messages go out, none are read. The peer can
+// go on sending; what it sends is dropped.
+func (s *Stream) Close() {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	s.d.stop(true)
+}
+
+// yield sends one message.
+func (d *Dialog) yield(ctx context.Context, m message) error {
+	if err := d.checkSize(len(m.payload)); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	now, err := d.trySend(m)
+	d.mu.Unlock()
+	switch now {
+	case sendIt, dropIt:
+		return err
+	}
+	return d.yieldWaiting(ctx, m, now)
+}
+
+// yieldWaiting sends a message for which there was no room, as it was found.
+func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) error {
+	var err error
+	probing := found == probeIt
+	d.table.counters.waits.Add(1)
+	waitErr := d.await(ctx, func() bool {
+		if probing {
+			if err = d.verdict(); err == nil && d.ended() {
+				err = fault.ErrStreamClosed
+			}
+			return err != nil || d.out.attached || d.out.deaf || d.done
+		}
+		var now permit
+		now, err = d.trySend(m)
+		if now != probeIt && now != waitForIt {
+			return true
+		}
+		probing = now == probeIt
+		return false
+	})
+	if waitErr != nil {
+		return waitErr
+	}
+	return err
+}
+
+// verdict is why nothing can be sent any more; nil while all is well.
+func (d *Dialog) verdict() error {
+	switch {
+	case d.done && d.end.failed(d.kind):
+		return errHasEnded
+	case !d.done && d.cause != nil:
+		return errToldToEnd
+	}
+	return nil
+}
+
+// ended reports whether this end sends no more: it was closed, or its task is over.
+func (d *Dialog) ended() bool { return d.out.stopped || d.state.Phase == Over }
+
+// trySend sends the message if the account allows.
+func (d *Dialog) trySend(m message) (permit, error) {
+	switch err := d.verdict(); {
+	case err != nil:
+		return dropIt, err
+	case d.state.Phase == Starting:
+		return dropIt, fault.ErrNotStarted
+	case d.ended():
+		return dropIt, fault.ErrStreamClosed
+	case d.done:
+		return dropIt, nil // the callee has returned: nobody reads any more
+	}
+	if !d.out.deaf && d.table.congested(d, link.Data) {
+		if d.out.overflow != wire.Overflow_OVERFLOW_WAIT {
+			d.alarm(held)
+		}
+		return waitForIt, nil
+	}
+	now := d.out.ask(len(m.payload))
+	switch {
+	case now == waitForIt:
+		d.alarm(halted)
+	case now == sendIt && !d.out.attached:
+		d.alarm(unopened)
+	}
+	if now == sendIt || now == probeIt {
+		d.table.counters.messagesOut.Add(1)
+		d.sendOwned(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: m.payload, Probe: now == probeIt}, m.owner)
+	}
+	return now, nil
+}
+
+// recv takes the next message.
+func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
+	d.mu.Lock()
+	payload, ok := d.next()
+	d.mu.Unlock()
+	if ok {
+		return payload, nil
+	}
+	return d.recvWaiting(ctx)
+}
+
+// next takes a message that has come, and lets the sender go on.
+func (d *Dialog) next() (payload []byte, ok bool) {
+	payload, credit, ok := d.in.take()
+	d.grant(credit)
+	return payload, ok
+}
+
+// recvWaiting takes the next message, which has not come yet.
+func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
+	tail := false
+	ready := func() bool {
+		var ok bool
+		if payload, ok = d.next(); ok {
+			err = nil
+			return true
+		}
+		err = d.exhausted()
+		tail = d.in.limited && !d.in.ended() && !d.in.deaf && !d.in.broken && !d.state.Cut
+		return err != nil && !tail
+	}
+	waitErr := d.await(ctx, ready)
+	if waitErr != nil && d.look(ready) {
+		waitErr = nil // ctx and the message, or the end, came together
+	}
+	if waitErr != nil && tail && waitErr == context.Cause(d.ctx) { //nolint:errorlint // identity is meant
+		// The context's own failure has cancelled ctx; what was sent before is
+		// still on its way. An opener waits no longer than whoever opens.
+		if d.await(d.outer, ready) == nil || err != nil {
+			return payload, err
+		}
+	}
+	if waitErr != nil {
+		return nil, waitErr
+	}
+	return payload, err
+}
+
+// exhausted is what Recv reports on an empty buffer; nil means wait.
+func (d *Dialog) exhausted() error {
+	switch {
+	case d.in.deaf:
+		return d.orClosed()
+	case d.cause != nil:
+		return errToldToEnd
+	case d.done && d.end.failed(d.kind):
+		return errHasEnded
+	case d.in.stopped || d.done:
+		return io.EOF
+	}
+	return nil
+}
+
+func (d *Dialog) orClosed() error {
+	if d.cause != nil {
+		return errToldToEnd
+	}
+	return fault.ErrStreamClosed
+}
+
+func (d *Dialog) grant(credit *wire.Window) {
+	if credit != nil && !d.done && d.state.Phase != Over && !d.in.stopped {
+		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CREDIT, Credit: credit, Window: d.in.window.wire()})
+	}
+}

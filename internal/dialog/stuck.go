@@ -1,0 +1,91 @@
+package dialog
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// StuckTask is a task at the other end of the link that was told to end and has not,
+// within the cancel bound. Its dialog may be over here.
+type StuckTask struct {
+	Endpoint string
+	Since    time.Time // when it was found to be stuck
+
+	id uint64
+}
+
+// mostStuck bounds what is remembered of them. There are as many goroutines in the
+// peer by then.
+const mostStuck = 4096
+
+// stick notes that the callee is stuck, until it ends.
+func (d *Dialog) stick() {
+	if task, news := d.becomesStuck(); news {
+		d.table.log().Warn("a task was told to end and goes on", "peer", d.Peer().String(), "endpoint", d.endpoint)
+		if tell := d.table.cfg.Stuck; tell != nil {
+			tell(task)
+		}
+	}
+}
+
+func (d *Dialog) becomesStuck() (s StuckTask, news bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stuck || d.done || d.callee || d.runtime() {
+		return s, false
+	}
+	d.stuck = true
+	s = StuckTask{Endpoint: d.endpoint, Since: time.Now(), id: d.id}
+	return s, d.table.addStuck(s)
+}
+
+// addStuck reports false if the link is gone: the task cannot end any more.
+func (t *Table) addStuck(s StuckTask) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost != nil {
+		return false
+	}
+	t.counters.stuck.Add(1)
+	if len(t.stuck) < mostStuck {
+		t.stuck[s.id] = s
+	}
+	return true
+}
+
+// unstick forgets a task that has ended after all.
+func (t *Table) unstick(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.stuck, id)
+}
+
+// outlived learns, under the lock, from a frame of a dialog that is over here that its
+// task has ended after all.
+func (t *Table) outlived(f *wire.Frame) {
+	if f.Kind == wire.Kind_KIND_RETURN || f.Kind == wire.Kind_KIND_ERROR {
+		delete(t.stuck, f.Dialog)
+	}
+}
+
+// Stuck gives the tasks that are stuck now, those first that have been for longest.
+func (t *Table) Stuck() []StuckTask {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]StuckTask, 0, len(t.stuck))
+	for _, s := range t.stuck {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b StuckTask) int { return a.Since.Compare(b.Since) })
+	return all
+}
+
+// IsStuck reports whether a task that was stuck still is.
+func (t *Table) IsStuck(s StuckTask) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, still := t.stuck[s.id]
+	return still
+}

@@ -1,0 +1,417 @@
+package dialog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// DefaultCancelTimeout bounds an acknowledged cancel.
+const DefaultCancelTimeout = 500 * time.Millisecond
+
+// RuntimePrefix begins the names of endpoints that the runtime itself serves.
+const RuntimePrefix = "trellis/"
+
+// Bounds of what is remembered of dialogs whose Start is still to come: those that
+// a Cancel or Fail has come for, and those that small Starts have overtaken.
+const (
+	maxEarly  = 1024
+	mostEarly = 16 << 20 // bytes
+	maxGaps   = 1 << 16
+)
+
+// traceLevel is for what only somebody wants to see who looks for an error in Trellis.
+const traceLevel = slog.LevelDebug - 4
+
+// Task is a callee's side of a dialog: it runs until it returns the dialog's
+// value or its failure.
+type Task func(ctx context.Context, d *Dialog) (payload []byte, err error)
+
+// Config describes a table. Zero fields mean the defaults.
+type Config struct {
+	// Base is the ctx that every callee's ctx derives from, for its values.
+	Base context.Context
+	// Accept finds the task for a Start, or refuses it. It must not block.
+	Accept func(start *wire.Start) (Task, error)
+	// Runtime does the same for endpoints below RuntimePrefix, which are served
+	// while the actor is ending, too. Nil if there are none.
+	Runtime func(start *wire.Start) (Task, error)
+	// Window is the receive buffer of dialogs that do not say otherwise.
+	Window        Window
+	CancelTimeout time.Duration
+	// ReadyTimeout is how long a task may take to open its end of a stream that more
+	// messages wait for than the window has room for.
+	ReadyTimeout time.Duration
+	// Stuck, if not nil, is told of each task of the peer that was told to end and
+	// has not within CancelTimeout, by the goroutine that waits for it.
+	Stuck func(StuckTask)
+	// Log is called on the link's reader and under locks: its handler must not wait
+	// for anybody. Package logs makes one that does not.
+	Log *slog.Logger
+}
+
+// Table holds all dialogs of one link. It owns the goroutines of the callees'
+// tasks; Lose ends the dialogs, Wait waits for the tasks.
+type Table struct {
+	cfg     Config
+	link    *link.Link
+	tasks   task.Group
+	runtime task.Group // of endpoints below RuntimePrefix
+	doubts  task.Group // that wait until a task opens its stream
+	bells   bells
+
+	turn     chan struct{} // held by the one large answer that goes next
+	counters counters
+	ripe     []*Dialog // with messages that nobody was told of; the reader's own
+
+	mu      sync.Mutex
+	dialogs map[uint64]*Dialog
+	nextID  uint64                // of the next dialog that is opened here
+	highest uint64                // id that the peer has used
+	gaps    map[uint64]struct{}   // lower ids whose Start may still come
+	early   map[uint64]wire.Batch // Cancels and Fails that overtook their Start, encoded
+	heavy   int                   // bytes of early
+	held    []*Dialog             // that wait until the link is not congested any more
+	guests  guests                // what the peer has running here
+	stuck   map[uint64]StuckTask  // tasks of the peer that were told to end and have not
+	closing error                 // why no new dialog begins; nil while open
+	lost    error                 // why the link is gone; nil while it is there
+}
+
+// NewTable makes the table of l, and starts l.
+func NewTable(l *link.Link, cfg Config) *Table {
+	if cfg.CancelTimeout <= 0 {
+		cfg.CancelTimeout = DefaultCancelTimeout
+	}
+	if cfg.ReadyTimeout <= 0 {
+		cfg.ReadyTimeout = DefaultReadyTimeout
+	}
+	if cfg.Base == nil {
+		cfg.Base = context.Background()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	t := &Table{
+		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
+		dialogs: map[uint64]*Dialog{}, gaps: map[uint64]struct{}{}, early: map[uint64]wire.Batch{},
+		stuck: map[uint64]StuckTask{},
+	}
+	if l.Dialled() {
+		t.nextID = 1
+	}
+	l.Start(t)
+	return t
+}
+
+// Self is the actor that the table belongs to.
+func (t *Table) Self() actor.ID { return t.link.Self() }
+
+// Peer is the actor at the other end of the link.
+func (t *Table) Peer() actor.ID { return t.link.Peer() }
+
+// Link is the connection below.
+func (t *Table) Link() *link.Link { return t.link }
+
+func (t *Table) log() *slog.Logger { return t.cfg.Log }
+
+// Rebase gives later callees' tasks another base ctx: the values of a scope that
+// the actor's service runs in. Dialogs that have begun keep theirs.
+func (t *Table) Rebase(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg.Base = ctx
+}
+
+// Len is the number of dialogs that have not ended on both sides.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.dialogs)
+}
+
+// Refuse makes every later Start and Open fail with reason. The first reason
+// stays.
+func (t *Table) Refuse(reason error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing == nil {
+		t.closing = reason
+	}
+}
+
+// CancelTasks tells every task that the peer opened here to end because of cause.
+func (t *Table) CancelTasks(cause error) {
+	all := t.snapshot(true)
+	if len(all) == 0 {
+		return
+	}
+	n := all[0].because(cause)
+	for _, d := range all {
+		if !d.runtime() {
+			d.event(DoAbort, n)
+		}
+	}
+}
+
+// Lose ends every dialog: the link is gone, for the given reason.
+func (t *Table) Lose(reason error) {
+	t.Refuse(reason)
+	t.mu.Lock()
+	if t.lost == nil {
+		t.lost = reason
+	}
+	clear(t.stuck) // they end with their actor
+	t.mu.Unlock()
+	for _, d := range t.snapshot(false) {
+		d.event(Lost, saying(reason))
+	}
+}
+
+// Wait returns when no task runs that the peer opened here. The runtime's own
+// tasks do not count; Close waits for them too.
+func (t *Table) Wait() { t.tasks.Wait() }
+
+// WaitRuntime returns when none of the runtime's own tasks runs: what they answer
+// is on its way.
+func (t *Table) WaitRuntime() { t.runtime.Wait() }
+
+// Close returns when all tasks have ended. It is called after Lose.
+func (t *Table) Close() {
+	t.tasks.Close()
+	t.runtime.Close()
+	t.doubts.Close()
+}
+
+func (t *Table) snapshot(callees bool) []*Dialog {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*Dialog, 0, len(t.dialogs))
+	for _, d := range t.dialogs {
+		if d.callee || !callees {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// add registers a dialog that is opened here and gives it its id.
+func (t *Table) add(d *Dialog) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost != nil {
+		return t.lost
+	}
+	if t.closing != nil && !d.runtime() {
+		return t.closing
+	}
+	d.id = t.nextID
+	t.nextID += 2
+	t.dialogs[d.id] = d
+	t.counters.opened.Add(1)
+	return nil
+}
+
+// remove forgets a dialog that has ended.
+func (t *Table) remove(d *Dialog) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dialogs[d.id] == d {
+		delete(t.dialogs, d.id)
+		t.guests.leave(d)
+	}
+}
+
+// Frame takes what comes from the link's reader.
+func (t *Table) Frame(f *wire.Frame) error {
+	if f.Kind == wire.Kind_KIND_START {
+		return t.accept(f)
+	}
+	t.mu.Lock()
+	d := t.dialogs[f.Dialog]
+	if d == nil {
+		defer t.mu.Unlock()
+		return t.stray(f)
+	}
+	t.mu.Unlock()
+	return d.frame(f)
+}
+
+// PacketEnd wakes whoever waits for messages that have come. They are woken for many
+// messages at once.
+func (t *Table) PacketEnd() {
+	for _, d := range t.ripe {
+		d.rouse(&d.ripe)
+	}
+	clear(t.ripe)
+	t.ripe = t.ripe[:0]
+}
+
+// own reports whether ids like this are given by this side.
+func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
+
+// stray handles a frame for a dialog that is not in the table. Most often the
+// dialog has just ended and the frame crossed its ending.
+func (t *Table) stray(f *wire.Frame) error {
+	if t.over(f.Dialog) {
+		t.counters.late.Add(1)
+		t.outlived(f)
+		if ctx := context.Background(); t.log().Enabled(ctx, traceLevel) { // it is not rare: what it costs counts
+			t.log().Log(ctx, traceLevel, "dropped a frame of a dialog that is over", "dialog", f.Dialog, "kind", f.Kind.String())
+		}
+		return nil
+	}
+	overtook := f.Kind == wire.Kind_KIND_CANCEL || f.Kind == wire.Kind_KIND_FAIL && f.Fault != nil
+	if t.own(f.Dialog) || !overtook || len(t.early) >= maxEarly || len(t.early[f.Dialog]) >= 2 {
+		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened", fault.ErrProtocol, f.Kind, f.Dialog)
+	}
+	e, err := wire.AppendFrame(nil, f) // in memory it may be many times as large
+	if err != nil || t.heavy+len(e) > mostEarly {
+		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened, is too large to keep (%d bytes)", fault.ErrProtocol, f.Kind, f.Dialog, len(e))
+	}
+	t.early[f.Dialog] = append(t.early[f.Dialog], e)
+	t.heavy += len(e)
+	return nil
+}
+
+// over reports whether a dialog of this id has been and gone.
+func (t *Table) over(id uint64) bool {
+	if t.own(id) {
+		return id < t.nextID
+	}
+	_, open := t.gaps[id]
+	return id <= t.highest && !open
+}
+
+// accept begins a dialog that the peer opens.
+func (t *Table) accept(f *wire.Frame) error {
+	if f.Start == nil {
+		return fmt.Errorf("%w: START of dialog %d without its fields", fault.ErrProtocol, f.Dialog)
+	}
+	d := t.newCallee(f)
+	early, refused, err := t.claim(d)
+	if err != nil {
+		return err
+	}
+	run, err := t.find(d, refused)
+	d.takeEarly(early)
+	if err != nil {
+		d.finish(nil, err)
+		d.cancel(nil)
+		return nil
+	}
+	group := &t.tasks
+	if d.runtime() {
+		group = &t.runtime
+	}
+	if !group.Go(func() { t.run(d, run) }) { // the table is closed: a Start that was late
+		d.finish(nil, fault.ErrActorClosing)
+		d.cancel(nil)
+	}
+	return nil
+}
+
+// find gives the task for a dialog that the peer opens.
+func (t *Table) find(d *Dialog, refused error) (Task, error) {
+	switch {
+	case d.runtime() && t.cfg.Runtime != nil && !errors.Is(refused, fault.ErrOverloaded):
+		return t.cfg.Runtime(d.start)
+	case refused != nil:
+		return nil, refused
+	case t.cfg.Accept == nil:
+		return nil, &fault.NotExposed{Actor: t.Self(), Endpoint: d.endpoint, Kind: KindName(d.kind)}
+	}
+	return t.cfg.Accept(d.start)
+}
+
+func (d *Dialog) runtime() bool { return strings.HasPrefix(d.endpoint, RuntimePrefix) }
+
+// claim enters a peer's dialog into the table, and gives what came before it.
+func (t *Table) claim(d *Dialog) (early wire.Batch, refused, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.own(d.id) || d.id == 0 || t.over(d.id) {
+		return nil, nil, fmt.Errorf("%w: START with id %d, which is not free for the peer", fault.ErrProtocol, d.id)
+	}
+	if !t.advance(d.id) {
+		return nil, nil, fmt.Errorf("%w: START with id %d leaves too many ids out", fault.ErrProtocol, d.id)
+	}
+	early = t.early[d.id]
+	for _, e := range early {
+		t.heavy -= len(e)
+	}
+	delete(t.early, d.id)
+	t.dialogs[d.id] = d
+	t.counters.accepted.Add(1)
+	base := t.cfg.Base
+	if d.runtime() {
+		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
+	}
+	d.derive(base)
+	refused = t.closing
+	if full := t.guests.enter(d); full != nil {
+		refused = full
+	}
+	return early, refused, nil
+}
+
+// takeEarly takes what came before the Start: Cancels, and Fails with their faults.
+func (d *Dialog) takeEarly(early wire.Batch) {
+	if len(early) == 0 {
+		return
+	}
+	p, err := wire.NewPacket(early)
+	if err != nil {
+		d.table.log().Error("an early frame was not kept as it came", "error", err)
+	}
+	for _, f := range p.Frames {
+		_ = d.frame(f) // no violation
+	}
+}
+
+// derive gives a callee its ctx, which has the opener's deadline.
+func (d *Dialog) derive(base context.Context) {
+	ctx, cancel := context.WithCancelCause(base)
+	d.outer, d.ctx, d.cancel = base, ctx, cancel
+	if d.start.Timeout > 0 {
+		limited, stop := context.WithTimeout(ctx, time.Duration(d.start.Timeout))
+		d.ctx, d.cancel = limited, func(cause error) { cancel(cause); stop() }
+	}
+}
+
+// advance notes that the peer has used id. A large Start may come after a later
+// small one, so ids that are left out stay free, up to a bound.
+func (t *Table) advance(id uint64) bool {
+	if id < t.highest {
+		delete(t.gaps, id)
+		return true
+	}
+	next := t.highest + 2
+	if t.highest == 0 {
+		next = 1 + t.nextID%2 // 1 if ours are even, 2 if ours are odd
+	}
+	if (id-next)/2+uint64(len(t.gaps)) > maxGaps {
+		return false
+	}
+	for ; next < id; next += 2 {
+		t.gaps[next] = struct{}{}
+	}
+	t.highest = id
+	return true
+}
+
+func (d *Dialog) phase() Phase {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Phase
+}

@@ -1,0 +1,370 @@
+// Package link is one connection between two actors: it carries frames in both
+// directions, control before data, many to a packet. It knows nothing of what the
+// frames mean. It is machinery of this project and promises no stable API.
+package link
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Defaults of a link.
+const (
+	DefaultMaxMessage = 64 << 20 // bytes of one payload
+	// What a peer may have running here: dialogs, and the bytes of their arguments
+	// below which another one is taken.
+	DefaultMaxDialogs   = 4096
+	DefaultMaxArguments = 64 << 20
+	maxViolations       = 32 // then the peer is cut off
+	lastWords           = time.Second
+)
+
+// Transport carries packets, in order, both ways. Send and Recv are called from
+// one goroutine each; CloseSend after the last Send; Abort, from anywhere, makes
+// all of them return soon. What Send was given is the caller's again when it returns.
+type Transport interface {
+	Send(wire.Batch) error
+	Recv() (*wire.Packet, error) // io.EOF after the peer's CloseSend
+	CloseSend() error
+	Abort()
+}
+
+// Receiver takes the frames that come in. It is called by the link's reader and
+// must not block. An error is a violation by the peer: the frame is dropped, and a
+// peer that goes on is cut off.
+type Receiver interface {
+	Frame(f *wire.Frame) error
+	// PacketEnd comes after the last of some frames that have come together.
+	PacketEnd()
+	// Drained comes, from the link's writer, when a lane is not Congested any more.
+	Drained()
+}
+
+// Config describes one end of a link. Zero fields mean the defaults.
+type Config struct {
+	Self actor.ID
+	// Dialled is true at the end that opened the connection; its dialogs are odd.
+	Dialled bool
+	// What this end tells its peer with its Hello. The last two are the Receiver's to
+	// enforce.
+	MaxMessage, MaxDialogs, MaxArguments int
+	Log                                  *slog.Logger
+}
+
+// Link is one end of a connection. It owns two goroutines, from Start until Done.
+// Send, Close, Abort, Peer and Done may be called at any time from anywhere.
+type Link struct {
+	cfg       Config
+	transport Transport
+	out       *outbox
+	receiver  Receiver
+
+	greeted chan struct{} // the peer's Hello is in
+	peer    atomic.Pointer[wire.Hello]
+	writer  *task.Worker
+	reader  *task.Worker
+	done    chan struct{}
+
+	mu      sync.Mutex
+	err     error        // why it ended, if not in order
+	bye     *wire.Fault  // what the peer said last
+	byeIn   bool         // the peer has said Bye
+	dropped atomic.Int64 // violations by the peer so far
+
+	sent, heard traffic
+}
+
+// New makes an end of a link; Start sets it going.
+func New(t Transport, cfg Config) *Link {
+	cfg.MaxMessage = cmp.Or(cfg.MaxMessage, DefaultMaxMessage)
+	cfg.MaxDialogs = cmp.Or(cfg.MaxDialogs, DefaultMaxDialogs)
+	cfg.MaxArguments = cmp.Or(cfg.MaxArguments, DefaultMaxArguments)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Link{
+		cfg: cfg, transport: t, out: newOutbox(),
+		greeted: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// Start begins to read and write. Frames go to r from now on.
+func (l *Link) Start(r Receiver) {
+	l.receiver = r
+	l.Send(Control, &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{
+		Version: wire.Version, Self: wire.FromID(l.cfg.Self), MaxMessage: uint64(l.cfg.MaxMessage),
+		MaxDialogs: uint32(l.cfg.MaxDialogs), MaxArguments: uint64(l.cfg.MaxArguments),
+	}})
+	l.writer = task.Start(l.write)
+	l.reader = task.Start(l.read)
+	task.Start(l.finish) // waited for by Done
+}
+
+// finish waits for both goroutines and lets go of the transport. A peer that was
+// cut off gets a moment to hear why.
+func (l *Link) finish() {
+	l.reader.Wait()
+	if l.dropped.Load() > 0 && l.Err() != nil {
+		select {
+		case <-l.writer.Done():
+		case <-time.After(lastWords):
+		}
+		l.transport.Abort()
+	}
+	l.writer.Wait()
+	l.transport.Abort()
+	close(l.done)
+}
+
+// Send queues a frame for the peer and returns at once. It reports false, and
+// drops the frame, once the link is closing. f is the caller's again; its payload is
+// if it has at most Copied bytes.
+func (l *Link) Send(lane Lane, f *wire.Frame) bool { return l.SendOwned(lane, f, nil) }
+
+// SendOwned is Send of a frame whose payload lies in a buffer, which belongs to the
+// link if that takes the frame.
+func (l *Link) SendOwned(lane Lane, f *wire.Frame, owner *wire.Buffer) bool {
+	ok, err := l.out.put(lane, f, owner)
+	if err != nil {
+		l.Abort(fmt.Errorf("send: %w", err))
+	}
+	return ok
+}
+
+// Congested reports whether much waits in a lane (Control counts as Answer), so that whoever
+// can wait has to, until the Receiver hears Drained.
+func (l *Link) Congested(lane Lane) bool { return l.out.loads[lane.account()].congested.Load() }
+
+// MaxMessage is the largest payload that the peer accepts, in bytes.
+func (l *Link) MaxMessage() int {
+	if h := l.peer.Load(); h != nil && h.MaxMessage < uint64(l.cfg.MaxMessage) {
+		return int(h.MaxMessage)
+	}
+	return l.cfg.MaxMessage
+}
+
+// MostDialogs is what this end has told its peer: how many dialogs it runs for it at once, and
+// below how many bytes of their arguments it takes another one.
+func (l *Link) MostDialogs() (dialogs, arguments int) { return l.cfg.MaxDialogs, l.cfg.MaxArguments }
+
+// Dialled reports whether this end opened the connection.
+func (l *Link) Dialled() bool { return l.cfg.Dialled }
+
+// Self is the actor at this end.
+func (l *Link) Self() actor.ID { return l.cfg.Self }
+
+// Greeted is closed when the peer has introduced itself.
+func (l *Link) Greeted() <-chan struct{} { return l.greeted }
+
+// Peer is the actor at the other end, the zero ID before Greeted.
+func (l *Link) Peer() actor.ID {
+	if h := l.peer.Load(); h != nil {
+		return h.Self.ToID()
+	}
+	return actor.ID{}
+}
+
+// Close ends this side in order: what is queued still goes out, then a Bye with
+// the reason (nil: all is well). The link is Done when the peer has done the same.
+func (l *Link) Close(reason error) {
+	var f *wire.Fault
+	if reason != nil {
+		f = wire.FromRecord(fault.Pack(reason, l.cfg.Self))
+	}
+	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: f})
+}
+
+// Abort cuts the link: nothing that is queued goes out. err is what Err reports,
+// if the link has not ended before.
+func (l *Link) Abort(err error) {
+	l.fail(err)
+	l.out.close(nil)
+	l.transport.Abort()
+}
+
+// Done is closed when the link has ended and owns no goroutine any more.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Err says, after Done, why the link ended: nil if both sides closed in order.
+func (l *Link) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Farewell is the reason that the peer gave with its Bye; ok is false if none
+// came, so that the link was cut.
+func (l *Link) Farewell() (ok bool, reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bye != nil {
+		return true, l.bye.ToRecord().Unpack()
+	}
+	return l.byeIn, nil
+}
+
+func (l *Link) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// write is the writer goroutine: it sends whatever is queued and never waits to
+// fill a packet.
+func (l *Link) write() {
+	var b batch
+	for range l.out.wake {
+		runtime.Gosched() // whoever runs now may have more to send, which then goes with it
+		end, err := l.sendAll(&b)
+		if err != nil {
+			l.Abort(fmt.Errorf("send: %w", err))
+			return
+		}
+		if end {
+			l.finishWriting()
+			return
+		}
+	}
+}
+
+// sendAll sends until nothing is queued; end is true after the last batch.
+func (l *Link) sendAll(b *batch) (end bool, err error) {
+	defer b.release()
+	for {
+		if end, err = l.out.take(b); err != nil || b.frames == 0 {
+			return end, err
+		}
+		if b.drained {
+			l.receiver.Drained()
+		}
+		l.sent.add(b.frames, b.payloads)
+		if err := l.transport.Send(b.parts); err != nil || end {
+			return end, err
+		}
+		b.release()
+	}
+}
+
+func (l *Link) finishWriting() {
+	if err := l.transport.CloseSend(); err != nil {
+		l.Abort(fmt.Errorf("close: %w", err))
+	}
+}
+
+// read is the reader goroutine. It never blocks but for the next packet.
+func (l *Link) read() {
+	in := assembler{limit: l.cfg.MaxMessage}
+	for {
+		p, err := l.transport.Recv()
+		if err != nil {
+			l.endReading(err)
+			return
+		}
+		l.heard.addPacket(p)
+		goOn := l.takeAll(&in, p)
+		l.receiver.PacketEnd()
+		if !goOn {
+			return
+		}
+	}
+}
+
+// takeAll handles the frames of a packet; it reports false if the peer was cut off.
+func (l *Link) takeAll(in *assembler, p *wire.Packet) bool {
+	for _, f := range p.Frames {
+		if err := l.take(in, f); err != nil && !l.tolerate(err) {
+			return false
+		}
+	}
+	return true
+}
+
+// endReading sorts an orderly end from a loss.
+func (l *Link) endReading(err error) {
+	if orderly, _ := l.Farewell(); orderly {
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	l.Abort(fmt.Errorf("receive: %w", err))
+}
+
+// take handles one frame as it comes from the transport.
+func (l *Link) take(in *assembler, f *wire.Frame) error {
+	whole, err := in.whole(f)
+	if err != nil || whole == nil {
+		return err
+	}
+	switch {
+	case l.peer.Load() == nil:
+		return l.greet(whole)
+	case whole.Kind == wire.Kind_KIND_BYE && whole.Dialog == 0:
+		l.hearBye(whole)
+		return nil
+	case whole.Dialog == 0 && whole.Kind > wire.Kind_KIND_CANCEL_ACK:
+		return nil // of a later version of the protocol
+	case whole.Dialog == 0:
+		return violation("%v on the link itself", whole.Kind)
+	}
+	return l.receiver.Frame(whole)
+}
+
+// fatal is a violation after which nothing that the peer says makes sense.
+type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }
+
+func (l *Link) greet(f *wire.Frame) error {
+	h := f.Hello
+	if f.Kind != wire.Kind_KIND_HELLO || f.Dialog != 0 || h == nil {
+		return fatal{violation("the first frame was %v, it must be HELLO", f.Kind)}
+	}
+	if h.Version == 0 || h.MaxMessage == 0 || h.Self.GetUuid() == "" {
+		return fatal{violation("HELLO without version, identity or message limit")}
+	}
+	if h.Version != wire.Version {
+		return fatal{violation("%v speaks version %d of the link protocol, and %v expects version %d: build both programs with the same version of Trellis",
+			h.Self.ToID(), h.Version, l.cfg.Self, wire.Version)}
+	}
+	l.peer.Store(h)
+	close(l.greeted)
+	return nil
+}
+
+func (l *Link) hearBye(f *wire.Frame) {
+	l.mu.Lock()
+	l.byeIn, l.bye = true, f.Fault
+	l.mu.Unlock()
+	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE})
+}
+
+// tolerate logs a violation, and reports false after cutting off a peer that has
+// gone too far.
+func (l *Link) tolerate(err error) bool {
+	n := l.dropped.Add(1)
+	l.cfg.Log.Warn("dropped a frame", "peer", l.Peer().String(), "violations", n, "reason", err)
+	reason := fmt.Errorf("cut off after %d violations, the last one: %w", n, err)
+	if _, once := errors.AsType[fatal](err); once {
+		reason = fmt.Errorf("cut off: %w", err)
+	} else if n < maxViolations {
+		return true
+	}
+	l.fail(reason)
+	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: wire.FromRecord(fault.Pack(err, l.cfg.Self))})
+	return false
+}

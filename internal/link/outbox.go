@@ -1,0 +1,361 @@
+package link
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// Bounds of what goes out at once. It is sent as soon as there is a frame; the
+// bounds only cut what has queued up meanwhile.
+const (
+	batchBytes = 256 << 10
+	// fragment is the largest payload of one frame; larger ones go in pieces, so
+	// that control frames can pass between them.
+	fragment = 128 << 10
+	// runBytes is how much of small frames lies in one piece of memory.
+	runBytes = 16 << 10
+)
+
+// Copied is the size in bytes up to which a payload is copied by Send. A larger one
+// is sent from where it lies: its memory belongs to the link then.
+const Copied = 16 << 10
+
+// Lane says in which of the two queues a frame waits, and on which account.
+type Lane uint8
+
+const (
+	// Control frames go before the others and keep their order among themselves.
+	Control Lane = iota
+	// Answer frames wait with the data and are accounted for with Control.
+	Answer
+	// Data frames keep their order among themselves and with Answer.
+	Data
+	lanes
+)
+
+// account is where a lane's bytes are counted: what answers the peer, and what does not.
+func (l Lane) account() Lane { return max(l, Answer) }
+
+// Bounds of what waits on one account, in bytes. Whoever may wait does so while the account
+// is congested: those who send data, whatever credit they have, and the tasks whose
+// answers are large. What cannot wait is small; a peer that makes this end send so much of that
+// without reading it is cut off.
+const (
+	congestion = 8 << 20
+	mostUnread = 256 << 20
+)
+
+// load is one account of what waits.
+type load struct {
+	bytes     int
+	congested atomic.Bool // changed under the outbox's mu
+}
+
+func (l *load) add(bytes int) {
+	if l.bytes += bytes; l.bytes > congestion {
+		l.congested.Store(true)
+	}
+}
+
+// drop reports whether the account is not congested any more.
+func (l *load) drop(bytes int) (drained bool) {
+	l.bytes -= bytes
+	return l.bytes <= congestion/2 && l.congested.Swap(false)
+}
+
+// outbox is a guarded table: the frames that wait for the writer, encoded. put never
+// blocks.
+type outbox struct {
+	loads [lanes]load // of the accounts; read without mu: congested
+
+	mu      sync.Mutex
+	control queue
+	data    queue
+	offset  int         // how much of the first large payload in data has been sent
+	queued  uint64      // control frames that were ever put
+	taken   uint64      // control frames that were ever taken
+	last    *wire.Frame // the Bye, sent when both queues are empty
+	closed  bool        // no frame is taken any more
+	wake    chan struct{}
+}
+
+func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
+
+// run is some frames that go out one after the other: small ones, encoded, or one with
+// a large payload.
+//
+// Data goes after the control frames that were put before it, so that it never
+// overtakes its own dialog's Start or Started; those that are put later may pass it,
+// but do not hold it up for ever.
+type run struct {
+	small    *wire.Buffer
+	large    *wire.Frame
+	owner    *wire.Buffer // of the large payload; nil if it is nobody's
+	after    uint64       // value of queued when the last of its frames was put
+	sealed   bool         // takes no more frames
+	frames   int
+	payloads int // bytes
+	loads    loads
+}
+
+// loads are the bytes of each account.
+type loads [lanes]int
+
+// add encodes a small frame, and gives its size.
+func (r *run) add(f *wire.Frame) (bytes int, err error) {
+	b, err := wire.AppendFrame(r.small.AvailableBuffer(), f)
+	if err != nil {
+		return 0, err
+	}
+	_, _ = r.small.Write(b) // a buffer takes everything
+	r.frames++
+	r.payloads += len(f.Payload)
+	return len(b), nil
+}
+
+// queue is a list of runs, the oldest first.
+type queue struct {
+	runs []run
+	head int // how many of runs have gone
+}
+
+func (q *queue) waiting() []run { return q.runs[q.head:] }
+
+// last is the run that was put last, nil if it has gone.
+func (q *queue) last() *run {
+	if q.head == len(q.runs) {
+		return nil
+	}
+	return &q.runs[len(q.runs)-1]
+}
+
+// put appends a frame, to the last run if that takes it, and gives its size.
+func (q *queue) put(f *wire.Frame, owner *wire.Buffer) (bytes int, err error) {
+	if bytes, err = q.room(len(f.Payload)).add(f); err == nil {
+		owner.Free()
+	}
+	return bytes, err
+}
+
+// putLarge appends a frame whose payload stays where it is, and gives that one's size.
+func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) (bytes int) {
+	q.runs = append(q.runs, run{large: clone(f), owner: owner, sealed: true})
+	return len(f.Payload)
+}
+
+// room gives the run that a small frame goes into.
+func (q *queue) room(payload int) *run {
+	const head = 64 // at most, of most frames; others make the memory grow
+	if r := q.last(); r != nil && !r.sealed && r.small.Len() < runBytes && r.small.Available() >= payload+head {
+		return r
+	}
+	q.runs = append(q.runs, run{small: wire.NewBuffer(max(runBytes, payload+head))})
+	return q.last()
+}
+
+// drop removes the oldest n runs, and adds what they were counted as to counted. The others
+// move once for as many as have gone.
+func (q *queue) drop(n int, counted *loads) {
+	gone := q.waiting()[:n]
+	for i := range gone {
+		for lane, bytes := range gone[i].loads {
+			counted[lane] += bytes
+		}
+	}
+	clear(gone)
+	q.head += n
+	if 2*q.head >= len(q.runs) {
+		left := copy(q.runs, q.waiting())
+		clear(q.runs[left:])
+		q.runs, q.head = q.runs[:left], 0
+	}
+}
+
+// clone is a frame with the same content.
+func clone(f *wire.Frame) *wire.Frame {
+	return &wire.Frame{
+		Dialog: f.Dialog, Kind: f.Kind, Payload: f.Payload, More: f.More, Probe: f.Probe, Deaf: f.Deaf,
+		Yields: f.Yields, Credit: f.Credit, Start: f.Start, Window: f.Window, Overflow: f.Overflow,
+		Fault: f.Fault, Cancel: f.Cancel, Hello: f.Hello, Total: f.Total, Attached: f.Attached,
+	}
+}
+
+// put queues a frame. owner is what its payload lies in, and belongs to the outbox if
+// that takes the frame; nil if the payload is nobody's. put reports false once the
+// outbox is closed. f itself stays the caller's.
+func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false, nil
+	}
+	q := &o.data
+	if lane == Control {
+		q = &o.control
+		o.queued++
+	}
+	var bytes int
+	if lane != Control && len(f.Payload) > Copied {
+		bytes = q.putLarge(f, owner)
+	} else if bytes, err = q.put(f, owner); err != nil {
+		return false, err
+	}
+	r, account := q.last(), lane.account()
+	r.after = o.queued
+	r.loads[account] += bytes
+	o.loads[account].add(bytes)
+	o.signal()
+	if account == Answer && o.loads[Answer].bytes > mostUnread {
+		return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.loads[Answer].bytes)
+	}
+	return true, nil
+}
+
+// close takes no further frames. last goes out after those that are queued; if it is nil,
+// nothing does.
+func (o *outbox) close(last *wire.Frame) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case last == nil: // what the writer has taken of it stays valid
+		o.control, o.data, o.offset, o.last = queue{}, queue{}, 0, nil
+	case o.closed:
+		return
+	default:
+		o.last = last
+	}
+	o.closed = true
+	o.signal()
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take moves what goes out next into b; end is true if it is the last.
+func (o *outbox) take(b *batch) (end bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for waiting := o.control.waiting(); n < len(waiting) && b.bytes < batchBytes; n++ {
+		b.add(&waiting[n])
+		o.taken = waiting[n].after
+	}
+	var gone loads
+	o.control.drop(n, &gone)
+	if err := o.takeData(b, &gone); err != nil {
+		return false, err
+	}
+	for lane, bytes := range gone {
+		b.drained = o.loads[lane].drop(bytes) || b.drained
+	}
+	if !o.closed || o.control.last() != nil || o.data.last() != nil {
+		return false, nil
+	}
+	if o.last != nil {
+		bye := run{small: wire.NewBuffer(runBytes)}
+		if _, err := bye.add(o.last); err != nil {
+			return false, err
+		}
+		b.add(&bye)
+		o.last = nil
+	}
+	return true, nil
+}
+
+// takeData adds data, and some of it always: control never starves it altogether.
+func (o *outbox) takeData(b *batch, gone *loads) (err error) {
+	n := 0
+	waiting := o.data.waiting()
+	for first := true; n < len(waiting) && (first || b.bytes < batchBytes); first = false {
+		r := &waiting[n]
+		if r.after > o.taken {
+			r.sealed = true // or what comes would hold it up further
+			break
+		}
+		if r.large == nil {
+			b.add(r)
+			n++
+			continue
+		}
+		if o.offset, err = b.addPiece(r, o.offset); err != nil {
+			return err
+		}
+		if o.offset == 0 {
+			n++
+		}
+	}
+	o.data.drop(n, gone)
+	return nil
+}
+
+// batch is what goes out at once.
+type batch struct {
+	parts    wire.Batch
+	bytes    int
+	frames   int
+	payloads int            // bytes
+	used     []*wire.Buffer // to be freed when it has gone
+	drained  bool           // an account is not congested any more
+}
+
+// add adds a run of small frames.
+func (b *batch) add(r *run) {
+	b.append(r.small.Bytes(), r.small)
+	b.frames += r.frames
+	b.payloads += r.payloads
+}
+
+func (b *batch) append(part []byte, owner *wire.Buffer) {
+	b.parts = append(b.parts, part)
+	b.bytes += len(part)
+	if owner != nil {
+		b.used = append(b.used, owner)
+	}
+}
+
+// addPiece adds the next piece of a large payload, of which offset bytes have gone. It
+// returns how many have gone then, 0 if that was the last piece.
+func (b *batch) addPiece(r *run, offset int) (int, error) {
+	f, owner := r.large, (*wire.Buffer)(nil)
+	payload := f.Payload[offset:]
+	next := 0
+	if len(payload) > fragment {
+		f = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, More: true}
+		if offset == 0 {
+			f.Total = uint64(len(payload))
+		}
+		payload = payload[:fragment]
+		next = offset + fragment
+	} else {
+		owner = r.owner // the last piece carries all other fields
+	}
+	f.Payload = payload
+	head := wire.NewBuffer(0)
+	encoded, err := wire.AppendFrameHead(head.AvailableBuffer(), f)
+	if err != nil {
+		return 0, err
+	}
+	_, _ = head.Write(encoded) // a buffer takes everything
+	b.append(head.Bytes(), head)
+	b.append(payload, owner)
+	b.frames++
+	b.payloads += len(payload)
+	return next, nil
+}
+
+// release lets go of everything.
+func (b *batch) release() {
+	for _, buffer := range b.used {
+		buffer.Free()
+	}
+	clear(b.used)
+	clear(b.parts)
+	*b = batch{parts: b.parts[:0], used: b.used[:0]}
+}

@@ -1,0 +1,215 @@
+// Package wire is the trellis.v1 protocol: the shapes that go over a link, the
+// codecs of the payloads inside them, and the conversions between both and the
+// rest of the program. docs/protocol says what the frames mean.
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"slices"
+
+	"github.com/fxamacker/cbor/v2"
+	"google.golang.org/protobuf/proto"
+)
+
+// Version is the protocol version that this package speaks. Another one is refused.
+const Version = 1
+
+// Codec turns values into payloads and back. Marshal writes one into a buffer, which after
+// an error may have some of it; Unmarshal takes a pointer.
+type Codec interface {
+	Name() string
+	Marshal(to *Buffer, v any) error
+	Unmarshal(data []byte, v any) error
+}
+
+// The codecs of protocol version 1.
+var (
+	CBOR  Codec = cborCodec{}
+	JSON  Codec = jsonCodec{}
+	Proto Codec = protoCodec{}
+)
+
+// CodecByName returns the codec that a Start names.
+func CodecByName(name string) (Codec, error) {
+	for _, c := range []Codec{CBOR, JSON, Proto} {
+		if c.Name() == name {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("unknown payload codec %q; known are cbor, json and proto", name)
+}
+
+// Bounds of what is decoded. A payload is bounded itself, in bytes; the number of
+// elements is only there because the decoder's own bound is lower than that.
+const (
+	maxNesting  = 64
+	maxElements = 1 << 26
+)
+
+// errEmpty is what no codec but proto takes for a value: it would read as io.EOF,
+// which means something else to whoever receives from a stream.
+var errEmpty = errors.New("the payload is empty")
+
+type cborCodec struct{}
+
+var cborEncode = must(cbor.EncOptions{
+	Sort: cbor.SortNone, Time: cbor.TimeRFC3339Nano, TimeTag: cbor.EncTagRequired,
+}.UserBufferEncMode())
+
+// A Go string may hold any bytes, and what was sent is what arrives.
+// Numbers of any size come only where the type has them.
+var (
+	cborDecode        = must(decoding(cbor.BignumTagForbidden).DecMode())
+	cborDecodeNumbers = must(decoding(cbor.BignumTagAllowed).DecMode())
+)
+
+func decoding(numbers cbor.BignumTagMode) cbor.DecOptions {
+	return cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, UTF8: cbor.UTF8DecodeInvalid, BignumTag: numbers,
+		MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
+	}
+}
+
+func (cborCodec) Name() string { return "cbor" }
+
+func (cborCodec) Marshal(to *Buffer, v any) error {
+	if err := checkNesting(v); err != nil {
+		return err
+	}
+	return cborEncode.MarshalToBuffer(v, &to.Buffer)
+}
+
+func (cborCodec) Unmarshal(data []byte, v any) error {
+	if len(data) == 0 {
+		return errEmpty
+	}
+	if !hasNumbers(reflect.TypeOf(v)) {
+		return cborDecode.Unmarshal(data, v)
+	}
+	if err := checkNumbers(data); err != nil {
+		return err
+	}
+	return cborDecodeNumbers.Unmarshal(data, v)
+}
+
+// EncodeBytes is CBOR's Marshal of b, which is not nil.
+func EncodeBytes(b []byte) *Buffer {
+	to := NewBuffer(longestHead + len(b))
+	_, _ = to.Write(appendByteString(to.AvailableBuffer(), len(b))) // a buffer takes everything
+	_, _ = to.Write(b)
+	return to
+}
+
+// AppendBytes is CBOR's Marshal of b, which is not nil, behind what is in to.
+func AppendBytes(to, b []byte) []byte {
+	to = slices.Grow(to, longestHead+len(b))
+	return append(appendByteString(to, len(b)), b...)
+}
+
+// DecodeBytes is CBOR's Unmarshal into a []byte, of data that nobody else uses: the value
+// stays where it is. It reports false if data is something else than one plain byte string;
+// then Unmarshal says what.
+func DecodeBytes(data []byte) (b []byte, ok bool) { return byteString(data) }
+
+// The head of a byte string (RFC 8949, 3.1) is its major type with the length, or
+// with the number of bytes that the length has.
+const (
+	byteStrings = 2 << 5
+	longestHead = 9
+)
+
+// appendByteString puts the head of a byte string in the shortest form.
+func appendByteString(b []byte, n int) []byte {
+	switch {
+	case n < 24:
+		return append(b, byteStrings|byte(n))
+	case n <= math.MaxUint8:
+		return append(b, byteStrings|24, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(b, byteStrings|25), uint16(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(b, byteStrings|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, byteStrings|27), uint64(n))
+}
+
+// byteString gives the content of data if it is one byte string of definite length, and
+// nothing else.
+func byteString(data []byte) (content []byte, ok bool) {
+	if len(data) == 0 || data[0]&^31 != byteStrings {
+		return nil, false
+	}
+	n, head := uint64(data[0]&31), 1
+	if n >= 24 && n <= 27 {
+		head += 1 << (n - 24)
+		if len(data) < head {
+			return nil, false
+		}
+		n = 0
+		for _, b := range data[1:head] {
+			n = n<<8 | uint64(b)
+		}
+	} else if n > 27 {
+		return nil, false
+	}
+	if n != uint64(len(data)-head) {
+		return nil, false
+	}
+	return slices.Clip(data[head:]), true
+}
+
+type jsonCodec struct{}
+
+func (jsonCodec) Name() string { return "json" }
+
+func (jsonCodec) Marshal(to *Buffer, v any) error { return to.Append(json.Marshal(v)) }
+
+// Unmarshal refuses fields that the type does not have: JSON is what people write
+// by hand, and a typing error must not pass for a zero value.
+func (jsonCodec) Unmarshal(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); errors.Is(err, io.EOF) {
+		return errEmpty
+	} else if err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is something after the JSON value")
+	}
+	return nil
+}
+
+type protoCodec struct{}
+
+func (protoCodec) Name() string { return "proto" }
+
+func (protoCodec) Marshal(to *Buffer, v any) error {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no protobuf message", v)
+	}
+	return to.Append(proto.MarshalOptions{}.MarshalAppend(to.AvailableBuffer(), m))
+}
+
+func (protoCodec) Unmarshal(data []byte, v any) error {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no protobuf message", v)
+	}
+	return proto.Unmarshal(data, m)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err) // constant options
+	}
+	return v
+}
