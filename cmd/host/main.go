@@ -135,11 +135,9 @@ func (p *program) setUp() error {
 }
 
 // load reads the config with what the command line says.
-func (p *program) load(ctx context.Context, args []string) (*config.Tree, error) {
-	tree, err := read.Load(p.settings.GetString("config"), read.Options{
-		Lookup: func(name string) (string, bool) { return lookup(ctx, name) },
-		Set:    p.set, Args: args,
-	})
+func (p *program) load(ctx context.Context, o read.Options) (*config.Tree, error) {
+	o.Lookup, o.Set = func(name string) (string, bool) { return lookup(ctx, name) }, p.set
+	tree, err := read.Load(p.settings.GetString("config"), o)
 	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
 		err = &usageError{fmt.Errorf("cannot read the config: %w; name it with --config or TRELLIS_CONFIG", err)}
 	}
@@ -150,9 +148,11 @@ func newValidate(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate",
 		Short: "Check a config file and report everything that is wrong with it",
-		Args:  noArgs,
+		Long: "Check a config file and report everything that is wrong with it, programs and folders\n" +
+			"that are not there included. Nothing is built or started.",
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			tree, err := p.load(cmd.Context(), nil)
+			tree, err := p.load(cmd.Context(), read.Options{Programs: true})
 			if err != nil {
 				return err
 			}

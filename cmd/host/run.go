@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
@@ -30,7 +31,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if p.output != "table" && p.output != "json" {
 		return &usageError{fmt.Errorf("--output: expected table or json, got %q", p.output)}
 	}
-	tree, err := p.load(ctx, args)
+	tree, err := p.load(ctx, read.Options{Args: args})
 	if err != nil {
 		return err
 	}

@@ -12,15 +12,21 @@ import (
 // CheckPrograms says which programs, packages and working directories of a tree are not
 // there. What is relative is relative to dir. It returns nil or an *Error.
 func (t *Tree) CheckPrograms(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
 	c := &checker{}
-	c.programs(dir, t.Actors, (*place)(nil).key("actors"))
+	c.programs(dir, t.Actors, (*place)(nil).key("actors"), false)
 	return c.err()
 }
 
-func (c *checker) programs(dir string, actors []Actor, at *place) {
+// programs looks for what actors need. ownPath says that the actor which starts them has
+// a PATH of its own, which is not known here.
+func (c *checker) programs(dir string, actors []Actor, at *place, ownPath bool) {
 	for i, a := range actors {
 		here := at.item(i, a.Name)
-		if len(a.Command) > 0 {
+		if len(a.Command) > 0 && !(ownPath && isName(a.Command[0])) {
 			c.missing(findProgram(dir, a.Command[0]), here.key("command").item(0, ""))
 		}
 		if isFolder(a.Package) {
@@ -29,7 +35,8 @@ func (c *checker) programs(dir string, actors []Actor, at *place) {
 		if a.Dir != "" {
 			c.missing(findFolder(within(dir, a.Dir)), here.key("dir"))
 		}
-		c.programs(dir, a.Actors, here.key("actors"))
+		_, sets := a.Env["PATH"]
+		c.programs(dir, a.Actors, here.key("actors"), ownPath || sets)
 	}
 }
 
@@ -51,8 +58,11 @@ func isFolder(pkg string) bool {
 	return pkg == "." || pkg == ".." || strings.HasPrefix(pkg, "./") || strings.HasPrefix(pkg, "../") || filepath.IsAbs(pkg)
 }
 
+// isName reports whether a program is looked for in PATH.
+func isName(program string) bool { return !strings.ContainsRune(program, os.PathSeparator) }
+
 func findProgram(dir, program string) error {
-	if !strings.ContainsRune(program, os.PathSeparator) {
+	if isName(program) {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("program %q: %w; give a path with a slash, or put it into a directory of PATH", program, errors.Unwrap(err))
 		}
