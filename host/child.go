@@ -50,7 +50,8 @@ type child struct {
 	cancelling *task.Worker // the cancel request, nil if none was sent
 
 	stop     chan *wish    // cap 1: asked to end
-	sick     chan sickness // cap 1: its health checks fail
+	sick     chan sickness // cap 2: its health checks fail, and it has a stuck task
+	stuck    chan struct{} // cap 1: another task is stuck
 	stopOnce sync.Once     //
 	ackOnce  sync.Once     //
 	acked    chan struct{} // the cancel request was answered, or never will be
@@ -65,7 +66,7 @@ type child struct {
 func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
 	return &child{
 		seat: s, env: s.n.env, spec: s.spec, id: s.self, giveUp: giveUp,
-		linked: make(chan *dialog.Table, 1), stop: make(chan *wish, 1), sick: make(chan sickness, 1),
+		linked: make(chan *dialog.Table, 1), stop: make(chan *wish, 1), sick: make(chan sickness, 2), stuck: make(chan struct{}, 1),
 		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(s.n.ctx),
 	}
 }
@@ -205,17 +206,16 @@ func (c *child) unlinked() {
 	c.descend(terminating, unheard)
 }
 
-// ail ends a child whose health checks have failed. One that still answers, and
-// says that it is unwell, is asked first.
+// ail ends a child that is unwell. One that still answers is asked first.
 func (c *child) ail(s sickness) {
-	c.ends(Sick, s.failure.Last, s.failure)
+	c.ends(s.cause, s.reason, s.failure)
 	if !s.answers {
 		c.acknowledge()
 		c.lose(s.failure)
 		c.descend(terminating, mute)
 		return
 	}
-	c.leave(&wish{Canceller: c.env.self, Reason: "it is unhealthy: " + s.failure.Last})
+	c.leave(&wish{Canceller: c.env.self, Reason: "it is " + string(s.cause) + ": " + s.reason})
 	c.lose(s.failure)
 }
 

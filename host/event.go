@@ -33,6 +33,7 @@ const (
 	Crashed   Cause = "crashed"   // its process died, or it failed
 	Transport Cause = "transport" // its link broke while its process lived
 	Sick      Cause = "unhealthy" // its health checks failed
+	Stuck     Cause = "stuck"     // a task of it was told to end, and went on for too long
 	NotUp     Cause = "start"     // it did not come up
 )
 
@@ -49,6 +50,9 @@ type Event struct {
 	Err error
 	// Rung is the step of a teardown that begins, in events from Stopping to Stopping.
 	Rung string
+	// Stuck is the endpoint of a task that was told to end and has not in time, in an
+	// event that changes no state.
+	Stuck string
 	// Pause is how long the actor waits before its restart, in events to Waiting.
 	Pause time.Duration
 }
@@ -61,6 +65,9 @@ func (e Event) String() string {
 	}
 	if e.Cause != "" {
 		text += " (" + string(e.Cause) + ")"
+	}
+	if e.Stuck != "" {
+		text += ", a task is stuck"
 	}
 	if e.Reason != "" {
 		text += ": " + e.Reason
@@ -92,6 +99,8 @@ func (e Event) log(log *slog.Logger) {
 // weight is how much the event matters, and its text in a log.
 func (e Event) weight() (slog.Level, string) {
 	switch {
+	case e.Stuck != "":
+		return slog.LevelWarn, "a task is stuck"
 	case e.Rung != "" && e.Reason == unasked.String(): // the signal is the request
 		return slog.LevelDebug, "a signal asks the actor to end"
 	case e.Rung != "":
@@ -102,6 +111,8 @@ func (e Event) weight() (slog.Level, string) {
 		return slog.LevelError, "link lost"
 	case e.To == Stopping && e.Cause == Sick:
 		return slog.LevelError, "actor is unhealthy and is ended"
+	case e.To == Stopping && e.Cause == Stuck:
+		return slog.LevelError, "actor is stuck and is ended"
 	case e.To == Unhealthy:
 		return slog.LevelWarn, "a health check failed"
 	case e.To == Ready && e.Reason != "": // restarted, or healthy again

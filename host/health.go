@@ -25,10 +25,12 @@ const (
 // pluginService is what go-plugin registers with its health service.
 const pluginService = "plugin"
 
-// sickness is why a child is ended that fails its health checks.
+// sickness is why a child is ended that fails its health checks, or has a stuck task.
 type sickness struct {
-	failure *fault.ActorUnhealthy
-	answers bool // the last check had an answer, which was a bad one
+	cause   Cause
+	reason  string
+	failure error
+	answers bool // it can be asked to end
 }
 
 // verdict is what one check has found.
@@ -83,7 +85,8 @@ func (c *child) judge(v verdict, failed int) bool {
 	if failed < threshold {
 		return false
 	}
-	c.sick <- sickness{&fault.ActorUnhealthy{ID: c.id, Checks: failed, Last: v.err.Error()}, v.answers}
+	last := v.err.Error()
+	c.sick <- sickness{Sick, last, &fault.ActorUnhealthy{ID: c.id, Checks: failed, Last: last}, v.answers}
 	return true
 }
 

@@ -37,18 +37,19 @@ func TestMain(m *testing.M) {
 
 // The endpoints of the good plugin.
 var (
-	echo    = contract.Func[string, string]("echo")
-	fail    = contract.Func[string, string]("fail")
-	crash   = contract.Func[int, string]("crash")
-	whoami  = contract.Func[struct{}, actor.ID]("whoami")
-	forever = contract.Context[none, none, none, none, none]("forever")
-	stuck   = contract.Context[none, none, none, none, none]("stuck")
-	say     = contract.Func[string, struct{}]("say")
-	numbers = contract.Source[int, int]("numbers")
-	double  = contract.Context[string, string, int, int, int]("double")
-	parent  = contract.Func[string, string]("parent")
-	below   = contract.Func[string, string]("below")
-	upper   = contract.Func[string, string]("upper") // served by the host
+	echo         = contract.Func[string, string]("echo")
+	fail         = contract.Func[string, string]("fail")
+	crash        = contract.Func[int, string]("crash")
+	whoami       = contract.Func[struct{}, actor.ID]("whoami")
+	forever      = contract.Context[none, none, none, none, none]("forever")
+	stuck        = contract.Context[none, none, none, none, none]("stuck")
+	stuckForEver = contract.Func[none, none]("stuck_for_ever")
+	say          = contract.Func[string, struct{}]("say")
+	numbers      = contract.Source[int, int]("numbers")
+	double       = contract.Context[string, string, int, int, int]("double")
+	parent       = contract.Func[string, string]("parent")
+	below        = contract.Func[string, string]("below")
+	upper        = contract.Func[string, string]("upper") // served by the host
 )
 
 type none = struct{}
@@ -139,6 +140,7 @@ func goodEndpoints() []contract.Handler {
 			}
 			select {}
 		}),
+		stuckForEver.Handle(func(context.Context, none) (none, error) { select {} }),
 		say.Handle(func(_ context.Context, s string) (struct{}, error) {
 			slog.Warn("structured "+s, "answer", 42)
 			fmt.Println("printed " + s)

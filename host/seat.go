@@ -60,9 +60,10 @@ func (s *seat) live(ctx context.Context, c *child) {
 		return
 	}
 	s.n.update(func() { s.rise(c) })
-	health := c.watchHealth()
+	health, stuck := c.watchHealth(), c.watchStuck()
 	c.own()
 	health.Wait()
+	stuck.Wait()
 	s.n.update(func() {
 		s.tell(Event{To: Reaped, Cause: c.cause, Reason: c.why, Err: c.failure})
 		s.end(c.failure, true)

@@ -331,7 +331,7 @@ func (c *child) newTable(t link.Transport) *dialog.Table {
 	log := c.env.log.With("actor", c.env.self.String())
 	return dialog.NewTable(link.New(t, link.Config{Self: c.env.self, Log: log}), dialog.Config{
 		Base: c.env.base, Accept: c.env.exposed.Accept, Log: log,
-		CancelTimeout: boundsOf(c.spec).cancel,
+		CancelTimeout: boundsOf(c.spec).cancel, Stuck: c.sticks,
 	})
 }
 

@@ -60,6 +60,9 @@ func (c *checker) foreign(a Actor, at *place) {
 	if len(a.Actors) > 0 {
 		c.note(at.key("actors"), "a foreign program cannot start actors of the tree; put them beside it")
 	}
+	if a.Stuck != "" {
+		c.note(at.key("stuck"), "a foreign program has no tasks that could be stuck; remove this").idle("")
+	}
 	if a.Health.Endpoint != "" {
 		c.note(at.key("health").key("endpoint"), "a foreign program serves no endpoints; its gRPC health service is asked")
 	}

@@ -49,6 +49,7 @@ type Actor struct {
 	Backoff       Backoff              `yaml:"backoff" json:"backoff,omitzero"`
 	Limits        Limits               `yaml:"limits" json:"limits,omitzero"` // none
 	Health        Health               `yaml:"health" json:"health,omitzero"`
+	Stuck         WhenStuck            `yaml:"stuck" json:"stuck,omitempty" default:"warn"`
 	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait"`
 	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`
 	// GoPlugin makes this a foreign program: a go-plugin binary that knows nothing of
@@ -129,6 +130,16 @@ type WhileDown string
 const (
 	WaitWhileDown WhileDown = "wait" // until it is up again, or their ctx ends
 	FailWhileDown WhileDown = "fail" // at once
+)
+
+// WhenStuck says what becomes of an actor with a stuck task: one that was told to end
+// and has not within CancelTimeout.
+type WhenStuck string
+
+// What becomes of it.
+const (
+	WarnWhenStuck    WhenStuck = "warn"    // an event tells of the task, and no more
+	RestartWhenStuck WhenStuck = "restart" // it is ended, as failed, once a task has been stuck for Grace
 )
 
 // Bounds that keep a slip of the finger from starting a million processes.

@@ -14,6 +14,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[MTLS]():        {string(MTLSAuto), string(MTLSOff)},
 	reflect.TypeFor[RestartKind](): {string(Temporary), string(Transient), string(Permanent)},
 	reflect.TypeFor[Strategy]():    {string(OneCancelsAll), string(OneForOne), string(OneForAll), string(RestForOne)},
+	reflect.TypeFor[WhenStuck]():   {string(WarnWhenStuck), string(RestartWhenStuck)},
 	reflect.TypeFor[WhileDown]():   {string(WaitWhileDown), string(FailWhileDown)},
 }
 

@@ -81,11 +81,3 @@ func (t *Table) Stuck() []StuckTask {
 	slices.SortFunc(all, func(a, b StuckTask) int { return a.Since.Compare(b.Since) })
 	return all
 }
-
-// IsStuck reports whether a task that was stuck still is.
-func (t *Table) IsStuck(s StuckTask) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, still := t.stuck[s.id]
-	return still
-}

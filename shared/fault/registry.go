@@ -100,6 +100,7 @@ func init() {
 	Type[ContractError]("trellis.ContractError")
 	Type[PanicError]("trellis.Panic")
 	Type[ActorUnhealthy]("trellis.ActorUnhealthy")
+	Type[ActorStuck]("trellis.ActorStuck")
 	Type[RestartLimit]("trellis.RestartLimit")
 }
 

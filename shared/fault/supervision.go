@@ -9,8 +9,8 @@ import (
 )
 
 // ErrActorLost is matched by every error that says that an actor ended without
-// having been asked to: ActorDied, LinkLost and ActorUnhealthy. Work that was under
-// way in it may have been done or not; where a supervisor restarts it, it can be
+// having been asked to: ActorDied, LinkLost, ActorUnhealthy and ActorStuck. Work that
+// was under way in it may have been done or not; where a supervisor restarts it, it can be
 // called again.
 var ErrActorLost = errors.New("actor lost")
 
@@ -22,6 +22,9 @@ func (e *LinkLost) Is(target error) bool { return target == ErrActorLost }
 
 // Is matches ErrActorLost.
 func (e *ActorUnhealthy) Is(target error) bool { return target == ErrActorLost }
+
+// Is matches ErrActorLost.
+func (e *ActorStuck) Is(target error) bool { return target == ErrActorLost }
 
 // ErrActorDown means that the actor is between two processes, and its portal is set not to
 // wait for the next one.
@@ -37,6 +40,18 @@ type ActorUnhealthy struct {
 
 func (e *ActorUnhealthy) Error() string {
 	return fmt.Sprintf("actor %s is unhealthy: %d health checks failed in a row; the last one: %s", e.ID, e.Checks, e.Last)
+}
+
+// ActorStuck says that a task of an actor was told to end and went on, and that the
+// actor was ended for that.
+type ActorStuck struct {
+	ID       actor.ID      `json:"id"`
+	Endpoint string        `json:"endpoint"` // of the task that had been stuck for longest
+	For      time.Duration `json:"for"`
+}
+
+func (e *ActorStuck) Error() string {
+	return fmt.Sprintf("actor %s is stuck: its task of %q was told to end, and went on for %v", e.ID, e.Endpoint, e.For)
 }
 
 // RestartLimit says that a supervisor has given up: its actors failed more often

@@ -92,6 +92,8 @@ func kindOf(t reflect.Type, key string) string {
 		return choice(config.OneCancelsAll, config.OneForOne, config.OneForAll, config.RestForOne)
 	case t == reflect.TypeFor[config.MTLS]():
 		return choice(config.MTLSAuto, config.MTLSOff)
+	case t == reflect.TypeFor[config.WhenStuck]():
+		return choice(config.WarnWhenStuck, config.RestartWhenStuck)
 	case t == reflect.TypeFor[config.WhileDown]():
 		return choice(config.WaitWhileDown, config.FailWhileDown)
 	}
@@ -241,7 +243,7 @@ func TestDocsShowOptionsThatWork(t *testing.T) {
 // Every default of the config is what the host does with nothing.
 func TestDefaults(t *testing.T) {
 	want := config.Actor{
-		Replicas: 1, Restart: config.Temporary, WhileDown: config.WaitWhileDown,
+		Replicas: 1, Restart: config.Temporary, Stuck: config.WarnWhenStuck, WhileDown: config.WaitWhileDown,
 		StartTimeout: config.Duration(host.DefaultStartTimeout), CancelTimeout: config.Duration(host.DefaultCancelTimeout),
 		Grace: config.Duration(host.DefaultGrace), TermTimeout: config.Duration(host.DefaultTermTimeout),
 		Backoff: config.Backoff{

@@ -49,6 +49,7 @@ func TestForeignProgramsThatCannotBe(t *testing.T) {
 		"    goplugin: {" + fine + ", mtls: manual}\n":                          `actors.a.goplugin.mtls: expected auto or off, got "manual"`,
 		"    goplugin: {" + fine + ", tls: off}\n":                              `unknown key; did you mean "mtls"?`,
 		"    goplugin: {" + fine + "}\n    actors: [{name: b, command: [x]}]\n": "f.yaml:5:13: actors.a.actors: a foreign program cannot start actors",
+		"    goplugin: {" + fine + "}\n    stuck: restart\n":                    "f.yaml:5:12: actors.a.stuck: a foreign program has no tasks that could be stuck; remove this",
 		"    goplugin: {" + fine + "}\n    health: {endpoint: well}\n":          "f.yaml:5:24: actors.a.health.endpoint: a foreign program serves no endpoints",
 		"    goplugin: {" + fine + "}\nrun: {actor: a, endpoint: e}\n":          `f.yaml:5:14: run.actor: expected an actor that serves endpoints, got "a"`,
 	} {
