@@ -161,7 +161,7 @@ func TestCensusOfNothing(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for root, want := range map[string]string{"/does/not/exist": "no such file", file: "it is no folder", "": "no source folder given"} {
+	for root, want := range map[string]string{"/does/not/exist": "no such file", file: "not a folder", "": "no source folder given"} {
 		stdout, stderr, code := runHost(t, "run", "root="+root)
 		if code != 1 || stdout != "" || !strings.Contains(stderr, want) || !strings.Contains(stderr, "arose in walker@") {
 			t.Errorf("root=%s: exit code %d, %q, %s", root, code, stdout, stderr)

@@ -56,7 +56,7 @@ func (t *Tree) Foreign(name string) (*Foreign, error) {
 		return nil, err
 	}
 	if p.s.spec.GoPlugin == nil {
-		return nil, fmt.Errorf("actor %q is no foreign program: its description has no goplugin; use Portal", name)
+		return nil, fmt.Errorf("actor %q is not a foreign program: its spec has no goplugin; use Portal", name)
 	}
 	return &Foreign{p}, nil
 }

@@ -75,7 +75,7 @@ type door struct {
 	shut    atomic.Bool
 }
 
-var errDoorShut = errors.New("the link has come, or too many others have")
+var errDoorShut = errors.New("the link is connected already, or too many others have connected")
 
 // Accept takes the next connection. It is called by one goroutine.
 func (d *door) Accept() (net.Conn, error) {

@@ -49,7 +49,7 @@ func TestF05_NoCgroups(t *testing.T) {
 		t.Errorf("it is said %d times:\n%s", n, text)
 	}
 	want := `failed: actor "limited" did not start, at its program: cannot start /proc/self/exe: ` +
-		"limits.memory: this machine gives no cgroup for it: TRELLIS_CGROUP is off\n"
+		"limits.memory: this machine has no cgroup for it: TRELLIS_CGROUP is off\n"
 	if !strings.Contains(text, want) {
 		t.Errorf("expected %q in\n%s", want, text)
 	}

@@ -98,7 +98,7 @@ func (s *seat) end(failure error, wasUp bool) {
 // tooOften is the failure of a supervisor whose actors end again and again.
 func (s *seat) tooOften(window, stable time.Duration, failure error) error {
 	if failure == nil {
-		failure = fmt.Errorf("%q ended by itself, and is never to end", s.spec.Name)
+		failure = fmt.Errorf("%q ended by itself, which it must not", s.spec.Name)
 	}
 	return &fault.RestartLimit{Supervisor: s.n.env.self, Actor: s.spec.Name, Max: s.n.plan.max, Window: window, Stable: stable, Err: failure}
 }

@@ -20,7 +20,7 @@ func checkAlone(spec Spec, oneShot bool) error {
 	case spec.Replicas > 1:
 		err = fmt.Errorf("replicas: expected one process, got %d; start each by itself, or all with OpenTree", spec.Replicas)
 	case len(spec.DependsOn) > 0:
-		err = errors.New("depends_on: an actor that is started by itself depends on none; start those that it needs before it, or all with OpenTree")
+		err = errors.New("depends_on: an actor that is started by itself cannot depend on others; start those that it needs before it, or all with OpenTree")
 	case oneShot && spec.Restart != "" && spec.Restart != config.Temporary:
 		err = fmt.Errorf("restart: expected temporary, got %q; Run never restarts", spec.Restart)
 	default:

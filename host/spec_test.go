@@ -25,7 +25,7 @@ func TestF09_SpecsThatCannotBeStarted(t *testing.T) {
 		`name: expected a name, there is none`:                                                         changed(func(s *host.Spec) { s.Name = "" }),
 		`replicas: expected one process, got 3; start each by itself, or all with OpenTree`:            changed(func(s *host.Spec) { s.Replicas = 3 }),
 		`replicas: expected a whole number above zero, got -1`:                                         changed(func(s *host.Spec) { s.Replicas = -1 }),
-		`depends_on: an actor that is started by itself depends on none; start those that it needs before it, or all with OpenTree`: changed(func(s *host.Spec) {
+		`depends_on: an actor that is started by itself cannot depend on others; start those that it needs before it, or all with OpenTree`: changed(func(s *host.Spec) {
 			s.DependsOn = map[string]config.Condition{"nobody": config.Started}
 		}),
 		`a.package: "./a" must be built first (host.Build)`:                               changed(func(s *host.Spec) { s.Command, s.Package = nil, "./a" }),
@@ -40,7 +40,7 @@ func TestF09_SpecsThatCannotBeStarted(t *testing.T) {
 		`supervision: expected actors that this one supervises, it has none; supervision stands where the actors are listed`: changed(func(s *host.Spec) {
 			s.Supervision.MaxRestarts = 1
 		}),
-		`env.A=B: expected the name of a variable, in which there is no =, got "A=B"`: changed(func(s *host.Spec) { s.Env = map[string]string{"A=B": "c"} }),
+		`env.A=B: expected the name of a variable, without =, got "A=B"`: changed(func(s *host.Spec) { s.Env = map[string]string{"A=B": "c"} }),
 		`actors.b.name: an actor beside it has the same name; rename one, or use replicas`: changed(func(s *host.Spec) {
 			b := host.Spec{Name: "b", Command: []string{"x"}}
 			s.Actors = []host.Spec{b, b}

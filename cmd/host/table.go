@@ -15,7 +15,7 @@ func (p *program) print(result json.RawMessage) error {
 	if p.output == "json" {
 		var out bytes.Buffer
 		if err := json.Indent(&out, result, "", "  "); err != nil {
-			return fmt.Errorf("the result is no JSON: %w", err)
+			return fmt.Errorf("the result is not valid JSON: %w", err)
 		}
 		out.WriteByte('\n')
 		_, err := out.WriteTo(p.stdout)
@@ -23,7 +23,7 @@ func (p *program) print(result json.RawMessage) error {
 	}
 	v, err := parseValue(result)
 	if err != nil {
-		return fmt.Errorf("the result is no JSON: %w", err)
+		return fmt.Errorf("the result is not valid JSON: %w", err)
 	}
 	return writeTable(p.stdout, v)
 }

@@ -130,7 +130,7 @@ func TestPrintRefusesWhatIsNoJSON(t *testing.T) {
 		for _, output := range []string{"json", "table"} {
 			var out bytes.Buffer
 			p := program{stdout: &out, output: output}
-			if err := p.print([]byte(text)); err == nil || !strings.Contains(err.Error(), "the result is no JSON") || out.Len() > 0 {
+			if err := p.print([]byte(text)); err == nil || !strings.Contains(err.Error(), "the result is not valid JSON") || out.Len() > 0 {
 				t.Errorf("%q as %s: error %v, printed %q", text, output, err, out.String())
 			}
 		}

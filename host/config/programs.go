@@ -85,7 +85,7 @@ func findPackage(folder string) error {
 		return err
 	}
 	if files, err := filepath.Glob(filepath.Join(folder, "*.go")); err == nil && len(files) == 0 {
-		return fmt.Errorf("expected a Go package in %s, there is no Go file", folder)
+		return fmt.Errorf("expected a Go package in %s, which has no Go files", folder)
 	}
 	return nil
 }

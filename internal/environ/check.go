@@ -32,7 +32,7 @@ func CheckName(name string) error {
 	case name == "":
 		return unfit("expected the name of a variable, it is empty")
 	case strings.Contains(name, "="):
-		return unfit(fmt.Sprintf("expected the name of a variable, in which there is no =, got %q", name))
+		return unfit(fmt.Sprintf("expected the name of a variable, without =, got %q", name))
 	}
 	return CheckText(name)
 }

@@ -214,7 +214,7 @@ func TestCgroupsOffOrNowhere(t *testing.T) {
 			fled(t, home, daemon)
 			spec.Limits.Memory = 1 << 30
 			err := New(spec, nil).Start(t.Context())
-			if !errors.Is(err, ErrNoCgroup) || !strings.Contains(err.Error(), "limits.memory: this machine gives no cgroup for it: ") {
+			if !errors.Is(err, ErrNoCgroup) || !strings.Contains(err.Error(), "limits.memory: this machine has no cgroup for it: ") {
 				t.Errorf("Start = %v", err)
 			}
 		})

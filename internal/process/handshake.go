@@ -26,7 +26,7 @@ type HandshakeError struct {
 
 // Error says what came, what was expected and what to do.
 func (e *HandshakeError) Error() string {
-	return fmt.Sprintf("the first line on stdout is no go-plugin handshake: %s; "+
+	return fmt.Sprintf("the first line on stdout is not a go-plugin handshake: %s; "+
 		"expected 1|VERSION|unix or tcp|ADDRESS|grpc, got %s; "+
 		"is this program a plugin, and does it print nothing on stdout before it serves?", e.Reason, e.Got)
 }
@@ -59,7 +59,7 @@ func handshakeFault(text []byte, continued, certAsked bool) string {
 	}
 	text = bytes.TrimSpace(text)
 	if !utf8.Valid(text) || bytes.ContainsFunc(text, unprintable) {
-		return "it has bytes that are no text"
+		return "it has bytes that are not printable text"
 	}
 	fields := strings.Split(string(text), "|")
 	if len(fields) < 4 {
@@ -67,7 +67,7 @@ func handshakeFault(text []byte, continued, certAsked bool) string {
 	}
 	for _, number := range fields[:2] {
 		if _, err := strconv.ParseUint(number, 10, 31); err != nil {
-			return fmt.Sprintf("version %q is no number", number)
+			return fmt.Sprintf("version %q is not a number", number)
 		}
 	}
 	if fault := addressFault(fields[2], fields[3]); fault != "" {
@@ -95,7 +95,7 @@ func addressFault(network, address string) string {
 	case "tcp":
 		host, port, err := net.SplitHostPort(address)
 		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
-			return fmt.Sprintf("%q is no host:port", address)
+			return fmt.Sprintf("%q is not of the form host:port", address)
 		}
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			return fmt.Sprintf("%q is not an address of this machine", address)

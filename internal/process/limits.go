@@ -22,7 +22,7 @@ type Limits struct {
 }
 
 // ErrNoCgroup says that a limit needs a cgroup, and there is none to be had.
-var ErrNoCgroup = errors.New("this machine gives no cgroup for it")
+var ErrNoCgroup = errors.New("this machine has no cgroup for it")
 
 // LimitError is a limit that cannot be set.
 type LimitError struct {

@@ -132,7 +132,7 @@ func Check(config *tls.Config) error {
 	digest := sha256.Sum256(cert.Raw)
 	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
 	if err == nil && !ecdsa.VerifyASN1(public, digest[:], signature) {
-		err = errors.New("it is another one than the certificate's")
+		err = errors.New("it does not match the certificate")
 	}
 	if err != nil {
 		return fmt.Errorf("its key: %w", err)

@@ -194,7 +194,7 @@ func (protoCodec) Name() string { return "proto" }
 func (protoCodec) Marshal(to *Buffer, v any) error {
 	m, ok := v.(proto.Message)
 	if !ok {
-		return fmt.Errorf("%T is no protobuf message", v)
+		return fmt.Errorf("%T is not a protobuf message", v)
 	}
 	return to.Append(proto.MarshalOptions{}.MarshalAppend(to.AvailableBuffer(), m))
 }
@@ -202,7 +202,7 @@ func (protoCodec) Marshal(to *Buffer, v any) error {
 func (protoCodec) Unmarshal(data []byte, v any) error {
 	m, ok := v.(proto.Message)
 	if !ok {
-		return fmt.Errorf("%T is no protobuf message", v)
+		return fmt.Errorf("%T is not a protobuf message", v)
 	}
 	return proto.Unmarshal(data, m)
 }

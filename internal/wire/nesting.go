@@ -63,7 +63,7 @@ func (w *nesting) enter(v reflect.Value, levels int) error {
 		levels++
 	}
 	if levels > maxNesting || len(w.path) > maxPath {
-		return fmt.Errorf("the value is nested more than %d levels deep, which no receiver takes", maxNesting)
+		return fmt.Errorf("the value is nested more than %d levels deep, which no receiver accepts", maxNesting)
 	}
 	return w.parts(v, levels)
 }

@@ -17,7 +17,7 @@ type Target[Args any] struct {
 
 // ErrNoTargets is what OpenAll returns for an empty list: a group of nobody is
 // most often a mistake.
-var ErrNoTargets = errors.New("OpenAll of no targets")
+var ErrNoTargets = errors.New("OpenAll without targets")
 
 // OpenAll opens a context in each target, at the same time, runs body when all of
 // them have started, and returns when all have ended: with their results in the

@@ -70,7 +70,7 @@ func Type[T any, P interface {
 
 func checkName(name string) {
 	if name == "" || len(name) > minText || !utf8.ValidString(name) {
-		panic(fmt.Sprintf("fault: %q is no name for an error: it must be text of 1 to %d bytes", name, minText))
+		panic(fmt.Sprintf("fault: %q cannot be the name of an error: it must be text of 1 to %d bytes", name, minText))
 	}
 }
 

@@ -40,7 +40,7 @@ func TestForeignProgramsThatCannotBe(t *testing.T) {
 		"    goplugin: {versions: [1]}\n":                                       "f.yaml:4:15: actors.a.goplugin.cookie: expected exactly one {KEY: value}",
 		"    goplugin: {cookie: {A: a, B: b}, versions: [1]}\n":                 "f.yaml:4:24: actors.a.goplugin.cookie: expected exactly one {KEY: value}",
 		"    goplugin: {cookie: {A: \"\"}, versions: [1]}\n":                    "f.yaml:4:28: actors.a.goplugin.cookie.A: expected the program's MagicCookieValue, it is empty",
-		"    goplugin: {cookie: {\"A=B\": c}, versions: [1]}\n":                 `actors.a.goplugin.cookie.A=B: expected the name of a variable, in which there is no =, got "A=B"`,
+		"    goplugin: {cookie: {\"A=B\": c}, versions: [1]}\n":                 `actors.a.goplugin.cookie.A=B: expected the name of a variable, without =, got "A=B"`,
 		"    goplugin: {cookie: {PLUGIN_CLIENT_CERT: c}, versions: [1]}\n":      `expected a variable that the host does not set itself, got "PLUGIN_CLIENT_CERT"`,
 		"    goplugin: {cookie: {K: v}}\n":                                      "actors.a.goplugin.versions: expected the protocol versions",
 		"    goplugin: {cookie: {K: v}, versions: [-1]}\n":                      "f.yaml:4:43: actors.a.goplugin.versions[0]: expected numbers from 0 up, got -1",

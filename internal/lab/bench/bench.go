@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	chosen := choose(workloads(sizesOf(o.Quick)), o.Only)
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("no workload is called like %q; there are %s", o.Only, namesOf(workloads(sizesOf(o.Quick))))
+		return nil, fmt.Errorf("no workload matches %q; there are %s", o.Only, namesOf(workloads(sizesOf(o.Quick))))
 	}
 	self, err := os.Executable()
 	if err != nil {

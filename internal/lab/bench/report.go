@@ -112,7 +112,7 @@ func (r Row) Result(subject string) Result {
 func ParseReport(text []byte) (*Report, error) {
 	var r Report
 	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("the report is no JSON of a benchmark: %w", err)
+		return nil, fmt.Errorf("the report is not the JSON of a benchmark: %w", err)
 	}
 	if r.Schema != schema {
 		return nil, fmt.Errorf("the report has schema %d, expected %d; measure again with this version", r.Schema, schema)

@@ -27,7 +27,7 @@ func Serve() {
 			os.Exit(1)
 		}
 	default:
-		fmt.Fprintf(os.Stderr, "%s is %q, which is no plugin to measure; it is meant for the program itself\n", roleVar, role)
+		fmt.Fprintf(os.Stderr, "%s is %q, which is not a plugin to measure; it is meant for the program itself\n", roleVar, role)
 		os.Exit(2)
 	}
 	os.Exit(0)

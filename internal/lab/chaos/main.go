@@ -47,7 +47,7 @@ func run(args []string, out io.Writer) (code int) {
 	flags.IntVar(&s.from, "from", 1, "the first blow; those before it are left out")
 	flags.StringVar(&s.only, "kind", "", "only blows of this kind")
 	flags.BoolVar(&s.each, "each", false, "only the first blow of each kind")
-	flags.DurationVar(&s.time, "time", 0, "no further blow after so long; 0: no limit")
+	flags.DurationVar(&s.time, "time", 0, "no further blow after this time; 0: no limit")
 	flags.BoolVar(&s.goOn, "go-on", false, "after something was wrong, start anew and go on with the next blow")
 	flags.BoolVar(&s.list, "list", false, "print the plan and do nothing")
 	flags.BoolVar(&s.verbose, "v", false, "print every blow")

@@ -63,4 +63,4 @@ func checkRoot(root string) error {
 	return dir.Close()
 }
 
-var errNoFolder = fmt.Errorf("it is no folder: %w", fs.ErrInvalid)
+var errNoFolder = fmt.Errorf("not a folder: %w", fs.ErrInvalid)
