@@ -55,7 +55,7 @@ func count(ctx context.Context, greeter *host.Portal) error {
 }
 
 func talk(ctx context.Context, greeter *host.Portal) error {
-	greeted, err := greeting.Chat.Open(ctx, greeter, "Ann", func(ctx context.Context, c *contract.Opener[string, string, string, int]) error {
+	greeted, err := greeting.Chat.Open(ctx, greeter, "Ann", func(ctx context.Context, c *greeting.ChatOpener) error {
 		fmt.Println(c.Value()) // what the callee gave to Started
 		stream, err := c.Stream(contract.StreamOptions{})
 		if err != nil {

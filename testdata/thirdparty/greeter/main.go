@@ -14,14 +14,7 @@ func main() {
 	sdk.Serve(greeting.Greet.Handle(greet), greeting.Countdown.Handle(countdown), greeting.Chat.Handle(chat))
 }
 
-func countdown(_ context.Context, from int) iter.Seq2[int, error] {
-	return func(yield func(int, error) bool) {
-		for n := from; n >= 0 && yield(n, nil); n-- {
-		}
-	}
-}
-
-func chat(ctx context.Context, guest string, c *contract.Callee[string, string, string]) (greeted int, err error) {
+func chat(ctx context.Context, guest string, c *greeting.ChatCallee) (greeted int, err error) {
 	if err := c.Started("welcome, " + guest); err != nil { // now the opener's body runs
 		return 0, err
 	}
@@ -46,4 +39,11 @@ func greet(ctx context.Context, name string) (string, error) {
 		return "", &greeting.Rude{Name: name}
 	}
 	return contract.MetadataFrom(ctx)["salute"] + ", " + name + "!", nil
+}
+
+func countdown(_ context.Context, from int) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		for n := from; n >= 0 && yield(n, nil); n-- {
+		}
+	}
 }

@@ -7,9 +7,15 @@ import (
 )
 
 var (
-	Greet     = contract.Func[string, string]("greet")                        // a greeting
-	Countdown = contract.Source[int, int]("countdown")                        // from its argument to zero
-	Chat      = contract.Context[string, string, string, string, int]("chat") // greets each name that is sent
+	Greet     = contract.Func[string, string]("greet") // a greeting
+	Countdown = contract.Source[int, int]("countdown") // from its argument to zero
+	// Chat greets each name that is sent. Both ends read the stream, so it is open from the start.
+	Chat = contract.Context[string, string, string, string, int]("chat").With(contract.ContextOptions{Reading: true})
+)
+
+type (
+	ChatCallee = contract.Callee[string, string, string]      // the handler's end of Chat
+	ChatOpener = contract.Opener[string, string, string, int] // the end of whoever opens it
 )
 
 // Rude says that a name is not a name.
