@@ -1,19 +1,3 @@
-// Package host embeds Trellis: it makes a program the root of a tree of actors, or
-// lets a plugin host further plugins.
-//
-//	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-//		greeter, err := n.Start(ctx, host.Spec{Name: "greeter", Command: []string{"./greeter"}})
-//		if err != nil {
-//			return err
-//		}
-//		text, err := Greet.Call(ctx, greeter, "world")
-//		…
-//		return greeter.Cancel(ctx)
-//	})
-//
-// A nursery is a scope: it does not end before every actor that was started in it
-// has ended and been reaped. An actor that fails cancels the others and is what the
-// nursery returns.
 package host
 
 import (

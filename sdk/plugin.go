@@ -1,19 +1,3 @@
-// Package sdk is for writing plugins. A plugin is a program that serves endpoints:
-//
-//	func main() {
-//		sdk.Serve(greet.Handle(func(ctx context.Context, name string) (string, error) {
-//			return "Hello, " + name, nil
-//		}))
-//	}
-//
-// A host starts it; it cannot be run by hand. It ends when its host asks it to or
-// is gone. A handler's ctx is cancelled, with the reason as cause, when its caller
-// fails, cancels or is gone, and when the plugin itself ends. What a handler
-// returns or panics with goes to its caller as an error; the plugin lives on.
-//
-// Logs go to the host through log/slog's default logger (level, time and
-// attributes are kept); what is printed to standard output and standard error is
-// logged as plain lines.
 package sdk
 
 import (

@@ -1,16 +1,3 @@
-// Package contract declares typed endpoints: once, in a package that a plugin and
-// its callers share. The declaration types both ends.
-//
-//	var Count = contract.Func[Request, Result]("count")       // one call, one answer
-//	var Lines = contract.Source[Query, Line]("lines")         // a one-way stream
-//	var Train = contract.Context[Job, Ready, Command, Progress, Model]("train")
-//
-// A plugin serves Count.Handle(f); a caller says Count.Call(ctx, portal, request).
-//
-// A payload is protobuf when its type is a proto.Message, else CBOR, which honours
-// json struct tags. Both ends compare a fingerprint of all types when a dialog
-// begins; a field marked omitempty or omitzero is left out of it, so that optional
-// fields may be added or removed without breaking older programs.
 package contract
 
 import (

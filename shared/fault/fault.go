@@ -1,12 +1,3 @@
-// Package fault holds the errors that cross processes: how an error is taken
-// apart at one end, put together again at the other, and what the runtime itself
-// says when something ends badly.
-//
-// An error that came from another actor is a *RemoteError. errors.Is and
-// errors.As look through it: at the well-known sentinels of the standard library,
-// at sentinels and types registered on both ends (Sentinel, Type), and at the
-// typed errors of this package. What is not registered keeps its type's name and
-// its text.
 package fault
 
 import (

@@ -13,9 +13,10 @@ var (
 	Chat = contract.Context[string, string, string, string, int]("chat").With(contract.ContextOptions{Reading: true})
 )
 
+// The two ends of Chat: its handler's, and the end of whoever opens it.
 type (
-	ChatCallee = contract.Callee[string, string, string]      // the handler's end of Chat
-	ChatOpener = contract.Opener[string, string, string, int] // the end of whoever opens it
+	ChatCallee = contract.Callee[string, string, string]
+	ChatOpener = contract.Opener[string, string, string, int]
 )
 
 // Rude says that a name is not a name.

@@ -1,0 +1,55 @@
+// Package host embeds Trellis: it makes a program the root of a tree of actors, or
+// lets a plugin host further plugins.
+//
+// An actor is one operating-system process. A [Nursery] is a scope that owns actors:
+// it starts them, watches them, restarts those whose [Spec] says so, and does not
+// return before every one of them has ended and been reaped.
+//
+//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//	defer stop()
+//	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+//		greeter, err := n.Start(ctx, host.Spec{Name: "greeter", Command: os.Args[1:]})
+//		if err != nil {
+//			return err
+//		}
+//		ctx = contract.WithMetadata(ctx, contract.Metadata{"salute": "Hello"}) // with every call below
+//		return errors.Join(call(ctx, greeter), count(ctx, greeter), talk(ctx, greeter), greeter.Cancel(ctx))
+//	})
+//
+// The plugin is written with package sdk. What it serves, and how it is called, is
+// declared with package shared/contract:
+//
+//	text, err := greeting.Greet.Call(ctx, greeter, name)
+//	if rude, ok := errors.AsType[*greeting.Rude](err); ok {
+//
+// # Lifecycle
+//
+// [Nursery.Start] returns when the actor can be called, or a [*StartError] that names
+// the stage at which the start failed; nothing of the actor is left then. The [Portal]
+// that it gives is a handle on the actor, not on its process: it goes on working after a
+// restart, and may be used from any goroutine until the nursery ends. What each function
+// that waits returns in each phase of an actor is a table, docs/what-returns-when.md.
+//
+// An actor ends in one of these ways: [Portal.Cancel] asks it to, or [Nursery.Cancel] all
+// of them; the nursery ends; its process dies or its health checks fail, which is a failure
+// of the nursery, unless the actor is restarted. A failure cancels the other actors, unless
+// [Options] says otherwise, and OpenNursery returns it. docs/supervision.md says what a
+// supervisor does, and by which steps, and with which bounds, an actor is ended.
+//
+// [OpenTree] starts actors that depend on each other, as package host/config/read reads
+// them from a file. [Run] starts an actor for one call. [Nursery.StartForeign] starts a
+// go-plugin binary that knows nothing of Trellis. [Events] tells what becomes of all of
+// them. A plugin hosts plugins of its own with [Subtree], or with OpenNursery in a handler.
+//
+// # What each party owes
+//
+// The application gives OpenNursery a ctx that ends when the program is to end, and looks
+// at the ctx that its body gets: the nursery waits for the body. If the program is killed
+// instead, even with SIGKILL, its actors end too, but without any order.
+//
+// The host starts an actor with few of its own environment variables and none of its
+// descriptors, authenticates it, reads all that it prints into the log, and bounds what it
+// can cost (docs/bounds.md). It ends what does not end by itself.
+//
+// The plugin looks at the ctx of its handlers, which is how it hears that it is to end.
+package host
