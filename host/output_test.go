@@ -88,7 +88,7 @@ func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
 				t.Error(err)
 			}
 			if text := log.String(); !utf8.ValidString(text) {
-				t.Error("the log is no UTF-8")
+				t.Error("the log is not UTF-8")
 			}
 			if n := childrenLeft(t); n > 0 {
 				t.Errorf("%d processes are left", n)

@@ -208,7 +208,7 @@ func (c *chain) judge(r *rapid.T, top *program, err error, names []actor.ID) {
 	case !ok || fault.IsCancel(err):
 		r.Errorf("the top got %v", err)
 	case typed && !c.all[failed.Task].fails(), !typed && !panicked:
-		r.Errorf("the top got %v, which is no task's failure", err)
+		r.Errorf("the top got %v, which is not a task's failure", err)
 	case remote.Origin.Name == names[0].Name:
 		r.Errorf("E04: it arose in the top itself: %+v", err)
 	}

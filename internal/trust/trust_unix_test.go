@@ -239,7 +239,7 @@ func TestCheckFindsWhatDoesNotBelongTogether(t *testing.T) {
 	}
 	keyless := h.child.Clone()
 	keyless.Certificates = []tls.Certificate{{Certificate: h.child.Certificates[0].Certificate, PrivateKey: h.other.Certificates[0].PrivateKey}}
-	if err := Check(keyless); err == nil || !strings.Contains(err.Error(), "its key: it is another one") {
+	if err := Check(keyless); err == nil || !strings.Contains(err.Error(), "its key: it does not match the certificate") {
 		t.Errorf("another's key: %v", err)
 	}
 }

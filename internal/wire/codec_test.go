@@ -173,7 +173,7 @@ func roundTrip[T any](t *testing.T, want T) {
 }
 
 func TestP08_ProtoWantsMessages(t *testing.T) {
-	if _, err := marshal(wire.Proto, 1); err == nil || !strings.Contains(err.Error(), "int is no protobuf message") {
+	if _, err := marshal(wire.Proto, 1); err == nil || !strings.Contains(err.Error(), "int is not a protobuf message") {
 		t.Error(err)
 	}
 	var n int

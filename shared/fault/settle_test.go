@@ -152,7 +152,7 @@ func checkVerdicts(t *testing.T, name string, err, cause error, s say) {
 
 func TestC22_NothingFailed(t *testing.T) {
 	if fault.Settle(nil, io.EOF) != nil || !fault.Echoes(nil, io.EOF) || fault.Holds(nil, io.EOF) || fault.IsCancel(nil) {
-		t.Error("nil is no failure, no cancel and no echo of itself")
+		t.Error("nil is not a failure, a cancel or an echo of itself")
 	}
 	if fault.Holds(io.EOF, nil) {
 		t.Error("no cause is held by nothing")

@@ -136,6 +136,6 @@ func TestE01_HandMadeRemoteError(t *testing.T) {
 		t.Errorf("%+v", far)
 	}
 	if fault.IsCancel(e) || !fault.Echoes(e, e) {
-		t.Error("it is no cancel, and it is itself")
+		t.Error("it is not a cancel, and it is itself")
 	}
 }

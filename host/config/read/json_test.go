@@ -105,7 +105,7 @@ func TestDurationsInJSONAreTexts(t *testing.T) {
 	for _, text := range []string{"5", `"5"`, `""`, "{}", `"5 s"`} {
 		var d config.Duration
 		if err := json.Unmarshal([]byte(text), &d); err == nil {
-			t.Errorf("%s is no duration, and was read as %s", text, d)
+			t.Errorf("%s is not a duration, and was read as %s", text, d)
 		}
 	}
 }
