@@ -58,7 +58,7 @@ func (l *life) exit(code int) {
 	l.exiting.Do(func() {
 		for hook := nextHook(); hook != nil; hook = nextHook() {
 			if err := runHook(hook); err != nil {
-				logHook(l, err)
+				_ = runHook(func() { logHook(l, err) }) // the log handler is the author's, too
 				code = exitFailed
 			}
 		}
@@ -75,16 +75,20 @@ func logHook(l *life, err error) {
 	slog.Error("an exit hook has failed", attrs...)
 }
 
-// runHook runs one hook in a goroutine of its own, so that not even
-// runtime.Goexit in it keeps the process from ending.
+// runHook runs one hook, which may panic.
 func runHook(hook func()) error {
-	err := fault.ErrGoexit
-	running := task.Start(func() {
-		err = fault.Catch(func() error {
+	return apart(func() error {
+		return fault.Catch(func() error {
 			hook()
 			return nil
 		})
 	})
-	running.Wait()
+}
+
+// apart runs an author's code in a goroutine of its own and waits for it, so that not
+// even runtime.Goexit in it ends the caller: it is a failure as others are.
+func apart(run func() error) error {
+	err := fault.ErrGoexit
+	task.Start(func() { err = run() }).Wait()
 	return err
 }

@@ -48,7 +48,7 @@ type life struct {
 	cancel context.CancelFunc // of the service's ctx
 	ending *ending.Notice     // of the actor itself
 
-	begun   atomic.Bool // run has been started
+	running atomic.Pointer[task.Worker] // run, once it has been started
 	exiting sync.Once
 }
 
@@ -83,10 +83,9 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 			Window:        dialog.Window{Messages: int(r.Window.GetMessages()), Bytes: int(r.Window.GetBytes())},
 			CancelTimeout: time.Duration(r.CancelTimeout),
 		})
-	l.begun.Store(true)
-	task.Start(func() { l.run(ctx, r.Tree) }) // waited for by the end of the process
-	task.Start(l.watchSignals)                // likewise
-	task.Start(l.watchLink)                   // likewise
+	l.running.Store(task.Start(func() { l.run(ctx, r.Tree) })) // waited for by the end of the process
+	task.Start(l.watchSignals)                                 // likewise
+	task.Start(l.watchLink)                                    // likewise
 	return exposed, nil
 }
 
@@ -129,7 +128,7 @@ func (l *life) serve(ctx context.Context, tree []byte) error {
 	if len(tree) == 0 {
 		return l.service(ctx)
 	}
-	return l.plugin.Hosts(ctx, tree, l.service)
+	return apart(func() error { return l.plugin.Hosts(ctx, tree, l.service) })
 }
 
 // service is what the actor does between boot and end. ctx ends early if
@@ -156,11 +155,21 @@ func (l *life) service(ctx context.Context) error {
 	return r.fail
 }
 
+// hearing is how long a host may take to hear an actor's goodbye, as long as it gives the
+// actor by default to exit. One that is stopped, or hangs, must not keep the exit hooks from running.
+const hearing = 5 * time.Second
+
 // closeLink says goodbye, with the actor's failure if it had one, and waits for
 // the host to have heard it.
 func (l *life) closeLink(failure error) {
-	l.table.Link().Close(failure)
-	<-l.table.Link().Done()
+	ln := l.table.Link()
+	ln.Close(failure)
+	select {
+	case <-ln.Done():
+	case <-time.After(hearing):
+		ln.Abort(errors.New("the host has not answered the goodbye in time"))
+		<-ln.Done()
+	}
 }
 
 // ask makes the actor end. Only the first wish counts.

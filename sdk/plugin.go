@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -71,9 +72,10 @@ func (p Plugin) Serve() {
 	})
 	// go-plugin's server has stopped before the host asked the actor to end. If it
 	// could not even listen, go-plugin's own last line says why.
-	if l.begun.Load() {
-		<-l.ended
-		_, _ = fmt.Fprintln(l.stderr, "trellis: the plugin's server has stopped")
+	if running := l.running.Load(); running != nil {
+		why := errors.New("the plugin's server has stopped")
+		l.ask(stopRequest{cause: why, fail: why})
+		running.Wait() // it ends the process
 	}
 	l.exit(exitFailed)
 }

@@ -143,9 +143,12 @@ func (c *serviceCalls) run(call context.Context, method string, handler func(ctx
 		return err
 	}
 	defer leave()
-	err = fault.Catch(func() error { return handler(ctx) })
+	err = apart(func() error { return fault.Catch(func() error { return handler(ctx) }) })
 	if p, panicked := errors.AsType[*fault.PanicError](err); panicked {
 		slog.ErrorContext(ctx, "a service has panicked", "method", method, "error", err, "stack", p.Stack)
+		return status.Errorf(codes.Internal, "%s: %v", method, err)
+	}
+	if errors.Is(err, fault.ErrGoexit) {
 		return status.Errorf(codes.Internal, "%s: %v", method, err)
 	}
 	if call.Err() == nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
