@@ -150,8 +150,8 @@ func (d *Dialog) announced(w *wire.Window, attached bool, overflow wire.Overflow
 }
 
 func (d *Dialog) gotAttach(f *wire.Frame) error {
-	if !d.out.attach(fromWire(f.Window), f.Overflow) {
-		return d.violation(f, "of an end that is open")
+	if d.kind != Context || !d.out.attach(fromWire(f.Window), f.Overflow) {
+		return d.violation(f, "of an end that is open, or that there is not")
 	}
 	d.wake()
 	return nil

@@ -134,6 +134,8 @@ var hostile = map[string]struct {
 	"message after a stop":         {[]*wire.Frame{frame(idle, wire.Kind_KIND_STOP), yield(idle, "x")}, 1},
 	"attach twice":                 {repeat(2, frame(idle, wire.Kind_KIND_ATTACH)), 1},
 	"attach of an open end":        {[]*wire.Frame{with(start(99, dialog.Context), func(f *wire.Frame) { f.Start.Attached = true }), frame(99, wire.Kind_KIND_ATTACH)}, 1},
+	"attach of a call":             {repeat(1, frame(ours, wire.Kind_KIND_ATTACH)), 1},
+	"credit of a call":             {repeat(1, with(frame(ours, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1} })), 1},
 	"message over the limit":       {repeat(1, yield(idle, string(make([]byte, 1<<20+1)))), 1},
 	"pieces over the limit":        {repeat(9, with(yield(idle, string(make([]byte, 128<<10))), func(f *wire.Frame) { f.More = true })), 1},
 	"pieces of two at once":        {[]*wire.Frame{with(yield(idle, "x"), func(f *wire.Frame) { f.More = true }), with(yield(echo, "x"), func(f *wire.Frame) { f.More = true })}, 1},

@@ -72,7 +72,7 @@ var (
 
 func decoding(numbers cbor.BignumTagMode) cbor.DecOptions {
 	return cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, UTF8: cbor.UTF8DecodeInvalid, BignumTag: numbers,
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, UTF8: cbor.UTF8DecodeInvalid, BignumTag: numbers,
 		MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
 	}
 }

@@ -207,3 +207,27 @@ func TestCodecsByName(t *testing.T) {
 		}
 	}
 }
+
+// S5: keys match exactly, as they do in other languages.
+func TestCBORKeysMatchExactly(t *testing.T) {
+	to := wire.NewScratch()
+	defer to.Free()
+	if err := wire.CBOR.Marshal(to, map[string]int{"COUNT": 1, "count": 2}); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Count int `json:"count"`
+	}
+	if err := wire.CBOR.Unmarshal(to.Bytes(), &got); err != nil || got.Count != 2 {
+		t.Errorf("got %+v, %v; want 2: COUNT is another key", got, err)
+	}
+	to2 := wire.NewScratch()
+	defer to2.Free()
+	if err := wire.CBOR.Marshal(to2, map[string]int{"Count": 1}); err != nil {
+		t.Fatal(err)
+	}
+	got.Count = 0
+	if err := wire.CBOR.Unmarshal(to2.Bytes(), &got); err != nil || got.Count != 0 {
+		t.Errorf("got %+v, %v; want 0: Count is another key", got, err)
+	}
+}
