@@ -36,6 +36,9 @@ type Options struct {
 	// the child of a name, such as interceptors or message limits for Portal.Services,
 	// Dispense and Foreign. It is called at each start of a process, and must not wait.
 	DialOptions func(actor string) []grpc.DialOption
+	// Streams say how this actor receives messages from its children. A plugin that hosts
+	// plugins receives as its own Spec says, where this does not.
+	Streams config.Streams
 	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
 	Hurry <-chan struct{}
 }
@@ -59,6 +62,7 @@ type environment struct {
 	lines   *slog.Logger // of the children, which wait in a queue of their own
 	hurry   <-chan struct{}
 	dial    func(actor string) []grpc.DialOption
+	receive dialog.Receiving
 
 	ending    *ending.Notice // of the actor itself
 	turns     *turns         // of its children's ends
@@ -93,5 +97,5 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(chronicleKey{}).(*chronicle)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
+	return &environment{base: ctx, self: self, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
 }

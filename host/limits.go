@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/process"
 )
 
@@ -14,6 +15,14 @@ func limits(l config.Limits) process.Limits {
 	return process.Limits{
 		OpenFiles: l.OpenFiles, Core: (*int64)(l.Core), CPU: time.Duration(l.CPU),
 		FileSize: int64(l.FileSize), Memory: int64(l.Memory), Processes: l.Processes,
+	}
+}
+
+// receiving is how an actor receives that has these settings.
+func receiving(s config.Streams) dialog.Receiving {
+	return dialog.Receiving{
+		Window:       dialog.Window{Messages: s.Messages, Bytes: int(s.Bytes), Most: s.Most},
+		ReadyTimeout: time.Duration(s.ReadyTimeout),
 	}
 }
 

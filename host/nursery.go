@@ -50,7 +50,7 @@ var errCancelled = errors.New("the nursery was cancelled")
 // what the children failed with; more than one independent failure is a
 // *fault.Group.
 func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
-	if err := o.Supervision.Check(); err != nil {
+	if err := cmp.Or(o.Supervision.Check(), o.Streams.Check()); err != nil {
 		return err
 	}
 	env, ctx, err := newEnvironment(ctx, o)

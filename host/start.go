@@ -331,7 +331,7 @@ func (c *child) newTable(t link.Transport) *dialog.Table {
 	log := c.env.log.With("actor", c.env.self.String())
 	return dialog.NewTable(link.New(t, link.Config{Self: c.env.self, Log: log}), dialog.Config{
 		Base: c.env.base, Accept: c.env.exposed.Accept, Log: log,
-		CancelTimeout: boundsOf(c.spec).cancel, Stuck: c.sticks,
+		Receiving: c.env.receive, CancelTimeout: boundsOf(c.spec).cancel, Stuck: c.sticks,
 	})
 }
 
@@ -341,6 +341,7 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 		Broker: broker, Parent: wire.FromID(c.env.self), Self: wire.FromID(c.id),
 		CancelTimeout: int64(boundsOf(c.spec).cancel),
 	}
+	receiving(c.spec.Streams).Tell(request)
 	if c.identity != nil {
 		request.Network, request.Address = c.address.Network(), c.address.String()
 	}

@@ -73,15 +73,15 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(l.context())
+	receiving := dialog.Told(r)
+	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
 	l.cancel = cancel
 	log := logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read
 	l.table = dialog.NewTable(
 		link.New(t, link.Config{Self: l.self, Dialled: true, Log: log}),
 		dialog.Config{
 			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
-			Window:        dialog.Window{Messages: int(r.Window.GetMessages()), Bytes: int(r.Window.GetBytes())},
-			CancelTimeout: time.Duration(r.CancelTimeout),
+			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout),
 		})
 	l.running.Store(task.Start(func() { l.run(ctx, r.Tree) })) // waited for by the end of the process
 	task.Start(l.watchSignals)                                 // likewise

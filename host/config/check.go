@@ -120,6 +120,7 @@ func (c *checker) actor(a Actor, at *place) {
 	c.limits(a.Limits, at.key("limits"))
 	c.restart(a, at)
 	c.health(a.Health, at.key("health"))
+	c.streams(a.Streams, at.key("streams"))
 	c.foreign(a, at)
 	c.siblings(a.Actors, at.key("actors"))
 	c.supervision(a.Supervision, a.Actors, at)

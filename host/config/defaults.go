@@ -41,6 +41,10 @@ func setDefault(field reflect.Value, text string) {
 		var d time.Duration
 		d, err = time.ParseDuration(text)
 		field.SetInt(int64(d))
+	case field.Type() == sizeType:
+		var size Size
+		size, err = ParseSize(text)
+		field.SetInt(int64(size))
 	case field.Kind() == reflect.Int:
 		var number int
 		number, err = strconv.Atoi(text)

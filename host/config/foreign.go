@@ -63,6 +63,9 @@ func (c *checker) foreign(a Actor, at *place) {
 	if a.Stuck != "" {
 		c.note(at.key("stuck"), "a foreign program has no tasks that could be stuck; remove this").idle("")
 	}
+	if a.Streams != (Streams{}) {
+		c.note(at.key("streams"), "a foreign program serves no endpoints, and has no streams of theirs; remove this")
+	}
 	if a.Health.Endpoint != "" {
 		c.note(at.key("health").key("endpoint"), "a foreign program serves no endpoints; its gRPC health service is asked")
 	}

@@ -50,6 +50,7 @@ type Actor struct {
 	Limits        Limits               `yaml:"limits" json:"limits,omitzero"` // none
 	Health        Health               `yaml:"health" json:"health,omitzero"`
 	Stuck         WhenStuck            `yaml:"stuck" json:"stuck,omitempty" default:"warn"`
+	Streams       Streams              `yaml:"streams" json:"streams,omitzero"`
 	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait"`
 	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`
 	// GoPlugin makes this a foreign program: a go-plugin binary that knows nothing of

@@ -116,8 +116,9 @@ func (s *setup) link(p *pair, served tasks) {
 func (s *setup) table(tr link.Transport, cfg link.Config, served tasks) *dialog.Table {
 	cfg.MaxMessage = s.maxMessage
 	table := dialog.NewTable(link.New(tr, cfg), dialog.Config{
-		Base: s.base, Accept: served.accept, Runtime: served.accept, Window: s.window, CancelTimeout: s.patience, ReadyTimeout: s.ready,
-		Log: cfg.Log,
+		Base: s.base, Accept: served.accept, Runtime: served.accept, CancelTimeout: s.patience,
+		Receiving: dialog.Receiving{Window: s.window, ReadyTimeout: s.ready},
+		Log:       cfg.Log,
 	})
 	loseWithLink(table)
 	return table

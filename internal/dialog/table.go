@@ -46,12 +46,8 @@ type Config struct {
 	// Runtime does the same for endpoints below RuntimePrefix, which are served
 	// while the actor is ending, too. Nil if there are none.
 	Runtime func(start *wire.Start) (Task, error)
-	// Window is the receive buffer of dialogs that do not say otherwise.
-	Window        Window
+	Receiving
 	CancelTimeout time.Duration
-	// ReadyTimeout is how long a task may take to open its end of a stream that more
-	// messages wait for than the window has room for.
-	ReadyTimeout time.Duration
 	// Stuck, if not nil, is told of each task of the peer that was told to end and
 	// has not within CancelTimeout, by the goroutine that waits for it.
 	Stuck func(StuckTask)

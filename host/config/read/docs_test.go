@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
 func docs(t *testing.T) string {
@@ -253,6 +254,9 @@ func TestDefaults(t *testing.T) {
 		Health: config.Health{
 			Interval: config.Duration(host.DefaultHealthInterval), Timeout: config.Duration(host.DefaultHealthTimeout),
 			Failures: host.DefaultHealthFailures,
+		},
+		Streams: config.Streams{
+			Messages: dialog.DefaultMessages, Bytes: dialog.DefaultBytes, ReadyTimeout: config.Duration(dialog.DefaultReadyTimeout),
 		},
 		Supervision: config.Supervision{
 			Strategy: config.OneCancelsAll, MaxRestarts: host.DefaultMaxRestarts, Window: config.Duration(host.DefaultRestartWindow),
