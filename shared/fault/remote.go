@@ -136,8 +136,9 @@ const maxStory = 4 << 20
 // limited is a writer that ends a story which is too long. A write that fails is
 // fmt's to report.
 type limited struct {
-	w    io.Writer
-	left int
+	w     io.Writer
+	left  int
+	begun bool // a line has been written
 }
 
 func (l *limited) Write(p []byte) (int, error) {
@@ -145,20 +146,26 @@ func (l *limited) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if l.left -= len(p); l.left <= 0 {
-		_, _ = io.WriteString(l.w, "… (the story goes on)\n")
+		_, _ = io.WriteString(l.w, "\n… (the story goes on)")
 		return len(p), nil
 	}
 	return l.w.Write(p)
 }
 
-// story writes the error and all below it, indented.
+// story writes the error and all below it, indented. Like any other text of an error, it
+// does not end with a line break.
 func (e *RemoteError) story(w *limited, indent string) {
 	if w.left <= 0 {
 		return
 	}
 	r := e.rec()
 	line := func(format string, args ...any) {
-		_, _ = io.WriteString(w, terminal.Text(fmt.Sprintf(indent+format+"\n", args...)))
+		text := fmt.Sprintf(indent+format, args...)
+		if w.begun {
+			text = "\n" + text
+		}
+		w.begun = true
+		_, _ = io.WriteString(w, terminal.Text(text))
 	}
 	line("%s: %s", terminal.Line(orUnknown(r.Type)), strings.ReplaceAll(r.Message, "\n", "\n"+indent+"  "))
 	if !r.Origin.IsZero() {

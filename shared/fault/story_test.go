@@ -116,8 +116,7 @@ func TestE01_Story(t *testing.T) {
       arose in mid@22222222 (pid 102)
   and while cleaning up
     *errors.errorString: close: disk full
-      arose in top@33333333 (pid 103)
-`
+      arose in top@33333333 (pid 103)`
 	if got := fmt.Sprintf("%+v", err); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
