@@ -104,6 +104,8 @@ var (
 	list   = contract.Source[amount, amount]("list")
 	count  = contract.Context[amount, none, none, far, amount]("count")
 	giveUp = contract.Context[none, none, none, none, none]("give-up")
+	hail   = contract.Func[string, string]("hail")
+	echo   = contract.Func[any, any]("echo")
 )
 
 // jobs are what the plugin of the tests can do.
@@ -112,6 +114,8 @@ func jobs() []contract.Handler {
 		greet.Handle(func(_ context.Context, n name) (greeting, error) {
 			return greeting{"Hello, " + n.Name, 1234}, nil
 		}),
+		hail.Handle(func(_ context.Context, name string) (string, error) { return "Hello, " + name, nil }),
+		echo.Handle(func(_ context.Context, v any) (any, error) { return v, nil }),
 		fail.Handle(func(context.Context, none) (none, error) { return none{}, errors.New("out of paper") }),
 		list.Handle(func(_ context.Context, a amount) iter.Seq2[amount, error] {
 			return func(yield func(amount, error) bool) {

@@ -90,7 +90,7 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {
 		return errEmpty
 	}
-	if !hasNumbers(reflect.TypeOf(v)) {
+	if !contains(reflect.TypeOf(v), bigType) {
 		return cborDecode.Unmarshal(data, v)
 	}
 	if err := checkNumbers(data); err != nil {
@@ -172,10 +172,12 @@ func (jsonCodec) Name() string { return "json" }
 func (jsonCodec) Marshal(to *Buffer, v any) error { return to.Append(json.Marshal(v)) }
 
 // Unmarshal refuses fields that the type does not have: JSON is what people write
-// by hand, and a typing error must not pass for a zero value.
+// by hand, and a typing error must not pass for a zero value. Where any value may be,
+// a number is what CBOR makes of it there.
 func (jsonCodec) Unmarshal(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
+	d.UseNumber()
 	if err := d.Decode(v); errors.Is(err, io.EOF) {
 		return errEmpty
 	} else if err != nil {
@@ -184,7 +186,7 @@ func (jsonCodec) Unmarshal(data []byte, v any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("there is something after the JSON value")
 	}
-	return nil
+	return nativeNumbers(reflect.ValueOf(v))
 }
 
 type protoCodec struct{}

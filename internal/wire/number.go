@@ -11,34 +11,43 @@ import (
 // decoder does with one that it has no use for takes time that grows with its square.
 const mostNumber = 4 << 10
 
-var numberTypes sync.Map // reflect.Type to bool
+// What is looked for in types: numbers of any size, and places for any value.
+var (
+	bigType = reflect.TypeFor[big.Int]()
+	anyType = reflect.TypeFor[any]()
+)
 
-// hasNumbers reports whether a type has numbers of any size, big.Int.
-func hasNumbers(t reflect.Type) bool {
-	if known, ok := numberTypes.Load(t); ok {
+// part is one type in another.
+type part struct{ whole, part reflect.Type }
+
+var knownParts sync.Map // part to bool
+
+// contains reports whether values of a type may have values of another one inside.
+func contains(t, what reflect.Type) bool {
+	if known, ok := knownParts.Load(part{t, what}); ok {
 		return known.(bool) //nolint:forcetypeassert // nothing else is stored
 	}
-	has := findNumber(t, map[reflect.Type]bool{})
-	numberTypes.Store(t, has)
+	has := find(t, what, map[reflect.Type]bool{})
+	knownParts.Store(part{t, what}, has)
 	return has
 }
 
-func findNumber(t reflect.Type, seen map[reflect.Type]bool) bool {
+func find(t, what reflect.Type, seen map[reflect.Type]bool) bool {
+	if t == what || what == anyType && t.Kind() == reflect.Interface {
+		return true
+	}
 	if seen[t] {
 		return false
 	}
 	seen[t] = true
 	switch t.Kind() {
 	case reflect.Map:
-		return findNumber(t.Key(), seen) || findNumber(t.Elem(), seen)
+		return find(t.Key(), what, seen) || find(t.Elem(), what, seen)
 	case reflect.Slice, reflect.Array, reflect.Pointer:
-		return findNumber(t.Elem(), seen)
+		return find(t.Elem(), what, seen)
 	case reflect.Struct:
-		if t == reflect.TypeFor[big.Int]() {
-			return true
-		}
 		for f := range t.Fields() {
-			if coded(f) && findNumber(f.Type, seen) {
+			if (f.IsExported() || f.Anonymous) && find(f.Type, what, seen) {
 				return true
 			}
 		}
