@@ -47,12 +47,15 @@ func copyMap[K comparable, V any](m map[K]V) map[K]V {
 
 // key is what makes two worlds the same.
 func (w *world) key() string {
-	var b strings.Builder
-	fmt.Fprint(&b, w.plan.closing, len(w.plan.restarts), w.process, w.pausing, w.old)
-	for _, p := range w.plan.places {
-		fmt.Fprintf(&b, " %d%v%t%t%t%t%d", p.id, p.phase, p.fresh, p.paused, p.back, p.healthy, p.row)
+	yes := func(b bool) byte { return map[bool]byte{true: 1}[b] }
+	b := []byte{yes(w.plan.closing), byte(len(w.plan.restarts))}
+	for id := range 4 {
+		b = append(b, (w.process[id] + "-")[0], yes(w.pausing[id]), yes(w.old[id]))
 	}
-	return b.String()
+	for _, p := range w.plan.places {
+		b = append(b, byte(p.id), byte(p.phase), yes(p.fresh), yes(p.paused), yes(p.back), yes(p.healthy), byte(p.row))
+	}
+	return string(b)
 }
 
 func (w *world) spoil(format string, args ...any) {
