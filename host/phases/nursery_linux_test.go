@@ -85,7 +85,7 @@ func TestP14_EachMomentOfANursery(t *testing.T) {
 					return nil
 				}
 				if phase == nurseryClosing {
-					s.up(func(sp *host.Spec) { sp.Restart, sp.Grace = config.Temporary, long })
+					s.up(func(sp *host.Spec) { sp.Restart, sp.Grace, sp.Backoff = config.Temporary, long, config.Backoff{} })
 					s.hold()
 					end(errEnd)
 					s.await("p", 0, host.Stopping)

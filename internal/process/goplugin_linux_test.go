@@ -98,7 +98,7 @@ func TestF03_GoPluginIsToldWhatCame(t *testing.T) {
 		"other text":          {[]string{`out:hello\n`, "block"}, `got \"hello\"`},
 		"no line end":         {[]string{"flood:10000", "block"}, "0123456789abcde"},
 		"too long":            {[]string{"out:" + strings.Repeat("1|", maxHandshake/2) + "1", "block"}, "longer than 4096"},
-		"binary":              {[]string{`out:1|1|unix|\x00\xff\n`, "block"}, "no text"},
+		"binary":              {[]string{`out:1|1|unix|\x00\xff\n`, "block"}, "not printable text"},
 		"certificate, no TLS": {[]string{"out:1|1|unix|/tmp/x|grpc|" + cert + `\n`, "block"}, "not asked for"},
 		"exits early":         {[]string{`err:cookie is missing\n`, "exit:3"}, "exit code 3\n  stderr: cookie is missing"},
 		"other version":       {[]string{`out:1|77|unix|/tmp/x|grpc\n`, "block"}, "incompatible API version"},
