@@ -122,6 +122,14 @@ func (o *outflow) spend(size int) {
 	o.sent++
 }
 
+// hangUp ends this direction after a failure, and reports whether the receiver must be
+// told where.
+func (o *outflow) hangUp() bool {
+	tell := o.sent > 0 && !o.stopped
+	o.stopped = o.stopped || tell
+	return tell
+}
+
 // grant adds what the receiver has taken. It reports false if that is more than
 // was ever sent: credit is never invented.
 func (o *outflow) grant(w *wire.Window) bool {
@@ -337,6 +345,16 @@ func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
 // close drops what is queued and all that comes.
 func (in *inflow) close() {
 	in.deaf, in.doubted, in.queue, in.queued = true, false, nil, 0
+}
+
+// tally reports whether what the sender's failure counts may be so. Once the sender is
+// done, those are all that have come.
+func (in *inflow) tally() bool {
+	short := in.limited && in.stopped && in.received < in.limit
+	if short {
+		in.limit = in.received
+	}
+	return !short
 }
 
 // ended reports whether nothing can come any more before the failure that the

@@ -215,8 +215,13 @@ func (d *Dialog) emit(do Action, n note) {
 	}
 }
 
+// sendFault tells of a failure, which overtakes the messages that were sent before: it
+// counts them, and a Stop comes after the last.
 func (d *Dialog) sendFault(kind wire.Kind, r *fault.Record) {
 	d.send(link.Control, &wire.Frame{Kind: kind, Fault: wire.FromRecord(r), Yields: d.out.sent})
+	if d.out.hangUp() {
+		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})
+	}
 }
 
 func (d *Dialog) sendCancel(kind wire.Kind, c *wire.Cancel) {

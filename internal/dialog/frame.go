@@ -28,9 +28,16 @@ func (d *Dialog) frame(f *wire.Frame) error {
 	case wire.Kind_KIND_ATTACH:
 		return d.gotAttach(f)
 	case wire.Kind_KIND_STOP:
-		return d.gotStop(f)
+		d.gotStop(f)
+	default:
+		if err := d.gotStep(f); err != nil {
+			return err
+		}
 	}
-	return d.gotStep(f)
+	if d.in.tally() {
+		return nil
+	}
+	return d.violation(f, "fewer messages have come than the failure counts")
 }
 
 // steps maps the frames that the state machine handles.
@@ -157,11 +164,10 @@ func (d *Dialog) gotAttach(f *wire.Frame) error {
 	return nil
 }
 
-func (d *Dialog) gotStop(f *wire.Frame) error {
+func (d *Dialog) gotStop(f *wire.Frame) {
 	d.in.stopped = true
 	d.out.deaf = d.out.deaf || f.Deaf
 	d.wake()
-	return nil
 }
 
 func (d *Dialog) violation(f *wire.Frame, what string) error {

@@ -165,7 +165,7 @@ func (s *story) draw(t *testing.T) string {
 }
 
 // short leaves out what a frame says when it says nothing.
-var short = strings.NewReplacer(" after 0 yields", "", " deaf=1", "", "STARTED 0", "STARTED", "STARTED 2", "STARTED", "ATTACH 2", "ATTACH", "#", "")
+var short = strings.NewReplacer(" after 0 yields", "", " deaf=0", "", " deaf=1", " deaf", "STARTED 0", "STARTED", "STARTED 2", "STARTED", "ATTACH 2", "ATTACH", "#", "")
 
 // drawLog draws what happens at a side as a note, and each frame where it arrives.
 func drawLog(log []string) string {

@@ -53,7 +53,7 @@ func (w *world) emit(me int, do Action) {
 		yields = 0
 	}
 	if do&SendFail != 0 {
-		w.send(me, control, packet{kind: uint8(wire.Kind_KIND_FAIL), n: yields})
+		w.sendFault(me, packet{kind: uint8(wire.Kind_KIND_FAIL), n: yields})
 	}
 	if do&SendCancel != 0 {
 		w.send(me, control, packet{kind: uint8(wire.Kind_KIND_CANCEL)})
@@ -65,7 +65,15 @@ func (w *world) emit(me int, do Action) {
 		w.sendSized(me, packet{kind: uint8(wire.Kind_KIND_RETURN)})
 	}
 	if do&SendError != 0 {
-		w.send(me, control, packet{kind: uint8(wire.Kind_KIND_ERROR), n: yields})
+		w.sendFault(me, packet{kind: uint8(wire.Kind_KIND_ERROR), n: yields})
+	}
+}
+
+// sendFault is Dialog.sendFault.
+func (w *world) sendFault(me int, p packet) {
+	w.send(me, control, p)
+	if w.side[me].out.hangUp() {
+		w.send(me, data, packet{kind: uint8(wire.Kind_KIND_STOP)})
 	}
 }
 
@@ -111,6 +119,9 @@ func (w *world) frame(me int, p packet, refused bool) {
 		s.out.deaf = s.out.deaf || p.flag != 0
 	default:
 		w.gotStep(me, p)
+	}
+	if !s.in.tally() {
+		w.accuse(me, p)
 	}
 }
 

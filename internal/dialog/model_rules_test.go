@@ -76,7 +76,7 @@ func (w *world) checkSend(me int, p packet) {
 		return // the outbox is closed
 	case s.st.Cut:
 		w.fail("C15", sideNames[me]+" sends "+p.String()+" after the dialog was cut")
-	case s.past.over || s.past.endings > 0:
+	case s.past.over || s.past.endings > 0 && (k != "STOP" || s.out.sent == 0):
 		w.fail("C15", sideNames[me]+" sends "+p.String()+" after its end")
 	case k == "FAIL" && !s.cause:
 		w.fail("C07", sideNames[me]+" tells of a failure without saying which")

@@ -67,6 +67,73 @@ func TestM08_ReaderEndsAfterAnOverrun(t *testing.T) {
 	})
 }
 
+// R8: a failure that counts messages which never come is a violation, once a Stop says
+// that no more do. The reader gets what has come, and then the failure.
+func TestR8_AFailureThatCountsTooManyMessages(t *testing.T) {
+	for name, order := range map[string][]wire.Kind{
+		"the failure comes first": {wire.Kind_KIND_ERROR, wire.Kind_KIND_STOP},
+		"the failure comes last":  {wire.Kind_KIND_STOP, wire.Kind_KIND_ERROR},
+		"two failures":            {wire.Kind_KIND_FAIL, wire.Kind_KIND_STOP, wire.Kind_KIND_ERROR},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRaw(t, nil)
+				may, read := make(chan struct{}), 0
+				close(may)
+				scope := beside(func() error { return open(t.Context(), r.table, reads(t, dialog.StreamOptions{}, may, &read)) })
+				synctest.Wait()
+				r.send(frame(2, wire.Kind_KIND_STARTED), yield(2, "x"))
+				failures, fail := int64(0), failed(r, 5)
+				for _, kind := range order {
+					if kind == wire.Kind_KIND_STOP {
+						r.send(frame(2, kind))
+						continue
+					}
+					failures++
+					r.send(&wire.Frame{Dialog: 2, Kind: kind, Fault: fail.Fault, Yields: fail.Yields})
+				}
+				if !scope.over() {
+					t.Error("the scope waits for messages that do not come")
+					r.end.Abort()
+				}
+				if err := scope.wait(); !errors.Is(err, errBoom) || read != 1 {
+					t.Errorf("the scope: %v, after %d messages", err, read)
+				}
+				if n := r.warns.n.Load(); n != failures {
+					t.Errorf("%d violations, want %d", n, failures)
+				}
+			})
+		})
+	}
+}
+
+// R8: who fails says with a Stop, behind all messages, that there are no more of them.
+func TestR8_AStopFollowsTheMessagesOfAFailure(t *testing.T) {
+	for name, c := range map[string]struct{ messages, stops int }{"none were sent": {0, 0}, "some were sent": {3, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRaw(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					s := stream(t, d, dialog.StreamOptions{})
+					for range c.messages {
+						if err := s.Send(ctx, []byte("x")); err != nil {
+							t.Error(err)
+						}
+					}
+					return nil, errBoom
+				}))
+				r.send(start(1, dialog.Context))
+				ends := r.got(wire.Kind_KIND_ERROR, 1)
+				if len(ends) != 1 || ends[0].Yields != uint64(c.messages) {
+					t.Errorf("the ending: %v", ends)
+				}
+				if n := len(r.got(wire.Kind_KIND_STOP, 1)); n != c.stops {
+					t.Errorf("%d stops, want %d", n, c.stops)
+				}
+			})
+		})
+	}
+}
+
 // A callee that fails, and says that it had sent messages which never come, holds up its
 // opener for as long as that wants to wait, and no longer.
 func TestOpenerDoesNotWaitForMessagesWithoutEnd(t *testing.T) {

@@ -44,6 +44,7 @@ func examples(t *testing.T) map[string]*wire.Packet {
 			{Dialog: 2, Kind: wire.Kind_KIND_CANCEL_ACK},
 			{Dialog: 2, Kind: wire.Kind_KIND_ERROR, Yields: 1, Fault: wire.FromRecord(told)},
 			{Dialog: 2, Kind: wire.Kind_KIND_YIELD, Payload: []byte{0x61, 'a'}},
+			{Dialog: 2, Kind: wire.Kind_KIND_STOP},
 		}},
 	}
 }
