@@ -237,7 +237,7 @@ func useStream(run func(func(context.Context) error) bool, doing string, s *cont
 			if errors.Is(err, io.EOF) {
 				here.reach(cell, "end of stream")
 			}
-			return nil // likewise
+			return nil // the same
 		})
 	}
 }

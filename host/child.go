@@ -42,7 +42,7 @@ type child struct {
 	linked    chan *dialog.Table // cap 1: the child has opened its link
 	table     *dialog.Table      // set before ready; nil for a foreign program
 	tie       tie                // set before ready
-	main      *seam              // likewise
+	main      *seam              // the same
 	fate      *fate              // of calls over the main connection
 	unfollow  func() bool        // lets the process outlive its start's ctx
 	endpoints []*wire.Endpoint
@@ -152,7 +152,7 @@ func (c *child) died() {
 	c.lose(failure)
 }
 
-// leftInOrder tells if the child has ended itself, and well: it said goodbye, with
+// leftInOrder reports whether the child has ended itself, and well: it said goodbye, with
 // no failure, and exited with 0. A foreign program cannot say goodbye.
 func (c *child) leftInOrder() bool {
 	goodbye, reason := c.tie.farewell()

@@ -79,7 +79,7 @@ func (c *child) judge(v verdict, failed int) bool {
 		return true // what it found is the ending
 	}
 	if v.broken && c.await(c.ending, 2*lastBreath) {
-		return true // likewise: a process that ends cannot be asked shortly before that is known
+		return true // the same: a process that ends cannot be asked shortly before that is known
 	}
 	c.seat.n.update(func() { c.seat.hear(v) })
 	if failed < threshold {
@@ -129,7 +129,7 @@ func (c *child) check(p *probe) verdict {
 	return p.call(ctx)
 }
 
-// unknownService tells if a program has no health service, or one that does not
+// unknownService reports whether a program has no health service, or one that does not
 // know of go-plugin.
 func unknownService(err error) bool {
 	code := status.Code(err)

@@ -201,7 +201,7 @@ func serveDouble(ctx context.Context, greeting string, c *contract.Callee[string
 	return sum, nil
 }
 
-// playBad is the gallery of programs that are no good plugins.
+// playBad is the gallery of programs that are not good plugins.
 func playBad(role string) {
 	switch role {
 	case "exits":

@@ -221,7 +221,7 @@ func (s *seat) callable() (c *child, changed <-chan struct{}, err error) {
 	return c, changed, err
 }
 
-// takesCalls tells if calls go to the process that came up last; one that is over
+// takesCalls reports whether calls go to the process that came up last; one that is over
 // for good says why. One that is to come back and has just died is not called.
 func (s *seat) takesCalls(p *place) bool {
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// plain is a file that is no program.
+// plain is a file that is not a program.
 func plain(t testing.TB, mode os.FileMode, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "plain")

@@ -114,7 +114,7 @@ func lockGeneration(dir, name string) error {
 	return syscall.Flock(fd, syscall.LOCK_EX) // held to the end of the process
 }
 
-// locked tells if some process holds a file.
+// locked reports whether some process holds a file.
 func locked(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -509,7 +509,7 @@ func TestV10_EventsTellAWholeLife(t *testing.T) {
 	}
 }
 
-// TestP11_ReasonOfADisconnect: an end that was asked for is no failure, one that
+// TestP11_ReasonOfADisconnect: an end that was asked for is not a failure, one that
 // was not is; the event says which it was.
 func TestP11_ReasonOfADisconnect(t *testing.T) {
 	o := host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}

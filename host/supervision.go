@@ -149,7 +149,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	return s.settle(nil)
 }
 
-// answers tells if the end of a place's process, which nobody asked for, is answered
+// answers reports whether the end of a place's process, which nobody asked for, is answered
 // with a restart, or with the failure of the supervisor.
 func (s *supervision) answers(p *place, failed bool) bool {
 	return !s.closing && (p.kind == config.Permanent || p.kind == config.Transient && failed)
@@ -183,7 +183,7 @@ func (s *supervision) bringBack(p *place, now time.Time) []action {
 	return []action{{doPause, p.id}}
 }
 
-// together tells if the strategy ends other when p has failed.
+// together reports whether the strategy ends other when p has failed.
 func (s *supervision) together(p, other *place) bool {
 	if other == p || other.apart || p.apart {
 		return false
@@ -191,7 +191,7 @@ func (s *supervision) together(p, other *place) bool {
 	return s.strategy == config.OneForAll || s.strategy == config.RestForOne && other.id > p.id
 }
 
-// inGroups tells if the strategy restarts more than one at a time.
+// inGroups reports whether the strategy restarts more than one at a time.
 func (s *supervision) inGroups() bool {
 	return s.strategy == config.OneForAll || s.strategy == config.RestForOne
 }
@@ -257,7 +257,7 @@ func (s *supervision) settle(actions []action) []action {
 	return actions
 }
 
-// held tells if others that are being ended need a place until they have ended.
+// held reports whether others that are being ended need a place until they have ended.
 func (s *supervision) held(p *place) bool {
 	return slices.ContainsFunc(s.places, func(other *place) bool {
 		return (other.phase == condemned || other.phase == stopping) &&
@@ -265,7 +265,7 @@ func (s *supervision) held(p *place) bool {
 	})
 }
 
-// mayStart tells if a place that is down can be started: its pause is over, what
+// mayStart reports whether a place that is down can be started: its pause is over, what
 // it needs is there, and, where the strategy restarts groups, nothing of the old
 // generation is left and nobody else's pause goes on.
 func (s *supervision) mayStart(p *place) bool {
@@ -277,7 +277,7 @@ func (s *supervision) mayStart(p *place) bool {
 	})
 }
 
-// hasNeeds tells if all that a place needs is ready, as far as it is not gone.
+// hasNeeds reports whether all that a place needs is ready, as far as it is not gone.
 func (s *supervision) hasNeeds(p *place) bool {
 	return !slices.ContainsFunc(p.needs, func(n need) bool {
 		needed := s.place(n.id)
@@ -285,7 +285,7 @@ func (s *supervision) hasNeeds(p *place) bool {
 	})
 }
 
-// forlorn tells if something that a place needs is gone for good.
+// forlorn reports whether something that a place needs is gone for good.
 func (s *supervision) forlorn(p *place) bool {
 	return slices.ContainsFunc(p.needs, func(n need) bool {
 		needed := s.place(n.id)

@@ -18,7 +18,7 @@ type tie interface {
 	gone() <-chan struct{}
 	// breach is why it is gone.
 	breach() error
-	// farewell tells if the child has said that it ends, and the failure it gave.
+	// farewell reports whether the child has said that it ends, and the failure it gave.
 	farewell() (goodbye bool, failure error)
 	// drain waits for what a process that has ended has still sent, for a short
 	// while, and reports whether that was all.

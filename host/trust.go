@@ -15,7 +15,7 @@ import (
 // process.Spec.Files.
 const identityFD = 4
 
-// passesFiles tells if children can inherit descriptors. Where they cannot,
+// passesFiles reports whether children can inherit descriptors. Where they cannot,
 // connections are authenticated by go-plugin's AutoMTLS.
 const passesFiles = runtime.GOOS != "windows"
 

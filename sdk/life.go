@@ -84,8 +84,8 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout),
 		})
 	l.running.Store(task.Start(func() { l.run(ctx, r.Tree) })) // waited for by the end of the process
-	task.Start(l.watchSignals)                                 // likewise
-	task.Start(l.watchLink)                                    // likewise
+	task.Start(l.watchSignals)                                 // the same
+	task.Start(l.watchLink)                                    // the same
 	return exposed, nil
 }
 

@@ -33,6 +33,6 @@ func rehearse(identity *tls.Config) {
 
 func through(m proto.Message) {
 	if text, err := proto.Marshal(m); err == nil {
-		_ = proto.Unmarshal(text, m) // likewise
+		_ = proto.Unmarshal(text, m) // the same
 	}
 }

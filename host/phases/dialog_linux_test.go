@@ -208,9 +208,9 @@ func TestP14_EachPhaseOfAContext(t *testing.T) {
 				_, _ = s.l.opener.Wait(s.ctx) // its row asks once more
 			case failed:
 				s.l.end <- errFailed
-				_, _ = s.l.opener.Wait(s.ctx) // likewise
+				_, _ = s.l.opener.Wait(s.ctx) // the same
 			case cancelled:
-				_ = s.l.opener.Cancel(s.ctx, "asked") // likewise
+				_ = s.l.opener.Cancel(s.ctx, "asked") // the same
 			case cut:
 				s.cut()
 			}

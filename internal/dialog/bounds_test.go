@@ -53,7 +53,7 @@ func TestR6_TasksBeginAsTheirAnswersAreRead(t *testing.T) {
 }
 
 // R6: tasks that have begun before may all have large answers. They go one after the other,
-// and of those that wait only so many bytes are kept; the others fail.
+// and of those that wait only a bounded number of bytes is kept; the others fail.
 func TestR6_LargeAnswersTakeTurns(t *testing.T) {
 	for name, serve := range map[string]func(d *dialog.Dialog, value []byte) ([]byte, error){
 		"return":  func(_ *dialog.Dialog, value []byte) ([]byte, error) { return value, nil },

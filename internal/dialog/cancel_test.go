@@ -182,7 +182,7 @@ func TestC11_CancelOfAThirdActorNamesItThroughTheHops(t *testing.T) {
 	})
 }
 
-// An answer that crosses our Cancel and tells of somebody else's is no answer to
+// An answer that crosses our Cancel and tells of somebody else's is not an answer to
 // it, even if it names us: we also cancelled an actor further down.
 func TestC11_OnlyTheDirectPeersAnswerIsAbsorbed(t *testing.T) {
 	for name, c := range map[string]struct {

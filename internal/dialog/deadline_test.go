@@ -69,7 +69,7 @@ func TestC09_CallUnderADeadlineWithACauseOfItsOwn(t *testing.T) {
 	}
 }
 
-// A failure of either side is no echo of the deadline, and is kept.
+// A failure of either side is not an echo of the deadline, and is kept.
 func TestC22_FailureBesideADeadlineWithACauseOfItsOwn(t *testing.T) {
 	for name, fails := range map[string]struct{ opener, callee error }{
 		"opener": {errBoom, context.DeadlineExceeded}, "callee": {context.DeadlineExceeded, errBoom},

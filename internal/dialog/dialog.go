@@ -70,7 +70,7 @@ type Dialog struct {
 	waiters int          // calls of Wait
 	ordered bool         // something of this dialog went into the data lane
 	ripe    bool         // it is in the table's list of that name
-	held    bool         // likewise
+	held    bool         // the same
 	raised  [alarms]bool // what the log has been told
 	in      inflow
 	out     outflow
@@ -330,7 +330,7 @@ func (d *Dialog) look(ready func() bool) bool {
 // Cancel asks the peer's task to end and returns when it has ended, clean-up
 // included. It is shielded from ctx's own cancellation and bounded by the table's
 // cancel timeout, past which it returns ErrCancelUnacked and the dialog is cut. A
-// peer that has ended already is no error.
+// peer that has ended already is not an error.
 func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 	d.mu.Lock()
 	d.asked = true

@@ -17,7 +17,7 @@ type StreamOptions struct {
 	// WithoutBackpressure lets the sender go on when the buffer is full; the
 	// context then fails with a StreamOverrun. It still waits for the connection.
 	WithoutBackpressure bool
-	// AllowOverruns keeps up to so many bytes beyond the window instead.
+	// AllowOverruns keeps up to this many bytes beyond the window instead.
 	AllowOverruns int
 }
 

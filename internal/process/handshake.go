@@ -16,7 +16,7 @@ const (
 	maxSunPath   = 107     // bytes in the address of a unix socket, on Linux
 )
 
-// HandshakeError is a first line on standard output that is no handshake line
+// HandshakeError is a first line on standard output that is not a handshake line
 // of go-plugin, or is one that would make go-plugin misbehave.
 type HandshakeError struct {
 	Reason string

@@ -278,7 +278,7 @@ func TestF05_NoDescriptorsLeft(t *testing.T) {
 	noDescriptors(t, child0("exit:0"))
 }
 
-// Need is no reason to do without cgroups from then on.
+// Need is not a reason to do without cgroups from then on.
 func TestF05_NoDescriptorsForACgroup(t *testing.T) {
 	spec, home := cgroupSpec(t, "exit:0")
 	noDescriptors(t, spec)

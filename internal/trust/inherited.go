@@ -27,7 +27,7 @@ const maxEncoded = 16 << 10
 type credentials struct {
 	identity  string
 	authority []byte // certificate, DER
-	cert      []byte // likewise
+	cert      []byte // the same
 	key       *ecdsa.PrivateKey
 }
 
@@ -113,7 +113,7 @@ func Inherited() (*tls.Config, error) {
 	return config, nil
 }
 
-// Check tells if an inherited identity is whole: the authority has signed it, and its
+// Check reports whether an inherited identity is whole: the authority has signed it, and its
 // key is the right one.
 func Check(config *tls.Config) error {
 	own := config.Certificates[0]

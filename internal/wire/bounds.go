@@ -23,7 +23,7 @@ const (
 	startMetadata protowire.Number = 7
 )
 
-// checkFault refuses an encoded Fault that has too many errors. What is no Fault is
+// checkFault refuses an encoded Fault that has too many errors. What is not a Fault is
 // protobuf's to refuse.
 func checkFault(b []byte, left *int) error {
 	for len(b) > 0 {

@@ -110,7 +110,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 // callee is told so at once; when the callee fails, body's ctx is cancelled with
 // its failure as cause. A body that ends well waits for the callee's result.
 //
-// Cancel on the context itself is no failure: Open then returns the zero Result.
+// Cancel on the context itself is not a failure: Open then returns the zero Result.
 //
 // A body that never looks at its ctx cannot be interrupted.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Context, p Portal, args Args,

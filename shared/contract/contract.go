@@ -61,7 +61,7 @@ func (s *signature) address(ctx context.Context, r *dialog.Request, args *wire.B
 
 // Metadata is what a caller sends along with every dialog that it opens: small
 // texts for the callee's ctx, such as a tenant or a request id. A call with more than
-// 4,096 of them, or 1 MiB in all, or with text that is no UTF-8, is refused.
+// 4,096 of them, or 1 MiB in all, or with text that is not valid UTF-8, is refused.
 type Metadata map[string]string
 
 type metadataKey struct{}

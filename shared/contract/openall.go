@@ -23,7 +23,7 @@ var ErrNoTargets = errors.New("OpenAll without targets")
 // them have started, and returns when all have ended: with their results in the
 // order of the targets. If one of them or body fails, the others are cancelled; the
 // failures are returned, more than one as a *fault.Group. That a context was
-// cancelled for another one's failure is no failure.
+// cancelled for another one's failure is not a failure.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenAll(ctx context.Context, targets []Target[Args],
 	body func(ctx context.Context, all []*Opener[Started, In, Out, Result]) error,
 ) ([]Result, error) {

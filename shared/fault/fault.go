@@ -29,7 +29,7 @@ var (
 	// ErrCancelUnacked: the remote task did not end within the cancel bound.
 	ErrCancelUnacked = errors.New("cancel not acknowledged")
 	// ErrActorTooSlow: the actor did not end its tasks within the cancel bound. It
-	// is no DeadlineExceeded, so that nobody's timeout handling hides it.
+	// is not a DeadlineExceeded, so that nobody's timeout handling hides it.
 	ErrActorTooSlow = errors.New("actor too slow to cancel")
 	// ErrActorClosing: the actor is ending and takes no new work.
 	ErrActorClosing = errors.New("actor closing")
@@ -144,7 +144,7 @@ func (e *NotExposed) Error() string {
 func (e *NotExposed) Is(target error) bool { return target == ErrNotExposed }
 
 // NurseryClosed says why a nursery takes no more children: nil if its work is simply
-// done. It matches ErrNurseryClosed, and is no failure beside the one that it wraps.
+// done. It matches ErrNurseryClosed, and is not a failure beside the one that it wraps.
 type NurseryClosed struct {
 	Err error `json:"-"` // travels as a cause
 }

@@ -17,7 +17,7 @@ func atLeast(reach, later float64) Goal {
 }
 func within(reach, later float64) Goal { return Goal{Reach: reach, Later: later} }
 
-// met tells if a row keeps the bound.
+// met reports whether a row keeps the bound.
 func (g Goal) met(r Row, bound float64) bool {
 	value := r.Result(Trellis).Median
 	if g.Ratio {

@@ -138,7 +138,7 @@ func stopMany(all []peer) error {
 	return errors.Join(errs...)
 }
 
-// close ends the plugins that stayed. That some did not end in order is no failure of
+// close ends the plugins that stayed. That some did not end in order is not a failure of
 // what was measured.
 func (l *lab) close() {
 	for _, all := range l.peers {

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
-// The floor: frames of a length and so many bytes on a unix socket, no encryption, no
+// The floor: frames of a length and that many bytes on a unix socket, no encryption, no
 // multiplexing, a connection for each caller. A connection begins with a frame: empty
 // to have every frame sent back, else the size of the frames to be sent without end.
 

@@ -90,7 +90,7 @@ type trellisPeer struct {
 func (l *lab) startTrellis(ctx context.Context) (peer, error) {
 	portal, err := l.nursery.Start(ctx, host.Spec{
 		Name: "measured", Command: []string{l.self}, Env: map[string]string{roleVar: Trellis},
-		// As often as by default, but a machine that has no time left is no failure here.
+		// As often as by default, but a machine that has no time left is not a failure here.
 		Health: config.Health{Failures: 100},
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
-// driver strikes the tree and watches it. It is no part of it: it hears of the
+// driver strikes the tree and watches it. It is not part of it: it hears of the
 // processes over connections of their own, and is the reaper of what they leave.
 // One goroutine runs everything but the reading of connections.
 type driver struct {
@@ -147,7 +147,7 @@ func (d *driver) killAll(ctx context.Context) error {
 	_ = d.rootCmd.Process.Kill() // fails if it has ended
 	d.rootDone.Wait()
 	for _, p := range d.procs {
-		_ = syscall.Kill(p.pid, syscall.SIGKILL) // likewise
+		_ = syscall.Kill(p.pid, syscall.SIGKILL) // the same
 	}
 	return d.await(ctx, endBound, d.empty)
 }

@@ -109,7 +109,7 @@ func (d *driver) judge(e *expectation, s snapshot) (wrong []string) {
 	return append(wrong, d.unwanted(e)...)
 }
 
-// isRefusal tells if an actor that is ending in order has refused a new context, with
+// isRefusal reports whether an actor that is ending in order has refused a new context, with
 // its reason. A task may meet that any number of times, as it cannot know. A Cancel
 // that a stopped actor has not answered is not about its end either.
 func (e *expectation) isRefusal(w witness) bool {

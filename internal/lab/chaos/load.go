@@ -159,7 +159,7 @@ func talkOn(ctx context.Context, p contract.Portal, _ string, opened func(string
 	return err
 }
 
-// churn cancels what it opens, which is no failure.
+// churn cancels what it opens, which is not a failure.
 func churn(ctx context.Context, p contract.Portal, _ string, opened func(string)) error {
 	for {
 		_, err := hold.Open(ctx, p, none{}, func(ctx context.Context, o *contract.Opener[none, none, none, none]) error {

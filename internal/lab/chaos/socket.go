@@ -64,7 +64,7 @@ func cutOne(fd, peer int, dialled bool, how string) (broken bool, err error) {
 	return true, breakSocket(own, how)
 }
 
-// isUnnamed tells if a socket was not bound: it is the end that dialled.
+// isUnnamed reports whether a socket was not bound: it is the end that dialled.
 func isUnnamed(a unix.Sockaddr) bool {
 	u, ok := a.(*unix.SockaddrUnix)
 	return ok && (u.Name == "" || u.Name == "@")

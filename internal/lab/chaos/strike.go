@@ -192,7 +192,7 @@ func (d *driver) starve(ctx context.Context, b Blow, s snapshot) (e *expectation
 	return e, nil
 }
 
-// startFailed tells if a start has failed, with the reason that it had.
+// startFailed reports whether a start has failed, with the reason that it had.
 func (d *driver) startFailed(name string) bool {
 	for _, w := range d.steps {
 		if w.s.Name == name && w.s.Cause == "start" && w.s.OutOfHandles && w.s.Err.Class == classStart {
@@ -318,7 +318,7 @@ func (d *driver) finish(ctx context.Context) error {
 	return d.endedWell()
 }
 
-// empty tells if no process of the tree is left.
+// empty reports whether no process of the tree is left.
 func (d *driver) empty() bool {
 	strays, err := d.strays()
 	if len(strays) == 1 && d.rootCmd != nil {

@@ -22,7 +22,7 @@ type tally struct {
 	slowness time.Duration
 	spurious int // health checks that failed for a busy machine
 	tidied   int // descriptors that only the garbage collector has closed
-	links    int // deaths that were called lost links, likewise
+	links    int // deaths that were called lost links, the same
 }
 
 // add takes in a blow that went well.

@@ -16,7 +16,7 @@ type place struct {
 	name, parent string
 }
 
-// root is the actor that hosts all others. It is no child of anybody.
+// root is the actor that hosts all others. It is not a child of anybody.
 const root = "root"
 
 // cliff is the actor whose supervisor gives up early: its children are struck only
