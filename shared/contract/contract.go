@@ -21,6 +21,7 @@ type signature struct {
 	shape       string
 	fingerprint uint64 // 0: the types are not known, JSON for calls by hand
 	codec       string
+	unfit       error // why it can be neither called nor served; nil if it can
 }
 
 // call runs the endpoint with encoded arguments, which are given away.

@@ -60,7 +60,10 @@
 // struct tags. Both ends compare a fingerprint of all types when they begin, and a
 // [*fault.ContractError] says what does not fit; a field marked omitempty or omitzero is
 // left out of the fingerprint, so that optional fields may be added or removed without
-// breaking older programs. [Metadata] goes with a call, and with every call that its
+// breaking older programs. An endpoint is refused with such an error where it is called
+// or served if its values could not be encoded, or would arrive without their content:
+// channels, functions, two fields of one name, and structs with unexported fields only
+// that have no encoding of their own, such as those of sync/atomic. [Metadata] goes with a call, and with every call that its
 // handler makes with its ctx.
 //
 // # More

@@ -36,6 +36,9 @@ func Expose(self actor.ID, handlers ...Handler) (*Exposed, error) {
 		if h.sig == nil {
 			return nil, fmt.Errorf("a handler without an endpoint; make it with an endpoint's Handle method")
 		}
+		if h.sig.unfit != nil {
+			return nil, h.sig.unfit
+		}
 		name := h.sig.name
 		if name == "" || strings.HasPrefix(name, dialog.RuntimePrefix) {
 			return nil, fmt.Errorf("endpoint name %q: it must not be empty nor begin with %q", name, dialog.RuntimePrefix)

@@ -32,6 +32,9 @@ func encode[T any](s *signature, codec, what string, v T) ([]byte, error) {
 
 // encodeToSend is encode for a payload that is given away.
 func encodeToSend[T any](s *signature, codec, what string, v T) (*wire.Buffer, error) {
+	if s.unfit != nil {
+		return nil, s.unfit
+	}
 	if plain, ok := plainBytes(codec, v); ok {
 		return wire.EncodeBytes(plain), nil
 	}

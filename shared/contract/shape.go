@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding"
 	"encoding/binary"
@@ -28,7 +29,9 @@ type part struct {
 // begins with # only tells people the name of a Go type.
 func describe(name string, kind dialog.Kind, parts ...part) *signature {
 	var lines, notes []string
+	var unsendable error
 	for _, p := range parts {
+		unsendable = cmp.Or(unsendable, unfit(name, p))
 		notes = append(notes, fmt.Sprintf("# %s %s", p.name, p.typ))
 		lines = append(lines, (&shaper{}).lines(p.name, p.typ)...)
 	}
@@ -36,7 +39,7 @@ func describe(name string, kind dialog.Kind, parts ...part) *signature {
 	body := strings.Join(lines, "\n")
 	sum := sha256.Sum256([]byte(dialog.KindName(kind) + "\n" + body))
 	return &signature{
-		name: name, kind: kind, codec: "cbor",
+		name: name, kind: kind, codec: "cbor", unfit: unsendable,
 		shape:       strings.Join(notes, "\n") + "\n" + body,
 		fingerprint: binary.BigEndian.Uint64(sum[:8]) | 1, // never 0
 	}
