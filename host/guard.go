@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,7 @@ const (
 
 // ownCall bounds a call of go-plugin or of this package.
 func ownCall(o []grpc.CallOption) []grpc.CallOption {
-	return append(o[:len(o):len(o)], grpc.MaxCallRecvMsgSize(mostOfOurs))
+	return append(slices.Clip(o), grpc.MaxCallRecvMsgSize(mostOfOurs))
 }
 
 // paced is a stream that takes mostAnnounced messages within brokerMemory. One goroutine
@@ -89,6 +90,6 @@ func (d *door) Accept() (net.Conn, error) {
 // close lets nobody in any more.
 func (d *door) close() {
 	if !d.shut.Swap(true) {
-		_ = d.Listener.Close() // whoever is in stays
+		_ = d.Close() // whoever is in stays
 	}
 }

@@ -44,9 +44,9 @@ const MaxProblems = 50
 
 // Error is one line.
 func (e *Error) Error() string {
-	all := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
-		all[i] = p.String()
+	all := make([]string, 0, len(e.Problems)+1)
+	for _, p := range e.Problems {
+		all = append(all, p.String())
 	}
 	if e.More > 0 {
 		all = append(all, fmt.Sprintf("and %d more", e.More))

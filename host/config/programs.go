@@ -26,7 +26,7 @@ func (t *Tree) CheckPrograms(dir string) error {
 func (c *checker) programs(dir string, actors []Actor, at *place, ownPath bool) {
 	for i, a := range actors {
 		here := at.item(i, a.Name)
-		if len(a.Command) > 0 && !(ownPath && isName(a.Command[0])) {
+		if len(a.Command) > 0 && (!ownPath || !isName(a.Command[0])) {
 			c.missing(findProgram(dir, a.Command[0]), here.key("command").item(0, ""))
 		}
 		if isFolder(a.Package) {

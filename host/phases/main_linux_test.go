@@ -81,7 +81,7 @@ func (nothing) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 // askMethod is a unary call whose messages are empty.
 const askMethod = "/phases.Test/Ask"
 
-func answer(_ any, ctx context.Context, decode func(any) error, wrap grpc.UnaryServerInterceptor) (any, error) {
+func answer(_ any, ctx context.Context, decode func(any) error, wrap grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // gRPC wants it so
 	empty := new(emptypb.Empty)
 	if err := decode(empty); err != nil || wrap == nil {
 		return empty, err

@@ -56,10 +56,10 @@ var (
 
 // say puts the error itself in place of what stands for it.
 func (d *Dialog) say(err error) error {
-	switch err { //nolint:errorlint // identity is meant
-	case errToldToEnd:
+	switch {
+	case fault.Identical(err, errToldToEnd):
 		return d.why()
-	case errHasEnded:
+	case fault.Identical(err, errHasEnded):
 		_, err = d.result()
 	}
 	return err
@@ -107,7 +107,7 @@ func (d *Dialog) isEcho(cause error) bool {
 // agreed is why a task was told to end, nil if it was not. If its ctx had ended
 // before by itself, and for the same reason, it is that: a deadline that both sides
 // have is one failure.
-func (d *Dialog) agreed(cause *reason, own error) (err error, byPeer bool) {
+func (d *Dialog) agreed(cause *reason, own error) (why error, byPeer bool) { //nolint:revive // the error is the answer, and byPeer is about it
 	switch {
 	case cause == nil:
 		return nil, false

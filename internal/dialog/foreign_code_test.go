@@ -19,7 +19,7 @@ import (
 type nosy struct{ look func() }
 
 func (e *nosy) Error() string        { e.look(); return "nosy" }
-func (e *nosy) Is(target error) bool { e.look(); return target == errBoom } //nolint:errorlint // an Is method
+func (e *nosy) Is(target error) bool { e.look(); return target == errBoom }
 func (e *nosy) Unwrap() error        { e.look(); return nil }
 
 // once lets the first caller do f, and none wait for it.

@@ -62,7 +62,6 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 		return d.violation(f, "only a callee sends it")
 	}
 	n := note{payload: f.Payload}
-	hold := false
 	switch s.event {
 	case GotStarted:
 		if d.state.Phase == Opening {
@@ -77,16 +76,11 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 		if f.Fault == nil {
 			return d.violation(f, "without its fault")
 		}
-		r := f.Fault.ToRecord()
-		n.err, n.byPeer = r.Unpack(), true
-		d.in.limited, d.in.limit = true, f.Yields
-		hold = s.event == GotError && d.cause == nil && d.expired() && r.IsDeadline()
+		if n.err, n.byPeer = d.gotFault(f), true; n.err == nil {
+			return nil
+		}
 	case GotCancel:
 		n.err = &fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}
-	}
-	if hold { // the callee had our deadline, and was faster: what our own ctx says of it comes first
-		d.early = &n
-		return nil
 	}
 	if d.apply(s.event, n)&Violate == 0 {
 		return nil
@@ -95,6 +89,19 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 		n.err = d.violation(f, "in phase "+d.state.Phase.String())
 	}
 	return n.err
+}
+
+// gotFault is the peer's failure. It is nil if the callee had our deadline and was
+// faster: what our own ctx says of it comes first, and then that.
+func (d *Dialog) gotFault(f *wire.Frame) error {
+	r := f.Fault.ToRecord()
+	err := r.Unpack()
+	d.in.limited, d.in.limit = true, f.Yields
+	if steps[f.Kind].event == GotError && d.cause == nil && d.expired() && r.IsDeadline() {
+		d.early = &note{reason: reason{err: err, byPeer: true}, payload: f.Payload}
+		return nil
+	}
+	return err
 }
 
 // canceller is who asked: the peer, if it does not name somebody else.

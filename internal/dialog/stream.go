@@ -50,7 +50,7 @@ func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
 }
 
 // openStream opens this end, unless the cause is another one by now: ok is false then.
-func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *Stream, err error, ok bool) {
+func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *Stream, err error, ok bool) { //nolint:revive // ok is about both
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.cause != cause {

@@ -5,6 +5,7 @@ package logs
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -123,7 +124,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 // WithAttrs adds attributes to all later records.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	c := *h
-	c.attrs = append(c.attrs[:len(c.attrs):len(c.attrs)], attrs...)
+	c.attrs = append(slices.Clip(c.attrs), attrs...)
 	return &c
 }
 

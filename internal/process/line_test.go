@@ -22,7 +22,7 @@ func TestSplitter(t *testing.T) {
 			in = in[n:]
 		}
 		s.end()
-		want := "ab whole| whole|abcd whole|abcd head|e tail|abcd head|efgh middle|i tail|" +
+		want := "ab whole|" + " whole|" + "abcd whole|" + "abcd head|e tail|abcd head|efgh middle|i tail|" +
 			"abc head|é tail|ab head|€ tail|éé head|é tail|x whole"
 		if strings.Join(got, "|") != want {
 			t.Errorf("step %d: %q", step, got)

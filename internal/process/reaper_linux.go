@@ -72,7 +72,7 @@ func (z zombie) reap() {
 	if err != nil {
 		return
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if again, ok := readZombie(strconv.Itoa(z.pid)); ok && again == z { // the pidfd is this one's
 		_ = unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOHANG, nil)
 	}
@@ -99,7 +99,7 @@ func zombies() (all []zombie) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, name := range lists {
 		text, _ := os.ReadFile(name) // a thread may have ended
-		for _, pid := range strings.Fields(string(text)) {
+		for pid := range strings.FieldsSeq(string(text)) {
 			if z, ok := readZombie(pid); ok {
 				all = append(all, z)
 			}

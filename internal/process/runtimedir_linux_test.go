@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -274,7 +275,7 @@ func TestN20_RelativeTmpdir(t *testing.T) {
 	temp := tempDir(t)
 	spec := child0("chdir:/", "runtimedir")
 	cmd := exec.Command(spec.Path, spec.Args...)
-	cmd.Dir, cmd.Env = temp, append(spec.Env, "TMPDIR=.")
+	cmd.Dir, cmd.Env = temp, slices.Concat(spec.Env, []string{"TMPDIR=."})
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), temp+"/trellis-") {
 		t.Errorf("%s, %v", out, err)

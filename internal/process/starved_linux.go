@@ -12,7 +12,7 @@ import (
 // peakRSS is the most memory that the process had at one time, in bytes.
 func peakRSS(state *os.ProcessState) int64 {
 	if used, ok := state.SysUsage().(*syscall.Rusage); ok {
-		return int64(used.Maxrss) << 10 // an int32 on some machines
+		return int64(used.Maxrss) << 10 //nolint:unconvert // it is an int32 on some machines
 	}
 	return 0
 }

@@ -196,7 +196,8 @@ func (e *RemoteError) story(w *limited, indent string) {
 // note is what could not be encoded, or not be read here, and why.
 func (e *RemoteError) note() string {
 	note := e.rec().Note
-	if e.local(); e == nil || e.record == nil {
+	_ = e.local() // it makes the note
+	if e == nil || e.record == nil {
 		return note
 	}
 	return addNote(note, e.standIn.Load().note)

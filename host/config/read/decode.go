@@ -227,8 +227,8 @@ func (r *reader) decodeList(n *node, v reflect.Value) {
 }
 
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Tag.Get("yaml") == key {
+	for f := range t.Fields() {
+		if f.Tag.Get("yaml") == key {
 			return f, true
 		}
 	}

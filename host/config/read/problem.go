@@ -114,12 +114,8 @@ func (r *reader) check(root *node, found error) (again bool) {
 	var overruled []func()
 	for _, p := range wrong.Problems {
 		n, whole, refused := root.find(p.Keys)
-		overrules := false
-		for _, keys := range p.Because {
-			because, all, bad := root.find(keys)
-			refused = refused || bad
-			overrules = overrules || all && because.at.option != ""
-		}
+		overrules, follows := root.because(p.Because)
+		refused = refused || follows
 		switch {
 		case refused:
 		case p.Idle && whole && overrules && n.at.option == "":
@@ -136,6 +132,17 @@ func (r *reader) check(root *node, found error) (again bool) {
 		put()
 	}
 	return len(overruled) > 0
+}
+
+// because looks at the values that a problem comes of: whether one of them was given on the
+// command line, and whether one was refused.
+func (n *node) because(of [][]string) (optional, refused bool) {
+	for _, keys := range of {
+		because, whole, bad := n.find(keys)
+		refused = refused || bad
+		optional = optional || whole && because.at.option != ""
+	}
+	return optional, refused
 }
 
 // replace puts a text in the place of a value; an empty one takes the value away.

@@ -36,14 +36,9 @@ func run(out io.Writer, root string, check bool) error {
 	for _, part := range parts {
 		sums = append(sums, part.sum(packages))
 	}
-	if err := print(out, packages, sums); err != nil {
-		return err
-	}
 	over := exceeded(sums)
-	for _, line := range over {
-		if _, err := fmt.Fprintln(out, line); err != nil {
-			return err
-		}
+	if _, err := io.WriteString(out, table(packages, sums)+strings.Join(append(over, ""), "\n")); err != nil {
+		return err
 	}
 	if check && len(over) > 0 {
 		return fmt.Errorf("%d budgets are exceeded", len(over))
@@ -106,20 +101,25 @@ func exceeded(sums []measures) (lines []string) {
 	return lines
 }
 
-func print(out io.Writer, packages, sums []measures) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "code\tcomments\texported\tmethods\tgo\tlongest function\tlongest file\t package")
-	row := func(m measures) {
-		fmt.Fprintf(w, "%d\t%.0f %%\t%d\t%d\t%d\t%d\t%d\t %s\n",
-			m.code, m.commentShare(), m.exported, m.methods, m.goStatements, m.function.lines, m.file.lines, m.folder)
-	}
+func table(packages, sums []measures) string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	rows := []string{"code\tcomments\texported\tmethods\tgo\tlongest function\tlongest file\t package\n"}
 	slices.SortFunc(packages, func(a, b measures) int { return cmp.Compare(a.folder, b.folder) })
 	for _, m := range packages {
-		row(m)
+		rows = append(rows, m.row())
 	}
-	fmt.Fprintln(w, "\t\t\t\t\t\t\t")
+	rows = append(rows, "\t\t\t\t\t\t\t\n")
 	for _, m := range sums {
-		row(m)
+		rows = append(rows, m.row())
 	}
-	return w.Flush()
+	// A strings.Builder takes everything.
+	_, _ = io.WriteString(w, strings.Join(rows, ""))
+	_ = w.Flush()
+	return text.String()
+}
+
+func (m *measures) row() string {
+	return fmt.Sprintf("%d\t%.0f %%\t%d\t%d\t%d\t%d\t%d\t %s\n",
+		m.code, m.commentShare(), m.exported, m.methods, m.goStatements, m.function.lines, m.file.lines, m.folder)
 }

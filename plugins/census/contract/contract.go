@@ -12,9 +12,10 @@ var Walk = contract.Source[Root, tally.Found]("walk")
 // Parse parses files: paths flow in, counts flow out.
 var Parse = contract.Context[None, None, tally.Path, tally.File, None]("parse")
 
-// The two ends of Parse, for the functions that have them.
 type (
+	// ParseCallee is the parser's end of Parse.
 	ParseCallee = contract.Callee[None, tally.Path, tally.File]
+	// ParseOpener is the other end.
 	ParseOpener = contract.Opener[None, tally.Path, tally.File, None]
 )
 
