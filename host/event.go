@@ -97,7 +97,7 @@ func (e Event) log(log *slog.Logger) {
 }
 
 // weight is how much the event matters, and its text in a log.
-func (e Event) weight() (slog.Level, string) {
+func (e Event) weight() (slog.Level, string) { //nolint:cyclop // it is a table
 	switch {
 	case e.Stuck != "":
 		return slog.LevelWarn, "a task is stuck"
