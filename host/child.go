@@ -31,6 +31,7 @@ type child struct {
 	giveUp context.CancelCauseFunc // of its start
 
 	program string // the file to execute
+	lacking string // what its start waits for, as the end of an error
 
 	proc      atomic.Pointer[process.Process]
 	client    *plugin.Client

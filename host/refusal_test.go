@@ -32,6 +32,8 @@ var firstFrames = map[string]struct {
 func hello(h *wire.Hello) *wire.Frame { return &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: h} }
 
 func init() {
+	roles["stranger without link"] = func() { serveStranger(nil, false) }
+	roles["stranger without a word"] = func() { serveStranger(nil, true) }
 	for name, first := range firstFrames {
 		for _, answers := range []bool{false, true} {
 			role := "stranger " + name
@@ -43,7 +45,8 @@ func init() {
 	}
 }
 
-// serveStranger is a plugin without package sdk. It ends well when its link does.
+// serveStranger is a plugin without package sdk. It ends well when its link does. Without a
+// first frame it boots and does no more, but open its link if it answers there.
 func serveStranger(first *wire.Frame, answers bool) {
 	identity, err := trust.Inherited()
 	if err != nil {
@@ -64,6 +67,7 @@ type stranger struct {
 	first    *wire.Frame
 	answers  bool
 	identity *tls.Config
+	mute     link.Transport // held, so that it is not closed
 }
 
 func (s *stranger) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
@@ -76,9 +80,16 @@ func (s *stranger) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientC
 }
 
 func (s *stranger) Boot(ctx context.Context, r *wire.BootRequest) (*wire.BootResponse, error) {
+	if s.first == nil && !s.answers {
+		return &wire.BootResponse{Self: r.Self}, nil
+	}
 	t, err := link.DialDirect(ctx, r.Network, r.Address, s.identity, int(r.Parent.GetPid()))
 	if err != nil {
 		return nil, err
+	}
+	if s.first == nil {
+		s.mute = t
+		return &wire.BootResponse{Self: r.Self}, nil
 	}
 	frame, err := wire.AppendFrame(nil, s.first)
 	if err == nil {

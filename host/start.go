@@ -62,12 +62,12 @@ func (c *child) start(ctx context.Context) error {
 	if err == nil && c.unfollow() {
 		return nil
 	}
-	if limited.Err() != nil {
-		err = context.Cause(limited)
-	}
 	c.abandon()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if limited.Err() != nil {
+		err = fmt.Errorf("%w%s", context.Cause(limited), c.lacking)
 	}
 	failure := &StartError{Actor: c.spec.Name, Stage: stage, Err: err}
 	if own, ok := errors.AsType[*lasting](err); ok {
@@ -275,6 +275,9 @@ func (c *child) explain(err error) error {
 		if c.foreign() {
 			text = foreignHandshake(c.spec.GoPlugin, text, exit.LastLog)
 		}
+		if strings.Contains(text, "API version with plugin") { // all that go-plugin tells
+			return &lasting{errors.New(text)}
+		}
 		return errors.New(text)
 	}
 	question := "is it a plugin that is built with sdk.Serve?"
@@ -352,10 +355,12 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 		}
 		request.Tree = tree
 	}
+	c.lacking = ": it has not answered its boot request"
 	answer, err := stub.actor.Boot(ctx, request)
 	if err != nil {
 		return c.bootFailure(err)
 	}
+	c.lacking = ": it has booted, and not opened its link"
 	select {
 	case c.table = <-c.linked:
 	case <-c.proc.Load().Done(): // it may have died before its link was taken in
@@ -363,6 +368,7 @@ func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	c.lacking = ": its link is open, and it has not said HELLO on it"
 	select {
 	case <-c.table.Link().Greeted():
 	case <-c.table.Link().Done():

@@ -48,7 +48,9 @@ func TestF03_BadPlugins(t *testing.T) {
 		"net/rpc":        {spec(t, "x", "netrpc"), "handshake", []string{"netrpc", "grpc"}},
 		"silent":         {short(spec(t, "x", "silent")), "handshake", []string{"not ready in time", "1s"}},
 		"liar":           {short(spec(t, "x", "liar")), "", []string{"x"}},
-		"hangs in boot":  {withChild(short(spec(t, "x", "hangs in boot"))), "boot", []string{"not ready in time"}},
+		"hangs in boot":  {withChild(short(spec(t, "x", "hangs in boot"))), "boot", []string{"not ready in time", "not answered its boot"}},
+		"no link":        {short(spec(t, "x", "stranger without link")), "boot", []string{"not ready in time", "not opened its link"}},
+		"no hello":       {short(spec(t, "x", "stranger without a word")), "boot", []string{"not ready in time", "not said HELLO"}},
 		"exits in boot":  {withChild(spec(t, "x", "exits in boot")), "boot", []string{"exit code 3"}},
 		"panics in boot": {withChild(spec(t, "x", "panics in boot")), "boot", []string{"exit code 2", "died", "while booting"}},
 		"fails in boot":  {withChild(spec(t, "x", "fails in boot")), "boot", []string{"no database"}},
@@ -65,6 +67,9 @@ func TestF03_BadPlugins(t *testing.T) {
 			start, ok := errors.AsType[*host.StartError](err)
 			if !ok || c.stage != "" && start.Stage != c.stage {
 				t.Fatalf("got %v", err)
+			}
+			if name == "old version" && !start.Lasting {
+				t.Error("F07: a program of another protocol version may be started again")
 			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
