@@ -66,8 +66,8 @@ var nurseryProbes = map[string]probe{
 
 // hanging is a program that never shakes hands.
 func hanging(t testing.TB, role string) host.Spec {
-	s := spec(t, "hanging", role)
-	s.Env[onceVar] = t.TempDir() // it is there already
+	s := spec(t, "hanging-"+role, role) // a foreign program and an actor cannot share a name
+	s.Env[onceVar] = t.TempDir()        // it is there already
 	return s
 }
 
