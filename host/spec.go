@@ -8,7 +8,11 @@ import (
 )
 
 // Spec says how to start an actor. It is what stands in a config file, and is checked
-// as one is: what cannot be, and what would have no effect, is refused.
+// as one is: what cannot be, and what would have no effect, is refused. Its fields, and the
+// types and constants that they take (Duration, Transient, Started), are in package config:
+//
+//	spec.Restart = config.Transient
+//	spec.Backoff.Initial = config.Duration(time.Millisecond)
 type Spec = config.Actor
 
 // checkAlone refuses a spec that is not that of one actor by itself. What only a tree
