@@ -153,7 +153,8 @@ func (a *attacker) strike(t link.Transport, r *wire.BootRequest) {
 	os.Exit(3)
 }
 
-// frames are what one blow consists of.
+// frames are what one blow consists of. The fuzz targets begin with shorter ones of them:
+// hostile_* below each testdata/fuzz.
 func (a *attacker) frames(id uint64) []*wire.Frame {
 	begin := func(endpoint string, payload []byte) *wire.Frame {
 		return &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_START, Payload: payload, Start: &wire.Start{
