@@ -245,7 +245,7 @@ func (d *Dialog) failure(own reason) *reason {
 	case d.cause != nil:
 		return d.cause
 	}
-	return &reason{err: fault.ErrNeverStarted}
+	return &reason{err: fmt.Errorf("%w: the handler of %q returned without a call of Started", fault.ErrNeverStarted, d.endpoint)}
 }
 
 // sendSized sends a frame whose payload may be large. It must not overtake what

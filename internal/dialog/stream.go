@@ -3,6 +3,7 @@ package dialog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -69,10 +70,14 @@ func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *S
 	return &Stream{d}, nil, true
 }
 
+func (d *Dialog) notStarted() error {
+	return fmt.Errorf("%w: the handler of %q must call Started first", fault.ErrNotStarted, d.endpoint)
+}
+
 func (d *Dialog) mayOpen(readable bool) error {
 	switch {
 	case d.state.Phase == Starting:
-		return fault.ErrNotStarted
+		return d.notStarted()
 	case d.in.attached && !d.fresh || d.in.deaf:
 		return fault.ErrStreamClosed
 	case d.cause != nil && !readable:
@@ -218,7 +223,7 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	case err != nil:
 		return dropIt, err
 	case d.state.Phase == Starting:
-		return dropIt, fault.ErrNotStarted
+		return dropIt, d.notStarted()
 	case d.ended():
 		return dropIt, fault.ErrStreamClosed
 	case d.done:

@@ -42,8 +42,8 @@ func encodeToSend[T any](s *signature, codec, what string, v T) (*wire.Buffer, e
 	if err := marshal(b, codec, v); err != nil {
 		b.Free()
 		return nil, &fault.ContractError{
-			Endpoint: s.name, What: what, Want: reflect.TypeFor[T]().String(),
-			Got: fmt.Sprintf("%T", v), Detail: "it cannot be encoded: " + err.Error(),
+			Endpoint: s.name, What: what, Want: "a value that can be encoded",
+			Got: fmt.Sprintf("%T", v), Detail: err.Error(),
 		}
 	}
 	return b, nil

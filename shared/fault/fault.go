@@ -173,7 +173,11 @@ type ContractError struct {
 }
 
 func (e *ContractError) Error() string {
-	text := fmt.Sprintf("endpoint %q: %s do not fit: want %s, got %s", e.Endpoint, e.What, e.Want, e.Got)
+	do := "does"
+	if strings.HasSuffix(e.What, "s") { // arguments, types
+		do = "do"
+	}
+	text := fmt.Sprintf("endpoint %q: %s %s not fit: want %s, got %s", e.Endpoint, e.What, do, e.Want, e.Got)
 	if e.Field != "" {
 		text += fmt.Sprintf(", at field %q", e.Field)
 	}

@@ -305,7 +305,7 @@ func TestTexts(t *testing.T) {
 		`mid@22222222 does not expose func "x"; it exposes none`:                      &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func"},
 		`mid@22222222 does not expose func "x"; it exposes a, b`:                      &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Exposed: []string{"a", "b"}},
 		`endpoint "x" of mid@22222222 is a source, it was opened as a func`:           &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Actual: "source"},
-		`endpoint "x": result do not fit: want int, got string, at field "f": d`:      &fault.ContractError{Endpoint: "x", What: "result", Want: "int", Got: "string", Field: "f", Detail: "d"},
+		`endpoint "x": result does not fit: want int, got string, at field "f": d`:    &fault.ContractError{Endpoint: "x", What: "result", Want: "int", Got: "string", Field: "f", Detail: "d"},
 		"actor too slow to cancel: mid@22222222 did not end within 500ms":             fault.Unacked(fault.ErrActorTooSlow, mid, 500_000_000),
 	} {
 		if got := err.Error(); got != want {
