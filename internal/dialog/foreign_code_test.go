@@ -174,7 +174,7 @@ func TestR1_AnErrorThatNeverAnswersIsToldByItsType(t *testing.T) {
 // heavy is a registered error whose fields take long to read.
 type heavy struct{ N int }
 
-var reading = make(chan struct{}) // closed: no reader waits
+var reading chan struct{} // closed: no reader waits
 
 func (e *heavy) Error() string { return fmt.Sprintf("heavy %d", e.N) }
 
@@ -193,6 +193,7 @@ func init() { fault.Type[heavy]("dialog_test.heavy") }
 // R3: an error's fields are read by whoever looks, and once: calls beside it go on
 // meanwhile, and so does the dialog that failed.
 func TestR3_N19_ReadingAnErrorHoldsUpNobody(t *testing.T) {
+	reading = make(chan struct{})
 	p := newPair(t, tasks{
 		"task": func(context.Context, *dialog.Dialog) ([]byte, error) { return nil, &heavy{} },
 		"well": func(context.Context, *dialog.Dialog) ([]byte, error) { return []byte("well"), nil },

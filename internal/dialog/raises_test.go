@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -48,10 +49,11 @@ const (
 	callerCancels = "the opener's ctx ends"
 	actorCancels  = "the callee's actor is cancelled"
 	linkLost      = "the link is lost"
+	overdue       = "the opener's deadline passes, and the callee goes on"
 )
 
 var (
-	everyone  = []string{calleeFails, calleePanics, calleeCancels, openerFails, openerPanics, openerCancels, callerCancels, actorCancels, linkLost}
+	everyone  = []string{calleeFails, calleePanics, calleeCancels, openerFails, openerPanics, openerCancels, callerCancels, actorCancels, linkLost, overdue}
 	everyDo   = []doing{beforeStarted, waiting, sending, receiving, closedStream, returned}
 	whoHasOne = []string{"neither", "opener", "callee", "both"}
 )
@@ -121,6 +123,11 @@ var rules = map[string]map[string]outcome{
 		"the callee has returned":            {"nil", "the value", "-"},
 		"the opener's function has returned": {"LinkLost", "LinkLost", "LinkLost"},
 	},
+	overdue: { // P13
+		"both run":                           {"the deadline and ErrCancelUnacked", "the deadline and ErrCancelUnacked", "the deadline"},
+		"before Started":                     {"the deadline and ErrCancelUnacked", "-", "the deadline"},
+		"the opener's function has returned": {"the deadline and ErrCancelUnacked", "the deadline and ErrCancelUnacked", "the deadline"},
+	},
 }
 
 // possible reports whether the cell can come about.
@@ -177,15 +184,21 @@ type play struct {
 	t       testing.TB
 	begin   chan struct{} // closed when both sides have opened their ends
 	trigger chan struct{} // closed when both sides are in place
+	release chan struct{} // closed when the scope has ended
 	dialog  *dialog.Dialog
 	cause   error // of the callee's ctx
 }
 
 func playCell(t *testing.T, c cell) {
-	p := &play{cell: c, t: t, begin: make(chan struct{}), trigger: make(chan struct{})}
+	p := &play{cell: c, t: t, begin: make(chan struct{}), trigger: make(chan struct{}), release: make(chan struct{})}
 	actors := newPair(t, tasks{"task": p.calleeTask})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
+	if c.who == overdue {
+		limited, stop := context.WithTimeout(ctx, time.Hour)
+		defer stop()
+		ctx = limited
+	}
 	scope := beside(func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -210,6 +223,7 @@ func playCell(t *testing.T, c cell) {
 		actors.parent.Link().Abort(errors.New("cut"))
 	}
 	err := scope.wait()
+	close(p.release)
 	if cancelled != nil {
 		if err := cancelled.wait(); err != nil {
 			t.Errorf("Cancel: %v", err)
@@ -277,6 +291,9 @@ func (p *play) calleeTask(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 	}
 	<-ctx.Done()
 	p.cause = context.Cause(ctx)
+	if p.who == overdue {
+		<-p.release
+	}
 	return nil, ctx.Err()
 }
 
@@ -331,6 +348,10 @@ func (p *play) words(err error, none string) string {
 		return none
 	case err == errPanicWentOn: //nolint:errorlint // the test's own
 		return "the panic goes on"
+	case errors.Is(err, fault.ErrCancelUnacked) && errors.Is(err, context.DeadlineExceeded):
+		return "the deadline and ErrCancelUnacked"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the deadline"
 	case isCancel && cancelled.Canceller.Is(third):
 		return "cancelled by a third actor"
 	case isCancel:
@@ -371,12 +392,16 @@ func TestWhoRaisesWhatIsDocumented(t *testing.T) {
 	}
 }
 
-// The cells, one to a line, are played with real processes as well.
+// The cells, one to a line, are played with real processes as well, but for those that
+// wait for a deadline: that is a clock's, and two processes have none for tests.
 func TestWhoRaisesWhatHasItsCellsInAFile(t *testing.T) {
 	const file = "testdata/raises.golden"
 	var b strings.Builder
 	b.WriteString("who ends it | the opener is | the callee is | stream opened by | scope | Wait | cause of the callee's ctx\n")
 	for _, c := range allCells() {
+		if c.who == overdue {
+			continue
+		}
 		o := rules[c.who][c.situation()]
 		fmt.Fprintf(&b, "%s | %s | %s | %s | %s | %s | %s\n", c.who, c.opener, c.callee, c.streams, o.scope, o.wait, o.cause)
 	}
