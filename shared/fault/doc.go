@@ -18,8 +18,9 @@
 //
 //	full, ok := errors.AsType[*Full](remote)
 //
-// What is not registered keeps its type's name and its text. The text of an error is one
-// line; %+v prints the whole tree, actor by actor.
+// An error whose Error method is the value's is found as a value and as a pointer. What is
+// not registered keeps its type's name and its text. The text of an error is one line; %+v
+// prints the whole tree, actor by actor, and where a name is registered at one end only.
 //
 // # The runtime's own errors
 //

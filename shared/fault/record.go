@@ -118,12 +118,15 @@ func (p *packer) describe(r *Record, err error) {
 	if r.Name = sentinelName(err); r.Name != "" {
 		return
 	}
-	name := typeName(err)
+	name, fields := typed(err)
+	if fields == nil {
+		r.Note = "it is a nil pointer"
+	}
 	if name == "" {
 		r.Name = claimedName(err)
 		return
 	}
-	detail, encErr := marshal(err)
+	detail, encErr := marshal(fields)
 	switch {
 	case encErr != nil:
 		r.Note = p.text(fmt.Sprintf("the fields of %s could not be encoded: %s", name, text(encErr)))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -46,10 +47,12 @@ func Sentinel(name string, sentinel error) {
 	known.names[sentinel] = name
 }
 
-// Type makes errors.As to *T work across processes, for a struct type T whose
-// pointer is an error. The exported fields travel as CBOR (json tags are
-// honoured). Both ends register the same name. It panics if the name is taken by
-// another type, and if it is empty or no UTF-8.
+// Type makes errors.As work across processes, for a struct type T that is an error
+// itself or whose pointer is one. The exported fields travel as CBOR (json tags are
+// honoured). What was returned as a *T is found as one; where T is an error itself, both
+// a T and a *T are found, whichever was returned. Both ends register the same name: %+v
+// says where one has not. It panics if the name is taken by another type, and if it is
+// empty or no UTF-8.
 func Type[T any, P interface {
 	*T
 	error
@@ -156,15 +159,22 @@ func isOf(err interface{ Is(target error) bool }, target error) (yes bool) {
 	return err.Is(target)
 }
 
-// typeName returns the registered name of err's own type.
-func typeName(err error) string {
-	t := reflect.TypeOf(err)
-	if t.Kind() != reflect.Pointer || reflect.ValueOf(err).IsNil() {
-		return ""
+// typed returns the registered name of err's own type, and a pointer to its fields: the
+// methods that encode them may be the pointer's, also of an error that is used by value.
+// There are no fields behind a nil pointer.
+func typed(err error) (name string, fields any) {
+	v := reflect.ValueOf(err)
+	switch {
+	case v.Kind() != reflect.Pointer:
+		p := reflect.New(v.Type())
+		p.Elem().Set(v)
+		v = p
+	case v.IsNil():
+		return "", nil
 	}
 	known.RLock()
 	defer known.RUnlock()
-	return known.typeNames[t.Elem()]
+	return known.typeNames[v.Type().Elem()], v.Interface()
 }
 
 // revive rebuilds the local error that a record names: the sentinel itself, or a
@@ -174,10 +184,14 @@ func revive(r *Record) *standIn {
 	sentinel, t := known.sentinels[r.Name], known.types[r.Name]
 	known.RUnlock()
 	switch {
+	case r.Name == "":
+		return &standIn{note: unnamed(r)}
+	case r.Detail == nil && sentinel != nil:
+		return &standIn{errs: []error{sentinel}}
 	case r.Detail == nil:
-		return &standIn{err: sentinel}
+		return &standIn{note: fmt.Sprintf("sentinel %q is not registered in this program", r.Name)}
 	case t == nil:
-		return &standIn{}
+		return &standIn{note: fmt.Sprintf("type %q is not registered in this program", r.Name)}
 	}
 	v := reflect.New(t)
 	if err := unmarshal(r.Detail, v.Interface()); err != nil {
@@ -186,5 +200,25 @@ func revive(r *Record) *standIn {
 	if p, ok := reflect.TypeAssert[*PanicError](v); ok {
 		p.Stack = r.Stack
 	}
-	return &standIn{err: v.Interface().(error)}
+	s := &standIn{errs: []error{v.Interface().(error)}}
+	if byValue, ok := v.Elem().Interface().(error); ok {
+		s.errs = append(s.errs, byValue)
+	}
+	return s
+}
+
+// unnamed is a hint at a type that only this program has registered. What came without
+// its name for another reason has a note that says so.
+func unnamed(r *Record) string {
+	if r.Note != "" {
+		return ""
+	}
+	known.RLock()
+	defer known.RUnlock()
+	for t, name := range known.typeNames {
+		if t.String() == strings.TrimPrefix(r.Type, "*") {
+			return fmt.Sprintf("type %q is registered in this program, and not in the one that returned the error", name)
+		}
+	}
+	return ""
 }

@@ -3,6 +3,7 @@ package fault
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -30,8 +31,8 @@ type RemoteError struct {
 
 // standIn is what a remote error stands for in this process.
 type standIn struct {
-	err  error  // nil if this process does not know it
-	note string // why its fields could not be read
+	errs []error // none if this process does not know it; two if it may be used by value
+	note string  // why there is none
 }
 
 // Unpack puts an error together again. The result is never nil. What is larger
@@ -55,18 +56,17 @@ func (r *Record) unpack() *RemoteError {
 	return e
 }
 
-// local is what the error stands for here; nil if this process does not know it.
-// No lock is held while the fields are read, so that an UnmarshalCBOR may do what it
+// local is what the error stands for here. No lock is held while the fields are read, so that an UnmarshalCBOR may do what it
 // likes; the first result stays.
-func (e *RemoteError) local() error {
+func (e *RemoteError) local() *standIn {
 	if e == nil || e.record == nil {
-		return nil
+		return &standIn{}
 	}
 	if s := e.standIn.Load(); s != nil {
-		return s.err
+		return s
 	}
 	e.standIn.CompareAndSwap(nil, revive(e.record))
-	return e.standIn.Load().err
+	return e.standIn.Load()
 }
 
 // rec is what the error was made of. One that was made by hand has no more than
@@ -93,11 +93,7 @@ func (e *RemoteError) Error() string {
 // Unwrap gives the local error it stands for, if this process knows it, and what
 // the original error wrapped.
 func (e *RemoteError) Unwrap() []error {
-	var all []error
-	if local := e.local(); local != nil {
-		all = append(all, local)
-	}
-	return append(append(all, e.causes...), e.also...)
+	return slices.Concat(e.local().errs, e.causes, e.also)
 }
 
 // GRPCStatus makes status.FromError and status.Code work: the code of the first
@@ -194,14 +190,7 @@ func (e *RemoteError) story(w *limited, indent string) {
 }
 
 // note is what could not be encoded, or not be read here, and why.
-func (e *RemoteError) note() string {
-	note := e.rec().Note
-	_ = e.local() // it makes the note
-	if e == nil || e.record == nil {
-		return note
-	}
-	return addNote(note, e.standIn.Load().note)
-}
+func (e *RemoteError) note() string { return addNote(e.rec().Note, e.local().note) }
 
 func orUnknown(typ string) string {
 	if typ == "" {

@@ -136,13 +136,13 @@ func (w *walk) whole(err error, before int) {
 // sortRemote sorts as it would have been sorted where it arose: by what it wraps,
 // else by what it is. It stays whole.
 func (w *walk) sortRemote(r *RemoteError) {
-	before, local := len(w.real), r.local()
+	before, local := len(w.real), r.local().errs
 	switch {
-	case isCancelNode(local), w.expired && isDeadline(r):
+	case len(local) > 0 && isCancelNode(local[0]), w.expired && isDeadline(r):
 	case len(r.causes) > 0:
 		w.all(r.causes)
-	case local != nil:
-		w.sort(local)
+	case len(local) > 0:
+		w.sort(local[0])
 	default:
 		w.real = append(w.real, r)
 	}
