@@ -21,19 +21,35 @@ func Quote(text string) string {
 	if len(text) <= maxQuoted {
 		return strconv.Quote(text)
 	}
+	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(head(text)), len(text))
+}
+
+// Cut is a text, of a long one only its beginning.
+func Cut(text string) string {
+	if len(text) <= maxQuoted {
+		return text
+	}
+	return head(text) + "…"
+}
+
+func head(text string) string {
 	end := maxQuoted
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(text[:end]), len(text))
+	return text[:end]
 }
 
 // List joins words, of many only the first.
 func List(words []string, separator string) string {
-	if len(words) <= maxListed+1 {
-		return strings.Join(words, separator)
+	told := slices.Clone(words)
+	if len(words) > maxListed+1 {
+		told = append(told[:maxListed], fmt.Sprintf("and %d more", len(words)-maxListed))
 	}
-	return fmt.Sprintf("%s%sand %d more", strings.Join(words[:maxListed], separator), separator, len(words)-maxListed)
+	for i, word := range told {
+		told[i] = Cut(word)
+	}
+	return strings.Join(told, separator)
 }
 
 // Path joins the steps to a value with dots, of a long way only both ends. Positions in
@@ -47,7 +63,7 @@ func Path(steps []string) string {
 		if out.Len() > 0 && step != "" && !strings.HasPrefix(step, "[") {
 			out.WriteByte('.')
 		}
-		out.WriteString(step)
+		out.WriteString(Cut(step))
 	}
 	return out.String()
 }

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
 // variableForm is what variables may be called.
@@ -42,27 +44,27 @@ func (r *reader) expandScalar(n *node) {
 	}
 }
 
+// tagged are the tags that mean something here, and what values may have them.
+var tagged = map[string]kind{
+	tagText: scalar, tagInt: scalar, tagFloat: scalar, tagBool: scalar, tagNull: scalar, "!!seq": list, "!!map": mapping,
+}
+
 // checkTag refuses a tag that was written and means nothing to us, or is not that of
 // its value.
 func (r *reader) checkTag(n *node) {
-	fits := false
-	switch {
-	case n.kind == mapping:
-		fits = n.tag == "!!map"
-	case n.kind == list:
-		fits = n.tag == "!!seq"
-	case n.tag == tagText:
-		fits = true
-	case n.tag == tagInt || n.tag == tagFloat || n.tag == tagBool || n.tag == tagNull:
+	kind, known := tagged[n.tag]
+	fits := kind == n.kind
+	if fits && kind == scalar && n.tag != tagText {
 		tag := plainTag(n.text)
 		fits = tag == n.tag || tag == tagInt && n.tag == tagFloat
-	default:
-		r.refuse(n, "unknown tag %s; remove it, or put the value into quotes if it is a part of a text", n.tag)
 	}
-	if !fits {
+	switch {
+	case !known:
+		r.refuse(n, "unknown tag %s; remove it, or put the value into quotes if it is a part of a text", words.Cut(n.tag))
+	case !fits:
 		value := *n
 		value.tagged = false
-		r.refuse(n, "expected a value that fits its tag %s, got %s", n.tag, value.describe())
+		r.refuse(n, "expected a value that fits its tag %s, got %s", words.Cut(n.tag), value.describe())
 	}
 }
 
