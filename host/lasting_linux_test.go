@@ -17,7 +17,7 @@ import (
 
 // TestF07_HealthEndpointThatIsNotServed: the host knows the endpoints at boot.
 func TestF07_HealthEndpointThatIsNotServed(t *testing.T) {
-	for endpoint, want := range map[string]string{"ecko": "does not expose", "numbers": "is a source"} {
+	for endpoint, want := range map[string]string{"ecko": "is not exposed", "numbers": "is a source"} {
 		a, b := spec(t, "a", "good"), spec(t, "b", "good")
 		a.Restart, a.Health.Endpoint = config.Transient, endpoint
 		b.DependsOn = map[string]config.Condition{"a": config.Healthy}

@@ -126,6 +126,13 @@ func TestP08_ArgumentsThatDoNotFit(t *testing.T) {
 	if !strings.Contains(c.Want, "contract_test.request") || !strings.Contains(c.Got, "contract_test.older") {
 		t.Errorf("want %q, got %q: both types must be named", c.Want, c.Got)
 	}
+	table, noTable := p.Table(t.Context())
+	if noTable != nil {
+		t.Fatal(noTable)
+	}
+	if callee := table.Peer().String(); strings.Count(err.Error(), callee) != 1 {
+		t.Errorf("U10: %q does not name %s once", err, callee)
+	}
 }
 
 func TestP08_OptionalFieldsMayDiffer(t *testing.T) {

@@ -156,7 +156,7 @@ func explain(s *signature, callee actor.ID, err error) error {
 		return err
 	}
 	part := partOf(field)
-	return fmt.Errorf("%w: %w", &fault.ContractError{
+	return fmt.Errorf("%s: %w: %w", callee, &fault.ContractError{
 		Endpoint: s.name, What: part, Field: field,
 		Want: fmt.Sprintf("%s with %s", goType(c.Want, part), orAbsent(want)),
 		Got:  fmt.Sprintf("%s with %s", goType(s.shape, part), orAbsent(got)),

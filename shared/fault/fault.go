@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
@@ -129,15 +130,17 @@ type NotExposed struct {
 	Exposed  []string `json:"exposed,omitempty"`
 }
 
+// Error does not name the actor: whoever has asked knows it, and where the error crosses
+// a link its name goes ahead.
 func (e *NotExposed) Error() string {
 	if e.Actual != "" {
-		return fmt.Sprintf("endpoint %q of %s is a %s, it was opened as a %s", e.Endpoint, e.Actor, e.Actual, e.Kind)
+		return fmt.Sprintf("endpoint %s is a %s, it was opened as a %s", words.Quote(e.Endpoint), e.Actual, e.Kind)
 	}
-	have := "it exposes none"
+	have := "no endpoint is"
 	if len(e.Exposed) > 0 {
-		have = "it exposes " + strings.Join(e.Exposed, ", ")
+		have = "exposed: " + words.List(e.Exposed, ", ")
 	}
-	return fmt.Sprintf("%s does not expose %s %q; %s", e.Actor, e.Kind, e.Endpoint, have)
+	return fmt.Sprintf("%s %s is not exposed; %s%s", e.Kind, words.Quote(e.Endpoint), have, words.DidYouMean(e.Endpoint, e.Exposed))
 }
 
 // Is matches ErrNotExposed.

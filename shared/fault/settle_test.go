@@ -302,11 +302,13 @@ func TestTexts(t *testing.T) {
 		"actor mid@22222222 died (signal killed)":                                     &fault.ActorDied{ID: mid, ExitCode: -1, Signal: "killed"},
 		"actor mid@22222222 died (signal killed); it ran into its limit of memory: m": &fault.ActorDied{ID: mid, ExitCode: -1, Signal: "killed", Limit: "memory: m"},
 		"link to mid@22222222 lost: EOF":                                              &fault.LinkLost{Peer: mid, Reason: "EOF"},
-		`mid@22222222 does not expose func "x"; it exposes none`:                      &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func"},
-		`mid@22222222 does not expose func "x"; it exposes a, b`:                      &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Exposed: []string{"a", "b"}},
-		`endpoint "x" of mid@22222222 is a source, it was opened as a func`:           &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Actual: "source"},
-		`endpoint "x": result does not fit: want int, got string, at field "f": d`:    &fault.ContractError{Endpoint: "x", What: "result", Want: "int", Got: "string", Field: "f", Detail: "d"},
-		"actor too slow to cancel: mid@22222222 did not end within 500ms":             fault.Unacked(fault.ErrActorTooSlow, mid, 500_000_000),
+		// U10: the name of the actor goes ahead of what comes from it.
+		`func "x" is not exposed; no endpoint is`:                                  &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func"},
+		`func "x" is not exposed; exposed: a, b`:                                   &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Exposed: []string{"a", "b"}},
+		`func "great" is not exposed; exposed: greet, sing; did you mean "greet"?`: &fault.NotExposed{Actor: mid, Endpoint: "great", Kind: "func", Exposed: []string{"greet", "sing"}},
+		`endpoint "x" is a source, it was opened as a func`:                        &fault.NotExposed{Actor: mid, Endpoint: "x", Kind: "func", Actual: "source"},
+		`endpoint "x": result does not fit: want int, got string, at field "f": d`: &fault.ContractError{Endpoint: "x", What: "result", Want: "int", Got: "string", Field: "f", Detail: "d"},
+		"actor too slow to cancel: mid@22222222 did not end within 500ms":          fault.Unacked(fault.ErrActorTooSlow, mid, 500_000_000),
 	} {
 		if got := err.Error(); got != want {
 			t.Errorf("%q, want %q", got, want)
