@@ -170,9 +170,9 @@ func (d *Dialog) absorbs() bool {
 	return ok && remote.Origin.Is(d.Peer()) && named && c.Canceller.Is(d.Self()) && fault.IsCancel(err)
 }
 
-// Cancelled reports, after the scope, whether it ended because Cancel was called
-// on it and nothing else went wrong.
-func (d *Dialog) Cancelled() bool { return d.end.failed(d.kind) && d.absorbs() }
+// Cancelled reports whether the callee has ended because Cancel was called on the
+// dialog, so that there is no value. It may be asked at any time.
+func (d *Dialog) Cancelled() bool { return d.absorbs() && d.end.failed(d.kind) }
 
 // verdictOf decides what the scope returns, once both sides have ended.
 func (d *Dialog) verdictOf(body error) error {

@@ -110,7 +110,12 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 // callee is told so at once; when the callee fails, body's ctx is cancelled with
 // its failure as cause. A body that ends well waits for the callee's result.
 //
-// Cancel on the context itself is not a failure: Open then returns the zero Result.
+// Cancel on the context itself is not a failure: Open then returns the zero Result and
+// nil. Opener.Cancelled reports whether it did, as a value that was faster wins over a
+// Cancel, and may be the zero value, too.
+//
+// Before Started there is no Opener to cancel with: cancel ctx. Open tells the callee so
+// at once, waits until its task has ended, clean-up included, and returns ctx's cause.
 //
 // A body that never looks at its ctx cannot be interrupted.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Context, p Portal, args Args,
@@ -132,7 +137,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Contex
 	if err != nil || opened == nil {
 		return r, err
 	}
-	if r, err = opened.Wait(ctx); opened.d.Cancelled() {
+	if r, err = opened.Wait(ctx); opened.Cancelled() {
 		return r, nil
 	}
 	return r, err
@@ -178,6 +183,10 @@ func (c *Opener[Started, In, Out, Result]) Go(f func(ctx context.Context) error)
 func (c *Opener[Started, In, Out, Result]) Cancel(ctx context.Context, reason string) error {
 	return c.d.Cancel(ctx, reason)
 }
+
+// Cancelled reports whether the callee has ended because of Cancel, so that there is no
+// result. It is final when Cancel or Open has returned, and may be asked from anywhere.
+func (c *Opener[Started, In, Out, Result]) Cancelled() bool { return c.d.Cancelled() }
 
 // Remote is the callee's failure as it came over the wire, with its relay path;
 // nil if there was none.

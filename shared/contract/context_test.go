@@ -139,6 +139,62 @@ func TestC11_OwnCancelGivesTheZeroResultAndNoError(t *testing.T) {
 	})
 }
 
+// T7: a zero result and no error may be a value, or the answer to a Cancel.
+func TestC11_CancelledTellsAZeroValueFromNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		handler   func(ctx context.Context, n int, c *sumsCallee) (int, error)
+		ask, want bool
+	}{
+		"a value":            {func(_ context.Context, _ int, c *sumsCallee) (int, error) { return 0, c.Started("") }, false, false},
+		"a value was faster": {func(_ context.Context, _ int, c *sumsCallee) (int, error) { return 0, c.Started("") }, true, false},
+		"a cancel":           {addUp, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := expose(t, sums.Handle(c.handler))
+				var opener *sumsOpener
+				got, err := sums.Open(t.Context(), p, 7, func(ctx context.Context, o *sumsOpener) error {
+					opener = o
+					if synctest.Wait(); o.Cancelled() {
+						t.Error("cancelled before anybody asked")
+					}
+					if !c.ask {
+						return nil
+					}
+					err := o.Cancel(ctx, "enough")
+					if o.Cancelled() != c.want {
+						t.Errorf("when Cancel has returned: %t", !c.want)
+					}
+					return err
+				})
+				if got != 0 || err != nil || opener.Cancelled() != c.want {
+					t.Errorf("got %d, %v, cancelled %t", got, err, opener.Cancelled())
+				}
+			})
+		})
+	}
+}
+
+// T7: before Started, the end of ctx is the way to cancel: it waits for the clean-up, too.
+func TestC11_CancelBeforeStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cleaned bool
+		p := expose(t, sums.Handle(func(ctx context.Context, _ int, _ *sumsCallee) (int, error) {
+			<-ctx.Done()
+			<-time.After(time.Minute) // its clean-up
+			cleaned = true
+			return 0, context.Cause(ctx)
+		}))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(errBoom) })
+		began := time.Now()
+		_, err := sums.Open(ctx, p, 7, func(context.Context, *sumsOpener) error { return errors.New("body ran") })
+		if !errors.Is(err, errBoom) || !cleaned || time.Since(began) != time.Minute+time.Second {
+			t.Errorf("after %v, cleaned up %t: %v", time.Since(began), cleaned, err)
+		}
+	})
+}
+
 func TestC12_TypedValueWinsOverALateCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := expose(t, sums.Handle(func(_ context.Context, n int, c *sumsCallee) (int, error) { return n, c.Started("") }))
