@@ -185,7 +185,7 @@ func (c *Opener[Started, In, Out, Result]) Cancel(ctx context.Context, reason st
 }
 
 // Cancelled reports whether the callee has ended because of Cancel, so that there is no
-// result. It is final when Cancel or Open has returned, and may be asked from anywhere.
+// result. It may be asked from anywhere, and is final when Wait or Open has returned.
 func (c *Opener[Started, In, Out, Result]) Cancelled() bool { return c.d.Cancelled() }
 
 // Remote is the callee's failure as it came over the wire, with its relay path;

@@ -162,8 +162,8 @@ func TestC11_CancelledTellsAZeroValueFromNone(t *testing.T) {
 						return nil
 					}
 					err := o.Cancel(ctx, "enough")
-					if o.Cancelled() != c.want {
-						t.Errorf("when Cancel has returned: %t", !c.want)
+					if _, ended := o.Wait(t.Context()); o.Cancelled() != c.want {
+						t.Errorf("when Wait has returned: %t, %v", !c.want, ended)
 					}
 					return err
 				})
