@@ -437,7 +437,7 @@ func TestP03_ForeignProgramServesNoEndpoints(t *testing.T) {
 				t.Errorf("pid %q, %v", pid, err)
 			}
 		}
-		if _, err := tree.Foreign("good"); err == nil || !strings.Contains(err.Error(), "no foreign program") {
+		if _, err := tree.Foreign("good"); err == nil || !strings.Contains(err.Error(), "is not a foreign program") {
 			t.Errorf("Foreign of an actor gave %v", err)
 		}
 		if _, err := tree.Foreign("nobody"); err == nil || !strings.Contains(err.Error(), "good, shop") {

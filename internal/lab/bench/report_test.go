@@ -86,7 +86,7 @@ func TestGoals(t *testing.T) {
 }
 
 func TestForeignJSON(t *testing.T) {
-	for text, want := range map[string]string{"[": "no JSON of a benchmark", `{"schema": 99}`: "schema 99, expected 1"} {
+	for text, want := range map[string]string{"[": "not the JSON of a benchmark", `{"schema": 99}`: "schema 99, expected 1"} {
 		if _, err := ParseReport([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
