@@ -42,7 +42,7 @@ soak: ## nurseries come and go (SOAK=60), trees are killed 20 times: nothing may
 	TRELLIS_ROUNDS=20 go test -count=1 -timeout 20m -run 'N07' ./host ./internal/process
 
 hostile: ## every hostile plugin of docs/bounds.md at full strength, and what it costs its host
-	HOSTILE=full go test -count=1 -timeout 15m -run F06_Hostile -v ./host
+	HOSTILE=full go test -count=1 -tags lab -timeout 15m -run F06_Hostile -v ./host
 
 vet: ## go vet, for other systems too
 	go vet $(TAGS) ./...
