@@ -546,8 +546,10 @@ func TestP11_ReasonOfADisconnect(t *testing.T) {
 // are shorter than the inner level's own, so that the parent itself ends in order.
 func TestN11_StuckGrandchildIsKilledByItsParent(t *testing.T) {
 	top := spec(t, "top", "hosting")
-	top.Grace = config.Duration(2 * time.Second)
-	top.Actors = []host.Spec{spec(t, "leaf", "good")}
+	top.Grace = config.Duration(10 * time.Minute) // no machine is that slow; how a short one is shared out has tests of its own
+	stopped := spec(t, "leaf", "good")
+	stopped.CancelTimeout, stopped.Grace, stopped.TermTimeout = config.Duration(50*time.Millisecond), config.Duration(100*time.Millisecond), config.Duration(50*time.Millisecond)
+	top.Actors = []host.Spec{stopped}
 	var id actor.ID
 	var leaf int
 	ctx := host.WithEvents(t.Context())
