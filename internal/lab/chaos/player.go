@@ -71,7 +71,11 @@ func play(role string) {
 
 // ownShort is the short form of a plugin's identity, which stands in its title.
 func ownShort() string {
-	_, after, _ := strings.Cut(os.Args[0], "@")
+	title, err := os.ReadFile("/proc/self/cmdline")
+	if err != nil {
+		panic(err) // Linux has it
+	}
+	_, after, _ := strings.Cut(string(title), "@")
 	short, _, _ := strings.Cut(after, "]")
 	return short
 }

@@ -134,13 +134,17 @@ func specsBelow(name, program string, env map[string]string) (specs []host.Spec)
 func specOf(name, program string, env map[string]string) host.Spec {
 	own := map[string]string{roleVar: rolePlugin, nameVar: name}
 	maps.Copy(own, env)
-	return host.Spec{
+	spec := host.Spec{
 		Name: name, Command: []string{program}, Env: own, Restart: config.Permanent,
 		Backoff: config.Backoff{Initial: config.Duration(pauseBetween), Max: config.Duration(pauseMost)},
 		Health: config.Health{
 			Interval: config.Duration(healthInterval), Timeout: config.Duration(healthTimeout), Failures: healthFailures,
 		},
 		Grace: config.Duration(grace), TermTimeout: config.Duration(termTimeout),
-		Supervision: supervisionOf(name), Actors: specsBelow(name, program, env),
+		Actors: specsBelow(name, program, env),
 	}
+	if len(spec.Actors) > 0 {
+		spec.Supervision = supervisionOf(name)
+	}
+	return spec
 }
