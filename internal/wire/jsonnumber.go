@@ -13,7 +13,7 @@ import (
 // JSON's. So the decoder gives json.Numbers, and each becomes what CBOR gives for it.
 
 // nativeNumbers does that in a value that was decoded.
-func nativeNumbers(v reflect.Value) error {
+func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for each kind
 	if !contains(v.Type(), anyType) || reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return nil
 	}
@@ -56,7 +56,7 @@ func nativeInterface(v reflect.Value) error {
 	if v.IsNil() {
 		return nil
 	}
-	number, ok := v.Interface().(json.Number)
+	number, ok := reflect.TypeAssert[json.Number](v)
 	if !ok {
 		return nativeNumbers(v.Elem())
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 type (
-	token    struct{ value string }
+	token    struct{ value string } //nolint:unused // that is what is tried
 	samename struct {
 		First  string `cbor:"name"`
 		Second string `cbor:"name"`
@@ -39,13 +39,13 @@ type (
 		Own string `json:"ID"`
 	}
 	embedding struct {
-		token
-		N int
+		token //nolint:unused // that is what is tried
+		N     int
 	}
 	excluding struct {
 		sync.Mutex `json:"-"`
 		N          int
-		c          chan int
+		c          chan int //nolint:unused // that is what is tried
 	}
 	allExcluded struct {
 		F func() `json:"-"`
@@ -86,7 +86,7 @@ func TestF09_TypesThatNoEncoderSees(t *testing.T) {
 			Inner struct{ List map[string][]token }
 		}](t),
 		"contract_test.token at Maybe": try[struct {
-			Maybe token `json:",omitempty"`
+			Maybe token `json:",omitempty"` //nolint:modernize // that is what is tried
 		}](t),
 		"contract_test.token at E":       try[struct{ E embedding }](t),
 		"contract_test.samename at name": try[samename](t),

@@ -201,7 +201,7 @@ func revive(r *Record) *standIn {
 		p.Stack = r.Stack
 	}
 	s := &standIn{errs: []error{v.Interface().(error)}}
-	if byValue, ok := v.Elem().Interface().(error); ok {
+	if byValue, ok := reflect.TypeAssert[error](v.Elem()); ok {
 		s.errs = append(s.errs, byValue)
 	}
 	return s
