@@ -21,7 +21,7 @@ import (
 const module = "github.com/seed-2ba35074/trellis/"
 
 // layers are the folders of shared, lowest first: each may import those before it.
-var layers = []string{"shared/actor", "shared/fault", "internal/wire", "internal/link", "internal/dialog", "shared/contract", "shared/registry"}
+var layers = []string{"shared/actor", "shared/fault", "internal/wire", "internal/link", "internal/dialog", "shared/contract"}
 
 // area says what the packages below a folder may import of this module.
 type area struct {
@@ -37,21 +37,23 @@ func importMap() []area {
 		{"internal/ending", nil, "sdk and host meet in it, and neither may import the other"},
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
 		{"internal/words", nil, "errors of every layer are sentences"},
-		{"internal/hub", nil, "it moves values and knows none of them"},
+		{"internal/hub", []string{"shared/fault"}, "it moves values and knows none of them"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/terminal", nil, "it knows texts, and nothing of where they come from"},
 		{"internal/process", []string{"internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/lab/count", nil, "it reads source text, and imports nothing of it"},
+		{"internal/lab/pair", []string{"shared", "internal"}, "it joins the two ends of a link, as a host and its plugin do"},
 		{"internal/lab/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
-		{"sdk", []string{"sdk", "shared", "internal"}, "a plugin that hosts nothing must not carry the host"},
-		{"host", []string{"host", "shared", "internal"}, "a host calls plugins and is none"},
+		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/task"}, "it combines what package contract exports, and could be another's"},
+		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},
+		{"host", append([]string{"host", "internal"}, layers...), "a host calls plugins and is none, and needs no combinators"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
 		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task", "internal/hub", "internal/terminal", "internal/words"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/task", "internal/terminal", "internal/words"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/seed-2ba35074/trellis/internal/hub"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Bounds of what is remembered of events.
@@ -88,7 +89,7 @@ func WithEvents(ctx context.Context) context.Context {
 // process: first the last events of each actor (at most 256), then every one that
 // comes. It ends with ctx; on a ctx from within a nursery, also when the outermost
 // nursery has ended. A follower that
-// is more than 4096 events behind gets a *contract.Lagged, and goes on.
+// is more than 4096 events behind gets a *fault.Lagged, and goes on.
 //
 // ctx is from WithEvents or from within a nursery; others have no events.
 func Events(ctx context.Context) iter.Seq2[Event, error] {
@@ -106,7 +107,7 @@ func Events(ctx context.Context) iter.Seq2[Event, error] {
 		}
 		for {
 			e, err := cursor.Next(ctx)
-			if _, lagged := errors.AsType[*hub.Lagged](err); err != nil && !lagged || !yield(e, err) {
+			if _, lagged := errors.AsType[*fault.Lagged](err); err != nil && !lagged || !yield(e, err) {
 				return
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/flow"
 )
 
 // The phases of a context, as its opener sees them.
@@ -29,7 +30,7 @@ var contextTable = table{
 	[]string{notStarted, running, returned, failed, cancelled, cut},
 	[]row{
 		{"ContextEndpoint.Open", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
-		{"ContextEndpoint.OpenAll", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
+		{"OpenAll", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
 		{"SourceEndpoint.Stream", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
 		{"Opener.Wait", []string{"-", "waits, ContextCancelled", "a value", "the failure", "ContextCancelled", "ErrActorLost"}},
 		{"Opener.Stream", []string{"-", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed"}},
@@ -160,8 +161,8 @@ var contextProbes = map[string]probe{
 		_, err := never.Open(ctx, s.l.portal, none{}, nil)
 		return words(err)
 	},
-	"ContextEndpoint.OpenAll": func(ctx context.Context, s *stage) string {
-		_, err := never.OpenAll(ctx, []contract.Target[none]{{Portal: s.l.portal}}, nil)
+	"OpenAll": func(ctx context.Context, s *stage) string {
+		_, err := flow.OpenAll(ctx, never, []flow.Target[none]{{Portal: s.l.portal}}, nil)
 		return words(err)
 	},
 	"SourceEndpoint.Stream": func(ctx context.Context, s *stage) string { return last(silent.Stream(ctx, s.l.portal, none{})) },

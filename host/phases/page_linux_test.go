@@ -73,7 +73,7 @@ var atOnce = []string{
 // publicFuncs are the exported functions of the packages that programs use.
 func publicFuncs(t *testing.T) map[string]*ast.FuncDecl {
 	all := map[string]*ast.FuncDecl{}
-	for _, dir := range []string{"..", "../../sdk", "../../shared/contract"} {
+	for _, dir := range []string{"..", "../../sdk", "../../shared/contract", "../../shared/flow"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)

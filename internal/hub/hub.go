@@ -5,17 +5,10 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
+
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
-
-// Lagged says that a subscriber was behind by more than its window: so many
-// messages are gone for it. It goes on with the oldest that is kept.
-type Lagged struct{ Missed int }
-
-func (e *Lagged) Error() string {
-	return fmt.Sprintf("lagged: %d messages came faster than this subscriber took them, and were dropped for it", e.Missed)
-}
 
 // ErrLeft is what a reader gets that has left.
 var ErrLeft = errors.New("this reader has left")
@@ -113,7 +106,7 @@ func (c *Cursor[T]) take() (m T, ok bool, err error) {
 	if missed := behind - min(c.window, len(h.kept)); behind > 0 && missed > 0 {
 		c.next += uint64(missed)
 		h.trim()
-		return m, true, &Lagged{Missed: missed}
+		return m, true, &fault.Lagged{Missed: missed}
 	}
 	if behind > 0 {
 		m = h.kept[len(h.kept)-behind]
@@ -124,7 +117,7 @@ func (c *Cursor[T]) take() (m T, ok bool, err error) {
 	return m, h.end != nil, h.end
 }
 
-// Look gives a reader its next message or *Lagged, or what came after the last
+// Look gives a reader its next message or *fault.Lagged, or what came after the last
 // message. If there is nothing yet, ok is false, changed is closed when it is worth
 // another look, and idle, if not nil, has been called under the hub's lock.
 func (c *Cursor[T]) Look(idle func()) (m T, ok bool, changed <-chan struct{}, err error) {

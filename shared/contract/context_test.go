@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -42,9 +43,9 @@ func addUp(ctx context.Context, sum int, c *sumsCallee) (int, error) {
 }
 
 func TestC01_TypedContextFromStartToResult(t *testing.T) {
-	p := expose(t, sums.Handle(addUp))
+	p := pair.Serve(t, sums.Handle(addUp))
 	got, err := sums.Open(t.Context(), p, 100, func(ctx context.Context, c *sumsOpener) error {
-		if c.Value() != "ready" || !c.Peer().Is(p.child) {
+		if c.Value() != "ready" || !c.Peer().Is(p.Callee) {
 			t.Errorf("Started by %v with %q", c.Peer(), c.Value())
 		}
 		s, err := c.Stream(contract.StreamOptions{})
@@ -75,7 +76,7 @@ func TestC01_TypedContextFromStartToResult(t *testing.T) {
 }
 
 func TestC06_ZeroResultIsAResult(t *testing.T) {
-	p := expose(t, sums.Handle(addUp))
+	p := pair.Serve(t, sums.Handle(addUp))
 	var opener *sumsOpener
 	got, err := sums.Open(t.Context(), p, 0, func(_ context.Context, c *sumsOpener) error {
 		opener = c
@@ -94,7 +95,7 @@ func TestC06_ZeroResultIsAResult(t *testing.T) {
 
 func TestC08_TypedScopeIsInterruptedByTheHandlersFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := expose(t, sums.Handle(func(_ context.Context, _ int, c *sumsCallee) (int, error) {
+		p := pair.Serve(t, sums.Handle(func(_ context.Context, _ int, c *sumsCallee) (int, error) {
 			defer time.Sleep(time.Second)
 			return 0, errors.Join(c.Started(""), errBoom)
 		}))
@@ -117,7 +118,7 @@ func TestC08_TypedScopeIsInterruptedByTheHandlersFailure(t *testing.T) {
 
 func TestC11_OwnCancelGivesTheZeroResultAndNoError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := expose(t, sums.Handle(addUp))
+		p := pair.Serve(t, sums.Handle(addUp))
 		var opener *sumsOpener
 		got, err := sums.Open(t.Context(), p, 7, func(ctx context.Context, c *sumsOpener) error {
 			opener = c
@@ -151,7 +152,7 @@ func TestC11_CancelledTellsAZeroValueFromNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := expose(t, sums.Handle(c.handler))
+				p := pair.Serve(t, sums.Handle(c.handler))
 				var opener *sumsOpener
 				got, err := sums.Open(t.Context(), p, 7, func(ctx context.Context, o *sumsOpener) error {
 					opener = o
@@ -179,7 +180,7 @@ func TestC11_CancelledTellsAZeroValueFromNone(t *testing.T) {
 func TestC11_CancelBeforeStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cleaned bool
-		p := expose(t, sums.Handle(func(ctx context.Context, _ int, _ *sumsCallee) (int, error) {
+		p := pair.Serve(t, sums.Handle(func(ctx context.Context, _ int, _ *sumsCallee) (int, error) {
 			<-ctx.Done()
 			<-time.After(time.Minute) // its clean-up
 			cleaned = true
@@ -197,7 +198,7 @@ func TestC11_CancelBeforeStarted(t *testing.T) {
 
 func TestC12_TypedValueWinsOverALateCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := expose(t, sums.Handle(func(_ context.Context, n int, c *sumsCallee) (int, error) { return n, c.Started("") }))
+		p := pair.Serve(t, sums.Handle(func(_ context.Context, n int, c *sumsCallee) (int, error) { return n, c.Started("") }))
 		got, err := sums.Open(t.Context(), p, 7, func(ctx context.Context, c *sumsOpener) error {
 			synctest.Wait() // the callee has returned
 			return c.Cancel(ctx, "late")
@@ -212,7 +213,7 @@ func TestC12_TypedValueWinsOverALateCancel(t *testing.T) {
 func TestP08_MessageThatDoesNotFitFailsBothSides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var atCallee error
-		p := expose(t, sums.Handle(func(ctx context.Context, n int, c *sumsCallee) (int, error) {
+		p := pair.Serve(t, sums.Handle(func(ctx context.Context, n int, c *sumsCallee) (int, error) {
 			sum, err := addUp(ctx, n, c)
 			atCallee = err
 			return sum, err
@@ -238,7 +239,7 @@ func TestP08_MessageThatDoesNotFitFailsBothSides(t *testing.T) {
 }
 
 func TestP08_StartedOfAnotherType(t *testing.T) {
-	p := expose(t, sums.Handle(addUp))
+	p := pair.Serve(t, sums.Handle(addUp))
 	other := contract.Context[int, int, int, int, int]("sums")
 	_, err := other.Open(t.Context(), p, 1, func(context.Context, *contract.Opener[int, int, int, int]) error {
 		t.Error("the body ran")
@@ -253,8 +254,8 @@ func TestP08_StartedOfAnotherType(t *testing.T) {
 // into, and a raw opener that sends all the same breaks the protocol.
 func TestM17_OneWayEndpointCannotBeSentTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := expose(t, numbers.Handle(counting))
-		err := p.table.Scope(t.Context(), &dialog.Request{Endpoint: "numbers", Kind: dialog.Source, Codec: "cbor", Args: []byte{0x1a, 0, 1, 0, 0}},
+		p := pair.Serve(t, numbers.Handle(counting))
+		err := p.Dialogs.Scope(t.Context(), &dialog.Request{Endpoint: "numbers", Kind: dialog.Source, Codec: "cbor", Args: []byte{0x1a, 0, 1, 0, 0}},
 			func(ctx context.Context, d *dialog.Dialog) error {
 				if _, err := d.OpenStream(dialog.StreamOptions{}); !errors.Is(err, fault.ErrStreamClosed) {
 					t.Errorf("a stream into a source: %v", err)

@@ -68,8 +68,7 @@
 //
 // # More
 //
-// OpenAll opens many contexts as one group. [Broadcast] gives one stream to many tasks,
-// [Shared] one opened resource for each key to many users, and [Publish] serves what one
-// producer has to many subscribers. FuncByHand, SourceByHand and ContextByHand call
-// endpoints whose types the program does not know, with JSON.
+// [FuncByHand], [SourceByHand] and [ContextByHand] call endpoints whose types the program
+// does not know, with JSON. Package shared/flow combines endpoints: many contexts as one
+// group, one stream for many tasks.
 package contract

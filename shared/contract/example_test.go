@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/link"
-	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -145,20 +143,13 @@ func ExampleOpener_Cancel() {
 // actorWith gives a portal to an actor inside this process, as host.Nursery.Start gives one
 // to an actor in a process of its own.
 func actorWith(handlers ...contract.Handler) (p contract.Portal, end func()) {
-	a, b := link.Pipe()
-	self := actor.NewID("callee")
-	exposed, err := contract.Expose(self, handlers...)
+	portal, err := pair.Start(handlers...)
 	if err != nil {
 		panic(err) // two handlers of one name
 	}
-	server := dialog.NewTable(link.New(a, link.Config{Self: self}), dialog.Config{Accept: exposed.Accept})
-	client := dialog.NewTable(link.New(b, link.Config{Self: actor.NewID("caller"), Dialled: true}), dialog.Config{})
-	return here{client}, func() {
-		client.Link().Close(nil)
-		<-server.Link().Done()
-		for _, table := range []*dialog.Table{client, server} {
-			table.Lose(errors.New("the example is over"))
-			table.Close()
+	return portal, func() {
+		if err := portal.Close(); err != nil {
+			panic(err) // a context that nobody has ended
 		}
 	}
 }

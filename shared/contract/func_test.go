@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -28,7 +29,7 @@ type request struct {
 func echoed[T any](t *testing.T, values ...T) {
 	t.Helper()
 	echo := contract.Func[T, T]("echo")
-	p := expose(t, echo.Handle(func(_ context.Context, v T) (T, error) { return v, nil }))
+	p := pair.Serve(t, echo.Handle(func(_ context.Context, v T) (T, error) { return v, nil }))
 	for _, want := range values {
 		if got, err := echo.Call(t.Context(), p, want); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%T: got %v, %v; want %v", want, got, err, want)
@@ -51,7 +52,7 @@ func TestP01_ZeroAndNilAreValuesLikeAnyOther(t *testing.T) {
 
 func TestP01_ProtobufMessagesTravelAsSuch(t *testing.T) {
 	echo := contract.Func[*wrapperspb.StringValue, *wrapperspb.Int64Value]("length")
-	p := expose(t, echo.Handle(func(_ context.Context, s *wrapperspb.StringValue) (*wrapperspb.Int64Value, error) {
+	p := pair.Serve(t, echo.Handle(func(_ context.Context, s *wrapperspb.StringValue) (*wrapperspb.Int64Value, error) {
 		return wrapperspb.Int64(int64(len(s.GetValue()))), nil
 	}))
 	for _, text := range []string{"", "four"} {
@@ -65,13 +66,13 @@ func TestP01_ProtobufMessagesTravelAsSuch(t *testing.T) {
 func TestP03_EndpointThatIsNotExposed(t *testing.T) {
 	one, two := contract.Func[int, int]("one"), contract.Source[int, int]("two")
 	missing := contract.Func[int, int]("missing")
-	p := expose(t, one.Handle(func(_ context.Context, n int) (int, error) { return n, nil }), two.Handle(counting))
+	p := pair.Serve(t, one.Handle(func(_ context.Context, n int) (int, error) { return n, nil }), two.Handle(counting))
 	_, err := missing.Call(t.Context(), p, 1)
 	n, ok := errors.AsType[*fault.NotExposed](err)
 	if !errors.Is(err, fault.ErrNotExposed) || !ok || n.Endpoint != "missing" || !slices.Equal(n.Exposed, []string{"one", "two"}) {
 		t.Errorf("a name that is not there: %v", err)
 	}
-	for _, name := range []string{"missing", "one", "two", p.child.String()} {
+	for _, name := range []string{"missing", "one", "two", p.Callee.String()} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the text does not say %q: %v", name, err)
 		}
@@ -114,7 +115,7 @@ func TestP08_ArgumentsThatDoNotFit(t *testing.T) {
 		Tags  []string `json:"tags"`
 	}
 	served := contract.Func[request, int]("do")
-	p := expose(t, served.Handle(func(context.Context, request) (int, error) {
+	p := pair.Serve(t, served.Handle(func(context.Context, request) (int, error) {
 		t.Error("the handler ran")
 		return 0, nil
 	}))
@@ -143,7 +144,7 @@ func TestP08_OptionalFieldsMayDiffer(t *testing.T) {
 		Extra string   `json:"extra,omitempty"`
 	}
 	served := contract.Func[request, string]("do")
-	p := expose(t, served.Handle(func(_ context.Context, r request) (string, error) { return r.Name, nil }))
+	p := pair.Serve(t, served.Handle(func(_ context.Context, r request) (string, error) { return r.Name, nil }))
 	if got, err := contract.Func[newer, string]("do").Call(t.Context(), p, newer{Name: "x"}); got != "x" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -152,7 +153,7 @@ func TestP08_OptionalFieldsMayDiffer(t *testing.T) {
 // Calls by hand carry no fingerprint: the callee finds what does not fit.
 func TestP08_ArgumentsByHand(t *testing.T) {
 	served := contract.Func[request, request]("do")
-	p := expose(t, served.Handle(func(_ context.Context, r request) (request, error) { r.Count++; return r, nil }))
+	p := pair.Serve(t, served.Handle(func(_ context.Context, r request) (request, error) { r.Count++; return r, nil }))
 	byHand := contract.FuncByHand("do")
 	got, err := byHand.Call(t.Context(), p, json.RawMessage(`{"name": "x", "count": 1}`))
 	if want := `{"name":"x","count":2,"tags":null}`; string(got) != want || err != nil {
@@ -184,7 +185,7 @@ func TestP08_ArgumentsByHand(t *testing.T) {
 func TestP08_ValuesThatCannotBeEncodedFailAtTheirSender(t *testing.T) {
 	served := contract.Func[any, any]("do")
 	ran := 0
-	p := expose(t, served.Handle(func(context.Context, any) (any, error) { ran++; return func() {}, nil }))
+	p := pair.Serve(t, served.Handle(func(context.Context, any) (any, error) { ran++; return func() {}, nil }))
 	_, err := served.Call(t.Context(), p, make(chan int))
 	if c := misfit(t, err); c.What != "arguments" || c.Got != "chan int" || ran != 0 {
 		t.Errorf("arguments: %v; the handler ran %d times", err, ran)
@@ -193,7 +194,7 @@ func TestP08_ValuesThatCannotBeEncodedFailAtTheirSender(t *testing.T) {
 	if c := misfit(t, err); c.What != "result" || c.Got != "func()" || ran != 1 {
 		t.Errorf("result: %v", err)
 	}
-	if r, ok := errors.AsType[*fault.RemoteError](err); !ok || !r.Origin.Is(p.child) {
+	if r, ok := errors.AsType[*fault.RemoteError](err); !ok || !r.Origin.Is(p.Callee) {
 		t.Errorf("it did not arise at the sender: %v", err)
 	}
 	circle := map[string]any{}
@@ -208,7 +209,7 @@ func TestP09_MetadataAndDeadlineReachTheHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := contract.Func[int, contract.Metadata]("inner")
 		ctxs := contract.Context[int, contract.Metadata, int, int, int]("ctx")
-		p := expose(t,
+		p := pair.Serve(t,
 			inner.Handle(func(ctx context.Context, _ int) (contract.Metadata, error) {
 				if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != time.Minute {
 					t.Errorf("the deadline is in %v", time.Until(deadline))
@@ -243,7 +244,7 @@ func TestP09_MetadataAndDeadlineReachTheHandler(t *testing.T) {
 
 func TestP10_PanicOfATypedHandler(t *testing.T) {
 	div := contract.Func[int, int]("div")
-	p := expose(t, div.Handle(func(_ context.Context, n int) (int, error) { return 100 / n, nil }))
+	p := pair.Serve(t, div.Handle(func(_ context.Context, n int) (int, error) { return 100 / n, nil }))
 	_, err := div.Call(t.Context(), p, 0)
 	if pe, ok := errors.AsType[*fault.PanicError](err); !ok || !strings.Contains(pe.Value, "divide by zero") || pe.Stack == "" {
 		t.Errorf("got %v", err)

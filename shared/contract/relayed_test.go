@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
@@ -14,15 +15,15 @@ import (
 // are others: the error stays as it came, also if both endpoints have one name.
 func TestS2_ARelayedContractErrorIsNotOurOwn(t *testing.T) {
 	served := contract.Func[string, string]("count")
-	last := expose(t, served.Handle(func(context.Context, string) (string, error) { return "", nil }))
+	last := pair.Serve(t, served.Handle(func(context.Context, string) (string, error) { return "", nil }))
 	for _, name := range []string{"count", "outer"} {
 		ours := contract.Func[int, int](name)
-		p := expose(t, ours.Handle(func(ctx context.Context, _ int) (int, error) {
-			_, err := last.table.Call(ctx, &dialog.Request{Endpoint: "count", Kind: dialog.Func, Fingerprint: 1, Codec: wire.CBOR.Name()})
+		p := pair.Serve(t, ours.Handle(func(ctx context.Context, _ int) (int, error) {
+			_, err := last.Dialogs.Call(ctx, &dialog.Request{Endpoint: "count", Kind: dialog.Func, Fingerprint: 1, Codec: wire.CBOR.Name()})
 			return 0, err
 		}))
 		_, err := ours.Call(t.Context(), p, 1)
-		if got := misfit(t, err); got.Endpoint != "count" || got.What != "types" || !strings.HasPrefix(err.Error(), last.child.String()) {
+		if got := misfit(t, err); got.Endpoint != "count" || got.What != "types" || !strings.HasPrefix(err.Error(), last.Callee.String()) {
 			t.Errorf("%s: the relayed error became %v", name, err)
 		}
 	}

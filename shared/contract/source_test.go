@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -32,7 +33,7 @@ func counting(_ context.Context, n int) iter.Seq2[int, error] {
 var numbers = contract.Source[int, int]("numbers")
 
 func TestM10_ValuesThatAreYieldedAreMessages(t *testing.T) {
-	p := expose(t, numbers.Handle(counting))
+	p := pair.Serve(t, numbers.Handle(counting))
 	for _, n := range []int{0, 1, 64, 65, 1000, 1001} {
 		got := 0
 		var last error
@@ -61,7 +62,7 @@ func TestM10_ConsumerThatStopsEndsTheProducer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cleaned, seen := false, 0
 				endless := contract.Source[int, int]("endless")
-				p := expose(t, endless.Handle(func(_ context.Context, _ int) iter.Seq2[int, error] {
+				p := pair.Serve(t, endless.Handle(func(_ context.Context, _ int) iter.Seq2[int, error] {
 					return func(yield func(int, error) bool) {
 						defer func() {
 							time.Sleep(100 * time.Millisecond)
@@ -105,7 +106,7 @@ func TestM10_ConsumerThatStopsEndsTheProducer(t *testing.T) {
 func TestM10_ProducerIsUnderBackpressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		produced := 0
-		p := expose(t, numbers.Handle(func(context.Context, int) iter.Seq2[int, error] {
+		p := pair.Serve(t, numbers.Handle(func(context.Context, int) iter.Seq2[int, error] {
 			return func(yield func(int, error) bool) {
 				for yield(produced, nil) {
 					produced++
@@ -130,7 +131,7 @@ func TestM10_ProducerIsUnderBackpressure(t *testing.T) {
 func TestM10_ConsumersCtxEndsTheLoopAndTheProducer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := false
-		p := expose(t, numbers.Handle(func(ctx context.Context, _ int) iter.Seq2[int, error] {
+		p := pair.Serve(t, numbers.Handle(func(ctx context.Context, _ int) iter.Seq2[int, error] {
 			return func(yield func(int, error) bool) {
 				yield(1, nil)
 				<-ctx.Done()
@@ -153,7 +154,7 @@ func TestM10_ConsumersCtxEndsTheLoopAndTheProducer(t *testing.T) {
 }
 
 func TestM10_ProducerThatPanicsOrFails(t *testing.T) {
-	p := expose(t, numbers.Handle(func(_ context.Context, n int) iter.Seq2[int, error] {
+	p := pair.Serve(t, numbers.Handle(func(_ context.Context, n int) iter.Seq2[int, error] {
 		return func(yield func(int, error) bool) {
 			yield(1, nil)
 			if n == 0 {
@@ -180,7 +181,7 @@ func TestP08_MessageThatDoesNotFitEndsTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := false
 		served := contract.Source[int, any]("mixed")
-		p := expose(t, served.Handle(func(_ context.Context, _ int) iter.Seq2[any, error] {
+		p := pair.Serve(t, served.Handle(func(_ context.Context, _ int) iter.Seq2[any, error] {
 			return func(yield func(any, error) bool) {
 				if yield(1, nil) && yield(make(chan int), nil) {
 					t.Error("a channel was sent")
@@ -195,7 +196,7 @@ func TestP08_MessageThatDoesNotFitEndsTheStream(t *testing.T) {
 		if c := misfit(t, last); c.What != "message" || c.Got != "chan int" || !gone {
 			t.Errorf("the stream ended with %v", last)
 		}
-		if r, ok := errors.AsType[*fault.RemoteError](last); !ok || !r.Origin.Is(p.child) {
+		if r, ok := errors.AsType[*fault.RemoteError](last); !ok || !r.Origin.Is(p.Callee) {
 			t.Errorf("it did not arise at the sender: %v", last)
 		}
 	})

@@ -6,13 +6,14 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
 var spanOf = contract.Func[none, string]("span-of")
 
 func TestP09_CalleeHasTheCallersSpan(t *testing.T) {
-	p := serve(t, spanOf.Handle(func(ctx context.Context, _ none) (string, error) {
+	p := pair.Serve(t, spanOf.Handle(func(ctx context.Context, _ none) (string, error) {
 		span := trace.SpanContextFromContext(ctx)
 		return span.TraceID().String() + " " + span.SpanID().String() + " " + span.TraceState().String(), nil
 	}))

@@ -77,6 +77,16 @@ func (e *StreamOverrun) Error() string {
 		e.Receiver, e.Sender, e.Window)
 }
 
+// Lagged says that a subscriber of a broadcast or of events was behind by more than its
+// window, and that messages are gone for it. It goes on with the oldest that is kept.
+type Lagged struct {
+	Missed int `json:"missed"` // messages that are gone
+}
+
+func (e *Lagged) Error() string {
+	return fmt.Sprintf("lagged: %d messages came faster than this subscriber took them, and were dropped for it", e.Missed)
+}
+
 // ActorDied says that a process ended while somebody still needed it.
 type ActorDied struct {
 	ID       actor.ID `json:"id"`

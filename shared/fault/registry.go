@@ -96,6 +96,7 @@ func init() {
 	}
 	Type[ContextCancelled]("trellis.ContextCancelled")
 	Type[StreamOverrun]("trellis.StreamOverrun")
+	Type[Lagged]("trellis.Lagged")
 	Type[ActorDied]("trellis.ActorDied")
 	Type[LinkLost]("trellis.LinkLost")
 	Type[NotExposed]("trellis.NotExposed")

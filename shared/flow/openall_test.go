@@ -1,4 +1,4 @@
-package contract_test
+package flow_test
 
 import (
 	"context"
@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/flow"
 )
 
 var square = contract.Context[int, int, none, none, int]("square")
@@ -30,17 +32,17 @@ func doSquare(ctx context.Context, n int, c *contract.Callee[int, none, none]) (
 
 type squareOpener = contract.Opener[int, none, none, int]
 
-func targets(p contract.Portal, numbers ...int) []contract.Target[int] {
-	var all []contract.Target[int]
+func targets(p contract.Portal, numbers ...int) []flow.Target[int] {
+	var all []flow.Target[int]
 	for _, n := range numbers {
-		all = append(all, contract.Target[int]{Portal: p, Args: n})
+		all = append(all, flow.Target[int]{Portal: p, Args: n})
 	}
 	return all
 }
 
 func TestOpenAllGivesAllResultsInOrder(t *testing.T) {
-	p := serve(t, square.Handle(doSquare))
-	got, err := square.OpenAll(t.Context(), targets(p, 1, 2, 3), func(_ context.Context, all []*squareOpener) error {
+	p := pair.Serve(t, square.Handle(doSquare))
+	got, err := flow.OpenAll(t.Context(), square, targets(p, 1, 2, 3), func(_ context.Context, all []*squareOpener) error {
 		for i, c := range all {
 			if c.Value() != i+1 {
 				t.Errorf("context %d started with %d", i, c.Value())
@@ -54,14 +56,14 @@ func TestOpenAllGivesAllResultsInOrder(t *testing.T) {
 }
 
 func TestOpenAllOfNobodyIsAnError(t *testing.T) {
-	if _, err := square.OpenAll(t.Context(), nil, nil); !errors.Is(err, contract.ErrNoTargets) {
+	if _, err := flow.OpenAll(t.Context(), square, nil, nil); !errors.Is(err, flow.ErrNoTargets) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestOpenAllOneFailureCancelsTheOthers(t *testing.T) {
-	p := serve(t, square.Handle(doSquare))
-	_, err := square.OpenAll(t.Context(), targets(p, -1, 0, -2), func(_ context.Context, _ []*squareOpener) error {
+	p := pair.Serve(t, square.Handle(doSquare))
+	_, err := flow.OpenAll(t.Context(), square, targets(p, -1, 0, -2), func(_ context.Context, _ []*squareOpener) error {
 		t.Error("body ran though one never started")
 		return nil
 	})
@@ -71,17 +73,17 @@ func TestOpenAllOneFailureCancelsTheOthers(t *testing.T) {
 }
 
 func TestOpenAllBodyFailureCancelsAll(t *testing.T) {
-	p := serve(t, square.Handle(doSquare))
-	_, err := square.OpenAll(t.Context(), targets(p, -1, -2), func(context.Context, []*squareOpener) error { return errUser })
+	p := pair.Serve(t, square.Handle(doSquare))
+	_, err := flow.OpenAll(t.Context(), square, targets(p, -1, -2), func(context.Context, []*squareOpener) error { return errUser })
 	if err != errUser { //nolint:errorlint // the very same
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestOpenAllCallerIsCancelled(t *testing.T) {
-	p := serve(t, square.Handle(doSquare))
+	p := pair.Serve(t, square.Handle(doSquare))
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, err := square.OpenAll(ctx, targets(p, -1, -2), func(ctx context.Context, _ []*squareOpener) error {
+	_, err := flow.OpenAll(ctx, square, targets(p, -1, -2), func(ctx context.Context, _ []*squareOpener) error {
 		cancel(errUser)
 		<-ctx.Done()
 		return ctx.Err()

@@ -1,4 +1,4 @@
-package contract
+package flow
 
 import (
 	"context"
@@ -6,14 +6,10 @@ import (
 	"io"
 	"iter"
 
-	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/hub"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
-
-// Lagged says that a subscriber was behind by more than its window: so many
-// messages are gone for it. It goes on with the oldest that is kept.
-type Lagged = hub.Lagged
 
 // Broadcast fans what one stream receives out to many local tasks. It needs no
 // goroutine: whichever subscriber waits at the front receives for all. The stream
@@ -33,7 +29,7 @@ type Subscription[In any] struct {
 
 // NewBroadcast takes over the receiving end of a stream: from now on only
 // subscriptions receive from it.
-func NewBroadcast[Out, In any](s *Stream[Out, In]) *Broadcast[In] {
+func NewBroadcast[Out, In any](s *contract.Stream[Out, In]) *Broadcast[In] {
 	return &Broadcast[In]{hub: hub.New[In](), recv: s.Recv}
 }
 
@@ -44,9 +40,12 @@ func (b *Broadcast[In]) Subscribe(window int) *Subscription[In] {
 	return &Subscription[In]{b, b.hub.Subscribe(orDefaultWindow(window))}
 }
 
+// defaultWindow is the number of messages that a subscriber may be behind.
+const defaultWindow = 64
+
 func orDefaultWindow(window int) int {
 	if window <= 0 {
-		return dialog.DefaultMessages
+		return defaultWindow
 	}
 	return window
 }
@@ -56,7 +55,7 @@ func orDefaultWindow(window int) int {
 func (s *Subscription[In]) Close() { s.c.Leave() }
 
 // Recv returns the next message. A subscriber that was behind by more than its
-// window gets a *Lagged once, and then the oldest message that is kept. After the
+// window gets a [*fault.Lagged] once, and then the oldest message that is kept. After the
 // last message everyone gets io.EOF, or what the stream failed with; after Close it is
 // fault.ErrStreamClosed. A Recv whose ctx ends loses no message, for anybody.
 func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
@@ -108,7 +107,7 @@ func (b *Broadcast[In]) lead(ctx context.Context) error {
 	return nil
 }
 
-// All ranges over the messages until the stream ends. A *Lagged does not end it;
+// All ranges over the messages until the stream ends. A [*fault.Lagged] does not end it;
 // any other error comes last.
 func (s *Subscription[In]) All(ctx context.Context) iter.Seq2[In, error] {
 	return func(yield func(In, error) bool) {
@@ -117,7 +116,7 @@ func (s *Subscription[In]) All(ctx context.Context) iter.Seq2[In, error] {
 			if errors.Is(err, io.EOF) {
 				return
 			}
-			_, lagged := errors.AsType[*Lagged](err)
+			_, lagged := errors.AsType[*fault.Lagged](err)
 			if !yield(m, err) || err != nil && !lagged {
 				return
 			}

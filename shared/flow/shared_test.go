@@ -1,4 +1,4 @@
-package contract_test
+package flow_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
-	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/flow"
 )
 
 // opening is a resource that counts how often it is open.
@@ -42,8 +42,8 @@ func (o *opening) open(ctx context.Context, _ string, use func(context.Context, 
 	return errors.Join(err, o.failClose)
 }
 
-func shared(o *opening) *contract.Shared[string, *opening] {
-	return &contract.Shared[string, *opening]{Open: o.open}
+func shared(o *opening) *flow.Shared[string, *opening] {
+	return &flow.Shared[string, *opening]{Open: o.open}
 }
 
 func TestSharedIsOpenedOnceForAllUsers(t *testing.T) {
@@ -163,7 +163,7 @@ func TestSharedNewUserDuringTheCloseWaits(t *testing.T) {
 
 // R5: an Open that calls nobody and says that all is well has not run f, and that is told.
 func TestSharedWhoseOpenForgetsToUse(t *testing.T) {
-	s := contract.Shared[string, int]{Open: func(context.Context, string, func(context.Context, int) error) error { return nil }}
+	s := flow.Shared[string, int]{Open: func(context.Context, string, func(context.Context, int) error) error { return nil }}
 	err := s.Use(t.Context(), "key", func(context.Context, int) error {
 		t.Error("f ran")
 		return nil

@@ -1,4 +1,4 @@
-package contract_test
+package flow_test
 
 import (
 	"context"
@@ -7,15 +7,17 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/flow"
 )
 
 // T4: P10: whoever waits for a task that calls runtime.Goexit goes on, and hears of it.
 func TestT4_P10_GoexitInAShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opens := contract.Shared[string, int]{Open: func(context.Context, string, func(context.Context, int) error) error {
+		opens := flow.Shared[string, int]{Open: func(context.Context, string, func(context.Context, int) error) error {
 			runtime.Goexit()
 			return nil
 		}}
@@ -23,7 +25,7 @@ func TestT4_P10_GoexitInAShared(t *testing.T) {
 			t.Errorf("Open: %v", err)
 		}
 		closed := 0
-		uses := contract.Shared[string, int]{Open: func(ctx context.Context, _ string, use func(context.Context, int) error) error {
+		uses := flow.Shared[string, int]{Open: func(ctx context.Context, _ string, use func(context.Context, int) error) error {
 			defer func() { closed++ }()
 			return use(ctx, 0)
 		}}
@@ -38,9 +40,9 @@ func TestT4_P10_GoexitInAShared(t *testing.T) {
 
 func TestT4_P10_GoexitInAProducer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		news := contract.Source[contract.Topics, contract.Publication[int]]("news")
-		p := expose(t, contract.Publish(news, 0, func(context.Context, func(string, int)) error { runtime.Goexit(); return nil }))
-		for _, err := range news.Stream(t.Context(), p, contract.Topics{}) {
+		news := contract.Source[flow.Topics, flow.Publication[int]]("news")
+		p := pair.Serve(t, flow.Publish(news, 0, func(context.Context, func(string, int)) error { runtime.Goexit(); return nil }))
+		for _, err := range news.Stream(t.Context(), p, flow.Topics{}) {
 			if !errors.Is(err, fault.ErrGoexit) {
 				t.Errorf("the subscriber: %v", err)
 			}
@@ -52,7 +54,7 @@ func TestT4_P10_GoexitInOpenAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := 0
 		e := contract.Context[struct{}, struct{}, int, int, int]("many")
-		p := expose(t, e.Handle(func(ctx context.Context, _ struct{}, c *contract.Callee[struct{}, int, int]) (int, error) {
+		p := pair.Serve(t, e.Handle(func(ctx context.Context, _ struct{}, c *contract.Callee[struct{}, int, int]) (int, error) {
 			if err := c.Started(struct{}{}); err != nil {
 				return 0, err
 			}
@@ -61,7 +63,7 @@ func TestT4_P10_GoexitInOpenAll(t *testing.T) {
 			return 0, ctx.Err()
 		}))
 		task.Start(func() {
-			_, _ = e.OpenAll(t.Context(), []contract.Target[struct{}]{{Portal: p}}, func(context.Context, []*contract.Opener[struct{}, int, int, int]) error {
+			_, _ = flow.OpenAll(t.Context(), e, []flow.Target[struct{}]{{Portal: p}}, func(context.Context, []*contract.Opener[struct{}, int, int, int]) error {
 				runtime.Goexit()
 				return nil
 			})

@@ -1,4 +1,4 @@
-package contract
+package flow
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/hub"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -32,9 +33,9 @@ type Publication[M any] struct {
 // and its ctx ends with the last. What it fails with, all subscribers get; when it
 // ends well, their streams end. A subscriber that is more than window publications
 // behind (64 if 0) loses the oldest ones, and is told how many.
-func Publish[M any](e SourceEndpoint[Topics, Publication[M]], window int,
+func Publish[M any](e contract.SourceEndpoint[Topics, Publication[M]], window int,
 	produce func(ctx context.Context, publish func(topic string, m M)) error,
-) Handler {
+) contract.Handler {
 	producers := &Shared[struct{}, *publisher[M]]{
 		Open: func(ctx context.Context, _ struct{}, use func(context.Context, *publisher[M]) error) error {
 			return runProducer(ctx, produce, use)
@@ -98,7 +99,7 @@ func (p *publisher[M]) forward(ctx context.Context, window int, t Topics, yield 
 	missed := 0
 	for {
 		m, err := c.Next(ctx)
-		if lagged, ok := errors.AsType[*Lagged](err); ok {
+		if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
 			missed += lagged.Missed
 			continue
 		}

@@ -1,4 +1,4 @@
-package contract_test
+package flow_test
 
 import (
 	"context"
@@ -6,9 +6,11 @@ import (
 	"io"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/flow"
 )
 
 type none = struct{}
@@ -32,9 +34,9 @@ func tick(ctx context.Context, n int, c *contract.Callee[none, none, int]) (none
 }
 
 // broadcast opens a stream of n numbers and hands it to body as a broadcast.
-func broadcast(t *testing.T, n int, body func(ctx context.Context, b *contract.Broadcast[int])) {
+func broadcast(t *testing.T, n int, body func(ctx context.Context, b *flow.Broadcast[int])) {
 	t.Helper()
-	p := serve(t, ticks.Handle(tick))
+	p := pair.Serve(t, ticks.Handle(tick))
 	_, err := ticks.Open(t.Context(), p, n, func(ctx context.Context, c *contract.Opener[none, none, int, none]) error {
 		s, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
@@ -43,7 +45,7 @@ func broadcast(t *testing.T, n int, body func(ctx context.Context, b *contract.B
 		if err := s.Send(ctx, none{}); err != nil {
 			return err
 		}
-		body(ctx, contract.NewBroadcast(s))
+		body(ctx, flow.NewBroadcast(s))
 		return nil
 	})
 	if err != nil {
@@ -52,8 +54,8 @@ func broadcast(t *testing.T, n int, body func(ctx context.Context, b *contract.B
 }
 
 func TestM12_EverySubscriberGetsEveryMessage(t *testing.T) {
-	broadcast(t, 1000, func(ctx context.Context, b *contract.Broadcast[int]) {
-		var subs []*contract.Subscription[int] // all of them before the first message
+	broadcast(t, 1000, func(ctx context.Context, b *flow.Broadcast[int]) {
+		var subs []*flow.Subscription[int] // all of them before the first message
 		for range 5 {
 			subs = append(subs, b.Subscribe(1000))
 		}
@@ -79,7 +81,7 @@ func TestM12_EverySubscriberGetsEveryMessage(t *testing.T) {
 }
 
 func TestM12_OnlyTheSlowOneLagsAndOnce(t *testing.T) {
-	broadcast(t, 100, func(ctx context.Context, b *contract.Broadcast[int]) {
+	broadcast(t, 100, func(ctx context.Context, b *flow.Broadcast[int]) {
 		slow, fast := b.Subscribe(10), b.Subscribe(10)
 		for want := range 100 {
 			if m, err := fast.Recv(ctx); m != want || err != nil {
@@ -87,7 +89,7 @@ func TestM12_OnlyTheSlowOneLagsAndOnce(t *testing.T) {
 			}
 		}
 		_, err := slow.Recv(ctx)
-		if lagged, ok := errors.AsType[*contract.Lagged](err); !ok || lagged.Missed != 90 {
+		if lagged, ok := errors.AsType[*fault.Lagged](err); !ok || lagged.Missed != 90 {
 			t.Fatalf("the slow one got %v, want Lagged{90}", err)
 		}
 		for want := 90; want < 100; want++ {
@@ -95,7 +97,7 @@ func TestM12_OnlyTheSlowOneLagsAndOnce(t *testing.T) {
 				t.Fatalf("afterwards %d, %v; want %d", m, err, want)
 			}
 		}
-		for _, sub := range []*contract.Subscription[int]{slow, fast} {
+		for _, sub := range []*flow.Subscription[int]{slow, fast} {
 			if _, err := sub.Recv(ctx); !errors.Is(err, io.EOF) {
 				t.Errorf("at the end: %v", err)
 			}
@@ -105,7 +107,7 @@ func TestM12_OnlyTheSlowOneLagsAndOnce(t *testing.T) {
 }
 
 func TestM16_CancelledLeaderLosesNothing(t *testing.T) {
-	broadcast(t, 1, func(ctx context.Context, b *contract.Broadcast[int]) {
+	broadcast(t, 1, func(ctx context.Context, b *flow.Broadcast[int]) {
 		a, c := b.Subscribe(0), b.Subscribe(0)
 		defer a.Close()
 		defer c.Close()
@@ -129,7 +131,7 @@ var errUser = errors.New("the user's own")
 // T5 · M14: a subscription that is closed receives nothing more, neither what it has missed nor
 // for the others.
 func TestM14_ClosedSubscriptionReceivesNothing(t *testing.T) {
-	broadcast(t, 3, func(ctx context.Context, b *contract.Broadcast[int]) {
+	broadcast(t, 3, func(ctx context.Context, b *flow.Broadcast[int]) {
 		gone, stays := b.Subscribe(0), b.Subscribe(0)
 		gone.Close()
 		if m, err := gone.Recv(ctx); !errors.Is(err, fault.ErrStreamClosed) {

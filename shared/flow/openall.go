@@ -1,4 +1,4 @@
-package contract
+package flow
 
 import (
 	"context"
@@ -6,12 +6,13 @@ import (
 	"sync"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Target is one of the contexts that OpenAll opens.
 type Target[Args any] struct {
-	Portal Portal
+	Portal contract.Portal
 	Args   Args
 }
 
@@ -19,13 +20,13 @@ type Target[Args any] struct {
 // most often a mistake.
 var ErrNoTargets = errors.New("OpenAll without targets")
 
-// OpenAll opens a context in each target, at the same time, runs body when all of
-// them have started, and returns when all have ended: with their results in the
+// OpenAll opens a context of the endpoint in each target, at the same time, runs body when
+// all of them have started, and returns when all have ended: with their results in the
 // order of the targets. If one of them or body fails, the others are cancelled; the
-// failures are returned, more than one as a *fault.Group. That a context was
+// failures are returned, more than one as a [*fault.Group]. That a context was
 // cancelled for another one's failure is not a failure.
-func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenAll(ctx context.Context, targets []Target[Args],
-	body func(ctx context.Context, all []*Opener[Started, In, Out, Result]) error,
+func OpenAll[Args, Started, In, Out, Result any](ctx context.Context, e contract.ContextEndpoint[Args, Started, In, Out, Result],
+	targets []Target[Args], body func(ctx context.Context, all []*contract.Opener[Started, In, Out, Result]) error,
 ) ([]Result, error) {
 	if len(targets) == 0 {
 		return nil, ErrNoTargets
@@ -34,15 +35,15 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenAll(ctx context.Con
 	defer group.Close() // again only if body called runtime.Goexit
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	g := &gathering[Opener[Started, In, Out, Result]]{
-		opened: make([]*Opener[Started, In, Out, Result], len(targets)), missing: len(targets),
+	g := &gathering[contract.Opener[Started, In, Out, Result]]{
+		opened: make([]*contract.Opener[Started, In, Out, Result], len(targets)), missing: len(targets),
 		complete: make(chan struct{}), leave: make(chan struct{}), cancel: cancel,
 	}
 	results := make([]Result, len(targets))
 	for i, t := range targets {
 		group.Go(func() {
 			var err error
-			results[i], err = e.Open(ctx, t.Portal, t.Args, func(ctx context.Context, c *Opener[Started, In, Out, Result]) error {
+			results[i], err = e.Open(ctx, t.Portal, t.Args, func(ctx context.Context, c *contract.Opener[Started, In, Out, Result]) error {
 				return g.enter(ctx, i, c)
 			})
 			g.fail(ctx, err)

@@ -1,4 +1,4 @@
-package contract_test
+package flow_test
 
 import (
 	"context"
@@ -7,12 +7,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/flow"
 )
 
-var news = contract.Source[contract.Topics, contract.Publication[int]]("news")
+var news = contract.Source[flow.Topics, flow.Publication[int]]("news")
 
 func TestPublisherServesSubscribersByTopic(t *testing.T) {
 	wants := []struct {
@@ -22,7 +24,7 @@ func TestPublisherServesSubscribersByTopic(t *testing.T) {
 	var ready sync.WaitGroup
 	ready.Add(len(wants))
 	all := make(chan struct{})
-	p := serve(t, contract.Publish(news, 1000, func(_ context.Context, publish func(string, int)) error {
+	p := pair.Serve(t, flow.Publish(news, 1000, func(_ context.Context, publish func(string, int)) error {
 		for waiting := true; waiting; {
 			select {
 			case <-all:
@@ -41,7 +43,7 @@ func TestPublisherServesSubscribersByTopic(t *testing.T) {
 	for _, want := range wants {
 		group.Go(func() {
 			got, first := 0, true
-			for m, err := range news.Stream(t.Context(), p, contract.Topics{Topics: want.topics}) {
+			for m, err := range news.Stream(t.Context(), p, flow.Topics{Topics: want.topics}) {
 				if first {
 					ready.Done() // it gets everything from now on
 					first = false
@@ -65,7 +67,7 @@ func TestPublisherServesSubscribersByTopic(t *testing.T) {
 
 func TestPublisherStopsWithTheLastSubscriber(t *testing.T) {
 	stopped := make(chan error, 1)
-	p := serve(t, contract.Publish(news, 0, func(ctx context.Context, publish func(string, int)) error {
+	p := pair.Serve(t, flow.Publish(news, 0, func(ctx context.Context, publish func(string, int)) error {
 		for i := 0; ctx.Err() == nil; i++ {
 			publish("t", i)
 		}
@@ -73,7 +75,7 @@ func TestPublisherStopsWithTheLastSubscriber(t *testing.T) {
 		return ctx.Err()
 	}))
 	for range 2 { // it begins anew for a later subscriber
-		for m, err := range news.Stream(t.Context(), p, contract.Topics{}) {
+		for m, err := range news.Stream(t.Context(), p, flow.Topics{}) {
 			if err != nil || m.Topic != "t" {
 				t.Errorf("%+v, %v", m, err)
 			}
@@ -86,8 +88,8 @@ func TestPublisherStopsWithTheLastSubscriber(t *testing.T) {
 }
 
 func TestPublisherFailureReachesEverySubscriber(t *testing.T) {
-	p := serve(t, contract.Publish(news, 0, func(context.Context, func(string, int)) error { return errUser }))
-	for _, err := range news.Stream(t.Context(), p, contract.Topics{}) {
+	p := pair.Serve(t, flow.Publish(news, 0, func(context.Context, func(string, int)) error { return errUser }))
+	for _, err := range news.Stream(t.Context(), p, flow.Topics{}) {
 		if remote, ok := errors.AsType[*fault.RemoteError](err); !ok || remote.Message != errUser.Error() {
 			t.Errorf("got %v", err)
 		}

@@ -1,0 +1,73 @@
+// Package pair runs an actor inside the process of its caller, linked through memory,
+// for tests and examples of what needs no process: endpoints, contexts and flows.
+package pair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// Portal leads to an actor inside this process. It is used as a host's or a plugin's.
+type Portal struct {
+	Callee  actor.ID // the actor that serves
+	Dialogs *dialog.Table
+	served  *dialog.Table
+}
+
+// Table gives the caller's dialogs with the actor.
+func (p *Portal) Table(context.Context) (*dialog.Table, error) { return p.Dialogs, nil }
+
+// Start links a caller with an actor that serves handlers. Close ends both.
+func Start(handlers ...contract.Handler) (*Portal, error) {
+	callee := actor.NewID("callee")
+	exposed, err := contract.Expose(callee, handlers...)
+	if err != nil {
+		return nil, err
+	}
+	a, b := link.Pipe()
+	p := &Portal{
+		Callee:  callee,
+		Dialogs: dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("caller")}), dialog.Config{}),
+		served:  dialog.NewTable(link.New(b, link.Config{Self: callee, Dialled: true}), dialog.Config{Accept: exposed.Accept}),
+	}
+	<-p.Dialogs.Link().Greeted()
+	<-p.served.Link().Greeted()
+	return p, nil
+}
+
+// Close ends the link and waits for both actors. It is an error if a dialog is left.
+func (p *Portal) Close() error {
+	p.served.Link().Close(nil)
+	var left []error
+	for _, table := range []*dialog.Table{p.served, p.Dialogs} {
+		<-table.Link().Done()
+		table.Lose(errors.New("the link was closed"))
+		table.Close()
+		if n := table.Len(); n != 0 {
+			left = append(left, fmt.Errorf("%d dialogs are left at %s", n, table.Self()))
+		}
+	}
+	return errors.Join(left...)
+}
+
+// Serve is Start for as long as a test runs, which fails if a dialog is left at its end.
+func Serve(t testing.TB, handlers ...contract.Handler) *Portal {
+	t.Helper()
+	p, err := Start(handlers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Errorf("C15: %v", err)
+		}
+	})
+	return p
+}
