@@ -25,7 +25,7 @@ func hostsAndNotes(ctx context.Context, tree []byte, serve func(context.Context)
 	ctx = host.WithEvents(ctx)
 	defer func() {
 		for e := range host.Events(ctx) {
-			if e.Rung != "" {
+			if e.Step != "" {
 				note(e.String())
 			}
 			if e.To == host.Gone {

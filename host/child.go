@@ -1,423 +1,250 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-plugin"
-	"google.golang.org/grpc"
-
-	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/process"
-	"github.com/seed-2ba35074/trellis/internal/task"
-	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// child is one plugin process from its start to its reaping. Once started, one
-// goroutine owns it (own); everything else asks that one.
+// child is one actor of a nursery, whichever process that is at the moment: its
+// processes take the child one after another. All that changes is guarded by the
+// nursery's lock.
 type child struct {
-	seat   *seat
-	env    *environment
-	spec   Spec
-	id     actor.ID
-	giveUp context.CancelCauseFunc // of its start
+	n       *Nursery
+	id      int
+	spec    Spec
+	oneShot bool
 
-	program string // the file to execute
-	lacking string // what its start waits for, as the end of an error
-
-	proc      atomic.Pointer[process.Process]
-	client    *plugin.Client
-	config    *plugin.ClientConfig
-	identity  *os.File     // during the start: where the child reads its identity
-	server    *grpc.Server // of the link
-	serving   *task.Worker
-	address   net.Addr           // where the child's link is taken in
-	linked    chan *dialog.Table // cap 1: the child has opened its link
-	table     *dialog.Table      // set before ready; nil for a foreign program
-	tie       tie                // set before ready
-	main      *seam              // the same
-	fate      *fate              // of calls over the main connection
-	unfollow  func() bool        // lets the process outlive its start's ctx
-	endpoints []*wire.Endpoint
-
-	cancelling *task.Worker // the cancel request, nil if none was sent
-
-	stop     chan *wish    // cap 1: asked to end
-	sick     chan sickness // cap 2: its health checks fail, and it has a stuck task
-	stuck    chan struct{} // cap 1: another task is stuck
-	stopOnce sync.Once     //
-	ackOnce  sync.Once     //
-	acked    chan struct{} // the cancel request was answered, or never will be
-	ackErr   error         // set before acked
-	ending   chan struct{} // it is being ended, or has ended
-	cause    Cause         // why it ended; these three are own's until that returns
-	why      string        //
-	queued   time.Duration // that it has waited for its turn to end
-	failure  error         // nil if it was asked to end, or ended well
+	self         actor.ID     // of the present or last process; before the first, of that one
+	current      *incarnation // the present or last process; nil before the first
+	lastUp       *incarnation // the process that came up last; nil before the first
+	state        State
+	upAt         time.Time
+	backoff      backoff
+	cancellation *cancellation // that it ends for good; nil unless somebody has said so
+	err          error         // what the last process ended with, or why there was none
+	gone         chan struct{}
 }
 
-func newChild(s *seat, giveUp context.CancelCauseFunc) *child {
-	return &child{
-		seat: s, env: s.n.env, spec: s.spec, id: s.self, giveUp: giveUp,
-		linked: make(chan *dialog.Table, 1), stop: make(chan *wish, 1), sick: make(chan sickness, 2), stuck: make(chan struct{}, 1),
-		acked: make(chan struct{}), ending: make(chan struct{}), fate: newFate(s.n.ctx),
-	}
+// errOrphaned is why a child is over whose processes need others that are gone.
+var errOrphaned = errors.New("an actor that it depends on has ended before it could start")
+
+func (c *child) row() *childState { return c.n.plan.child(c.id) }
+
+// tell records a step of the child's life. It is called under the nursery's lock;
+// the log gets the event after that.
+func (c *child) record(e Event) {
+	e.Time, e.From, e.Actor = time.Now(), c.state, c.self
+	c.state = e.To
+	c.n.env.events.add(c, e)
+	c.n.told = append(c.n.told, e)
 }
 
-// foreign tells that the program knows nothing of Trellis.
-func (c *child) foreign() bool { return c.spec.GoPlugin != nil }
-
-// refuse fails new calls into the child.
-func (c *child) refuse(why error) {
-	c.fate.refuse(why)
-	c.tie.refuse(why)
-}
-
-// lose fails new calls into the child, and those in flight.
-func (c *child) lose(why error) {
-	c.fate.seal(why)
-	c.tie.lose(why)
-}
-
-// tell records a step of the child's life.
-func (c *child) tell(e Event) { c.seat.n.update(func() { c.seat.tell(e) }) }
-
-// ends notes why the child ends.
-func (c *child) ends(cause Cause, why string, failure error) {
-	c.cause, c.why, c.failure = cause, why, failure
-	close(c.ending)
-	c.tell(Event{To: Stopping, Cause: cause, Reason: why, Err: failure})
-}
-
-// ask makes the child end. It does not wait; only the first wish counts.
-func (c *child) ask(w *wish) { c.stopOnce.Do(func() { c.stop <- w }) }
-
-// reasonOf is a wish as the reason in events and errors of this actor.
-func (c *child) reasonOf(w *wish) string {
-	if w.Canceller.Is(c.env.self) {
-		return w.Reason
-	}
-	return w.Error()
-}
-
-// acknowledge tells whoever waits for the child's answer to a cancel request that it
-// has come, or never will.
-func (c *child) acknowledge() { c.ackOnce.Do(func() { close(c.acked) }) }
-
-// own is the goroutine that the child belongs to, from ready to reaped.
-func (c *child) own() {
-	proc := c.proc.Load()
-	select {
-	case w := <-c.stop:
-		c.obey(w)
-	case s := <-c.sick:
-		c.ail(s)
-	case <-proc.Dead():
-		c.died()
-	case <-c.tie.gone():
-		c.unlinked()
-	}
-	c.release()
-}
-
-// lastFrames is how long what a dead process has sent may take to be read.
-const lastFrames = 50 * time.Millisecond
-
-// lastBreath is how long the end of a process may take that has lost its link
-// without a word: a dying process closes its connections first, and on a busy
-// machine is reaped much later. How it died says more than that the link is lost.
-const lastBreath = 500 * time.Millisecond
-
-// died handles a process that has ended by itself.
-func (c *child) died() {
-	if !c.tie.drain() {
-		c.tie.abort(errors.New("the process has ended"))
-	}
-	if c.leftInOrder() {
-		c.ends(Finished, "by itself", nil)
-		c.acknowledge()
-		c.lose(fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, c.id))
-		return
-	}
-	failure := c.obituary()
-	c.ends(Crashed, failure.Error(), failure)
-	c.acknowledge()
-	c.lose(failure)
-}
-
-// leftInOrder reports whether the child has ended itself, and well: it said goodbye, with
-// no failure, and exited with 0. A foreign program cannot say goodbye.
-func (c *child) leftInOrder() bool {
-	goodbye, reason := c.tie.farewell()
-	exit, _ := c.proc.Load().Exit()
-	return (goodbye || c.foreign()) && reason == nil && exit.Success()
-}
-
-// obituary says why an actor ended that nobody had asked to: its own last words,
-// if it had any, else how its process ended.
-func (c *child) obituary() error {
-	if _, reason := c.tie.farewell(); reason != nil {
-		return reason
-	}
-	return c.deathOf(c.proc.Load())
-}
-
-// deathOf says how a process has ended.
-func (c *child) deathOf(proc *process.Process) error {
-	exit, _ := proc.Exit()
-	died := &fault.ActorDied{ID: c.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
-	if exit.Panic != "" {
-		died.LastLog = append(died.LastLog, exit.Panic) // a trace pushes it out of the last lines
-	}
-	if exit.Signal != 0 {
-		died.Signal = exit.Signal.String()
-	}
-	return died
-}
-
-// unlinked handles a link that has ended while the process may still live. Most
-// often the process is about to be reaped, which tells more.
-func (c *child) unlinked() {
-	proc := c.proc.Load()
-	goodbye, _ := c.tie.farewell()
-	patience := lastBreath
-	if goodbye {
-		patience = c.bounds().grace
-	}
-	if c.await(proc.Dead(), patience) {
-		c.died()
-		return
-	}
-	reason := "it closed the link and went on running"
-	if err := c.tie.breach(); err != nil {
-		reason = err.Error()
-	}
-	failure := &fault.LinkLost{Peer: c.id, Reason: reason}
-	c.ends(Transport, reason, failure)
-	c.acknowledge()
-	c.lose(failure)
-	c.descend(terminating, unheard)
-}
-
-// ail ends a child that is unwell. One that still answers is asked first.
-func (c *child) ail(s sickness) {
-	c.ends(s.cause, s.reason, s.failure)
-	if !s.answers {
-		c.acknowledge()
-		c.lose(s.failure)
-		c.descend(terminating, mute)
-		return
-	}
-	c.leave(&wish{Canceller: c.env.self, Reason: "it is " + string(s.cause) + ": " + s.reason})
-	c.lose(s.failure)
-}
-
-// obey ends the child when it is its turn. One that ends by itself before that has not
-// been asked.
-func (c *child) obey(w *wish) {
-	done := c.awaitTurn()
-	defer done()
-	switch {
-	case isClosed(c.proc.Load().Dead()):
-		c.died()
-	case isClosed(c.tie.gone()):
-		c.unlinked()
-	default:
-		c.tearDown(w)
-	}
-}
-
-// tearDown ends the child in order: first by asking it, then with more and more
-// force.
-func (c *child) tearDown(w *wish) {
-	reason := c.reasonOf(w)
-	c.ends(Requested, reason, nil)
-	c.leave(w)
-	c.lose(c.afterwards(reason))
-}
-
-// leave goes down the whole ladder. An actor whose link is gone ends by itself; a
-// foreign program that could not be asked does not know that it should.
-func (c *child) leave(w *wish) {
-	c.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, c.id, c.reasonOf(w)))
-	s := c.request(w)
-	c.acknowledge()
-	if s == unheard && c.foreign() {
-		s = unasked
-	}
-	c.descend(climb(asking, s), s)
-	c.tie.drain()
-}
-
-// awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
-// that the whole ladder takes no longer.
-func (c *child) awaitTurn() (done func()) {
-	begun, patience := time.Now(), c.bounds().grace/2
-	done = c.env.turns.take(patience, c.proc.Load().Dead(), c.tie.gone(), c.env.hurry)
-	c.queued = min(time.Since(begun), patience)
-	return done
-}
-
-// afterwards is what calls get that a requested end has cut off.
-func (c *child) afterwards(reason string) error {
-	exit, _ := c.proc.Load().Exit()
-	if exit.Success() {
-		return fmt.Errorf("%w: %s has ended (%s)", fault.ErrActorClosing, c.id, reason)
-	}
-	return c.obituary()
-}
-
-// request is the first rung: it sends the cancel request and waits for the ack,
-// which comes when all of the actor's tasks have ended.
-func (c *child) request(w *wish) setback {
-	b := c.bounds()
-	var err error
-	request := wire.CancelRequest{Canceller: w.Canceller, Reason: fault.Text(w.Reason), Grace: b.grace}
-	c.cancelling = task.Start(func() { err = c.tie.ask(request) })
-	s := c.wait(asking, c.cancelling.Done(), c.tie.gone())
-	switch goodbye, _ := c.tie.farewell(); {
-	case s == elapsed:
-		c.ackErr = fault.Unacked(fault.ErrActorTooSlow, c.id, b.cancel)
-	case s == hurried, goodbye: // one that says goodbye was about to end anyway
-	case !isClosed(c.cancelling.Done()):
-		return unheard
-	case errors.Is(err, errCannotBeAsked):
-		return unasked
-	case err != nil:
-		c.env.log.Warn("the cancel request failed", "actor", c.id.String(), "error", err)
-		return unheard
-	}
-	return s
-}
-
-// wait waits on a rung until one of the channels is closed, and says why it goes on. Meanwhile
-// this host may itself be asked to end, which leaves less time.
-func (c *child) wait(r rung, over, gone <-chan struct{}) setback {
-	expiry := time.Now().Add(c.bounds().of(r))
-	bounded := c.env.ending.Bounded()
-	for {
-		select {
-		case <-over:
-			return answered
-		case <-gone:
-			return answered
-		case <-time.After(time.Until(expiry)):
-			return elapsed
-		case <-c.env.hurry:
-			return hurried
-		case <-bounded:
-			bounded = nil
-			if sooner := time.Now().Add(c.bounds().of(r)); sooner.Before(expiry) {
-				expiry = sooner
-			}
-		}
-	}
-}
-
-// descend waits for the process to end, from the given rung on, and uses more
-// force each time its patience is over.
-func (c *child) descend(r rung, why setback) {
-	proc := c.proc.Load()
-	for {
-		c.useForce(r, why)
-		if r == killing {
-			<-proc.Done()
-			return
-		}
-		switch why = c.wait(r, proc.Done(), nil); why {
-		case answered:
-			return
-		case elapsed:
-			why = lingering
-		}
-		r = climb(r, why)
-	}
-}
-
-// useForce does what a rung does.
-func (c *child) useForce(r rung, why setback) {
-	if r < terminating {
-		return
-	}
-	c.tell(Event{To: Stopping, Cause: c.cause, Rung: r.String(), Reason: why.String()})
-	err := c.signal(r)
+// runIncarnation is one process's life in the child, from its start to its reaping.
+func (c *child) runIncarnation(ctx context.Context, i *incarnation) {
+	defer i.giveUp(nil)
+	defer i.acknowledge() // whatever becomes of it: who has asked waits no longer
+	err := i.start(ctx)
 	if err != nil {
-		c.env.log.Error("teardown", "actor", c.id.String(), "rung", r.String(), "error", err)
-	}
-}
-
-func (c *child) signal(r rung) error {
-	proc := c.proc.Load()
-	if r == terminating {
-		return proc.Terminate()
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // send it; descend waits
-	if err := proc.Kill(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-// release lets go of everything that belonged to the child. Its process is gone.
-func (c *child) release() {
-	if proc := c.proc.Load(); proc != nil {
-		<-proc.Done() // it is dead; what it had started is, too, from now on
-	}
-	c.untie()
-	if c.server != nil {
-		c.server.Stop()
-		c.serving.Wait()
-	}
-	if c.table == nil { // a link may have come while the start was given up
-		select {
-		case c.table = <-c.linked:
-			c.untie()
-		default:
-		}
-	}
-	if c.cancelling != nil {
-		c.cancelling.Wait()
-	}
-	c.client.Kill() // lets go of what go-plugin holds
-}
-
-func (c *child) untie() {
-	if c.tie == nil && c.table != nil { // it has come, and was never ready
-		c.tie = linkTie{c.table}
-	}
-	if c.tie == nil {
+		reason := fault.Line(err)
+		c.n.update(func() {
+			c.record(Event{To: Reaped, Cause: NotUp, Reason: reason, Err: err})
+			c.onEnded(err, false)
+		})
 		return
 	}
-	gone := fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, c.id)
-	c.fate.seal(gone)
-	c.tie.close(gone)
+	c.n.update(func() { c.onUp(i) })
+	health, stuck := i.watchHealth(), i.watchStuck()
+	i.own()
+	health.Wait()
+	stuck.Wait()
+	c.n.update(func() {
+		c.record(Event{To: Reaped, Cause: i.cause, Reason: i.why, Err: i.failure})
+		c.onEnded(i.failure, true)
+	})
 }
 
-// await reports whether done is closed within the bound.
-func (c *child) await(done <-chan struct{}, bound time.Duration) bool {
-	return closedWithin(done, bound)
-}
-
-// bounds are the times of this child's teardown, as long as each may take from now on:
-// those of its spec, or what a host can give it that is being ended itself.
-func (c *child) bounds() bounds {
-	b := boundsOf(c.spec)
-	b.grace -= c.queued
-	return b.within(c.env.ending.Left(time.Now()))
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d <= 0 {
-		return otherwise
+// onUp says that a process can be called.
+func (c *child) onUp(i *incarnation) {
+	e := Event{To: Ready}
+	if c.lastUp != nil {
+		e.Reason = "restarted"
 	}
-	return d
+	c.lastUp, c.upAt, c.err = i, time.Now(), nil
+	c.record(e)
+	c.n.carryOut(c.n.plan.isUp(c.id), nil)
+}
+
+// end says that a process is gone. A failure that comes of itself while the
+// nursery is being ended is one of the nursery's all the same.
+func (c *child) onEnded(failure error, wasUp bool) {
+	c.err = failure
+	if row := c.row(); failure != nil && wasUp && !c.oneShot && c.n.plan.closing && (row.phase == condemned || row.phase == stopping) {
+		c.n.failures = append(c.n.failures, failure)
+	}
+	start, notUp := errors.AsType[*StartError](failure)
+	c.n.carryOut(c.n.plan.ended(c.id, end{
+		failed: failure != nil, lasting: notUp && start.Lasting,
+		stable: wasUp && time.Since(c.upAt) >= c.backoff.stable,
+	}, time.Now()), failure)
+}
+
+// tooOften is the failure of a supervisor whose actors end again and again.
+func (c *child) tooOften(window, stable time.Duration, failure error) error {
+	if failure == nil {
+		failure = fmt.Errorf("%q ended by itself, which it must not", c.spec.Name)
+	}
+	return &fault.RestartLimit{Supervisor: c.n.env.self, Actor: c.spec.Name, Max: c.n.plan.max, Window: window, Stable: stable, Err: failure}
+}
+
+// startProcess starts a process.
+func (c *child) startProcess() {
+	ctx, giveUp := context.WithCancelCause(c.n.ctx)
+	if c.current != nil {
+		c.self = actor.NewID(c.spec.Name)
+	}
+	c.current = newIncarnation(c, giveUp)
+	c.record(Event{To: Starting})
+	c.n.tasks.Go(func() { c.runIncarnation(ctx, c.current) })
+}
+
+// stopProcess tells the process to end, or to give up its start.
+func (c *child) stopProcess() {
+	w := cmp.Or(c.cancellation, c.n.cancellation, &cancellation{Canceller: c.n.env.self, Reason: "it is restarted together with an actor beside it"})
+	c.current.giveUp(fmt.Errorf("%w: %s", errGivenUp, c.current.reasonOf(w)))
+	c.current.ask(w)
+}
+
+var errGivenUp = errors.New("the start was given up")
+
+// pause waits before the next process.
+func (c *child) pause(failure error) {
+	pause := c.backoff.pause(c.row().unstable, chance())
+	reason := "it has ended"
+	if failure != nil {
+		reason = failure.Error()
+	}
+	c.record(Event{To: Waiting, Pause: pause, Reason: reason})
+	c.n.tasks.Go(func() {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.gone: // dismissed meanwhile
+		case <-c.n.ctx.Done():
+		}
+		c.n.update(func() { c.n.carryOut(c.n.plan.resume(c.id), nil) })
+	})
+}
+
+// forget is the end of the child.
+func (c *child) forget() {
+	if c.current == nil && c.err == nil {
+		c.err = errOrphaned
+		if c.n.closed != nil {
+			c.err = c.n.closed
+		}
+	}
+	c.record(Event{To: Gone})
+	delete(c.n.children, c.id)
+	close(c.gone)
+}
+
+// dismiss ends the child for good, and gives the process that is asked to end, nil
+// if there is none any more.
+func (c *child) dismiss(reason string) (asked *incarnation) {
+	w := c.n.cancellationFor(reason)
+	c.n.update(func() {
+		if c.row() == nil {
+			return
+		}
+		if c.cancellation == nil {
+			c.cancellation = w
+		}
+		c.n.carryOut(c.n.plan.dismiss(c.id), nil)
+		if c.row() != nil { // else it had no process, and is over now
+			asked = c.current
+		}
+	})
+	return asked
+}
+
+// awaitUp waits for the first process. The end of ctx ends the child.
+func (c *child) awaitUp(ctx context.Context) error {
+	for {
+		var risen, over bool
+		var changed <-chan struct{}
+		c.n.look(func() {
+			over = c.row() == nil
+			risen = c.lastUp != nil
+			changed = c.n.change()
+		})
+		switch {
+		case risen:
+			return nil
+		case over:
+			return c.err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			c.dismiss("its start was given up")
+			<-c.gone
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// callable gives the process to call. While there is none it gives a channel that
+// is closed when it is worth another look, or an error if there never will be.
+func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) {
+	c.n.look(func() {
+		row := c.row()
+		switch {
+		case c.takesCalls(row):
+			i = c.lastUp
+		case row == nil:
+			err = c.err
+		case c.spec.WhileDown == config.FailWhileDown:
+			err = fmt.Errorf("%w: %q is %s", fault.ErrActorDown, c.spec.Name, c.state)
+		default:
+			changed = c.n.change()
+		}
+	})
+	return i, changed, err
+}
+
+// takesCalls reports whether calls go to the process that came up last; one that is over
+// for good says why. One that is to come back and has just died is not called.
+func (c *child) takesCalls(row *childState) bool {
+	switch {
+	case c.lastUp == nil:
+		return false
+	case row == nil:
+		return true
+	case row.phase == up:
+		return row.kind == config.Temporary || !c.lastUp.calls.over()
+	}
+	return !row.comesBack && row.phase != down && row.phase != starting
+}
+
+// process waits for a process to call. The end of ctx gives its cause.
+func (c *child) awaitCallable(ctx context.Context) (*incarnation, error) {
+	for {
+		i, changed, err := c.callable()
+		if i != nil || err != nil {
+			return i, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }

@@ -67,8 +67,8 @@ type environment struct {
 	ending    *ending.Notice // of the actor itself
 	turns     *turns         // of its children's ends
 	authority func() (*trust.Authority, error)
-	chronicle *chronicle
-	root      bool // the chronicle is this nursery's own
+	events    *eventLog
+	root      bool // the eventLog is this nursery's own
 }
 
 // newEnvironment makes ctx's actor the parent; a program without one becomes a
@@ -92,10 +92,10 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		log = slog.Default()
 	}
 	queue := logs.New(log)
-	events, told := ctx.Value(chronicleKey{}).(*chronicle)
+	events, told := ctx.Value(eventLogKey{}).(*eventLog)
 	if !told {
 		ctx = WithEvents(ctx)
-		events = ctx.Value(chronicleKey{}).(*chronicle)
+		events = ctx.Value(eventLogKey{}).(*eventLog)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), chronicle: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
+	return &environment{base: ctx, self: self, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
 }

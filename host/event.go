@@ -49,7 +49,7 @@ type Event struct {
 	// Err is the failure behind it, nil if there is none.
 	Err error
 	// Rung is the step of a teardown that begins, in events from Stopping to Stopping.
-	Rung string
+	Step string
 	// Stuck is the endpoint of a task that was told to end and has not in time, in an
 	// event that changes no state.
 	Stuck string
@@ -60,8 +60,8 @@ type Event struct {
 // String is the event in one line.
 func (e Event) String() string {
 	text := e.Actor.String() + " " + string(e.To)
-	if e.Rung != "" {
-		text += ", " + e.Rung
+	if e.Step != "" {
+		text += ", " + e.Step
 	}
 	if e.Cause != "" {
 		text += " (" + string(e.Cause) + ")"
@@ -79,7 +79,7 @@ func (e Event) String() string {
 func (e Event) log(log *slog.Logger) {
 	level, text := e.weight()
 	attrs := []slog.Attr{slog.String("actor", e.Actor.String()), slog.String("state", string(e.To))}
-	for _, a := range []struct{ key, value string }{{"cause", string(e.Cause)}, {"rung", e.Rung}, {"reason", e.Reason}} {
+	for _, a := range []struct{ key, value string }{{"cause", string(e.Cause)}, {"step", e.Step}, {"reason", e.Reason}} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, a.value))
 		}
@@ -101,9 +101,9 @@ func (e Event) weight() (slog.Level, string) { //nolint:cyclop // it is a table
 	switch {
 	case e.Stuck != "":
 		return slog.LevelWarn, "a task is stuck"
-	case e.Rung != "" && e.Reason == unasked.String(): // the signal is the request
+	case e.Step != "" && e.Reason == unasked.String(): // the signal is the request
 		return slog.LevelDebug, "a signal asks the actor to end"
-	case e.Rung != "":
+	case e.Step != "":
 		return slog.LevelWarn, "teardown goes on"
 	case e.To == Reaped && e.Cause == Crashed:
 		return slog.LevelError, "actor died"

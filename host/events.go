@@ -20,69 +20,69 @@ const (
 	behindLimit = 4096 // events that a follower may be behind
 )
 
-// chronicle keeps the last events of each actor, and passes every event on to
+// eventLog keeps the last events of each actor, and passes every event on to
 // those who follow. It owns no goroutine.
-type chronicle struct {
+type eventLog struct {
 	hub *hub.Hub[Event]
 
 	mu   sync.Mutex
 	next int
-	past map[*seat][]numbered
-	gone []*seat // those of past that are over, the oldest first
+	past map[*child][]numberedEvent
+	gone []*child // those of past that are over, the oldest first
 }
 
-// numbered is an event with its place among all.
-type numbered struct {
+// numberedEvent is an event with its place among all.
+type numberedEvent struct {
 	n int
 	e Event
 }
 
-func newChronicle() *chronicle {
-	return &chronicle{hub: hub.New[Event](), past: map[*seat][]numbered{}}
+func newEventLog() *eventLog {
+	return &eventLog{hub: hub.New[Event](), past: map[*child][]numberedEvent{}}
 }
 
 // add records an event.
-func (c *chronicle) add(s *seat, e Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.next++
-	c.past[s] = append(c.past[s], numbered{c.next, e})
-	if more := len(c.past[s]) - keptOfEach; more > 0 {
-		c.past[s] = slices.Delete(c.past[s], 0, more)
+func (l *eventLog) add(c *child, e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next++
+	l.past[c] = append(l.past[c], numberedEvent{l.next, e})
+	if more := len(l.past[c]) - keptOfEach; more > 0 {
+		l.past[c] = slices.Delete(l.past[c], 0, more)
 	}
 	if e.To == Gone {
-		c.bury(s)
+		l.forgetOldest(c)
 	}
-	c.hub.Put(e)
+	l.hub.Put(e)
 }
 
-// bury forgets the oldest of the actors that are over if there are too many.
-func (c *chronicle) bury(s *seat) {
-	c.gone = append(c.gone, s)
-	if len(c.gone) > keptGone {
-		delete(c.past, c.gone[0])
-		c.gone = slices.Delete(c.gone, 0, 1)
+// forgetOldest forgets the oldest of the actors that are over if there are too many.
+func (l *eventLog) forgetOldest(c *child) {
+	l.gone = append(l.gone, c)
+	if len(l.gone) > keptGone {
+		delete(l.past, l.gone[0])
+		l.gone = slices.Delete(l.gone, 0, 1)
 	}
 }
 
 // follow gives what is kept, in order, and a cursor for all that comes after.
-func (c *chronicle) follow() ([]numbered, *hub.Cursor[Event]) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var all []numbered
-	for _, past := range c.past {
+func (l *eventLog) follow() ([]numberedEvent, *hub.Cursor[Event]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []numberedEvent
+	for _, past := range l.past {
 		all = append(all, past...)
 	}
-	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(a.n, b.n) })
-	return all, c.hub.Subscribe(behindLimit)
+	slices.SortFunc(all, func(a, b numberedEvent) int { return cmp.Compare(a.n, b.n) })
+	return all, l.hub.Subscribe(behindLimit)
 }
 
-type chronicleKey struct{}
+type eventLogKey struct{}
 
 // WithEvents returns a ctx whose nurseries tell their events to Events, from the
 // first one on. Without it the outermost nursery's ctx is the first that has any.
 func WithEvents(ctx context.Context) context.Context {
-	return context.WithValue(ctx, chronicleKey{}, newChronicle())
+	return context.WithValue(ctx, eventLogKey{}, newEventLog())
 }
 
 // Events ranges over what happens to the actors of ctx's nurseries in this
@@ -94,7 +94,7 @@ func WithEvents(ctx context.Context) context.Context {
 // ctx is from WithEvents or from within a nursery; others have no events.
 func Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		c, ok := ctx.Value(chronicleKey{}).(*chronicle)
+		c, ok := ctx.Value(eventLogKey{}).(*eventLog)
 		if !ok {
 			return
 		}
@@ -115,4 +115,4 @@ func Events(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 // finish ends all followers.
-func (c *chronicle) finish() { c.hub.Finish(io.EOF) }
+func (l *eventLog) finish() { l.hub.Finish(io.EOF) }

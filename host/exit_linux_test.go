@@ -174,7 +174,7 @@ func TestN17_HookThatHangsEndsAtTheLadder(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(log.String(), `"rung":"SIGKILL"`) {
+	if !strings.Contains(log.String(), `"step":"SIGKILL"`) {
 		t.Errorf("the ladder was not climbed to its end:\n%s", log)
 	}
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d", id.PID)); err == nil {

@@ -93,11 +93,11 @@ func (f *Foreign) Dispense(ctx context.Context, p plugin.GRPCPlugin) (any, error
 // Version is the protocol version that the present process has picked from
 // GoPlugin.Versions.
 func (f *Foreign) Version(ctx context.Context) (int, error) {
-	c, err := f.p.s.process(ctx)
+	i, err := f.p.s.awaitCallable(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return c.client.NegotiatedVersion(), nil
+	return i.plugin.NegotiatedVersion(), nil
 }
 
 // Invoke makes a unary call to the process that is up.
@@ -110,16 +110,16 @@ func (f *Foreign) NewStream(ctx context.Context, d *grpc.StreamDesc, method stri
 	return services{f.p}.NewStream(ctx, d, method, o...)
 }
 
-// befriend makes go-plugin speak to the program as its own host would.
-func (c *child) befriend(config *plugin.ClientConfig) {
-	g := c.spec.GoPlugin
+// foreignConfig makes go-plugin speak to the program as its own host would.
+func (i *incarnation) foreignConfig(config *plugin.ClientConfig) {
+	g := i.spec.GoPlugin
 	config.HandshakeConfig = plugin.HandshakeConfig{}
 	for key, value := range g.Cookie {
 		config.MagicCookieKey, config.MagicCookieValue = key, value
 	}
 	config.VersionedPlugins = map[int]plugin.PluginSet{}
 	for _, version := range g.Versions {
-		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: seamPlugin{}}
+		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: clientMaker{}}
 	}
 	config.TLSConfig, config.AutoMTLS = nil, secured(g)
 	config.GRPCBrokerMultiplex = g.Multiplex
@@ -142,22 +142,22 @@ func foreignHandshake(g *config.GoPlugin, failure string, said []string) string 
 
 func secured(g *config.GoPlugin) bool { return g.MTLS != config.MTLSOff }
 
-// meet waits until a foreign program answers. Any answer will do: its health is
+// awaitForeign waits until a foreign program answers. Any answer will do: its health is
 // checked later.
-func (c *child) meet(ctx context.Context) (stage string, err error) {
-	if tls := c.config.TLSConfig; secured(c.spec.GoPlugin) && (tls == nil || tls.RootCAs == nil) {
+func (i *incarnation) awaitForeign(ctx context.Context) (stage string, err error) {
+	if tls := i.config.TLSConfig; secured(i.spec.GoPlugin) && (tls == nil || tls.RootCAs == nil) {
 		return "handshake", errors.New("expected a certificate in its handshake line, there is none: " +
 			"this program knows no AutoMTLS; set goplugin.mtls to off")
 	}
-	_, err = c.main.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
+	_, err = i.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
 	answers := []codes.Code{codes.OK, codes.Unimplemented, codes.NotFound}
 	if !slices.Contains(answers, status.Code(err)) {
 		key := "it took no TLS: if it does not use the certificate that it was sent (AutoMTLS), set goplugin.mtls to off"
-		if !secured(c.spec.GoPlugin) {
+		if !secured(i.spec.GoPlugin) {
 			key = "goplugin.mtls is off: if its own host uses AutoMTLS, set it to auto"
 		}
 		return "connection", fmt.Errorf("%s; %s", status.Convert(err).Message(), key)
 	}
-	c.tie = newMainTie(c.main.conn)
+	i.connection = newForeignConnection(i.client.conn)
 	return "", nil
 }

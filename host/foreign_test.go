@@ -352,9 +352,9 @@ func TestN08_ForeignProgramThatLingersIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rung := range []string{`"rung":"SIGTERM","reason":"it has not exited in time"`, `"rung":"SIGKILL"`} { // G7
-		if !strings.Contains(log.String(), rung) {
-			t.Errorf("no %s in\n%s", rung, log)
+	for _, step := range []string{`"step":"SIGTERM","reason":"it has not exited in time"`, `"step":"SIGKILL"`} { // G7
+		if !strings.Contains(log.String(), step) {
+			t.Errorf("no %s in\n%s", step, log)
 		}
 	}
 }
@@ -379,7 +379,7 @@ func TestN08_BareForeignProgramIsToldBySignal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), `"rung":"SIGTERM","reason":"it cannot be asked"`) {
+	if !strings.Contains(log.String(), `"step":"SIGTERM","reason":"it cannot be asked"`) {
 		t.Errorf("no SIGTERM in\n%s", log)
 	}
 	if strings.Contains(log.String(), `"level":"WARN"`) { // G8: its end is in order

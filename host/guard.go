@@ -18,10 +18,10 @@ import (
 const (
 	// mostOfOurs is the largest message of go-plugin's and this project's own services, in
 	// bytes: the answer to Boot, which has the shapes of all endpoints.
-	mostOfOurs = 4 << 20
+	mostOwnMessage = 4 << 20
 	// mostOfTheirs is the largest message of other services, unless a call says otherwise
 	// (grpc.MaxCallRecvMsgSize).
-	mostOfTheirs = link.DefaultMaxMessage
+	mostMessage = link.DefaultMaxMessage
 	// go-plugin keeps each announcement of its broker for brokerMemory, in a goroutine
 	// of its own. So many are let through within that time, and the others wait.
 	mostAnnounced = 512
@@ -31,19 +31,19 @@ const (
 
 // ownCall bounds a call of go-plugin or of this package.
 func ownCall(o []grpc.CallOption) []grpc.CallOption {
-	return append(slices.Clip(o), grpc.MaxCallRecvMsgSize(mostOfOurs))
+	return append(slices.Clip(o), grpc.MaxCallRecvMsgSize(mostOwnMessage))
 }
 
-// paced is a stream that takes mostAnnounced messages within brokerMemory. One goroutine
+// pacedStream is a stream that takes mostAnnounced messages within brokerMemory. One goroutine
 // receives.
-type paced struct {
+type pacedStream struct {
 	grpc.ClientStream
 	taken [mostAnnounced]time.Time // when the last ones were, in turn
 	n     int
 }
 
 // RecvMsg receives a message, when its turn has come.
-func (p *paced) RecvMsg(m any) error {
+func (p *pacedStream) RecvMsg(m any) error {
 	if err := p.ClientStream.RecvMsg(m); err != nil {
 		return err
 	}
@@ -68,27 +68,27 @@ const (
 	handshakeBound = 20 * time.Second
 )
 
-// door is a listener that is shut when the one connection it is for has come, and when
+// linkListener is a listener that is shut when the one connection it is for has come, and when
 // too many others have.
-type door struct {
+type linkListener struct {
 	net.Listener
 	callers int // of Accept alone
 	shut    atomic.Bool
 }
 
-var errDoorShut = errors.New("the link is connected already, or too many others have connected")
+var errLinkTaken = errors.New("the link is connected already, or too many others have connected")
 
 // Accept takes the next connection. It is called by one goroutine.
-func (d *door) Accept() (net.Conn, error) {
+func (d *linkListener) Accept() (net.Conn, error) {
 	if d.callers++; d.callers > mostCallers {
 		d.close()
-		return nil, errDoorShut
+		return nil, errLinkTaken
 	}
 	return d.Listener.Accept()
 }
 
 // close lets nobody in any more.
-func (d *door) close() {
+func (d *linkListener) close() {
 	if !d.shut.Swap(true) {
 		_ = d.Close() // whoever is in stays
 	}

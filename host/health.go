@@ -25,16 +25,16 @@ const (
 // pluginService is what go-plugin registers with its health service.
 const pluginService = "plugin"
 
-// sickness is why a child is ended that fails its health checks, or has a stuck task.
-type sickness struct {
+// unwell is why a child is ended that fails its health checks, or has a stuck task.
+type unwell struct {
 	cause   Cause
 	reason  string
 	failure error
 	answers bool // it can be asked to end
 }
 
-// verdict is what one check has found.
-type verdict struct {
+// checkResult is what one check has found.
+type checkResult struct {
 	err     error // nil: healthy
 	answers bool
 	broken  bool // there was no way to ask
@@ -42,89 +42,89 @@ type verdict struct {
 
 // watchHealth checks the child until it ends or has failed too often in a row. The
 // worker ends soon after the child is being ended.
-func (c *child) watchHealth() *task.Worker {
+func (i *incarnation) watchHealth() *task.Worker {
 	return task.Start(func() {
-		if c.spec.Health.Off {
+		if i.spec.Health.Off {
 			return
 		}
-		ticker := time.NewTicker(orDefault(time.Duration(c.spec.Health.Interval), DefaultHealthInterval))
+		ticker := time.NewTicker(orDefault(time.Duration(i.spec.Health.Interval), DefaultHealthInterval))
 		defer ticker.Stop()
-		p := probe{endpoint: c.spec.Health.Endpoint, portal: tableOf{c.table}}
+		p := probe{endpoint: i.spec.Health.Endpoint, portal: tableOf{i.table}}
 		defer p.wait()
 		for failed := 0; ; {
-			v := c.check(&p)
+			v := i.check(&p)
 			if failed++; v.err == nil {
 				failed = 0
 			}
-			if c.judge(v, failed) {
+			if i.onChecked(v, failed) {
 				return
 			}
 			select {
 			case <-ticker.C:
-			case <-c.ending:
+			case <-i.ending:
 				return
 			}
 		}
 	})
 }
 
-// judge tells the supervisor what a check has found, and reports whether it was
+// onChecked tells the supervisor what a check has found, and reports whether it was
 // the last one.
-func (c *child) judge(v verdict, failed int) bool {
-	threshold := c.spec.Health.Failures
+func (i *incarnation) onChecked(v checkResult, failed int) bool {
+	threshold := i.spec.Health.Failures
 	if threshold <= 0 {
 		threshold = DefaultHealthFailures
 	}
-	if isClosed(c.ending) {
+	if isClosed(i.ending) {
 		return true // what it found is the ending
 	}
-	if v.broken && c.await(c.ending, 2*lastBreath) {
+	if v.broken && i.within(i.ending, 2*deathBound) {
 		return true // the same: a process that ends cannot be asked shortly before that is known
 	}
-	c.seat.n.update(func() { c.seat.hear(v) })
+	i.child.n.update(func() { i.child.onHealth(v) })
 	if failed < threshold {
 		return false
 	}
 	last := v.err.Error()
-	c.sick <- sickness{Sick, last, &fault.ActorUnhealthy{ID: c.id, Checks: failed, Last: last}, v.answers}
+	i.unwell <- unwell{Sick, last, &fault.ActorUnhealthy{ID: i.id, Checks: failed, Last: last}, v.answers}
 	return true
 }
 
-// hear takes in what a health check has found.
-func (s *seat) hear(v verdict) {
-	p := s.place()
-	if p == nil || p.phase != up || s.state == Stopping { // its end came in between
+// onHealth takes in what a health check has found.
+func (c *child) onHealth(v checkResult) {
+	row := c.row()
+	if row == nil || row.phase != up || c.state == Stopping { // its end came in between
 		return
 	}
 	switch {
 	case v.err != nil:
-		s.tell(Event{To: Unhealthy, Reason: v.err.Error(), Err: v.err})
-	case s.state == Unhealthy:
-		s.tell(Event{To: Ready, Reason: "healthy again"})
+		c.record(Event{To: Unhealthy, Reason: v.err.Error(), Err: v.err})
+	case c.state == Unhealthy:
+		c.record(Event{To: Ready, Reason: "healthy again"})
 	}
-	if p.healthy != (v.err == nil) {
-		s.n.carryOut(s.n.plan.isHealthy(s.id, v.err == nil), nil)
+	if row.healthy != (v.err == nil) {
+		c.n.carryOut(c.n.plan.isHealthy(c.id, v.err == nil), nil)
 	}
 }
 
 // check asks go-plugin's health service, on the main connection and so apart from
 // the link, and then the plugin's own endpoint if there is one.
-func (c *child) check(p *probe) verdict {
-	bound := orDefault(time.Duration(c.spec.Health.Timeout), DefaultHealthTimeout)
-	ctx, stop := c.patience(bound)
+func (i *incarnation) check(p *probe) checkResult {
+	bound := orDefault(time.Duration(i.spec.Health.Timeout), DefaultHealthTimeout)
+	ctx, stop := i.answerBound(bound)
 	defer stop()
-	answer, err := c.main.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
+	answer, err := i.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
 	switch {
 	case ctx.Err() != nil:
-		return verdict{err: context.Cause(ctx)}
-	case c.foreign() && unknownService(err):
-		return verdict{answers: true} // it answers, and that is all one can ask of it
+		return checkResult{err: context.Cause(ctx)}
+	case i.foreign() && unknownService(err):
+		return checkResult{answers: true} // it answers, and that is all one can ask of it
 	case err != nil:
-		return verdict{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message()), broken: true}
+		return checkResult{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message()), broken: true}
 	case answer.Status != healthpb.HealthCheckResponse_SERVING:
-		return verdict{err: fmt.Errorf("the health service says %s", answer.Status), answers: true}
-	case c.spec.Health.Endpoint == "":
-		return verdict{answers: true}
+		return checkResult{err: fmt.Errorf("the health service says %s", answer.Status), answers: true}
+	case i.spec.Health.Endpoint == "":
+		return checkResult{answers: true}
 	}
 	return p.call(ctx)
 }
@@ -145,7 +145,7 @@ type probe struct {
 	err      error // of the last call
 }
 
-func (p *probe) call(ctx context.Context) verdict {
+func (p *probe) call(ctx context.Context) checkResult {
 	if p.calling == nil {
 		p.calling = task.Start(func() { p.err = p.ask(ctx) })
 	}
@@ -153,12 +153,12 @@ func (p *probe) call(ctx context.Context) verdict {
 	case <-p.calling.Done():
 		p.calling = nil
 	case <-ctx.Done():
-		return verdict{err: fmt.Errorf("endpoint %q: %w", p.endpoint, context.Cause(ctx)), answers: true}
+		return checkResult{err: fmt.Errorf("endpoint %q: %w", p.endpoint, context.Cause(ctx)), answers: true}
 	}
 	if p.err != nil {
-		return verdict{err: fmt.Errorf("endpoint %q: %w", p.endpoint, p.err), answers: true}
+		return checkResult{err: fmt.Errorf("endpoint %q: %w", p.endpoint, p.err), answers: true}
 	}
-	return verdict{answers: true}
+	return checkResult{answers: true}
 }
 
 // ask calls the endpoint until ctx ends. The call has no deadline, with which it would

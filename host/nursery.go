@@ -24,19 +24,19 @@ type Nursery struct {
 	cancel  context.CancelCauseFunc
 	tasks   task.Group // one-shots, the goroutines that own processes, and pauses
 
-	mu        sync.Mutex
-	plan      supervision
-	seats     map[int]*seat
-	nextSeat  int
-	closed    error // why no further child is started; nil while open
-	wish      *wish // that all end; nil while there is none
-	cancelled bool  // by Cancel
-	pending   int   // one-shots
-	failures  []error
-	idle      chan struct{} // closed when nothing is left, after settling
-	settling  bool          // body has ended
-	changed   chan struct{} // made by a waiter, closed at the next change
-	told      []Event       // to be logged after the change
+	mu           sync.Mutex
+	plan         supervision
+	children     map[int]*child
+	nextID       int
+	closed       error         // why no further child is started; nil while open
+	cancellation *cancellation // that all end; nil while there is none
+	cancelled    bool          // by Cancel
+	pending      int           // one-shots
+	failures     []error
+	idle         chan struct{} // closed when nothing is left, after settling
+	settling     bool          // body has ended
+	changed      chan struct{} // made by a waiter, closed at the next change
+	told         []Event       // to be logged after the change
 }
 
 var errCancelled = errors.New("the nursery was cancelled")
@@ -60,12 +60,12 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	nurseries.enter()
 	defer env.queue.Flush(lastLogs)
 	defer nurseries.leave(env.log)
-	n := &Nursery{env: env, collect: o.CollectAll, plan: newSupervision(o.Supervision), seats: map[int]*seat{}, idle: make(chan struct{})}
+	n := &Nursery{env: env, collect: o.CollectAll, plan: newSupervision(o.Supervision), children: map[int]*child{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
 	if env.root {
-		defer env.chronicle.finish()
+		defer env.events.finish()
 	}
 	return n.run(ctx, body)
 }
@@ -114,7 +114,7 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 	told := causeOf(n.ctx)
 	finish()
 	fault.Rethrow(err)
-	return n.verdict(ctx, err, told)
+	return n.outcome(ctx, err, told)
 }
 
 // settle notes that body has ended: a failure cancels the children, and from now
@@ -142,7 +142,7 @@ func (n *Nursery) changeTable(change func()) (told []Event) {
 		close(n.changed)
 		n.changed = nil
 	}
-	if n.settling && n.pending == 0 && len(n.seats) == 0 && !isClosed(n.idle) {
+	if n.settling && n.pending == 0 && len(n.children) == 0 && !isClosed(n.idle) {
 		n.refuse(nil)
 		close(n.idle)
 	}
@@ -170,24 +170,24 @@ func (n *Nursery) change() <-chan struct{} {
 // none of them waits.
 func (n *Nursery) carryOut(actions []action, failure error) {
 	for _, a := range actions {
-		s := n.seats[a.id]
-		switch a.do {
-		case doStart:
-			s.begin()
-		case doStop:
-			s.stop()
-		case doPause:
-			s.pause(failure)
-		case doLose:
+		c := n.children[a.id]
+		switch a.kind {
+		case actionStart:
+			c.startProcess()
+		case actionStop:
+			c.stopProcess()
+		case actionPause:
+			c.pause(failure)
+		case actionReport:
 			n.lose(failure)
-		case doLimit:
-			n.giveUp(s.tooOften(n.plan.window, 0, failure))
-		case doTire:
-			n.giveUp(s.tooOften(0, s.backoff.stable, failure))
-		case doFail:
+		case actionLimit:
+			n.giveUp(c.tooOften(n.plan.window, 0, failure))
+		case actionUnstable:
+			n.giveUp(c.tooOften(0, c.backoff.stable, failure))
+		case actionLasting:
 			n.giveUp(failure)
-		case doForget:
-			s.forget()
+		case actionForget:
+			c.forget()
 		}
 	}
 }
@@ -236,28 +236,28 @@ func (n *Nursery) closedErr() error {
 // stopAll asks every child to end, those first that need others.
 func (n *Nursery) stopAll() {
 	cause := context.Cause(n.ctx)
-	w := fault.Ask(cause, func() *wish { return n.wants(reasonOf(cause)) }, func() *wish {
-		return &wish{Canceller: n.env.self, Reason: "its nursery failed"} // and its failure does not say with what
+	w := fault.Ask(cause, func() *cancellation { return n.cancellationFor(reasonOf(cause)) }, func() *cancellation {
+		return &cancellation{Canceller: n.env.self, Reason: "its nursery failed"} // and its failure does not say with what
 	})
 	n.update(func() {
 		n.refuse(cause)
-		n.wish = w
+		n.cancellation = w
 		n.carryOut(n.plan.close(), nil)
 	})
 }
 
-// wish is who wants a child to end, and why.
-type wish = fault.ContextCancelled
+// cancellation is who wants a child to end, and why.
+type cancellation = fault.ContextCancelled
 
-// wants makes a wish of this actor's own. But one that was itself asked to end, or whose
+// cancellationFor makes a cancellation of this actor's own. But one that was itself asked to end, or whose
 // nursery was, ends its children in the name of whoever asked first.
-func (n *Nursery) wants(reason string) *wish {
+func (n *Nursery) cancellationFor(reason string) *cancellation {
 	for _, cause := range []error{causeOf(n.ctx), n.env.ending.Cause()} {
 		if asked, ok := fault.Cancelled(cause); ok && fault.IsCancel(cause) {
 			return asked
 		}
 	}
-	return &wish{Canceller: n.env.self, Reason: reason}
+	return &cancellation{Canceller: n.env.self, Reason: reason}
 }
 
 // reasonOf is a cause as the reason of a cancel: one line.
@@ -310,19 +310,19 @@ func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 	if err := checkAlone(spec, false); err != nil {
 		return nil, err
 	}
-	s, err := n.add(ctx, spec, nil, false)
+	c, err := n.add(ctx, spec, nil, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.awaitUp(ctx); err != nil {
+	if err := c.awaitUp(ctx); err != nil {
 		return nil, err
 	}
-	return &Portal{s}, nil
+	return &Portal{c}, nil
 }
 
 // add takes an actor into the nursery, which starts it when what it needs is there.
 // Nothing is started for a ctx that is over.
-func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool) (s *seat, err error) {
+func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool) (c *child, err error) {
 	over := causeOf(ctx)                    // an author's ctx may do anything, and not under a lock
 	if dir, err := os.Getwd(); err == nil { // else relative paths are of no use
 		spec = anchored(dir, spec)
@@ -331,14 +331,14 @@ func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool
 		if err = cmp.Or(n.closedErr(), over, n.clash(spec)); err != nil {
 			return
 		}
-		n.nextSeat++
-		s = &seat{n: n, id: n.nextSeat, spec: spec, self: actor.NewID(spec.Name), oneShot: oneShot, backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
-		n.seats[s.id] = s
-		s.tell(Event{To: Waiting})
+		n.nextID++
+		c = &child{n: n, id: n.nextID, spec: spec, self: actor.NewID(spec.Name), oneShot: oneShot, backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
+		n.children[c.id] = c
+		c.record(Event{To: Waiting})
 		kind := cmp.Or(spec.Restart, config.Temporary)
-		n.carryOut(n.plan.add(place{id: s.id, kind: kind, apart: oneShot, needs: needs}), nil)
+		n.carryOut(n.plan.add(childState{id: c.id, kind: kind, oneShot: oneShot, needs: needs}), nil)
 	})
-	return s, err
+	return c, err
 }
 
 // enter counts a one-shot, unless the nursery takes no more.
@@ -364,9 +364,9 @@ func (n *Nursery) fail(err error) {
 	})
 }
 
-// verdict is what the nursery returns, when all has ended. told is why body was
+// outcome is what the nursery returns, when all has ended. told is why body was
 // told to end, before it did.
-func (n *Nursery) verdict(ctx context.Context, body, told error) error {
+func (n *Nursery) outcome(ctx context.Context, body, told error) error {
 	if body != nil && (told == nil || !fault.Echoes(body, fault.Reason(n.ctx, told))) {
 		return fault.Join(append([]error{body}, n.unsaid(body)...)...)
 	}

@@ -19,11 +19,11 @@ func TestV07_TimeWithoutAProcessorDoesNotCount(t *testing.T) {
 		"starved before":       {func(time.Duration) time.Duration { return time.Hour }, bound},
 		"starved half of it":   {func(passed time.Duration) time.Duration { return passed / 2 }, 3 * bound / 2},
 		"starved for a while":  {func(passed time.Duration) time.Duration { return min(passed, 5*bound) }, 11 * bound / 2},
-		"starved all the time": {func(passed time.Duration) time.Duration { return 4 * passed }, mostPatience * bound},
+		"starved all the time": {func(passed time.Duration) time.Duration { return 4 * passed }, mostAnswerBounds * bound},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
-			_, ok := lasts(t.Context(), bound, func() time.Duration { return c.starved(time.Since(begun)) })
+			_, ok := answerBoundOver(t.Context(), bound, func() time.Duration { return c.starved(time.Since(begun)) })
 			if waited := time.Since(begun); !ok || (waited-c.want).Abs() > bound/50 {
 				t.Errorf("%s: it waited %v, want %v", name, waited, c.want)
 			}
@@ -36,7 +36,7 @@ func TestV07_AnswerInTimeCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, answered := context.WithTimeout(t.Context(), time.Millisecond)
 		defer answered()
-		if _, ok := lasts(ctx, time.Second, func() time.Duration { panic("it was asked") }); ok {
+		if _, ok := answerBoundOver(ctx, time.Second, func() time.Duration { panic("it was asked") }); ok {
 			t.Error("the bound is said to be over")
 		}
 	})

@@ -14,7 +14,7 @@ import (
 // fails at once with fault.ErrActorDown, as the spec says. A portal may be used from
 // any goroutine, for as long as its nursery lives; calls into an actor that is gone
 // for good fail.
-type Portal struct{ s *seat }
+type Portal struct{ s *child }
 
 // Name is the child's name.
 func (p *Portal) Name() string { return p.s.spec.Name }
@@ -34,14 +34,14 @@ func (p *Portal) State() (state State) {
 
 // Table gives the dialogs of the link to the child.
 func (p *Portal) Table(ctx context.Context) (*dialog.Table, error) {
-	c, err := p.s.process(ctx)
+	i, err := p.s.awaitCallable(ctx)
 	switch {
 	case err != nil:
 		return nil, err
-	case c.foreign():
+	case i.foreign():
 		return nil, fmt.Errorf("%w: %q serves no endpoints; call it over its gRPC connection (Foreign.Conn)", ErrForeign, p.Name())
 	}
-	return c.table, nil
+	return i.table, nil
 }
 
 // Done is closed when the child is gone for good, its last process reaped.
@@ -71,8 +71,8 @@ func (p *Portal) Kind(endpoint string) string {
 // endpoints are what the process serves that came up last.
 func (p *Portal) endpoints() (list []*wire.Endpoint) {
 	p.s.n.look(func() {
-		if p.s.risen != nil {
-			list = p.s.risen.endpoints
+		if p.s.lastUp != nil {
+			list = p.s.lastUp.endpoints
 		}
 	})
 	return list
@@ -90,15 +90,15 @@ func (p *Portal) endpoints() (list []*wire.Endpoint) {
 // Every step of this is bounded (Spec.CancelTimeout, Grace, TermTimeout). Cancel is
 // shielded from the end of ctx, which may well be that of a scope into this very child.
 func (p *Portal) Cancel(context.Context) error {
-	c := p.s.dismiss("its host cancelled it")
+	i := p.s.dismiss("its host cancelled it")
 	switch {
-	case c == nil:
+	case i == nil:
 		<-p.s.gone
 		return nil
-	case c.foreign():
+	case i.foreign():
 		<-p.s.gone
 	default:
-		<-c.acked
+		<-i.acked
 	}
-	return c.ackErr
+	return i.ackErr
 }

@@ -31,17 +31,17 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 				shot.end(n, fault.ErrGoexit)
 			}
 		}()
-		s, err := n.addOneShot(spec)
+		c, err := n.addOneShot(spec)
 		if err == nil {
-			err = s.awaitUp(n.ctx)
+			err = c.awaitUp(n.ctx)
 		}
 		if err != nil {
 			shot.end(n, err)
 			return
 		}
-		defer func() { <-s.gone }()
-		defer s.dismiss("its one task is done")
-		value, err := e.Call(n.ctx, &Portal{s}, args)
+		defer func() { <-c.gone }()
+		defer c.dismiss("its one task is done")
+		value, err := e.Call(n.ctx, &Portal{c}, args)
 		if err != nil {
 			shot.end(n, err)
 			return
@@ -85,7 +85,7 @@ func (s *OneShot[Result]) Wait(ctx context.Context) (Result, error) {
 	}
 }
 
-func (n *Nursery) addOneShot(spec Spec) (*seat, error) {
+func (n *Nursery) addOneShot(spec Spec) (*child, error) {
 	if err := checkAlone(spec, true); err != nil {
 		return nil, err
 	}

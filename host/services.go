@@ -15,22 +15,22 @@ import (
 // The connection belongs to that one process and is closed with it: ask again
 // after a restart, or use Services. It is not the caller's to close.
 func (p *Portal) Conn(ctx context.Context) (*grpc.ClientConn, error) {
-	c, err := p.upChild(ctx)
+	i, err := p.upChild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c.main.conn, nil
+	return i.client.conn, nil
 }
 
 // Broker is go-plugin's broker on the main connection of the child's present
 // process, for further connections in both directions. It is not the caller's to
 // close.
 func (p *Portal) Broker(ctx context.Context) (*plugin.GRPCBroker, error) {
-	c, err := p.upChild(ctx)
+	i, err := p.upChild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c.main.broker, nil
+	return i.client.broker, nil
 }
 
 // Dispense makes the client of a go-plugin interface, as go-plugin's own Dispense
@@ -38,11 +38,11 @@ func (p *Portal) Broker(ctx context.Context) (*plugin.GRPCBroker, error) {
 // process, with whose end the ctx ends that the client is given: dispense another one
 // after a restart.
 func (p *Portal) Dispense(ctx context.Context, client plugin.GRPCPlugin) (any, error) {
-	c, err := p.upChild(ctx)
+	i, err := p.upChild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return client.GRPCClient(c.fate.ctx, c.main.broker, c.main.conn)
+	return client.GRPCClient(i.calls.ctx, i.client.broker, i.client.conn)
 }
 
 // Services is a connection for clients that protoc generates. Each call over it
@@ -52,15 +52,15 @@ func (p *Portal) Dispense(ctx context.Context, client plugin.GRPCPlugin) (any, e
 func (p *Portal) Services() grpc.ClientConnInterface { return services{p} }
 
 // upChild is the process that is up, for calls over its main connection.
-func (p *Portal) upChild(ctx context.Context) (*child, error) {
-	c, err := p.s.process(ctx)
+func (p *Portal) upChild(ctx context.Context) (*incarnation, error) {
+	i, err := p.s.awaitCallable(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.fate.err(); err != nil {
+	if err := i.calls.err(); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return i, nil
 }
 
 // services calls the services of whichever process is up.

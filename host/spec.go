@@ -65,8 +65,8 @@ func (n *Nursery) clash(spec Spec) error {
 	if spec.Replicas > 1 {
 		return nil
 	}
-	for _, s := range n.seats {
-		if s.spec.Name == spec.Name && (s.spec.GoPlugin != nil || spec.GoPlugin != nil) {
+	for _, c := range n.children {
+		if c.spec.Name == spec.Name && (c.spec.GoPlugin != nil || spec.GoPlugin != nil) {
 			return &StartError{Actor: spec.Name, Stage: "spec", Err: errors.New(
 				"name: an actor of this nursery has it already, and one of the two is a foreign program; rename one")}
 		}

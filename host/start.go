@@ -54,33 +54,33 @@ var errStartTimeout = errors.New("it was not ready in time")
 
 // start brings the child up: process, handshake, link, boot. If ctx ends, at any
 // stage, the process is killed and reaped, and the error is the cause of ctx.
-func (c *child) start(ctx context.Context) error {
-	bound := orDefault(time.Duration(c.spec.StartTimeout), DefaultStartTimeout)
+func (i *incarnation) start(ctx context.Context) error {
+	bound := orDefault(time.Duration(i.spec.StartTimeout), DefaultStartTimeout)
 	limited, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%w (%v)", errStartTimeout, bound))
 	defer cancel()
-	stage, err := c.climbUp(limited, bound)
-	if err == nil && c.unfollow() {
+	stage, err := i.bringUp(limited, bound)
+	if err == nil && i.unfollow() {
 		return nil
 	}
-	c.abandon()
+	i.abandon()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if limited.Err() != nil {
-		err = fmt.Errorf("%w%s", context.Cause(limited), c.lacking)
+		err = fmt.Errorf("%w%s", context.Cause(limited), i.waitsFor)
 	}
-	failure := &StartError{Actor: c.spec.Name, Stage: stage, Err: err}
-	if own, ok := errors.AsType[*lasting](err); ok {
+	failure := &StartError{Actor: i.spec.Name, Stage: stage, Err: err}
+	if own, ok := errors.AsType[*lastingError](err); ok {
 		failure.Lasting, failure.Err = true, own.error
 	}
 	return failure
 }
 
 // lasting is a failure of a start that another start would repeat.
-type lasting struct{ error }
+type lastingError struct{ error }
 
-// unfit reports whether a program cannot be executed, and not only at the moment.
-func unfit(err error) bool {
+// cannotExecute reports whether a program cannot be executed, and not only at the moment.
+func cannotExecute(err error) bool {
 	if errors.Is(err, exec.ErrNotFound) {
 		return true
 	}
@@ -93,103 +93,103 @@ func unfit(err error) bool {
 		func(target error) bool { return errors.Is(start.Err, target) })
 }
 
-func (c *child) climbUp(ctx context.Context, bound time.Duration) (stage string, err error) {
-	var stub *seam
-	if c.program, err = findProgram(ctx, c.spec.Command[0]); err == nil {
-		stub, err = c.handshake(ctx, bound)
+func (i *incarnation) bringUp(ctx context.Context, bound time.Duration) (stage string, err error) {
+	var stub *pluginClient
+	if i.program, err = findProgram(ctx, i.spec.Command[0]); err == nil {
+		stub, err = i.handshake(ctx, bound)
 	}
 	_, unstarted := errors.AsType[*process.StartError](err)
 	switch {
-	case err != nil && unfit(err):
-		return "program", &lasting{err}
-	case unstarted || c.program == "":
+	case err != nil && cannotExecute(err):
+		return "program", &lastingError{err}
+	case unstarted || i.program == "":
 		return "program", err
 	case err != nil:
 		return "handshake", err
 	}
-	c.main = stub
-	c.id.PID = c.proc.Load().PID()
-	c.seat.n.look(func() { c.seat.self = c.id })
-	if c.foreign() {
-		return c.meet(ctx)
+	i.client = stub
+	i.id.PID = i.proc.Load().PID()
+	i.child.n.look(func() { i.child.self = i.id })
+	if i.foreign() {
+		return i.awaitForeign(ctx)
 	}
-	broker, err := c.listen(stub)
+	broker, err := i.listen(stub)
 	if err != nil {
-		return "link", c.explainBroker(ctx, err)
+		return "link", i.explainBroker(ctx, err)
 	}
-	if err := c.boot(ctx, stub, broker); err != nil {
+	if err := i.boot(ctx, stub, broker); err != nil {
 		return "boot", err
 	}
 	return "", nil
 }
 
 // abandon ends a child that did not come up.
-func (c *child) abandon() {
-	if proc := c.proc.Load(); proc != nil {
+func (i *incarnation) abandon() {
+	if proc := i.proc.Load(); proc != nil {
 		_ = proc.Kill(context.Background()) // waits for the reaping; that ctx never ends
 	}
-	if c.client != nil {
-		c.release()
+	if i.plugin != nil {
+		i.release()
 	}
 }
 
 // handshake starts the process and lets go-plugin shake hands with it. go-plugin
 // knows no ctx, so the end of ctx kills the process, which ends its waiting.
-func (c *child) handshake(ctx context.Context, bound time.Duration) (stub *seam, err error) {
+func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (stub *pluginClient, err error) {
 	dir, err := process.RuntimeDir()
 	if err != nil {
 		return nil, err
 	}
-	noteCgroups(c.env.log)
-	c.config = c.clientConfig(ctx, dir, bound)
-	if c.identity, err = c.authenticate(c.config); err != nil {
+	noteCgroups(i.env.log)
+	i.config = i.clientConfig(ctx, dir, bound)
+	if i.identity, err = i.authenticate(i.config); err != nil {
 		return nil, err
 	}
-	c.client = plugin.NewClient(c.config)
-	shaking := task.Start(func() { stub, err = c.dispense() })
+	i.plugin = plugin.NewClient(i.config)
+	shaking := task.Start(func() { stub, err = i.dispense() })
 	shaking.Wait()
-	if c.identity != nil {
-		_ = c.identity.Close() // the child has its own
+	if i.identity != nil {
+		_ = i.identity.Close() // the child has its own
 	}
-	return stub, c.explain(err)
+	return stub, i.explain(err)
 }
 
-func (c *child) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
+func (i *incarnation) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
 	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
 		},
-		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: seamPlugin{}}},
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: clientMaker{}}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
-			return c.runner(ctx, cmd, scratch)
+			return i.runner(ctx, cmd, scratch)
 		},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
 		StartTimeout:     bound,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
-		GRPCDialOptions:  c.dialOptions(),
-		Logger:           bridge(c.env.log.With("actor", c.id.String())),
+		GRPCDialOptions:  i.dialOptions(),
+		Logger:           bridge(i.env.log.With("actor", i.id.String())),
 	}
-	if c.foreign() {
-		c.befriend(config)
+	if i.foreign() {
+		i.foreignConfig(config)
 	}
 	return config
 }
 
 // dialOptions are those of the main connection: the child's own, and what the application
 // has for it, which is nearer to the wire.
-func (c *child) dialOptions() []grpc.DialOption {
-	own := c.fate.dialOptions()
-	if c.env.dial == nil {
+func (i *incarnation) dialOptions() []grpc.DialOption {
+	own := i.calls.dialOptions()
+	if i.env.dial == nil {
 		return own
 	}
-	return append(own, c.env.dial(c.spec.Name)...)
+	return append(own, i.env.dial(i.spec.Name)...)
 }
 
 // runner makes the process that go-plugin will start. The process removes scratch
 // when it ends; without one, go-plugin would leave it.
-func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
+func (i *incarnation) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
 	defer func() {
 		if err != nil {
 			_ = os.Remove(scratch) // it is empty
@@ -198,31 +198,31 @@ func (c *child) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ ru
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	own, err := environ.Join(c.spec.Env)
+	own, err := environ.Join(i.spec.Env)
 	if err != nil {
 		return nil, err
 	}
-	files, more := c.inherit()
+	files, more := i.inherit()
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
-		Path: c.program, Args: c.spec.Command[1:], Files: files, Name: c.spec.Command[0], Title: c.title(), Dir: c.spec.Dir, Env: env,
-		SHA256: c.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(c.spec.Limits), Gist: gist, Log: newLogger(c.env.lines, c.id, len(c.spec.Actors) > 0).line,
+		Path: i.program, Args: i.spec.Command[1:], Files: files, Name: i.spec.Command[0], Title: i.title(), Dir: i.spec.Dir, Env: env,
+		SHA256: i.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(i.spec.Limits), Gist: gist, Log: newLogger(i.env.lines, i.id, len(i.spec.Actors) > 0).line,
 	}, cmd)
-	c.proc.Store(proc)
-	if c.foreign() {
-		c.config.SyncStdout, c.config.SyncStderr = proc.Aside(process.Stdout), proc.Aside(process.Stderr)
+	i.proc.Store(proc)
+	if i.foreign() {
+		i.config.SyncStdout, i.config.SyncStderr = proc.Aside(process.Stdout), proc.Aside(process.Stderr)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
-	c.unfollow = stop
+	i.unfollow = stop
 	return proc, nil
 }
 
 // title is what ps shows of an actor; a foreign program does not bear one.
-func (c *child) title() string {
-	if c.foreign() {
+func (i *incarnation) title() string {
+	if i.foreign() {
 		return ""
 	}
-	return c.id.Title()
+	return i.id.Title()
 }
 
 // findProgram finds the file to execute; it is "" with an error.
@@ -240,11 +240,11 @@ func findProgram(ctx context.Context, path string) (string, error) {
 	return path, nil
 }
 
-func (c *child) dispense() (*seam, error) {
-	if _, err := c.client.Start(); err != nil {
+func (i *incarnation) dispense() (*pluginClient, error) {
+	if _, err := i.plugin.Start(); err != nil {
 		return nil, err
 	}
-	protocol, err := c.client.Client()
+	protocol, err := i.plugin.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -252,13 +252,13 @@ func (c *child) dispense() (*seam, error) {
 	if err != nil {
 		return nil, err
 	}
-	return raw.(*seam), nil
+	return raw.(*pluginClient), nil
 }
 
 // explain says what went wrong in a handshake: what the process did tells more
 // than what go-plugin missed.
-func (c *child) explain(err error) error {
-	proc := c.proc.Load()
+func (i *incarnation) explain(err error) error {
+	proc := i.proc.Load()
 	if err == nil || proc == nil {
 		return err
 	}
@@ -268,126 +268,126 @@ func (c *child) explain(err error) error {
 	if start, ok := errors.AsType[*process.StartError](err); ok {
 		return start
 	}
-	c.await(proc.Dead(), lastFrames)
+	i.within(proc.Dead(), drainBound)
 	exit, ended := proc.Exit()
 	if !ended || exit.Signal == syscall.SIGKILL { // go-plugin killed it, and says why
 		text := strings.TrimSpace(err.Error())
-		if c.foreign() {
-			text = foreignHandshake(c.spec.GoPlugin, text, exit.LastLog)
+		if i.foreign() {
+			text = foreignHandshake(i.spec.GoPlugin, text, exit.LastLog)
 		}
 		if strings.Contains(text, "API version with plugin") { // all that go-plugin tells
-			return &lasting{errors.New(text)}
+			return &lastingError{errors.New(text)}
 		}
 		return errors.New(text)
 	}
 	question := "is it a plugin that is built with sdk.Serve?"
-	if c.foreign() {
+	if i.foreign() {
 		question = "is its cookie (goplugin.cookie) the right one?"
 	}
 	return fmt.Errorf("the program ended before it shook hands; %s %w", question,
-		&process.ExitError{Name: c.spec.Name, PID: proc.PID(), Exit: exit})
+		&process.ExitError{Name: i.spec.Name, PID: proc.PID(), Exit: exit})
 }
 
 // explainBroker says why go-plugin's broker has closed, which does not know it itself: its
 // stream was not opened or is over, since the connection failed at the first attempt.
-func (c *child) explainBroker(ctx context.Context, err error) error {
-	if _, cause := c.main.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService}); cause != nil {
+func (i *incarnation) explainBroker(ctx context.Context, err error) error {
+	if _, cause := i.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService}); cause != nil {
 		return fmt.Errorf("%w: go-plugin's connection to it failed: %s", err, status.Convert(cause).Message())
 	}
 	return fmt.Errorf("%w: go-plugin's connection to it had failed at first, and works now", err)
 }
 
 // listen serves the child's link on a brokered connection.
-func (c *child) listen(stub *seam) (broker uint32, err error) {
+func (i *incarnation) listen(stub *pluginClient) (broker uint32, err error) {
 	broker = stub.broker.NextId()
 	ln, err := stub.broker.Accept(broker)
 	if err != nil {
 		return 0, err
 	}
-	entry := &door{Listener: ln}
+	entry := &linkListener{Listener: ln}
 	links := link.NewServer(func(t link.Transport) <-chan struct{} {
 		entry.close()
-		table := c.newTable(t)
-		c.linked <- table
+		table := i.newTable(t)
+		i.links <- table
 		return table.Link().Done()
 	})
-	c.address = ln.Addr()
-	c.server = grpc.NewServer(
-		grpc.Creds(links.Credentials(c.config.TLSConfig, c.proc.Load().PID())),
+	i.address = ln.Addr()
+	i.server = grpc.NewServer(
+		grpc.Creds(links.Credentials(i.config.TLSConfig, i.proc.Load().PID())),
 		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
 		grpc.MaxRecvMsgSize(link.MaxPacket), grpc.ForceServerCodecV2(wire.PacketCodec{}),
 		grpc.ConnectionTimeout(handshakeBound),
 		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked
 	)
-	wire.RegisterLinkServer(c.server, links)
-	c.serving = task.Start(func() { c.serve(entry) })
+	wire.RegisterLinkServer(i.server, links)
+	i.serving = task.Start(func() { i.serve(entry) })
 	return broker, nil
 }
 
-func (c *child) serve(entry *door) {
-	if err := c.server.Serve(entry); err != nil && !entry.shut.Load() {
-		c.env.log.Error("the link's server has failed", "actor", c.id.String(), "error", err)
+func (i *incarnation) serve(entry *linkListener) {
+	if err := i.server.Serve(entry); err != nil && !entry.shut.Load() {
+		i.env.log.Error("the link's server has failed", "actor", i.id.String(), "error", err)
 	}
 }
 
-func (c *child) newTable(t link.Transport) *dialog.Table {
-	log := c.env.log.With("actor", c.env.self.String())
-	return dialog.NewTable(link.New(t, link.Config{Self: c.env.self, Log: log}), dialog.Config{
-		Base: c.env.base, Accept: c.env.exposed.Accept, Log: log,
-		Receiving: c.env.receive, CancelTimeout: boundsOf(c.spec).cancel, Stuck: c.sticks,
+func (i *incarnation) newTable(t link.Transport) *dialog.Table {
+	log := i.env.log.With("actor", i.env.self.String())
+	return dialog.NewTable(link.New(t, link.Config{Self: i.env.self, Log: log}), dialog.Config{
+		Base: i.env.base, Accept: i.env.exposed.Accept, Log: log,
+		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.onStuckTask,
 	})
 }
 
 // boot tells the child who it is and waits until it is ready.
-func (c *child) boot(ctx context.Context, stub *seam, broker uint32) error {
+func (i *incarnation) boot(ctx context.Context, stub *pluginClient, broker uint32) error {
 	request := &wire.BootRequest{
-		Broker: broker, Parent: wire.FromID(c.env.self), Self: wire.FromID(c.id),
-		CancelTimeout: int64(boundsOf(c.spec).cancel),
+		Broker: broker, Parent: wire.FromID(i.env.self), Self: wire.FromID(i.id),
+		CancelTimeout: int64(boundsOf(i.spec).cancel),
 	}
-	receiving(c.spec.Streams).Tell(request)
-	if c.identity != nil {
-		request.Network, request.Address = c.address.Network(), c.address.String()
+	receiving(i.spec.Streams).Tell(request)
+	if i.identity != nil {
+		request.Network, request.Address = i.address.Network(), i.address.String()
 	}
-	if len(c.spec.Actors) > 0 {
-		tree, err := json.Marshal(config.Tree{Name: c.spec.Name, Actors: c.spec.Actors, Supervision: c.spec.Supervision})
+	if len(i.spec.Actors) > 0 {
+		tree, err := json.Marshal(config.Tree{Name: i.spec.Name, Actors: i.spec.Actors, Supervision: i.spec.Supervision})
 		if err != nil {
 			return err
 		}
 		request.Tree = tree
 	}
-	c.lacking = ": it has not answered its boot request"
+	i.waitsFor = ": it has not answered its boot request"
 	answer, err := stub.actor.Boot(ctx, request)
 	if err != nil {
-		return c.bootFailure(err)
+		return i.bootFailure(err)
 	}
-	c.lacking = ": it has booted, and not opened its link"
+	i.waitsFor = ": it has booted, and not opened its link"
 	select {
-	case c.table = <-c.linked:
-	case <-c.proc.Load().Done(): // it may have died before its link was taken in
-		return cmp.Or(c.linkFailure(), c.deathOf(c.proc.Load()))
+	case i.table = <-i.links:
+	case <-i.proc.Load().Done(): // it may have died before its link was taken in
+		return cmp.Or(i.linkFailure(), i.deathOf(i.proc.Load()))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	c.lacking = ": its link is open, and it has not said HELLO on it"
+	i.waitsFor = ": its link is open, and it has not said HELLO on it"
 	select {
-	case <-c.table.Link().Greeted():
-	case <-c.table.Link().Done():
-		return cmp.Or(c.linkFailure(), fmt.Errorf("the link ended before it began: %w", c.table.Link().Err()))
+	case <-i.table.Link().Greeted():
+	case <-i.table.Link().Done():
+		return cmp.Or(i.linkFailure(), fmt.Errorf("the link ended before it began: %w", i.table.Link().Err()))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	c.endpoints, c.tie = answer.Endpoints, linkTie{c.table}
-	return c.checkHealthEndpoint()
+	i.endpoints, i.connection = answer.Endpoints, linkConnection{i.table}
+	return i.checkHealthEndpoint()
 }
 
 // checkHealthEndpoint refuses a child that could never be healthy.
-func (c *child) checkHealthEndpoint() error {
-	name := c.spec.Health.Endpoint
-	if name == "" || c.spec.Health.Off {
+func (i *incarnation) checkHealthEndpoint() error {
+	name := i.spec.Health.Endpoint
+	if name == "" || i.spec.Health.Off {
 		return nil
 	}
-	missing := &fault.NotExposed{Actor: c.id, Endpoint: name, Kind: dialog.KindName(dialog.Func)}
-	for _, e := range c.endpoints {
+	missing := &fault.NotExposed{Actor: i.id, Endpoint: name, Kind: dialog.KindName(dialog.Func)}
+	for _, e := range i.endpoints {
 		switch {
 		case e.Name != name:
 			missing.Exposed = append(missing.Exposed, e.Name)
@@ -397,72 +397,72 @@ func (c *child) checkHealthEndpoint() error {
 			missing.Actual = dialog.KindName(e.Kind)
 		}
 	}
-	return &lasting{fmt.Errorf("health.endpoint: %w", missing)}
+	return &lastingError{fmt.Errorf("health.endpoint: %w", missing)}
 }
 
 // lastWords is how long a child that failed to boot may take to say why.
-const lastWords = time.Second
+const explainBound = time.Second
 
 // bootFailure prefers what the child or its process said itself to the transport's
 // view of it. A child that refuses says so in its answer and does nothing more.
-func (c *child) bootFailure(err error) error {
+func (i *incarnation) bootFailure(err error) error {
 	refused := status.Convert(err)
 	if refused.Code() == codes.FailedPrecondition {
-		return &lasting{errors.New(refused.Message())}
+		return &lastingError{errors.New(refused.Message())}
 	}
-	proc := c.proc.Load()
+	proc := i.proc.Load()
 	select {
-	case c.table = <-c.linked:
+	case i.table = <-i.links:
 	case <-proc.Dead():
-	case <-time.After(lastWords):
+	case <-time.After(explainBound):
 	}
-	if failure := c.linkFailure(); failure != nil {
+	if failure := i.linkFailure(); failure != nil {
 		return failure
 	}
-	if c.await(proc.Dead(), lastWords) {
-		return c.deathOf(proc)
+	if i.within(proc.Dead(), explainBound) {
+		return i.deathOf(proc)
 	}
 	return errors.New(refused.Message())
 }
 
 // linkFailure is what the link tells of a failed boot: why this host itself has refused it, or
 // the child's own last words; nil if it tells neither.
-func (c *child) linkFailure() error {
-	if c.table == nil {
+func (i *incarnation) linkFailure() error {
+	if i.table == nil {
 		select {
-		case c.table = <-c.linked: // it had come before the child ended
+		case i.table = <-i.links: // it had come before the child ended
 		default:
 			return nil
 		}
 	}
-	l := c.table.Link()
-	c.await(l.Done(), lastWords)
+	l := i.table.Link()
+	i.within(l.Done(), explainBound)
 	if _, reason := l.Farewell(); reason != nil {
 		return reason
 	}
 	if refusal := l.Err(); errors.Is(refusal, fault.ErrProtocol) {
-		return &lasting{refusal}
+		return &lastingError{refusal}
 	}
 	return nil
 }
 
-// seam is the host's hold on go-plugin's main connection to one child.
-type seam struct {
+// pluginClient is the host's hold on go-plugin's main connection to one child.
+type pluginClient struct {
 	conn   *grpc.ClientConn
 	actor  wire.ActorClient
 	health healthpb.HealthClient
 	broker *plugin.GRPCBroker
 }
 
-// seamPlugin makes seams for go-plugin.
-type seamPlugin struct{ plugin.NetRPCUnsupportedPlugin }
+// clientMaker makes clients for go-plugin.
+type clientMaker struct{ plugin.NetRPCUnsupportedPlugin }
 
 // GRPCServer is the plugin's half, which this program is not.
-func (seamPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
+func (clientMaker) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 	return errors.New("package host calls plugins; package sdk serves them")
 }
 
 // GRPCClient wraps the connection to a plugin.
-func (seamPlugin) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	return &seam{conn: conn, actor: wire.NewActorClient(conn), health: healthpb.NewHealthClient(conn), broker: broker}, nil
+func (clientMaker) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	return &pluginClient{conn: conn, actor: wire.NewActorClient(conn), health: healthpb.NewHealthClient(conn), broker: broker}, nil
 }

@@ -568,7 +568,7 @@ func TestN11_StuckGrandchildIsKilledByItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for e := range host.Events(ctx) {
-		if e.Actor.Is(id) && e.Rung != "" {
+		if e.Actor.Is(id) && e.Step != "" {
 			t.Errorf("top did not end in order: %v", e)
 		}
 		if e.To == host.Gone {

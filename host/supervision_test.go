@@ -11,28 +11,28 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 )
 
-// The supervision table against every order of events, for a few places: this is
+// The supervision table against every order of events, for a few children: this is
 // the world around it, which carries out its actions as the nursery does.
 
 // world is one state of the exploration: the table, and what the processes do.
 type world struct {
 	plan    supervision
-	process map[int]string // "coming", "up", "told" (to end), by place
+	process map[int]string // "coming", "up", "told" (to end), by child
 	pausing map[int]bool
 	old     map[int]bool // processes of the generation that a group restart ends
 	now     time.Time
 	over    map[int]bool
-	broken  map[int]bool // places that have failed for a reason that stays
+	broken  map[int]bool // children that have failed for a reason that stays
 	spoiled string       // the rule that was broken
 }
 
 // world holds pointers, so that each branch works on a copy.
 func (w *world) clone() *world {
 	c := *w
-	c.plan.places = make([]*place, len(w.plan.places))
-	for i, p := range w.plan.places {
-		q := *p
-		c.plan.places[i] = &q
+	c.plan.children = make([]*childState, len(w.plan.children))
+	for i, row := range w.plan.children {
+		copied := *row
+		c.plan.children[i] = &copied
 	}
 	c.plan.restarts = slices.Clone(w.plan.restarts)
 	c.process, c.pausing, c.old, c.over, c.broken = copyMap(w.process), copyMap(w.pausing), copyMap(w.old), copyMap(w.over), copyMap(w.broken)
@@ -52,8 +52,8 @@ func (w *world) key() string {
 	for id := range 4 {
 		b = append(b, (w.process[id] + "-")[0], yes(w.pausing[id]), yes(w.old[id]))
 	}
-	for _, p := range w.plan.places {
-		b = append(b, byte(p.id), byte(p.phase), yes(p.fresh), yes(p.paused), yes(p.back), yes(p.healthy), byte(p.row))
+	for _, c := range w.plan.children {
+		b = append(b, byte(c.id), byte(c.phase), yes(c.fresh), yes(c.paused), yes(c.comesBack), yes(c.healthy), byte(c.unstable))
 	}
 	return string(b)
 }
@@ -68,31 +68,31 @@ func (w *world) spoil(format string, args ...any) {
 func (w *world) do(actions []action) {
 	for _, a := range actions {
 		if w.over[a.id] {
-			w.spoil("%v of place %d after its end", a.do, a.id)
+			w.spoil("%v of child %d after its end", a.kind, a.id)
 		}
-		switch a.do {
-		case doStart:
+		switch a.kind {
+		case actionStart:
 			w.start(a.id)
-		case doStop:
+		case actionStop:
 			if w.process[a.id] == "" || w.process[a.id] == "told" {
-				w.spoil("stop of place %d, which has no process to be told", a.id)
+				w.spoil("stop of child %d, which has no process to be told", a.id)
 			}
 			w.checkOrder(a.id)
 			w.process[a.id] = "told"
-		case doPause:
+		case actionPause:
 			w.pausing[a.id] = true
 			if w.plan.inGroups() {
 				w.age(a.id)
 			}
-		case doForget:
+		case actionForget:
 			if w.process[a.id] != "" {
-				w.spoil("place %d is forgotten and has a process", a.id)
+				w.spoil("child %d is forgotten and has a process", a.id)
 			}
 			w.over[a.id] = true
-		case doLose:
-		case doLimit, doTire, doFail:
+		case actionReport:
+		case actionLimit, actionUnstable, actionLasting:
 			if !w.plan.closing {
-				w.spoil("%v of place %d, and nothing is closed", a.do, a.id)
+				w.spoil("%v of child %d, and nothing is closed", a.kind, a.id)
 			}
 			w.do(w.plan.close())
 		}
@@ -100,31 +100,31 @@ func (w *world) do(actions []action) {
 }
 
 func (w *world) start(id int) {
-	p := w.plan.place(id)
+	c := w.plan.child(id)
 	switch {
 	case w.plan.closing:
-		w.spoil("place %d starts after the close", id)
+		w.spoil("child %d starts after the close", id)
 	case w.process[id] != "":
-		w.spoil("place %d starts twice at a time", id)
+		w.spoil("child %d starts twice at a time", id)
 	case w.pausing[id]:
-		w.spoil("place %d starts within its pause", id)
-	case len(w.old) > 0 && !p.apart:
-		w.spoil("place %d starts while %v of the old generation are alive", id, w.old)
-	case w.plan.inGroups() && slices.ContainsFunc(w.plan.places, func(p *place) bool { return w.pausing[p.id] }):
-		w.spoil("place %d starts within a pause of %v", id, w.pausing)
-	case p.row > w.plan.max:
-		w.spoil("place %d starts again after %d restarts without a stable run", id, p.row)
+		w.spoil("child %d starts within its pause", id)
+	case len(w.old) > 0 && !c.oneShot:
+		w.spoil("child %d starts while %v of the old generation are alive", id, w.old)
+	case w.plan.inGroups() && slices.ContainsFunc(w.plan.children, func(c *childState) bool { return w.pausing[c.id] }):
+		w.spoil("child %d starts within a pause of %v", id, w.pausing)
+	case c.unstable > w.plan.max:
+		w.spoil("child %d starts again after %d restarts without a stable run", id, c.unstable)
 	case w.broken[id]:
-		w.spoil("place %d starts again, and nothing can heal it", id)
-	case p.kind == config.Temporary && !p.fresh:
-		w.spoil("place %d is temporary and starts again", id)
+		w.spoil("child %d starts again, and nothing can heal it", id)
+	case c.kind == config.Temporary && !c.fresh:
+		w.spoil("child %d is temporary and starts again", id)
 	}
-	for _, n := range p.needs {
-		if p.fresh && w.plan.place(n.id) == nil {
-			w.spoil("place %d starts for the first time, and %d, which it needs, is gone", id, n.id)
+	for _, n := range c.needs {
+		if c.fresh && w.plan.child(n.id) == nil {
+			w.spoil("child %d starts for the first time, and %d, which it needs, is gone", id, n.id)
 		}
-		if w.plan.place(n.id) != nil && w.process[n.id] != "up" {
-			w.spoil("place %d starts without %d, which it needs", id, n.id)
+		if w.plan.child(n.id) != nil && w.process[n.id] != "up" {
+			w.spoil("child %d starts without %d, which it needs", id, n.id)
 		}
 	}
 	w.process[id] = "coming"
@@ -133,8 +133,8 @@ func (w *world) start(id int) {
 // age makes the processes that a group restart must end the old generation.
 func (w *world) age(culprit int) {
 	for id, state := range w.process {
-		other := w.plan.place(id)
-		if state != "" && other != nil && !other.apart && (w.plan.strategy == config.OneForAll || id > culprit) {
+		other := w.plan.child(id)
+		if state != "" && other != nil && !other.oneShot && (w.plan.strategy == config.OneForAll || id > culprit) {
 			w.old[id] = true
 		}
 	}
@@ -142,10 +142,10 @@ func (w *world) age(culprit int) {
 
 // checkOrder: who is needed ends after those that need it, as far as they end.
 func (w *world) checkOrder(id int) {
-	for _, p := range w.plan.places {
-		ending := p.phase == condemned || p.phase == stopping
-		if ending && slices.ContainsFunc(p.needs, func(n need) bool { return n.id == id }) {
-			w.spoil("place %d is stopped while %d, which needs it, is ending", id, p.id)
+	for _, c := range w.plan.children {
+		ending := c.phase == condemned || c.phase == stopping
+		if ending && slices.ContainsFunc(c.needs, func(n need) bool { return n.id == id }) {
+			w.spoil("child %d is stopped while %d, which needs it, is ending", id, c.id)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (w *world) next(limits explored) map[string]func(*world) {
 		if state == "" {
 			continue
 		}
-		if state == "coming" || state == "told" && w.plan.place(id) != nil && w.plan.place(id).fresh {
+		if state == "coming" || state == "told" && w.plan.child(id) != nil && w.plan.child(id).fresh {
 			moves[fmt.Sprint("up ", id)] = func(w *world) {
 				if w.process[id] == "coming" {
 					w.process[id] = "up"
@@ -187,8 +187,8 @@ func (w *world) next(limits explored) map[string]func(*world) {
 	if !w.plan.closing {
 		moves["close"] = func(w *world) { w.do(w.plan.close()) }
 	}
-	for _, p := range w.plan.places {
-		if p.id == limits.dismissed && p.phase != stopping && p.phase != condemned {
+	for _, c := range w.plan.children {
+		if c.id == limits.dismissed && c.phase != stopping && c.phase != condemned {
 			moves["dismiss"] = func(w *world) { w.do(w.plan.dismiss(limits.dismissed)) }
 		}
 	}
@@ -256,16 +256,16 @@ func (w *world) checkRest(moves map[string]func(*world)) {
 			return
 		}
 	}
-	for _, p := range w.plan.places {
-		lacksHealth := slices.ContainsFunc(p.needs, func(n need) bool {
-			needed := w.plan.place(n.id)
+	for _, c := range w.plan.children {
+		lacksHealth := slices.ContainsFunc(c.needs, func(n need) bool {
+			needed := w.plan.child(n.id)
 			return needed != nil && n.healthy && !needed.healthy
 		})
 		switch {
 		case w.plan.closing:
-			w.spoil("closed, and place %d is %v for ever", p.id, p.phase)
-		case p.phase != up && !lacksHealth:
-			w.spoil("place %d is %v for ever", p.id, p.phase)
+			w.spoil("closed, and child %d is %v for ever", c.id, c.phase)
+		case c.phase != up && !lacksHealth:
+			w.spoil("child %d is %v for ever", c.id, c.phase)
 		}
 	}
 }
@@ -287,9 +287,9 @@ func everyOrder(t *testing.T, most int, apart time.Duration) {
 						plan:    supervision{strategy: strategy, max: most, window: time.Hour},
 						process: map[int]string{}, pausing: map[int]bool{}, old: map[int]bool{}, over: map[int]bool{}, broken: map[int]bool{}, now: time.Now(),
 					}
-					w.do(w.plan.add(place{id: 1, kind: a}))
-					w.do(w.plan.add(place{id: 2, kind: b, needs: needs}))
-					w.do(w.plan.add(place{id: 3, kind: config.Permanent}))
+					w.do(w.plan.add(childState{id: 1, kind: a}))
+					w.do(w.plan.add(childState{id: 2, kind: b, needs: needs}))
+					w.do(w.plan.add(childState{id: 3, kind: config.Permanent}))
 					total += explore(t, w, explored{dismissed: 2, healthy: needs != nil, apart: apart})
 				}
 			}
@@ -298,31 +298,31 @@ func everyOrder(t *testing.T, most int, apart time.Duration) {
 	t.Logf("%d states", total)
 }
 
-// F07: restarts that never lead to a stable run are counted over any time, by place; a
+// F07: restarts that never lead to a stable run are counted over any time, by child; a
 // stable run makes the next one the first. What cannot heal is not restarted at all.
 func TestF07_SlowLoopsCount(t *testing.T) {
 	broken := end{failed: true}
 	for name, c := range map[string]struct {
 		ends []end
-		want deed
+		want actionKind
 	}{
-		"slow loop":      {[]end{broken, broken, broken}, doTire},
-		"stable between": {[]end{broken, broken, {failed: true, stable: true}, broken}, doPause},
-		"lasting":        {[]end{broken, {failed: true, lasting: true}}, doFail},
+		"slow loop":      {[]end{broken, broken, broken}, actionUnstable},
+		"stable between": {[]end{broken, broken, {failed: true, stable: true}, broken}, actionPause},
+		"lasting":        {[]end{broken, {failed: true, lasting: true}}, actionLasting},
 	} {
 		plan := supervision{strategy: config.OneForOne, max: 2, window: time.Second}
-		plan.add(place{id: 1, kind: config.Transient})
+		plan.add(childState{id: 1, kind: config.Transient})
 		now := time.Now()
 		var last []action
 		for _, how := range c.ends {
-			if p := plan.place(1); p.phase == starting {
+			if c := plan.child(1); c.phase == starting {
 				plan.isUp(1)
 			}
 			now = now.Add(time.Minute)
 			last = plan.ended(1, how, now)
 			plan.resume(1)
 		}
-		if last[0].do != c.want || plan.closing != (c.want != doPause) {
+		if last[0].kind != c.want || plan.closing != (c.want != actionPause) {
 			t.Errorf("%s: %v, closing: %v; want %v", name, last, plan.closing, c.want)
 		}
 	}

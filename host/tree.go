@@ -110,7 +110,7 @@ func (t *Tree) start(ctx context.Context, levels [][]Spec) error {
 	for _, portals := range t.portals {
 		for _, p := range portals {
 			group.Go(func() {
-				if err := p.s.awaitUp(ctx); err != nil && !errors.Is(err, errForlorn) {
+				if err := p.s.awaitUp(ctx); err != nil && !errors.Is(err, errOrphaned) {
 					mu.Lock()
 					defer mu.Unlock()
 					failures = append(failures, err)
@@ -128,11 +128,11 @@ func (t *Tree) add(levels [][]Spec) error {
 		for _, spec := range level {
 			needs := t.needs(spec)
 			for range max(1, spec.Replicas) {
-				s, err := t.nursery.add(t.nursery.ctx, spec, needs, false)
+				c, err := t.nursery.add(t.nursery.ctx, spec, needs, false)
 				if err != nil {
 					return err
 				}
-				t.portals[spec.Name] = append(t.portals[spec.Name], &Portal{s})
+				t.portals[spec.Name] = append(t.portals[spec.Name], &Portal{c})
 			}
 		}
 	}

@@ -27,20 +27,20 @@ func newAuthority(self string) func() (*trust.Authority, error) {
 // authenticate makes the child and this host accept each other, and no one else.
 // The file holds the child's identity, and is closed once it has been started; it
 // is nil if go-plugin's AutoMTLS is used.
-func (c *child) authenticate(config *plugin.ClientConfig) (identity *os.File, err error) {
-	if c.foreign() || !passesFiles {
+func (i *incarnation) authenticate(config *plugin.ClientConfig) (identity *os.File, err error) {
+	if i.foreign() || !passesFiles {
 		return nil, nil
 	}
-	authority, err := c.env.authority()
+	authority, err := i.env.authority()
 	if err != nil {
 		return nil, fmt.Errorf("make the tree's certificate authority: %w", err)
 	}
-	text, err := authority.Admit(c.id.UUID)
+	text, err := authority.Admit(i.id.UUID)
 	if err != nil {
 		return nil, fmt.Errorf("make the actor's certificate: %w", err)
 	}
 	config.AutoMTLS = false
-	if config.TLSConfig, err = authority.Host(c.id.UUID); err != nil {
+	if config.TLSConfig, err = authority.Host(i.id.UUID); err != nil {
 		return nil, err
 	}
 	if identity, err = trust.Pipe(text); err != nil {
@@ -51,9 +51,9 @@ func (c *child) authenticate(config *plugin.ClientConfig) (identity *os.File, er
 
 // inherit is what the child gets besides the standard descriptors, and what tells
 // it so.
-func (c *child) inherit() (files []*os.File, env []string) {
-	if c.identity == nil {
+func (i *incarnation) inherit() (files []*os.File, env []string) {
+	if i.identity == nil {
 		return nil, nil
 	}
-	return []*os.File{c.identity}, []string{fmt.Sprintf("%s=%d", trust.Variable, identityFD)}
+	return []*os.File{i.identity}, []string{fmt.Sprintf("%s=%d", trust.Variable, identityFD)}
 }

@@ -73,11 +73,11 @@ func TestN11_AwaitingATurnComesOffTheGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := &turns{make(chan struct{}, 1), time.Hour}
 		all.take(time.Hour, nil, nil, nil)
-		c := &child{env: &environment{turns: all}, spec: Spec{}, tie: linkless{}}
-		c.proc.Store(process.New(process.Spec{}, nil))
-		c.awaitTurn()()
+		i := &incarnation{env: &environment{turns: all}, spec: Spec{}, connection: linkless{}}
+		i.proc.Store(process.New(process.Spec{}, nil))
+		i.awaitTurn()()
 		want := bounds{DefaultCancelTimeout, DefaultGrace - turnLength, DefaultTermTimeout}
-		if got := c.bounds(); got != want {
+		if got := i.bounds(); got != want {
 			t.Errorf("bounds are %v, expected %v", got, want)
 		}
 	})
@@ -89,20 +89,20 @@ func TestN11_TurnsFitIntoWhatIsLeft(t *testing.T) {
 		const left = 300 * time.Millisecond
 		all := &turns{make(chan struct{}, 1), time.Hour}
 		all.taken <- struct{}{}
-		c := &child{env: &environment{turns: all, ending: ending.New()}, tie: linkless{}}
-		c.proc.Store(process.New(process.Spec{}, nil))
+		i := &incarnation{env: &environment{turns: all, ending: ending.New()}, connection: linkless{}}
+		i.proc.Store(process.New(process.Spec{}, nil))
 		begun := time.Now()
-		c.env.ending.Bound(begun.Add(left))
-		c.awaitTurn()()
+		i.env.ending.Bound(begun.Add(left))
+		i.awaitTurn()()
 		waited := time.Since(begun)
-		if b := c.bounds(); waited == 0 || waited+b.cancel > left || b.cancel < leastWait {
+		if b := i.bounds(); waited == 0 || waited+b.cancel > left || b.cancel < leastWait {
 			t.Errorf("it waited %v, and the bounds are %v then; all must fit into %v", waited, b, left)
 		}
 	})
 }
 
-// linkless is a tie that stays.
-type linkless struct{ tie }
+// linkless is a connection that stays.
+type linkless struct{ connection }
 
 func (linkless) gone() <-chan struct{} { return nil }
 

@@ -186,7 +186,7 @@ func (d *driver) story(s snapshot) string {
 	var b strings.Builder
 	for _, w := range d.steps {
 		fmt.Fprintf(&b, "  %9v  %s sees %s@%s (pid %d) %s -> %s %s %s %s\n", w.s.Time.Sub(s.at).Round(time.Microsecond), w.owner, w.s.Name, w.s.Short, w.s.PID,
-			w.s.From, w.s.To, w.s.Cause, w.s.Rung, w.s.Reason)
+			w.s.From, w.s.To, w.s.Cause, w.s.Step, w.s.Reason)
 	}
 	for _, w := range d.failures {
 		fmt.Fprintf(&b, "  %9v  %s's %s with %s (%s): %s %s: %s\n", w.f.Time.Sub(s.at).Round(time.Microsecond), w.owner, w.f.Kind, w.f.Target, w.f.Peer,

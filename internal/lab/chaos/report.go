@@ -34,7 +34,7 @@ type Step struct {
 	Name, Short  string // of the actor that it is about
 	PID          int
 	From, To     string
-	Cause, Rung  string
+	Cause, Step  string
 	Reason       string
 	Err          *Verdict
 	OutOfHandles bool // Err is EMFILE

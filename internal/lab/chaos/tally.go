@@ -46,7 +46,7 @@ func (t *tally) death(d *driver, b Blow, s snapshot) {
 	for _, w := range d.steps {
 		switch after := w.s.Time.Sub(s.at); {
 		case w.owner != parentOf(b.Target) || w.s.Name != b.Target:
-		case w.s.To == "stopping" && w.s.Rung == "":
+		case w.s.To == "stopping" && w.s.Step == "":
 			t.noticed = append(t.noticed, after)
 		case w.s.To == "ready" && w.s.From == "starting":
 			t.restart = append(t.restart, after)

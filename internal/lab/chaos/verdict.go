@@ -91,7 +91,7 @@ func sortSentinel(err error) string {
 func stepOf(e host.Event) *Step {
 	s := &Step{
 		Time: e.Time, Name: e.Actor.Name, Short: e.Actor.Short(), PID: e.Actor.PID,
-		From: string(e.From), To: string(e.To), Cause: string(e.Cause), Rung: e.Rung, Reason: e.Reason,
+		From: string(e.From), To: string(e.To), Cause: string(e.Cause), Step: e.Step, Reason: e.Reason,
 	}
 	if e.Err != nil {
 		v := classify(e.Err)

@@ -18,7 +18,7 @@ import (
 
 // fate is what becomes of calls over a child's main connection. gRPC itself knows
 // only that the connection is gone; the fate says why.
-type fate struct {
+type callEnd struct {
 	ctx context.Context // ends when calls in flight fail, with the reason as cause
 	end context.CancelCauseFunc
 
@@ -26,69 +26,69 @@ type fate struct {
 	closing error // why new calls fail
 }
 
-// newFate makes the fate of a process, whose ctx has the values of base.
-func newFate(base context.Context) *fate {
-	f := &fate{}
-	f.ctx, f.end = context.WithCancelCause(context.WithoutCancel(base))
-	return f
+// newCallEnd makes the fate of a process, whose ctx has the values of base.
+func newCallEnd(base context.Context) *callEnd {
+	e := &callEnd{}
+	e.ctx, e.end = context.WithCancelCause(context.WithoutCancel(base))
+	return e
 }
 
 // refuse fails new calls. Only the first reason counts.
-func (f *fate) refuse(why error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closing == nil {
-		f.closing = why
+func (e *callEnd) refuse(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing == nil {
+		e.closing = why
 	}
 }
 
-// seal fails all calls. Only the first reason counts.
-func (f *fate) seal(why error) {
-	f.refuse(why)
-	f.end(why)
+// endAll fails all calls. Only the first reason counts.
+func (e *callEnd) endAll(why error) {
+	e.refuse(why)
+	e.end(why)
 }
 
-// isSealed tells that the process is over, though it may not be reaped yet.
-func (f *fate) isSealed() bool { return f.ctx.Err() != nil }
+// over tells that the process is over, though it may not be reaped yet.
+func (e *callEnd) over() bool { return e.ctx.Err() != nil }
 
 // err is why a new call fails, nil if it does not.
-func (f *fate) err() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.closing
+func (e *callEnd) err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closing
 }
 
 // dialOptions make calls over the connection end with the fate.
-func (f *fate) dialOptions() []grpc.DialOption {
+func (e *callEnd) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithIdleTimeout(0), // a connection that nobody uses is no broken one
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostOfTheirs)), // go-plugin's own is 2 GiB
-		grpc.WithChainUnaryInterceptor(f.unary), grpc.WithChainStreamInterceptor(f.stream),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostMessage)), // go-plugin's own is 2 GiB
+		grpc.WithChainUnaryInterceptor(e.unary), grpc.WithChainStreamInterceptor(e.stream),
 	}
 }
 
-func (f *fate) unary(ctx context.Context, method string, args, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, o ...grpc.CallOption) error {
+func (e *callEnd) unary(ctx context.Context, method string, args, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, o ...grpc.CallOption) error {
 	if ours(method) {
 		return call(ctx, method, args, reply, conn, ownCall(o)...)
 	}
-	return f.explain(ctx, conn, call(ctx, method, args, reply, conn, o...))
+	return e.explain(ctx, conn, call(ctx, method, args, reply, conn, o...))
 }
 
-func (f *fate) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+func (e *callEnd) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
 	if ours(method) {
 		o = ownCall(o)
 	}
 	s, err := open(ctx, d, conn, method, o...)
 	switch {
 	case err == nil && method == brokerStream:
-		return &paced{ClientStream: s}, nil
+		return &pacedStream{ClientStream: s}, nil
 	case ours(method):
 		return s, err
 	}
 	if err != nil {
-		return nil, f.explain(ctx, conn, err)
+		return nil, e.explain(ctx, conn, err)
 	}
-	return fatedStream{s, f, ctx, conn}, nil
+	return explainedStream{s, e, ctx, conn}, nil
 }
 
 // ours tells calls of go-plugin and of this package from the application's.
@@ -98,51 +98,51 @@ func ours(method string) bool {
 		healthpb.Health_ServiceDesc.ServiceName, wire.Actor_ServiceDesc.ServiceName}, service)
 }
 
-// fatedStream is a stream whose end the fate explains.
-type fatedStream struct {
+// explainedStream is a stream whose end the fate explains.
+type explainedStream struct {
 	grpc.ClientStream
-	fate   *fate
+	end    *callEnd
 	caller context.Context // the stream's own ends with it
 	conn   *grpc.ClientConn
 }
 
 // RecvMsg receives a message.
-func (s fatedStream) RecvMsg(m any) error {
-	return s.fate.explain(s.caller, s.conn, s.ClientStream.RecvMsg(m))
+func (s explainedStream) RecvMsg(m any) error {
+	return s.end.explain(s.caller, s.conn, s.ClientStream.RecvMsg(m))
 }
 
 // explain adds to a broken connection why it broke. If the process was asked to
 // end, that is known before; if it has died, a moment later.
-func (f *fate) explain(caller context.Context, conn *grpc.ClientConn, err error) error {
+func (e *callEnd) explain(caller context.Context, conn *grpc.ClientConn, err error) error {
 	// What this host itself closes, after the end, gRPC calls cancelled.
-	closed := status.Code(err) == codes.Canceled && caller.Err() == nil && f.isSealed()
+	closed := status.Code(err) == codes.Canceled && caller.Err() == nil && e.over()
 	if status.Code(err) != codes.Unavailable && !closed {
 		return err
 	}
-	why := f.err()
-	if why == nil && !f.sealedSoon(caller, conn) {
+	why := e.err()
+	if why == nil && !e.overSoon(caller, conn) {
 		return err
 	}
-	if f.isSealed() {
-		why = context.Cause(f.ctx)
+	if e.over() {
+		why = context.Cause(e.ctx)
 	}
 	return unavailable{fmt.Errorf("%w (%s)", why, status.Convert(err).Message())}
 }
 
-// sealedSoon waits for a reason that a connection may have broken for. One that is not
+// overSoon waits for a reason that a connection may have broken for. One that is not
 // broken after all has none: the program itself has said that it is unavailable.
-func (f *fate) sealedSoon(caller context.Context, conn *grpc.ClientConn) bool {
-	ctx, stop := context.WithTimeout(caller, lastBreath)
+func (e *callEnd) overSoon(caller context.Context, conn *grpc.ClientConn) bool {
+	ctx, stop := context.WithTimeout(caller, deathBound)
 	defer stop()
-	soon, stopSoon := context.WithTimeout(ctx, lastFrames)
+	soon, stopSoon := context.WithTimeout(ctx, drainBound)
 	defer stopSoon()
 	if conn.WaitForStateChange(soon, connectivity.Ready) {
 		select {
-		case <-f.ctx.Done():
+		case <-e.ctx.Done():
 		case <-ctx.Done():
 		}
 	}
-	return f.isSealed()
+	return e.over()
 }
 
 // unavailable gives an error gRPC's code for a peer that is not there.

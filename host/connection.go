@@ -11,10 +11,10 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// tie is what a child that is up hangs on besides its process: its link, or, for a
+// connection is what a child that is up hangs on besides its process: its link, or, for a
 // foreign program, go-plugin's main connection alone.
-type tie interface {
-	// gone is closed when the tie has broken or ended.
+type connection interface {
+	// gone is closed when the connection has broken or ended.
 	gone() <-chan struct{}
 	// breach is why it is gone.
 	breach() error
@@ -23,28 +23,28 @@ type tie interface {
 	// drain waits for what a process that has ended has still sent, for a short
 	// while, and reports whether that was all.
 	drain() bool
-	// ask asks the child to end. It may take for ever, but not longer than the tie.
+	// ask asks the child to end. It may take for ever, but not longer than the connection.
 	ask(r wire.CancelRequest) error
-	abort(why error)  // ends the tie at once
+	abort(why error)  // ends the connection at once
 	refuse(why error) // fails new calls
 	lose(why error)   // fails new calls and those in flight
 	close(why error)  // aborts, loses, and waits for all that goes on
 }
 
-// linkTie is the tie to an actor that was written with package sdk.
-type linkTie struct{ table *dialog.Table }
+// linkConnection is the connection to an actor that was written with package sdk.
+type linkConnection struct{ table *dialog.Table }
 
-func (t linkTie) gone() <-chan struct{}             { return t.table.Link().Done() }
-func (t linkTie) breach() error                     { return t.table.Link().Err() }
-func (t linkTie) farewell() (goodbye bool, _ error) { return t.table.Link().Farewell() }
-func (t linkTie) abort(why error)                   { t.table.Link().Abort(why) }
-func (t linkTie) refuse(why error)                  { t.table.Refuse(why) }
-func (t linkTie) lose(why error)                    { t.table.Lose(why) }
-func (t linkTie) drain() bool                       { return closedWithin(t.gone(), lastFrames) }
+func (t linkConnection) gone() <-chan struct{}             { return t.table.Link().Done() }
+func (t linkConnection) breach() error                     { return t.table.Link().Err() }
+func (t linkConnection) farewell() (goodbye bool, _ error) { return t.table.Link().Farewell() }
+func (t linkConnection) abort(why error)                   { t.table.Link().Abort(why) }
+func (t linkConnection) refuse(why error)                  { t.table.Refuse(why) }
+func (t linkConnection) lose(why error)                    { t.table.Lose(why) }
+func (t linkConnection) drain() bool                       { return closedWithin(t.gone(), drainBound) }
 
 // ask sends the cancel request, whose ack comes when all of the actor's tasks have
 // ended.
-func (t linkTie) ask(r wire.CancelRequest) error {
+func (t linkConnection) ask(r wire.CancelRequest) error {
 	args, err := cbor.Marshal(r)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (t linkTie) ask(r wire.CancelRequest) error {
 	return err
 }
 
-func (t linkTie) close(why error) {
+func (t linkConnection) close(why error) {
 	t.abort(errors.New("the actor is gone"))
 	<-t.gone()
 	t.lose(why)

@@ -2,26 +2,26 @@ package host
 
 import "time"
 
-// rung is one step of the teardown ladder of a child.
-type rung uint8
+// step is one step of the teardown ladder of a child.
+type step uint8
 
-// The rungs, in the order of the climb.
+// The steps, in the order of the next.
 const (
-	asking      rung = iota // the child was asked to end; its ack is awaited
-	waiting                 // it has acked, or could not be asked; its exit is awaited
-	terminating             // its group was sent SIGTERM
-	killing                 // its group was sent SIGKILL; only the reaping is awaited
+	stepAsk       step = iota // the child was asked to end; its ack is awaited
+	stepWait                  // it has acked, or could not be asked; its exit is awaited
+	stepTerminate             // its group was sent SIGTERM
+	stepKill                  // its group was sent SIGKILL; only the reaping is awaited
 )
 
-func (r rung) String() string {
-	return [...]string{"cancel request", "wait for exit", "SIGTERM", "SIGKILL"}[r]
+func (s step) String() string {
+	return [...]string{"cancel request", "wait for exit", "SIGTERM", "SIGKILL"}[s]
 }
 
-// setback is why a teardown goes to the next rung.
-type setback uint8
+// trigger is why a teardown goes to the next step.
+type trigger uint8
 
 const (
-	answered  setback = iota // the child has acked: nothing is wrong
+	answered  trigger = iota // the child has acked: nothing is wrong
 	elapsed                  // the request was not answered in time
 	lingering                // the process has not exited in time
 	unheard                  // the child cannot be asked: its link is gone
@@ -30,24 +30,24 @@ const (
 	hurried                  // somebody does not want to wait any longer
 )
 
-func (s setback) String() string {
-	return [...]string{"acknowledged", "no answer in time", "it has not exited in time", "no link", "it cannot be asked", "no answer to health checks", "hurried"}[s]
+func (t trigger) String() string {
+	return [...]string{"acknowledged", "no answer in time", "it has not exited in time", "no link", "it cannot be asked", "no answer to health checks", "hurried"}[t]
 }
 
-// climb is the ladder, a pure function: the rung after r. There is none after
+// next is the ladder, a pure function: the step after r. There is none after
 // killing; whoever hurries goes there at once. There is no use in waiting for what
 // was not asked.
-func climb(r rung, s setback) rung {
+func next(s step, t trigger) step {
 	switch {
-	case s == hurried:
-		return killing
-	case s == unasked && r == asking:
-		return terminating
+	case t == hurried:
+		return stepKill
+	case t == unasked && s == stepAsk:
+		return stepTerminate
 	}
-	return min(r+1, killing)
+	return min(s+1, stepKill)
 }
 
-// bounds are the times of the rungs.
+// bounds are the times of the steps.
 type bounds struct{ cancel, grace, terminate time.Duration }
 
 // levelGrace is what an actor that hosts others has beyond the grace of any of them:
@@ -86,7 +86,7 @@ const (
 	leastWait = 100 * time.Millisecond
 )
 
-// within fits the rungs to come into what is left until this host's own parent uses
+// within fits the steps to come into what is left until this host's own parent uses
 // force. None is shortened that fits, and the wait for an answer that does not come is
 // not taken off anything: all end at one moment.
 func (b bounds) within(left time.Duration) bounds {
@@ -98,16 +98,16 @@ func (b bounds) within(left time.Duration) bounds {
 	}
 }
 
-// of is how long a rung may take. Only killing has no bound: the kernel does it.
-func (b bounds) of(r rung) time.Duration {
-	switch r {
-	case asking:
+// of is how long a step may take. Only killing has no bound: the kernel does it.
+func (b bounds) of(s step) time.Duration {
+	switch s {
+	case stepAsk:
 		return b.cancel
-	case waiting:
+	case stepWait:
 		return b.grace
-	case terminating:
+	case stepTerminate:
 		return b.terminate
-	case killing:
+	case stepKill:
 	}
 	return 0
 }

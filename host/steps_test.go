@@ -10,34 +10,34 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
-// Every setback leads to more force, in the end to SIGKILL.
+// Every trigger leads to more force, in the end to SIGKILL.
 func TestN08_Ladder(t *testing.T) {
-	for s := answered; s <= hurried; s++ {
-		r := asking
-		for steps := 0; r != killing; steps++ {
-			next := climb(r, s)
-			if next <= r || steps > 3 {
-				t.Fatalf("after %v, with %q, comes %v", r, s, next)
+	for why := answered; why <= hurried; why++ {
+		s := stepAsk
+		for steps := 0; s != stepKill; steps++ {
+			then := next(s, why)
+			if then <= s || steps > 3 {
+				t.Fatalf("after %v, with %q, comes %v", s, why, then)
 			}
-			r = next
+			s = then
 		}
-		if s.String() == "" {
-			t.Errorf("setback %d has no name", s)
+		if why.String() == "" {
+			t.Errorf("trigger %d has no name", why)
 		}
 	}
-	if r := climb(asking, unasked); r != terminating {
-		t.Errorf("what was not asked is waited for: %v", r)
+	if s := next(stepAsk, unasked); s != stepTerminate {
+		t.Errorf("what was not asked is waited for: %v", s)
 	}
-	if r := climb(asking, elapsed); r != waiting {
-		t.Errorf("an actor that was asked is not waited for: %v", r)
+	if s := next(stepAsk, elapsed); s != stepWait {
+		t.Errorf("an actor that was asked is not waited for: %v", s)
 	}
-	if r := climb(asking, hurried); r != killing {
-		t.Errorf("who hurries gets %v", r)
+	if s := next(stepAsk, hurried); s != stepKill {
+		t.Errorf("who hurries gets %v", s)
 	}
 }
 
 // What is left to a host is left to its children but for the one slice, however often it
-// is handed down, and all rungs end at one moment.
+// is handed down, and all steps end at one moment.
 func TestN08_BoundsAreNotMultiplied(t *testing.T) {
 	usual := boundsOf(Spec{})
 	if got := usual.within(time.Minute); got != usual {
@@ -80,15 +80,15 @@ func TestN08_GraceCoversTheLevelsBelow(t *testing.T) {
 // A host that is asked to end while it waits for a child waits no longer than it has.
 func TestN08_BoundThatComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &child{env: &environment{ending: ending.New()}, spec: Spec{Grace: config.Duration(time.Hour)}}
+		i := &incarnation{env: &environment{ending: ending.New()}, spec: Spec{Grace: config.Duration(time.Hour)}}
 		begun := time.Now()
 		ended := task.Start(func() {
-			if s := c.wait(waiting, nil, nil); s != elapsed {
-				t.Errorf("it went on: %v", s)
+			if why := i.wait(stepWait, nil, nil); why != elapsed {
+				t.Errorf("it went on: %v", why)
 			}
 		})
 		synctest.Wait()
-		c.env.ending.Bound(begun.Add(time.Second))
+		i.env.ending.Bound(begun.Add(time.Second))
 		ended.Wait()
 		if waited := time.Since(begun); waited != time.Second-forceSlice {
 			t.Errorf("it waited %v", waited)

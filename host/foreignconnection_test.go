@@ -44,7 +44,7 @@ func TestV08_AConnectionThatIsMadeAgainIsNotLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tie := newMainTie(conn)
+	tie := newForeignConnection(conn)
 	for range 4 {
 		select {
 		case <-made:

@@ -18,9 +18,9 @@ import (
 // shutdownMethod is go-plugin's own request to end. Its messages have no fields.
 const shutdownMethod = "/plugin.GRPCController/Shutdown"
 
-// mainTie is the tie to a foreign program. It owns a goroutine that watches the
+// foreignConnection is the connection to a foreign program. It owns a goroutine that watches the
 // connection, until close.
-type mainTie struct {
+type foreignConnection struct {
 	conn     *grpc.ClientConn
 	ctx      context.Context // ends with close
 	cancel   context.CancelFunc
@@ -28,8 +28,8 @@ type mainTie struct {
 	watching *task.Worker
 }
 
-func newMainTie(conn *grpc.ClientConn) *mainTie {
-	t := &mainTie{conn: conn, broken: make(chan struct{})}
+func newForeignConnection(conn *grpc.ClientConn) *foreignConnection {
+	t := &foreignConnection{conn: conn, broken: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.watching = task.Start(func() {
 		defer close(t.broken)
@@ -40,7 +40,7 @@ func newMainTie(conn *grpc.ClientConn) *mainTie {
 
 // watch returns when the connection is lost for good. A server may close it for
 // reasons of its own, so that one that can be made again at once is not lost.
-func (t *mainTie) watch() {
+func (t *foreignConnection) watch() {
 	var deadline time.Time
 	for {
 		state := t.conn.GetState()
@@ -52,7 +52,7 @@ func (t *mainTie) watch() {
 			t.conn.Connect()
 		case connectivity.TransientFailure:
 			if deadline.IsZero() {
-				deadline = time.Now().Add(lastWords)
+				deadline = time.Now().Add(explainBound)
 			}
 			ctx, cancel = context.WithDeadline(t.ctx, deadline)
 		case connectivity.Shutdown:
@@ -67,17 +67,17 @@ func (t *mainTie) watch() {
 	}
 }
 
-func (t *mainTie) gone() <-chan struct{} { return t.broken }
+func (t *foreignConnection) gone() <-chan struct{} { return t.broken }
 
-func (t *mainTie) breach() error {
+func (t *foreignConnection) breach() error {
 	return errors.New("its gRPC connection broke and could not be made again")
 }
 
 // farewell is never said: a foreign program just exits.
-func (t *mainTie) farewell() (goodbye bool, failure error) { return false, nil }
+func (t *foreignConnection) farewell() (goodbye bool, failure error) { return false, nil }
 
 // drain has nothing to wait for: each call ends with the connection by itself.
-func (t *mainTie) drain() bool { return true }
+func (t *foreignConnection) drain() bool { return true }
 
 // errCannotBeAsked is the answer of a program that does not serve go-plugin's Shutdown.
 // A signal is its request to end.
@@ -85,7 +85,7 @@ var errCannotBeAsked = errors.New("it has no way to be asked to end")
 
 // ask makes go-plugin's server stop. It does so under its running handlers, and
 // mostly before it can answer, so that the loss of the connection is as good.
-func (t *mainTie) ask(wire.CancelRequest) error {
+func (t *foreignConnection) ask(wire.CancelRequest) error {
 	err := t.conn.Invoke(t.ctx, shutdownMethod, &emptypb.Empty{}, &emptypb.Empty{})
 	switch status.Code(err) {
 	case codes.Unavailable:
@@ -97,11 +97,11 @@ func (t *mainTie) ask(wire.CancelRequest) error {
 	}
 }
 
-func (t *mainTie) abort(error)  { t.cancel() }
-func (t *mainTie) refuse(error) {}
-func (t *mainTie) lose(error)   {}
+func (t *foreignConnection) abort(error)  { t.cancel() }
+func (t *foreignConnection) refuse(error) {}
+func (t *foreignConnection) lose(error)   {}
 
-func (t *mainTie) close(error) {
+func (t *foreignConnection) close(error) {
 	t.cancel()
 	t.watching.Wait()
 }
