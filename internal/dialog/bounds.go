@@ -52,10 +52,11 @@ func (g *guests) leave(d *Dialog) {
 	}
 }
 
-// weigh is how many bytes a Start keeps in memory, about.
+// weigh is about how many bytes a Start keeps in memory, with the arguments that it has
+// announced.
 func weigh(f *wire.Frame) int {
 	s := f.Start
-	bytes := len(f.Payload) + len(s.Endpoint) + len(s.Codec) + len(s.Traceparent) + len(s.Tracestate)
+	bytes := len(f.Payload) + int(min(s.Arguments, mostRoom)) + len(s.Endpoint) + len(s.Codec) + len(s.Traceparent) + len(s.Tracestate)
 	for key, value := range s.Metadata {
 		bytes += len(key) + len(value)
 	}

@@ -144,6 +144,7 @@ func TestX4_DialogsAndArgumentsAreBounded(t *testing.T) {
 		f.Start.Metadata = map[string]string{"key": strings.Repeat("x", 297)}
 		return f
 	}
+	announced := func(id uint64) *wire.Frame { return announcing(id, dialog.Func, 1000) } // they never come
 	light := func(id uint64) *wire.Frame { return start(id, dialog.Func) }
 	for name, c := range map[string]struct {
 		limits link.Config
@@ -152,6 +153,7 @@ func TestX4_DialogsAndArgumentsAreBounded(t *testing.T) {
 	}{
 		"dialogs":   {link.Config{MaxDialogs: 3}, light, "3 dialogs"},
 		"arguments": {link.Config{MaxArguments: 2500}, heavy, "bytes of arguments"},
+		"announced": {link.Config{MaxArguments: 2500}, announced, "bytes of arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -320,9 +320,22 @@ func TestC13_NoStreamAfterACancel(t *testing.T) {
 	})
 }
 
-// A Cancel or a Fail that overtakes its Start, or comes right behind it, is not
-// lost: the task does not run, or is cancelled as its first act.
-func TestC14_CancelThatOvertakesItsOpenIsNotLost(t *testing.T) {
+// announcing is a Start whose arguments follow.
+func announcing(id uint64, kind dialog.Kind, bytes int) *wire.Frame {
+	f := start(id, kind)
+	f.Start.Arguments = uint64(bytes)
+	return f
+}
+
+// arguments is what follows then.
+func arguments(id uint64, bytes int) *wire.Frame {
+	return &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_ARGUMENTS, Payload: make([]byte, bytes)}
+}
+
+// A Cancel or a Fail right behind its Start is not lost: the task does not run, or is
+// cancelled as its first act. One whose arguments are still on their way never runs, and
+// nobody misses them.
+func TestC14_CancelRightBehindItsOpenIsNotLost(t *testing.T) {
 	self := actor.NewID("raw")
 	cancel := func(id uint64) *wire.Frame { return frame(id, wire.Kind_KIND_CANCEL) }
 	fail := func(id uint64) *wire.Frame { return ending(id, wire.Kind_KIND_FAIL, errBoom, self) }
@@ -330,19 +343,19 @@ func TestC14_CancelThatOvertakesItsOpenIsNotLost(t *testing.T) {
 		frames []*wire.Frame
 		acks   int
 	}{
-		"cancel first":    {[]*wire.Frame{cancel(1), start(1, dialog.Context)}, 1},
-		"cancel after":    {[]*wire.Frame{start(1, dialog.Context), cancel(1)}, 1},
-		"cancel of a gap": {[]*wire.Frame{start(5, dialog.Func), cancel(1), start(1, dialog.Context)}, 1},
-		"fail first":      {[]*wire.Frame{fail(1), start(1, dialog.Func)}, 0},
-		"both first":      {[]*wire.Frame{cancel(1), fail(1), start(1, dialog.Context)}, 1},
+		"cancel":                    {[]*wire.Frame{start(1, dialog.Context), cancel(1)}, 1},
+		"fail":                      {[]*wire.Frame{start(1, dialog.Func), fail(1)}, 0},
+		"both":                      {[]*wire.Frame{start(1, dialog.Context), cancel(1), fail(1)}, 1},
+		"cancel, arguments after":   {[]*wire.Frame{announcing(1, dialog.Context, 9), cancel(1), arguments(1, 9)}, 1},
+		"cancel, arguments before":  {[]*wire.Frame{announcing(1, dialog.Context, 9), arguments(1, 9), cancel(1)}, 1},
+		"cancel, arguments between": {[]*wire.Frame{announcing(1, dialog.Func, 9), cancel(1), arguments(1, 9), fail(1)}, 1},
+		"fail, arguments after":     {[]*wire.Frame{announcing(1, dialog.Func, 9), fail(1), arguments(1, 9)}, 0},
+		"cancel, no arguments":      {[]*wire.Frame{announcing(1, dialog.Func, 9), cancel(1)}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var cause error
-				r := newRaw(t, tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-					if d.Request().GetKind() != c.frames[len(c.frames)-1].Start.GetKind() && c.frames[len(c.frames)-1].Start != nil {
-						return nil, nil
-					}
+				r := newRaw(t, tasks{"task": func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
 					<-ctx.Done() // hangs for ever if the cancel was lost
 					cause = context.Cause(ctx)
 					return nil, ctx.Err()
@@ -365,13 +378,53 @@ func TestC14_CancelThatOvertakesItsOpenIsNotLost(t *testing.T) {
 				if cause != nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, errBoom) {
 					t.Errorf("its ctx ended with %v", cause)
 				}
+				if n := r.warns.n.Load(); n != 0 {
+					t.Errorf("%d violations", n)
+				}
 			})
 		})
 	}
 }
 
-// The same between two honest actors: a large Start waits in the data lane, and
-// its Cancel overtakes it.
+// A task begins when its arguments have come, and not before.
+func TestC01_TaskWaitsForItsArguments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil }})
+		r.send(announcing(1, dialog.Func, 3), start(3, dialog.Func))
+		if len(r.got(wire.Kind_KIND_RETURN, 1)) != 0 || len(r.got(wire.Kind_KIND_RETURN, 3)) != 1 {
+			t.Fatal("a call without its arguments has an answer, or one that has them waits")
+		}
+		first, last := arguments(1, 0), arguments(1, 0)
+		first.Payload, first.More, last.Payload = []byte("ab"), true, []byte("c")
+		r.send(first, start(5, dialog.Func), last)
+		if got := r.got(wire.Kind_KIND_RETURN, 1); len(got) != 1 || string(got[0].Payload) != "abc" {
+			t.Errorf("the call got %v, want its arguments", got)
+		}
+		if n := r.warns.n.Load(); n != 0 {
+			t.Errorf("%d violations", n)
+		}
+	})
+}
+
+// A deadline ends a dialog whose arguments do not come.
+func TestC14_DeadlineWhileArgumentsTravel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, tasks{"task": waits})
+		f := announcing(1, dialog.Func, 3)
+		f.Start.Timeout = int64(time.Second)
+		r.send(f)
+		began := time.Now()
+		r.table.Wait()
+		within(t, began, time.Second)
+		got := r.got(wire.Kind_KIND_ERROR, 1)
+		if len(got) != 1 || !errors.Is(got[0].Fault.ToRecord().Unpack(), context.DeadlineExceeded) {
+			t.Errorf("it ended with %v", got)
+		}
+	})
+}
+
+// The same between two honest actors: large arguments wait in the data lane, and
+// the Cancel overtakes them.
 func TestC14_CancelRightBehindALargeOpen(t *testing.T) {
 	p := newPair(t, tasks{"task": waits})
 	args := bytes.Repeat([]byte{1}, 2<<20)

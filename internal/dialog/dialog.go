@@ -47,7 +47,7 @@ type Dialog struct {
 	kind   Kind
 	callee bool
 	start  *wire.Start // callee: what came
-	args   []byte      // callee: Start's payload
+	args   []byte      // callee: the opener's arguments, once complete
 	weight int         // callee: bytes of its Start
 
 	endpoint  string
@@ -59,30 +59,31 @@ type Dialog struct {
 	cancel   context.CancelCauseFunc
 	tasks    task.Group // that this side's task has started with Go
 
-	mu      sync.Mutex
-	state   State
-	began   bool         // opener: Started has come
-	stuck   bool         // opener: the callee was told to end, and has not for too long
-	done    bool         // opener: result and outcome are final
-	asked   bool         // Cancel was called here
-	running bool         // this side's task has begun
-	fresh   bool         // the stream is open from the start, and nobody has it yet
-	waiters int          // calls of Wait
-	ordered bool         // something of this dialog went into the data lane
-	ripe    bool         // it is in the table's list of that name
-	held    bool         // the same
-	raised  [alarms]bool // what the log has been told
-	in      inflow
-	out     outflow
-	first   []byte        // opener: the value of Started
-	cause   *reason       // why this side's task was told to end; the first one stays
-	own     error         // what its ctx had ended with when that was told
-	told    *fault.Record // the failure that the peer was told
-	end     ending        // opener: how it ended, once done
-	lapsed  error         // the first failure of a task of Go
-	early   *note         // opener: an ending that waits for this side's own deadline
-	unacked error         // a Cancel was not answered, and the dialog was cut
-	changed chan struct{} // made by a waiter, closed at the next change
+	mu       sync.Mutex
+	state    State
+	began    bool         // opener: Started has come
+	stuck    bool         // opener: the callee was told to end, and has not for too long
+	done     bool         // opener: result and outcome are final
+	asked    bool         // Cancel was called here
+	running  bool         // this side's task has begun
+	complete bool         // callee: its arguments have come
+	fresh    bool         // the stream is open from the start, and nobody has it yet
+	waiters  int          // calls of Wait
+	ordered  bool         // something of this dialog went into the data lane
+	ripe     bool         // it is in the table's list of that name
+	held     bool         // the same
+	raised   [alarms]bool // what the log has been told
+	in       inflow
+	out      outflow
+	first    []byte        // opener: the value of Started
+	cause    *reason       // why this side's task was told to end; the first one stays
+	own      error         // what its ctx had ended with when that was told
+	told     *fault.Record // the failure that the peer was told
+	end      ending        // opener: how it ended, once done
+	lapsed   error         // the first failure of a task of Go
+	early    *note         // opener: an ending that waits for this side's own deadline
+	unacked  error         // a Cancel was not answered, and the dialog was cut
+	changed  chan struct{} // made by a waiter, closed at the next change
 
 	outcome atomic.Pointer[outcome] // what end means, when somebody has looked
 }
@@ -99,7 +100,8 @@ func (d *Dialog) Context() context.Context { return d.ctx }
 // Request is the Start that a callee's dialog began with.
 func (d *Dialog) Request() *wire.Start { return d.start }
 
-// Args is the payload of the opener's Start.
+// Args is what the opener has sent with its Start, or right behind it. It is there when the
+// task begins.
 func (d *Dialog) Args() []byte { return d.args }
 
 // First is the payload of the callee's Started.

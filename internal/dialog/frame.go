@@ -27,6 +27,8 @@ func (d *Dialog) frame(f *wire.Frame) error {
 		return nil
 	case wire.Kind_KIND_ATTACH:
 		return d.gotAttach(f)
+	case wire.Kind_KIND_ARGUMENTS:
+		return d.gotArguments(f)
 	case wire.Kind_KIND_STOP:
 		d.gotStop(f)
 	default:
@@ -149,6 +151,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	if d.kind == Context {
 		d.state.Phase = Starting
 	}
+	d.complete = d.start.Arguments == 0
 	d.weight = weigh(f)
 	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
 	d.out.attached = d.out.attached || d.kind == Source
@@ -161,6 +164,30 @@ func (d *Dialog) announced(w *wire.Window, attached bool, overflow wire.Overflow
 	if attached && d.kind == Context {
 		d.out.attach(fromWire(w), overflow)
 	}
+}
+
+// gotArguments takes the arguments that Start has announced. They were counted with it, so
+// they must be what it has said.
+func (d *Dialog) gotArguments(f *wire.Frame) error {
+	switch {
+	case !d.callee || d.complete:
+		return d.violation(f, "that nobody waits for")
+	case uint64(len(f.Payload)) != d.start.Arguments:
+		err := d.violation(f, fmt.Sprintf("it has %d bytes, and its START has announced %d", len(f.Payload), d.start.Arguments))
+		d.apply(DoBreak, saying(err))
+		return err
+	}
+	d.args, d.complete = f.Payload, true
+	d.wake()
+	return nil
+}
+
+// awaitArguments waits for arguments that did not come with their Start, or for the end.
+func (d *Dialog) awaitArguments() error {
+	if d.start.Arguments == 0 {
+		return nil
+	}
+	return d.await(d.ctx, func() bool { return d.complete })
 }
 
 func (d *Dialog) gotAttach(f *wire.Frame) error {

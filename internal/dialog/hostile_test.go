@@ -65,30 +65,6 @@ func repeat(n int, f *wire.Frame) []*wire.Frame {
 	return frames
 }
 
-// heavyFail is a FAIL that a receiver does not keep two of.
-func heavyFail(id uint64) *wire.Frame {
-	f := frame(id, wire.Kind_KIND_FAIL)
-	f.Fault = &wire.Fault{Message: strings.Repeat("x", 9<<20)}
-	return f
-}
-
-// What was kept of early frames counts no more when their Starts have come.
-func TestEarlyFramesAreForgottenWithTheirStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRaw(t, tasks{"task": func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, context.Cause(ctx) }})
-		for id := uint64(1); id < 7; id += 2 {
-			r.send(heavyFail(id))
-			r.send(start(id, dialog.Func))
-			if n := len(r.got(wire.Kind_KIND_ERROR, id)); n != 1 {
-				t.Errorf("dialog %d: %d errors came back, want 1", id, n)
-			}
-		}
-		if n := r.warns.n.Load(); n != 0 {
-			t.Errorf("%d violations", n)
-		}
-	})
-}
-
 // with changes a frame.
 func with(f *wire.Frame, change func(f *wire.Frame)) *wire.Frame {
 	change(f)
@@ -100,47 +76,54 @@ var hostile = map[string]struct {
 	frames     []*wire.Frame
 	violations int64
 }{
-	"message to an unknown id":     {repeat(1, yield(99, "x")), 1},
-	"credit for an unknown id":     {repeat(1, frame(99, wire.Kind_KIND_CREDIT)), 1},
-	"cancel of an id of ours":      {repeat(1, frame(1000, wire.Kind_KIND_CANCEL)), 1},
-	"return of an id of ours":      {repeat(1, frame(1000, wire.Kind_KIND_RETURN)), 1},
-	"early Fail without its fault": {repeat(1, frame(99, wire.Kind_KIND_FAIL)), 1},
-	"too many early cancels":       {repeat(3, frame(99, wire.Kind_KIND_CANCEL)), 1},
-	"cancel of a finished id":      {repeat(1, frame(over, wire.Kind_KIND_CANCEL)), 0},
-	"message to a finished id":     {repeat(100, yield(over, "x")), 0},
-	"start again":                  {repeat(1, start(idle, dialog.Context)), 1},
-	"start of a finished id":       {repeat(1, start(over, dialog.Func)), 1},
-	"start with our parity":        {repeat(1, start(4, dialog.Func)), 1},
-	"start of the link":            {repeat(1, start(0, dialog.Func)), 1},
-	"start without its fields":     {repeat(1, frame(7, wire.Kind_KIND_START)), 1},
-	"start far out":                {repeat(1, start(1<<62+1, dialog.Func)), 1},
-	"start at the end of numbers":  {repeat(1, start(1<<64-1, dialog.Func)), 1},
-	"second greeting":              {repeat(1, with(frame(0, wire.Kind_KIND_HELLO), func(f *wire.Frame) { f.Hello = &wire.Hello{} })), 1},
-	"return by the opener":         {repeat(1, frame(idle, wire.Kind_KIND_RETURN)), 1},
-	"error by the opener":          {repeat(1, ending(idle, wire.Kind_KIND_ERROR, errBoom, stranger(nil))), 1},
-	"started by the opener":        {repeat(1, frame(idle, wire.Kind_KIND_STARTED)), 1},
-	"fail without its fault":       {repeat(1, frame(idle, wire.Kind_KIND_FAIL)), 1},
-	"error without its fault":      {repeat(1, frame(ours, wire.Kind_KIND_ERROR)), 1},
-	"started of a call":            {repeat(1, frame(ours, wire.Kind_KIND_STARTED)), 1},
-	"message to a call":            {repeat(1, yield(ours, "x")), 1},
-	"ack that nobody waits for":    {repeat(3, frame(idle, wire.Kind_KIND_CANCEL_ACK)), 0},
-	"kind of a later version":      {repeat(3, frame(idle, 99)), 0},
-	"kind 0":                       {repeat(3, frame(idle, 0)), 0},
-	"credit out of nothing":        {repeat(1, with(frame(idle, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1} })), 1},
-	"credit that overflows":        {repeat(1, with(frame(idle, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1<<32 - 1, Bytes: 1<<64 - 1} })), 1},
-	"credit without its window":    {repeat(1, frame(idle, wire.Kind_KIND_CREDIT)), 0},
-	"messages without credit":      {repeat(dialog.DefaultMessages+1, yield(idle, "x")), 1},
-	"bytes without credit":         {repeat(5, yield(idle, string(make([]byte, 1<<20)))), 1}, // room for 4 MiB
-	"message after a stop":         {[]*wire.Frame{frame(idle, wire.Kind_KIND_STOP), yield(idle, "x")}, 1},
-	"attach twice":                 {repeat(2, frame(idle, wire.Kind_KIND_ATTACH)), 1},
-	"attach of an open end":        {[]*wire.Frame{with(start(99, dialog.Context), func(f *wire.Frame) { f.Start.Attached = true }), frame(99, wire.Kind_KIND_ATTACH)}, 1},
-	"attach of a call":             {repeat(1, frame(ours, wire.Kind_KIND_ATTACH)), 1},
-	"credit of a call":             {repeat(1, with(frame(ours, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1} })), 1},
-	"message over the limit":       {repeat(1, yield(idle, string(make([]byte, 1<<20+1)))), 1},
-	"pieces over the limit":        {repeat(9, with(yield(idle, string(make([]byte, 128<<10))), func(f *wire.Frame) { f.More = true })), 1},
-	"pieces of two at once":        {[]*wire.Frame{with(yield(idle, "x"), func(f *wire.Frame) { f.More = true }), with(yield(echo, "x"), func(f *wire.Frame) { f.More = true })}, 1},
-	"early fails that are large":   {[]*wire.Frame{heavyFail(99), heavyFail(101)}, 1},
-	"start of no kind":             {[]*wire.Frame{start(7, 0), start(9, 77)}, 0},
+	"message to an unknown id":        {repeat(1, yield(99, "x")), 1},
+	"credit for an unknown id":        {repeat(1, frame(99, wire.Kind_KIND_CREDIT)), 1},
+	"cancel of an id of ours":         {repeat(1, frame(1000, wire.Kind_KIND_CANCEL)), 1},
+	"return of an id of ours":         {repeat(1, frame(1000, wire.Kind_KIND_RETURN)), 1},
+	"cancel before its start":         {[]*wire.Frame{frame(99, wire.Kind_KIND_CANCEL), start(99, dialog.Func)}, 1},
+	"fail before its start":           {[]*wire.Frame{ending(99, wire.Kind_KIND_FAIL, errBoom, stranger(nil)), start(99, dialog.Func)}, 1},
+	"start below another":             {[]*wire.Frame{start(101, dialog.Func), start(99, dialog.Func)}, 1},
+	"start that leaves ids out":       {repeat(1, start(1<<62+1, dialog.Func)), 0},
+	"cancel of a finished id":         {repeat(1, frame(over, wire.Kind_KIND_CANCEL)), 0},
+	"message to a finished id":        {repeat(100, yield(over, "x")), 0},
+	"start again":                     {repeat(1, start(idle, dialog.Context)), 1},
+	"start of a finished id":          {repeat(1, start(over, dialog.Func)), 1},
+	"start with our parity":           {repeat(1, start(4, dialog.Func)), 1},
+	"start of the link":               {repeat(1, start(0, dialog.Func)), 1},
+	"start without its fields":        {repeat(1, frame(7, wire.Kind_KIND_START)), 1},
+	"start at the end of numbers":     {[]*wire.Frame{start(1<<64-1, dialog.Func), start(7, dialog.Func)}, 1},
+	"arguments that nobody waits for": {repeat(1, arguments(idle, 3)), 1},
+	"arguments of a call of ours":     {repeat(1, arguments(ours, 3)), 1},
+	"arguments twice":                 {[]*wire.Frame{announcing(99, dialog.Func, 3), arguments(99, 3), arguments(99, 3)}, 1},
+	"arguments of a finished id":      {repeat(3, arguments(over, 3)), 0},
+	"more arguments than announced":   {[]*wire.Frame{announcing(99, dialog.Func, 3), arguments(99, 4)}, 1},
+	"arguments over the limit":        {repeat(1, announcing(99, dialog.Func, 1<<20+1)), 0},
+	"arguments without end":           {repeat(1, with(announcing(99, dialog.Func, 0), func(f *wire.Frame) { f.Start.Arguments = 1<<64 - 1 })), 0},
+	"second greeting":                 {repeat(1, with(frame(0, wire.Kind_KIND_HELLO), func(f *wire.Frame) { f.Hello = &wire.Hello{} })), 1},
+	"return by the opener":            {repeat(1, frame(idle, wire.Kind_KIND_RETURN)), 1},
+	"error by the opener":             {repeat(1, ending(idle, wire.Kind_KIND_ERROR, errBoom, stranger(nil))), 1},
+	"started by the opener":           {repeat(1, frame(idle, wire.Kind_KIND_STARTED)), 1},
+	"fail without its fault":          {repeat(1, frame(idle, wire.Kind_KIND_FAIL)), 1},
+	"error without its fault":         {repeat(1, frame(ours, wire.Kind_KIND_ERROR)), 1},
+	"started of a call":               {repeat(1, frame(ours, wire.Kind_KIND_STARTED)), 1},
+	"message to a call":               {repeat(1, yield(ours, "x")), 1},
+	"ack that nobody waits for":       {repeat(3, frame(idle, wire.Kind_KIND_CANCEL_ACK)), 0},
+	"kind of a later version":         {repeat(3, frame(idle, 99)), 0},
+	"kind 0":                          {repeat(3, frame(idle, 0)), 0},
+	"credit out of nothing":           {repeat(1, with(frame(idle, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1} })), 1},
+	"credit that overflows":           {repeat(1, with(frame(idle, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1<<32 - 1, Bytes: 1<<64 - 1} })), 1},
+	"credit without its window":       {repeat(1, frame(idle, wire.Kind_KIND_CREDIT)), 0},
+	"messages without credit":         {repeat(dialog.DefaultMessages+1, yield(idle, "x")), 1},
+	"bytes without credit":            {repeat(5, yield(idle, string(make([]byte, 1<<20)))), 1}, // room for 4 MiB
+	"message after a stop":            {[]*wire.Frame{frame(idle, wire.Kind_KIND_STOP), yield(idle, "x")}, 1},
+	"attach twice":                    {repeat(2, frame(idle, wire.Kind_KIND_ATTACH)), 1},
+	"attach of an open end":           {[]*wire.Frame{with(start(99, dialog.Context), func(f *wire.Frame) { f.Start.Attached = true }), frame(99, wire.Kind_KIND_ATTACH)}, 1},
+	"attach of a call":                {repeat(1, frame(ours, wire.Kind_KIND_ATTACH)), 1},
+	"credit of a call":                {repeat(1, with(frame(ours, wire.Kind_KIND_CREDIT), func(f *wire.Frame) { f.Credit = &wire.Window{Messages: 1} })), 1},
+	"message over the limit":          {repeat(1, yield(idle, string(make([]byte, 1<<20+1)))), 1},
+	"pieces over the limit":           {repeat(9, with(yield(idle, string(make([]byte, 128<<10))), func(f *wire.Frame) { f.More = true })), 1},
+	"pieces of two at once":           {[]*wire.Frame{with(yield(idle, "x"), func(f *wire.Frame) { f.More = true }), with(yield(echo, "x"), func(f *wire.Frame) { f.More = true })}, 1},
+	"start of no kind":                {[]*wire.Frame{start(7, 0), start(9, 77)}, 0},
 }
 
 func TestC16_MalformedFramesDisturbNoOtherDialog(t *testing.T) {
@@ -182,6 +165,31 @@ func TestC16_SenderWithoutCreditFailsItsDialog(t *testing.T) {
 				_, overrun := errors.AsType[*fault.StreamOverrun](err)
 				if !errors.Is(err, fault.ErrProtocol) && !overrun {
 					t.Errorf("it failed with %v", err)
+				}
+				r.unharmed(call)
+			})
+		})
+	}
+}
+
+// Arguments that are not what START has announced fail their own dialog, and so does an
+// announcement that nobody takes: with the reason.
+func TestC16_ArgumentsThatAreNotAsAnnounced(t *testing.T) {
+	for name, c := range map[string]struct {
+		frames []*wire.Frame
+		want   error
+	}{
+		"fewer":          {[]*wire.Frame{announcing(7, dialog.Func, 3), arguments(7, 2)}, fault.ErrProtocol},
+		"more":           {[]*wire.Frame{announcing(7, dialog.Func, 3), arguments(7, 4)}, fault.ErrProtocol},
+		"over the limit": {[]*wire.Frame{announcing(7, dialog.Func, 1<<20+1)}, fault.ErrMessageTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, call := besiege(t)
+				r.send(c.frames...)
+				got := r.got(wire.Kind_KIND_ERROR, 7)
+				if len(got) != 1 || !errors.Is(got[0].Fault.ToRecord().Unpack(), c.want) {
+					t.Errorf("it ended with %v, want %v", got, c.want)
 				}
 				r.unharmed(call)
 			})

@@ -114,6 +114,11 @@ func (w *world) frame(me int, p packet, refused bool) {
 		if !s.out.attach(roomFor(p.n), wire.Overflow(p.flag)) {
 			w.accuse(me, p)
 		}
+	case wire.Kind_KIND_ARGUMENTS:
+		if !s.awaits {
+			w.accuse(me, p)
+		}
+		s.awaits = false
 	case wire.Kind_KIND_STOP:
 		s.in.stopped = true
 		s.out.deaf = s.out.deaf || p.flag != 0
@@ -153,7 +158,7 @@ func (w *world) gotStep(me int, p packet) {
 // announced is Dialog.announced.
 func (s *side) announced(p packet) {
 	s.out.announce(roomFor(p.n))
-	if p.flag != 0 {
+	if p.flag&1 != 0 {
 		s.out.attach(roomFor(p.n), wire.Overflow_OVERFLOW_WAIT)
 	}
 }
@@ -205,36 +210,22 @@ func (w *world) judge(me int, over bool) {
 
 // stray is Table.stray, for the one dialog that the model has.
 func (w *world) stray(me int, p packet) {
-	overtook := p.is(wire.Kind_KIND_CANCEL) || p.is(wire.Kind_KIND_FAIL)
-	switch {
-	case me == opener || w.side[me].past.over:
-		w.note("    dropped: the dialog is over")
-	case !overtook || w.held >= 2:
+	if me == callee && !w.side[me].past.over {
 		w.accuse(me, p)
-	case w.sc.rules.forgetsEarly:
-	default:
-		w.note("    kept for a Start that is still to come")
-		w.early[w.held] = p
-		w.held++
 	}
+	w.note("    dropped: the dialog is over")
 }
 
-// accept is Table.accept: early frames first, then the task or the refusal.
+// accept is Table.accept: the task, or the refusal.
 func (w *world) accept(p packet, refused bool) {
 	s := &w.side[callee]
-	s.known, s.task = true, waiting
+	s.known, s.task, s.awaits = true, waiting, p.flag&2 != 0
 	s.in = w.sc.inflow(callee)
 	s.announced(p)
 	s.out.attached = s.out.attached || w.sc.kind == Source
 	s.st.Phase = Live
 	if w.sc.kind == Context {
 		s.st.Phase = Starting
-	}
-	n := w.held
-	w.held = 0
-	for i := range n {
-		w.frame(callee, w.early[i], false)
-		w.early[i] = packet{}
 	}
 	if refused {
 		w.note("  callee refuses")

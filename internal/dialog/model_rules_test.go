@@ -226,8 +226,6 @@ func (w *world) unfinished() string {
 		return "the callee's task is in its way: " + c.st.String()
 	case o.known || c.known:
 		return "a table still holds the dialog: " + o.st.String() + ", " + c.st.String()
-	case w.held > 0:
-		return "a frame waits for its Start"
 	case o.sending != idle || c.sending != idle:
 		return "a Send is blocked (M11)"
 	case o.cancelling != none || c.cancelling != none:

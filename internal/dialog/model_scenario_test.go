@@ -39,7 +39,8 @@ type scenario struct {
 type glue struct {
 	dataOvertakes   bool  // a data frame may overtake a control frame that was sent before
 	returnOvertakes bool  // a Return does not keep behind its dialog's messages
-	forgetsEarly    bool  // a Cancel or Fail that comes before its Start is dropped
+	eager           bool  // a task begins although its arguments are still to come
+	argumentsFirst  bool  // large arguments go before their Start
 	forgetsAsked    bool  // a dialog whose Cancel is unanswered leaves the table when it is over
 	sendsWhenOver   bool  // Send goes on after the callee's task has ended
 	skipsBody       bool  // a body does not begin if its dialog has failed since Started came, and nobody is told
@@ -84,13 +85,16 @@ func (w *world) start(large bool) {
 	} else {
 		o.st.Phase = Open
 	}
-	lane := control
-	if large {
-		lane = data
+	arguments := packet{kind: uint8(wire.Kind_KIND_ARGUMENTS)}
+	if large && w.sc.rules.argumentsFirst {
+		w.send(opener, data, arguments)
 	}
-	w.send(opener, lane, packet{
-		kind: uint8(wire.Kind_KIND_START), n: w.sc.window, flag: bits(w.sc.reads[opener] && !w.sc.rules.silent),
+	w.send(opener, control, packet{
+		kind: uint8(wire.Kind_KIND_START), n: w.sc.window, flag: bits(w.sc.reads[opener] && !w.sc.rules.silent, large),
 	})
+	if large && !w.sc.rules.argumentsFirst {
+		w.send(opener, data, arguments)
+	}
 }
 
 // ops lists everything that can happen in the scenario.
@@ -136,13 +140,11 @@ func (sc *scenario) network(from int) []op {
 			func(w *world) { w.deliver(from, data, false) }),
 	}
 	if sc.refuse && from == opener {
-		for lane := range 2 {
-			all = append(all, may("the callee's actor is closing",
-				func(w *world) bool {
-					return w.canDeliver(opener, lane) && w.lane[opener][lane].at[0].is(wire.Kind_KIND_START)
-				},
-				func(w *world) { w.deliver(opener, lane, true) }))
-		}
+		all = append(all, may("the callee's actor is closing",
+			func(w *world) bool {
+				return w.canDeliver(opener, control) && w.lane[opener][control].at[0].is(wire.Kind_KIND_START)
+			},
+			func(w *world) { w.deliver(opener, control, true) }))
 	}
 	if sc.loss {
 		all = append(all, op{

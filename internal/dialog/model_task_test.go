@@ -76,7 +76,7 @@ func (w *world) leave(e Event, closes bool) {
 func (sc *scenario) calleeTask() []op {
 	all := []op{
 		must("callee's task is scheduled",
-			func(w *world) bool { return w.side[callee].task == waiting },
+			func(w *world) bool { return w.side[callee].canBegin(&w.sc.rules) },
 			func(w *world) { w.run() }),
 		must("callee's task returns a value",
 			func(w *world) bool { return w.free(callee) },
@@ -116,6 +116,11 @@ func (sc *scenario) started(large bool) op {
 		})
 }
 
+// canBegin is where Table.run goes on: the arguments are there, or nobody wants them.
+func (s *side) canBegin(rules *glue) bool {
+	return s.task == waiting && (!s.awaits || s.st.Phase == Ending || rules.eager)
+}
+
 // run is the first act of Table.run.
 func (w *world) run() {
 	s := &w.side[callee]
@@ -125,6 +130,9 @@ func (w *world) run() {
 	}
 	if s.past.told {
 		w.fail("C14", "a task begins although it was told to end before")
+	}
+	if s.awaits {
+		w.fail("C01", "a task begins before its arguments have come")
 	}
 	s.task = running
 }

@@ -87,6 +87,7 @@ type side struct {
 	began   bool // opener: Started has come
 	cause   bool // why the task was told to end is known
 	blamed  bool // and it is a failure that the peer reported
+	awaits  bool // callee: its arguments are on their way
 	done    bool // opener: the outcome is final
 	failed  bool // opener: and it is a failure
 	asked   bool
@@ -133,10 +134,8 @@ type world struct {
 	sc     *scenario
 	side   [2]side
 	lane   [2][2]queue // by sender, by lane
-	early  [2]packet   // at the callee: frames that overtook Start
-	held   uint8
-	big    bool // what is being sent is large
-	cut    bool // a timeout or the loss of the link has happened
+	big    bool        // what is being sent is large
+	cut    bool        // a timeout or the loss of the link has happened
 	broken string
 	log    *[]string
 }
@@ -159,7 +158,7 @@ func (w *world) send(from, lane int, p packet) {
 	s := &w.side[from]
 	w.note("    %s sends %s", sideNames[from], p)
 	w.checkSend(from, p)
-	s.ordered = s.ordered || lane == data && !p.is(wire.Kind_KIND_START)
+	s.ordered = s.ordered || lane == data
 	if s.lost || w.side[1-from].lost {
 		return
 	}
@@ -240,11 +239,12 @@ func (w *world) tidy() {
 		if s.known || s.task != ended || !s.past.over || s.sending != idle || w.sc.rules.sendsWhenOver {
 			continue
 		}
+		s.awaits = false
 		s.in, s.out, s.ordered, s.used = inflow{}, outflow{}, false, budget{cancels: s.used.cancels}
 		s.past.got, s.past.heardEnd = 0, false
 	}
 	if w.side[opener].lost && w.side[callee].lost {
-		w.lane, w.held, w.early = [2][2]queue{}, 0, [2]packet{}
+		w.lane = [2][2]queue{}
 	}
 }
 
@@ -260,7 +260,6 @@ func (w *world) encode(b []byte) []byte {
 			}
 		}
 	}
-	b = append(b, w.held, w.early[0].kind, w.early[1].kind, w.early[0].n, w.early[1].n)
 	return append(b, bits(w.cut))
 }
 
@@ -269,7 +268,7 @@ func (s *side) encode(b []byte) []byte {
 		bits(s.known, s.began, s.cause, s.done, s.failed, s.asked, s.ordered, s.interrupted),
 		s.task, s.sending, s.cancelling,
 		bits(s.lost, s.past.told, s.past.returned, s.past.overran, s.past.heardEnd, s.past.endSent, s.past.over),
-		bits(s.past.failSent, s.past.startedSent, s.blamed, s.waits, s.idles))
+		bits(s.past.failSent, s.past.startedSent, s.blamed, s.waits, s.idles, s.awaits))
 	h := &s.past
 	b = append(b, h.answers, h.endings, h.probes, h.verdicts, h.got, h.sent)
 	u := &s.used

@@ -140,24 +140,31 @@ func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 	return d, nil
 }
 
-// enter enters the dialog into the table, and sends its Start before anything else.
+// enter enters the dialog into the table, and sends its Start before anything else. Large
+// arguments follow with the data, so that a Cancel can pass them.
 func (d *Dialog) enter(ctx context.Context, r *Request) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err := d.table.add(d)
-	if err == nil {
-		d.sendStart(ctx, r)
+	f := d.startFrame(ctx, r)
+	large := len(r.Args) > smallPayload
+	if large {
+		f.Start.Arguments = uint64(len(r.Args))
+	} else {
+		f.Payload = r.Args
 	}
-	return err
+	if err := d.table.add(d, f); err != nil {
+		return err
+	}
+	if large {
+		d.sendOwned(link.Data, &wire.Frame{Kind: wire.Kind_KIND_ARGUMENTS, Payload: r.Args}, r.Owner)
+	} else {
+		r.Owner.Free() // the link has copied it
+	}
+	return nil
 }
 
-// sendStart puts the Start out. Its lane does not order what follows: a Cancel
-// that overtakes a large Start is waited with at the other end.
-func (d *Dialog) sendStart(ctx context.Context, r *Request) {
-	lane := link.Control
-	if len(r.Args) > smallPayload {
-		lane = link.Data
-	}
+// startFrame is the Start of a request, without its arguments.
+func (d *Dialog) startFrame(ctx context.Context, r *Request) *wire.Frame {
 	s := &wire.Start{
 		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
 		Timeout: timeLeft(ctx), Metadata: r.Metadata,
@@ -167,7 +174,7 @@ func (d *Dialog) sendStart(ctx context.Context, r *Request) {
 		s.Window = d.in.window.wire()
 		s.Attached, s.Overflow = d.fresh, d.in.overflow
 	}
-	d.table.link.SendOwned(lane, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_START, Start: s, Payload: r.Args}, r.Owner)
+	return &wire.Frame{Kind: wire.Kind_KIND_START, Start: s}
 }
 
 // follow makes the end of ctx the end of the dialog, until unfollow.

@@ -102,8 +102,8 @@ func TestC15_StatsCountDialogsAndGoBackToNoneOpen(t *testing.T) {
 		if out.FramesOut != in.FramesIn || out.PacketsOut != in.PacketsIn || out.BytesOut != in.BytesIn || out.BytesOut != calls*size || in.BytesOut != calls*size {
 			t.Errorf("what goes out does not come in: %+v, %+v", out, in)
 		}
-		if pieces := out.FramesOut - before.FramesOut; pieces != 3*calls { // 128 KiB each
-			t.Errorf("%d frames, want %d", pieces, 3*calls)
+		if pieces := out.FramesOut - before.FramesOut; pieces != 4*calls { // a Start, and pieces of 128 KiB
+			t.Errorf("%d frames, want %d", pieces, 4*calls)
 		}
 	})
 }

@@ -22,14 +22,6 @@ const DefaultCancelTimeout = 500 * time.Millisecond
 // RuntimePrefix begins the names of endpoints that the runtime itself serves.
 const RuntimePrefix = "trellis/"
 
-// Bounds of what is remembered of dialogs whose Start is still to come: those that
-// a Cancel or Fail has come for, and those that small Starts have overtaken.
-const (
-	maxEarly  = 1024
-	mostEarly = 16 << 20 // bytes
-	maxGaps   = 1 << 16
-)
-
 // traceLevel is for what only somebody wants to see who looks for an error in Trellis.
 const traceLevel = slog.LevelDebug - 4
 
@@ -72,16 +64,13 @@ type Table struct {
 
 	mu      sync.Mutex
 	dialogs map[uint64]*Dialog
-	nextID  uint64                // of the next dialog that is opened here
-	highest uint64                // id that the peer has used
-	gaps    map[uint64]struct{}   // lower ids whose Start may still come
-	early   map[uint64]wire.Batch // Cancels and Fails that overtook their Start, encoded
-	heavy   int                   // bytes of early
-	held    []*Dialog             // that wait until the link is not congested any more
-	guests  guests                // what the peer has running here
-	stuck   map[uint64]StuckTask  // tasks of the peer that were told to end and have not
-	closing error                 // why no new dialog begins; nil while open
-	lost    error                 // why the link is gone; nil while it is there
+	nextID  uint64               // of the next dialog that is opened here
+	highest uint64               // id that the peer has used
+	held    []*Dialog            // that wait until the link is not congested any more
+	guests  guests               // what the peer has running here
+	stuck   map[uint64]StuckTask // tasks of the peer that were told to end and have not
+	closing error                // why no new dialog begins; nil while open
+	lost    error                // why the link is gone; nil while it is there
 }
 
 // NewTable makes the table of l, and starts l.
@@ -100,8 +89,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	}
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
-		dialogs: map[uint64]*Dialog{}, gaps: map[uint64]struct{}{}, early: map[uint64]wire.Batch{},
-		stuck: map[uint64]StuckTask{},
+		dialogs: map[uint64]*Dialog{}, stuck: map[uint64]StuckTask{},
 	}
 	if l.Dialled() {
 		t.nextID = 1
@@ -201,8 +189,9 @@ func (t *Table) snapshot(callees bool) []*Dialog {
 	return out
 }
 
-// add registers a dialog that is opened here and gives it its id.
-func (t *Table) add(d *Dialog) error {
+// add registers a dialog that is opened here, gives it its id, and sends its Start: under
+// one lock, so that Starts go out in the order of their ids.
+func (t *Table) add(d *Dialog, start *wire.Frame) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lost != nil {
@@ -215,6 +204,8 @@ func (t *Table) add(d *Dialog) error {
 	t.nextID += 2
 	t.dialogs[d.id] = d
 	t.counters.opened.Add(1)
+	start.Dialog = d.id
+	t.link.Send(link.Control, start)
 	return nil
 }
 
@@ -267,17 +258,7 @@ func (t *Table) stray(f *wire.Frame) error {
 		}
 		return nil
 	}
-	overtook := f.Kind == wire.Kind_KIND_CANCEL || f.Kind == wire.Kind_KIND_FAIL && f.Fault != nil
-	if t.own(f.Dialog) || !overtook || len(t.early) >= maxEarly || len(t.early[f.Dialog]) >= 2 {
-		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened", fault.ErrProtocol, f.Kind, f.Dialog)
-	}
-	e, err := wire.AppendFrame(nil, f) // in memory it may be many times as large
-	if err != nil || t.heavy+len(e) > mostEarly {
-		return fmt.Errorf("%w: %v of dialog %d, which nobody has opened, is too large to keep (%d bytes)", fault.ErrProtocol, f.Kind, f.Dialog, len(e))
-	}
-	t.early[f.Dialog] = append(t.early[f.Dialog], e)
-	t.heavy += len(e)
-	return nil
+	return fmt.Errorf("%w: %v of dialog %d, which nobody has opened", fault.ErrProtocol, f.Kind, f.Dialog)
 }
 
 // over reports whether a dialog of this id has been and gone.
@@ -285,8 +266,7 @@ func (t *Table) over(id uint64) bool {
 	if t.own(id) {
 		return id < t.nextID
 	}
-	_, open := t.gaps[id]
-	return id <= t.highest && !open
+	return id <= t.highest
 }
 
 // accept begins a dialog that the peer opens.
@@ -295,12 +275,11 @@ func (t *Table) accept(f *wire.Frame) error {
 		return fmt.Errorf("%w: START of dialog %d without its fields", fault.ErrProtocol, f.Dialog)
 	}
 	d := t.newCallee(f)
-	early, refused, err := t.claim(d)
+	refused, err := t.claim(d)
 	if err != nil {
 		return err
 	}
 	run, err := t.find(d, refused)
-	d.takeEarly(early)
 	if err != nil {
 		d.finish(nil, err)
 		d.cancel(nil)
@@ -320,6 +299,8 @@ func (t *Table) accept(f *wire.Frame) error {
 // find gives the task for a dialog that the peer opens.
 func (t *Table) find(d *Dialog, refused error) (Task, error) {
 	switch {
+	case d.start.Arguments > uint64(t.link.MaxMessage()):
+		return nil, fmt.Errorf("%w: %d bytes of arguments, the limit is %d", fault.ErrMessageTooLarge, d.start.Arguments, t.link.MaxMessage())
 	case d.runtime() && t.cfg.Runtime != nil && !errors.Is(refused, fault.ErrOverloaded):
 		return t.cfg.Runtime(d.start)
 	case refused != nil:
@@ -332,21 +313,14 @@ func (t *Table) find(d *Dialog, refused error) (Task, error) {
 
 func (d *Dialog) runtime() bool { return strings.HasPrefix(d.endpoint, RuntimePrefix) }
 
-// claim enters a peer's dialog into the table, and gives what came before it.
-func (t *Table) claim(d *Dialog) (early wire.Batch, refused, err error) {
+// claim enters a peer's dialog into the table. The ids of a peer only go up.
+func (t *Table) claim(d *Dialog) (refused, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.own(d.id) || d.id == 0 || t.over(d.id) {
-		return nil, nil, fmt.Errorf("%w: START with id %d, which is not free for the peer", fault.ErrProtocol, d.id)
+		return nil, fmt.Errorf("%w: START with id %d, which is not free for the peer", fault.ErrProtocol, d.id)
 	}
-	if !t.advance(d.id) {
-		return nil, nil, fmt.Errorf("%w: START with id %d leaves too many ids out", fault.ErrProtocol, d.id)
-	}
-	early = t.early[d.id]
-	for _, e := range early {
-		t.heavy -= len(e)
-	}
-	delete(t.early, d.id)
+	t.highest = d.id
 	t.dialogs[d.id] = d
 	t.counters.accepted.Add(1)
 	base := t.cfg.Base
@@ -358,21 +332,7 @@ func (t *Table) claim(d *Dialog) (early wire.Batch, refused, err error) {
 	if full := t.guests.enter(d); full != nil {
 		refused = full
 	}
-	return early, refused, nil
-}
-
-// takeEarly takes what came before the Start: Cancels, and Fails with their faults.
-func (d *Dialog) takeEarly(early wire.Batch) {
-	if len(early) == 0 {
-		return
-	}
-	p, err := wire.NewPacket(early)
-	if err != nil {
-		d.table.log().Error("an early frame was not kept as it came", "error", err)
-	}
-	for _, f := range p.Frames {
-		_ = d.frame(f) // no violation
-	}
+	return refused, nil
 }
 
 // derive gives a callee its ctx, which has the opener's deadline.
@@ -383,27 +343,6 @@ func (d *Dialog) derive(base context.Context) {
 		limited, stop := context.WithTimeout(ctx, time.Duration(d.start.Timeout))
 		d.ctx, d.cancel = limited, func(cause error) { cancel(cause); stop() }
 	}
-}
-
-// advance notes that the peer has used id. A large Start may come after a later
-// small one, so ids that are left out stay free, up to a bound.
-func (t *Table) advance(id uint64) bool {
-	if id < t.highest {
-		delete(t.gaps, id)
-		return true
-	}
-	next := t.highest + 2
-	if t.highest == 0 {
-		next = 1 + t.nextID%2 // 1 if ours are even, 2 if ours are odd
-	}
-	if (id-next)/2+uint64(len(t.gaps)) > maxGaps {
-		return false
-	}
-	for ; next < id; next += 2 {
-		t.gaps[next] = struct{}{}
-	}
-	t.highest = id
-	return true
 }
 
 func (d *Dialog) phase() Phase {

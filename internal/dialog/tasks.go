@@ -51,12 +51,16 @@ func (d *Dialog) join(failure note, err error) error {
 func (t *Table) run(d *Dialog, run Task) {
 	defer d.cancel(nil)
 	defer d.leave()
-	if err := d.awaitAnswered(); err != nil || d.phase() == Ending {
+	err := d.awaitArguments()
+	if err == nil {
+		err = d.awaitAnswered()
+	}
+	if err != nil || d.phase() == Ending {
 		d.finish(nil, context.Cause(d.ctx)) // cancelled before it began
 		return
 	}
 	var payload []byte
-	err := fault.Catch(func() (err error) {
+	err = fault.Catch(func() (err error) {
 		payload, err = run(d.ctx, d)
 		return err
 	})

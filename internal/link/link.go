@@ -316,7 +316,7 @@ func (l *Link) take(in *assembler, f *wire.Frame) error {
 	case whole.Kind == wire.Kind_KIND_BYE && whole.Dialog == 0:
 		l.hearBye(whole)
 		return nil
-	case whole.Dialog == 0 && whole.Kind > wire.Kind_KIND_CANCEL_ACK:
+	case whole.Dialog == 0 && whole.Kind > wire.Kind_KIND_ARGUMENTS:
 		return nil // of a later version of the protocol
 	case whole.Dialog == 0:
 		return violation("%v on the link itself", whole.Kind)

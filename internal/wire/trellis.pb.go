@@ -106,6 +106,8 @@ const (
 	Kind_KIND_CANCEL Kind = 12
 	// Either: the task that Cancel named has ended.
 	Kind_KIND_CANCEL_ACK Kind = 13
+	// Opener: the arguments of a Start that has announced them.
+	Kind_KIND_ARGUMENTS Kind = 14
 )
 
 // Enum value maps for Kind.
@@ -125,6 +127,7 @@ var (
 		11: "KIND_FAIL",
 		12: "KIND_CANCEL",
 		13: "KIND_CANCEL_ACK",
+		14: "KIND_ARGUMENTS",
 	}
 	Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
@@ -141,6 +144,7 @@ var (
 		"KIND_FAIL":        11,
 		"KIND_CANCEL":      12,
 		"KIND_CANCEL_ACK":  13,
+		"KIND_ARGUMENTS":   14,
 	}
 )
 
@@ -584,7 +588,7 @@ type Frame struct {
 	// Dialog id; 0 is the link itself.
 	Dialog uint64 `protobuf:"varint,1,opt,name=dialog,proto3" json:"dialog,omitempty"`
 	Kind   Kind   `protobuf:"varint,2,opt,name=kind,proto3,enum=trellis.v1.Kind" json:"kind,omitempty"`
-	// The encoded value of Start, Started, Yield and Return.
+	// The encoded value of Start, Arguments, Started, Yield and Return.
 	Payload []byte `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
 	// The payload goes on in the next frame of this dialog and kind.
 	More bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
@@ -911,7 +915,10 @@ type Start struct {
 	// The opener's end of the stream is open from the start.
 	Attached bool `protobuf:"varint,12,opt,name=attached,proto3" json:"attached,omitempty"`
 	// With attached: how the opener treats a sender that is ahead of it.
-	Overflow      Overflow `protobuf:"varint,13,opt,name=overflow,proto3,enum=trellis.v1.Overflow" json:"overflow,omitempty"`
+	Overflow Overflow `protobuf:"varint,13,opt,name=overflow,proto3,enum=trellis.v1.Overflow" json:"overflow,omitempty"`
+	// How many bytes of arguments follow in a frame of their own, Arguments. 0: the
+	// payload of this frame is the arguments.
+	Arguments     uint64 `protobuf:"varint,14,opt,name=arguments,proto3" json:"arguments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1035,6 +1042,13 @@ func (x *Start) GetOverflow() Overflow {
 		return x.Overflow
 	}
 	return Overflow_OVERFLOW_WAIT
+}
+
+func (x *Start) GetArguments() uint64 {
+	if x != nil {
+		return x.Arguments
+	}
+	return 0
 }
 
 type Cancel struct {
@@ -1293,7 +1307,7 @@ const file_trellis_proto_rawDesc = "" +
 	"maxMessage\x12\x1f\n" +
 	"\vmax_dialogs\x18\x04 \x01(\rR\n" +
 	"maxDialogs\x12#\n" +
-	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xb5\x04\n" +
+	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xd3\x04\n" +
 	"\x05Start\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12,\n" +
@@ -1310,7 +1324,8 @@ const file_trellis_proto_rawDesc = "" +
 	" \x01(\v2\x12.trellis.v1.WindowR\x06window\x12,\n" +
 	"\x06opener\x18\v \x01(\v2\x14.trellis.v1.IdentityR\x06opener\x12\x1a\n" +
 	"\battached\x18\f \x01(\bR\battached\x120\n" +
-	"\boverflow\x18\r \x01(\x0e2\x14.trellis.v1.OverflowR\boverflow\x1a;\n" +
+	"\boverflow\x18\r \x01(\x0e2\x14.trellis.v1.OverflowR\boverflow\x12\x1c\n" +
+	"\targuments\x18\x0e \x01(\x04R\targuments\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
@@ -1335,7 +1350,7 @@ const file_trellis_proto_rawDesc = "" +
 	"\x19ENDPOINT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ENDPOINT_KIND_FUNC\x10\x01\x12\x18\n" +
 	"\x14ENDPOINT_KIND_SOURCE\x10\x02\x12\x19\n" +
-	"\x15ENDPOINT_KIND_CONTEXT\x10\x03*\xf3\x01\n" +
+	"\x15ENDPOINT_KIND_CONTEXT\x10\x03*\x87\x02\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -1355,7 +1370,8 @@ const file_trellis_proto_rawDesc = "" +
 	"\x12\r\n" +
 	"\tKIND_FAIL\x10\v\x12\x0f\n" +
 	"\vKIND_CANCEL\x10\f\x12\x13\n" +
-	"\x0fKIND_CANCEL_ACK\x10\r*C\n" +
+	"\x0fKIND_CANCEL_ACK\x10\r\x12\x12\n" +
+	"\x0eKIND_ARGUMENTS\x10\x0e*C\n" +
 	"\bOverflow\x12\x11\n" +
 	"\rOVERFLOW_WAIT\x10\x00\x12\x11\n" +
 	"\rOVERFLOW_FAIL\x10\x01\x12\x11\n" +
