@@ -55,7 +55,7 @@ lint: ## golangci-lint
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-model: ## every interleaving of a dialog, with larger bounds (about a minute, 3 at most)
+model: ## every interleaving of a dialog, with larger bounds, and every mistake in its table (under a minute)
 	go test -run TestModel -timeout 10m -v ./internal/dialog -model=full | grep -vE '^=== '
 
 chaos: ## a blow of each kind, then CHAOS="-seed 1 -blows 1000" (docs/chaos.md)

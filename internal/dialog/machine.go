@@ -97,10 +97,12 @@ type rule struct {
 	do   Action
 }
 
-// table is the protocol. A cell that is missing means: ignore, stay. The two
-// kinds of end, frames that cross, and cancels by either side meet here and
-// nowhere else.
-var table = [phases]map[Event]rule{
+// rules are a protocol. A cell that is missing means: ignore, stay.
+type rules [phases]map[Event]rule
+
+// table is the protocol. The two kinds of end, frames that cross, and cancels by
+// either side meet here and nowhere else.
+var table = rules{
 	Opening: {
 		GotStarted: {Open, Begin},
 		GotReturn:  {Over, Violate | Answer | Interrupt}, // it has ended, and will never start
@@ -211,11 +213,13 @@ var table = [phases]map[Event]rule{
 // Step is the whole protocol of one side: a pure function. What the table says
 // is narrowed by what has been said before: nothing is sent twice, and nothing at
 // all to a peer that is gone.
-func Step(s State, e Event) (State, Action) {
+func Step(s State, e Event) (State, Action) { return table.step(s, e) }
+
+func (t *rules) step(s State, e Event) (State, Action) {
 	if e == Timeout && !s.CancelSent {
 		return s, 0 // answered a moment ago
 	}
-	r, known := table[s.Phase][e]
+	r, known := t[s.Phase][e]
 	if e == Overdue && !known {
 		return s, 0 // the peer's task has ended a moment ago, or was never told to
 	}

@@ -41,11 +41,12 @@ type explorer struct {
 	sc     *scenario
 	ops    []op
 	seed   maphash.Seed
-	seen   map[uint64]struct{}
+	seen   hashes
 	parent []uint32 // by number of the state
 	by     []uint8  // the op that led there
-	level  []numbered
-	next   []numbered
+	level  frontier
+	next   frontier
+	trial  world // where a move is tried
 	buf    []byte
 	report report
 }
@@ -55,6 +56,59 @@ type numbered struct {
 	id   uint32
 	hash uint64
 }
+
+// hashes is a set. It is a table with open addressing, for that is half of the time.
+type hashes struct {
+	slots []uint64 // 0 is free
+	len   int
+}
+
+// add reports whether h is new.
+func (s *hashes) add(h uint64) bool {
+	if 2*s.len >= len(s.slots) {
+		s.grow()
+	}
+	h = max(h, 1)
+	mask := uint64(len(s.slots) - 1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		switch s.slots[i] {
+		case h:
+			return false
+		case 0:
+			s.slots[i] = h
+			s.len++
+			return true
+		}
+	}
+}
+
+func (s *hashes) grow() {
+	old := s.slots
+	s.slots, s.len = make([]uint64, max(1<<10, 2*len(old))), 0
+	for _, h := range old {
+		if h != 0 {
+			s.add(h)
+		}
+	}
+}
+
+// frontier holds the states of one level. It grows by pieces, so that no state is moved,
+// and keeps its pieces for the level after the next.
+type frontier struct {
+	pieces []*[256]numbered
+	len    int
+}
+
+func (f *frontier) add(w *world, id uint32, hash uint64) {
+	if f.len == len(f.pieces)*256 {
+		f.pieces = append(f.pieces, new([256]numbered))
+	}
+	n := f.at(f.len)
+	n.w, n.id, n.hash = *w, id, hash
+	f.len++
+}
+
+func (f *frontier) at(i int) *numbered { return &f.pieces[i/256][i%256] }
 
 // lesson is what was found out once. An exploration runs in one goroutine and
 // depends on nothing but the code: a second one, under -count, would find the same.
@@ -77,13 +131,14 @@ func learn(name string, find func() (*report, string)) (*report, string) {
 // explore visits all states of sc; it stops at the first that breaks a rule, or
 // when there are more than limit.
 func explore(sc *scenario, limit int) *report {
-	x := &explorer{sc: sc, ops: sc.ops(), seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}}
+	x := &explorer{sc: sc, ops: sc.ops(), seed: maphash.MakeSeed()}
 	first := sc.begin()
 	x.add(&first, x.hash(&first), 0, 0)
-	for len(x.next) > 0 && x.report.broken == "" {
-		x.level, x.next = x.next, x.level[:0]
-		for i := range x.level {
-			if x.visit(&x.level[i]); x.report.broken != "" {
+	for x.next.len > 0 && x.report.broken == "" {
+		x.level, x.next = x.next, x.level
+		x.next.len = 0
+		for i := range x.level.len {
+			if x.visit(x.level.at(i)); x.report.broken != "" {
 				break
 			}
 		}
@@ -103,13 +158,12 @@ func (x *explorer) hash(w *world) uint64 {
 
 // add numbers a state that is new.
 func (x *explorer) add(w *world, hash uint64, parent uint32, by int) {
-	if _, old := x.seen[hash]; old {
+	if !x.seen.add(hash) {
 		return
 	}
-	x.seen[hash] = struct{}{}
 	id := uint32(len(x.parent))
 	x.parent, x.by = append(x.parent, parent), append(x.by, uint8(by))
-	x.next = append(x.next, numbered{*w, id, hash})
+	x.next.add(w, id, hash)
 }
 
 // visit makes every move that a state allows.
@@ -121,15 +175,16 @@ func (x *explorer) visit(n *numbered) {
 			continue
 		}
 		x.report.moves++
-		next := n.w
-		o.do(&next)
+		next := &x.trial
+		*next = n.w
+		o.do(next)
 		next.tidy()
 		if next.check(); next.broken != "" {
 			x.fail(next.broken, n.id, i)
 			return
 		}
-		hash := x.hash(&next)
-		x.add(&next, hash, n.id, i)
+		hash := x.hash(next)
+		x.add(next, hash, n.id, i)
 		goesOn = goesOn || hash != n.hash && (o.fair == nil || o.fair(&n.w))
 	}
 	if goesOn {

@@ -23,7 +23,9 @@ func (w *world) event(me int, e Event, err bool) Action {
 	old := s.st
 	var do Action
 	s.st, do = w.sc.step(old, e)
-	w.note("  %s %v: %v -> %v %s", sideNames[me], e, old, s.st, do.names())
+	if w.log != nil {
+		w.note("  %s %v: %v -> %v %s", sideNames[me], e, old, s.st, do.names())
+	}
 	if (do&Interrupt != 0 || s.st.Phase == Ending || e == DoFail && old.Phase != Over) && err && !s.cause {
 		s.cause, s.blamed = true, e == GotFail || e == GotError
 	}
@@ -337,7 +339,9 @@ func (w *world) recv(me int) {
 	s.own()
 	payload, credit, _ := s.in.take()
 	s.past.got++
-	w.note("    message #%d", payload[0])
+	if w.log != nil {
+		w.note("    message #%d", payload[0])
+	}
 	if payload[0] != s.past.got {
 		w.fail("M02", sideNames[me]+" gets messages out of order, or not all")
 	}

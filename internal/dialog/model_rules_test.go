@@ -14,7 +14,7 @@ func (w *world) checkStep(me int, old State, e Event, do Action) {
 		w.checkEnding(old, e, do)
 	}
 	switch e {
-	case DoAbort, DoFail, DoBreak, Timeout, Lost:
+	case DoAbort, DoFail, DoBreak, Timeout, Overdue, Lost:
 		w.checkFailure(me, old, e)
 	case GotCancel:
 		if old.Phase == Opening && !s.st.FailSent {

@@ -40,6 +40,7 @@ var quickScenarios = []scenario{
 	{name: "opener waits in Cancel", kind: Context, cancels: two{2, 1}, inTask: yes{opener: true}, fails: yes{true, true}, aborts: two{1, 1}},
 	{name: "both cancel", kind: Context, cancels: two{1, 1}, fails: yes{true, true}, timeouts: true},
 	{name: "source, link lost", kind: Source, window: 1, sends: two{0, 2}, cancels: two{1, 0}, aborts: two{1, 1}, fails: yes{true, true}, loss: true},
+	{name: "overdue", kind: Context, aborts: two{1, 0}, breaks: two{1, 0}, fails: yes{true, true}, timeouts: true},
 	{name: "link lost", kind: Context, cancels: two{1, 1}, aborts: two{1, 0}, loss: true},
 	{name: "misfortune", kind: Context, cancels: two{1, 0}, fails: yes{true, true}, aborts: two{1, 1}, breaks: two{1, 1}, starts: 2, refuse: true, goexit: true},
 	{name: "stream to the opener", kind: Context, window: 1, sends: two{0, 3}, fails: yes{true, true}, closes: true},

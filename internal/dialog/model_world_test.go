@@ -140,6 +140,8 @@ type world struct {
 	log    *[]string
 }
 
+// note adds a line to the transcript, if there is to be one. What it costs to make its
+// arguments counts where states are made.
 func (w *world) note(format string, args ...any) {
 	if w.log != nil {
 		*w.log = append(*w.log, fmt.Sprintf(format, args...))
@@ -156,7 +158,9 @@ func (w *world) fail(rule, what string) {
 // side has seen the link end.
 func (w *world) send(from, lane int, p packet) {
 	s := &w.side[from]
-	w.note("    %s sends %s", sideNames[from], p)
+	if w.log != nil {
+		w.note("    %s sends %s", sideNames[from], p)
+	}
 	w.checkSend(from, p)
 	s.ordered = s.ordered || lane == data
 	if s.lost || w.side[1-from].lost {
@@ -183,7 +187,9 @@ func (w *world) deliver(from, lane int, refused bool) {
 		}
 	}
 	p.after = 0
-	w.note("  %s gets %s", sideNames[1-from], p)
+	if w.log != nil {
+		w.note("  %s gets %s", sideNames[1-from], p)
+	}
 	w.frame(1-from, p, refused)
 }
 
