@@ -70,7 +70,7 @@ func TestF05_ActorWithSenselessLimits(t *testing.T) {
 
 func TestF05_ActorWithinItsLimits(t *testing.T) {
 	s := spec(t, "modest", "good")
-	s.Limits = config.Limits{OpenFiles: config.MinOpenFiles, Core: new(config.Size(0)), CPU: config.Duration(time.Minute), FileSize: config.MiB}
+	s.Limits = config.Limits{OpenFiles: 32, Core: new(config.Size(0)), CPU: config.Duration(time.Minute), FileSize: config.MiB}
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		p, err := n.Start(ctx, s)
 		if err == nil {

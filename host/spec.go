@@ -7,9 +7,9 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 )
 
-// Spec says how to start an actor. It is what stands in a config file, and is checked
-// as one is: what cannot be, and what would have no effect, is refused. Its fields, and the
-// types and constants that they take (Duration, Transient, Started), are in package config:
+// Spec says how to start an actor. It is what stands in a config file, and is checked by
+// the same rules. Its fields, and the types and constants that they take (Duration,
+// Transient, Started), are in package config:
 //
 //	spec.Restart = config.Transient
 //	spec.Backoff.Initial = config.Duration(time.Millisecond)

@@ -474,6 +474,17 @@ func TestV09_HealthyBeforeDependentsStart(t *testing.T) {
 	}
 }
 
+// An actor whose checks are off keeps nobody waiting.
+func TestV09_HealthyOfAnActorWithoutChecks(t *testing.T) {
+	db, app := spec(t, "db", "good"), spec(t, "app", "good")
+	db.Health.Off = true
+	app.DependsOn = map[string]config.Condition{"db": config.Healthy}
+	err := host.OpenTree(t.Context(), host.Options{}, []host.Spec{app, db}, func(context.Context, *host.Tree) error { return nil })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestV10_EventsTellAWholeLife(t *testing.T) {
 	ctx := host.WithEvents(t.Context())
 	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {

@@ -139,12 +139,13 @@ func (t *Tree) add(levels [][]Spec) error {
 	return nil
 }
 
-// needs is what an actor depends on: every replica of what it names.
+// needs is what an actor depends on: every replica of what it names. One whose health
+// checks are off has none to pass.
 func (t *Tree) needs(spec Spec) []need {
 	var needs []need
 	for name, condition := range spec.DependsOn {
 		for _, p := range t.portals[name] {
-			needs = append(needs, need{id: p.s.id, healthy: condition == config.Healthy})
+			needs = append(needs, need{id: p.s.id, healthy: condition == config.Healthy && !p.s.spec.Health.Off})
 		}
 	}
 	return needs

@@ -71,7 +71,7 @@ func judge(err error) (code int, text string) {
 	if s, ok := errors.AsType[*signalled](err); ok {
 		return s.exitCode(), ""
 	}
-	if _, ok := errors.AsType[*read.Error](err); ok {
+	if _, ok := errors.AsType[*config.Error](err); ok {
 		return exitWrong, err.Error()
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {

@@ -10,11 +10,12 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
 func TestJudge(t *testing.T) {
-	problems := &read.Error{Problems: []read.Problem{{File: "c.yaml", Line: 1, Column: 2, Path: "a", Message: "bad"}, {File: "--set b", Message: "bad"}}}
+	problems := &config.Error{Problems: []config.Problem{
+		{Place: config.Place{File: "c.yaml", Line: 1, Column: 2}, Path: "a", Message: "bad"}, {Place: config.Place{File: "--set b"}, Message: "bad"},
+	}}
 	for _, test := range []struct {
 		err  error
 		code int

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"strconv"
-	"time"
 )
 
 // WithDefaults returns a copy in which nothing that has a default is zero. Children
@@ -28,37 +26,30 @@ func fill(v reflect.Value) {
 		case field.Kind() == reflect.Struct:
 			fill(field)
 		case text != "" && field.IsZero():
-			setDefault(field, text)
+			field.Set(parsed(field.Type(), text))
 		}
 	}
 }
 
-// setDefault panics at a tag that does not fit its field: tags are code.
-func setDefault(field reflect.Value, text string) {
+// parsed is the value of a type that a tag describes. It panics at a tag that does not
+// fit its field: tags are code.
+func parsed(t reflect.Type, text string) reflect.Value {
 	var err error
-	switch {
-	case field.Type() == durationType:
-		var d time.Duration
-		d, err = time.ParseDuration(text)
-		field.SetInt(int64(d))
-	case field.Type() == sizeType:
-		var size Size
-		size, err = ParseSize(text)
-		field.SetInt(int64(size))
-	case field.Kind() == reflect.Int:
-		var number int
-		number, err = strconv.Atoi(text)
-		field.SetInt(int64(number))
-	case field.Kind() == reflect.Bool:
-		var yes bool
-		yes, err = strconv.ParseBool(text)
-		field.SetBool(yes)
-	case field.Kind() == reflect.String:
-		field.SetString(text)
+	v := reflect.New(t)
+	switch to := v.Interface().(type) {
+	case *Duration:
+		err = to.UnmarshalText([]byte(text))
+	case *Size:
+		*to, err = ParseSize(text)
+	case *int:
+		*to, err = strconv.Atoi(text)
+	case *bool:
+		*to, err = strconv.ParseBool(text)
 	default:
-		err = fmt.Errorf("no default can be given to %s", field.Type())
+		v.Elem().SetString(text)
 	}
 	if err != nil {
 		panic(err)
 	}
+	return v.Elem()
 }

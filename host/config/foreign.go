@@ -33,15 +33,14 @@ func (c *checker) foreign(a Actor, at *place) {
 	if a.GoPlugin == nil {
 		return
 	}
-	here := at.key("goplugin")
-	cookie, versions := here.key("cookie"), here.key("versions")
+	cookie, versions := at.key("goplugin").key("cookie"), at.key("goplugin").key("versions")
 	if n := len(a.GoPlugin.Cookie); n != 1 {
 		c.note(cookie, "expected exactly one {KEY: value}, the MagicCookieKey and MagicCookieValue of the program, got %d", n)
 	}
 	for _, key := range sortedKeys(a.GoPlugin.Cookie) {
 		value := a.GoPlugin.Cookie[key]
 		if err := environ.CheckVariable(key, value); err != nil {
-			c.note(cookie.key(key), "%v", err)
+			c.refused(cookie.key(key), err)
 		} else if value == "" {
 			c.note(cookie.key(key), "expected the program's MagicCookieValue, it is empty")
 		}
@@ -61,7 +60,7 @@ func (c *checker) foreign(a Actor, at *place) {
 		c.note(at.key("actors"), "a foreign program cannot start actors of the tree; put them beside it")
 	}
 	if a.Stuck != "" {
-		c.note(at.key("stuck"), "a foreign program has no tasks that could be stuck; remove this").idle("")
+		c.note(at.key("stuck"), "a foreign program has no tasks that could be stuck; remove this")
 	}
 	if a.Streams != (Streams{}) {
 		c.note(at.key("streams"), "a foreign program serves no endpoints, and has no streams of theirs; remove this")

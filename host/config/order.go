@@ -3,30 +3,15 @@ package config
 import (
 	"maps"
 	"slices"
-
-	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
 // Levels sorts siblings into groups: those of a group depend only on earlier
 // groups. It is for actors that Check has found nothing wrong with.
 func Levels(actors []Actor) [][]Actor {
-	byName := index(actors)
-	level := map[string]int{}
-	var depth func(name string) int
-	depth = func(name string) int {
-		if n, done := level[name]; done {
-			return n
-		}
-		n := 0
-		for needed := range byName[name].DependsOn {
-			n = max(n, depth(needed)+1)
-		}
-		level[name] = n
-		return n
-	}
+	level, _ := order(actors)
 	var levels [][]Actor
 	for _, a := range actors {
-		n := depth(a.Name)
+		n := level[a.Name]
 		for len(levels) <= n {
 			levels = append(levels, nil)
 		}
@@ -35,42 +20,34 @@ func Levels(actors []Actor) [][]Actor {
 	return levels
 }
 
-// findCycle returns the names of one cycle of depends_on, the first one repeated
-// at the end; nil if there is none.
-func findCycle(actors []Actor) []string {
+// order gives every name its level, which is above those of all that it depends on, or
+// else returns the names of one cycle of depends_on, the first one repeated at the end.
+func order(actors []Actor) (level map[string]int, cycle []string) {
 	byName := index(actors)
-	at := map[string]int{} // in path, from 1; -1 once it is known to be fine
+	level = map[string]int{} // while a name is in path: its position there, counted from -1 down
 	var path []string
-	var visit func(name string) []string
-	visit = func(name string) []string {
-		if i := at[name]; i != 0 {
-			if i < 0 {
-				return nil
+	var visit func(name string)
+	visit = func(name string) {
+		if n, seen := level[name]; seen {
+			if n < 0 && cycle == nil {
+				cycle = append(slices.Clone(path[-n-1:]), name)
 			}
-			return append(slices.Clone(path[i-1:]), name)
+			return
 		}
 		path = append(path, name)
-		at[name] = len(path)
+		level[name] = -len(path)
+		n := 0
 		for _, needed := range sortedKeys(byName[name].DependsOn) {
-			if cycle := visit(needed); cycle != nil {
-				return cycle
-			}
+			visit(needed)
+			n = max(n, level[needed]+1)
 		}
 		path = path[:len(path)-1]
-		at[name] = -1
-		return nil
+		level[name] = n
 	}
 	for _, a := range actors {
-		if cycle := visit(a.Name); cycle != nil {
-			return cycle
-		}
+		visit(a.Name)
 	}
-	return nil
-}
-
-func arrows(cycle []string) string {
-	last := len(cycle) - 1
-	return words.List(cycle[:last], " → ") + " → " + cycle[last]
+	return level, cycle
 }
 
 func index(actors []Actor) map[string]Actor {

@@ -11,51 +11,71 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
+// Place is where something was written. It is zero for a description in Go.
+type Place struct {
+	File         string // or the option that brought the value, such as --set
+	Line, Column int    // 0 if the value does not come from the file
+}
+
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Source knows where the values of a description were written.
+type Source interface {
+	// Find follows keys from the tree as far as there are values and returns where the
+	// last of them stands; positions in lists are numbers. It is false if one of these
+	// values could not be read, which was reported where that was found.
+	Find(keys []string) (Place, bool)
+}
+
 // Problem is one thing that is wrong with a description.
 type Problem struct {
-	// Keys lead to it from what was checked. Positions in lists are numbers.
-	Keys    []string
-	Path    string // the same for people, who know actors by their names: actors.census.replicas
+	Place
+	Path    string // of the value, such as actors.census.replicas; "" for the whole
 	Message string // what was expected, what came, what to do
-
-	// Because leads to what else the problem comes from.
-	Because [][]string
-	// Idle is a setting that is fine by itself and has no effect; with Instead in its
-	// place, or without it if that is empty, the description means the same.
-	Idle    bool
-	Instead string
 }
 
 func (p Problem) String() string {
-	if p.Path == "" {
-		return p.Message
-	}
-	return terminal.Line(p.Path) + ": " + p.Message
+	parts := slices.DeleteFunc([]string{p.Place.String(), p.Path, p.Message}, func(s string) bool { return s == "" })
+	return terminal.Line(strings.Join(parts, ": "))
 }
 
-// Error is all that is wrong with a description.
+// Error is all that is wrong with a description, in the order of the file if it comes
+// from one.
 type Error struct {
 	Problems []Problem // the first MaxProblems
-	More     int       // so many more there are
+	More     int       // how many more there are
 }
 
 // MaxProblems is how many problems of a description are told.
 const MaxProblems = 50
 
-// Error is one line.
+// Error has a line for each problem of a file, and is a single line for a description in
+// Go.
 func (e *Error) Error() string {
 	all := make([]string, 0, len(e.Problems)+1)
+	separator, more := "; ", "and %d more"
 	for _, p := range e.Problems {
+		if p.File != "" {
+			separator, more = "\n", "and %d more problems"
+		}
 		all = append(all, p.String())
 	}
 	if e.More > 0 {
-		all = append(all, fmt.Sprintf("and %d more", e.More))
+		all = append(all, fmt.Sprintf(more, e.More))
 	}
-	return strings.Join(all, "; ")
+	return strings.Join(all, separator)
 }
 
 // checker gathers problems.
-type checker struct{ found Error }
+type checker struct {
+	src   Source // nil for a description in Go
+	found Error
+}
 
 func (c *checker) err() error {
 	if len(c.found.Problems) == 0 {
@@ -64,24 +84,39 @@ func (c *checker) err() error {
 	return &c.found
 }
 
-// note takes in a problem, of which the caller may tell more.
-func (c *checker) note(at *place, format string, args ...any) *Problem {
-	if len(c.found.Problems) == MaxProblems {
-		c.found.More++
-		return &Problem{}
+func (c *checker) full() bool { return len(c.found.Problems) == MaxProblems }
+
+// note takes in a problem. What follows from a value that could not be read is not one.
+func (c *checker) note(at *place, format string, args ...any) {
+	if c.full() {
+		c.found.More++ // without looking for its place
+		return
 	}
-	c.found.Problems = append(c.found.Problems, Problem{Keys: at.keys(), Path: at.String(), Message: fmt.Sprintf(format, args...)})
-	return &c.found.Problems[len(c.found.Problems)-1]
+	where, ok := c.find(at)
+	if ok {
+		c.found.Problems = append(c.found.Problems, Problem{where, at.String(), fmt.Sprintf(format, args...)})
+	}
 }
 
-func (p *Problem) because(of ...*place) *Problem {
-	for _, at := range of {
-		p.Because = append(p.Because, at.keys())
+// refused notes why a value cannot be used, if there is a reason.
+func (c *checker) refused(at *place, err error) {
+	if err != nil {
+		c.note(at, "%v", err)
 	}
-	return p
 }
 
-func (p *Problem) idle(instead string) { p.Idle, p.Instead = true, instead }
+func (c *checker) find(at *place) (Place, bool) {
+	if c.src == nil {
+		return Place{}, true
+	}
+	return c.src.Find(at.keys())
+}
+
+// read reports whether values could be read, so that something may be concluded from
+// their absence.
+func (c *checker) read(values ...*place) bool {
+	return !slices.ContainsFunc(values, func(at *place) bool { _, ok := c.find(at); return !ok })
+}
 
 // place is where in a description a check is; nil is the description itself. It is
 // written out only for problems.
@@ -95,26 +130,22 @@ func (p *place) key(key string) *place { return &place{up: p, step: key} }
 
 // item is a place in a list. name is "" for what has none.
 func (p *place) item(i int, name string) *place {
-	if name == "" {
-		name = "[" + strconv.Itoa(i) + "]"
-	}
-	return &place{up: p, step: strconv.Itoa(i), named: name}
+	at := strconv.Itoa(i)
+	return &place{up: p, step: at, named: cmp.Or(name, "["+at+"]")}
 }
 
 func (p *place) keys() []string {
-	var keys []string
-	for ; p != nil; p = p.up {
-		keys = append(keys, p.step)
-	}
-	slices.Reverse(keys)
-	return keys
+	return p.steps(func(p *place) string { return p.step })
 }
 
 func (p *place) String() string {
-	var steps []string
+	return words.Path(p.steps(func(p *place) string { return cmp.Or(p.named, p.step) }))
+}
+
+func (p *place) steps(of func(*place) string) (all []string) {
 	for ; p != nil; p = p.up {
-		steps = append(steps, cmp.Or(p.named, p.step))
+		all = append(all, of(p))
 	}
-	slices.Reverse(steps)
-	return words.Path(steps)
+	slices.Reverse(all)
+	return all
 }

@@ -10,13 +10,14 @@ import (
 )
 
 // CheckPrograms says which programs, packages and working directories of a tree are not
-// there. What is relative is relative to dir. It returns nil or an *Error.
-func (t *Tree) CheckPrograms(dir string) error {
+// there. What is relative is relative to dir. src is nil for a tree that was not read
+// from a source. It returns nil or an *Error.
+func (t *Tree) CheckPrograms(dir string, src Source) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	c := &checker{}
+	c := &checker{src: src}
 	c.programs(dir, t.Actors, (*place)(nil).key("actors"), false)
 	return c.err()
 }
@@ -27,22 +28,16 @@ func (c *checker) programs(dir string, actors []Actor, at *place, ownPath bool) 
 	for i, a := range actors {
 		here := at.item(i, a.Name)
 		if len(a.Command) > 0 && (!ownPath || !isName(a.Command[0])) {
-			c.missing(findProgram(dir, a.Command[0]), here.key("command").item(0, ""))
+			c.refused(here.key("command").item(0, ""), findProgram(dir, a.Command[0]))
 		}
 		if isFolder(a.Package) {
-			c.missing(findPackage(within(dir, a.Package)), here.key("package"))
+			c.refused(here.key("package"), findPackage(within(dir, a.Package)))
 		}
 		if a.Dir != "" {
-			c.missing(findFolder(within(dir, a.Dir)), here.key("dir"))
+			c.refused(here.key("dir"), findFolder(within(dir, a.Dir)))
 		}
 		_, sets := a.Env["PATH"]
 		c.programs(dir, a.Actors, here.key("actors"), ownPath || sets)
-	}
-}
-
-func (c *checker) missing(err error, at *place) {
-	if err != nil {
-		c.note(at, "%v", err)
 	}
 }
 
@@ -55,7 +50,8 @@ func within(dir, path string) string {
 
 // isFolder reports whether a package is named by its folder, and not by an import path.
 func isFolder(pkg string) bool {
-	return pkg == "." || pkg == ".." || strings.HasPrefix(pkg, "./") || strings.HasPrefix(pkg, "../") || filepath.IsAbs(pkg)
+	first, _, _ := strings.Cut(filepath.ToSlash(pkg), "/")
+	return first == "." || first == ".." || filepath.IsAbs(pkg)
 }
 
 // isName reports whether a program is looked for in PATH.
@@ -68,16 +64,17 @@ func findProgram(dir, program string) error {
 		}
 		return nil
 	}
-	_, err := exec.LookPath(within(dir, program))
-	switch {
+	file := within(dir, program)
+	switch _, err := exec.LookPath(file); {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("expected a program at %s, there is none; build it or correct the command", within(dir, program))
+		return fmt.Errorf("expected a program at %s, there is none; build it or correct the command", file)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("expected an executable file at %s: chmod +x it", within(dir, program))
+		return fmt.Errorf("expected an executable file at %s: chmod +x it", file)
+	default:
+		return fmt.Errorf("expected a program at %s: %w", file, errors.Unwrap(err))
 	}
-	return fmt.Errorf("expected a program at %s: %w", within(dir, program), errors.Unwrap(err))
 }
 
 func findPackage(folder string) error {
@@ -92,11 +89,11 @@ func findPackage(folder string) error {
 
 func findFolder(folder string) error {
 	info, err := os.Stat(folder)
-	switch {
-	case err != nil:
-		return fmt.Errorf("expected a folder at %s: %w", folder, errors.Unwrap(err))
-	case !info.IsDir():
+	if err == nil && !info.IsDir() {
 		return fmt.Errorf("expected a folder at %s, it is a file", folder)
+	}
+	if err != nil {
+		return fmt.Errorf("expected a folder at %s: %w", folder, errors.Unwrap(err))
 	}
 	return nil
 }

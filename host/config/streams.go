@@ -7,8 +7,8 @@ import "reflect"
 type Streams struct {
 	// Messages and Bytes are the room that a receive buffer has, whichever is used up
 	// first. A single message may be larger than Bytes.
-	Messages int  `yaml:"messages" json:"messages,omitempty" default:"64"`
-	Bytes    Size `yaml:"bytes" json:"bytes,omitempty" default:"4MiB"`
+	Messages int  `yaml:"messages" json:"messages,omitempty" default:"64" max:"1073741824"`
+	Bytes    Size `yaml:"bytes" json:"bytes,omitempty" default:"4MiB" max:"1GiB"`
 	// Most is how many messages the buffer may grow to, for a reader that keeps up with
 	// its sender: 8,192 if Messages is not set either, and else it does not grow.
 	Most int `yaml:"most" json:"most,omitempty"`
@@ -30,12 +30,6 @@ func (s Streams) Check() error {
 }
 
 func (c *checker) streams(s Streams, at *place) {
-	if s.Messages > MaxRoom {
-		c.note(at.key("messages"), "expected a whole number from 1 to %d, got %d", MaxRoom, s.Messages)
-	}
-	if s.Bytes > MaxRoom {
-		c.note(at.key("bytes"), "expected at most %v, got %v", Size(MaxRoom), s.Bytes)
-	}
 	if least := withDefaults(s).Messages; s.Most > MaxRoom || s.Most > 0 && s.Most < least {
 		c.note(at.key("most"), "expected a whole number from messages (%d) to %d, got %d", least, MaxRoom, s.Most)
 	}

@@ -1,13 +1,6 @@
-// Package config describes trees of actors. The same types are what a program in Go
-// writes (host.Spec), what a file holds (package read), and what a host sends to an
-// actor that hosts others. Check says what is wrong with a description, wherever it
-// comes from.
 package config
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Tree is one config file.
 type Tree struct {
@@ -28,9 +21,9 @@ type Run struct {
 }
 
 // Actor says how to start one actor, and its replicas. Exactly one of Package and
-// Command is set. A zero field has its default, which its tag names: see WithDefaults.
-// The tag zero says what to write for none of something instead of 0, and empty that a
-// file may have an empty text there.
+// Command is set. A zero field has its default, which its tag names: see
+// [Actor.WithDefaults]. The tags min and max bound a number; zero says what to write for
+// none of something instead of 0, and empty that a file may have an empty text there.
 type Actor struct {
 	Name    string   `yaml:"name" json:"name"`
 	Package string   `yaml:"package" json:"package,omitempty"`    // a Go package, built on demand
@@ -38,8 +31,8 @@ type Actor struct {
 	Dir     string   `yaml:"dir" json:"dir,omitempty" empty:"ok"` // working directory; the host's if empty
 	// Env is added to the few variables that every actor gets.
 	Env map[string]string `yaml:"env" json:"env,omitempty"`
-	// Replicas are so many processes of it, all with these settings.
-	Replicas      int                  `yaml:"replicas" json:"replicas,omitempty" default:"1"`
+	// Replicas is how many processes of it there are, all with these settings.
+	Replicas      int                  `yaml:"replicas" json:"replicas,omitempty" default:"1" max:"1000"`
 	SHA256        string               `yaml:"sha256" json:"sha256,omitempty"`                                 // of the program file, hex
 	StartTimeout  Duration             `yaml:"start_timeout" json:"start_timeout,omitempty" default:"1m"`      // from start to ready
 	CancelTimeout Duration             `yaml:"cancel_timeout" json:"cancel_timeout,omitempty" default:"500ms"` // for its tasks to end
@@ -143,27 +136,21 @@ const (
 	RestartWhenStuck WhenStuck = "restart" // it is ended, as failed, once a task has been stuck for Grace
 )
 
-// Bounds that keep a slip of the finger from starting a million processes.
-const (
-	MaxReplicas  = 1000   // of one actor
-	MaxProcesses = 10_000 // of a tree, replicas and children included
-)
+// MaxProcesses bounds a tree, replicas and children included, so that a slip of the finger
+// does not start a million processes.
+const MaxProcesses = 10_000
 
 // Duration is a time.Duration that is written as in "1.5s".
 type Duration time.Duration
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// MarshalJSON writes the duration as text.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+// MarshalText writes the duration as [Duration.String] does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalJSON reads a duration from text.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var text string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return err
-	}
-	parsed, err := time.ParseDuration(text)
+// UnmarshalText reads what [time.ParseDuration] does.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)
 	return err
 }

@@ -25,40 +25,53 @@ var elsewhereCalled = map[string]string{
 	"never": string(Temporary), "no": string(Temporary),
 }
 
-var (
-	durationType = reflect.TypeFor[Duration]()
-	sizeType     = reflect.TypeFor[Size]()
-)
-
-// values checks what the type of each value in a struct asks of it. Those of actors
-// further below are left to their own check.
+// values checks each value of a struct by itself. The values of the actors in it are
+// left to their own check.
 func (c *checker) values(v reflect.Value, at *place) {
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		c.value(v.Field(i), tag, at.key(tag.Get("yaml")))
+	}
+}
+
+func (c *checker) value(v reflect.Value, tag reflect.StructTag, at *place) {
 	switch {
 	case v.IsZero():
 	case choices[v.Type()] != nil:
 		c.choice(v.String(), choices[v.Type()], at)
-	case v.Type() == durationType:
-		if d := Duration(v.Int()); d < 0 {
-			c.note(at, "expected a duration above zero, got %v", d)
-		}
-	case v.Type() == sizeType:
-		if size := v.Int(); size < 0 {
-			c.note(at, "expected a size of 0 or more, got %d", size)
-		}
-	case v.Kind() == reflect.Int:
-		if n := v.Int(); n < 0 {
-			c.note(at, "expected a whole number above zero, got %d", n)
-		}
+	case v.CanInt():
+		c.number(v, tag, at)
 	case v.Kind() == reflect.Pointer:
-		c.values(v.Elem(), at)
+		c.value(v.Elem(), tag, at)
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			c.values(v.Field(i), at.key(v.Type().Field(i).Tag.Get("yaml")))
-		}
+		c.values(v, at)
 	case v.Kind() == reflect.Map && choices[v.Type().Elem()] != nil:
 		for _, key := range v.MapKeys() {
-			c.values(v.MapIndex(key), at.key(key.String()))
+			c.value(v.MapIndex(key), "", at.key(key.String()))
 		}
+	}
+}
+
+// number checks a number, a duration or a size by the bounds in its tags. A lower bound
+// has its reason behind a comma.
+func (c *checker) number(v reflect.Value, tag reflect.StructTag, at *place) {
+	n, least, most := v.Int(), tag.Get("min"), tag.Get("max")
+	number, _, _ := strings.Cut(least, ",")
+	_, isSize := v.Interface().(Size)
+	_, isDuration := v.Interface().(Duration)
+	switch {
+	case n < 0 && isSize:
+		c.note(at, "expected a size of 0 or more, got %d", n)
+	case n < 0 && isDuration:
+		c.note(at, "expected a duration above zero, got %v", v)
+	case n < 0:
+		c.note(at, "expected a whole number above zero, got %d", n)
+	case least != "" && n < parsed(v.Type(), number).Int():
+		c.note(at, "expected at least %s, got %v", least, v)
+	case most != "" && n > parsed(v.Type(), most).Int() && isSize:
+		c.note(at, "expected at most %s, got %v", most, v)
+	case most != "" && n > parsed(v.Type(), most).Int():
+		c.note(at, "expected a whole number from 1 to %s, got %v", most, v)
 	}
 }
 

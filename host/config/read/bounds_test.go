@@ -37,7 +37,7 @@ func TestB14_TagsAreUnderstoodOrRefused(t *testing.T) {
 		_, err := parse("run: {actor: a, endpoint: e, args: "+value+"}\n"+one(""), read.Options{})
 		_, setErr := parse("run: {actor: a, endpoint: e}\n"+one(""), read.Options{Set: []string{"run.args=" + value}})
 		for option, err := range map[string]error{"f.yaml:1:": err, "--set run.args=": setErr} {
-			wrong, ok := errors.AsType[*read.Error](err)
+			wrong, ok := errors.AsType[*config.Error](err)
 			if !ok || len(wrong.Problems) != 1 || wrong.Problems[0].Message != want || !strings.HasPrefix(err.Error(), option) {
 				t.Errorf("%s%s: got %v, want %s", option, value, err, want)
 			}
@@ -103,7 +103,7 @@ func TestX14_HostileFilesCostLittle(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		_, err := parse(text, read.Options{})
 		runtime.ReadMemStats(&after)
-		wrong, ok := errors.AsType[*read.Error](err)
+		wrong, ok := errors.AsType[*config.Error](err)
 		if !ok || len(wrong.Problems) > config.MaxProblems || len(err.Error()) > 64<<10 {
 			t.Errorf("%s: %d bytes of problems: %.500s", name, len(fmt.Sprint(err)), fmt.Sprint(err))
 		}

@@ -76,7 +76,7 @@ actors:
 func problems(t *testing.T, text string, o read.Options, want string) {
 	t.Helper()
 	tree, err := parse(text, o)
-	if _, ok := errors.AsType[*read.Error](err); !ok || tree != nil {
+	if _, ok := errors.AsType[*config.Error](err); !ok || tree != nil {
 		t.Fatalf("got %+v, %v; want %s", tree, err, want)
 	}
 	if diff := cmp.Diff(want, err.Error()); diff != "" {

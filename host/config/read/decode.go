@@ -9,13 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/words"
-)
-
-var (
-	durationType = reflect.TypeFor[config.Duration]()
-	sizeType     = reflect.TypeFor[config.Size]()
 )
 
 // Numbers have the form that JSON gives them, everywhere in a file. One that is printed
@@ -25,72 +22,106 @@ var (
 	printedNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$`)
 )
 
-// decodeInto fills a tree from a whole file.
-func (r *reader) decodeInto(root *node, tree *config.Tree) {
-	r.decode(root, reflect.ValueOf(tree).Elem())
-}
-
-// decode fills one value and reports what does not fit. A value that was refused
-// already stays empty.
+// decode fills one value and reports what does not fit. What is refused stays empty.
 func (r *reader) decode(n *node, v reflect.Value) {
-	switch {
-	case n.refused:
-		return
-	case v.Type() == durationType:
-		r.decodeDuration(n, v)
-		return
-	case v.Type() == sizeType:
-		r.decodeSize(n, v)
+	if !r.settle(n) {
 		return
 	}
+	switch to := v.Addr().Interface().(type) {
+	case *config.Duration:
+		d, err := time.ParseDuration(n.text)
+		if r.expect(n, n.isText() && err == nil && d > 0, "a duration above zero such as 500ms, 5s or 1m30s") {
+			*to = config.Duration(d)
+		}
+	case *config.Size:
+		size, err := config.ParseSize(n.text)
+		if r.expect(n, n.isText() && err == nil, "a size such as 512MiB, 1.5GiB or 1GB") {
+			*to = size
+		}
+	case *int:
+		number, err := strconv.Atoi(n.text)
+		if r.expect(n, n.tag == tagInt && numberForm.MatchString(n.text) && err == nil, "a whole number in decimal digits") {
+			*to = number
+		}
+	case *bool:
+		if r.expect(n, n.tag == tagBool, "true or false") {
+			*to = strings.EqualFold(n.text, "true")
+		}
+	case *any:
+		*to = r.anything(n)
+	default:
+		r.decodeKind(n, v)
+	}
+}
+
+// decodeKind fills a value of which only the kind matters: texts are of many types.
+func (r *reader) decodeKind(n *node, v reflect.Value) {
 	switch v.Kind() {
+	case reflect.String:
+		if r.expect(n, n.isText(), "a text") {
+			v.SetString(n.text)
+		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		r.decode(n, v.Elem())
 	case reflect.Struct:
 		r.decodeFields(n, v)
 	case reflect.Map:
-		r.decodeMap(n, v)
+		if r.expect(n, n.kind == yaml.MappingNode, "a mapping") && len(n.items) > 0 { // an empty one is as good as none
+			v.Set(reflect.MakeMap(v.Type()))
+			for _, item := range n.items {
+				value := reflect.New(v.Type().Elem()).Elem()
+				r.decode(item, value)
+				v.SetMapIndex(reflect.ValueOf(item.key), value)
+			}
+		}
 	case reflect.Slice:
-		r.decodeList(n, v)
-	case reflect.Int:
-		r.decodeInt(n, v)
-	case reflect.Bool:
-		r.decodeBool(n, v)
-	case reflect.String:
-		r.decodeText(n, v)
-	case reflect.Interface:
-		if value := r.anything(n); value != nil {
-			v.Set(reflect.ValueOf(value))
+		if r.expect(n, n.kind == yaml.SequenceNode, "a list") && len(n.items) > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+			for i, item := range n.items {
+				r.decode(item, v.Index(i))
+			}
 		}
 	default: // the struct is ours
 		panic(fmt.Sprintf("%s: nothing here reads a %s", n.path(), v.Type()))
 	}
 }
 
+// expect refuses a value unless it is what was expected.
+func (r *reader) expect(n *node, fits bool, expected string) bool {
+	if !fits {
+		r.refuse(n, "expected %s, got %s", expected, n.describe())
+	}
+	return fits
+}
+
+// isText reports whether a scalar can be read as text: whatever YAML would take it for,
+// unless that was written as a tag.
+func (n *node) isText() bool {
+	return n.kind == yaml.ScalarNode && n.tag != tagNull && (!n.tagged || n.tag == tagText)
+}
+
 // anything is a value as JSON knows it: keys are texts, and so are dates.
 func (r *reader) anything(n *node) any {
-	switch {
-	case n.refused:
+	if !r.settle(n) {
 		return nil
-	case n.kind == mapping:
+	}
+	switch n.tag {
+	case tagMap:
 		m := make(map[string]any, len(n.items))
 		for _, item := range n.items {
 			m[item.key] = r.anything(item)
 		}
 		return m
-	case n.kind == list:
+	case tagList:
 		values := make([]any, len(n.items))
 		for i, item := range n.items {
 			values[i] = r.anything(item)
 		}
 		return values
-	}
-	switch n.tag {
 	case tagInt, tagFloat:
 		if !numberForm.MatchString(n.text) {
 			r.refuse(n, "expected a number as JSON has it, in decimal digits without zeros in front, or a text in quotes, got %s", words.Quote(n.text))
-			return nil
 		}
 		return json.Number(n.text)
 	case tagBool:
@@ -101,64 +132,14 @@ func (r *reader) anything(n *node) any {
 	return n.text
 }
 
-func (r *reader) decodeInt(n *node, v reflect.Value) {
-	number, err := strconv.Atoi(n.text)
-	if n.kind != scalar || n.tag != tagInt || !numberForm.MatchString(n.text) || err != nil {
-		r.refuse(n, "expected a whole number in decimal digits, got %s", n.describe())
-		return
-	}
-	v.SetInt(int64(number))
-}
-
-func (r *reader) decodeBool(n *node, v reflect.Value) {
-	if n.kind != scalar || n.tag != tagBool {
-		r.refuse(n, "expected true or false, got %s", n.describe())
-		return
-	}
-	v.SetBool(strings.EqualFold(n.text, "true"))
-}
-
-func (r *reader) decodeText(n *node, v reflect.Value) {
-	if !n.isText() {
-		r.refuse(n, "expected a text, got %s", n.describe())
-		return
-	}
-	v.SetString(n.text)
-}
-
-func (r *reader) decodeDuration(n *node, v reflect.Value) {
-	d, err := time.ParseDuration(n.text)
-	if !n.isText() || err != nil || d <= 0 {
-		r.refuse(n, "expected a duration above zero such as 500ms, 5s or 1m30s, got %s", n.describe())
-		return
-	}
-	v.SetInt(int64(d))
-}
-
-func (r *reader) decodeSize(n *node, v reflect.Value) {
-	size, err := config.ParseSize(n.text)
-	if !n.isText() || err != nil {
-		r.refuse(n, "expected a size such as 512MiB, 1.5GiB or 1GB, got %s", n.describe())
-		return
-	}
-	v.SetInt(int64(size))
-}
-
-// isText reports whether a scalar can be read as text: whatever YAML would take it for,
-// unless that was written as a tag.
-func (n *node) isText() bool {
-	return n.kind == scalar && n.tag != tagNull && (!n.tagged || n.tag == tagText)
-}
-
 func (r *reader) decodeFields(n *node, v reflect.Value) {
-	if n.kind != mapping {
-		r.refuse(n, "expected a mapping with the keys %s, got %s", strings.Join(keysOf(v.Type()), ", "), n.describe())
+	if !r.expect(n, n.kind == yaml.MappingNode, "a mapping with the keys "+strings.Join(keysOf(v.Type()), ", ")) {
 		return
 	}
 	for _, item := range n.items {
 		field, ok := fieldOf(v.Type(), item.key)
 		if !ok {
-			r.unknown(item, v.Type())
+			r.unknown(item, keysOf(v.Type()))
 			continue
 		}
 		value := v.FieldByIndex(field.Index)
@@ -189,41 +170,12 @@ func (r *reader) refuseZero(n *node, field reflect.StructField) {
 	}
 }
 
-func (r *reader) unknown(n *node, t reflect.Type) {
-	keys := keysOf(t)
+func (r *reader) unknown(n *node, keys []string) {
 	hint := words.DidYouMean(n.key, keys)
 	if hint == "" {
 		hint = "; the keys here are " + strings.Join(keys, ", ")
 	}
-	r.note(n.keyAt, n, "unknown key%s", hint)
-}
-
-func (r *reader) decodeMap(n *node, v reflect.Value) {
-	if n.kind != mapping {
-		r.refuse(n, "expected a mapping, got %s", n.describe())
-		return
-	}
-	if len(n.items) > 0 { // an empty one is as good as none
-		v.Set(reflect.MakeMap(v.Type()))
-	}
-	for _, item := range n.items {
-		value := reflect.New(v.Type().Elem()).Elem()
-		r.decode(item, value)
-		v.SetMapIndex(reflect.ValueOf(item.key), value)
-	}
-}
-
-func (r *reader) decodeList(n *node, v reflect.Value) {
-	if n.kind != list {
-		r.refuse(n, "expected a list, got %s", n.describe())
-		return
-	}
-	if len(n.items) > 0 {
-		v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
-	}
-	for i, item := range n.items {
-		r.decode(item, v.Index(i))
-	}
+	r.report(n.keyAt, n, "unknown key%s", hint)
 }
 
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
@@ -235,10 +187,9 @@ func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 	return reflect.StructField{}, false
 }
 
-func keysOf(t reflect.Type) []string {
-	keys := make([]string, t.NumField())
-	for i := range keys {
-		keys[i] = t.Field(i).Tag.Get("yaml")
+func keysOf(t reflect.Type) (keys []string) {
+	for f := range t.Fields() {
+		keys = append(keys, f.Tag.Get("yaml"))
 	}
 	return keys
 }

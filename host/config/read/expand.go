@@ -13,28 +13,15 @@ import (
 // variableForm is what variables may be called.
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// expandAll replaces the variables in all values of a tree, after which each value has
-// the tag that it is to have.
-func (r *reader) expandAll(n *node) {
-	if n.refused {
-		return
-	}
-	if n.kind == scalar {
-		r.expandScalar(n)
-	}
-	if n.tagged {
-		r.checkTag(n)
-	}
-	for _, item := range n.items {
-		r.expandAll(item)
-	}
-}
-
-// expandScalar replaces variables in a text. A plain scalar gets its type from
-// what comes out; one with quotes or a tag keeps it.
-func (r *reader) expandScalar(n *node) {
-	if strings.Contains(n.text, "$") {
-		n.text = r.expand(n, n.text)
+// settle replaces the variables in a value, after which it has the tag that it is to
+// have, and reports whether it can be used. A plain value gets its type from what comes
+// out; one with quotes or a tag keeps it.
+func (r *reader) settle(n *node) bool {
+	if strings.Contains(n.text, "$") && !n.refused {
+		n.text = r.expand(n.text, func(format string, args ...any) {
+			n.refused = true // and there may be more to say of it
+			r.report(n.at, n, format, args...)
+		})
 		if n.plain {
 			n.tag = plainTag(n.text)
 		}
@@ -42,29 +29,33 @@ func (r *reader) expandScalar(n *node) {
 	if !utf8.ValidString(n.text) {
 		r.refuse(n, "expected UTF-8 text, got %q", n.text)
 	}
-}
-
-// tagged are the tags that mean something here, and what values may have them.
-var tagged = map[string]kind{
-	tagText: scalar, tagInt: scalar, tagFloat: scalar, tagBool: scalar, tagNull: scalar, "!!seq": list, "!!map": mapping,
+	if n.tagged && !n.refused {
+		r.checkTag(n)
+	}
+	return !n.refused
 }
 
 // checkTag refuses a tag that was written and means nothing to us, or is not that of
 // its value.
 func (r *reader) checkTag(n *node) {
-	kind, known := tagged[n.tag]
-	fits := kind == n.kind
-	if fits && kind == scalar && n.tag != tagText {
+	untagged := *n
+	untagged.tagged = false
+	fits := false
+	switch n.tag {
+	case tagText:
+		fits = n.kind == yaml.ScalarNode
+	case tagList:
+		fits = n.kind == yaml.SequenceNode
+	case tagMap:
+		fits = n.kind == yaml.MappingNode
+	case tagInt, tagFloat, tagBool, tagNull:
 		tag := plainTag(n.text)
-		fits = tag == n.tag || tag == tagInt && n.tag == tagFloat
-	}
-	switch {
-	case !known:
+		fits = n.kind == yaml.ScalarNode && (tag == n.tag || tag == tagInt && n.tag == tagFloat)
+	default:
 		r.refuse(n, "unknown tag %s; remove it, or put the value into quotes if it is a part of a text", words.Cut(n.tag))
-	case !fits:
-		value := *n
-		value.tagged = false
-		r.refuse(n, "expected a value that fits its tag %s, got %s", words.Cut(n.tag), value.describe())
+	}
+	if !fits {
+		r.refuse(n, "expected a value that fits its tag %s, got %s", words.Cut(n.tag), untagged.describe())
 	}
 }
 
@@ -81,8 +72,9 @@ func plainTag(text string) string {
 	return n.Tag
 }
 
-// expand replaces ${NAME}, ${NAME:-default}, ${NAME:?message} and $$.
-func (r *reader) expand(n *node, text string) string {
+// expand replaces ${NAME}, ${NAME:-default}, ${NAME:?message} and $$. What is wrong with
+// them goes to report.
+func (r *reader) expand(text string, report func(format string, args ...any)) string {
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "$")
@@ -90,31 +82,27 @@ func (r *reader) expand(n *node, text string) string {
 		switch {
 		case !found:
 			return out.String()
-		case strings.HasPrefix(rest, "$"):
-			out.WriteByte('$')
-			text = rest[1:]
 		case strings.HasPrefix(rest, "{"):
 			body, after, closed := strings.Cut(rest[1:], "}")
 			if !closed {
-				r.reportVariable(n, "${ without its }; write $$ for a dollar sign")
+				report("${ without its }; write $$ for a dollar sign")
 				return out.String()
 			}
-			out.WriteString(r.variable(n, body))
+			out.WriteString(r.variable(body, report))
 			text = after
 		default:
 			out.WriteByte('$')
-			text = rest
+			text = strings.TrimPrefix(rest, "$")
 		}
 	}
 }
 
 // variable is what stands for ${body}.
-func (r *reader) variable(n *node, body string) string {
+func (r *reader) variable(body string, report func(format string, args ...any)) string {
 	name, more, special := strings.Cut(body, ":")
 	hasDefault, demanded := strings.HasPrefix(more, "-"), strings.HasPrefix(more, "?")
 	if !variableForm.MatchString(name) || special && !hasDefault && !demanded || strings.Contains(more, "${") {
-		r.reportVariable(n, "expected ${NAME}, ${NAME:-default} or ${NAME:?message}, none inside of another, got ${%s}; "+
-			"write $$ for a dollar sign", body)
+		report("expected ${NAME}, ${NAME:-default} or ${NAME:?message}, none inside of another, got ${%s}; write $$ for a dollar sign", body)
 		return ""
 	}
 	value, ok := r.lookup(name)
@@ -123,16 +111,9 @@ func (r *reader) variable(n *node, body string) string {
 	case hasDefault:
 		return more[1:]
 	case demanded:
-		r.reportVariable(n, "variable %s is not set: %s", name, more[1:])
+		report("variable %s is not set: %s", name, more[1:])
 	default:
-		r.reportVariable(n, "variable %s is not set; set it, or give a default as in ${%s:-default}", name, name)
+		report("variable %s is not set; set it, or give a default as in ${%s:-default}", name, name)
 	}
 	return value
-}
-
-// reportVariable reports one of the variables of a value, which has more of them
-// perhaps.
-func (r *reader) reportVariable(n *node, format string, args ...any) {
-	n.refused = true
-	r.report(n, format, args...)
 }

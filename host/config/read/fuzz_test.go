@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
@@ -29,7 +30,7 @@ func FuzzParse(f *testing.F) {
 		if (tree == nil) != (err != nil) {
 			t.Fatalf("%v, %v", tree, err)
 		}
-		wrong, ok := errors.AsType[*read.Error](err)
+		wrong, ok := errors.AsType[*config.Error](err)
 		if err == nil {
 			if err := tree.Check(); err != nil {
 				t.Errorf("a tree without problems has %v", err)

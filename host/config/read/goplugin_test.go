@@ -65,7 +65,7 @@ func TestF09_ActorsThatCannotBe(t *testing.T) {
 	_, err := parse("actors:\n"+
 		`- {name: p, dir: "d\0", command: [x, "a\0b"], env: {"A=B": v, "": w, "N\0": x, C: "y\0", A: fine, PLUGIN_MIN_PORT: "1", TRELLIS_LIFELINE: "3", PLUGIN_DATA_DIR: fine}}`+"\n"+
 		`- {name: q, package: "-toolexec=evil"}`+"\n", read.Options{})
-	wrong, ok := errors.AsType[*read.Error](err)
+	wrong, ok := errors.AsType[*config.Error](err)
 	if !ok {
 		t.Fatal(err)
 	}

@@ -1,10 +1,3 @@
-// Package read reads a tree of actors from a YAML file. It is strict: what it does
-// not understand is a problem, and all problems of a file are reported at once, each
-// with its file, line and column.
-//
-// A file becomes a tree of nodes, which know where they stand; options change it,
-// variables are replaced in it, and it is decoded into a config.Tree. What is wrong
-// with that is for config to say, and finds its line and column here.
 package read
 
 import (
@@ -13,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -41,7 +35,7 @@ type Options struct {
 // MaxFile is how many bytes a file may have.
 const MaxFile = 4 << 20
 
-// Load reads a file. What is wrong with its content is an *Error.
+// Load reads a file. What is wrong with its content is a *config.Error.
 func Load(path string, o Options) (*config.Tree, error) {
 	file, err := os.Open(path) //nolint:gosec // the user names the file
 	if err != nil {
@@ -55,7 +49,7 @@ func Load(path string, o Options) (*config.Tree, error) {
 	return Parse(path, src, o)
 }
 
-// Parse reads the text of a file of the given name.
+// Parse reads the text of a file of the given name, as Load does.
 func Parse(name string, src []byte, o Options) (*config.Tree, error) {
 	r := &reader{file: name, lookup: o.Lookup}
 	if r.lookup == nil {
@@ -63,86 +57,78 @@ func Parse(name string, src []byte, o Options) (*config.Tree, error) {
 	}
 	root := r.parse(src)
 	if root == nil {
-		return nil, r.err()
+		return nil, r.err(nil)
 	}
 	r.override(root, o)
-	r.expandAll(root)
-	for {
-		tree := &config.Tree{}
-		r.decodeInto(root, tree)
-		if again := r.check(root, tree.Check()); again {
-			continue
-		}
-		if o.Programs {
-			r.check(root, tree.CheckPrograms(filepath.Dir(name)))
-		}
-		if err := r.err(); err != nil {
-			return nil, err
-		}
-		return tree, nil
+	tree := &config.Tree{}
+	r.decode(root, reflect.ValueOf(tree).Elem())
+	found := []error{tree.CheckFrom(root)}
+	if o.Programs {
+		found = append(found, tree.CheckPrograms(filepath.Dir(name), root))
 	}
+	if err := r.err(found); err != nil {
+		return nil, err
+	}
+	return tree, nil
 }
-
-// yamlLine finds the line in the parser's own error texts.
-var yamlLine = regexp.MustCompile(`line (\d+): `)
 
 // parse makes the one document of the file a tree of nodes; nil after a problem.
 func (r *reader) parse(src []byte) *node {
-	whole := func(message string) *node {
-		r.add(origin{}, "", message)
+	whole := config.Place{File: r.file}
+	if len(src) > MaxFile {
+		r.report(whole, nil, "expected a file of at most %v", config.Size(MaxFile))
 		return nil
 	}
-	if len(src) > MaxFile {
-		return whole("expected a file of at most " + config.Size(MaxFile).String())
-	}
 	if !utf8.Valid(src) {
-		return whole("expected UTF-8 text; this is not text, or in another encoding")
+		r.report(whole, nil, "expected UTF-8 text; this is not text, or in another encoding")
+		return nil
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(src))
 	var doc, more yaml.Node
-	switch err := decoder.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		return whole("expected a tree of actors, the file is empty; see the README for a first one")
-	case err != nil:
-		return r.syntax(src, err)
+	decoder := yaml.NewDecoder(bytes.NewReader(src))
+	err := decoder.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		r.report(whole, nil, "expected a tree of actors, the file is empty; see the README for a first one")
+		return nil
 	}
-	switch err := decoder.Decode(&more); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		return r.syntax(src, err)
-	default:
-		r.add(origin{line: more.Line, column: more.Column}, "", "expected one YAML document, there are more; remove the lines from --- on")
+	if err == nil {
+		err = decoder.Decode(&more)
+	}
+	if err == nil {
+		r.report(r.place(&more, ""), nil, "expected one YAML document, there are more; remove the lines from --- on")
+		return nil
+	}
+	if !errors.Is(err, io.EOF) {
+		r.syntax(src, err)
 		return nil
 	}
 	root := r.build(doc.Content[0], nil, "")
-	if root == nil {
-		return nil
-	}
-	if root.kind != mapping {
-		r.report(root, "expected a mapping with the keys name, run and actors, got %s", root.describe())
+	if root != nil && root.kind != yaml.MappingNode {
+		r.report(root.at, root, "expected a mapping with the keys name, run and actors, got %s", root.describe())
 		return nil
 	}
 	return root
 }
 
+// yamlLine finds the line in the parser's own error texts.
+var yamlLine = regexp.MustCompile(`line (\d+): `)
+
 // syntax reports what the parser says, at the line that it means: it counts some
 // lines from 0, names none that is the first, and for some errors knows none.
-func (r *reader) syntax(src []byte, err error) *node {
+func (r *reader) syntax(src []byte, err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	at := origin{line: 1, column: 1}
+	at := config.Place{File: r.file, Line: 1, Column: 1}
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		at.line, _ = strconv.Atoi(m[1]) // digits
+		at.Line, _ = strconv.Atoi(m[1]) // digits
 		text = strings.Replace(text, m[0], "", 1)
 		if strings.HasPrefix(text, "did not find expected") {
-			at.line = min(at.line+1, bytes.Count(bytes.TrimSpace(src), []byte{'\n'})+1)
+			at.Line = min(at.Line+1, bytes.Count(bytes.TrimSpace(src), []byte{'\n'})+1)
 		}
 	}
 	if text == "found unexpected end of stream" {
 		text += "; is a quote not closed?" // the line is that of the quote, unless it is the first
 	}
 	if strings.HasPrefix(text, "unknown anchor") || strings.HasPrefix(text, "control characters") {
-		at = origin{}
+		at = config.Place{File: r.file}
 	}
-	r.add(at, "", "this is not valid YAML: "+text)
-	return nil
+	r.report(at, nil, "this is not valid YAML: %s", text)
 }

@@ -1,40 +1,27 @@
 package read
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// kind is what a value is.
-type kind uint8
-
-const (
-	scalar kind = iota
-	list
-	mapping
-)
-
-// origin is where something stands: in the file, or in an option.
-type origin struct {
-	line, column int
-	option       string // "" for the file
-}
-
-// node is a value, with the way to it. Nothing is shared between nodes: aliases and
-// merge keys have become copies of what they name.
+// node is a value, with the way to it and the place where it was written. Nothing is
+// shared between nodes: aliases and merge keys have become copies of what they name.
 type node struct {
 	up    *node
 	key   string // in a mapping
-	keyAt origin
+	keyAt config.Place
 	index int // in a list
 
-	kind   kind
-	at     origin
+	kind   yaml.Kind // scalar, sequence or mapping
+	at     config.Place
 	text   string
 	tag    string
 	tagged bool // the tag was written
@@ -51,6 +38,8 @@ const (
 	tagInt   = "!!int"
 	tagFloat = "!!float"
 	tagBool  = "!!bool"
+	tagList  = "!!seq"
+	tagMap   = "!!map"
 )
 
 // Bounds of a file. With its aliases written out it is a tree of maxNodes values; actors
@@ -62,62 +51,60 @@ const (
 
 // builder makes nodes of what the YAML parser gives.
 type builder struct {
-	r      *reader
+	*reader
 	option string // that the values come from; "" for the file
-	left   int
+	left   int    // how many values there may still be; below 0 once there are too many
 }
 
 // build makes a value below up; nil if it is too large, which is reported.
 func (r *reader) build(y *yaml.Node, up *node, option string) *node {
-	b := &builder{r: r, option: option, left: maxNodes}
-	if n := b.value(y, up, "", 0, depthOf(up)); b.left >= 0 {
-		return n
-	}
-	return nil
-}
-
-func depthOf(n *node) (depth int) {
-	for ; n != nil; n = n.up {
+	depth := 0
+	for n := up; n != nil; n = n.up {
 		depth++
 	}
-	return depth
-}
-
-// value makes a value below up, of the given key in a mapping, or at index in a list.
-func (b *builder) value(y *yaml.Node, up *node, key string, index, depth int) *node {
-	if y.Kind == yaml.AliasNode {
-		y = y.Alias
-	}
-	n := &node{up: up, key: key, index: index, at: b.origin(y), tag: y.ShortTag(), text: y.Value, tagged: y.Style&yaml.TaggedStyle != 0, plain: y.Style == 0}
-	if b.left--; depth > maxDepth || b.left < 0 {
-		if b.left >= -1 { // told once
-			b.r.report(n, "expected at most %d levels and %d values; aliases count as what they stand for", maxDepth, maxNodes)
-		}
-		b.left = -2
-		return n
-	}
-	switch y.Kind {
-	case yaml.SequenceNode:
-		n.kind = list
-		for i, item := range y.Content {
-			if b.left < 0 {
-				break
-			}
-			n.items = append(n.items, b.value(item, n, "", i, depth+1))
-		}
-	case yaml.MappingNode:
-		n.kind, n.named = mapping, make(map[string]*node, len(y.Content)/2)
-		b.pairs(y, n, depth)
-	case yaml.ScalarNode, yaml.DocumentNode, yaml.AliasNode:
+	b := &builder{reader: r, option: option, left: maxNodes}
+	n := b.value(y, up, depth)
+	if b.left < 0 {
+		r.report(n.at, n, "expected at most %d levels and %d values; aliases count as what they stand for", maxDepth, maxNodes)
+		return nil
 	}
 	return n
 }
 
-func (b *builder) origin(y *yaml.Node) origin {
-	if b.option != "" {
-		return origin{option: b.option}
+// value makes a value below up, which whoever asked for it puts there.
+func (b *builder) value(y *yaml.Node, up *node, depth int) *node {
+	if y.Kind == yaml.AliasNode {
+		y = y.Alias
 	}
-	return origin{line: y.Line, column: y.Column}
+	n := &node{
+		up: up, at: b.place(y, b.option), kind: y.Kind, tag: y.ShortTag(), text: y.Value,
+		tagged: y.Style&yaml.TaggedStyle != 0, plain: y.Style == 0,
+	}
+	b.left--
+	if depth > maxDepth {
+		b.left = -1
+	}
+	switch {
+	case b.left < 0:
+	case n.kind == yaml.SequenceNode:
+		for i, item := range y.Content {
+			value := b.value(item, n, depth+1)
+			value.index = i
+			n.items = append(n.items, value)
+		}
+	case n.kind == yaml.MappingNode:
+		n.named = make(map[string]*node, len(y.Content)/2)
+		b.pairs(y, n, depth)
+	}
+	return n
+}
+
+// place is where a value of the file stands, or of an option.
+func (r *reader) place(y *yaml.Node, option string) config.Place {
+	if option != "" {
+		return config.Place{File: option}
+	}
+	return config.Place{File: r.file, Line: y.Line, Column: y.Column}
 }
 
 // pairs fills a mapping; what a merge key brings comes last and gives way to the
@@ -125,51 +112,49 @@ func (b *builder) origin(y *yaml.Node) origin {
 func (b *builder) pairs(y *yaml.Node, n *node, depth int) {
 	var merged []*node
 	for i := 0; i+1 < len(y.Content) && b.left >= 0; i += 2 {
-		key, value := y.Content[i], y.Content[i+1]
-		at := &node{up: n, at: b.origin(key), key: key.Value}
-		switch {
+		key, at := y.Content[i], b.place(y.Content[i], b.option)
+		switch value := b.value(y.Content[i+1], n, depth+1); {
 		case key.Tag == "!!merge":
-			merged = append(merged, b.mergeSources(b.value(value, n, "", 0, depth+1))...)
+			merged = append(merged, b.mergeSources(value)...)
 		case key.Kind != yaml.ScalarNode:
-			at.key = ""
-			b.r.report(at, "expected a plain key, got %s", describeYAML(key))
+			b.report(at, n, "expected a plain key, got %s", (&node{kind: key.Kind}).describe())
 		case key.Style&yaml.TaggedStyle != 0 && key.ShortTag() != tagText:
-			b.r.report(at, "expected a plain key, got one with the tag %s", words.Quote(key.Tag))
+			value.key = key.Value
+			b.report(at, value, "expected a plain key, got one with the tag %s", words.Quote(key.Tag))
 		case n.named[key.Value] != nil:
-			b.r.report(at, "this key stands here twice; keep one of them")
+			b.report(at, n.named[key.Value], "this key stands here twice; keep one of them")
 		default:
-			n.add(b.value(value, n, key.Value, 0, depth+1), key.Value, b.origin(key))
+			n.add(value, key.Value, at)
 		}
 	}
 	for _, m := range merged {
 		for _, item := range m.items {
 			if n.named[item.key] == nil {
-				item.up = n
 				n.add(item, item.key, item.keyAt)
 			}
 		}
 	}
 }
 
+// mergeSources are the mappings that a merge key names: one, or a list of them.
 func (b *builder) mergeSources(n *node) (all []*node) {
 	switch {
-	case n.refused:
-	case n.kind == mapping:
+	case n.kind == yaml.MappingNode:
 		return []*node{n}
-	case n.kind == list:
+	case n.kind == yaml.SequenceNode:
 		for _, item := range n.items {
 			item.up = n.up // a problem is one of the mapping that is merged into
 			all = append(all, b.mergeSources(item)...)
 		}
 	default:
-		b.r.report(n, "expected a mapping to merge with <<, got %s", n.describe())
+		b.report(n.at, n, "expected a mapping to merge with <<, got %s", n.describe())
 	}
 	return all
 }
 
 // add puts a value into a mapping.
-func (n *node) add(value *node, key string, at origin) {
-	value.key, value.keyAt = key, at
+func (n *node) add(value *node, key string, at config.Place) {
+	value.up, value.key, value.keyAt = n, key, at
 	n.items = append(n.items, value)
 	n.named[key] = value
 }
@@ -202,37 +187,28 @@ func (n *node) child(key string) *node {
 	return n.named[key]
 }
 
-// find follows keys and positions as far as there are values, and reports whether it
-// has passed one that was refused.
-func (n *node) find(keys []string) (last *node, whole, refused bool) {
+// Find makes the root of a file the [config.Source] of what was decoded from it.
+func (n *node) Find(keys []string) (config.Place, bool) {
 	for _, key := range keys {
-		if n.refused {
-			return n, false, true
-		}
 		next := n.named[key]
-		if at, err := strconv.Atoi(key); n.kind == list && err == nil && at < len(n.items) {
+		if at, err := strconv.Atoi(key); n.kind == yaml.SequenceNode && err == nil && at < len(n.items) {
 			next = n.items[at]
 		}
-		if next == nil {
-			return n, false, false
+		if n.refused || next == nil {
+			break
 		}
 		n = next
 	}
-	return n, true, n.refused
+	return n.at, !n.refused
 }
-
-func (n *node) isNull() bool { return n.kind == scalar && n.tag == tagNull }
 
 // path is the way to a value, for people: actors are named, other items counted.
 func (n *node) path() string {
 	var steps []string
 	for ; n != nil && n.up != nil; n = n.up {
 		step := n.key
-		if n.up.kind == list {
-			step = "[" + strconv.Itoa(n.index) + "]"
-			if name := n.child("name"); name != nil && name.kind == scalar && !name.refused && name.text != "" {
-				step = name.text
-			}
+		if n.up.kind == yaml.SequenceNode {
+			step = cmp.Or(n.name(), "["+strconv.Itoa(n.index)+"]")
 		}
 		steps = append(steps, step)
 	}
@@ -240,25 +216,27 @@ func (n *node) path() string {
 	return words.Path(steps)
 }
 
+// name is what an actor is called, "" if that is not known.
+func (n *node) name() string {
+	if name := n.child("name"); name != nil && !name.refused {
+		return name.text // of a list or mapping it is empty
+	}
+	return ""
+}
+
 // describe says what a value is, for "got …".
 func (n *node) describe() string {
 	switch {
-	case n.kind == mapping:
+	case n.kind == yaml.MappingNode:
 		return "a mapping"
-	case n.kind == list:
+	case n.kind == yaml.SequenceNode:
 		return "a list"
+	case n.kind == yaml.AliasNode:
+		return "an alias"
 	case n.tag == tagNull:
 		return "nothing"
 	case n.tagged && n.tag != tagText:
 		return fmt.Sprintf("%s %s", n.tag, words.Quote(n.text))
 	}
 	return words.Quote(n.text)
-}
-
-func describeYAML(y *yaml.Node) string {
-	if y.Kind == yaml.AliasNode {
-		return "an alias"
-	}
-	kinds := map[yaml.Kind]kind{yaml.MappingNode: mapping, yaml.SequenceNode: list}
-	return (&node{kind: kinds[y.Kind], tag: y.ShortTag(), text: y.Value}).describe()
 }

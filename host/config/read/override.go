@@ -7,46 +7,59 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
 // override applies --set and the arguments of the command line.
 func (r *reader) override(root *node, o Options) {
 	for _, set := range o.Set {
+		option := setting{r, "--set " + set}
 		path, text, ok := strings.Cut(set, "=")
-		keys := strings.Split(path, ".")
-		if !ok || slices.Contains(keys, "") {
-			r.elsewhere("--set "+set, "", "expected path=value, as in actors.parser.replicas=2")
-			continue
+		if keys := strings.Split(path, "."); ok && !slices.Contains(keys, "") {
+			option.set(root, keys, text)
+		} else {
+			option.report(nil, "expected path=value, as in actors.parser.replicas=2")
 		}
-		r.set(root, "--set "+set, keys, text)
 	}
 	for _, arg := range o.Args {
-		r.argument(root, arg)
+		setting{r, arg}.argument(root)
 	}
 }
 
-func (r *reader) argument(root *node, arg string) {
-	name, text, ok := strings.Cut(arg, "=")
+// setting is an option of the command line that sets one value.
+type setting struct {
+	r      *reader
+	option string // how problems name it
+}
+
+// report notes a problem of the option with a value of the file.
+func (s setting) report(of *node, format string, args ...any) {
+	s.r.report(config.Place{File: s.option}, of, format, args...)
+}
+
+// argument sets an argument of the main job.
+func (s setting) argument(root *node) {
+	name, text, ok := strings.Cut(s.option, "=")
 	keys := strings.Split(name, ".")
 	run := root.child("run")
 	args := run.child("args")
 	switch {
 	case run == nil:
-		r.elsewhere(arg, "", "the tree has no run section, so that there is no main job to give arguments to")
-	case !ok && args != nil && args.kind == scalar:
-		r.set(root, arg, []string{"run", "args"}, arg)
+		s.report(nil, "the tree has no run section, so that there is no main job to give arguments to")
+	case !ok && args != nil && args.kind == yaml.ScalarNode:
+		s.set(root, []string{"run", "args"}, s.option)
 	case !ok || slices.Contains(keys, ""):
-		r.elsewhere(arg, "", "expected name=value, an argument of the main job"+exampleOf(args, arg))
+		s.report(nil, "expected name=value, an argument of the main job%s", s.example(args))
 	default:
-		r.set(root, arg, append([]string{"run", "args"}, keys...), text)
+		s.set(root, append([]string{"run", "args"}, keys...), text)
 	}
 }
 
-// exampleOf says what an argument of the main job can look like.
-func exampleOf(args *node, arg string) string {
+// example says what an argument of the main job can look like.
+func (s setting) example(args *node) string {
 	var names []string
-	if args != nil && args.kind == mapping {
+	if args != nil && args.kind == yaml.MappingNode {
 		for _, item := range args.items {
 			names = append(names, item.key)
 		}
@@ -54,33 +67,30 @@ func exampleOf(args *node, arg string) string {
 	switch {
 	case len(names) == 0:
 		return ", as in root=/src"
-	case len(names) == 1 && !strings.Contains(arg, "="):
-		return fmt.Sprintf("; did you mean %s=%s?", names[0], arg)
+	case len(names) == 1 && !strings.Contains(s.option, "="):
+		return fmt.Sprintf("; did you mean %s=%s?", names[0], s.option)
 	}
 	return "; in the file are " + words.List(names, ", ")
 }
 
-// set replaces one value. option is how problems name it.
-func (r *reader) set(root *node, option string, keys []string, text string) {
+// set replaces one value, or takes it away: null is a value only as an argument of the
+// main job.
+func (s setting) set(root *node, keys []string, text string) {
 	at := root
 	for i, key := range keys {
-		if at = r.descend(at, key, strings.Join(keys[:i], "."), option); at == nil {
+		if at = s.descend(at, key, keys[:i]); at == nil {
 			return
 		}
 	}
-	value := r.build(valueOf(text), at, option)
-	switch {
+	isArgument := len(keys) > 2 && keys[0] == "run" && keys[1] == "args"
+	switch value := s.r.build(valueOf(text), at, s.option); {
 	case value == nil:
-	case value.isNull() && !isArgument(keys):
+	case value.kind == yaml.ScalarNode && value.tag == tagNull && !isArgument:
 		at.remove()
 	default:
 		at.become(value)
 	}
 }
-
-// isArgument reports whether a path is that of an argument of the main job, which may
-// be null.
-func isArgument(keys []string) bool { return len(keys) > 2 && keys[0] == "run" && keys[1] == "args" }
 
 // valueOf reads a value as YAML. What is not valid YAML, or would lose something as
 // YAML, is a text as it stands: a # and what follows, the zeros of 007 and 1.10, and
@@ -103,68 +113,50 @@ func valueOf(text string) *yaml.Node {
 	return n
 }
 
-// descend goes one step down a path, and makes what is missing.
-func (r *reader) descend(at *node, key, path, option string) *node {
-	empty := at.kind == scalar && (at.tag == tagNull || at.text == "")
+// descend goes one step down from the value at a path, and makes what is missing.
+func (s setting) descend(at *node, key string, path []string) *node {
+	empty := at.kind == yaml.ScalarNode && (at.tag == tagNull || at.text == "")
+	isList := at.kind == yaml.SequenceNode
+	listsActors := len(path) > 0 && path[len(path)-1] == "actors" && path[0] != "run"
 	switch {
-	case listsActors(path) && (at.kind == list || empty):
-		return r.descendByName(at, key, path, option)
-	case at.kind == list:
-		r.elsewhere(option, path, fmt.Sprintf("a list is set as a whole, as in %s=[x, y]", path))
+	case listsActors && (isList || empty):
+		return s.descendByName(at, key)
+	case isList:
+		s.report(at, "a list is set as a whole, as in %s=[x, y]", strings.Join(path, "."))
 		return nil
 	case empty:
-		at.become(&node{kind: mapping, at: at.at, named: map[string]*node{}})
-	}
-	if at.kind != mapping {
-		r.elsewhere(option, path, fmt.Sprintf("expected a mapping to set %q in, there is %s", key, at.describe()))
+		at.become(&node{kind: yaml.MappingNode, tag: tagMap, at: at.at, named: map[string]*node{}})
+	case at.kind != yaml.MappingNode:
+		s.report(at, "expected a mapping to set %q in, there is %s", key, at.describe())
 		return nil
 	}
-	if value := at.child(key); value != nil {
-		return value
+	if at.named[key] == nil {
+		place := config.Place{File: s.option}
+		at.add(&node{kind: yaml.ScalarNode, tag: tagNull, at: place}, key, place)
 	}
-	value := &node{up: at, at: origin{option: option}, tag: tagNull}
-	at.add(value, key, origin{option: option})
-	return value
+	return at.named[key]
 }
 
-// listsActors reports whether the items of the list at a path are actors.
-func listsActors(path string) bool {
-	return path == "actors" || strings.HasSuffix(path, ".actors") && !strings.HasPrefix(path, "run.")
-}
-
-func (r *reader) descendByName(at *node, name, path, option string) *node {
+// descendByName goes to one of the actors in a list. Their names are compared after their
+// variables are replaced, which is reported only when the names are read.
+func (s setting) descendByName(at *node, name string) *node {
 	var names []string
 	for _, item := range at.items {
-		switch known := r.nameOf(item); known {
-		case name:
+		known := s.r.expand(item.name(), func(string, ...any) {})
+		if known == name {
 			return item
-		case "":
-		default:
+		}
+		if known != "" {
 			names = append(names, known)
 		}
 	}
-	if at.kind != list {
+	if at.kind != yaml.SequenceNode {
 		at.refused = true // a list that was left out is not a problem of its own
 	}
 	have := "there is none"
 	if len(names) > 0 {
 		have = "there are " + words.List(names, ", ") + words.DidYouMean(name, names)
 	}
-	r.elsewhere(option, path, fmt.Sprintf("no actor %s here; %s", words.Quote(name), have))
+	s.report(at, "no actor %s here; %s", words.Quote(name), have)
 	return nil
-}
-
-// nameOf is the name of a list's item before variables are replaced; "" if it has
-// none. A problem of the name is reported where it stands, and not here.
-func (r *reader) nameOf(item *node) string {
-	name := item.child("name")
-	if name == nil || name.kind != scalar {
-		return ""
-	}
-	return (&reader{lookup: r.lookup}).expand(&node{}, name.text)
-}
-
-// elsewhere notes a problem of an option.
-func (r *reader) elsewhere(option, path, message string) {
-	r.add(origin{option: option}, path, message)
 }

@@ -83,7 +83,7 @@ func TestSupervisionOfNothing(t *testing.T) {
 		"with bad actors":        {one("    supervision: {window: 1s}\n    actors: c\n"), `f.yaml:5:13: actors.a.actors: expected a list, got "c"`},
 		"of a tree without any":  {"supervision: {window: 1s}\n", "f.yaml:1:1: actors: expected at least one actor, there is none"},
 		"one_for_all":            {"supervision: {strategy: one_for_all}\n" + one(""), "f.yaml:1:25: supervision.strategy: " + neverRestarted},
-		"rest_for_one":           {"supervision: {strategy: rest_for_one}\n" + one("    restart: temporary\n"), "f.yaml:1:25: supervision.strategy: " + neverRestarted},
+		"rest_for_one":           {"supervision: {strategy: rest_for_one}\n" + one(""), "f.yaml:1:25: supervision.strategy: " + neverRestarted},
 		"a window":               {"supervision: {strategy: one_for_one, window: 1s}\n" + one(""), "f.yaml:1:46: supervision.window: " + neverRestarted},
 		"restarts of a child":    {one("    supervision: {max_restarts: 2}\n    restart: permanent\n" + below), "f.yaml:4:33: actors.a.supervision.max_restarts: " + neverRestarted},
 		"a restart of its own":   {"supervision: {window: 1s}\n" + one("    actors: [{name: c, command: [x], restart: permanent}]\n"), "f.yaml:1:23: supervision.window: " + neverRestarted},
@@ -92,6 +92,7 @@ func TestSupervisionOfNothing(t *testing.T) {
 	}.check(t)
 	for name, text := range map[string]string{
 		"strategies that say what a failure means": "supervision: {strategy: one_for_one}\n" + one("    supervision: {strategy: one_cancels_all}\n"+below),
+		"restarts that are switched off":           "supervision: {strategy: rest_for_one, window: 1s}\n" + one("    restart: temporary\n"),
 		"one of two is restarted":                  team("strategy: one_for_all, window: 1s, max_restarts: 1"),
 		"an empty one":                             one("    supervision: {}\n"),
 	} {
@@ -101,9 +102,7 @@ func TestSupervisionOfNothing(t *testing.T) {
 
 func TestRestarts(t *testing.T) {
 	const kinds = "expected temporary, transient or permanent, got "
-	never := func(kind string) string {
-		return "an actor with restart: temporary" + kind + " is never restarted; write restart: transient or permanent, or remove this"
-	}
+	const never = "an actor with restart: temporary, the default, is never restarted; write restart: transient or permanent, or remove this"
 	const permanent = "    restart: permanent\n"
 	refused{
 		"another word":         {one("    restart: always\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"always"; did you mean "permanent"?`},
@@ -111,9 +110,8 @@ func TestRestarts(t *testing.T) {
 		"a truth":              {one("    restart: no\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"no"; did you mean "temporary"?`},
 		"a slip":               {one("    restart: transcient\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"transcient"; did you mean "transient"?`},
 		"nothing":              {one("    restart:\n"), `f.yaml:4:13: actors.a.restart: expected a text, got nothing`},
-		"backoff for none":     {one("    backoff: {initial: 1s}\n"), "f.yaml:4:14: actors.a.backoff: " + never(", the default,")},
-		"backoff for never":    {one("    restart: temporary\n    backoff: {initial: 1s}\n"), "f.yaml:5:14: actors.a.backoff: " + never("")},
-		"while_down for never": {one("    while_down: fail\n"), "f.yaml:4:17: actors.a.while_down: " + never(", the default,")},
+		"backoff for none":     {one("    backoff: {initial: 1s}\n"), "f.yaml:4:14: actors.a.backoff: " + never},
+		"while_down for never": {one("    while_down: fail\n"), "f.yaml:4:17: actors.a.while_down: " + never},
 		"behind a bad kind":    {one("    restart: x\n    backoff: {initial: 1s}\n    while_down: fail\n"), `f.yaml:4:14: actors.a.restart: ` + kinds + `"x"`},
 		"while_down":           {one(permanent + "    while_down: fails\n"), `f.yaml:5:17: actors.a.while_down: expected wait or fail, got "fails"; did you mean "fail"?`},
 		"a far while_down":     {one(permanent + "    while_down: queue\n"), `f.yaml:5:17: actors.a.while_down: expected wait or fail, got "queue"`},
@@ -129,6 +127,7 @@ func TestRestarts(t *testing.T) {
 	}.check(t)
 	valid(t, one(permanent+"    backoff: {initial: 10s, reset: 1ms}\n"), read.Options{}) // as long as max
 	valid(t, one("    backoff: {}\n"), read.Options{})
+	valid(t, one("    restart: temporary\n    backoff: {initial: 1s}\n    while_down: fail\n"), read.Options{}) // switched off
 }
 
 func TestHealth(t *testing.T) {
@@ -145,14 +144,8 @@ func TestHealth(t *testing.T) {
 		"off in quotes":       {health("off: 'true'"), `f.yaml:4:19: actors.a.health.off: expected true or false, got "true"`},
 		"off is a list":       {health("off: [true]"), "f.yaml:4:19: actors.a.health.off: expected true or false, got a list"},
 		"off is nothing":      {health("off: ~"), "f.yaml:4:19: actors.a.health.off: expected true or false, got nothing"},
-		"off with others": {health("interval: 5s, off: true, failures: 0"), "f.yaml:4:24: actors.a.health.interval: the checks are off; remove off: true, or this\n" +
-			`f.yaml:4:49: actors.a.health.failures: expected a number above zero, got "0"; to switch the checks off, write off: true`},
-		"an unknown key": {health("intervall: 1s"), `f.yaml:4:14: actors.a.health.intervall: unknown key; did you mean "interval"?`},
-		"no mapping":     {one("    health: off\n"), `f.yaml:4:13: actors.a.health: expected a mapping with the keys interval, timeout, failures, endpoint, off, got "off"`},
-		"healthy of none": {
-			health("off: true") + "  - {name: b, command: [x], depends_on: {a: healthy}}\n",
-			"f.yaml:5:45: actors.b.depends_on.a: the health checks of a are off, so that it never becomes healthy; write started, or remove its health.off",
-		},
+		"an unknown key":      {health("intervall: 1s"), `f.yaml:4:14: actors.a.health.intervall: unknown key; did you mean "interval"?`},
+		"no mapping":          {one("    health: off\n"), `f.yaml:4:13: actors.a.health: expected a mapping with the keys interval, timeout, failures, endpoint, off, got "off"`},
 		"a near sibling": {
 			health("off: false") + "  - {name: parser, command: [x], depends_on: {aa: healthy}}\n  - {name: walker, command: [x], depends_on: {parsre: healthy}}\n",
 			"f.yaml:5:51: actors.parser.depends_on.aa: expected actors beside this one (a, walker), got \"aa\"\n" +
@@ -160,6 +153,8 @@ func TestHealth(t *testing.T) {
 		},
 	}.check(t)
 	for name, text := range map[string]string{
+		"off with others":   health("interval: 5s, off: true, timeout: 1s"),
+		"healthy of none":   health("off: true") + "  - {name: b, command: [x], depends_on: {a: healthy}}\n",
 		"off is false":      health("off: false, interval: 5s, timeout: 5s"),
 		"a long timeout":    health("interval: 1s, timeout: 5s"),
 		"off alone":         health("off: true") + "  - {name: b, command: [x], depends_on: {a: started}}\n",
@@ -193,7 +188,7 @@ func TestSetReachesSupervision(t *testing.T) {
 }
 
 // The command line may switch off one thing without having to take away what the
-// file says about it; the other way round, it says something useless.
+// file says about it; what it says of restarts where nobody is restarted is refused.
 func TestSetSwitchesOffWhatTheFileDescribes(t *testing.T) {
 	text := "supervision: {strategy: one_for_all, window: 1s}\n" +
 		one("    restart: permanent\n    backoff: {max: 5s}\n    while_down: fail\n    health: {interval: 5s}\n")
@@ -203,20 +198,12 @@ func TestSetSwitchesOffWhatTheFileDescribes(t *testing.T) {
 		t.Errorf("got %+v", a)
 	}
 	for name, c := range map[string]struct{ text, set, want string }{
-		"off in the file": {
-			one("    health: {off: true}\n"), "actors.a.health.interval=1s",
-			"--set actors.a.health.interval=1s: actors.a.health.interval: the checks are off; remove off: true, or this",
-		},
 		"temporary in the file": {
 			one(""), "actors.a.backoff.max=5s",
 			"--set actors.a.backoff.max=5s: actors.a.backoff: an actor with restart: temporary, the default, is never restarted; " +
 				"write restart: transient or permanent, or remove this",
 		},
 		"temporary below": {one(""), "supervision.window=1s", "--set supervision.window=1s: supervision.window: " + neverRestarted},
-		"healthy": {
-			one("    health: {off: true}\n  - {name: b, command: [x], depends_on: {a: started}}\n"), "actors.b.depends_on.a=healthy",
-			"--set actors.b.depends_on.a=healthy: actors.b.depends_on.a: the health checks of a are off, so that it never becomes healthy; write started, or remove its health.off",
-		},
 	} {
 		t.Run(name, func(t *testing.T) { problems(t, c.text, read.Options{Set: []string{c.set}}, c.want) })
 	}
