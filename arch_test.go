@@ -36,6 +36,7 @@ func importMap() []area {
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
 		{"internal/ending", nil, "sdk and host meet in it, and neither may import the other"},
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
+		{"internal/panics", []string{"shared/fault", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},
 		{"internal/hub", []string{"shared/fault"}, "it moves values and knows none of them"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
@@ -46,14 +47,14 @@ func importMap() []area {
 		{"internal/lab/pair", []string{"shared", "internal"}, "it joins the two ends of a link, as a host and its plugin do"},
 		{"internal/lab/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
-		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/task"}, "it combines what package contract exports, and could be another's"},
+		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},
 		{"host", append([]string{"host", "internal"}, layers...), "a host calls plugins and is none, and needs no combinators"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
 		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task", "internal/terminal", "internal/words"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/words"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas

@@ -280,12 +280,12 @@ func (i *incarnation) afterwards(reason string) error {
 func (i *incarnation) request(w *cancellation) trigger {
 	b := i.bounds()
 	var err error
-	request := wire.CancelRequest{Canceller: w.Canceller, Reason: fault.Text(w.Reason), Grace: b.grace}
+	request := wire.CancelRequest{Canceller: w.Canceller, Reason: wire.Text(w.Reason), Grace: b.grace}
 	i.cancelling = task.Start(func() { err = i.connection.ask(request) })
 	t := i.wait(stepAsk, i.cancelling.Done(), i.connection.gone())
 	switch goodbye, _ := i.connection.farewell(); {
 	case t == elapsed:
-		i.ackErr = fault.Unacked(fault.ErrActorTooSlow, i.id, b.cancel)
+		i.ackErr = dialog.Unacked(fault.ErrActorTooSlow, i.id, b.cancel)
 	case t == hurried, goodbye: // one that says goodbye was about to end anyway
 	case !isClosed(i.cancelling.Done()):
 		return unheard

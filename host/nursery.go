@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -110,10 +111,10 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 			finish()
 		}
 	}()
-	err = fault.Catch(func() error { return body(n.ctx, n) })
+	err = panics.Catch(func() error { return body(n.ctx, n) })
 	told := causeOf(n.ctx)
 	finish()
-	fault.Rethrow(err)
+	panics.Rethrow(err)
 	return n.outcome(ctx, err, told)
 }
 

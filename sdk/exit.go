@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -78,7 +79,7 @@ func logHook(l *life, err error) {
 // runHook runs one hook, which may panic.
 func runHook(hook func()) error {
 	return apart(func() error {
-		return fault.Catch(func() error {
+		return panics.Catch(func() error {
 			hook()
 			return nil
 		})

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -143,7 +144,7 @@ func (c *serviceCalls) run(call context.Context, method string, handler func(ctx
 		return err
 	}
 	defer leave()
-	err = apart(func() error { return fault.Catch(func() error { return handler(ctx) }) })
+	err = apart(func() error { return panics.Catch(func() error { return handler(ctx) }) })
 	if p, panicked := errors.AsType[*fault.PanicError](err); panicked {
 		slog.ErrorContext(ctx, "a service has panicked", "method", method, "error", err, "stack", p.Stack)
 		return status.Errorf(codes.Internal, "%s: %v", method, err)

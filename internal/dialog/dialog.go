@@ -235,7 +235,7 @@ func cancelFrame(err error) *wire.Cancel {
 	if !ok {
 		return &wire.Cancel{}
 	}
-	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: fault.Text(c.Reason)}
+	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: wire.Text(c.Reason)}
 }
 
 // failure is what the callee's ending says: its own failure, as finish has made it,
@@ -347,7 +347,7 @@ func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 		if d.look(func() bool { return d.state.CancelSent }) {
 			d.stick()
 		}
-		d.event(Timeout, saying(fault.Unacked(fault.ErrCancelUnacked, d.Peer(), bound)))
+		d.event(Timeout, saying(Unacked(fault.ErrCancelUnacked, d.Peer(), bound)))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

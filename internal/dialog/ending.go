@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -176,7 +177,7 @@ func (d *Dialog) Cancelled() bool { return d.absorbs() && d.end.failed(d.kind) }
 
 // verdictOf decides what the scope returns, once both sides have ended.
 func (d *Dialog) verdictOf(body error) error {
-	fault.Rethrow(body)
+	panics.Rethrow(body)
 	_, ended := d.result()
 	v := verdict{body: body, cause: d.why(), remote: ended, absorbed: d.absorbs()}
 	v.reason = fault.Reason(d.ctx, v.cause)
@@ -291,7 +292,7 @@ func (d *Dialog) cut() {
 	}
 	d.event(DoAbort, d.because(expired)) // in case that nobody has told the callee yet
 	d.stick()
-	d.event(Overdue, saying(fault.Unacked(fault.ErrCancelUnacked, d.Peer(), d.table.cfg.CancelTimeout)))
+	d.event(Overdue, saying(Unacked(fault.ErrCancelUnacked, d.Peer(), d.table.cfg.CancelTimeout)))
 }
 
 // expired reports whether an opener's deadline is over, though its ctx may not have

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -96,7 +97,7 @@ func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Con
 	defer d.cancel(nil)
 	defer d.abandon()
 	if d.opened() {
-		err = fault.Catch(func() error { return body(d.ctx, d) })
+		err = panics.Catch(func() error { return body(d.ctx, d) })
 		err = d.bodyEnded(err)
 	}
 	d.drain()

@@ -1,10 +1,12 @@
 package dialog
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
 // StuckTask is a task at the other end of the link that was told to end and has not,
@@ -80,4 +82,10 @@ func (t *Table) Stuck() []StuckTask {
 	}
 	slices.SortFunc(all, func(a, b StuckTask) int { return a.Since.Compare(b.Since) })
 	return all
+}
+
+// Unacked is an [fault.ErrCancelUnacked] or [fault.ErrActorTooSlow] that says who did not
+// answer within which bound.
+func Unacked(sentinel error, peer actor.ID, bound time.Duration) error {
+	return fmt.Errorf("%w: %s did not end within %v", sentinel, peer, bound)
 }

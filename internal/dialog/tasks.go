@@ -3,6 +3,7 @@ package dialog
 import (
 	"context"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -11,7 +12,7 @@ import (
 // this side has ended, Go does nothing and reports false.
 func (d *Dialog) Go(f func(ctx context.Context) error) bool {
 	return d.tasks.Go(func() {
-		fault.Attempt(func() error { return f(d.ctx) }, func(err error) {
+		panics.Attempt(func() error { return f(d.ctx) }, func(err error) {
 			if err != nil {
 				d.lapse(d.because(err))
 			}
@@ -60,7 +61,7 @@ func (t *Table) run(d *Dialog, run Task) {
 		return
 	}
 	var payload []byte
-	err = fault.Catch(func() (err error) {
+	err = panics.Catch(func() (err error) {
 		payload, err = run(d.ctx, d)
 		return err
 	})

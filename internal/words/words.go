@@ -40,6 +40,18 @@ func head(text string) string {
 	return text[:end]
 }
 
+// Clip is a text of at most limit bytes, 32 or more, which ends with how many are missing.
+func Clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	cut := limit - len("… (1234567890 bytes more)")
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + fmt.Sprintf("… (%d bytes more)", len(text)-cut)
+}
+
 // List joins words, of many only the first.
 func List(words []string, separator string) string {
 	told := slices.Clone(words)

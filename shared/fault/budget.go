@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
@@ -67,13 +67,9 @@ func (r *Record) isEllipsis() bool {
 	return r != nil && r.Message == ellipsis && r.Origin.IsZero() && len(r.Causes)+len(r.Also) == 0
 }
 
-// Text is s as a frame may carry it: valid UTF-8 of at most 32 KiB, with a note of what
-// was cut off.
-func Text(s string) string { return clip(strings.ToValidUTF8(s, "\uFFFD"), maxText) }
-
 // text is s as valid UTF-8, cut to what may be kept of it.
 func (b *budget) text(s string) string {
-	s = clip(strings.ToValidUTF8(s, "\uFFFD"), max(minText, min(maxText, b.bytes)))
+	s = words.Clip(strings.ToValidUTF8(s, "\uFFFD"), max(minText, min(maxText, b.bytes)))
 	b.bytes -= len(s)
 	return s
 }
@@ -94,8 +90,8 @@ func (b *budget) trim(r *Record) *Record {
 	}
 	b.nodes--
 	c := &Record{
-		ID: clip(r.ID, minText), Type: b.text(r.Type), Message: b.text(r.Message), Origin: trimID(r.Origin),
-		Relays: b.path(r.Relays), Stack: b.text(r.Stack), Name: clip(r.Name, minText), Code: r.Code, Note: b.text(r.Note),
+		ID: words.Clip(r.ID, minText), Type: b.text(r.Type), Message: b.text(r.Message), Origin: trimID(r.Origin),
+		Relays: b.path(r.Relays), Stack: b.text(r.Stack), Name: words.Clip(r.Name, minText), Code: r.Code, Note: b.text(r.Note),
 	}
 	if len(c.Relays) < len(r.Relays) {
 		c.annotate(fmt.Sprintf("it was relayed %d times", len(r.Relays)))
@@ -140,18 +136,6 @@ func addNote(notes, note string) string {
 }
 
 func trimID(id actor.ID) actor.ID {
-	id.Name, id.UUID = clip(id.Name, minText), clip(id.UUID, minText)
+	id.Name, id.UUID = words.Clip(id.Name, minText), words.Clip(id.UUID, minText)
 	return id
-}
-
-// clip cuts a text to a number of bytes, and says what is missing.
-func clip(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit - len("… (1234567890 bytes more)")
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + fmt.Sprintf("… (%d bytes more)", len(s)-cut)
 }

@@ -200,6 +200,10 @@ func (e *ContractError) Error() string {
 	return text
 }
 
+// ErrGoexit is what a task failed with that called runtime.Goexit, as a failing
+// test does, and so neither returned nor panicked.
+var ErrGoexit = errors.New("the task called runtime.Goexit")
+
 // PanicError is a panic of an author's code, made an error where it happened.
 type PanicError struct {
 	Value string `json:"value"`
@@ -207,12 +211,6 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string { return "panic: " + e.Value }
-
-// Unacked builds an ErrCancelUnacked or ErrActorTooSlow that says who did not
-// answer within which bound.
-func Unacked(sentinel error, peer actor.ID, bound time.Duration) error {
-	return fmt.Errorf("%w: %s did not end within %v", sentinel, peer, bound)
-}
 
 // Overdue is what a dialog ended with whose task at the other end was told to end and
 // had not when its opener's deadline, and the cancel bound after it, had passed. The

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
 // known is what errors.Is and errors.As can find on the far side of a process
@@ -196,7 +198,7 @@ func revive(r *Record) *standIn {
 	}
 	v := reflect.New(t)
 	if err := unmarshal(r.Detail, v.Interface()); err != nil {
-		return &standIn{note: fmt.Sprintf("the fields of %s could not be read: %s", r.Name, clip(text(err), minText))}
+		return &standIn{note: fmt.Sprintf("the fields of %s could not be read: %s", r.Name, words.Clip(text(err), minText))}
 	}
 	if p, ok := reflect.TypeAssert[*PanicError](v); ok {
 		p.Stack = r.Stack

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -217,7 +218,7 @@ func TestE02_RegistrationIsChecked(t *testing.T) {
 		"not comparable":        func() { fault.Sentinel("test.List", list) },
 		"no struct":             func() { fault.Type[number]("test.Number") },
 	} {
-		if fault.Catch(func() error { register(); return nil }) == nil {
+		if panics.Catch(func() error { register(); return nil }) == nil {
 			t.Errorf("%s: registered", name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -29,7 +30,7 @@ func TestE01_Fields(t *testing.T) {
 }
 
 func TestE01_PanicKeepsItsStack(t *testing.T) {
-	err := fault.Catch(func() error { panicking(); return nil })
+	err := panics.Catch(func() error { panicking(); return nil })
 	e := remote(t, cross(t, err, leaf, mid))
 	if e.Message != "panic: it broke" || !strings.Contains(e.Stack, "fault_test.panicking") {
 		t.Errorf("%q, stack:\n%s", e.Message, e.Stack)

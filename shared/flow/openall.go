@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -51,7 +52,7 @@ func OpenAll[Args, Started, In, Out, Result any](ctx context.Context, e contract
 	}
 	err := g.run(ctx, body)
 	group.Close()
-	fault.Rethrow(err)
+	panics.Rethrow(err)
 	if err := fault.Join(g.failures...); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (g *gathering[O]) run(ctx context.Context, body func(ctx context.Context, a
 	case <-ctx.Done():
 		return nil // some context tells why; if it was the caller, all of them do
 	}
-	err := fault.Catch(func() error { return body(ctx, g.opened) })
+	err := panics.Catch(func() error { return body(ctx, g.opened) })
 	if err == nil {
 		close(g.leave)
 		return nil

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/seed-2ba35074/trellis/internal/hub"
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -69,7 +70,7 @@ func runProducer[M any](ctx context.Context, produce func(context.Context, func(
 	ctx, cancel := context.WithCancel(ctx)
 	p := &publisher[M]{hub: hub.New[Publication[M]](), begin: make(chan struct{})}
 	producer := task.Start(func() {
-		fault.Attempt(func() error { return p.produce(ctx, produce) }, p.hub.Finish)
+		panics.Attempt(func() error { return p.produce(ctx, produce) }, p.hub.Finish)
 	})
 	err := use(ctx, p)
 	cancel()

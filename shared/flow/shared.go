@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -83,7 +84,7 @@ func (s *Shared[K, V]) begin(ctx context.Context, key K) *entry[V] {
 	}
 	s.entries[key] = e
 	task.Start(func() {
-		fault.Attempt(func() error { return s.Open(ctx, key, e.serve) }, func(err error) {
+		panics.Attempt(func() error { return s.Open(ctx, key, e.serve) }, func(err error) {
 			e.err = err
 			e.cancel(err)
 			s.forget(key, e)
@@ -115,7 +116,7 @@ func (e *entry[V]) serve(ctx context.Context, value V) error {
 }
 
 func (s *Shared[K, V]) use(ctx context.Context, e *entry[V], f func(ctx context.Context, value V) error) (err error) {
-	defer func() { fault.Rethrow(err) }()
+	defer func() { panics.Rethrow(err) }()
 	exited, opened := true, true
 	defer func() { // f called runtime.Goexit
 		if exited && s.leave(e) {
@@ -150,7 +151,7 @@ func (e *entry[V]) run(ctx context.Context, f func(ctx context.Context, value V)
 	both, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.ctx, func() { cancel(context.Cause(e.ctx)) })()
-	err := fault.Catch(func() error { return f(both, e.value) })
+	err := panics.Catch(func() error { return f(both, e.value) })
 	if ctx.Err() == nil && e.ctx.Err() != nil {
 		return fault.Settle(err, fault.Reason(e.ctx, context.Cause(e.ctx)))
 	}

@@ -1,0 +1,46 @@
+// Package panics runs the code of endpoints and scopes, whose authors may panic: it makes
+// an error of the panic, with its stack, and throws it again where the scope was called.
+// A panic of this project's own code is not caught: it crashes the process, where its
+// supervisor sees it.
+package panics
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/seed-2ba35074/trellis/internal/words"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// maxValue bounds what is kept of a panic's value, in bytes.
+const maxValue = 32 << 10
+
+// Catch runs an author's code. A panic in it is returned as a [*fault.PanicError]; one that
+// a scope inside has thrown again stays the very same.
+func Catch(run func() error) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case *fault.PanicError:
+			err = p
+		default:
+			err = &fault.PanicError{Value: words.Clip(fmt.Sprint(p), maxValue), Stack: string(debug.Stack())}
+		}
+	}()
+	return run()
+}
+
+// Attempt is Catch for a task with a goroutine of its own. It calls ended with how the task
+// has ended; that is [fault.ErrGoexit] if it called runtime.Goexit, as a failing test does.
+func Attempt(run func() error, ended func(err error)) {
+	err := fault.ErrGoexit
+	defer func() { ended(err) }()
+	err = Catch(run)
+}
+
+// Rethrow panics again with what Catch has caught; any other error is left alone.
+func Rethrow(err error) {
+	if p, ok := err.(*fault.PanicError); ok {
+		panic(p)
+	}
+}

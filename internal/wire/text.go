@@ -1,0 +1,14 @@
+package wire
+
+import (
+	"strings"
+
+	"github.com/seed-2ba35074/trellis/internal/words"
+)
+
+// maxText bounds a text that people read in a frame of its own, in bytes.
+const maxText = 32 << 10
+
+// Text is s as a frame may carry it: valid UTF-8 of at most 32 KiB, with a note of what
+// was cut off.
+func Text(s string) string { return words.Clip(strings.ToValidUTF8(s, "\uFFFD"), maxText) }
