@@ -212,7 +212,7 @@ func (d *Dialog) violation(f *wire.Frame, what string) error {
 func (d *Dialog) attach(o StreamOptions) {
 	d.in.open(o.Window, o.overflow(), o.AllowOverruns)
 	d.wake()
-	if d.state.Cut {
+	if d.state.Cut || d.done {
 		return // nobody listens any more
 	}
 	d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ATTACH, Window: d.in.window.wire(), Overflow: d.in.overflow})
@@ -227,6 +227,9 @@ func (d *Dialog) stop(deaf bool) {
 	if deaf {
 		d.in.close()
 	}
-	d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP, Deaf: deaf})
 	d.wake()
+	if d.done {
+		return // the callee has ended, and nobody listens any more
+	}
+	d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP, Deaf: deaf})
 }

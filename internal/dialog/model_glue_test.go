@@ -246,6 +246,9 @@ func (w *world) stop(me int, deaf bool) {
 	if deaf {
 		s.in.close()
 	}
+	if s.done {
+		return
+	}
 	w.send(me, data, packet{kind: uint8(wire.Kind_KIND_STOP), flag: bits(deaf)})
 }
 

@@ -282,7 +282,7 @@ func (w *world) openStream(me int) {
 	if w.sc.rules.strict {
 		s.in.allowed.Messages, s.in.unused = s.in.allowed.Messages-s.in.unused, 0
 	}
-	if s.st.Cut && !w.sc.rules.attachesWhenCut {
+	if (s.st.Cut || s.done) && !w.sc.rules.attachesWhenCut {
 		return
 	}
 	w.send(me, control, packet{kind: uint8(wire.Kind_KIND_ATTACH), n: uint8(s.in.window.Messages), flag: uint8(overflow)})
