@@ -46,6 +46,7 @@ func importMap() []area {
 		{"internal/lab/count", nil, "it reads source text, and imports nothing of it"},
 		{"internal/lab/pair", []string{"shared", "internal"}, "it joins the two ends of a link, as a host and its plugin do"},
 		{"internal/lab/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
+		{"internal/lab/conform", []string{"internal/task", "internal/wire", "internal/link", "shared/contract"}, "it plays the other end of a link, to whatever implementation"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},

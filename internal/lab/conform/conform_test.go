@@ -1,0 +1,141 @@
+package conform
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+const folder = "../../../docs/protocol/transcripts"
+
+// The Go implementation does what each transcript says.
+func TestTranscripts(t *testing.T) {
+	for _, s := range transcripts(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { replay(t, s) })
+		})
+	}
+}
+
+func transcripts(t *testing.T) (all []*Script) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts, err := Parse(strings.TrimSuffix(filepath.Base(file), ".txt"), string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, scripts...)
+	}
+	return all
+}
+
+// replay plays a transcript in a bubble, where time costs nothing and an
+// implementation that does nothing more for now can be seen to.
+func replay(t *testing.T, s *Script) {
+	a, b := memory()
+	var limits struct{ MaxMessage, MaxDialogs, MaxArguments int }
+	if s.Limits != "" {
+		if err := json.Unmarshal([]byte(s.Limits), &limits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self := actor.NewID("child")
+	parent := &portal{}
+	exposed, err := contract.Expose(self, Endpoints(parent)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := link.New(b, link.Config{
+		Self: self, Dialled: true, MaxMessage: limits.MaxMessage, MaxDialogs: limits.MaxDialogs, MaxArguments: limits.MaxArguments,
+	})
+	parent.table = dialog.NewTable(l, dialog.Config{Accept: exposed.Accept})
+	lost := task.Start(func() {
+		<-l.Done()
+		parent.table.Lose(&fault.LinkLost{Peer: parent.table.Peer(), Reason: "it has ended"})
+	})
+	if err = s.Play(a, synctest.Wait); err != nil {
+		t.Errorf("%s\n%s", s.Shows, err)
+	}
+	lost.Wait()
+	parent.table.Close()
+	if n := parent.table.Len(); n != 0 {
+		t.Errorf("C15: %d dialogs are left", n)
+	}
+}
+
+// portal leads to the script.
+type portal struct{ table *dialog.Table }
+
+func (p *portal) Table(context.Context) (*dialog.Table, error) { return p.table, nil }
+
+// memory is a connection inside this process, whose packets are read where they arrive.
+func memory() (a, b link.Transport) {
+	ab, ba, cut := make(chan []byte, 1<<10), make(chan []byte, 1<<10), make(chan struct{})
+	abort := sync.OnceFunc(func() { close(cut) })
+	return &end{ab, ba, cut, abort}, &end{ba, ab, cut, abort}
+}
+
+type end struct {
+	out, in chan []byte
+	cut     chan struct{}
+	abort   func()
+}
+
+func (e *end) Send(b wire.Batch) error {
+	select {
+	case e.out <- bytes.Join(b, nil):
+	case <-e.cut: // what is sent then is lost
+	}
+	return nil
+}
+
+func (e *end) Recv() (*wire.Packet, error) {
+	select { // what has come is read first
+	case b, ok := <-e.in:
+		return packet(b, ok)
+	default:
+	}
+	select {
+	case b, ok := <-e.in:
+		return packet(b, ok)
+	case <-e.cut:
+		return nil, io.ErrClosedPipe
+	}
+}
+
+func packet(b []byte, ok bool) (*wire.Packet, error) {
+	if !ok {
+		return nil, io.EOF
+	}
+	return wire.NewPacket(wire.Batch{b})
+}
+
+func (e *end) CloseSend() error {
+	close(e.out)
+	return nil
+}
+
+func (e *end) Abort() { e.abort() }
