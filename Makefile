@@ -39,7 +39,7 @@ cells: ## every way in which a context can end, between processes and in memory,
 
 soak: ## nurseries come and go (SOAK=60), trees are killed 20 times: nothing may be left
 	TRELLIS_SOAK=$(SOAK) go test -count=1 -tags lab -run 'Soak' -v ./host
-	TRELLIS_ROUNDS=20 go test -count=1 -timeout 20m -run 'N07' ./host ./internal/process
+	TRELLIS_ROUNDS=20 go test -count=1 -timeout 20m -run 'N07' ./host ./internal/process ./internal/rundir
 
 hostile: ## every hostile plugin of docs/bounds.md at full strength, and what it costs its host
 	HOSTILE=full go test -count=1 -tags lab -timeout 15m -run F06_Hostile -v ./host

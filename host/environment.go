@@ -58,7 +58,7 @@ type environment struct {
 	self    actor.ID
 	exposed *contract.Exposed
 	log     *slog.Logger // does not wait for its handler
-	queue   *logs.Queue  // behind log
+	queue   *logs.Log    // behind log
 	lines   *slog.Logger // of the children, which wait in a queue of their own
 	hurry   <-chan struct{}
 	dial    func(actor string) []grpc.DialOption

@@ -8,6 +8,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 
 // limits are a Spec's, for the process.
@@ -32,7 +33,7 @@ var cgroupsNoted sync.Once
 // and what that means.
 func noteCgroups(log *slog.Logger) {
 	cgroupsNoted.Do(func() {
-		if _, err := process.Cgroups(); err != nil {
+		if _, err := rundir.Cgroup(); err != nil {
 			log.Debug("actors get no cgroups of their own: what leaves their process groups outlives them", "reason", err)
 		}
 	})

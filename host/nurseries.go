@@ -4,7 +4,8 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/seed-2ba35074/trellis/internal/process"
+
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 
 // nurseries counts the open nurseries of this process: the directory with the
@@ -28,7 +29,7 @@ func (o *openNurseries) leave(log *slog.Logger) {
 	if o.n--; o.n > 0 {
 		return
 	}
-	if err := process.CloseRuntimeDir(); err != nil {
+	if err := rundir.Close(); err != nil {
 		log.Warn("the runtime directory could not be removed; the next host tries again", "error", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/environ"
-	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
@@ -322,8 +322,8 @@ func sweep(t *testing.T) {
 // haveCgroups reports whether this machine gives them, to processes like this one.
 func haveCgroups(t *testing.T) bool {
 	t.Helper()
-	_, err := process.Cgroups()
-	if closing := process.CloseRuntimeDir(); closing != nil {
+	_, err := rundir.Cgroup()
+	if closing := rundir.Close(); closing != nil {
 		t.Error(closing)
 	}
 	return err == nil

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
-	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
@@ -161,7 +161,7 @@ func TestN06_AStartWithoutAProcessLeavesNoDirectory(t *testing.T) {
 		if _, err := n.Start(ctx, host.Spec{Name: "nobody", Command: []string{"no-such-program-here"}}); err == nil {
 			return errors.New("a program that does not exist was started")
 		}
-		dir, err := process.RuntimeDir()
+		dir, err := rundir.Open()
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/internal/process"
+
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 
 // Built programs are kept in trellis/programs below the user's cache folder
@@ -43,7 +44,7 @@ func programFolders() []string {
 func openPrograms() (string, error) {
 	var failures []error
 	for _, folder := range programFolders() {
-		folder, err := process.OwnFolder(folder)
+		folder, err := rundir.OwnFolder(folder)
 		if err == nil {
 			if len(failures) > 0 {
 				slog.Warn("built programs are not kept in the usual folder", "folder", folder, "reason", errors.Join(failures...))

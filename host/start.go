@@ -27,6 +27,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/environ"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -136,7 +137,7 @@ func (i *incarnation) abandon() {
 // handshake starts the process and lets go-plugin shake hands with it. go-plugin
 // knows no ctx, so the end of ctx kills the process, which ends its waiting.
 func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (stub *pluginClient, err error) {
-	dir, err := process.RuntimeDir()
+	dir, err := rundir.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +215,7 @@ func (i *incarnation) runner(ctx context.Context, cmd *exec.Cmd, scratch string)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
 	i.unfollow = stop
-	return proc, nil
+	return proc.Runner(), nil
 }
 
 // title is what ps shows of an actor; a foreign program does not bear one.

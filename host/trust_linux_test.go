@@ -20,14 +20,14 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/link"
-	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 )
 
 // socketsOf are the sockets that the tree of this process has.
 func socketsOf(t *testing.T) (paths []string) {
 	t.Helper()
-	dir, err := process.RuntimeDir()
+	dir, err := rundir.Open()
 	if err != nil {
 		t.Fatal(err)
 	}

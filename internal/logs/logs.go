@@ -1,101 +1,60 @@
-// Package logs lets code write log records that must not wait for whoever reads them:
-// under a lock, on a link's reader, on the way of a teardown.
 package logs
 
 import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
-
-	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // mostQueued bounds the records that wait for their handler; later ones are dropped
 // and counted.
 const mostQueued = 4096
 
-// Queue calls a log handler, which is somebody else's code, in goroutines of its own:
-// one at a time, in order, and none while there is nothing to log.
-type Queue struct {
+// Log is a log handler behind a [Queue].
+type Log struct {
 	handler slog.Handler
 	traces  bool // the handler took records below debug when the queue was made
-	tasks   task.Group
-
-	mu      sync.Mutex
-	waiting []slog.Record
-	dropped int
-	working bool
+	queue   *Queue[slog.Record]
 }
 
 // New makes a queue before the handler of log.
-func New(log *slog.Logger) *Queue {
-	return &Queue{handler: log.Handler(), traces: log.Enabled(context.Background(), slog.LevelDebug-1)}
+func New(log *slog.Logger) *Log {
+	l := &Log{handler: log.Handler(), traces: log.Enabled(context.Background(), slog.LevelDebug-1)}
+	l.queue = NewQueue(mostQueued, l.handle, l.lost)
+	return l
 }
 
 // Logger writes to the queue, and returns at once.
-func (q *Queue) Logger() *slog.Logger { return slog.New(&handler{queue: q}) }
+func (l *Log) Logger() *slog.Logger { return slog.New(&handler{log: l}) }
 
-// Flush waits until all that was logged has been handled; for no longer than that: a
-// handler may wait for whoever flushes.
-func (q *Queue) Flush(patience time.Duration) {
+// Flush waits until all that was logged has been handled, but no longer than patience
+// says: a handler may wait for whoever flushes.
+func (l *Log) Flush(patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-q.tasks.Idle():
+	case <-l.queue.Idle():
 	case <-timer.C:
 	}
 }
 
-func (q *Queue) put(r slog.Record) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.waiting) >= mostQueued {
-		q.dropped++
-		return
-	}
-	q.waiting = append(q.waiting, r)
-	if !q.working {
-		q.working = true
-		q.tasks.Go(q.work)
+func (l *Log) handle(r slog.Record) {
+	if ctx := context.Background(); l.handler.Enabled(ctx, r.Level) {
+		_ = l.handler.Handle(ctx, r) // a handler's failure has nowhere to go
 	}
 }
 
-// work handles what waits, until nothing does.
-func (q *Queue) work() {
-	ctx := context.Background()
-	for {
-		batch, dropped := q.take()
-		if len(batch) == 0 {
-			return
-		}
-		for _, r := range batch {
-			if q.handler.Enabled(ctx, r.Level) {
-				_ = q.handler.Handle(ctx, r) // a handler's failure has nowhere to go
-			}
-		}
-		if dropped > 0 && q.handler.Enabled(ctx, slog.LevelWarn) {
-			r := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were dropped: their handler is too slow", 0)
-			r.AddAttrs(slog.Int("dropped", dropped))
-			_ = q.handler.Handle(ctx, r)
-		}
-	}
-}
-
-func (q *Queue) take() (batch []slog.Record, dropped int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	batch, dropped = q.waiting, q.dropped
-	q.waiting, q.dropped = nil, 0
-	q.working = len(batch) > 0
-	return batch, dropped
+func (l *Log) lost(dropped int) {
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were dropped: their handler is too slow", 0)
+	r.AddAttrs(slog.Int("dropped", dropped))
+	l.handle(r)
 }
 
 // handler is the near end of a queue. What it is given with With goes along with each
 // record, so that nothing of the handler behind is called here.
 type handler struct {
-	queue *Queue
+	log   *Log
 	attrs []slog.Attr
 	group string // all attributes that come later are below it
 }
@@ -103,7 +62,7 @@ type handler struct {
 // Enabled leaves the decision to the goroutine that handles, for all but traces, which
 // are frequent.
 func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
-	return l >= slog.LevelDebug || h.queue.traces
+	return l >= slog.LevelDebug || h.log.traces
 }
 
 // Handle queues a record.
@@ -117,7 +76,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		r.Attrs(func(a slog.Attr) bool { below = append(below, a); return true })
 		all.AddAttrs(slog.Group(h.group, below...))
 	}
-	h.queue.put(all)
+	h.log.queue.Put(all, 1)
 	return nil
 }
 

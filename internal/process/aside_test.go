@@ -8,16 +8,16 @@ import (
 
 func TestF04_AsideLines(t *testing.T) {
 	var got []string
-	j := newJournal(func(l Line) { got = append(got, fmt.Sprintf("%s %d %v", l.Stream, len(l.Text), l.Part)) })
-	p := &Process{journal: j}
+	log := func(l Line) { got = append(got, fmt.Sprintf("%s %d %v", l.Stream, len(l.Text), l.Part)) }
+	p := &Process{spec: Spec{Log: log}, log: newLog(log)}
 	out := p.Aside(Stdout)
 	for _, text := range []string{"one", "\ntwo\n", strings.Repeat("x", maxLine+1) + "\n", "unfinished"} {
 		if n, err := out.Write([]byte(text)); n != len(text) || err != nil {
 			t.Errorf("Write = %d, %v", n, err)
 		}
 	}
-	j.close()
-	<-j.flushed
+	p.log.Close()
+	<-p.Flushed()
 	if n, err := out.Write([]byte(" and late\n")); n != 10 || err != nil {
 		t.Errorf("a late Write = %d, %v", n, err)
 	}
@@ -28,11 +28,11 @@ func TestF04_AsideLines(t *testing.T) {
 }
 
 func TestF04_AsideOfAProcessThatNeverLoggedIsSafe(t *testing.T) {
-	j := newJournal(func(Line) { t.Error("a line came after the end") })
-	p := &Process{journal: j}
-	j.close()
+	log := func(Line) { t.Error("a line came after the end") }
+	p := &Process{spec: Spec{Log: log}, log: newLog(log)}
+	p.log.Close()
 	if _, err := p.Aside(Stderr).Write([]byte("late\n")); err != nil {
 		t.Error(err)
 	}
-	<-j.flushed
+	<-p.Flushed()
 }

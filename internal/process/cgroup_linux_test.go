@@ -12,14 +12,20 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/cgroup"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 
 func init() {
+	roles["sweep"] = func(string) {
+		_, err := rundir.Open()
+		must(err)
+	}
 	roles["cgrouphost"] = func(words string) {
 		spec := child0(strings.Split(words, ",")...)
 		spec.Cgroup = true
-		home, err := Cgroups()
+		home, err := rundir.Cgroup()
 		fmt.Printf("home %s %v\n", home, err)
 		actAsHost(spec)
 	}
@@ -32,12 +38,12 @@ func cgroupSpec(t *testing.T, words ...string) (spec Spec, home string) {
 	t.Helper()
 	leaves(t)
 	tempDir(t)
-	home, err := Cgroups()
+	home, err := rundir.Cgroup()
 	if err != nil {
 		t.Logf("no cgroups here: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := CloseRuntimeDir(); err != nil {
+		if err := rundir.Close(); err != nil {
 			t.Error(err)
 		}
 		if home != "" && exists(home) {
@@ -49,10 +55,15 @@ func cgroupSpec(t *testing.T, words ...string) (spec Spec, home string) {
 	return spec, home
 }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
 // below lists the children's cgroups.
 func below(t *testing.T, home string) []string {
 	t.Helper()
-	dirs, err := filepath.Glob(filepath.Join(home, "*", cgroupMain))
+	dirs, err := filepath.Glob(filepath.Join(home, "*", cgroup.Main))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +125,7 @@ func TestN15_FiftyCgroupsInParallel(t *testing.T) {
 		go func() { _ = p.Start(context.Background()) }() // its Wait tells
 	}
 	for _, p := range all {
-		if err := p.Wait(t.Context()); err != nil {
+		if err := p.Runner().Wait(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -156,10 +167,10 @@ func TestN07_NextStartSweepsTheCgroupsOfAKilledHost(t *testing.T) {
 	if err := syscall.Kill(pids[0], 0); err != nil {
 		t.Errorf("what has fled is dead before the sweep: %v", err)
 	}
-	if _, err := RuntimeDir(); err != nil {
+	if _, err := rundir.Open(); err != nil {
 		t.Fatal(err)
 	}
-	defer CloseRuntimeDir()
+	defer rundir.Close()
 	fled(t, home, pids[0])
 	if home != "" && exists(home) {
 		t.Errorf("%s is left", home)
@@ -174,7 +185,7 @@ func TestN07_SweepLeavesTheLivingAlone(t *testing.T) {
 	spec, home := cgroupSpec(t, "pid", "block")
 	_, l := launch(t, spec)
 	pid := l.expectPID(t)
-	other := child0("runtimedir")
+	other := child0("sweep")
 	cmd := exec.Command(other.Path, other.Args...)
 	cmd.Env = slices.Concat(other.Env, []string{"TMPDIR=" + os.Getenv("TMPDIR")})
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -188,22 +199,12 @@ func TestN07_SweepLeavesTheLivingAlone(t *testing.T) {
 	}
 }
 
-func TestN07_ForgedNoteIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, cgroupNote), []byte("/sys/fs/cgroup/system.slice"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := clearCgroups(dir); err == nil || !strings.Contains(err.Error(), "is damaged") {
-		t.Error(err)
-	}
-}
-
 func TestCgroupsOffOrNowhere(t *testing.T) {
 	for value, says := range map[string]string{"off": "is off", "/": "expected a directory of cgroup v2 or off"} {
 		t.Run(value, func(t *testing.T) {
-			t.Setenv(cgroupVar, value)
+			t.Setenv(cgroup.Variable, value)
 			spec, home := cgroupSpec(t, "fork:setsid", "exit:0")
-			if _, err := Cgroups(); home != "" || err == nil || !strings.Contains(err.Error(), says) {
+			if _, err := rundir.Cgroup(); home != "" || err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("Cgroups = %q, %v", home, err)
 			}
 			p, l := launch(t, spec)
@@ -214,7 +215,7 @@ func TestCgroupsOffOrNowhere(t *testing.T) {
 			fled(t, home, daemon)
 			spec.Limits.Memory = 1 << 30
 			err := New(spec, nil).Start(t.Context())
-			if !errors.Is(err, ErrNoCgroup) || !strings.Contains(err.Error(), "limits.memory: this machine has no cgroup for it: ") {
+			if !errors.Is(err, cgroup.ErrNone) || !strings.Contains(err.Error(), "limits.memory: this machine has no cgroup for it: ") {
 				t.Errorf("Start = %v", err)
 			}
 		})
@@ -224,7 +225,7 @@ func TestCgroupsOffOrNowhere(t *testing.T) {
 // A cgroup that takes no processes is found out at the first start, which then
 // does without.
 func TestCgroupThatRefusesIsDoneWithout(t *testing.T) {
-	base, err := ownCgroup()
+	base, err := cgroup.Base()
 	if err == nil {
 		base, err = os.MkdirTemp(base, "trellis-test-")
 	}
@@ -233,7 +234,7 @@ func TestCgroupThatRefusesIsDoneWithout(t *testing.T) {
 		return
 	}
 	defer func() {
-		if err := removeCgroup(base); err != nil {
+		if err := cgroup.Remove(base); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -241,51 +242,18 @@ func TestCgroupThatRefusesIsDoneWithout(t *testing.T) {
 	if err := os.Mkdir(threaded, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeCgroup(filepath.Join(threaded, "cgroup.type"), "threaded"); err != nil {
+	if err := os.WriteFile(filepath.Join(threaded, "cgroup.type"), []byte("threaded"), 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(cgroupVar, threaded)
+	t.Setenv(cgroup.Variable, threaded)
 	spec, _ := cgroupSpec(t, "exit:5")
 	for range 2 {
 		p, _ := launch(t, spec)
 		if exit := ended(t, p); exit.Code != 5 {
 			t.Errorf("exit = %+v", exit)
 		}
-		if _, err := Cgroups(); err == nil || !strings.Contains(err.Error(), "no process can be started in") {
+		if _, err := rundir.Cgroup(); err == nil || !strings.Contains(err.Error(), "no process can be started in") {
 			t.Errorf("Cgroups = %v", err)
 		}
-	}
-}
-
-func TestFindCgroup(t *testing.T) {
-	const v1 = "25 24 0:21 / /sys/fs/cgroup/memory rw - cgroup none rw,memory\n"
-	for name, c := range map[string]struct{ cgroups, mounts, want string }{
-		"v2 alone":       {"0::/user.slice/a.scope\n", "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 none rw\n", "/sys/fs/cgroup/user.slice/a.scope"},
-		"hybrid":         {"4:memory:/x\n0::/\n", v1 + "30 24 0:26 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n", "/sys/fs/cgroup/unified"},
-		"part of it":     {"0::/docker/abc/sub\n", "30 24 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "/sys/fs/cgroup/sub"},
-		"another part":   {"0::/other\n", "30 24 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n", ""},
-		"like its name":  {"0::/docker/abcd\n", "30 24 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n", ""},
-		"second mount":   {"0::/a\n", "30 24 0:26 /b /b rw - cgroup2 cgroup rw\n31 24 0:26 / /c\\040d rw - cgroup2 cgroup rw\n", "/c d/a"},
-		"v1 alone":       {"4:memory:/x\n", v1, ""},
-		"nothing":        {"", "", ""},
-		"out of its own": {"0::/../x\n", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := findCgroup(c.cgroups, c.mounts)
-			if got != c.want || (err == nil) != (c.want != "") {
-				t.Errorf("%q, %v; want %q", got, err, c.want)
-			}
-		})
-	}
-}
-
-func TestStuckCgroupIsReported(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "cgroup.events"), []byte("populated 1\nfrozen 0\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	err := awaitEmpty(dir, time.Now().Add(time.Millisecond))
-	if err == nil || !strings.Contains(err.Error(), "still has processes") {
-		t.Error(err)
 	}
 }

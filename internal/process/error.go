@@ -32,18 +32,18 @@ func (e *StartError) Error() string {
 func (e *StartError) Unwrap() error { return e.Err }
 
 // explain turns a failure to start into a *StartError with a hint.
-func (p *Process) explain(err error) error {
+func (s *Spec) explain(err error) error {
 	if limit, ok := errors.AsType[*LimitError](err); ok {
-		return &StartError{Path: p.spec.Path, Err: limit}
+		return &StartError{Path: s.Path, Err: limit}
 	}
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err // its path may be a /proc name; ours is better
 	}
-	return &StartError{Path: p.spec.Path, Err: err, Hint: p.hint(err)}
+	return &StartError{Path: s.Path, Err: err, Hint: s.hint(err)}
 }
 
 // hint is advice about an error of the operating system.
-func (p *Process) hint(err error) string {
+func (s *Spec) hint(err error) string {
 	switch {
 	case errors.Is(err, syscall.EMFILE):
 		return "this host has no file descriptor left; raise its limit (ulimit -n) or run fewer actors"
@@ -65,15 +65,15 @@ func (p *Process) hint(err error) string {
 		return "expected a program file; name the file itself"
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.ENOTDIR) {
-		return p.fileHint(err)
+		return s.fileHint(err)
 	}
 	return ""
 }
 
 // fileHint looks at the file, since one errno has several causes.
-func (p *Process) fileHint(err error) string {
-	info, statErr := os.Stat(p.spec.Path)
-	if dir := p.spec.Dir; dir != "" {
+func (s *Spec) fileHint(err error) string {
+	info, statErr := os.Stat(s.Path)
+	if dir := s.Dir; dir != "" {
 		if d, err := os.Stat(dir); err != nil || !d.IsDir() {
 			return fmt.Sprintf("expected its working directory %s to be a directory; create it or correct dir", dir)
 		}

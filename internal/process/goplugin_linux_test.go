@@ -57,7 +57,7 @@ func client(t *testing.T, autoMTLS bool, words ...string) (*plugin.Client, func(
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			spec.Scratch = dir
 			p = New(spec, cmd)
-			return p, nil
+			return p.Runner(), nil
 		},
 	})
 	t.Cleanup(func() {
@@ -145,7 +145,7 @@ func TestF05_GoPluginFailedStartLeavesNoSocketDirectory(t *testing.T) {
 		Logger:          hclog.NewNullLogger(),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			scratch = dir
-			return New(Spec{Path: "/none", Scratch: dir}, cmd), nil
+			return New(Spec{Path: "/none", Scratch: dir}, cmd).Runner(), nil
 		},
 	})
 	if _, err := c.Start(); !errors.Is(err, os.ErrNotExist) {

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -21,9 +20,6 @@ type Limits struct {
 	Processes int           // and threads, of the child and all that it starts; needs a cgroup
 }
 
-// ErrNoCgroup says that a limit needs a cgroup, and there is none to be had.
-var ErrNoCgroup = errors.New("this machine has no cgroup for it")
-
 // LimitError is a limit that cannot be set.
 type LimitError struct {
 	Limit string // as in the config: "memory", "open_files"
@@ -35,29 +31,12 @@ func (e *LimitError) Error() string { return fmt.Sprintf("limits.%s: %v", e.Limi
 // Unwrap returns Err.
 func (e *LimitError) Unwrap() error { return e.Err }
 
-// needCgroup names the controllers that the limits need.
-func (l Limits) needCgroup() (controllers []string) {
-	if l.Memory > 0 {
-		controllers = append(controllers, "memory")
-	}
-	if l.Processes > 0 {
-		controllers = append(controllers, "pids")
-	}
-	return controllers
-}
+// needGroup reports whether a limit needs a cgroup.
+func (l Limits) needGroup() bool { return l.Memory > 0 || l.Processes > 0 }
 
 // usage is what is known of a dead process that may have hit a limit.
 type usage struct {
 	cpu      time.Duration
 	oomKills int // processes of its cgroup that were killed for memory
 	refused  int // forks that its cgroup refused
-}
-
-// hit says which limit a process ran into, as far as the system tells; "" if
-// none. asked says that the host itself has killed it.
-func (l Limits) hit(exit Exit, used usage, asked bool) string {
-	if limit := l.hitBySignal(exit, used, asked); limit != "" || exit.Success() || used.refused == 0 || l.Processes == 0 || asked {
-		return limit
-	}
-	return fmt.Sprintf("processes: %d forks were refused at the limit of %d", used.refused, l.Processes)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/cgroup"
 )
 
 // rlimit is one of the kernel's limits for a process.
@@ -18,7 +20,7 @@ type rlimit struct {
 
 // rlimits are the kernel's own terms. The soft and the hard limit are one, but
 // for processor time: the signal of the soft one can be told from other deaths,
-// and who ignores it, as Go programs do, meets the hard one a second later.
+// and whoever ignores it, as Go programs do, meets the hard one a second later.
 func (l Limits) rlimits() (all []rlimit) {
 	add := func(resource int, name string, soft, hard uint64) {
 		all = append(all, rlimit{resource, name, unix.Rlimit{Cur: soft, Max: hard}})
@@ -67,15 +69,43 @@ func (l Limits) apply(pid int) error {
 	return nil
 }
 
-// hitBySignal is hit for a process that a signal ended.
-func (l Limits) hitBySignal(exit Exit, used usage, asked bool) string {
+// applyTo sets the limits that hold for a child and all that it starts.
+func (l Limits) applyTo(g *cgroup.Group) error {
+	if l.Memory > 0 {
+		if err := g.LimitMemory(l.Memory); err != nil {
+			return &LimitError{"memory", err}
+		}
+	}
+	if l.Processes > 0 {
+		if err := g.LimitProcesses(l.Processes); err != nil {
+			return &LimitError{"processes", err}
+		}
+	}
+	return nil
+}
+
+// applyNowhere says which limit cannot be set without a cgroup, and why there is none.
+func (l Limits) applyNowhere(why error) error {
+	name := "processes"
+	if l.Memory > 0 {
+		name = "memory"
+	}
+	return &LimitError{name, fmt.Errorf("%w: %w", cgroup.ErrNone, why)}
+}
+
+// hit says which limit a process ran into, as far as the system tells; "" if
+// none. asked says that the host itself has killed it.
+func (l Limits) hit(exit Exit, used usage, asked bool) string {
+	killed := exit.Signal == syscall.SIGKILL && !asked
 	switch {
 	case exit.Signal == syscall.SIGXFSZ:
 		return fmt.Sprintf("file_size: it wrote a file past the limit of %d bytes", l.FileSize)
-	case exit.Signal == syscall.SIGXCPU, exit.Signal == syscall.SIGKILL && !asked && l.CPU > 0 && used.cpu >= l.CPU:
+	case exit.Signal == syscall.SIGXCPU, killed && l.CPU > 0 && used.cpu >= l.CPU:
 		return fmt.Sprintf("cpu: it used up its %v of processor time", l.CPU)
-	case exit.Signal == syscall.SIGKILL && !asked && used.oomKills > 0 && l.Memory > 0:
+	case killed && used.oomKills > 0 && l.Memory > 0:
 		return fmt.Sprintf("memory: the kernel killed %d of its processes at the limit of %d MiB", used.oomKills, l.Memory>>20)
+	case !exit.Success() && !asked && used.refused > 0 && l.Processes > 0:
+		return fmt.Sprintf("processes: %d forks were refused at the limit of %d", used.refused, l.Processes)
 	}
 	return ""
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-2ba35074/trellis/internal/cgroup"
 	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
@@ -78,7 +79,7 @@ func TestF05_LimitThatIsHitIsInTheDeath(t *testing.T) {
 			if exit := ended(t, p); exit.Limit != c.says || exit.Signal == 0 {
 				t.Errorf("exit = %+v, want the limit %q", exit, c.says)
 			}
-			if err := p.Wait(t.Context()); err == nil || c.says != "" && !strings.Contains(err.Error(), "it ran into its limit of "+c.says) {
+			if err := p.Runner().Wait(t.Context()); err == nil || c.says != "" && !strings.Contains(err.Error(), "it ran into its limit of "+c.says) {
 				t.Error(err)
 			}
 		})
@@ -102,7 +103,7 @@ func TestF05_LimitsOfAllProcessesTogether(t *testing.T) {
 			<-p.Done()
 			if le := new(LimitError); err != nil {
 				// This machine gives none: nothing was started, and the error says why.
-				if !errors.Is(err, ErrNoCgroup) || !errors.As(err, &le) || le.Limit != name || p.PID() != 0 {
+				if !errors.Is(err, cgroup.ErrNone) || !errors.As(err, &le) || le.Limit != name || p.PID() != 0 {
 					t.Errorf("Start = %v", err)
 				}
 				t.Log(err)

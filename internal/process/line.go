@@ -9,7 +9,7 @@ import (
 // lines often work, gives up at the same length.
 const maxLine = 64 << 10
 
-// Stream says which of its outputs a child wrote to.
+// Stream is which of its outputs a child wrote to.
 type Stream int
 
 // The two outputs.
@@ -32,12 +32,11 @@ type Line struct {
 	Stream Stream
 	// Text is the receiver's to keep.
 	Text []byte
-	// Part says whether this is a whole line, or which piece of one that was cut
+	// Part is whether this is a whole line, or which piece of one that was cut
 	// at 64 KiB. A line is cut between characters.
 	Part Part
-	// Dropped is how many lines, of either stream, were lost before this one
-	// because Spec.Log was too slow. A loss at the very end comes as a Line
-	// without a Stream.
+	// Dropped is how many lines, of either stream, were lost because Spec.Log was too
+	// slow. A loss comes as a Line of its own, which has nothing else.
 	Dropped int
 }
 

@@ -55,8 +55,8 @@ func TestWholeCharacters(t *testing.T) {
 func TestFeed(t *testing.T) {
 	end := make(chan struct{})
 	f := newFeed(end)
-	f.offer([]byte("hello"))
-	f.offer([]byte("late"))
+	f.offer("hello")
+	f.offer("late")
 	var b [3]byte
 	n, _ := f.Read(b[:])
 	m, _ := f.Read(b[n:])

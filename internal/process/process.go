@@ -8,27 +8,33 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/cgroup"
 	"github.com/seed-2ba35074/trellis/internal/environ"
+	"github.com/seed-2ba35074/trellis/internal/logs"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
+	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // ErrKilled is what Start returns when Kill came before or during it.
 var ErrKilled = errors.New("killed before it was up")
 
-// Process is one child process, from before its fork until it is reaped. It
-// owns the goroutines that read its output and wait for its end. Every method
-// may be called at any time from any goroutine. It runs once: a restarted
-// child is a new Process.
+// Process is one child process, from before its fork until it is reaped. Whoever made it
+// owns it; it owns the goroutines that read its output and wait for its end. Every
+// method may be called at any time from any goroutine. It runs once: a restarted child
+// is a new Process.
 type Process struct {
-	spec    Spec
-	env     []string
-	dead    chan struct{}
-	done    chan struct{}
-	stdout  *feed
-	stderr  *feed
-	tail    tail
-	journal *journal
+	spec   Spec
+	env    []string
+	dead   chan struct{}
+	done   chan struct{}
+	stdout *feed // what go-plugin sees of it
+	tail   tail
+	log    *logs.Queue[Line]
 
+	// The lock is held while a signal is sent and while the process is reaped, so that
+	// no signal can meet a pid that is free again; never while anything is awaited.
 	lk struct {
 		sync.Mutex
 		target
@@ -43,8 +49,8 @@ type Process struct {
 
 // target is what signals are sent to.
 type target struct {
-	os     *os.Process // nil before the fork and after the reaping
-	cgroup *cgroup     // nil: there is none
+	os    *os.Process   // nil before the fork and after the reaping
+	group *cgroup.Group // nil: there is none
 }
 
 // signal signals the process group. SIGKILL reaches what has left the group as
@@ -52,7 +58,7 @@ type target struct {
 func (t target) signal(sig syscall.Signal) error {
 	err := signalGroup(t.os, sig)
 	if sig == syscall.SIGKILL {
-		err = errors.Join(err, t.cgroup.kill())
+		err = errors.Join(err, t.group.Kill())
 	}
 	return err
 }
@@ -78,15 +84,15 @@ func (s State) String() string {
 // New prepares a process. cmd is what go-plugin hands to RunnerFunc, of which
 // only Env is used (its cookie and its PLUGIN_ variables); it may be nil.
 func New(spec Spec, cmd *exec.Cmd) *Process {
-	p := &Process{spec: spec, dead: make(chan struct{}), done: make(chan struct{}), journal: newJournal(spec.Log)}
 	var top []string
 	if cmd != nil {
 		top = cmd.Env
 	}
-	p.env = environ.Merge(cgroupEnv(), spec.Env, top, lifelineEnv)
+	p := &Process{
+		spec: spec, env: environ.Merge(cgroup.Environment(), spec.Env, top, lifelineEnv),
+		dead: make(chan struct{}), done: make(chan struct{}), log: newLog(spec.Log),
+	}
 	p.stdout = newFeed(p.done)
-	p.stderr = newFeed(p.done)
-	p.stderr.offer(nil)
 	p.lk.exit.Code = -1
 	return p
 }
@@ -134,24 +140,15 @@ func (p *Process) abandon(err error) {
 	p.lk.Lock()
 	p.lk.state, p.lk.err = Failed, err
 	p.lk.Unlock()
-	p.clear()
 	close(p.dead)
-	close(p.done)
+	p.finish()
 }
 
-// clear ends what a Process has even before it runs.
-func (p *Process) clear() {
-	p.journal.close()
-	if p.spec.Scratch != "" {
-		discard(p.spec.Scratch)
-	}
-}
-
-// adopt goes from Starting to Running and sets the owners to work. If the
+// adopt goes from Starting to Running and sets the goroutines to work. If the
 // process is unwanted by now it is killed, and the error says why.
 func (p *Process) adopt(ctx context.Context, c *child) error {
 	p.lk.Lock()
-	p.lk.state, p.lk.target, p.lk.pid = Running, target{c.os, c.cgroup}, c.os.Pid
+	p.lk.state, p.lk.target, p.lk.pid = Running, target{c.os, c.group}, c.os.Pid
 	unwanted := context.Cause(ctx)
 	if p.lk.killed {
 		unwanted = ErrKilled
@@ -160,8 +157,58 @@ func (p *Process) adopt(ctx context.Context, c *child) error {
 		_ = p.lk.signal(syscall.SIGKILL)
 	}
 	p.lk.Unlock()
-	own(func() { p.reap(c) })
+	task.Start(func() { p.reap(c) }) // whoever waits for Done waits for it
 	return unwanted
+}
+
+// reap owns a running process: it reads its output, waits for its end, clears
+// up after it and reports. It is the only place that reaps.
+func (p *Process) reap(c *child) {
+	drained := p.drain(c)
+	c.awaitExit()
+	exit := p.bury(c)
+	drained()
+	c.close()
+	exit.LastLog, exit.Panic = p.tail.read()
+	p.lk.Lock()
+	p.lk.state, p.lk.exit = Ended, exit
+	p.lk.Unlock()
+	// go-plugin must find a line, not an end of file, whose error would be one of two
+	// by chance and neither of them clear. So the line comes before Done.
+	p.stdout.offer("(the process ended before its handshake line)\n")
+	close(p.dead)
+	_ = c.group.Remove() // what is not gone in time is removed with the runtime directory
+	p.finish()
+}
+
+// bury kills what is left of the group and then reaps its dead leader. The
+// order matters: while the leader is a zombie its pid, and so the group's id,
+// cannot be given to anybody else. What has left the group is killed by the
+// removal of the cgroup.
+func (p *Process) bury(c *child) Exit {
+	p.lk.Lock()
+	defer p.lk.Unlock()
+	_ = signalGroup(c.os, syscall.SIGKILL)
+	status, err := c.os.Wait()
+	p.lk.target = target{}
+	if err != nil {
+		return Exit{Code: -1}
+	}
+	exit := exitOf(status)
+	used := usage{cpu: exit.CPU}
+	used.oomKills, used.refused = c.group.Used()
+	exit.OOM = used.oomKills > 0
+	exit.Limit = p.spec.Limits.hit(exit, used, p.lk.killed)
+	return exit
+}
+
+// finish ends what a Process has even if it never ran.
+func (p *Process) finish() {
+	p.log.Close()
+	if p.spec.Scratch != "" {
+		rundir.Discard(p.spec.Scratch)
+	}
+	close(p.done)
 }
 
 // Terminate sends SIGTERM to the process group. A process that does not run
@@ -170,21 +217,25 @@ func (p *Process) adopt(ctx context.Context, c *child) error {
 func (p *Process) Terminate() error {
 	p.lk.Lock()
 	defer p.lk.Unlock()
-	if p.lk.os == nil {
-		return nil
-	}
-	return p.signalError(p.lk.signal(syscall.SIGTERM))
+	return p.signal(syscall.SIGTERM)
 }
 
 // Kill sends SIGKILL to the process group, and to its cgroup if it has one, and
-// waits until the process is reaped, or until ctx ends. A process that is being started is killed as soon
-// as it is there, one that was not started never will be. Kill on a dead
-// process returns nil at once.
+// waits until the process is reaped, or until ctx ends. A process that is being
+// started is killed as soon as it is there, one that was not started never will
+// be. Kill on a dead process returns nil at once.
 //
 // Only a process that is stuck inside the kernel (a dead network file system)
 // is not reaped promptly.
 func (p *Process) Kill(ctx context.Context) error {
-	fresh, err := p.kill()
+	p.lk.Lock()
+	fresh := p.lk.state == Fresh
+	if fresh {
+		p.lk.state = Starting // this call owns its end, as Start would have
+	}
+	p.lk.killed = true
+	err := p.signal(syscall.SIGKILL)
+	p.lk.Unlock()
 	if err != nil {
 		return err
 	}
@@ -195,32 +246,19 @@ func (p *Process) Kill(ctx context.Context) error {
 	case <-p.done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("process %s (%s) was sent SIGKILL but is not reaped yet: %w", p.ID(), p.Name(), context.Cause(ctx))
+		return fmt.Errorf("process %d (%s) was sent SIGKILL but is not reaped yet: %w", p.PID(), p.spec.title(), context.Cause(ctx))
 	}
 }
 
-// kill does what the state asks for. fresh says that the process was never
-// started; the caller then owns its end, as Start would have.
-func (p *Process) kill() (fresh bool, err error) {
-	p.lk.Lock()
-	defer p.lk.Unlock()
-	fresh = p.lk.state == Fresh
-	if fresh {
-		p.lk.state = Starting
-	}
-	p.lk.killed = true
-	if p.lk.os != nil {
-		err = p.signalError(p.lk.signal(syscall.SIGKILL))
-	}
-	return fresh, err
-}
-
-// signalError says what to do about a signal that could not be sent.
-func (p *Process) signalError(err error) error {
-	if err == nil {
+// signal signals the process if it runs. The caller holds the lock.
+func (p *Process) signal(sig syscall.Signal) error {
+	if p.lk.os == nil {
 		return nil
 	}
-	return fmt.Errorf("process %d (%s) cannot be signalled: %w; a program that changes its user must give the host the right to end it", p.lk.pid, p.Name(), err)
+	if err := p.lk.target.signal(sig); err != nil {
+		return fmt.Errorf("process %d (%s) cannot be signalled: %w; a program that changes its user must give the host the right to end it", p.lk.pid, p.spec.title(), err)
+	}
+	return nil
 }
 
 // Dead is closed when the process has been reaped and its output read to the end,
@@ -230,42 +268,17 @@ func (p *Process) Dead() <-chan struct{} { return p.dead }
 
 // Done is closed when the process has been reaped, its whole group sent
 // SIGKILL, its cgroup (if it has one) emptied and removed and its output read to
-// the end, or when Start has failed. It never
-// waits for Spec.Log.
+// the end, or when Start has failed. It never waits for Spec.Log.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Flushed is closed some time after Done, when Spec.Log has returned from the
-// last line. A Log that never returns keeps it open.
-func (p *Process) Flushed() <-chan struct{} { return p.journal.flushed }
-
-// Wait waits for Done, or for the end of ctx, whose cause it then returns. For
-// a process that ended well it returns nil, for any other end an *ExitError,
-// for one that never ran the error of Start.
-func (p *Process) Wait(ctx context.Context) error {
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	p.lk.Lock()
-	defer p.lk.Unlock()
-	if p.lk.err != nil {
-		return p.lk.err
-	}
-	if p.lk.exit.Success() {
-		return nil
-	}
-	return &ExitError{Name: p.Name(), PID: p.lk.pid, Exit: p.lk.exit}
-}
-
-// State tells how far the process has come.
+// State returns how far the process has come.
 func (p *Process) State() State {
 	p.lk.Lock()
 	defer p.lk.Unlock()
 	return p.lk.state
 }
 
-// Exit tells how the process ended; ok is false until it has.
+// Exit says how the process ended; ok is false until it has.
 func (p *Process) Exit() (exit Exit, ok bool) {
 	p.lk.Lock()
 	defer p.lk.Unlock()
@@ -278,4 +291,18 @@ func (p *Process) PID() int {
 	p.lk.Lock()
 	defer p.lk.Unlock()
 	return p.lk.pid
+}
+
+// Starved is how long the process's threads have waited for a processor so far, all
+// together, since each began. It grows only while a thread could have run and the machine
+// had no time for it: not while a process is stopped, sleeps or runs. It is 0 if the
+// process is gone or the kernel does not count it.
+func (p *Process) Starved() time.Duration { return starved(p.PID()) }
+
+// HandshakeError says why the first line on standard output was kept from
+// go-plugin: a *HandshakeError, or nil if it was good or has not come.
+func (p *Process) HandshakeError() error {
+	p.lk.Lock()
+	defer p.lk.Unlock()
+	return p.lk.greet
 }

@@ -23,7 +23,7 @@ func TestN16_ExitCodeAndLastLog(t *testing.T) {
 		t.Errorf("last log = %q", exit.LastLog)
 	}
 	var ee *ExitError
-	if err := p.Wait(t.Context()); !errors.As(err, &ee) || ee.Code != 7 || !strings.Contains(err.Error(), "exit code 7") {
+	if err := p.Runner().Wait(t.Context()); !errors.As(err, &ee) || ee.Code != 7 || !strings.Contains(err.Error(), "exit code 7") {
 		t.Errorf("Wait = %v", err)
 	}
 }
@@ -33,7 +33,7 @@ func TestN16_CleanExit(t *testing.T) {
 	if exit := ended(t, p); !exit.Success() || len(exit.LastLog) != 0 {
 		t.Errorf("exit = %+v", exit)
 	}
-	if err := p.Wait(t.Context()); err != nil {
+	if err := p.Runner().Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if p.State() != Ended || p.HandshakeError() != nil {
@@ -58,7 +58,7 @@ func TestN16_PanicIsRemembered(t *testing.T) {
 	if exit.Code != 2 || exit.Panic != "panic: something broke" {
 		t.Errorf("exit = %+v", exit)
 	}
-	if err := p.Wait(t.Context()); !strings.Contains(err.Error(), "something broke") {
+	if err := p.Runner().Wait(t.Context()); !strings.Contains(err.Error(), "something broke") {
 		t.Error(err)
 	}
 }

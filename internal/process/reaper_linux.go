@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // What a child has started, and has not waited for, is given to somebody when the
@@ -28,7 +30,7 @@ import (
 var startReaper = sync.OnceFunc(func() {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
-	own(func() {
+	task.Start(func() { // it lives as long as the program
 		for {
 			reapOrphans()
 			<-ended

@@ -1,51 +1,65 @@
 package process
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/go-plugin/runner"
 )
 
-var _ runner.Runner = (*Process)(nil)
+// Runner is the process as go-plugin sees it, to be returned from
+// ClientConfig.RunnerFunc.
+func (p *Process) Runner() runner.Runner { return pluginRunner{p} }
+
+// pluginRunner adds to a Process what only go-plugin asks of it.
+type pluginRunner struct{ *Process }
 
 // Stdout is what go-plugin may see of the child's standard output: exactly one
 // line, which is the handshake line if that was well formed, and otherwise a
 // harmless text without the separator, so that go-plugin fails at once and
 // asks Diagnose. It ends with the process.
-func (p *Process) Stdout() io.ReadCloser { return p.stdout }
+func (p pluginRunner) Stdout() io.ReadCloser { return p.stdout }
 
 // Stderr is empty and ends with the process: all of the child's standard error
 // goes to Spec.Log. (go-plugin's own reader panics at a JSON line whose
 // "@message" is not a string.)
-func (p *Process) Stderr() io.ReadCloser { return p.stderr }
+func (p pluginRunner) Stderr() io.ReadCloser { return newFeed(p.done) }
 
 // Name is the title of the process, or else its name, for go-plugin's logger.
-func (p *Process) Name() string { return cmp.Or(p.spec.Title, p.spec.name()) }
+func (p pluginRunner) Name() string { return p.spec.title() }
 
 // ID is the pid in decimal, or "" as long as there never was a process.
-func (p *Process) ID() string {
+func (p pluginRunner) ID() string {
 	if pid := p.PID(); pid != 0 {
 		return strconv.Itoa(pid)
 	}
 	return ""
 }
 
-// HandshakeError tells why the first line on standard output was kept from
-// go-plugin: a *HandshakeError, or nil if it was good or has not come.
-func (p *Process) HandshakeError() error {
+// Wait waits for Done, or for the end of ctx, whose cause it then returns. For
+// a process that ended well it returns nil, for any other end an *ExitError,
+// for one that never ran the error of Start.
+func (p pluginRunner) Wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	p.lk.Lock()
 	defer p.lk.Unlock()
-	return p.lk.greet
+	if p.lk.err != nil || p.lk.exit.Success() {
+		return p.lk.err
+	}
+	return &ExitError{Name: p.Name(), PID: p.lk.pid, Exit: p.lk.exit}
 }
 
-// Diagnose tells what is known about a failed start. go-plugin puts it into
+// Diagnose says what is known about a failed start. go-plugin puts it into
 // its error.
-func (p *Process) Diagnose(context.Context) string {
+func (p pluginRunner) Diagnose(context.Context) string {
 	greet, state := p.HandshakeError(), p.State()
 	exit, ended := p.Exit()
 	if !ended {
@@ -66,11 +80,64 @@ func (p *Process) Diagnose(context.Context) string {
 }
 
 // PluginToHost returns the address as it is: host and child share a machine.
-func (p *Process) PluginToHost(network, addr string) (string, string, error) {
+func (p pluginRunner) PluginToHost(network, addr string) (string, string, error) {
 	return network, addr, nil
 }
 
 // HostToPlugin returns the address as it is.
-func (p *Process) HostToPlugin(network, addr string) (string, string, error) {
+func (p pluginRunner) HostToPlugin(network, addr string) (string, string, error) {
 	return network, addr, nil
+}
+
+// feed is a reader for go-plugin: it holds back until it is offered a text, gives that,
+// and ends when end is closed. It needs no goroutine. One goroutine reads at a time.
+type feed struct {
+	texts   chan string // the one text that was offered
+	offered sync.Once
+	end     <-chan struct{}
+	closed  chan struct{}
+	closing sync.Once
+	rest    strings.Reader // the reader's
+}
+
+func newFeed(end <-chan struct{}) *feed {
+	return &feed{texts: make(chan string, 1), end: end, closed: make(chan struct{})}
+}
+
+// offer gives the feed its text. Only the first one counts.
+func (f *feed) offer(text string) { f.offered.Do(func() { f.texts <- text }) }
+
+// Read waits for the text, then for the end.
+func (f *feed) Read(b []byte) (int, error) {
+	if f.rest.Len() == 0 {
+		if err := f.next(); err != nil {
+			return 0, err
+		}
+	}
+	return f.rest.Read(b)
+}
+
+// next waits for a text, which counts even if the end has come.
+func (f *feed) next() error {
+	select {
+	case <-f.closed:
+		return io.ErrClosedPipe
+	case text := <-f.texts:
+		f.rest.Reset(text)
+		return nil
+	case <-f.end:
+	}
+	select {
+	case text := <-f.texts:
+		f.rest.Reset(text)
+		return nil
+	default:
+		return io.EOF
+	}
+}
+
+// Close makes Read return. The child does not notice: its output is read on.
+func (f *feed) Close() error {
+	f.closing.Do(func() { close(f.closed) })
+	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ import (
 )
 
 func init() {
-	roles["fulldisk"] = fullDisk
 	roles["nofork"] = noFork
 }
 
@@ -31,61 +29,6 @@ func scarce(t *testing.T, role string, sys *syscall.SysProcAttr) (string, error)
 	cmd.Env, cmd.Dir, cmd.SysProcAttr = slices.Concat(spec.Env, []string{"TMPDIR=" + os.Getenv("TMPDIR")}), os.Getenv("TMPDIR"), sys
 	out, err := cmd.CombinedOutput()
 	return string(out), err
-}
-
-// A runtime directory that cannot be made is a clear error, and leaves nothing. On
-// a file system that has room for nothing, for one more file, for two, ….
-func TestF05_FullDisk(t *testing.T) {
-	tempDir(t)
-	sys := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Unshareflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		sys = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-		}
-	}
-	out, err := scarce(t, "fulldisk", sys)
-	if errors.Is(err, os.ErrPermission) || strings.Contains(out, "no mount") {
-		t.Log("this machine lets nobody mount a small file system; TestF05_NowhereToWrite shows the rest")
-		return
-	}
-	if failed := strings.Count(out, "failed"); err != nil || failed < 3 || !strings.HasSuffix(out, "made and closed\n") {
-		t.Errorf("%d failures, %v: %s", failed, err, out)
-	}
-}
-
-// fullDisk mounts a file system with few inodes (a directory and an empty file
-// need no more) and makes room for one after the other.
-func fullDisk(string) {
-	dir := os.Getenv("TMPDIR")
-	must(os.Chdir("/"))
-	for inodes := 1; ; inodes++ {
-		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=16k,nr_inodes=%d,mode=0700", inodes)); err != nil {
-			fmt.Println("no mount:", err)
-			return
-		}
-		_, err := RuntimeDir()
-		if err == nil {
-			must(CloseRuntimeDir())
-			fmt.Println("made and closed")
-			return
-		}
-		left, _ := filepath.Glob(dir + "/*/*")
-		fmt.Printf("failed with %d inodes: %v\n", inodes, err)
-		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "TMPDIR must name a directory that can be written") || len(left) > 0 {
-			panic(fmt.Sprintf("%v; left: %v", err, left))
-		}
-		must(unix.Unmount(dir, 0))
-	}
-}
-
-func TestF05_NowhereToWrite(t *testing.T) {
-	for dir, errno := range map[string]error{"/proc": syscall.ENOENT, "/dev/null": syscall.ENOTDIR, "/none": syscall.ENOENT} {
-		t.Setenv("TMPDIR", dir)
-		if _, err := RuntimeDir(); !errors.Is(err, errno) || !strings.Contains(err.Error(), "TMPDIR must name a directory that can be written") {
-			t.Errorf("%s: %v", dir, err)
-		}
-	}
 }
 
 // A fork that the system refuses: this user may have no further process. Whoever
@@ -125,7 +68,7 @@ func noFork(string) {
 	}
 	again := New(Spec{Path: "/bin/true"}, nil)
 	must(again.Start(context.Background()))
-	must(again.Wait(context.Background()))
+	must(again.Runner().Wait(context.Background()))
 	must(first.Kill(context.Background()))
 	fmt.Println("another one ended well")
 }

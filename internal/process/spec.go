@@ -46,7 +46,7 @@ type Spec struct {
 	// directory when a start fails.
 	Scratch string
 	// Cgroup asks for a cgroup of the child's own, in which everything that it
-	// starts can be found and killed. Where there is none to be had (see Cgroups)
+	// starts can be found and killed. Where there is none to be had (see [rundir.Cgroup])
 	// the child lives without.
 	Cgroup bool
 	// Limits bound what the child may use. A start that cannot set them fails.
@@ -64,26 +64,34 @@ type Spec struct {
 	Log func(Line)
 }
 
-// name is what the program is called by.
+// name is what the program is called by, in its argv and in errors.
 func (s *Spec) name() string { return cmp.Or(s.Name, s.Path) }
 
-// resolve makes Path absolute, since exec would look from Dir.
-func (s *Spec) resolve() (string, error) {
-	return filepath.Abs(s.Path)
-}
+// title is what it is called by elsewhere.
+func (s *Spec) title() string { return cmp.Or(s.Title, s.name()) }
 
-// check refuses what the operating system cannot carry.
-func (s *Spec) check() error {
+// check refuses what the operating system cannot carry, and returns the program's
+// absolute path: exec would look from Dir.
+func (s *Spec) check() (path string, err error) {
 	for _, text := range slices.Concat([]string{s.Path, s.Name, s.Title, s.Dir}, s.Args, s.Env) {
 		if err := environ.CheckText(text); err != nil {
-			return err
+			return "", err
 		}
 	}
 	for _, entry := range s.Env {
 		name, _, _ := strings.Cut(entry, "=")
 		if err := environ.CheckName(name); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return filepath.Abs(s.Path)
+}
+
+// argv is the child's argument vector, with a title if its program bears one, and
+// the variable that then tells it its name.
+func (s *Spec) argv(path string) (argv, env []string) {
+	if s.Title != "" && isOurs(path) {
+		return append([]string{s.Title}, s.Args...), []string{environ.Name + "=" + s.name()}
+	}
+	return append([]string{s.name()}, s.Args...), nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-2ba35074/trellis/internal/environ"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 
 // N12, B03: ps shows the title of a program of ours, which itself knows what it was
@@ -29,8 +30,8 @@ func TestN12_PsShowsTheTitle(t *testing.T) {
 	if title, _, _ := strings.Cut(string(cmdline), "\x00"); title != spec.Title {
 		t.Errorf("ps shows %q, %v", cmdline, err)
 	}
-	if p.Name() != spec.Title || p.ID() == "" {
-		t.Error(p.Name(), p.ID())
+	if p.Runner().Name() != spec.Title || p.Runner().ID() == "" {
+		t.Error(p.Runner().Name(), p.Runner().ID())
 	}
 }
 
@@ -83,7 +84,7 @@ func TestF02_GroupSessionStdinAndFiles(t *testing.T) {
 		}
 	}
 	sid, _ := unix.Getsid(0)
-	expect("group", p.ID())
+	expect("group", p.Runner().ID())
 	expect("session", fmt.Sprint(sid))
 	expect("stdin", os.DevNull)
 	expect("blocking", strings.Repeat("true ", 3)[:14])
@@ -126,11 +127,11 @@ func TestN06_CancelledBeforeTheFork(t *testing.T) {
 	if se := new(StartError); !errors.Is(err, why) || !errors.As(err, &se) {
 		t.Errorf("Start = %v", err)
 	}
-	if p.ID() != "" || p.State() != Failed {
-		t.Errorf("id %q, %v", p.ID(), p.State())
+	if p.Runner().ID() != "" || p.State() != Failed {
+		t.Errorf("id %q, %v", p.Runner().ID(), p.State())
 	}
 	<-p.Done()
-	if err := p.Wait(t.Context()); !errors.Is(err, why) {
+	if err := p.Runner().Wait(t.Context()); !errors.Is(err, why) {
 		t.Errorf("Wait = %v", err)
 	}
 	if _, err := os.Stat(scratch); !errors.Is(err, os.ErrNotExist) {
@@ -147,8 +148,8 @@ func TestN06_KilledBeforeStart(t *testing.T) {
 	if err := p.Start(t.Context()); !errors.Is(err, ErrKilled) {
 		t.Errorf("Start = %v", err)
 	}
-	if err := p.Wait(t.Context()); !errors.Is(err, ErrKilled) || p.ID() != "" {
-		t.Errorf("Wait = %v, id %q", err, p.ID())
+	if err := p.Runner().Wait(t.Context()); !errors.Is(err, ErrKilled) || p.Runner().ID() != "" {
+		t.Errorf("Wait = %v, id %q", err, p.Runner().ID())
 	}
 }
 
@@ -255,19 +256,19 @@ func TestF05_StartErrors(t *testing.T) {
 			if !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), c.spec.Path) {
 				t.Errorf("Start = %v, expected to read %q and the path", err, c.says)
 			}
-			if p.ID() != "" || p.State() != Failed {
-				t.Errorf("id %q, %v", p.ID(), p.State())
+			if p.Runner().ID() != "" || p.State() != Failed {
+				t.Errorf("id %q, %v", p.Runner().ID(), p.State())
 			}
 		})
 	}
 }
 
 func TestF05_HintsForScarceThings(t *testing.T) {
-	p := New(Spec{Path: "/x"}, nil)
+	spec := Spec{Path: "/x"}
 	for errno, says := range map[error]string{
 		syscall.ENOMEM: "memory", syscall.EAGAIN: "ulimit -u", syscall.ENFILE: "file-max", syscall.ETXTBSY: "writing",
 	} {
-		if err := p.explain(errno); !strings.Contains(err.Error(), says) {
+		if err := spec.explain(errno); !strings.Contains(err.Error(), says) {
 			t.Error(err)
 		}
 	}
@@ -282,7 +283,7 @@ func TestF05_NoDescriptorsLeft(t *testing.T) {
 func TestF05_NoDescriptorsForACgroup(t *testing.T) {
 	spec, home := cgroupSpec(t, "exit:0")
 	noDescriptors(t, spec)
-	if _, err := Cgroups(); home != "" && err != nil {
+	if _, err := rundir.Cgroup(); home != "" && err != nil {
 		t.Error(err)
 	}
 	if left := below(t, home); home != "" && len(left) > 0 {

@@ -20,15 +20,6 @@ func init() {
 	_ = os.Unsetenv(environ.Name) // fails only for names that cannot be set
 }
 
-// argv is the child's argument vector, with a title if its program bears one, and
-// the variable that then tells it its name.
-func (s *Spec) argv(path string) (argv, env []string) {
-	if s.Title != "" && isOurs(path) {
-		return append([]string{s.Title}, s.Args...), []string{environ.Name + "=" + s.name()}
-	}
-	return append([]string{s.name()}, s.Args...), nil
-}
-
 // isOurs reports whether a program is known to contain this package's module: one
 // that was built by the go command says so in its build information.
 func isOurs(path string) bool {

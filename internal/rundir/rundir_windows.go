@@ -1,4 +1,4 @@
-package process
+package rundir
 
 import (
 	"errors"
@@ -31,3 +31,6 @@ func removeLock(name string, lock *os.File) error {
 	_ = lock.Close()
 	return os.Remove(name)
 }
+
+// checkOwn trusts the access lists of the user's own folders.
+func checkOwn(string) error { return nil }

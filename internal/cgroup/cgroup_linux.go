@@ -1,4 +1,4 @@
-package process
+package cgroup
 
 import (
 	"bytes"
@@ -14,28 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupPatience is how long killed processes may take to be gone. Only those
+// patience is how long killed processes may take to be gone. Only those
 // that are stuck inside the kernel take longer; their cgroup is left to the next
 // sweep.
-const cgroupPatience = time.Second
+const patience = time.Second
 
-// cgroupBase finds the cgroup below which this program may make its own.
-func cgroupBase() (string, error) {
-	switch base := os.Getenv(cgroupVar); base {
+// Base finds the cgroup below which this program may make its own.
+func Base() (string, error) {
+	switch base := os.Getenv(Variable); base {
 	case "":
 		return ownCgroup()
 	case "off":
-		return "", errCgroupsOff
+		return "", errOff
 	default:
 		if !isCgroup2(base) {
-			return "", fmt.Errorf("%s: expected a directory of cgroup v2 or off, got %q", cgroupVar, base)
+			return "", fmt.Errorf("%s: expected a directory of cgroup v2 or off, got %q", Variable, base)
 		}
 		return base, nil
 	}
 }
 
 // ownCgroup is the directory of the cgroup that this process is in, or of the one
-// above it if this one is a cgroupMain.
+// above it if this one is a Main.
 func ownCgroup() (string, error) {
 	cgroups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -46,13 +46,16 @@ func ownCgroup() (string, error) {
 		return "", err
 	}
 	dir, err := findCgroup(string(cgroups), string(mounts))
-	if err == nil && filepath.Base(dir) == cgroupMain {
+	if err == nil && filepath.Base(dir) == Main {
 		dir = filepath.Dir(dir)
 	}
 	return dir, err
 }
 
-var errNoCgroup2 = errors.New("no cgroup v2 is mounted")
+var (
+	errOff  = errors.New(Variable + " is off")
+	errNoV2 = errors.New("no cgroup v2 is mounted")
+)
 
 // findCgroup joins the path in a hierarchy (/proc/PID/cgroup) with the place where
 // the hierarchy is mounted (/proc/PID/mountinfo). A path that starts with .. is
@@ -75,7 +78,7 @@ func findCgroup(cgroups, mounts string) (string, error) {
 			return filepath.Join(at, below), nil
 		}
 	}
-	return "", errNoCgroup2
+	return "", errNoV2
 }
 
 // unescape undoes what mountinfo does to spaces and their like in paths.
@@ -88,8 +91,8 @@ func isCgroup2(dir string) bool {
 	return unix.Statfs(dir, &stat) == nil && stat.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
-// makeCgroup makes this program's cgroup, if this system's are of use.
-func makeCgroup(home string) error {
+// MakeHome makes the cgroup of this program's children, if this system's are of use.
+func MakeHome(home string) error {
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return err
 	}
@@ -99,72 +102,68 @@ func makeCgroup(home string) error {
 	return nil
 }
 
-// cgroup is the control group of one child.
-type cgroup struct {
+// Group is the control group of one child. Whoever made it removes it when the child is
+// dead. Every method may be called on a nil Group, which is that of a child without one.
+type Group struct {
 	dir  string
 	main *os.File // where the child is born
 }
 
-// openCgroup makes a cgroup for one child.
-func openCgroup(home string, limits Limits) (_ *cgroup, err error) {
+// New makes a group for one child below home.
+func New(home string) (*Group, error) {
 	dir, err := os.MkdirTemp(home, "")
 	if err != nil {
 		return nil, err
 	}
-	c := &cgroup{dir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.remove())
-		}
-	}()
-	if err := c.limit(home, limits); err != nil {
-		return nil, err
-	}
-	main := filepath.Join(dir, cgroupMain)
+	main := filepath.Join(dir, Main)
 	if err := os.Mkdir(main, 0o700); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(dir))
 	}
-	c.main, err = os.Open(main)
-	return c, err
+	file, err := os.Open(main)
+	if err != nil {
+		return nil, errors.Join(err, Remove(dir))
+	}
+	return &Group{dir: dir, main: file}, nil
 }
 
-// limit sets the limits that hold for a child and all that it starts.
-func (c *cgroup) limit(home string, limits Limits) error {
-	for _, controller := range limits.needCgroup() {
-		for _, dir := range []string{filepath.Dir(home), home} {
-			if err := enable(dir, controller); err != nil {
-				return &LimitError{limitNames[controller], fmt.Errorf("%w: %w", ErrNoCgroup, err)}
-			}
-		}
+// LimitMemory bounds the memory of all processes of the group together, in bytes. What
+// it holds cannot be swapped out instead.
+func (g *Group) LimitMemory(most int64) error {
+	if err := g.enable("memory"); err != nil {
+		return err
 	}
-	if err := c.limitMemory(limits.Memory); err != nil {
-		return &LimitError{"memory", err}
+	err := g.set("memory.swap.max", 0)
+	if err == nil || errors.Is(err, os.ErrNotExist) { // this kernel does not swap
+		err = g.set("memory.max", most)
 	}
-	if limits.Processes > 0 {
-		if err := c.set("pids.max", int64(limits.Processes)); err != nil {
-			return &LimitError{"processes", err}
+	return err
+}
+
+// LimitProcesses bounds the processes and threads of the group.
+func (g *Group) LimitProcesses(most int) error {
+	if err := g.enable("pids"); err != nil {
+		return err
+	}
+	return g.set("pids.max", int64(most))
+}
+
+func (g *Group) set(name string, value int64) error {
+	return write(filepath.Join(g.dir, name), strconv.FormatInt(value, 10))
+}
+
+// enable makes a controller one of the group's: each cgroup above has to pass it on.
+func (g *Group) enable(controller string) error {
+	home := filepath.Dir(g.dir)
+	for _, dir := range []string{filepath.Dir(home), home} {
+		if err := passOn(dir, controller); err != nil {
+			return fmt.Errorf("%w: %w", ErrNone, err)
 		}
 	}
 	return nil
 }
 
-func (c *cgroup) limitMemory(most int64) error {
-	if most <= 0 {
-		return nil
-	}
-	err := c.set("memory.swap.max", 0)
-	if err == nil || errors.Is(err, os.ErrNotExist) { // this kernel does not swap
-		err = c.set("memory.max", most)
-	}
-	return err
-}
-
-func (c *cgroup) set(name string, value int64) error {
-	return writeCgroup(filepath.Join(c.dir, name), strconv.FormatInt(value, 10))
-}
-
-// enable makes a controller one of those below dir.
-func enable(dir, controller string) error {
+// passOn makes a controller one of those below dir.
+func passOn(dir, controller string) error {
 	file := filepath.Join(dir, "cgroup.subtree_control")
 	enabled, err := os.ReadFile(file)
 	if err != nil {
@@ -175,16 +174,16 @@ func enable(dir, controller string) error {
 	}
 	if isOccupied(dir) {
 		return fmt.Errorf("%s has processes of its own, the host among them, and so cannot have limits below it; "+
-			"start the host in a cgroup below one that is delegated to it, called %s", dir, cgroupMain)
+			"start the host in a cgroup below one that is delegated to it, called %s", dir, Main)
 	}
-	err = writeCgroup(file, "+"+controller)
+	err = write(file, "+"+controller)
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("%s has no controller %s; enable it above, or mount cgroup v2 instead of v1", dir, controller)
 	}
 	return err
 }
 
-// isOccupied says that a cgroup has processes of its own, which only the root of
+// isOccupied reports whether a cgroup has processes of its own, which only the root of
 // all may have beside controllers for those below. The kernel refuses some
 // controllers then, and with others makes those below useless.
 func isOccupied(dir string) bool {
@@ -195,8 +194,8 @@ func isOccupied(dir string) bool {
 	return err == nil && len(procs) > 0
 }
 
-// writeCgroup writes a value in one piece, as these files want it.
-func writeCgroup(file, value string) error {
+// write writes a value in one piece, as these files want it.
+func write(file, value string) error {
 	f, err := os.OpenFile(file, os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -205,45 +204,45 @@ func writeCgroup(file, value string) error {
 	return errors.Join(err, f.Close())
 }
 
-// attach makes the child be born in the cgroup.
-func (c *cgroup) attach(attr *os.ProcAttr) {
-	if c != nil {
-		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(c.main.Fd())
+// Attach makes the child be born in the cgroup.
+func (g *Group) Attach(attr *os.ProcAttr) {
+	if g != nil {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(g.main.Fd())
 	}
 }
 
-// detach undoes attach.
-func (*cgroup) detach(attr *os.ProcAttr) { attr.Sys.UseCgroupFD = false }
+// Detach undoes Attach.
+func (*Group) Detach(attr *os.ProcAttr) { attr.Sys.UseCgroupFD = false }
 
-// refusal is not nil if an error of a fork may have come from the cgroup: from
+// Refusal is not nil if an error of a fork may have come from the cgroup: from
 // missing rights on it, its kind, a filter that knows no clone3.
-func (c *cgroup) refusal(err error) error {
-	if c == nil {
+func (g *Group) Refusal(err error) error {
+	if g == nil {
 		return nil
 	}
 	for _, errno := range []error{unix.EACCES, unix.EPERM, unix.EBUSY, unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL, unix.ENODEV} {
 		if errors.Is(err, errno) {
-			return fmt.Errorf("no process can be started in %s: %w", c.dir, err)
+			return fmt.Errorf("no process can be started in %s: %w", g.dir, err)
 		}
 	}
 	return nil
 }
 
-// kill sends SIGKILL to everything in the cgroup.
-func (c *cgroup) kill() error {
-	if c == nil {
+// Kill sends SIGKILL to everything in the cgroup.
+func (g *Group) Kill() error {
+	if g == nil {
 		return nil
 	}
-	return killCgroup(c.dir)
+	return kill(g.dir)
 }
 
-// usage tells of forks that were refused and processes that were killed because
-// of the cgroup's limits.
-func (c *cgroup) usage() (oomKills, refused int) {
-	if c == nil {
+// Used is how many processes were killed, and how many forks refused, because of the
+// group's limits.
+func (g *Group) Used() (oomKills, refusedForks int) {
+	if g == nil {
 		return 0, 0
 	}
-	return eventCount(filepath.Join(c.dir, "memory.events"), "oom_kill"), eventCount(filepath.Join(c.dir, "pids.events"), "max")
+	return eventCount(filepath.Join(g.dir, "memory.events"), "oom_kill"), eventCount(filepath.Join(g.dir, "pids.events"), "max")
 }
 
 // eventCount reads one of the numbers in a file of events. Without the controller
@@ -259,35 +258,35 @@ func eventCount(file, name string) int {
 	return 0
 }
 
-// remove kills what is left in the cgroup and removes it.
-func (c *cgroup) remove() error {
-	if c == nil {
+// Remove kills what is left in the cgroup and removes it.
+func (g *Group) Remove() error {
+	if g == nil {
 		return nil
 	}
-	closeAll(c.main)
+	_ = g.main.Close() // it was only read
 	// Most children leave nothing behind: two system calls instead of twenty. The kernel
 	// refuses as long as there is a process or another cgroup in it.
-	if unix.Rmdir(filepath.Join(c.dir, cgroupMain)) == nil && unix.Rmdir(c.dir) == nil {
+	if unix.Rmdir(filepath.Join(g.dir, Main)) == nil && unix.Rmdir(g.dir) == nil {
 		return nil
 	}
-	return removeCgroup(c.dir)
+	return Remove(g.dir)
 }
 
-func killCgroup(dir string) error {
-	err := writeCgroup(filepath.Join(dir, "cgroup.kill"), "1")
+func kill(dir string) error {
+	err := write(filepath.Join(dir, "cgroup.kill"), "1")
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 		return nil // it is gone
 	}
 	return err
 }
 
-// removeCgroup kills everything in a cgroup and removes it and those below it.
+// Remove kills everything in a cgroup and removes it and those below it.
 // Without it nothing is done.
-func removeCgroup(dir string) error {
-	if err := killCgroup(dir); err != nil {
+func Remove(dir string) error {
+	if err := kill(dir); err != nil {
 		return err
 	}
-	if err := awaitEmpty(dir, time.Now().Add(cgroupPatience)); err != nil {
+	if err := awaitEmpty(dir, time.Now().Add(patience)); err != nil {
 		return err
 	}
 	return removeBelow(dir)
@@ -303,7 +302,7 @@ func awaitEmpty(dir string, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	defer closeAll(file)
+	defer func() { _ = file.Close() }() // it was only read
 	events := make([]byte, 256)
 	for {
 		n, err := file.ReadAt(events, 0)
@@ -312,7 +311,7 @@ func awaitEmpty(dir string, deadline time.Time) error {
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
-			return fmt.Errorf("cgroup %s still has processes %v after SIGKILL; they are stuck inside the kernel", dir, cgroupPatience)
+			return fmt.Errorf("cgroup %s still has processes %v after SIGKILL; they are stuck inside the kernel", dir, patience)
 		}
 		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLPRI}}, int(left.Milliseconds())+1)
 	}

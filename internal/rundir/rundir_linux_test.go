@@ -1,6 +1,7 @@
-package process
+package rundir
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,23 +9,55 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-func init() {
-	roles["runtimedir"] = func(string) {
-		dir, err := RuntimeDir()
-		must(err)
-		must(os.WriteFile(filepath.Join(dir, "socket"), nil, 0o600))
-		fmt.Println(dir)
+// roles are what the test binary does as another program: its argument, and what of a
+// place it is told behind a colon.
+var roles = map[string]func(arg string){
+	"hold": func(string) { // makes a runtime directory and lives on
+		must(os.WriteFile(filepath.Join(opened(), "socket"), nil, 0o600))
+		<-time.After(time.Hour)
+	},
+	"chdir":    func(dir string) { must(os.Chdir(dir)); opened() },
+	"fulldisk": fullDisk,
+}
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv("RUNDIR_TEST_ROLE"); role != "" {
+		verb, arg, _ := strings.Cut(role, ":")
+		roles[verb](arg)
+		os.Exit(0)
 	}
-	roles["chdir"] = func(dir string) { must(os.Chdir(dir)) }
-	roles["closeruntimedir"] = func(string) { must(CloseRuntimeDir()) }
+	os.Exit(m.Run())
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func opened() string {
+	dir, err := Open()
+	must(err)
+	fmt.Println(dir)
+	return dir
+}
+
+// program is this binary in a role, below the test's TMPDIR.
+func program(role string) *exec.Cmd {
+	self, err := os.Executable()
+	must(err)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), "RUNDIR_TEST_ROLE="+role)
+	return cmd
 }
 
 // tempDir is a short TMPDIR.
@@ -42,22 +75,21 @@ func tempDir(t *testing.T) string {
 // owner runs a program that makes a runtime directory and lives on.
 func owner(t *testing.T) (cmd *exec.Cmd, dir string) {
 	t.Helper()
-	spec := child0("runtimedir", "block")
-	cmd = exec.Command(spec.Path, spec.Args...)
-	cmd.Env = spec.Env
+	cmd = program("hold")
 	cmd.Stderr = os.Stderr
-	r, w, err := os.Pipe()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close() })
-	cmd.Stdout = w
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	w.Close()
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return cmd, <-scan(r)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd, strings.TrimSpace(line)
 }
 
 func TestN07_RuntimeDirSweptAfterAKilledOwner(t *testing.T) {
@@ -69,14 +101,14 @@ func TestN07_RuntimeDirSweptAfterAKilledOwner(t *testing.T) {
 	}
 	_ = dead.Process.Kill()
 	_ = dead.Wait()
-	dir, err := RuntimeDir()
+	dir, err := Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if exists(deadDir) || !exists(filepath.Join(liveDir, "socket")) || !exists(dir) {
 		t.Errorf("dead %v, live %v, own %v", exists(deadDir), exists(liveDir), exists(dir))
 	}
-	if again, err := RuntimeDir(); again != dir || err != nil {
+	if again, err := Open(); again != dir || err != nil {
 		t.Error(again, err)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -92,11 +124,25 @@ func TestN07_RuntimeDirSweptAfterAKilledOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket.Close()
-	if err := CloseRuntimeDir(); err != nil || exists(dir) {
-		t.Error(err, exists(dir))
+	if err := Close(); err != nil || exists(dir) || !exists(liveDir) {
+		t.Error(err, exists(dir), exists(liveDir))
 	}
-	if err := CloseRuntimeDir(); err != nil {
+	if err := Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The last program that ends leaves nothing in TMPDIR.
+func TestTheLastOneRemovesTheCommonFolder(t *testing.T) {
+	temp := tempDir(t)
+	if _, err := Open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
@@ -106,7 +152,7 @@ func TestN07_RuntimeDirPathTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", long)
-	if _, err := RuntimeDir(); err == nil || !strings.Contains(err.Error(), "set TMPDIR to a shorter") {
+	if _, err := Open(); err == nil || !strings.Contains(err.Error(), "set TMPDIR to a shorter") {
 		t.Error(err)
 	}
 	if entries, _ := os.ReadDir(long); len(entries) != 0 {
@@ -123,14 +169,15 @@ func TestN07_RuntimeDirOpenToOthersIsRefused(t *testing.T) {
 	if err := os.Chmod(base, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RuntimeDir(); err == nil || !strings.Contains(err.Error(), "0700") {
+	if _, err := Open(); err == nil || !strings.Contains(err.Error(), "0700") {
 		t.Error(err)
 	}
 }
 
-// Owners come while sweepers sweep: nobody loses a directory that he holds.
+// Owners come while others sweep, and remove the common folder if it is empty: nobody
+// loses a directory that is held.
 func TestN07_RuntimeDirClaimsAndSweepsTogether(t *testing.T) {
-	base := tempDir(t)
+	base := filepath.Join(tempDir(t), "trellis")
 	var all sync.WaitGroup
 	stop := time.Now().Add(100 * time.Millisecond)
 	for range 4 {
@@ -148,6 +195,7 @@ func TestN07_RuntimeDirClaimsAndSweepsTogether(t *testing.T) {
 				if err := removeLocked(path, lock); err != nil {
 					t.Error(err)
 				}
+				_ = os.Remove(base) // as Close does; fails while anybody has a directory
 			}
 		})
 	}
@@ -157,11 +205,11 @@ func TestN07_RuntimeDirClaimsAndSweepsTogether(t *testing.T) {
 // Removing what holds files takes a descriptor. Without one it is done later.
 func TestF05_WhatCannotBeRemovedIsRemovedLater(t *testing.T) {
 	t.Setenv("TMPDIR", tempDir(t))
-	dir, err := RuntimeDir()
+	dir, err := Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer CloseRuntimeDir()
+	defer Close()
 	scratch := filepath.Join(dir, "scratch")
 	if err := os.Mkdir(scratch, 0o700); err != nil {
 		t.Fatal(err)
@@ -178,14 +226,14 @@ func TestF05_WhatCannotBeRemovedIsRemovedLater(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
 		t.Fatal(err)
 	}
-	discard(scratch)
+	Discard(scratch)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
 	}
 	if !exists(scratch) {
 		t.Fatal("it was removed without a descriptor; this test proves nothing")
 	}
-	if again, err := RuntimeDir(); err != nil || again != dir || exists(scratch) {
+	if again, err := Open(); err != nil || again != dir || exists(scratch) {
 		t.Error(again, err, "it is still there:", exists(scratch))
 	}
 }
@@ -202,33 +250,33 @@ func TestF08_RuntimeDirIsMadeAnew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := tempDir(t)
-			first, err := RuntimeDir()
+			first, err := Open()
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
-				if err := CloseRuntimeDir(); err != nil {
+				if err := Close(); err != nil {
 					t.Error(err)
 				}
 			})
-			if again, err := RuntimeDir(); err != nil || again != first {
+			if again, err := Open(); err != nil || again != first {
 				t.Errorf("untouched: %s and then %s, %v", first, again, err)
 			}
-			home, _ := Cgroups()
+			home, _ := Cgroup()
 			if err := spoil(first); err != nil {
 				t.Fatal(err)
 			}
-			second, err := RuntimeDir()
+			second, err := Open()
 			if err != nil || second == first || !strings.HasPrefix(second, base) {
 				t.Fatalf("%s and then %s, %v", first, second, err)
 			}
 			if _, err := lockDir(second, 0); !errors.Is(err, errLocked) {
 				t.Errorf("its lock: %v", err)
 			}
-			if note, err := os.ReadFile(filepath.Join(second, cgroupNote)); home != "" && string(note) != home {
+			if note, err := os.Readlink(filepath.Join(second, noteName)); home != "" && note != home {
 				t.Errorf("its cgroup is %s, the note says %q, %v", home, note, err)
 			}
-			if err := CloseRuntimeDir(); err != nil {
+			if err := Close(); err != nil {
 				t.Error(err)
 			}
 			if home != "" && exists(home) {
@@ -241,12 +289,12 @@ func TestF08_RuntimeDirIsMadeAnew(t *testing.T) {
 // B01: it may be gone when the program ends.
 func TestF08_RuntimeDirIsGoneAtTheEnd(t *testing.T) {
 	tempDir(t)
-	dir, err := RuntimeDir()
+	dir, err := Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	home, _ := Cgroups()
-	if err := errors.Join(os.RemoveAll(dir), CloseRuntimeDir()); err != nil {
+	home, _ := Cgroup()
+	if err := errors.Join(os.RemoveAll(dir), Close()); err != nil {
 		t.Error(err)
 	}
 	if home != "" && exists(home) {
@@ -257,15 +305,15 @@ func TestF08_RuntimeDirIsGoneAtTheEnd(t *testing.T) {
 // F08: so with the cgroup of this program's children.
 func TestF08_CgroupIsMadeAnew(t *testing.T) {
 	tempDir(t)
-	t.Cleanup(func() { _ = CloseRuntimeDir() })
-	home, err := Cgroups()
+	t.Cleanup(func() { _ = Close() })
+	home, err := Cgroup()
 	if err != nil {
 		return // there are none here
 	}
 	if err := os.Remove(home); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Cgroups(); err != nil || !exists(again) {
+	if again, err := Cgroup(); err != nil || !exists(again) {
 		t.Errorf("%s, %v", again, err)
 	}
 }
@@ -273,9 +321,8 @@ func TestF08_CgroupIsMadeAnew(t *testing.T) {
 // B02: a relative TMPDIR is meant where the program was started.
 func TestN20_RelativeTmpdir(t *testing.T) {
 	temp := tempDir(t)
-	spec := child0("chdir:/", "runtimedir")
-	cmd := exec.Command(spec.Path, spec.Args...)
-	cmd.Dir, cmd.Env = temp, slices.Concat(spec.Env, []string{"TMPDIR=."})
+	cmd := program("chdir:/")
+	cmd.Dir, cmd.Env = temp, append(cmd.Env, "TMPDIR=.")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), temp+"/trellis-") {
 		t.Errorf("%s, %v", out, err)
@@ -286,7 +333,7 @@ func TestN20_RelativeTmpdir(t *testing.T) {
 func TestF08_DamagedNoteIsSweptInTheEnd(t *testing.T) {
 	tempDir(t)
 	cmd, left := owner(t)
-	if err := os.WriteFile(filepath.Join(left, cgroupNote), []byte("\x00damaged"), 0o600); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(left, noteName)), os.WriteFile(filepath.Join(left, noteName), []byte("\x00damaged"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Process.Kill()
@@ -296,10 +343,10 @@ func TestF08_DamagedNoteIsSweptInTheEnd(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(&told, nil)))
 	t.Cleanup(func() { slog.SetDefault(old) })
 	for range 2 {
-		if _, err := RuntimeDir(); err != nil {
+		if _, err := Open(); err != nil {
 			t.Error(err)
 		}
-		if err := CloseRuntimeDir(); err != nil {
+		if err := Close(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -308,5 +355,73 @@ func TestF08_DamagedNoteIsSweptInTheEnd(t *testing.T) {
 	}
 	if strings.Count(told.String(), left) != 1 {
 		t.Errorf("told: %s", told.String())
+	}
+}
+
+// A runtime directory that cannot be made is a clear error, and leaves nothing. On
+// a file system that has room for nothing, for one more file, for two, ….
+func TestF05_FullDisk(t *testing.T) {
+	tempDir(t)
+	sys := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Unshareflags: syscall.CLONE_NEWNS}
+	if os.Getuid() != 0 {
+		sys = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+		}
+	}
+	cmd := program("fulldisk")
+	cmd.SysProcAttr = sys
+	text, err := cmd.CombinedOutput()
+	out := string(text)
+	if errors.Is(err, os.ErrPermission) || strings.Contains(out, "no mount") {
+		t.Log("this machine lets nobody mount a small file system; TestF05_NowhereToWrite shows the rest")
+		return
+	}
+	if failed := strings.Count(out, "failed"); err != nil || failed < 3 || !strings.HasSuffix(out, "made and closed\n") {
+		t.Errorf("%d failures, %v: %s", failed, err, out)
+	}
+}
+
+// fullDisk mounts a file system with few inodes (a directory and an empty file
+// need no more) and makes room for one after the other.
+func fullDisk(string) {
+	dir := os.Getenv("TMPDIR")
+	must(os.Chdir("/"))
+	for inodes := 1; ; inodes++ {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=16k,nr_inodes=%d,mode=0700", inodes)); err != nil {
+			fmt.Println("no mount:", err)
+			return
+		}
+		_, err := Open()
+		if err == nil {
+			must(Close())
+			fmt.Println("made and closed")
+			return
+		}
+		left, _ := filepath.Glob(dir + "/*/*")
+		fmt.Printf("failed with %d inodes: %v\n", inodes, err)
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "TMPDIR must name a directory that can be written") || len(left) > 0 {
+			panic(fmt.Sprintf("%v; left: %v", err, left))
+		}
+		must(unix.Unmount(dir, 0))
+	}
+}
+
+func TestF05_NowhereToWrite(t *testing.T) {
+	for dir, errno := range map[string]error{"/proc": syscall.ENOENT, "/dev/null": syscall.ENOTDIR, "/none": syscall.ENOENT} {
+		t.Setenv("TMPDIR", dir)
+		if _, err := Open(); !errors.Is(err, errno) || !strings.Contains(err.Error(), "TMPDIR must name a directory that can be written") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+func TestN07_ForgedNoteIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/sys/fs/cgroup/system.slice", filepath.Join(dir, noteName)); err != nil {
+		t.Fatal(err)
+	}
+	if err := clearHome(dir); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Error(err)
 	}
 }

@@ -3,10 +3,18 @@
 package process
 
 import (
+	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// sysProcAttr makes the child the leader of a new group in the host's session.
+// There is no parent-death signal; the lifeline alone has to do.
+func sysProcAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
 
 // awaitExit returns when the process is dead and leaves it a zombie. It asks
 // kqueue, as waitid with WNOWAIT is missing or unreliable on these systems.
@@ -27,5 +35,19 @@ func (c *child) awaitExit() {
 		if _, err := unix.Kevent(queue, changes, events, nil); err != unix.EINTR {
 			return
 		}
+	}
+}
+
+// What only Linux can do.
+
+func (p *pipes) guard(*os.File) error { return nil }
+func aimLifeline([]*os.File, int)     {}
+func pinMain()                        {}
+func dropDeathSignal() error          { return nil }
+
+// closeOnExecFrom marks the descriptors that a host can be expected to give.
+func closeOnExecFrom(first uint) {
+	for fd := first; fd < 64; fd++ {
+		syscall.CloseOnExec(int(fd))
 	}
 }

@@ -1,0 +1,142 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
+)
+
+// sysProcAttr makes the child the leader of a new group in the host's session.
+// It gets no session of its own: the host's death then orphans the group, and
+// the kernel wakes the stopped members of an orphaned group with SIGHUP and
+// SIGCONT, so that none of them sleeps through its end.
+func sysProcAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// execute makes the fork run the very file that was checked. The child gets it
+// as its last descriptor and open, not close-on-exec: a script's interpreter
+// opens it once more.
+func (f *fork) execute(image *os.File) {
+	if image == nil {
+		return
+	}
+	f.path = fmt.Sprintf("/proc/self/fd/%d", len(f.attr.Files))
+	f.attr.Files = append(f.attr.Files, image)
+}
+
+// do creates the process from the forker's thread. It waits for the result
+// even if ctx ends meanwhile, which takes as long as exec takes to read the
+// head of the file.
+func (f *fork) do(ctx context.Context) (proc *os.Process, err error) {
+	done := make(chan struct{})
+	select {
+	case forker() <- func() { proc, err = f.now(ctx); close(done) }:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	<-done
+	return proc, err
+}
+
+// forker starts forkLoop when the first process is wanted.
+var forker = sync.OnceValue(func() chan<- func() {
+	jobs := make(chan func())
+	task.Start(func() { forkLoop(jobs) }) // it lives as long as the program
+	return jobs
+})
+
+// forkLoop makes every fork of the program from one thread that never ends:
+// the parent-death signal comes when the forking *thread* dies, and Go ends
+// threads as it likes. One after another costs nothing, as the runtime lets
+// only one fork at a time happen anyway.
+func forkLoop(jobs <-chan func()) {
+	runtime.LockOSThread()
+	for job := range jobs {
+		job()
+	}
+}
+
+// openWatch gives a descriptor of a process, which the runtime's poller can wait for;
+// nil if the kernel gives none. A child that nobody has reaped keeps its pid.
+func openWatch(pid int) *os.File {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "pidfd")
+}
+
+// awaitExit returns when the process is dead and leaves it a zombie. Without a watch it
+// takes a thread while it waits, as every Wait of package os does.
+func (c *child) awaitExit() {
+	if c.watch != nil && c.pollExit() {
+		return
+	}
+	_ = waitid(unix.P_PID, c.os.Pid, nil, 0) // an error also comes from Wait, which reports it
+}
+
+// pollExit reports false if there is no waiting for the watch.
+func (c *child) pollExit() (dead bool) {
+	raw, err := c.watch.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Read(func(fd uintptr) (done bool) {
+		var info unix.Siginfo
+		err := waitid(unix.P_PIDFD, int(fd), &info, unix.WNOHANG)
+		dead = err == nil && info.Signo != 0
+		return dead || err != nil
+	})
+	return dead && err == nil
+}
+
+// waitid does not reap.
+func waitid(kind, id int, info *unix.Siginfo, options int) error {
+	for {
+		err := unix.Waitid(kind, id, info, unix.WEXITED|unix.WNOWAIT|options, nil)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// peakRSS is the most memory that the process had at one time, in bytes.
+func peakRSS(state *os.ProcessState) int64 {
+	if used, ok := state.SysUsage().(*syscall.Rusage); ok {
+		return int64(used.Maxrss) << 10 //nolint:unconvert // it is an int32 on some machines
+	}
+	return 0
+}
+
+// starved sums up what the kernel counts for each thread of a process.
+func starved(pid int) time.Duration {
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/schedstat")
+	if err != nil {
+		return 0
+	}
+	var sum time.Duration
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread is gone
+		}
+		// The processor time, the time in a run queue, and how often it ran.
+		if fields := strings.Fields(string(text)); len(fields) == 3 {
+			waited, _ := strconv.ParseInt(fields[1], 10, 64) // 0 if it is not a number
+			sum += time.Duration(waited)
+		}
+	}
+	return sum
+}

@@ -1,0 +1,46 @@
+//go:build !linux
+
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/cgroup"
+)
+
+// What only Linux can do, and what takes its place.
+
+// execute does nothing: the path is opened a second time, since there is no way to
+// execute a descriptor.
+func (f *fork) execute(*os.File) {}
+
+// do creates the process.
+func (f *fork) do(ctx context.Context) (*os.Process, error) { return f.now(ctx) }
+
+func openWatch(int) *os.File { return nil }
+
+// adoptOrphans is for Linux, where orphans come to others than PID 1, and where hosts
+// are PID 1.
+func adoptOrphans() {}
+
+// check refuses all limits: there is no way to set those of another process.
+func (l Limits) check() error {
+	if l != (Limits{}) {
+		return errors.New("limits: only Linux has them; remove them")
+	}
+	return nil
+}
+
+func (Limits) apply(int) error              { return nil }
+func (Limits) applyTo(*cgroup.Group) error  { return nil }
+func (Limits) applyNowhere(err error) error { return err }
+func (Limits) hit(Exit, usage, bool) string { return "" }
+
+// peakRSS is not known: systems do not agree on its unit.
+func peakRSS(*os.ProcessState) int64 { return 0 }
+
+// starved is not known.
+func starved(int) time.Duration { return 0 }
