@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"sync"
 
-
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 
