@@ -34,6 +34,7 @@ type area struct {
 func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
+		{"internal/self", []string{"shared/actor"}, "sdk and host meet in it, and neither may import the other"},
 		{"internal/ending", nil, "sdk and host meet in it, and neither may import the other"},
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
 		{"internal/panics", []string{"shared/fault", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
@@ -447,7 +448,7 @@ func TestDocCodeIsCodeOfTheRepository(t *testing.T) {
 		}
 		return b.String()
 	}
-	for _, name := range []string{"host/doc.go", "sdk/doc.go", "shared/contract/doc.go", "shared/fault/doc.go"} {
+	for _, name := range []string{"host/doc.go", "sdk/doc.go", "shared/actor/doc.go", "shared/contract/doc.go", "shared/fault/doc.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

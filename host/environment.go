@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"log/slog"
+	"os"
 	"time"
 
 	"google.golang.org/grpc"
@@ -11,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/logs"
+	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -74,16 +76,17 @@ type environment struct {
 // newEnvironment makes ctx's actor the parent; a program without one becomes a
 // root actor.
 func newEnvironment(ctx context.Context, o Options) (*environment, context.Context, error) {
-	self, ok := actor.From(ctx)
+	id, ok := self.From(ctx)
 	if !ok {
 		name := o.Name
 		if name == "" {
 			name = "host"
 		}
-		self = actor.Self(name)
-		ctx = actor.WithSelf(ctx, self)
+		id = actor.NewID(name)
+		id.PID = os.Getpid()
+		ctx = self.With(ctx, id)
 	}
-	exposed, err := contract.Expose(self, o.Endpoints...)
+	exposed, err := contract.Expose(id, o.Endpoints...)
 	if err != nil {
 		return nil, ctx, err
 	}
@@ -97,5 +100,5 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(eventLogKey{}).(*eventLog)
 	}
-	return &environment{base: ctx, self: self, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told, authority: newAuthority(self.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
+	return &environment{base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told, authority: newAuthority(id.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -91,7 +92,7 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *life) context() context.Context {
-	return context.WithValue(ending.With(actor.WithSelf(context.Background(), l.self), l.ending), parentKey{}, l)
+	return context.WithValue(ending.With(self.With(context.Background(), l.self), l.ending), parentKey{}, l)
 }
 
 // awaitReady waits until the service runs, or has failed to.

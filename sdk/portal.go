@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
@@ -30,6 +31,6 @@ func (p parent) Table(context.Context) (*dialog.Table, error) {
 
 // Self is this plugin's identity. It is the zero ID outside of a handler's ctx.
 func Self(ctx context.Context) actor.ID {
-	id, _ := actor.From(ctx)
+	id, _ := self.From(ctx)
 	return id
 }

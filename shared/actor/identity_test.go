@@ -1,9 +1,7 @@
 package actor_test
 
 import (
-	"context"
 	"encoding/json"
-	"os"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -22,9 +20,6 @@ func TestN12_IdentityIsTheUUID(t *testing.T) {
 	if len(a.UUID) != 36 || a.PID != 0 || a.IsZero() {
 		t.Errorf("%+v", a)
 	}
-	if self := actor.Self("x"); self.PID != os.Getpid() {
-		t.Errorf("%+v", self)
-	}
 }
 
 func TestN12_Titles(t *testing.T) {
@@ -39,16 +34,6 @@ func TestN12_Titles(t *testing.T) {
 		if c.id.String() != c.short || c.id.Title() != c.title {
 			t.Errorf("%s, %s", c.id, c.id.Title())
 		}
-	}
-}
-
-func TestSelfInContext(t *testing.T) {
-	if id, ok := actor.From(context.Background()); ok || !id.IsZero() {
-		t.Error("there is no actor in an empty ctx")
-	}
-	want := actor.NewID("me")
-	if id, ok := actor.From(actor.WithSelf(t.Context(), want)); !ok || id != want {
-		t.Errorf("%v", id)
 	}
 }
 

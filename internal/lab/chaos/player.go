@@ -16,9 +16,9 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/sdk"
-	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
 // The variables that make this program one of the tree's.
@@ -98,8 +98,8 @@ func (p *player) openTree(ctx context.Context, o host.Options, actors []host.Spe
 	defer events.Wait()
 	defer unfollow()
 	return host.OpenTree(ctx, o, actors, func(ctx context.Context, t *host.Tree) error {
-		if self, ok := actor.From(ctx); ok && p.short == "" {
-			p.short = self.Short()
+		if id, ok := self.From(ctx); ok && p.short == "" {
+			p.short = id.Short()
 			p.up.tell(Report{Hello: &Hello{Name: p.name, Short: p.short, PID: os.Getpid()}})
 		}
 		p.ctx = ctx
