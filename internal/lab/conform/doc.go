@@ -35,6 +35,7 @@
 //	text=N           the payload is a text of N bytes
 //	pieces=N         it is sent in pieces of N bytes
 //	hex="f6"         the payload, byte by byte
+//	times=N          the line stands for N of them
 //	fails="name"     an error of the fault has that name
 //	detail={…}       the detail of that error, CBOR on the wire
 //	says="words"     its message contains the words

@@ -142,8 +142,8 @@ func (p *performer) streamStep(ctx context.Context, name, arg string) (err error
 		return err
 	case "send": // "send x", or "send x 3" for x three times
 		return p.sendAll(ctx, arg)
-	case "recv": // gives a message, and "" when the stream has ended
-		return p.receive(ctx)
+	case "recv": // gives a message, "" when the stream has ended; "recv 3" the third from here
+		return p.receive(ctx, arg)
 	case "drain": // receives until the stream has ended
 		for err == nil {
 			_, err = p.open.Recv(ctx)
@@ -173,16 +173,12 @@ func receiving(arg string) (o contract.StreamOptions) {
 }
 
 func (p *performer) sendAll(ctx context.Context, arg string) error {
-	m, count, _ := strings.Cut(arg, " ")
-	n, err := strconv.Atoi(count)
-	if err != nil {
-		n = 1
-	}
+	m, times, _ := strings.Cut(arg, " ")
 	send := p.send
 	if p.open != nil {
 		send = p.open.Send
 	}
-	for range n {
+	for range count(times) {
 		if err := send(ctx, long(m)); err != nil {
 			return err
 		}
@@ -190,9 +186,21 @@ func (p *performer) sendAll(ctx context.Context, arg string) error {
 	return nil
 }
 
-func (p *performer) receive(ctx context.Context) (err error) {
-	p.last, err = p.open.Recv(ctx)
-	return ended(err)
+func (p *performer) receive(ctx context.Context, arg string) (err error) {
+	for range count(arg) {
+		if p.last, err = p.open.Recv(ctx); err != nil {
+			return ended(err)
+		}
+	}
+	return nil
+}
+
+// count is a number in a step, 1 if there is none.
+func count(arg string) int {
+	if n, err := strconv.Atoi(arg); err == nil {
+		return n
+	}
+	return 1
 }
 
 func ended(err error) error {

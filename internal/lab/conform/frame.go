@@ -29,6 +29,7 @@ type frameText struct {
 	fields  object // by their names in trellis.proto
 	payload []byte // encoded; nil: there is none
 	pieces  int    // the payload is sent in pieces of so many bytes; 0: whole
+	times   int    // it is sent, or must come, as often
 	fails   string // name of an error in the fault
 	says    string // words of the root's message
 	detail  any    // of the error of that name; nil: not said
@@ -45,7 +46,7 @@ func parseFrame(text string) (f frameText, err error) {
 		}
 		number = int32(n)
 	}
-	f.kind, f.fields = wire.Kind(number), object{}
+	f.kind, f.fields, f.times = wire.Kind(number), object{}, 1
 	rest = strings.TrimSpace(rest)
 	id, after, _ := strings.Cut(rest, " ")
 	if f.dialog, err = strconv.ParseUint(id, 10, 64); err == nil {
@@ -92,6 +93,8 @@ func (f *frameText) set(name string, value any) (err error) {
 	switch name {
 	case "pieces":
 		f.pieces, err = strconv.Atoi(fmt.Sprint(value))
+	case "times":
+		f.times, err = strconv.Atoi(fmt.Sprint(value))
 	case "text":
 		var n int
 		if n, err = strconv.Atoi(fmt.Sprint(value)); err == nil {

@@ -97,13 +97,18 @@ func (p *player) play(l line) error {
 	}
 	switch l.does {
 	case "->":
-		return p.send(&f, 1)
+		return p.send(&f, f.times)
 	case "~>":
 		return errors.Join(p.send(&f, often), p.alive())
 	case "!>":
 		return p.violate(&f)
 	}
-	return p.await(func() error { return p.take(&f) })
+	for range f.times {
+		if err := p.await(func() error { return p.take(&f) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *player) send(f *frameText, times int) error {
