@@ -66,13 +66,34 @@ var cborEncode = must(cbor.EncOptions{
 // A Go string may hold any bytes, and what was sent is what arrives.
 // Numbers of any size come only where the type has them.
 var (
-	cborDecode        = must(decoding(cbor.BignumTagForbidden).DecMode())
-	cborDecodeNumbers = must(decoding(cbor.BignumTagAllowed).DecMode())
+	cborDecode        = newDecoder(cbor.BignumTagForbidden)
+	cborDecodeNumbers = newDecoder(cbor.BignumTagAllowed)
 )
 
-func decoding(numbers cbor.BignumTagMode) cbor.DecOptions {
+// decoder decodes a mapping that is found where any value may be: as a map[string]any if
+// the keys of all such mappings are texts, and else as a map[any]any.
+type decoder struct{ textKeys, anyKeys cbor.DecMode }
+
+func newDecoder(numbers cbor.BignumTagMode) decoder {
+	return decoder{
+		textKeys: must(decoding(numbers, reflect.TypeFor[map[string]any]()).DecMode()),
+		anyKeys:  must(decoding(numbers, reflect.TypeFor[map[any]any]()).DecMode()),
+	}
+}
+
+func (d decoder) decode(data []byte, v any) error {
+	err := d.textKeys.Unmarshal(data, v)
+	if _, misfit := errors.AsType[*cbor.UnmarshalTypeError](err); misfit && contains(reflect.TypeOf(v), anyType) {
+		reflect.ValueOf(v).Elem().SetZero()
+		return d.anyKeys.Unmarshal(data, v)
+	}
+	return err
+}
+
+func decoding(numbers cbor.BignumTagMode, mapping reflect.Type) cbor.DecOptions {
 	return cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, UTF8: cbor.UTF8DecodeInvalid, BignumTag: numbers,
+		DefaultMapType: mapping,
+		DupMapKey:      cbor.DupMapKeyEnforcedAPF, FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, UTF8: cbor.UTF8DecodeInvalid, BignumTag: numbers,
 		MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
 	}
 }
@@ -91,12 +112,12 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 		return errEmpty
 	}
 	if !contains(reflect.TypeOf(v), bigType) {
-		return cborDecode.Unmarshal(data, v)
+		return cborDecode.decode(data, v)
 	}
 	if err := checkNumbers(data); err != nil {
 		return err
 	}
-	return cborDecodeNumbers.Unmarshal(data, v)
+	return cborDecodeNumbers.decode(data, v)
 }
 
 // EncodeBytes is CBOR's Marshal of b, which is not nil.

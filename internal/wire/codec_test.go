@@ -231,3 +231,32 @@ func TestCBORKeysMatchExactly(t *testing.T) {
 		t.Errorf("got %+v, %v; want 0: Count is another key", got, err)
 	}
 }
+
+// P01: a mapping where any value may be is the same with each codec. Only CBOR has keys that
+// are not texts.
+func TestP01_MappingsInAny(t *testing.T) {
+	type box struct{ A any }
+	inner := map[string]any{"deep": []any{map[string]any{"k": "v"}}, "none": map[string]any{}}
+	for _, c := range []wire.Codec{wire.CBOR, wire.JSON} {
+		b, err := marshal(c, box{inner})
+		var got box
+		if err == nil {
+			err = c.Unmarshal(b, &got)
+		}
+		if err != nil || !reflect.DeepEqual(got, box{inner}) {
+			t.Errorf("%s: got %#v, %v; want %#v", c.Name(), got, err, inner)
+		}
+	}
+	b, err := marshal(wire.CBOR, map[string]any{"texts": inner, "numbers": map[int]string{1: "x"}})
+	var got any
+	if err == nil {
+		err = wire.CBOR.Unmarshal(b, &got)
+	}
+	want := map[any]any{
+		"texts":   map[any]any{"deep": []any{map[any]any{"k": "v"}}, "none": map[any]any{}},
+		"numbers": map[any]any{uint64(1): "x"},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %#v, %v; want %#v", got, err, want)
+	}
+}

@@ -14,8 +14,14 @@ import (
 // decoding costs must not grow faster than what came.
 var (
 	detailEncode = must(cbor.EncOptions{Time: cbor.TimeRFC3339Nano, TimeTag: cbor.EncTagRequired}.EncMode())
-	detailDecode = must(cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, BignumTag: cbor.BignumTagForbidden}.DecMode())
+	detailDecode = newDetailDecode(reflect.TypeFor[map[string]any]())
+	// detailDecodeKeys is for mappings with keys that are not texts, in an any.
+	detailDecodeKeys = newDetailDecode(reflect.TypeFor[map[any]any]())
 )
+
+func newDetailDecode(mapping reflect.Type) cbor.DecMode {
+	return must(cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, BignumTag: cbor.BignumTagForbidden, DefaultMapType: mapping}.DecMode())
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -45,7 +51,12 @@ func unmarshal(data []byte, v any) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return detailDecode.Unmarshal(data, v)
+	err = detailDecode.Unmarshal(data, v)
+	if _, misfit := errors.AsType[*cbor.UnmarshalTypeError](err); misfit {
+		reflect.ValueOf(v).Elem().SetZero()
+		err = detailDecodeKeys.Unmarshal(data, v)
+	}
+	return err
 }
 
 // Bounds of a typed error's fields. The nesting counts pointers, too, so that it
