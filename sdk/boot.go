@@ -78,8 +78,9 @@ func (p Plugin) check(r *wire.BootRequest) error {
 }
 
 // leaveGoPlugin undoes what go-plugin has done to the process for its handshake:
-// its variables, which children of this process would take for their own (and none
-// but those: others may begin with PLUGIN_, too), and the replaced standard files, whose last lines would be lost when the process ends.
+// its variables, which children of this process would take for their own (and only
+// those: others may begin with PLUGIN_, too), and the replaced standard files, whose
+// last lines would be lost when the process ends.
 func leaveGoPlugin(l *life) {
 	for _, name := range append(environ.GoPlugin(), wire.CookieKey) {
 		_ = os.Unsetenv(name) // fails only for names that cannot be set

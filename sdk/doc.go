@@ -36,7 +36,7 @@
 //
 // # More
 //
-// [Self] is the plugin's identity, and [Parent] a portal to its host, both inside of a
+// [Self] is the plugin's identity, and [Parent] a portal to its host, both inside a
 // handler. [Plugin] has what Serve does not: gRPC services of the author's own beside the
 // endpoints, and plugins that this plugin hosts.
 package sdk

@@ -63,6 +63,9 @@ func (l *life) exit(code int) {
 				code = exitFailed
 			}
 		}
+		if l.rehearsal != nil {
+			l.rehearsal.Wait()
+		}
 		os.Exit(code)
 	})
 }
@@ -78,7 +81,7 @@ func logHook(l *life, err error) {
 
 // runHook runs one hook, which may panic.
 func runHook(hook func()) error {
-	return apart(func() error {
+	return isolate(func() error {
 		return panics.Catch(func() error {
 			hook()
 			return nil
@@ -86,9 +89,9 @@ func runHook(hook func()) error {
 	})
 }
 
-// apart runs an author's code in a goroutine of its own and waits for it, so that not
+// isolate runs an author's code in a goroutine of its own and waits for it, so that not
 // even runtime.Goexit in it ends the caller: it is a failure as others are.
-func apart(run func() error) error {
+func isolate(run func() error) error {
 	err := fault.ErrGoexit
 	task.Start(func() { err = run() }).Wait()
 	return err

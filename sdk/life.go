@@ -26,34 +26,38 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// life is the actor from its boot to its end. It owns the table, and one goroutine
-// that runs the service until somebody wants it to end:
+// life is the actor from its boot to its end. It owns the [dialog.Table], and one
+// goroutine that runs the service until somebody wants it to end:
 //
-//	boot → serving → stop asked → no new work → tasks cancelled → tasks ended
+//	boot → serving → stop requested → no new work → tasks cancelled → tasks ended
 //	     → acknowledged → children ended → link closed → process ended
+//
+// Two more watch for signals and for the loss of the link, and request the stop. The
+// fields that begin sets do not change after it; what changes is behind channels.
 type life struct {
 	plugin         Plugin
 	stdout, stderr *os.File // as the process was given them
 
 	identity *tls.Config // of direct connections; nil: there are none
 
-	self   actor.ID
-	parent actor.ID
-	table  *dialog.Table
-	calls  serviceCalls       // of the plugin's own gRPC services
-	ready  chan struct{}      // the service runs
-	stop   chan stopRequest   // cap 1: the first wish to end counts
-	quiet  chan struct{}      // all tasks have ended: the stop is acknowledged
-	ended  chan struct{}      // the actor is over
-	failed error              // why serving ended by itself; set before ended
-	cancel context.CancelFunc // of the service's ctx
-	ending *ending.Notice     // of the actor itself
+	self    actor.ID
+	parent  actor.ID
+	table   *dialog.Table
+	calls   serviceCalls       // of the plugin's own gRPC services
+	ready   chan struct{}      // the service runs
+	stop    chan stopRequest   // cap 1: the first wish to end counts
+	drained chan struct{}      // all tasks have ended: the stop is acknowledged
+	ended   chan struct{}      // the actor is over
+	failed  error              // why serving ended by itself; set before ended
+	cancel  context.CancelFunc // of the service's ctx
+	ending  *ending.Notice     // of the actor itself
 
-	running atomic.Pointer[task.Worker] // run, once it has been started
-	exiting sync.Once
+	rehearsal *task.Worker
+	running   atomic.Pointer[task.Worker] // run, once it has been started
+	exiting   sync.Once
 }
 
-// stopRequest is somebody's wish that the actor end.
+// stopRequest is what somebody says who wants the actor to end.
 type stopRequest struct {
 	cause error // for the tasks that still run
 	fail  error // the actor's own failure, nil if it was asked to end
@@ -62,7 +66,7 @@ type stopRequest struct {
 func newLife(p Plugin, stdout, stderr *os.File) *life {
 	return &life{
 		plugin: p, stdout: stdout, stderr: stderr, ending: ending.New(), ready: make(chan struct{}),
-		stop: make(chan stopRequest, 1), quiet: make(chan struct{}), ended: make(chan struct{}),
+		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
@@ -84,9 +88,13 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, 
 			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
 			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout),
 		})
-	l.running.Store(task.Start(func() { l.run(ctx, r.Tree) })) // waited for by the end of the process
-	task.Start(l.watchSignals)                                 // the same
-	task.Start(l.watchLink)                                    // the same
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, process.EndSignals()...)         // before the host, or anybody, knows that the actor is ready
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write fails instead
+	// These three end with the process.
+	l.running.Store(task.Start(func() { l.run(ctx, r.Tree) }))
+	task.Start(func() { l.watchSignals(signals) })
+	task.Start(l.watchLink)
 	return exposed, nil
 }
 
@@ -103,7 +111,7 @@ func (l *life) awaitReady(ctx context.Context) error {
 	case <-l.ended:
 		return l.failed
 	case <-ctx.Done():
-		l.ask(stopRequest{cause: ctx.Err()})
+		l.requestStop(stopRequest{cause: ctx.Err()})
 		return context.Cause(ctx)
 	}
 }
@@ -129,7 +137,7 @@ func (l *life) serve(ctx context.Context, tree []byte) error {
 	if len(tree) == 0 {
 		return l.service(ctx)
 	}
-	return apart(func() error { return l.plugin.Hosts(ctx, tree, l.service) })
+	return isolate(func() error { return l.plugin.Hosts(ctx, tree, l.service) })
 }
 
 // service is what the actor does between boot and end. ctx ends early if
@@ -147,18 +155,17 @@ func (l *life) service(ctx context.Context) error {
 	}
 	l.ending.Give(r.cause)
 	l.table.Refuse(fault.ErrActorClosing)
-	l.calls.refuse(fault.ErrActorClosing)
 	l.table.CancelTasks(r.cause)
-	l.calls.cancel(r.cause)
+	l.calls.end(fault.ErrActorClosing, r.cause)
 	l.table.Wait()
-	l.calls.wait()
-	close(l.quiet)
+	close(l.drained)
 	return r.fail
 }
 
-// hearing is how long a host may take to hear an actor's goodbye, as long as it gives the
-// actor by default to exit. One that is stopped, or hangs, must not keep the exit hooks from running.
-const hearing = 5 * time.Second
+// goodbyeTimeout is how long a host may take to answer an actor's goodbye: as long as it
+// gives the actor by default to exit. A host that is stopped, or hangs, must not keep the
+// exit hooks from running.
+const goodbyeTimeout = 5 * time.Second
 
 // closeLink says goodbye, with the actor's failure if it had one, and waits for
 // the host to have heard it.
@@ -167,14 +174,14 @@ func (l *life) closeLink(failure error) {
 	ln.Close(failure)
 	select {
 	case <-ln.Done():
-	case <-time.After(hearing):
+	case <-time.After(goodbyeTimeout):
 		ln.Abort(errors.New("the host has not answered the goodbye in time"))
 		<-ln.Done()
 	}
 }
 
-// ask makes the actor end. Only the first wish counts.
-func (l *life) ask(r stopRequest) {
+// requestStop makes the actor end. Only the first request counts.
+func (l *life) requestStop(r stopRequest) {
 	select {
 	case l.stop <- r:
 	default:
@@ -199,9 +206,9 @@ func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 	if r.Grace > 0 {
 		l.ending.Bound(time.Now().Add(r.Grace))
 	}
-	l.ask(stopRequest{cause: &fault.ContextCancelled{Canceller: r.Canceller, Reason: r.Reason}})
+	l.requestStop(stopRequest{cause: &fault.ContextCancelled{Canceller: r.Canceller, Reason: r.Reason}})
 	select {
-	case <-l.quiet:
+	case <-l.drained:
 		return nil, nil
 	case <-l.ended:
 		return nil, nil
@@ -213,13 +220,10 @@ func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 // watchSignals makes SIGTERM, SIGINT and SIGHUP end the actor in order, as its own
 // wish. That nobody reads its output any more does not end it by itself: the loss of
 // its host does, in order.
-func (l *life) watchSignals() {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, process.EndSignals()...)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write fails instead
+func (l *life) watchSignals(signals <-chan os.Signal) {
 	select {
 	case s := <-signals:
-		l.ask(stopRequest{cause: &fault.ContextCancelled{Canceller: l.self, Reason: "it received " + s.String()}})
+		l.requestStop(stopRequest{cause: &fault.ContextCancelled{Canceller: l.self, Reason: "it received " + s.String()}})
 	case <-l.ended:
 	}
 }
@@ -234,5 +238,5 @@ func (l *life) watchLink() {
 	}
 	lost := &fault.LinkLost{Peer: l.parent, Reason: reason.Error()}
 	l.table.Lose(lost)
-	l.ask(stopRequest{cause: lost, fail: lost})
+	l.requestStop(stopRequest{cause: lost, fail: lost})
 }

@@ -58,7 +58,7 @@ func (p Plugin) Serve() {
 		os.Exit(exitFailed)
 	}
 	l.identity = identity
-	task.Start(func() { rehearse(identity) }) // ends by itself, and soon
+	l.rehearsal = task.Start(func() { rehearse(identity, terminal) })
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
@@ -74,13 +74,13 @@ func (p Plugin) Serve() {
 	// could not even listen, go-plugin's own last line says why.
 	if running := l.running.Load(); running != nil {
 		why := errors.New("the plugin's server has stopped")
-		l.ask(stopRequest{cause: why, fail: why})
+		l.requestStop(stopRequest{cause: why, fail: why})
 		running.Wait() // it ends the process
 	}
 	l.exit(exitFailed)
 }
 
-// service is the plugin's side of go-plugin's seam.
+// service is the plugin's half of what go-plugin dispenses.
 type service struct {
 	plugin.NetRPCUnsupportedPlugin
 	life *life

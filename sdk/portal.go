@@ -19,6 +19,7 @@ func Parent(ctx context.Context) contract.Portal {
 	return parent{l}
 }
 
+// parent is the portal to the host; without a life, to nobody.
 type parent struct{ life *life }
 
 // Table gives the link to the parent.
@@ -29,7 +30,7 @@ func (p parent) Table(context.Context) (*dialog.Table, error) {
 	return p.life.table, nil
 }
 
-// Self is this plugin's identity. It is the zero ID outside of a handler's ctx.
+// Self is this plugin's identity. It is the zero ID outside a handler's ctx.
 func Self(ctx context.Context) actor.ID {
 	id, _ := self.From(ctx)
 	return id

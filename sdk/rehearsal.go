@@ -16,11 +16,12 @@ import (
 // codecs. The first time, each of these takes a hundred times as long as later, for
 // code that is not in memory yet and tables that are not made; meanwhile the host is
 // busy with its own half, and this process would wait. All that comes of it is a line
-// in the log: the host refuses a bad identity in any case, but cannot say why.
-func rehearse(identity *tls.Config) {
+// in the log: the host refuses a bad identity in any case, but cannot say why. It waits
+// for nobody, so that the end of the process can wait for it.
+func rehearse(identity *tls.Config, log *slog.Logger) {
 	if identity != nil {
 		if err := trust.Check(identity); err != nil {
-			slog.Error("trellis: the host will not accept this plugin", "error", err)
+			log.Error("trellis: the host will not accept this plugin", "error", err)
 		}
 	}
 	id := &wire.Identity{Name: "rehearsal"}

@@ -11,22 +11,19 @@ import (
 )
 
 // A plugin says in its log what the host, which refuses it, cannot know.
-func TestRehearsalTellsOfABadIdentity(t *testing.T) {
-	var log bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	defer slog.SetDefault(before)
-
+func TestRehearsalReportsABadIdentity(t *testing.T) {
+	var text bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&text, nil))
 	good := identity(t, "child")
-	rehearse(nil) // go-plugin's AutoMTLS
-	rehearse(good)
-	if log.Len() > 0 {
-		t.Errorf("a good identity gives %s", log.String())
+	rehearse(nil, log) // go-plugin's AutoMTLS
+	rehearse(good, log)
+	if text.Len() > 0 {
+		t.Errorf("a good identity gives %s", text.String())
 	}
 	good.Certificates = identity(t, "child").Certificates // of another host's child
-	rehearse(good)
-	if !strings.Contains(log.String(), "will not accept this plugin") {
-		t.Errorf("a bad one gives %q", log.String())
+	rehearse(good, log)
+	if !strings.Contains(text.String(), "will not accept this plugin") {
+		t.Errorf("a bad one gives %q", text.String())
 	}
 }
 

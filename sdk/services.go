@@ -21,51 +21,28 @@ import (
 // tasks of the actor: none begins before it is ready or after it was asked to end,
 // all are cancelled when it ends, and it does not end before they have.
 type serviceCalls struct {
-	mu      sync.Mutex
-	base    context.Context // whose values the handlers see; nil before the actor is ready
-	refused error           // why no further call begins
-	next    int
-	running map[int]context.CancelCauseFunc
-	idle    chan struct{} // made by a waiter, closed when none runs
+	mu      sync.Mutex      // guards base, stop and refused
+	base    context.Context // whose values the handlers see, and which ends them; nil before the actor is ready
+	stop    context.CancelCauseFunc
+	refused error // why no further call begins
+	running sync.WaitGroup
 }
 
 // open lets calls begin.
 func (c *serviceCalls) open(base context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.base = base
+	c.base, c.stop = context.WithCancelCause(base)
 }
 
-// refuse fails all further calls.
-func (c *serviceCalls) refuse(why error) {
+// end refuses further calls, for a reason that their callers see, cancels those that run
+// and waits for them.
+func (c *serviceCalls) end(refused, cause error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.refused = why
-}
-
-// cancel ends the ctx of all that run.
-func (c *serviceCalls) cancel(cause error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, cancel := range c.running {
-		cancel(cause)
-	}
-}
-
-// wait returns when none runs.
-func (c *serviceCalls) wait() {
-	if idle := c.idleChan(); idle != nil {
-		<-idle
-	}
-}
-
-func (c *serviceCalls) idleChan() chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.running) > 0 && c.idle == nil {
-		c.idle = make(chan struct{})
-	}
-	return c.idle
+	c.refused = refused
+	c.mu.Unlock()
+	c.stop(cause)
+	c.running.Wait()
 }
 
 // enter takes a call in, and gives the ctx for its handler.
@@ -78,25 +55,15 @@ func (c *serviceCalls) enter(ctx context.Context) (_ context.Context, leave func
 	case c.base == nil:
 		return nil, nil, status.Error(codes.Unavailable, "trellis: the actor is not ready yet")
 	}
-	ctx, cancel := context.WithCancelCause(valued{ctx, c.base})
-	id := c.next
-	c.next++
-	if c.running == nil {
-		c.running = map[int]context.CancelCauseFunc{}
-	}
-	c.running[id] = cancel
-	return ctx, func() { c.leave(id) }, nil
-}
-
-func (c *serviceCalls) leave(id int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.running[id](nil)
-	delete(c.running, id)
-	if len(c.running) == 0 && c.idle != nil {
-		close(c.idle)
-		c.idle = nil
-	}
+	c.running.Add(1)
+	base := c.base
+	ctx, cancel := context.WithCancelCause(valued{ctx, base})
+	unlink := context.AfterFunc(base, func() { cancel(context.Cause(base)) })
+	return ctx, func() {
+		unlink()
+		cancel(nil)
+		c.running.Done()
+	}, nil
 }
 
 // valued is a call's ctx that has the values of the actor's as well.
@@ -144,7 +111,7 @@ func (c *serviceCalls) run(call context.Context, method string, handler func(ctx
 		return err
 	}
 	defer leave()
-	err = apart(func() error { return panics.Catch(func() error { return handler(ctx) }) })
+	err = isolate(func() error { return panics.Catch(func() error { return handler(ctx) }) })
 	if p, panicked := errors.AsType[*fault.PanicError](err); panicked {
 		slog.ErrorContext(ctx, "a service has panicked", "method", method, "error", err, "stack", p.Stack)
 		return status.Errorf(codes.Internal, "%s: %v", method, err)
