@@ -81,6 +81,41 @@ func TestP14_CancelDuringARestart(t *testing.T) {
 	}
 }
 
+// P14: whoever has seen that an actor is stopping finds that it takes no new calls: the
+// event and the refusal are one change.
+func TestP14_NoNewCallsOnceItIsStopping(t *testing.T) {
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := spec(t, "good", "good")
+		s.Grace = config.Duration(time.Hour) // the task below ends only when all has been looked at
+		p := startAll(ctx, t, n, s)[0]
+		looked := make(chan struct{})
+		running, called := make(chan struct{}), make(chan error, 1)
+		n.Go(func() {
+			_, err := forever.Open(ctx, p, none{}, func(context.Context, *contract.Opener[none, none, none, none]) error {
+				close(running)
+				<-looked
+				return nil
+			})
+			called <- err
+		})
+		<-running
+		n.Go(func() { _ = p.Cancel(ctx) }) // the nursery's end tells the rest
+		await(ctx, t, "stopping", func(e host.Event) bool { return e.To == host.Stopping })
+		if _, err := p.Conn(ctx); !errors.Is(err, fault.ErrActorClosing) {
+			t.Errorf("its connection: %v", err)
+		}
+		if _, err := echo.Call(ctx, p, "x"); !errors.Is(err, fault.ErrActorClosing) {
+			t.Errorf("a call: %v", err)
+		}
+		close(looked)
+		<-called // cancelled, or ended as it should: both are right
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // R7: who an actor is can be asked while its process is being started. It is the race
 // detector that fails this test.
 func TestP14_IDDuringARestart(t *testing.T) {

@@ -12,87 +12,103 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// child is one actor of a nursery, whichever process that is at the moment: its
-// processes take the child one after another. All that changes is guarded by the
-// nursery's lock.
+// child is one actor of a nursery as its supervisor knows it: what survives restarts. Its
+// incarnations come one after another. All that changes in it is guarded by the nursery's
+// lock, and its state changes in [supervision] alone; it ends with [Gone].
 type child struct {
+	childState
 	n       *Nursery
-	id      int
 	spec    Spec
-	oneShot bool
+	backoff backoff
 
-	self         actor.ID     // of the present or last process; before the first, of that one
-	current      *incarnation // the present or last process; nil before the first
-	lastUp       *incarnation // the process that came up last; nil before the first
-	state        State
-	upAt         time.Time
-	backoff      backoff
+	self         actor.ID      // of the present or last process; before the first, of that one
+	current      *incarnation  // the present or last process; nil before the first
+	lastUp       *incarnation  // the process that came up last; nil before the first
+	upAt         time.Time     // when that was
 	cancellation *cancellation // that it ends for good; nil unless somebody has said so
 	err          error         // what the last process ended with, or why there was none
-	gone         chan struct{}
+	gone         chan struct{} // closed when it is over
 }
 
-// errOrphaned is why a child is over whose processes need others that are gone.
-var errOrphaned = errors.New("an actor that it depends on has ended before it could start")
+var (
+	// errOrphaned is why a child is over whose processes need others that are gone.
+	errOrphaned = errors.New("an actor that it depends on has ended before it could start")
+	errGivenUp  = errors.New("the start was given up")
+)
 
-func (c *child) row() *childState { return c.n.plan.child(c.id) }
-
-// tell records a step of the child's life. It is called under the nursery's lock;
-// the log gets the event after that.
-func (c *child) record(e Event) {
-	e.Time, e.From, e.Actor = time.Now(), c.state, c.self
-	c.state = e.To
+// tell makes the event known that a step of the table has given. It is called under the
+// nursery's lock; the log gets the event after that.
+func (c *child) tell(e Event) {
+	e.Time, e.Actor = time.Now(), c.self
 	c.n.env.events.add(c, e)
 	c.n.told = append(c.n.told, e)
 }
 
-// runIncarnation is one process's life in the child, from its start to its reaping.
-func (c *child) runIncarnation(ctx context.Context, i *incarnation) {
+// step takes a step of the table, and does what follows.
+func (c *child) step(step func(s *supervision) []action) {
+	c.n.update(func() { c.n.carryOut(step(&c.n.plan)) })
+}
+
+// startProcess starts the next incarnation, in a goroutine that owns it.
+func (c *child) startProcess(e Event) {
+	ctx, giveUp := context.WithCancelCause(c.n.ctx)
+	if c.current != nil {
+		c.self = actor.NewID(c.spec.Name)
+	}
+	i := newIncarnation(c, c.n.env, c.spec, c.self, giveUp)
+	c.current = i
+	c.tell(e)
+	c.n.tasks.Go(func() { c.run(ctx, i) })
+}
+
+// run is the life of one incarnation, from its start to its reaping.
+func (c *child) run(ctx context.Context, i *incarnation) {
 	defer i.giveUp(nil)
 	defer i.acknowledge() // whatever becomes of it: who has asked waits no longer
-	err := i.start(ctx)
-	if err != nil {
-		reason := fault.Line(err)
-		c.n.update(func() {
-			c.record(Event{To: Reaped, Cause: NotUp, Reason: reason, Err: err})
-			c.onEnded(err, false)
-		})
+	if err := i.start(ctx); err != nil {
+		start, ok := errors.AsType[*StartError](err)
+		c.ended(end{cause: NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting})
 		return
 	}
-	c.n.update(func() { c.onUp(i) })
-	health, stuck := i.watchHealth(), i.watchStuck()
-	i.own()
-	health.Wait()
-	stuck.Wait()
 	c.n.update(func() {
-		c.record(Event{To: Reaped, Cause: i.cause, Reason: i.why, Err: i.failure})
-		c.onEnded(i.failure, true)
+		c.lastUp, c.upAt, c.err = i, time.Now(), nil
+		c.n.carryOut(c.n.plan.up(c.id))
+	})
+	how := i.live()
+	how.stable = time.Since(c.upAt) >= c.backoff.stable
+	c.ended(how)
+}
+
+// ended says that the process is reaped.
+func (c *child) ended(how end) {
+	c.n.update(func() {
+		c.err = how.failure
+		c.n.carryOut(c.n.plan.ended(c.id, how, time.Now()))
 	})
 }
 
-// onUp says that a process can be called.
-func (c *child) onUp(i *incarnation) {
-	e := Event{To: Ready}
-	if c.lastUp != nil {
-		e.Reason = "restarted"
-	}
-	c.lastUp, c.upAt, c.err = i, time.Now(), nil
-	c.record(e)
-	c.n.carryOut(c.n.plan.isUp(c.id), nil)
+// The child is the owner of its incarnations: this is what they tell it.
+
+// identified says that there is a process, and so what its pid is.
+func (c *child) identified(id actor.ID) { c.n.look(func() { c.self = id }) }
+
+// checked says what a health check has found.
+func (c *child) checked(reason string, failure error) {
+	c.step(func(s *supervision) []action { return s.checked(c.id, reason, failure) })
 }
 
-// end says that a process is gone. A failure that comes of itself while the
-// nursery is being ended is one of the nursery's all the same.
-func (c *child) onEnded(failure error, wasUp bool) {
-	c.err = failure
-	if row := c.row(); failure != nil && wasUp && !c.oneShot && c.n.plan.closing && (row.phase == condemned || row.phase == stopping) {
-		c.n.failures = append(c.n.failures, failure)
-	}
-	start, notUp := errors.AsType[*StartError](failure)
-	c.n.carryOut(c.n.plan.ended(c.id, end{
-		failed: failure != nil, lasting: notUp && start.Lasting,
-		stable: wasUp && time.Since(c.upAt) >= c.backoff.stable,
-	}, time.Now()), failure)
+// note tells of what changes no state.
+func (c *child) note(e Event) {
+	c.step(func(s *supervision) []action { return s.note(c.id, e) })
+}
+
+// stopping says that the process is being ended, or has died. New calls are refused, and
+// the event is told, in one change: whoever has seen the one finds the other.
+func (c *child) stopping(how end, refuse func()) {
+	c.step(func(s *supervision) []action {
+		refuse()
+		return s.stopping(c.id, how)
+	})
 }
 
 // tooOften is the failure of a supervisor whose actors end again and again.
@@ -103,55 +119,35 @@ func (c *child) tooOften(window, stable time.Duration, failure error) error {
 	return &fault.RestartLimit{Supervisor: c.n.env.self, Actor: c.spec.Name, Max: c.n.plan.max, Window: window, Stable: stable, Err: failure}
 }
 
-// startProcess starts a process.
-func (c *child) startProcess() {
-	ctx, giveUp := context.WithCancelCause(c.n.ctx)
-	if c.current != nil {
-		c.self = actor.NewID(c.spec.Name)
-	}
-	c.current = newIncarnation(c, giveUp)
-	c.record(Event{To: Starting})
-	c.n.tasks.Go(func() { c.runIncarnation(ctx, c.current) })
-}
-
 // stopProcess tells the process to end, or to give up its start.
 func (c *child) stopProcess() {
-	w := cmp.Or(c.cancellation, c.n.cancellation, &cancellation{Canceller: c.n.env.self, Reason: "it is restarted together with an actor beside it"})
-	c.current.giveUp(fmt.Errorf("%w: %s", errGivenUp, c.current.reasonOf(w)))
-	c.current.ask(w)
+	why := cmp.Or(c.cancellation, c.n.cancellation, &cancellation{Canceller: c.n.env.self, Reason: "it is restarted together with an actor beside it"})
+	c.current.giveUp(fmt.Errorf("%w: %s", errGivenUp, c.current.reasonOf(why)))
+	c.current.cancel(why)
 }
 
-var errGivenUp = errors.New("the start was given up")
-
-// pause waits before the next process.
-func (c *child) pause(failure error) {
-	pause := c.backoff.pause(c.row().unstable, chance())
-	reason := "it has ended"
-	if failure != nil {
-		reason = failure.Error()
-	}
-	c.record(Event{To: Waiting, Pause: pause, Reason: reason})
+// pause waits before the next process, in a goroutine of the nursery's.
+func (c *child) pause(e Event) {
+	e.Pause = c.backoff.pause(c.unstable, chance())
+	c.tell(e)
 	c.n.tasks.Go(func() {
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(e.Pause)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-c.gone: // dismissed meanwhile
 		case <-c.n.ctx.Done():
 		}
-		c.n.update(func() { c.n.carryOut(c.n.plan.resume(c.id), nil) })
+		c.step(func(s *supervision) []action { return s.resume(c.id) })
 	})
 }
 
 // forget is the end of the child.
-func (c *child) forget() {
+func (c *child) forget(e Event) {
 	if c.current == nil && c.err == nil {
-		c.err = errOrphaned
-		if c.n.closed != nil {
-			c.err = c.n.closed
-		}
+		c.err = cmp.Or(c.n.closed, errOrphaned)
 	}
-	c.record(Event{To: Gone})
+	c.tell(e)
 	delete(c.n.children, c.id)
 	close(c.gone)
 }
@@ -159,16 +155,11 @@ func (c *child) forget() {
 // dismiss ends the child for good, and gives the process that is asked to end, nil
 // if there is none any more.
 func (c *child) dismiss(reason string) (asked *incarnation) {
-	w := c.n.cancellationFor(reason)
+	why := c.n.cancellationFor(reason)
 	c.n.update(func() {
-		if c.row() == nil {
-			return
-		}
-		if c.cancellation == nil {
-			c.cancellation = w
-		}
-		c.n.carryOut(c.n.plan.dismiss(c.id), nil)
-		if c.row() != nil { // else it had no process, and is over now
+		c.cancellation = cmp.Or(c.cancellation, why)
+		c.n.carryOut(c.n.plan.dismiss(c.id))
+		if c.state != Gone { // else it had no process, and is over now
 			asked = c.current
 		}
 	})
@@ -178,15 +169,11 @@ func (c *child) dismiss(reason string) (asked *incarnation) {
 // awaitUp waits for the first process. The end of ctx ends the child.
 func (c *child) awaitUp(ctx context.Context) error {
 	for {
-		var risen, over bool
+		var isUp, over bool
 		var changed <-chan struct{}
-		c.n.look(func() {
-			over = c.row() == nil
-			risen = c.lastUp != nil
-			changed = c.n.change()
-		})
+		c.n.look(func() { isUp, over, changed = c.lastUp != nil, c.state == Gone, c.n.change() })
 		switch {
-		case risen:
+		case isUp:
 			return nil
 		case over:
 			return c.err
@@ -205,11 +192,10 @@ func (c *child) awaitUp(ctx context.Context) error {
 // is closed when it is worth another look, or an error if there never will be.
 func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) {
 	c.n.look(func() {
-		row := c.row()
 		switch {
-		case c.takesCalls(row):
+		case c.takesCalls():
 			i = c.lastUp
-		case row == nil:
+		case c.state == Gone:
 			err = c.err
 		case c.spec.WhileDown == config.FailWhileDown:
 			err = fmt.Errorf("%w: %q is %s", fault.ErrActorDown, c.spec.Name, c.state)
@@ -220,21 +206,7 @@ func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) 
 	return i, changed, err
 }
 
-// takesCalls reports whether calls go to the process that came up last; one that is over
-// for good says why. One that is to come back and has just died is not called.
-func (c *child) takesCalls(row *childState) bool {
-	switch {
-	case c.lastUp == nil:
-		return false
-	case row == nil:
-		return true
-	case row.phase == up:
-		return row.kind == config.Temporary || !c.lastUp.calls.over()
-	}
-	return !row.comesBack && row.phase != down && row.phase != starting
-}
-
-// process waits for a process to call. The end of ctx gives its cause.
+// awaitCallable waits for a process to call. The end of ctx gives its cause.
 func (c *child) awaitCallable(ctx context.Context) (*incarnation, error) {
 	for {
 		i, changed, err := c.callable()

@@ -119,7 +119,7 @@ func (i *incarnation) foreignConfig(config *plugin.ClientConfig) {
 	}
 	config.VersionedPlugins = map[int]plugin.PluginSet{}
 	for _, version := range g.Versions {
-		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: clientMaker{}}
+		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: clientMaker{client: i.client}}
 	}
 	config.TLSConfig, config.AutoMTLS = nil, secured(g)
 	config.GRPCBrokerMultiplex = g.Multiplex
@@ -158,6 +158,6 @@ func (i *incarnation) awaitForeign(ctx context.Context) (stage string, err error
 		}
 		return "connection", fmt.Errorf("%s; %s", status.Convert(err).Message(), key)
 	}
-	i.connection = newForeignConnection(i.client.conn)
+	i.connection = newForeignConnection(i.client)
 	return "", nil
 }

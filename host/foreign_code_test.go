@@ -47,18 +47,18 @@ func TestR1_N19_ANurserysCauseMayWaitForItsEnd(t *testing.T) {
 }
 
 // waiting is a log handler that waits for what it is told of.
-type stepWait struct {
+type waiting struct {
 	slog.Handler
 	until <-chan struct{}
 }
 
-func (h stepWait) Handle(context.Context, slog.Record) error { <-h.until; return nil }
-func (h stepWait) WithAttrs([]slog.Attr) slog.Handler        { return h }
+func (h waiting) Handle(context.Context, slog.Record) error { <-h.until; return nil }
+func (h waiting) WithAttrs([]slog.Attr) slog.Handler        { return h }
 
 // N19: a log handler may wait for an actor's end.
 func TestN19_ALogHandlerMayWaitForTheNursery(t *testing.T) {
 	ended := make(chan struct{})
-	log := slog.New(stepWait{slog.DiscardHandler, ended})
+	log := slog.New(waiting{slog.DiscardHandler, ended})
 	err := host.OpenNursery(t.Context(), host.Options{Log: log}, func(ctx context.Context, n *host.Nursery) error {
 		p, err := n.Start(ctx, spec(t, "good", "good"))
 		if err != nil {

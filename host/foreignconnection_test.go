@@ -44,24 +44,26 @@ func TestV08_AConnectionThatIsMadeAgainIsNotLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tie := newForeignConnection(conn)
+	client := newPluginClient(t.Context())
+	client.conn = conn
+	c := newForeignConnection(client)
 	for range 4 {
 		select {
 		case <-made:
-		case <-tie.gone():
+		case <-c.gone():
 			t.Fatal("the connection counts as lost")
 		}
 	}
-	if err := tie.ask(wire.CancelRequest{}); err != nil && !errors.Is(err, errCannotBeAsked) { // nil: as a connection ended
+	if err := c.ask(wire.CancelRequest{}); err != nil && !errors.Is(err, errCannotBeAsked) { // nil: as a connection ended
 		t.Errorf("asking a server without a controller gave %v", err)
 	}
 	server.Stop()
 	serving.Wait()
-	<-tie.gone()
-	if tie.breach() == nil {
+	<-c.gone()
+	if c.breach() == nil {
 		t.Error("it is lost for no reason")
 	}
-	tie.close(nil)
+	c.close(errors.New("over"))
 	if err := conn.Close(); err != nil {
 		t.Error(err)
 	}

@@ -9,6 +9,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -24,14 +25,6 @@ const (
 
 // pluginService is what go-plugin registers with its health service.
 const pluginService = "plugin"
-
-// unwell is why a child is ended that fails its health checks, or has a stuck task.
-type unwell struct {
-	cause   Cause
-	reason  string
-	failure error
-	answers bool // it can be asked to end
-}
 
 // checkResult is what one check has found.
 type checkResult struct {
@@ -78,33 +71,19 @@ func (i *incarnation) onChecked(v checkResult, failed int) bool {
 	if isClosed(i.ending) {
 		return true // what it found is the ending
 	}
-	if v.broken && i.within(i.ending, 2*deathBound) {
+	if v.broken && closedWithin(i.ending, 2*deathBound) {
 		return true // the same: a process that ends cannot be asked shortly before that is known
 	}
-	i.child.n.update(func() { i.child.onHealth(v) })
+	reason := ""
+	if v.err != nil {
+		reason = v.err.Error()
+	}
+	i.owner.checked(reason, v.err)
 	if failed < threshold {
 		return false
 	}
-	last := v.err.Error()
-	i.unwell <- unwell{Sick, last, &fault.ActorUnhealthy{ID: i.id, Checks: failed, Last: last}, v.answers}
+	i.unwell <- i.onUnhealthy(end{cause: Sick, reason: reason, failure: &fault.ActorUnhealthy{ID: i.id, Checks: failed, Last: reason}}, v.answers)
 	return true
-}
-
-// onHealth takes in what a health check has found.
-func (c *child) onHealth(v checkResult) {
-	row := c.row()
-	if row == nil || row.phase != up || c.state == Stopping { // its end came in between
-		return
-	}
-	switch {
-	case v.err != nil:
-		c.record(Event{To: Unhealthy, Reason: v.err.Error(), Err: v.err})
-	case c.state == Unhealthy:
-		c.record(Event{To: Ready, Reason: "healthy again"})
-	}
-	if row.healthy != (v.err == nil) {
-		c.n.carryOut(c.n.plan.isHealthy(c.id, v.err == nil), nil)
-	}
 }
 
 // check asks go-plugin's health service, on the main connection and so apart from
@@ -183,3 +162,99 @@ type tableOf struct{ table *dialog.Table }
 
 // Table gives the process's table.
 func (t tableOf) Table(context.Context) (*dialog.Table, error) { return t.table, nil }
+
+// mostPatience is how many times its bound a health check may take on a machine that
+// does not let the child run.
+const mostAnswerBounds = 10
+
+// answerBound bounds the answer to a health check by the time in which the child could have
+// given it. Slow is not dead: what the child waits for a processor does not count, nor
+// does what this process itself comes late. It owns a goroutine, until stop.
+func (i *incarnation) answerBound(bound time.Duration) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	worker := task.Start(func() {
+		if waited, ok := answerBoundOver(ctx, bound, i.proc.Load().Starved); ok {
+			cancel(fmt.Errorf("no answer within %v", waited))
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		worker.Wait()
+	}
+}
+
+// answerBoundOver returns when the bound is over, and reports false if ctx ended before. starved is how
+// long the child has waited for a processor so far. Most answers come at once, so that
+// it is not asked before half of the bound is over.
+func answerBoundOver(ctx context.Context, bound time.Duration, starved func() time.Duration) (waited time.Duration, ok bool) {
+	begun := time.Now()
+	if _, ok := pausesFor(ctx, bound/2); !ok {
+		return 0, false
+	}
+	before := starved()
+	for left := bound - bound/2; ; {
+		late, ok := pausesFor(ctx, left)
+		if !ok {
+			return 0, false
+		}
+		now := starved()
+		left = min(left, late+now-before)
+		before, waited = now, time.Since(begun)
+		if left < bound/100 || waited >= mostAnswerBounds*bound {
+			return max(bound, waited.Round(bound)), true
+		}
+	}
+}
+
+// pausesFor waits, and says how late it comes back; it reports false if ctx ended before.
+func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok bool) {
+	due := time.Now().Add(d)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return time.Since(due), true
+	case <-ctx.Done():
+		return 0, false
+	}
+}
+
+// onStuckTask tells of a task of the child that was told to end and has not in time.
+func (i *incarnation) onStuckTask(s dialog.StuckTask) {
+	i.owner.note(Event{Stuck: s.Endpoint, Reason: fmt.Sprintf("its task of %q was told to end and goes on", s.Endpoint)})
+	select {
+	case i.stuck <- struct{}{}:
+	default: // the watch looks again in any case
+	}
+}
+
+// watchStuck ends the child, if its spec says so, when a task of it has been stuck for
+// its grace: what does not end by consent ends by force. The worker ends when the child
+// is being ended.
+func (i *incarnation) watchStuck() *task.Worker {
+	return task.Start(func() {
+		if i.spec.Stuck != config.RestartWhenStuck {
+			return
+		}
+		grace := graceOf(i.spec)
+		for {
+			var due <-chan time.Time
+			if stuck := i.table.Stuck(); len(stuck) > 0 {
+				oldest := stuck[0]
+				since := time.Since(oldest.Since)
+				if since >= grace {
+					failure := &fault.ActorStuck{ID: i.id, Endpoint: oldest.Endpoint, For: since.Round(time.Millisecond)}
+					i.unwell <- i.onUnhealthy(end{cause: Stuck, reason: fmt.Sprintf("its task of %q goes on", oldest.Endpoint), failure: failure}, true)
+					return
+				}
+				due = time.After(grace - since)
+			}
+			select {
+			case <-due:
+			case <-i.stuck:
+			case <-i.ending:
+				return
+			}
+		}
+	})
+}

@@ -21,10 +21,12 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// child is one plugin process from its start to its reaping. Once started, one
-// goroutine owns it (own); everything else asks that one.
+// incarnation is one process of a child, from its start to its reaping. One goroutine owns
+// it: it calls start and then live, which returns when nothing of the process is left.
+// All others only send to its channels. What is set by start and read by others is set
+// before the child is up.
 type incarnation struct {
-	child  *child
+	owner  owner
 	env    *environment
 	spec   Spec
 	id     actor.ID
@@ -41,129 +43,216 @@ type incarnation struct {
 	serving    *task.Worker
 	address    net.Addr           // where the child's link is taken in
 	links      chan *dialog.Table // cap 1: the child has opened its link
-	table      *dialog.Table      // set before ready; nil for a foreign program
-	connection connection         // set before ready
-	client     *pluginClient      // the same
-	calls      *callEnd           // of calls over the main connection
-	unfollow   func() bool        // lets the process outlive its start's ctx
+	table      *dialog.Table      // nil for a foreign program
+	client     *pluginClient
+	connection connection  // nil until the start has succeeded
+	unfollow   func() bool // lets the process outlive its start's ctx
 	endpoints  []*wire.Endpoint
 
-	cancelling *task.Worker // the cancel request, nil if none was sent
+	cancelled  chan *cancellation // cap 1: somebody wants it to end
+	cancelOnce sync.Once
+	unwell     chan teardown // cap 2: its health checks fail, and it has a stuck task
+	stuck      chan struct{} // cap 1: another task is stuck
+	ending     chan struct{} // closed when it is being ended, or has ended
 
-	stop     chan *cancellation // cap 1: asked to end
-	unwell   chan unwell        // cap 2: its health checks fail, and it has a stuck task
-	stuck    chan struct{}      // cap 1: another task is stuck
-	stopOnce sync.Once          //
-	ackOnce  sync.Once          //
-	acked    chan struct{}      // the cancel request was answered, or never will be
-	ackErr   error              // set before acked
-	ending   chan struct{}      // it is being ended, or has ended
-	cause    Cause              // why it ended; these three are own's until that returns
-	why      string             //
-	queued   time.Duration      // that it has waited for its turn to end
-	failure  error              // nil if it was asked to end, or ended well
+	asking  *task.Worker  // the cancel request, nil if none was sent
+	queued  time.Duration // that it has waited for its turn to end
+	ackOnce sync.Once
+	acked   chan struct{} // the cancel request was answered, or never will be
+	ackErr  error         // set before acked
 }
 
-func newIncarnation(c *child, giveUp context.CancelCauseFunc) *incarnation {
+// owner is whom an incarnation tells what becomes of it: its child.
+type owner interface {
+	identified(id actor.ID)
+	checked(reason string, failure error)
+	note(e Event)
+	stopping(how end, refuse func())
+}
+
+func newIncarnation(o owner, env *environment, spec Spec, id actor.ID, giveUp context.CancelCauseFunc) *incarnation {
 	return &incarnation{
-		child: c, env: c.n.env, spec: c.spec, id: c.self, giveUp: giveUp,
-		links: make(chan *dialog.Table, 1), stop: make(chan *cancellation, 1), unwell: make(chan unwell, 2), stuck: make(chan struct{}, 1),
-		acked: make(chan struct{}), ending: make(chan struct{}), calls: newCallEnd(c.n.ctx),
+		owner: o, env: env, spec: spec, id: id, giveUp: giveUp, client: newPluginClient(env.base),
+		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), unwell: make(chan teardown, 2), stuck: make(chan struct{}, 1),
+		acked: make(chan struct{}), ending: make(chan struct{}),
 	}
 }
 
-// foreign tells that the program knows nothing of Trellis.
+// foreign reports whether the program knows nothing of Trellis.
 func (i *incarnation) foreign() bool { return i.spec.GoPlugin != nil }
 
-// refuse fails new calls into the child.
-func (i *incarnation) refuse(why error) {
-	i.calls.refuse(why)
-	i.connection.refuse(why)
-}
-
-// lose fails new calls into the child, and those in flight.
-func (i *incarnation) lose(why error) {
-	i.calls.endAll(why)
-	i.connection.lose(why)
-}
-
-// tell records a step of the child's life.
-func (i *incarnation) tell(e Event) { i.child.n.update(func() { i.child.record(e) }) }
-
-// endWith notes why the child ends.
-func (i *incarnation) endWith(cause Cause, why string, failure error) {
-	i.cause, i.why, i.failure = cause, why, failure
-	close(i.ending)
-	i.tell(Event{To: Stopping, Cause: cause, Reason: why, Err: failure})
-}
-
-// ask makes the child end. It does not wait; only the first one counts.
-func (i *incarnation) ask(w *cancellation) { i.stopOnce.Do(func() { i.stop <- w }) }
+// cancel makes the process end. It does not wait; only the first one counts.
+func (i *incarnation) cancel(why *cancellation) { i.cancelOnce.Do(func() { i.cancelled <- why }) }
 
 // reasonOf is a cancellation as the reason in events and errors of this actor.
-func (i *incarnation) reasonOf(w *cancellation) string {
-	if w.Canceller.Is(i.env.self) {
-		return w.Reason
+func (i *incarnation) reasonOf(why *cancellation) string {
+	if why.Canceller.Is(i.env.self) {
+		return why.Reason
 	}
-	return w.Error()
+	return why.Error()
 }
 
 // acknowledge tells whoever waits for the child's answer to a cancel request that it
 // has come, or never will.
 func (i *incarnation) acknowledge() { i.ackOnce.Do(func() { close(i.acked) }) }
 
-// own is the goroutine that the child belongs to, from ready to reaped.
-func (i *incarnation) own() {
-	proc := i.proc.Load()
-	select {
-	case w := <-i.stop:
-		i.onCancel(w)
-	case s := <-i.unwell:
-		i.onUnhealthy(s)
-	case <-proc.Dead():
-		i.died()
-	case <-i.connection.gone():
-		i.unlinked()
-	}
+// live sees to a process that is up, until it is reaped, and says how it has ended.
+func (i *incarnation) live() end {
+	health, stuck := i.watchHealth(), i.watchStuck()
+	t := i.awaitEnd()
+	i.endWith(t)
 	i.release()
+	health.Wait()
+	stuck.Wait()
+	return t.end
 }
 
-// lastFrames is how long what a dead process has sent may take to be read.
-const drainBound = 50 * time.Millisecond
+// teardown is how a process that was up ends.
+type teardown struct {
+	end
+	request *cancellation // what it is asked to end with; nil if it has ended, or cannot be asked
+	force   trigger       // if it was not asked and lives: why force is used at once
+	dead    bool          // the process has ended by itself
+	done    func()        // gives the turn back that it has waited for; nil if it has not
+}
 
-// lastBreath is how long the end of a process may take that has lost its link
-// without a word: a dying process closes its connections first, and on a busy
-// machine is reaped much later. How it died says more than that the link is lost.
-const deathBound = 500 * time.Millisecond
+// awaitEnd returns when something ends the process, or it has ended.
+func (i *incarnation) awaitEnd() teardown {
+	select {
+	case why := <-i.cancelled:
+		return i.onCancel(why)
+	case t := <-i.unwell:
+		return t
+	case <-i.proc.Load().Dead():
+		return i.onDeath()
+	case <-i.connection.gone():
+		return i.onDisconnect()
+	}
+}
 
-// died handles a process that has ended by itself.
-func (i *incarnation) died() {
+// endWith ends the process, and says so: every end of a process that was up is told,
+// explained to its calls, and carried out here, in this order.
+func (i *incarnation) endWith(t teardown) {
+	if t.done != nil {
+		defer t.done()
+	}
+	close(i.ending)
+	refusal := i.refusal(t)
+	i.owner.stopping(t.end, func() { i.connection.refuse(refusal) })
+	s, why := stepTerminate, t.force
+	if t.request != nil {
+		why = i.request(t.request)
+		s = next(stepAsk, why)
+	}
+	i.acknowledge()
+	if t.request == nil { // else calls may end in order, until the process has
+		i.connection.lose(refusal)
+	}
+	if !t.dead {
+		i.escalate(t.cause, s, why)
+	}
+	if t.request != nil {
+		i.connection.drain()
+		i.connection.lose(i.loss(t))
+	}
+}
+
+// refusal is why new calls fail, and those in flight if the process was not asked to end.
+func (i *incarnation) refusal(t teardown) error {
+	switch {
+	case t.request != nil:
+		return fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, i.id, i.reasonOf(t.request))
+	case t.failure != nil:
+		return t.failure
+	}
+	return fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, i.id)
+}
+
+// loss is why calls fail that the end has cut off of a process that was asked to end.
+func (i *incarnation) loss(t teardown) error {
+	exit, _ := i.proc.Load().Exit()
+	switch {
+	case t.failure != nil:
+		return t.failure
+	case exit.Success():
+		return fmt.Errorf("%w: %s has ended (%s)", fault.ErrActorClosing, i.id, t.reason)
+	}
+	return i.causeOfDeath()
+}
+
+// onCancel has the process asked to end when it is its turn. One that ends by itself before
+// that is not asked.
+func (i *incarnation) onCancel(why *cancellation) (t teardown) {
+	done := i.awaitTurn()
+	switch {
+	case isClosed(i.proc.Load().Dead()):
+		t = i.onDeath()
+	case isClosed(i.connection.gone()):
+		t = i.onDisconnect()
+	default:
+		t = teardown{end: end{cause: Requested, reason: i.reasonOf(why)}, request: why}
+	}
+	t.done = done
+	return t
+}
+
+// onUnhealthy ends a process that is unwell. One that still answers is asked first.
+func (i *incarnation) onUnhealthy(how end, answers bool) teardown {
+	if !answers {
+		return teardown{end: how, force: mute}
+	}
+	return teardown{end: how, request: &cancellation{Canceller: i.env.self, Reason: "it is " + string(how.cause) + ": " + how.reason}}
+}
+
+const (
+	// drainBound is how long what a dead process has sent may take to be read.
+	drainBound = 50 * time.Millisecond
+	// deathBound is how long the end of a process may take that has lost its link
+	// without a word: a dying process closes its connections first, and on a busy
+	// machine is reaped much later. How it died says more than that the link is lost.
+	deathBound = 500 * time.Millisecond
+)
+
+// onDeath says how a process has ended by itself.
+func (i *incarnation) onDeath() teardown {
 	if !i.connection.drain() {
 		i.connection.abort(errors.New("the process has ended"))
 	}
-	if i.leftInOrder() {
-		i.endWith(Finished, "by itself", nil)
-		i.acknowledge()
-		i.lose(fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, i.id))
-		return
+	if i.endedInOrder() {
+		return teardown{end: end{cause: Finished, reason: "by itself"}, dead: true}
 	}
-	failure := i.whyItEnded()
-	i.endWith(Crashed, failure.Error(), failure)
-	i.acknowledge()
-	i.lose(failure)
+	failure := i.causeOfDeath()
+	return teardown{end: end{cause: Crashed, reason: failure.Error(), failure: failure}, dead: true}
 }
 
-// leftInOrder reports whether the child has ended itself, and well: it said goodbye, with
+// onDisconnect handles a link that has ended while the process may still live. Most
+// often the process is about to be reaped, which tells more.
+func (i *incarnation) onDisconnect() teardown {
+	bound := deathBound
+	if goodbye, _ := i.connection.farewell(); goodbye {
+		bound = i.bounds().grace
+	}
+	if closedWithin(i.proc.Load().Dead(), bound) {
+		return i.onDeath()
+	}
+	reason := "it closed the link and went on running"
+	if err := i.connection.breach(); err != nil {
+		reason = err.Error()
+	}
+	return teardown{end: end{cause: Transport, reason: reason, failure: &fault.LinkLost{Peer: i.id, Reason: reason}}, force: unheard}
+}
+
+// endedInOrder reports whether the child has ended itself, and well: it said goodbye, with
 // no failure, and exited with 0. A foreign program cannot say goodbye.
-func (i *incarnation) leftInOrder() bool {
+func (i *incarnation) endedInOrder() bool {
 	goodbye, reason := i.connection.farewell()
 	exit, _ := i.proc.Load().Exit()
 	return (goodbye || i.foreign()) && reason == nil && exit.Success()
 }
 
-// whyItEnded says why an actor ended that nobody had asked to: its own last words,
+// causeOfDeath says why an actor ended that nobody had asked to: its own last words,
 // if it had any, else how its process ended.
-func (i *incarnation) whyItEnded() error {
+func (i *incarnation) causeOfDeath() error {
 	if _, reason := i.connection.farewell(); reason != nil {
 		return reason
 	}
@@ -183,196 +272,13 @@ func (i *incarnation) deathOf(proc *process.Process) error {
 	return died
 }
 
-// unlinked handles a link that has ended while the process may still live. Most
-// often the process is about to be reaped, which tells more.
-func (i *incarnation) unlinked() {
-	proc := i.proc.Load()
-	goodbye, _ := i.connection.farewell()
-	patience := deathBound
-	if goodbye {
-		patience = i.bounds().grace
-	}
-	if i.within(proc.Dead(), patience) {
-		i.died()
-		return
-	}
-	reason := "it closed the link and went on running"
-	if err := i.connection.breach(); err != nil {
-		reason = err.Error()
-	}
-	failure := &fault.LinkLost{Peer: i.id, Reason: reason}
-	i.endWith(Transport, reason, failure)
-	i.acknowledge()
-	i.lose(failure)
-	i.escalate(stepTerminate, unheard)
-}
-
-// onUnhealthy ends a child that is unwell. One that still answers is asked first.
-func (i *incarnation) onUnhealthy(s unwell) {
-	i.endWith(s.cause, s.reason, s.failure)
-	if !s.answers {
-		i.acknowledge()
-		i.lose(s.failure)
-		i.escalate(stepTerminate, mute)
-		return
-	}
-	i.askToEnd(&cancellation{Canceller: i.env.self, Reason: "it is " + string(s.cause) + ": " + s.reason})
-	i.lose(s.failure)
-}
-
-// onCancel ends the child when it is its turn. One that ends by itself before that has not
-// been asked.
-func (i *incarnation) onCancel(w *cancellation) {
-	done := i.awaitTurn()
-	defer done()
-	switch {
-	case isClosed(i.proc.Load().Dead()):
-		i.died()
-	case isClosed(i.connection.gone()):
-		i.unlinked()
-	default:
-		i.tearDown(w)
-	}
-}
-
-// tearDown ends the child in order: first by asking it, then with more and more
-// force.
-func (i *incarnation) tearDown(w *cancellation) {
-	reason := i.reasonOf(w)
-	i.endWith(Requested, reason, nil)
-	i.askToEnd(w)
-	i.lose(i.afterwards(reason))
-}
-
-// askToEnd goes down the whole ladder. An actor whose link is gone ends by itself; a
-// foreign program that could not be asked does not know that it should.
-func (i *incarnation) askToEnd(w *cancellation) {
-	i.refuse(fmt.Errorf("%w: %s was asked to end (%s)", fault.ErrActorClosing, i.id, i.reasonOf(w)))
-	t := i.request(w)
-	i.acknowledge()
-	if t == unheard && i.foreign() {
-		t = unasked
-	}
-	i.escalate(next(stepAsk, t), t)
-	i.connection.drain()
-}
-
-// awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
-// that the whole ladder takes no longer.
-func (i *incarnation) awaitTurn() (done func()) {
-	begun, patience := time.Now(), i.bounds().grace/2
-	done = i.env.turns.take(patience, i.proc.Load().Dead(), i.connection.gone(), i.env.hurry)
-	i.queued = min(time.Since(begun), patience)
-	return done
-}
-
-// afterwards is what calls get that a requested end has cut off.
-func (i *incarnation) afterwards(reason string) error {
-	exit, _ := i.proc.Load().Exit()
-	if exit.Success() {
-		return fmt.Errorf("%w: %s has ended (%s)", fault.ErrActorClosing, i.id, reason)
-	}
-	return i.whyItEnded()
-}
-
-// request is the first step: it sends the cancel request and waits for the ack,
-// which comes when all of the actor's tasks have ended.
-func (i *incarnation) request(w *cancellation) trigger {
-	b := i.bounds()
-	var err error
-	request := wire.CancelRequest{Canceller: w.Canceller, Reason: wire.Text(w.Reason), Grace: b.grace}
-	i.cancelling = task.Start(func() { err = i.connection.ask(request) })
-	t := i.wait(stepAsk, i.cancelling.Done(), i.connection.gone())
-	switch goodbye, _ := i.connection.farewell(); {
-	case t == elapsed:
-		i.ackErr = dialog.Unacked(fault.ErrActorTooSlow, i.id, b.cancel)
-	case t == hurried, goodbye: // one that says goodbye was about to end anyway
-	case !isClosed(i.cancelling.Done()):
-		return unheard
-	case errors.Is(err, errCannotBeAsked):
-		return unasked
-	case err != nil:
-		i.env.log.Warn("the cancel request failed", "actor", i.id.String(), "error", err)
-		return unheard
-	}
-	return t
-}
-
-// wait waits on a step until one of the channels is closed, and says why it goes on. Meanwhile
-// this host may itself be asked to end, which leaves less time.
-func (i *incarnation) wait(s step, over, gone <-chan struct{}) trigger {
-	expiry := time.Now().Add(i.bounds().of(s))
-	bounded := i.env.ending.Bounded()
-	for {
-		select {
-		case <-over:
-			return answered
-		case <-gone:
-			return answered
-		case <-time.After(time.Until(expiry)):
-			return elapsed
-		case <-i.env.hurry:
-			return hurried
-		case <-bounded:
-			bounded = nil
-			if sooner := time.Now().Add(i.bounds().of(s)); sooner.Before(expiry) {
-				expiry = sooner
-			}
-		}
-	}
-}
-
-// escalate waits for the process to end, from the given step on, and uses more
-// force each time its patience is over.
-func (i *incarnation) escalate(s step, why trigger) {
-	proc := i.proc.Load()
-	for {
-		i.useForce(s, why)
-		if s == stepKill {
-			<-proc.Done()
-			return
-		}
-		switch why = i.wait(s, proc.Done(), nil); why {
-		case answered:
-			return
-		case elapsed:
-			why = lingering
-		}
-		s = next(s, why)
-	}
-}
-
-// useForce does what a step does.
-func (i *incarnation) useForce(s step, why trigger) {
-	if s < stepTerminate {
-		return
-	}
-	i.tell(Event{To: Stopping, Cause: i.cause, Step: s.String(), Reason: why.String()})
-	err := i.signal(s)
-	if err != nil {
-		i.env.log.Error("teardown", "actor", i.id.String(), "step", s.String(), "error", err)
-	}
-}
-
-func (i *incarnation) signal(s step) error {
-	proc := i.proc.Load()
-	if s == stepTerminate {
-		return proc.Terminate()
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // send it; escalate waits
-	if err := proc.Kill(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-// release lets go of everything that belonged to the child. Its process is gone.
+// release lets go of everything that belonged to the process, and waits for its end.
 func (i *incarnation) release() {
 	if proc := i.proc.Load(); proc != nil {
 		<-proc.Done() // it is dead; what it had started is, too, from now on
 	}
-	i.disconnect()
+	gone := fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, i.id)
+	i.disconnect(gone)
 	if i.server != nil {
 		i.server.Stop()
 		i.serving.Wait()
@@ -380,39 +286,23 @@ func (i *incarnation) release() {
 	if i.table == nil { // a link may have come while the start was given up
 		select {
 		case i.table = <-i.links:
-			i.disconnect()
+			i.disconnect(gone)
 		default:
 		}
 	}
-	if i.cancelling != nil {
-		i.cancelling.Wait()
+	if i.asking != nil {
+		i.asking.Wait()
 	}
 	i.plugin.Kill() // lets go of what go-plugin holds
 }
 
-func (i *incarnation) disconnect() {
-	if i.connection == nil && i.table != nil { // it has come, and was never ready
-		i.connection = linkConnection{i.table}
+func (i *incarnation) disconnect(why error) {
+	switch {
+	case i.connection != nil:
+		i.connection.close(why)
+	case i.table != nil: // it has come, and was never ready
+		linkConnection{i.client, i.table}.close(why)
 	}
-	if i.connection == nil {
-		return
-	}
-	gone := fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, i.id)
-	i.calls.endAll(gone)
-	i.connection.close(gone)
-}
-
-// await reports whether done is closed within the bound.
-func (i *incarnation) within(done <-chan struct{}, bound time.Duration) bool {
-	return closedWithin(done, bound)
-}
-
-// bounds are the times of this child's teardown, as long as each may take from now on:
-// those of its spec, or what a host can give it that is being ended itself.
-func (i *incarnation) bounds() bounds {
-	b := boundsOf(i.spec)
-	b.grace -= i.queued
-	return b.within(i.env.ending.Left(time.Now()))
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

@@ -7,17 +7,8 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
-
-// limits are a Spec's, for the process.
-func limits(l config.Limits) process.Limits {
-	return process.Limits{
-		OpenFiles: l.OpenFiles, Core: (*int64)(l.Core), CPU: time.Duration(l.CPU),
-		FileSize: int64(l.FileSize), Memory: int64(l.Memory), Processes: l.Processes,
-	}
-}
 
 // receiving is how an actor receives that has these settings.
 func receiving(s config.Streams) dialog.Receiving {

@@ -166,29 +166,29 @@ func (n *Nursery) change() <-chan struct{} {
 	return n.changed
 }
 
-// carryOut does what the plan says. failure is what an action about a failure is
-// about. It is called under the lock, so that actions come in the plan's order;
-// none of them waits.
-func (n *Nursery) carryOut(actions []action, failure error) {
+// carryOut does what a step of the table has given, in its order. It is called under the
+// lock that the step was taken under; none of the actions waits.
+func (n *Nursery) carryOut(actions []action) {
 	for _, a := range actions {
-		c := n.children[a.id]
-		switch a.kind {
+		switch c := n.children[a.id]; a.kind {
+		case actionTell:
+			c.tell(a.event)
 		case actionStart:
-			c.startProcess()
+			c.startProcess(a.event)
 		case actionStop:
 			c.stopProcess()
 		case actionPause:
-			c.pause(failure)
+			c.pause(a.event)
 		case actionReport:
-			n.lose(failure)
+			n.lose(a.event.Err)
 		case actionLimit:
-			n.giveUp(c.tooOften(n.plan.window, 0, failure))
+			n.giveUp(c.tooOften(n.plan.window, 0, a.event.Err))
 		case actionUnstable:
-			n.giveUp(c.tooOften(0, c.backoff.stable, failure))
+			n.giveUp(c.tooOften(0, c.backoff.stable, a.event.Err))
 		case actionLasting:
-			n.giveUp(failure)
+			n.giveUp(a.event.Err)
 		case actionForget:
-			c.forget()
+			c.forget(a.event)
 		}
 	}
 }
@@ -206,15 +206,6 @@ func (n *Nursery) lose(failure error) {
 func (n *Nursery) giveUp(failure error) {
 	n.failures = append(n.failures, failure)
 	n.cancel(failure)
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 // refuse makes every later start fail.
@@ -243,7 +234,7 @@ func (n *Nursery) stopAll() {
 	n.update(func() {
 		n.refuse(cause)
 		n.cancellation = w
-		n.carryOut(n.plan.close(), nil)
+		n.carryOut(n.plan.close())
 	})
 }
 
@@ -333,11 +324,10 @@ func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool
 			return
 		}
 		n.nextID++
-		c = &child{n: n, id: n.nextID, spec: spec, self: actor.NewID(spec.Name), oneShot: oneShot, backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
+		state := childState{id: n.nextID, kind: cmp.Or(spec.Restart, config.Temporary), oneShot: oneShot, needs: needs}
+		c = &child{childState: state, n: n, spec: spec, self: actor.NewID(spec.Name), backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
 		n.children[c.id] = c
-		c.record(Event{To: Waiting})
-		kind := cmp.Or(spec.Restart, config.Temporary)
-		n.carryOut(n.plan.add(childState{id: c.id, kind: kind, oneShot: oneShot, needs: needs}), nil)
+		n.carryOut(n.plan.add(&c.childState))
 	})
 	return c, err
 }

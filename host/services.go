@@ -42,7 +42,7 @@ func (p *Portal) Dispense(ctx context.Context, client plugin.GRPCPlugin) (any, e
 	if err != nil {
 		return nil, err
 	}
-	return client.GRPCClient(i.calls.ctx, i.client.broker, i.client.conn)
+	return client.GRPCClient(i.client.ctx, i.client.broker, i.client.conn)
 }
 
 // Services is a connection for clients that protoc generates. Each call over it
@@ -57,7 +57,7 @@ func (p *Portal) upChild(ctx context.Context) (*incarnation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := i.calls.err(); err != nil {
+	if err := i.client.refusal(); err != nil {
 		return nil, err
 	}
 	return i, nil

@@ -7,69 +7,103 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 )
 
-// phase is what a child is doing.
-type phase uint8
-
-// The phases.
-const (
-	down      phase = iota // no process; to be started when nothing is in the way
-	starting               // its process is coming up
-	up                     // its process can be called
-	condemned              // to be ended, once those that need it have ended
-	stopping               // its process was told to end
-	gone                   // over for good
-)
-
-func (p phase) String() string {
-	return [...]string{"down", "starting", "up", "condemned", "stopping", "gone"}[p]
-}
-
 // need is something that a child depends on.
 type need struct {
 	id      int
 	healthy bool // and not only up
 }
 
-// child is what a supervisor knows of one of its actors, whichever process that
-// is at the moment.
+// order is what the supervisor has decided about a process.
+type order uint8
+
+// The orders.
+const (
+	stays     order = iota // it lives for as long as it can
+	condemned              // it is to end, once those that need it have ended
+	toldToEnd              // it was told to end, or to give up its start
+)
+
+// childState is what the supervisor's table knows of one child. Its state is the one
+// phase that the child is in: what its process does is told by it, what calls find
+// depends on it, and no other type keeps a phase of its own. Only the methods of
+// [supervision] change it, from the adding until the state is [Gone]; it is guarded as
+// the table is.
 type childState struct {
-	id        int // in the order of adding
-	kind      config.RestartKind
-	oneShot   bool // a one-shot: strategies do not touch it
-	needs     []need
-	phase     phase
-	fresh     bool // has never been up
-	paused    bool // down, and its pause is not over
-	comesBack bool // condemned or stopping, and to be started again
-	healthy   bool // up, and a health check has succeeded
-	unstable  int  // restarts since it was last up for long enough to count as stable
+	id      int // in the order of adding
+	kind    config.RestartKind
+	oneShot bool // strategies do not touch it
+	needs   []need
+
+	state     State
+	order     order // stays while there is no process
+	fresh     bool  // it has never been up
+	paused    bool  // there is no process, and the pause before the next one is not over
+	comesBack bool  // it is condemned or told to end, and is started again after that
+	healthy   bool  // its last health check has succeeded
+	over      bool  // no process comes any more; it is forgotten at the end of the step
+	unstable  int   // restarts since it was last up for long enough to count as stable
+}
+
+// hasProcess reports whether there is a process, be it one that only comes up or ends.
+func (c *childState) hasProcess() bool {
+	switch c.state {
+	case Starting, Ready, Unhealthy, Stopping:
+		return true
+	case Waiting, Reaped, Gone:
+	}
+	return false
+}
+
+// isUp reports whether its process can be called, and nobody wants it to end.
+func (c *childState) isUp() bool {
+	return c.order == stays && (c.state == Ready || c.state == Unhealthy)
+}
+
+// takesCalls reports whether calls go to the process that came up last. One that is to end
+// for good, or has, is asked, and says why it refuses. Of one that comes back the next
+// process is waited for.
+func (c *childState) takesCalls() bool {
+	switch {
+	case c.fresh:
+		return false
+	case c.order != stays:
+		return !c.comesBack
+	case c.state == Stopping: // by itself, and what follows is known when it is reaped
+		return c.kind == config.Temporary
+	}
+	return c.state == Gone || c.isUp()
 }
 
 // end is how a process has ended, or has not come up.
 type end struct {
-	failed  bool
-	lasting bool // failed, and would fail again
-	stable  bool // it was up for long
+	cause   Cause
+	reason  string
+	failure error // nil if it ended well, or as it was asked to
+	lasting bool  // another start would fail in the same way
+	stable  bool  // it was up for long
 }
 
-// supervision decides what becomes of a supervisor's actors. It is a pure table:
-// its methods take what has happened and return what to do, in this order. It has
-// no clock and no process; whoever owns it must carry out every action.
+// supervision decides what becomes of a supervisor's children. It is a pure table: its
+// methods take what has happened, change the states, and return what follows, in this
+// order: what to do, and the events to tell. It has no clock and no process; whoever
+// owns it must carry out every action.
 type supervision struct {
 	strategy config.Strategy
 	max      int           // restarts within window, and of one child without a stable run
 	window   time.Duration //
-	children []*childState // by id
+	children []*childState // by id, without those that are gone
 	restarts []time.Time   // those within window
 	closing  bool          // nothing is started any more
+	actions  []action      // of the present step
 }
 
-// actionKind is what an action does.
+// actionKind is what an action does, besides telling its event.
 type actionKind uint8
 
-// The kinds. Of each child exactly one forget is the last action.
+// The kinds of action. The last action about a child is exactly one actionForget.
 const (
-	actionStart    actionKind = iota // start a process; up or ended follows
+	actionTell     actionKind = iota // tell the event, that is all
+	actionStart                      // start a process; up or ended follows
 	actionStop                       // tell the process to end, or to give up its start; ended follows
 	actionPause                      // call resume after a while
 	actionReport                     // a failure that no restart answers: report it
@@ -79,40 +113,71 @@ const (
 	actionForget                     // the child is over, perhaps without ever having been started
 )
 
-func (d actionKind) String() string {
-	return [...]string{"start", "stop", "pause", "lose", "limit", "tire", "fail", "forget"}[d]
+func (k actionKind) String() string {
+	return [...]string{"tell", "start", "stop", "pause", "report", "limit", "unstable", "lasting", "forget"}[k]
 }
 
-// action is one thing to do about one child.
+// action is one thing to do about one child. The event is told if it has a state; else
+// it only carries a failure.
 type action struct {
-	kind actionKind
-	id   int
+	kind  actionKind
+	id    int
+	event Event
 }
 
-// add takes a new actor in. Its first process starts when those that it needs are
+// add takes a new child in. Its first process starts when those that it needs are
 // ready. A first start that fails is not tried again.
-func (s *supervision) add(c childState) []action {
-	c.phase, c.fresh = down, true
-	s.children = append(s.children, &c)
-	return s.settle(nil)
+func (s *supervision) add(c *childState) []action {
+	c.fresh = true
+	s.children = append(s.children, c)
+	s.enter(c, actionTell, Event{To: Waiting})
+	return s.settle()
 }
 
-// isUp says that a process has come up.
-func (s *supervision) isUp(id int) []action {
-	c := s.child(id)
+// up says that a process can be called.
+func (s *supervision) up(id int) []action {
+	c, e := s.child(id), Event{To: Ready}
+	if !c.fresh {
+		e.Reason = "restarted"
+	}
 	c.fresh = false
-	if c.phase == starting { // else it is being ended already
-		c.phase = up
-	}
-	return s.settle(nil)
+	s.enter(c, actionTell, e)
+	return s.settle()
 }
 
-// isHealthy says that a health check of a process has succeeded or failed.
-func (s *supervision) isHealthy(id int, healthy bool) []action {
-	if c := s.child(id); c != nil {
-		c.healthy = healthy && c.phase == up
+// checked says what a health check has found: nil, or why it has failed.
+func (s *supervision) checked(id int, reason string, failure error) []action {
+	c := s.child(id)
+	if c == nil || !c.isUp() { // its end came in between
+		return nil
 	}
-	return s.settle(nil)
+	switch {
+	case failure != nil:
+		s.enter(c, actionTell, Event{To: Unhealthy, Reason: reason, Err: failure})
+	case c.state == Unhealthy:
+		s.enter(c, actionTell, Event{To: Ready, Reason: "healthy again"})
+	}
+	c.healthy = failure == nil
+	return s.settle()
+}
+
+// note tells of something that changes no state: a step of a teardown, a stuck task.
+func (s *supervision) note(id int, e Event) []action {
+	c := s.child(id)
+	if c == nil {
+		return nil
+	}
+	e.To = c.state
+	s.enter(c, actionTell, e)
+	return s.settle()
+}
+
+// stopping says that a process that was up is being ended, or has died.
+func (s *supervision) stopping(id int, how end) []action {
+	c := s.child(id)
+	c.healthy = false
+	s.enter(c, actionTell, Event{To: Stopping, Cause: how.cause, Reason: how.reason, Err: how.failure})
+	return s.settle()
 }
 
 // resume says that a child's pause is over.
@@ -120,33 +185,51 @@ func (s *supervision) resume(id int) []action {
 	if c := s.child(id); c != nil {
 		c.paused = false
 	}
-	return s.settle(nil)
+	return s.settle()
 }
 
-// ended says that a process has ended, or has not come up, and is reaped.
+// ended says that a process has ended, or has not come up, and is reaped. A failure that
+// comes of itself while all is being closed is reported as any other.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
-	was := c.phase
-	c.phase, c.healthy = gone, false
+	wasUp, order, failed := c.state != Starting, c.order, how.failure != nil
+	s.enter(c, actionTell, Event{To: Reaped, Cause: how.cause, Reason: how.reason, Err: how.failure})
+	c.order, c.healthy = stays, false
 	if how.stable {
 		c.unstable = 0
 	}
-	switch {
-	case was == starting && c.fresh:
-		return s.settle(nil)
-	case was == condemned || was == stopping:
-		if c.comesBack {
-			c.phase = down
+	switch answered := s.answers(c, failed); {
+	case order != stays:
+		if s.closing && failed && wasUp {
+			s.report(c, how.failure)
 		}
-		return s.settle(nil)
-	case s.answers(c, how.failed) && how.lasting:
-		return s.settle(s.giveUp(actionLasting, c))
-	case s.answers(c, how.failed):
-		return s.settle(s.bringBack(c, now))
-	case how.failed && !c.oneShot:
-		return s.settle([]action{{actionReport, id}})
+		c.over = !c.comesBack
+	case !wasUp && c.fresh:
+		c.over = true
+	case answered && how.lasting:
+		s.giveUp(c, actionLasting, how.failure)
+	case answered:
+		s.bringBack(c, how, now)
+	default:
+		if failed {
+			s.report(c, how.failure)
+		}
+		c.over = true
 	}
-	return s.settle(nil)
+	return s.settle()
+}
+
+// enter is the one place where a state changes, and where an event comes from.
+func (s *supervision) enter(c *childState, kind actionKind, e Event) {
+	e.From, c.state = c.state, e.To
+	s.actions = append(s.actions, action{kind, c.id, e})
+}
+
+// report has a failure reported. That of a one-shot is told by who runs it.
+func (s *supervision) report(c *childState, failure error) {
+	if !c.oneShot {
+		s.actions = append(s.actions, action{actionReport, c.id, Event{Err: failure}})
+	}
 }
 
 // answers reports whether the end of a child's process, which nobody asked for, is answered
@@ -156,34 +239,40 @@ func (s *supervision) answers(c *childState, failed bool) bool {
 }
 
 // giveUp closes: a child is to come back, and cannot.
-func (s *supervision) giveUp(do actionKind, c *childState) []action {
-	s.closing = true
-	return []action{{do, c.id}}
+func (s *supervision) giveUp(c *childState, kind actionKind, failure error) {
+	s.closing, c.over = true, true
+	s.actions = append(s.actions, action{kind, c.id, Event{Err: failure}})
 }
 
 // bringBack has a child started again, unless that has happened too often, and
 // ends those that the strategy ends with it. Pauses may grow beyond the window, so that
 // restarts that never lead to a stable run count for themselves.
-func (s *supervision) bringBack(c *childState, now time.Time) []action {
+func (s *supervision) bringBack(c *childState, how end, now time.Time) {
 	s.restarts = slices.DeleteFunc(s.restarts, func(t time.Time) bool { return now.Sub(t) > s.window })
 	switch {
 	case len(s.restarts) >= s.max:
-		return s.giveUp(actionLimit, c)
+		s.giveUp(c, actionLimit, how.failure)
+		return
 	case c.unstable >= s.max:
-		return s.giveUp(actionUnstable, c)
+		s.giveUp(c, actionUnstable, how.failure)
+		return
 	}
 	s.restarts = append(s.restarts, now)
 	c.unstable++
-	c.phase, c.paused = down, true
+	c.paused = true
 	for _, other := range s.children {
 		if s.together(c, other) {
 			s.condemn(other, other.kind != config.Temporary)
 		}
 	}
-	return []action{{actionPause, c.id}}
+	reason := "it has ended"
+	if how.failure != nil {
+		reason = how.reason
+	}
+	s.enter(c, actionPause, Event{To: Waiting, Reason: reason})
 }
 
-// together reports whether the strategy ends other when p has failed.
+// together reports whether the strategy ends other when c has failed.
 func (s *supervision) together(c, other *childState) bool {
 	if other == c || other.oneShot || c.oneShot {
 		return false
@@ -198,74 +287,69 @@ func (s *supervision) inGroups() bool {
 
 // dismiss ends a child for good.
 func (s *supervision) dismiss(id int) []action {
-	c := s.child(id)
-	if c == nil {
-		return nil
+	if c := s.child(id); c != nil {
+		s.endForGood(c)
 	}
-	c.comesBack = false
-	s.condemn(c, false)
-	if c.phase == down {
-		c.phase = gone
-	}
-	return s.settle(nil)
-}
-
-// condemn has a process ended, once those that need it have.
-func (s *supervision) condemn(c *childState, back bool) {
-	if c.phase == starting || c.phase == up {
-		c.phase, c.comesBack, c.healthy = condemned, back, false
-	}
+	return s.settle()
 }
 
 // close ends all children for good.
 func (s *supervision) close() []action {
 	s.closing = true
 	for _, c := range s.children {
-		s.condemn(c, false)
-		c.comesBack = false
-		if c.phase == down {
-			c.phase = gone
-		}
+		s.endForGood(c)
 	}
-	return s.settle(nil)
+	return s.settle()
+}
+
+func (s *supervision) endForGood(c *childState) {
+	s.condemn(c, false)
+	c.comesBack, c.over = false, !c.hasProcess()
+}
+
+// condemn has a process ended, once those that need it have.
+func (s *supervision) condemn(c *childState, comesBack bool) {
+	if c.hasProcess() && c.order == stays {
+		c.order, c.comesBack, c.healthy = condemned, comesBack, false
+	}
 }
 
 // settle adds to the actions what is possible now: it ends what nothing holds any
-// more, starts what nothing is in the way of, and forgets what is gone.
-func (s *supervision) settle(actions []action) []action {
+// more, starts what nothing is in the way of, and forgets what is over.
+func (s *supervision) settle() []action {
 	for _, c := range s.children {
 		switch {
-		case c.phase == condemned && !s.held(c):
-			c.phase = stopping
-			actions = append(actions, action{actionStop, c.id})
-		case c.phase == down && c.fresh && s.orphanedDependency(c):
-			c.phase = gone
+		case c.order == condemned && !s.held(c):
+			c.order = toldToEnd
+			s.actions = append(s.actions, action{kind: actionStop, id: c.id})
+		case c.fresh && !c.hasProcess() && s.orphanedDependency(c):
+			c.over = true
 		}
 	}
 	for _, c := range s.children {
-		if c.phase == down && s.mayStart(c) {
-			c.phase = starting
-			actions = append(actions, action{actionStart, c.id})
+		if !c.over && !c.hasProcess() && s.mayStart(c) {
+			s.enter(c, actionStart, Event{To: Starting})
 		}
 	}
 	for _, c := range s.children {
-		if c.phase == gone {
-			actions = append(actions, action{actionForget, c.id})
+		if c.over {
+			s.enter(c, actionForget, Event{To: Gone})
 		}
 	}
-	s.children = slices.DeleteFunc(s.children, func(c *childState) bool { return c.phase == gone })
+	s.children = slices.DeleteFunc(s.children, func(c *childState) bool { return c.over })
+	actions := s.actions
+	s.actions = nil
 	return actions
 }
 
 // held reports whether others that are being ended need a child until they have ended.
 func (s *supervision) held(c *childState) bool {
 	return slices.ContainsFunc(s.children, func(other *childState) bool {
-		return (other.phase == condemned || other.phase == stopping) &&
-			slices.ContainsFunc(other.needs, func(n need) bool { return n.id == c.id })
+		return other.order != stays && slices.ContainsFunc(other.needs, func(n need) bool { return n.id == c.id })
 	})
 }
 
-// mayStart reports whether a child that is down can be started: its pause is over, what
+// mayStart reports whether a child without a process can be started: its pause is over, what
 // it needs is there, and, where the strategy restarts groups, nothing of the old
 // generation is left and nobody else's pause goes on.
 func (s *supervision) mayStart(c *childState) bool {
@@ -273,7 +357,7 @@ func (s *supervision) mayStart(c *childState) bool {
 		return false
 	}
 	return c.oneShot || !s.inGroups() || !slices.ContainsFunc(s.children, func(other *childState) bool {
-		return !other.oneShot && (other.phase == condemned || other.phase == stopping || other.phase == down && other.paused)
+		return !other.oneShot && !other.over && (other.order != stays || other.paused)
 	})
 }
 
@@ -281,7 +365,7 @@ func (s *supervision) mayStart(c *childState) bool {
 func (s *supervision) hasNeeds(c *childState) bool {
 	return !slices.ContainsFunc(c.needs, func(n need) bool {
 		needed := s.child(n.id)
-		return needed != nil && needed.phase != gone && (needed.phase != up || n.healthy && !needed.healthy)
+		return needed != nil && !needed.over && (!needed.isUp() || n.healthy && !needed.healthy)
 	})
 }
 
@@ -289,7 +373,7 @@ func (s *supervision) hasNeeds(c *childState) bool {
 func (s *supervision) orphanedDependency(c *childState) bool {
 	return slices.ContainsFunc(c.needs, func(n need) bool {
 		needed := s.child(n.id)
-		return needed == nil || needed.phase == gone
+		return needed == nil || needed.over
 	})
 }
 

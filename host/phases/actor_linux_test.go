@@ -368,9 +368,6 @@ var enter = map[string]func(s *stage){
 			s.freeze()
 			s.n.Go(func() { _ = s.foreign.Cancel(s.ctx) }) // its row asks once more
 			s.await("p", 0, host.Stopping)
-			for err := error(nil); err == nil; runtime.Gosched() { // new calls are refused a moment later
-				_, err = s.foreign.Conn(s.ctx)
-			}
 			return
 		}
 		s.up(func(sp *host.Spec) { sp.Grace = long })

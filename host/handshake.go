@@ -1,0 +1,219 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/environ"
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/trust"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// handshake starts the process and lets go-plugin shake hands with it. go-plugin
+// knows no ctx, so the end of ctx kills the process, which ends its waiting.
+func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (err error) {
+	dir, err := rundir.Open()
+	if err != nil {
+		return err
+	}
+	noteCgroups(i.env.log)
+	i.config = i.clientConfig(ctx, dir, bound)
+	if i.identity, err = i.authenticate(i.config); err != nil {
+		return err
+	}
+	i.plugin = plugin.NewClient(i.config)
+	shaking := task.Start(func() { err = i.dispense() })
+	shaking.Wait()
+	if i.identity != nil {
+		_ = i.identity.Close() // the child has its own
+	}
+	return i.explain(err)
+}
+
+func (i *incarnation) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
+	config := &plugin.ClientConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
+		},
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: clientMaker{client: i.client}}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
+			return i.runner(ctx, cmd, scratch)
+		},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     bound,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
+		GRPCDialOptions:  i.dialOptions(),
+		Logger:           bridge(i.env.log.With("actor", i.id.String())),
+	}
+	if i.foreign() {
+		i.foreignConfig(config)
+	}
+	return config
+}
+
+// dialOptions are those of the main connection: the child's own, and what the application
+// has for it, which is nearer to the wire.
+func (i *incarnation) dialOptions() []grpc.DialOption {
+	own := i.client.dialOptions()
+	if i.env.dial == nil {
+		return own
+	}
+	return append(own, i.env.dial(i.spec.Name)...)
+}
+
+// runner makes the process that go-plugin will start. The process removes scratch
+// when it ends; without one, go-plugin would leave it.
+func (i *incarnation) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
+	defer func() {
+		if err != nil {
+			_ = os.Remove(scratch) // it is empty
+		}
+	}()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	own, err := environ.Join(i.spec.Env)
+	if err != nil {
+		return nil, err
+	}
+	files, more := i.inherit()
+	env := environ.Merge(environ.Base(), own, more)
+	proc := process.New(process.Spec{
+		Path: i.program, Args: i.spec.Command[1:], Files: files, Name: i.spec.Command[0], Title: i.title(), Dir: i.spec.Dir, Env: env,
+		SHA256: i.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(i.spec.Limits), Gist: gist, Log: newLogger(i.env.lines, i.id, len(i.spec.Actors) > 0).line,
+	}, cmd)
+	i.proc.Store(proc)
+	if i.foreign() {
+		i.config.SyncStdout, i.config.SyncStderr = proc.Aside(process.Stdout), proc.Aside(process.Stderr)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
+	i.unfollow = stop
+	return proc.Runner(), nil
+}
+
+// title is what ps shows of an actor; a foreign program does not bear one.
+func (i *incarnation) title() string {
+	if i.foreign() {
+		return ""
+	}
+	return i.id.Title()
+}
+
+// limits are a Spec's, for the process.
+func limits(l config.Limits) process.Limits {
+	return process.Limits{
+		OpenFiles: l.OpenFiles, Core: (*int64)(l.Core), CPU: time.Duration(l.CPU),
+		FileSize: int64(l.FileSize), Memory: int64(l.Memory), Processes: l.Processes,
+	}
+}
+
+func (i *incarnation) dispense() error {
+	if _, err := i.plugin.Start(); err != nil {
+		return err
+	}
+	protocol, err := i.plugin.Client()
+	if err != nil {
+		return err
+	}
+	_, err = protocol.Dispense(wire.PluginName) // it fills in i.client
+	return err
+}
+
+// explain says what went wrong in a handshake: what the process did tells more
+// than what go-plugin missed.
+func (i *incarnation) explain(err error) error {
+	proc := i.proc.Load()
+	if err == nil || proc == nil {
+		return err
+	}
+	if bad := proc.HandshakeError(); bad != nil {
+		return bad
+	}
+	if start, ok := errors.AsType[*process.StartError](err); ok {
+		return start
+	}
+	closedWithin(proc.Dead(), drainBound)
+	exit, ended := proc.Exit()
+	if !ended || exit.Signal == syscall.SIGKILL { // go-plugin killed it, and says why
+		text := strings.TrimSpace(err.Error())
+		if i.foreign() {
+			text = foreignHandshake(i.spec.GoPlugin, text, exit.LastLog)
+		}
+		if strings.Contains(text, "API version with plugin") { // all that go-plugin tells
+			return &lastingError{errors.New(text)}
+		}
+		return errors.New(text)
+	}
+	question := "is it a plugin that is built with sdk.Serve?"
+	if i.foreign() {
+		question = "is its cookie (goplugin.cookie) the right one?"
+	}
+	return fmt.Errorf("the program ended before it shook hands; %s %w", question,
+		&process.ExitError{Name: i.spec.Name, PID: proc.PID(), Exit: exit})
+}
+
+// identityFD is the descriptor at which a child finds its identity: the first of
+// process.Spec.Files.
+const identityFD = 4
+
+// passesFiles reports whether children can inherit descriptors. Where they cannot,
+// connections are authenticated by go-plugin's AutoMTLS.
+const passesFiles = runtime.GOOS != "windows"
+
+// authority is made with the first child.
+func newAuthority(self string) func() (*trust.Authority, error) {
+	return sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(self) })
+}
+
+// authenticate makes the child and this host accept each other, and no one else.
+// The file holds the child's identity, and is closed once it has been started; it
+// is nil if go-plugin's AutoMTLS is used.
+func (i *incarnation) authenticate(config *plugin.ClientConfig) (identity *os.File, err error) {
+	if i.foreign() || !passesFiles {
+		return nil, nil
+	}
+	authority, err := i.env.authority()
+	if err != nil {
+		return nil, fmt.Errorf("make the tree's certificate authority: %w", err)
+	}
+	text, err := authority.Admit(i.id.UUID)
+	if err != nil {
+		return nil, fmt.Errorf("make the actor's certificate: %w", err)
+	}
+	config.AutoMTLS = false
+	if config.TLSConfig, err = authority.Host(i.id.UUID); err != nil {
+		return nil, err
+	}
+	if identity, err = trust.Pipe(text); err != nil {
+		return nil, fmt.Errorf("hand over the actor's certificate: %w", err)
+	}
+	return identity, nil
+}
+
+// inherit is what the child gets besides the standard descriptors, and what tells
+// it so.
+func (i *incarnation) inherit() (files []*os.File, env []string) {
+	if i.identity == nil {
+		return nil, nil
+	}
+	return []*os.File{i.identity}, []string{fmt.Sprintf("%s=%d", trust.Variable, identityFD)}
+}

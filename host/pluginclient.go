@@ -1,0 +1,230 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// pluginClient is the host's end of go-plugin's main connection to one process, and knows
+// why calls over it end: gRPC itself knows only that the connection is gone. It is made
+// before the process, and go-plugin closes the connection when the process is released.
+type pluginClient struct {
+	conn   *grpc.ClientConn // this and the following are set by the handshake
+	actor  wire.ActorClient
+	health healthpb.HealthClient
+	broker *plugin.GRPCBroker
+
+	ctx context.Context // ends when calls in flight fail, with the reason as cause
+	end context.CancelCauseFunc
+
+	mu      sync.Mutex
+	closing error // why new calls fail; nil while they do not
+}
+
+// newPluginClient makes the client of a process. The ctx that its calls end with has the
+// values of base.
+func newPluginClient(base context.Context) *pluginClient {
+	c := &pluginClient{}
+	c.ctx, c.end = context.WithCancelCause(context.WithoutCancel(base))
+	return c
+}
+
+// clientMaker makes go-plugin fill in the client.
+type clientMaker struct {
+	plugin.NetRPCUnsupportedPlugin
+	client *pluginClient
+}
+
+// GRPCServer is the plugin's half, which this program is not.
+func (clientMaker) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
+	return errors.New("package host calls plugins; package sdk serves them")
+}
+
+// GRPCClient takes in the connection to a plugin.
+func (m clientMaker) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	c := m.client
+	c.conn, c.actor, c.health, c.broker = conn, wire.NewActorClient(conn), healthpb.NewHealthClient(conn), broker
+	return c, nil
+}
+
+// refuse fails new calls. Only the first reason counts.
+func (c *pluginClient) refuse(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing == nil {
+		c.closing = why
+	}
+}
+
+// lose fails all calls. Only the first reason counts.
+func (c *pluginClient) lose(why error) {
+	c.refuse(why)
+	c.end(why)
+}
+
+// lost reports whether the process is over, though it may not be reaped yet.
+func (c *pluginClient) lost() bool { return c.ctx.Err() != nil }
+
+// refusal is why a new call fails, nil if it does not.
+func (c *pluginClient) refusal() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// dialOptions make calls over the connection end with what it knows of the process.
+func (c *pluginClient) dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithIdleTimeout(0), // a connection that nobody uses is no broken one
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostMessage)), // go-plugin's own is 2 GiB
+		grpc.WithChainUnaryInterceptor(c.unary), grpc.WithChainStreamInterceptor(c.stream),
+	}
+}
+
+func (c *pluginClient) unary(ctx context.Context, method string, args, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, o ...grpc.CallOption) error {
+	if ours(method) {
+		return call(ctx, method, args, reply, conn, ownCall(o)...)
+	}
+	return c.explain(ctx, conn, call(ctx, method, args, reply, conn, o...))
+}
+
+func (c *pluginClient) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+	if ours(method) {
+		o = ownCall(o)
+	}
+	s, err := open(ctx, d, conn, method, o...)
+	switch {
+	case err == nil && method == brokerStream:
+		return &pacedStream{ClientStream: s}, nil
+	case ours(method):
+		return s, err
+	}
+	if err != nil {
+		return nil, c.explain(ctx, conn, err)
+	}
+	return explainedStream{s, c, ctx, conn}, nil
+}
+
+// ours tells calls of go-plugin and of this package from the application's.
+func ours(method string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return slices.Contains([]string{"plugin.GRPCBroker", "plugin.GRPCController", "plugin.GRPCStdio",
+		healthpb.Health_ServiceDesc.ServiceName, wire.Actor_ServiceDesc.ServiceName}, service)
+}
+
+// explainedStream is a stream whose end the client explains.
+type explainedStream struct {
+	grpc.ClientStream
+	client *pluginClient
+	caller context.Context // the stream's own ends with it
+	conn   *grpc.ClientConn
+}
+
+// RecvMsg receives a message.
+func (s explainedStream) RecvMsg(m any) error {
+	return s.client.explain(s.caller, s.conn, s.ClientStream.RecvMsg(m))
+}
+
+// explain adds to a broken connection why it broke. If the process was asked to
+// end, that is known before; if it has died, a moment later.
+func (c *pluginClient) explain(caller context.Context, conn *grpc.ClientConn, err error) error {
+	// What this host itself closes, after the end, gRPC calls cancelled.
+	closed := status.Code(err) == codes.Canceled && caller.Err() == nil && c.lost()
+	if status.Code(err) != codes.Unavailable && !closed {
+		return err
+	}
+	why := c.refusal()
+	if why == nil && !c.lostSoon(caller, conn) {
+		return err
+	}
+	if c.lost() {
+		why = context.Cause(c.ctx)
+	}
+	return unavailable{fmt.Errorf("%w (%s)", why, status.Convert(err).Message())}
+}
+
+// lostSoon waits for a reason that a connection may have broken for. One that is not
+// broken after all has none: the program itself has said that it is unavailable.
+func (c *pluginClient) lostSoon(caller context.Context, conn *grpc.ClientConn) bool {
+	ctx, stop := context.WithTimeout(caller, deathBound)
+	defer stop()
+	soon, stopSoon := context.WithTimeout(ctx, drainBound)
+	defer stopSoon()
+	if conn.WaitForStateChange(soon, connectivity.Ready) {
+		select {
+		case <-c.ctx.Done():
+		case <-ctx.Done():
+		}
+	}
+	return c.lost()
+}
+
+// unavailable gives an error gRPC's code for a peer that is not there.
+type unavailable struct{ error }
+
+// GRPCStatus is the error for gRPC.
+func (u unavailable) GRPCStatus() *status.Status { return status.New(codes.Unavailable, u.Error()) }
+
+func (u unavailable) Unwrap() error { return u.error }
+
+// Bounds of what a plugin can send over go-plugin's main connection. docs/bounds.md has
+// all bounds.
+const (
+	// mostOwnMessage is the largest message of go-plugin's and this project's own services, in
+	// bytes: the answer to Boot, which has the shapes of all endpoints.
+	mostOwnMessage = 4 << 20
+	// mostMessage is the largest message of other services, unless a call says otherwise
+	// (grpc.MaxCallRecvMsgSize).
+	mostMessage = link.DefaultMaxMessage
+	// go-plugin keeps each announcement of its broker for brokerMemory, in a goroutine
+	// of its own. So many are let through within that time, and the others wait.
+	mostAnnounced = 512
+	brokerMemory  = 5 * time.Second
+	brokerStream  = "/plugin.GRPCBroker/StartStream"
+)
+
+// ownCall bounds a call of go-plugin or of this package.
+func ownCall(o []grpc.CallOption) []grpc.CallOption {
+	return append(slices.Clip(o), grpc.MaxCallRecvMsgSize(mostOwnMessage))
+}
+
+// pacedStream is a stream that takes mostAnnounced messages within brokerMemory. One goroutine
+// receives.
+type pacedStream struct {
+	grpc.ClientStream
+	taken [mostAnnounced]time.Time // when the last ones were, in turn
+	n     int
+}
+
+// RecvMsg receives a message, when its turn has come.
+func (p *pacedStream) RecvMsg(m any) error {
+	if err := p.ClientStream.RecvMsg(m); err != nil {
+		return err
+	}
+	last := &p.taken[p.n%mostAnnounced]
+	if p.n++; p.n > mostAnnounced {
+		select {
+		case <-time.After(time.Until(last.Add(brokerMemory))):
+		case <-p.Context().Done():
+			return io.ErrUnexpectedEOF
+		}
+	}
+	*last = time.Now()
+	return nil
+}
