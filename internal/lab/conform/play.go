@@ -17,11 +17,18 @@ import (
 // Identity is the uuid of the actor that a script plays.
 const Identity = "5c217700-0000-4000-8000-000000000001"
 
-// often is how many times something is sent that must do nothing, and more than it takes
-// for violations to cost the link.
-const often, cutAfter = 40, 32
+const (
+	// cutAfter is how many violations cost the link.
+	cutAfter = 32
+	// often is how many times something is sent that must not be taken for one.
+	often = 40
+	// patience is how long a frame may take.
+	patience = 10 * time.Second
+	// largestPiece is the largest payload of one frame, in bytes.
+	largestPiece = 128 << 10
+)
 
-// player plays one transcript. It owns the goroutine that reads, until the link has ended.
+// player plays one transcript. It owns the goroutine that reads, until Play returns.
 type player struct {
 	conn   link.Transport
 	settle func()
@@ -33,7 +40,7 @@ type player struct {
 
 	mu     sync.Mutex
 	frames []*wire.Frame // that have come, and no line has had yet
-	pieces *wire.Frame   // that are incomplete
+	begun  *wire.Frame   // whose payload is incomplete
 	broken error         // what came was malformed
 	ended  bool          // nothing more comes
 }
@@ -45,13 +52,15 @@ func (s *Script) Play(conn link.Transport, settle func()) error {
 	reader := task.Start(p.read)
 	defer reader.Wait()
 	defer conn.Abort()
-	if first := s.lines[0]; first.does != "<-" || !strings.HasPrefix(first.text, "HELLO") {
-		if err := p.greet(); err != nil {
-			return err
-		}
+	lines := s.lines
+	if first := lines[0]; first.does != "<-" || !strings.HasPrefix(first.text, "HELLO") {
+		lines = append([]line{
+			{0, "<-", `HELLO hello={"self": {"uuid": "*"}, "version": 1, "max_message": "*"}`},
+			{0, "->", `HELLO hello={"version": 1, "self": {"name": "script", "uuid": "$script"}, "max_message": 67108864}`},
+		}, lines...)
 	}
-	for _, l := range s.lines {
-		if err := p.play(l); err != nil {
+	for _, l := range lines {
+		if err := p.play(l.does, l.text); err != nil {
 			return fmt.Errorf("line %d: %s %s: %w%s", l.number, l.does, l.text, err, p.left())
 		}
 	}
@@ -61,33 +70,26 @@ func (s *Script) Play(conn link.Transport, settle func()) error {
 	return nil
 }
 
-func (p *player) greet() error {
-	if err := p.play(line{does: "<-", text: `HELLO hello={"self": {"uuid": "*"}, "version": 1, "max_message": "*"}`}); err != nil {
-		return fmt.Errorf("its HELLO: %w", err)
-	}
-	return p.play(line{does: "->", text: `HELLO hello={"version": 1, "self": {"name": "script", "uuid": "$script"}, "max_message": 67108864}`})
-}
-
-func (p *player) play(l line) error {
-	text := strings.NewReplacer("$script", Identity, "$self", p.self, "$id", p.fault).Replace(l.text)
-	switch l.does + " " + text {
-	case "-> end":
-		p.over = true
-		return p.conn.CloseSend()
-	case "-> cut":
-		p.over = true
-		p.conn.Abort()
-		return nil
-	case "<- end":
-		p.over = true
-		return p.await(func() error { return unless(p.ended, "its direction has not ended") })
-	}
-	if l.does == "--" {
+// play plays one line.
+func (p *player) play(does, text string) error {
+	text = strings.NewReplacer("$script", Identity, "$self", p.self, "$id", p.fault).Replace(text)
+	packet, raw := strings.CutPrefix(text, "bytes")
+	switch {
+	case does == "--":
 		d, err := time.ParseDuration(text)
 		<-time.After(d)
 		return errors.Join(err, p.quiet())
-	}
-	if packet, ok := strings.CutPrefix(text, "bytes"); ok {
+	case does == "<-" && text == "end":
+		p.over = true
+		return p.await(func() error { return unless(p.ended, "its direction has not ended") })
+	case text == "end":
+		p.over = true
+		return p.conn.CloseSend()
+	case text == "cut":
+		p.over = true
+		p.conn.Abort()
+		return nil
+	case raw:
 		b, err := hex.DecodeString(strings.ReplaceAll(packet, " ", ""))
 		return errors.Join(err, p.conn.Send(wire.Batch{b}))
 	}
@@ -95,16 +97,17 @@ func (p *player) play(l line) error {
 	if err != nil {
 		return err
 	}
-	switch l.does {
+	switch does {
 	case "->":
-		return p.send(&f, f.times)
+		return p.send(f, f.times)
 	case "~>":
-		return errors.Join(p.send(&f, often), p.alive())
+		return errors.Join(p.send(f, often), p.alive())
 	case "!>":
-		return p.violate(&f)
+		p.over = true
+		return errors.Join(p.send(f, cutAfter-1), p.alive(), p.send(f, 1), p.play("<-", `BYE fails="trellis.Protocol"`))
 	}
 	for range f.times {
-		if err := p.await(func() error { return p.take(&f) }); err != nil {
+		if err := p.await(func() error { return p.take(f) }); err != nil {
 			return err
 		}
 	}
@@ -113,58 +116,33 @@ func (p *player) play(l line) error {
 
 func (p *player) send(f *frameText, times int) error {
 	frames, err := f.frames()
-	if err != nil {
-		return err
-	}
-	for range times {
-		for _, frame := range frames {
-			b, err := wire.AppendFrame(nil, frame)
-			if err == nil {
-				err = p.conn.Send(wire.Batch{b})
-			}
-			if err != nil {
-				return err
-			}
+	for i := 0; i < times*len(frames) && err == nil; i++ {
+		var b []byte
+		if b, err = wire.AppendFrame(nil, frames[i%len(frames)]); err == nil {
+			err = p.conn.Send(wire.Batch{b})
 		}
 	}
+	if f.kind == wire.Kind_KIND_START && f.dialog%2 == 0 {
+		p.free = max(p.free, f.dialog+2)
+	}
 	p.settle()
-	if f.dialog >= p.free && f.dialog%2 == 0 && f.kind == wire.Kind_KIND_START {
-		p.free = f.dialog + 2
-	}
-	return nil
-}
-
-// violate sends a frame as often as that may be, and then once more.
-func (p *player) violate(f *frameText) error {
-	if err := errors.Join(p.send(f, cutAfter-1), p.alive(), p.send(f, 1)); err != nil {
-		return err
-	}
-	bye, _ := parseFrame(`BYE fails="trellis.Protocol"`)
-	p.over = true
-	return p.await(func() error { return p.take(&bye) })
+	return err
 }
 
 // alive asks whether the link still works.
 func (p *player) alive() error {
-	start, _ := parseFrame(fmt.Sprintf(`START %d func ["return well"]`, p.free))
-	answer, _ := parseFrame(fmt.Sprintf(`RETURN %d "well"`, p.free))
-	if err := p.send(&start, 1); err != nil {
-		return err
-	}
-	return p.await(func() error { return p.take(&answer) })
+	id := p.free
+	return errors.Join(
+		p.play("->", fmt.Sprintf(`START %d func ["return well"]`, id)),
+		p.play("<-", fmt.Sprintf(`RETURN %d "well"`, id)))
 }
 
-// close ends the link in order, if the transcript has not.
+// close ends the link in order, if the transcript has not ended it.
 func (p *player) close() error {
 	if err := p.quiet(); err != nil || p.over {
 		return err
 	}
-	bye, _ := parseFrame("BYE")
-	if err := p.send(&bye, 1); err != nil {
-		return err
-	}
-	err := p.await(func() error { return p.take(&bye) })
-	return errors.Join(err, p.conn.CloseSend(), p.await(func() error { return unless(p.ended, "its direction has not ended") }))
+	return errors.Join(p.play("->", "BYE"), p.play("<-", "BYE"), p.play("->", "end"), p.play("<-", "end"))
 }
 
 // quiet is an error if there is more than the lines so far have had.
@@ -172,11 +150,8 @@ func (p *player) quiet() error {
 	p.settle()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(p.broken, unless(len(p.frames) == 0 && p.pieces == nil, "more has come"))
+	return errors.Join(p.broken, unless(len(p.frames) == 0 && p.begun == nil, "more has come"))
 }
-
-// patience is how long a frame may take.
-const patience = 10 * time.Second
 
 // await looks, under the lock, whenever something has come, until look finds nothing wrong
 // or the time is over.
@@ -214,33 +189,33 @@ var early = []wire.Kind{
 // take removes the frame of a line from those that have come.
 func (p *player) take(f *frameText) error {
 	data := !slices.Contains(early, f.kind)
-	for i, got := range p.frames {
-		if got.Dialog != f.dialog || data && slices.Contains(early, got.Kind) {
-			continue
-		}
-		if what := f.mismatch(got); what != "" {
-			return errors.New(what)
-		}
-		p.frames = slices.Delete(p.frames, i, i+1)
-		if got.Hello != nil {
-			p.self = got.Hello.Self.GetUuid()
-		}
-		if got.Fault != nil {
-			p.fault = got.Fault.Id
-		}
-		return p.broken
+	i := slices.IndexFunc(p.frames, func(got *wire.Frame) bool {
+		return got.Dialog == f.dialog && !(data && slices.Contains(early, got.Kind))
+	})
+	if i < 0 || p.broken != nil {
+		return errors.Join(p.broken, unless(i >= 0, "it has not come"))
 	}
-	return errors.Join(p.broken, errors.New("it has not come"))
+	got := p.frames[i]
+	if what := f.mismatch(got); what != "" {
+		return errors.New(what)
+	}
+	p.frames = slices.Delete(p.frames, i, i+1)
+	if got.Hello != nil {
+		p.self = got.Hello.Self.GetUuid()
+	}
+	if got.Fault != nil {
+		p.fault = got.Fault.Id
+	}
+	return nil
 }
 
-// left is what has come and was not wanted, for a failure's text.
+// left is what has come and no line has had, for a failure's text.
 func (p *player) left() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var b strings.Builder
 	for _, f := range p.frames {
-		text := f.String()
-		fmt.Fprintf(&b, "\n    has come: %.600s", text)
+		fmt.Fprintf(&b, "\n    has come: %.600v", f)
 	}
 	return b.String()
 }
@@ -248,21 +223,20 @@ func (p *player) left() string {
 func (p *player) read() {
 	for {
 		packet, err := p.conn.Recv()
-		p.heard(packet, err)
+		p.hear(packet, err)
 		if err != nil {
 			return
 		}
 	}
 }
 
-// heard keeps what has come, or that nothing more will.
-func (p *player) heard(packet *wire.Packet, err error) {
+// hear keeps what has come, or that nothing more will.
+func (p *player) hear(packet *wire.Packet, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ended = err != nil
-	if !p.ended {
+	if p.ended = err != nil; !p.ended {
 		for _, f := range packet.Frames {
-			p.hear(f)
+			p.hearFrame(f)
 		}
 	}
 	select {
@@ -271,27 +245,18 @@ func (p *player) heard(packet *wire.Packet, err error) {
 	}
 }
 
-// largestPiece is the largest payload of one frame, in bytes.
-const largestPiece = 128 << 10
-
-// hear keeps a frame, or puts a piece to the others of its payload.
-func (p *player) hear(f *wire.Frame) {
-	begun := p.pieces
-	same := begun != nil && begun.Dialog == f.Dialog && begun.Kind == f.Kind
-	switch {
-	case len(f.Payload) > largestPiece:
-		p.broken = fmt.Errorf("%v of dialog %d has %d bytes in one frame", f.Kind, f.Dialog, len(f.Payload))
-	case f.More && begun != nil && !same:
-		p.broken = fmt.Errorf("%v of dialog %d comes between the pieces of %v of dialog %d", f.Kind, f.Dialog, begun.Kind, begun.Dialog)
-	case same:
-		f.Payload = append(begun.Payload, f.Payload...)
-	}
-	if f.More {
-		p.pieces = f
-		return
+// hearFrame keeps a frame, or puts a piece to the others of its payload.
+func (p *player) hearFrame(f *wire.Frame) {
+	same := p.begun != nil && p.begun.Dialog == f.Dialog && p.begun.Kind == f.Kind
+	if len(f.Payload) > largestPiece || f.More && p.begun != nil && !same {
+		p.broken = fmt.Errorf("%v of dialog %d is too large, or comes between the pieces of another payload", f.Kind, f.Dialog)
 	}
 	if same {
-		p.pieces = nil
+		f.Payload, p.begun = append(p.begun.Payload, f.Payload...), nil
 	}
-	p.frames = append(p.frames, f)
+	if f.More {
+		p.begun = f
+	} else {
+		p.frames = append(p.frames, f)
+	}
 }
