@@ -53,37 +53,37 @@ type Dialog struct {
 	endpoint  string
 	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
 
-	outer    context.Context // what ctx derives from
-	deadline time.Time       // opener: of outer; zero if it has none
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	tasks    task.Group // that this side's task has started with Go
+	outer    context.Context         // what ctx derives from
+	deadline time.Time               // of ctx; zero if it has none
+	ctx      context.Context         // callee: nil until its task begins
+	cancel   context.CancelCauseFunc // nil for the opener of a Func, whose ctx is its caller's
+	tasks    task.Group              // that this side's task has started with Go
 
-	mu       sync.Mutex
-	state    State
-	began    bool         // opener: Started has come
-	stuck    bool         // opener: the callee was told to end, and has not for too long
-	done     bool         // opener: result and outcome are final
-	asked    bool         // Cancel was called here
-	running  bool         // this side's task has begun
-	complete bool         // callee: its arguments have come
-	fresh    bool         // the stream is open from the start, and nobody has it yet
-	waiters  int          // calls of Wait
-	ordered  bool         // something of this dialog went into the data lane
-	ripe     bool         // it is in the table's list of that name
-	held     bool         // the same
-	raised   [alarms]bool // what the log has been told
-	in       inflow
-	out      outflow
-	first    []byte        // opener: the value of Started
-	cause    *reason       // why this side's task was told to end; the first one stays
-	own      error         // what its ctx had ended with when that was told
-	told     *fault.Record // the failure that the peer was told
-	end      ending        // opener: how it ended, once done
-	lapsed   error         // the first failure of a task of Go
-	early    *note         // opener: an ending that waits for this side's own deadline
-	unacked  error         // a Cancel was not answered, and the dialog was cut
-	changed  chan struct{} // made by a waiter, closed at the next change
+	mu          sync.Mutex
+	state       State
+	began       bool         // opener: Started has come
+	stuck       bool         // opener: the callee was told to end, and has not for too long
+	done        bool         // opener: result and outcome are final
+	asked       bool         // Cancel was called here
+	running     bool         // this side's task has begun
+	complete    bool         // callee: its arguments have come
+	interrupted bool         // ctx is cancelled because of cause, or is about to be
+	fresh       bool         // the stream is open from the start, and nobody has it yet
+	waiters     int          // calls of Wait
+	ordered     bool         // something of this dialog went into the data lane
+	ripe        bool         // it is in the table's list of that name
+	held        bool         // the same
+	raised      [alarms]bool // what the log has been told
+	in          inflow
+	out         outflow
+	first       []byte        // opener: the value of Started
+	cause       *reason       // why this side's task was told to end; the first one stays
+	told        *fault.Record // the failure that the peer was told
+	end         ending        // opener: how it ended, once done
+	lapsed      error         // the first failure of a task of Go
+	early       *note         // opener: an ending that waits for this side's own deadline
+	unacked     error         // a Cancel was not answered, and the dialog was cut
+	changed     chan struct{} // made by a waiter, closed at the next change
 
 	outcome atomic.Pointer[outcome] // what end means, when somebody has looked
 }
@@ -141,9 +141,8 @@ func (d *Dialog) apply(e Event, n note) Action {
 	if do&Interrupt != 0 || d.state.Phase == Ending || e == DoFail && was != Over {
 		d.blame(n.reason)
 	}
-	if do&Interrupt != 0 && d.cancel != nil {
-		d.cancel(d.interruption())
-		d.own = context.Cause(d.ctx)
+	if do&Interrupt != 0 {
+		d.interrupt()
 	}
 	if e == Timeout && do&Acked != 0 {
 		d.unacked = n.err
@@ -173,6 +172,26 @@ func (d *Dialog) blame(r reason) {
 	}
 }
 
+// interrupt cancels the task's ctx. What an author's context type does then may not return,
+// so that happens in a goroutine of its own; Go has closed ctx.Done before. Everybody but
+// the link's reader waits for that, in toldToEnd, so that no author sees the reason before
+// ctx has ended.
+func (d *Dialog) interrupt() {
+	if d.interrupted {
+		return
+	}
+	d.interrupted = true
+	if cancel, why := d.cancel, d.interruption(); cancel != nil {
+		task.Start(func() { cancel(why) })
+	}
+}
+
+// release frees what the ctx of this side holds, when its task has ended.
+func (d *Dialog) release() {
+	d.toldToEnd() // or ctx would end with nothing but Canceled
+	d.cancel(nil)
+}
+
 // interruption is the cause for the task's ctx. A value that won against our own
 // cancel still ends the scope: nobody failed, so the cause is plain.
 func (d *Dialog) interruption() error {
@@ -185,7 +204,7 @@ func (d *Dialog) interruption() error {
 // answer keeps how the dialog ended, with all that bears on what it means.
 func (d *Dialog) answer(e Event, n note) {
 	d.done = true
-	d.end = ending{by: e, value: n.payload, err: n.err, cause: d.cause, own: d.own, told: d.told}
+	d.end = ending{by: e, value: n.payload, err: n.err, cause: d.cause, interrupted: d.interruptedCtx(), told: d.told}
 	if d.stuck && !d.state.Cut {
 		d.table.unstick(d.id)
 	}
@@ -272,11 +291,13 @@ func (d *Dialog) sendOwned(lane link.Lane, f *wire.Frame, owner *wire.Buffer) {
 	d.table.link.SendOwned(lane, f, owner)
 }
 
-// event is apply for callers that hold no lock.
+// event is apply for callers that hold no lock. The ctx has ended when it returns, if it
+// has to.
 func (d *Dialog) event(e Event, n note) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.apply(e, n)
+	d.mu.Unlock()
+	d.toldToEnd()
 }
 
 // wake lets everyone who waits look again.
@@ -349,6 +370,7 @@ func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 		}
 		d.event(Timeout, saying(Unacked(fault.ErrCancelUnacked, d.Peer(), bound)))
 	}
+	d.toldToEnd() // and our own scope's ctx with it
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.unacked // nil also if the ack came at the last moment
@@ -369,6 +391,7 @@ func (d *Dialog) Started(value []byte) error {
 	refused := d.apply(DoStarted, note{payload: value, reason: reason{err: fault.ErrStartedTwice}})&Refuse != 0
 	twice = twice || d.cause == nil
 	d.mu.Unlock()
+	d.toldToEnd()
 	switch {
 	case !refused:
 		return nil

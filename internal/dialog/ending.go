@@ -36,8 +36,22 @@ type ending struct {
 	value []byte
 	err   error         // the callee's failure as it came, or why there is none
 	cause *reason       // why this side had been told to end by then
-	own   error         // what its ctx had ended with
 	told  *fault.Record // what the peer had been told
+
+	interrupted context.Context // its ctx, if that was to end; nil otherwise
+}
+
+// own is what this side's ctx had ended with.
+func (e *ending) own() error { return ownEnd(e.interrupted) }
+
+// ownEnd is what a ctx that was to end has ended with: the reason that it was given, unless
+// it had ended by itself before.
+func ownEnd(ctx context.Context) error {
+	if ctx == nil {
+		return nil
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // failed reports whether there is anything to judge. A value that came wins over
@@ -81,7 +95,7 @@ func (d *Dialog) result() ([]byte, error) {
 // cause before, or was told to the peer by us, is that and nothing new.
 func (d *Dialog) judge() error {
 	e := &d.end
-	cause, byPeer := d.agreed(e.cause, e.own)
+	cause, byPeer := d.agreed(e.cause, e.own())
 	switch {
 	case e.by == Overdue:
 		return &fault.Overdue{Cause: cause, Unacked: e.err}
@@ -121,8 +135,18 @@ func (d *Dialog) agreed(cause *reason, own error) (why error, byPeer bool) { //n
 // told gives why this side's task was told to end, and what its ctx had ended with.
 func (d *Dialog) toldToEnd() (cause *reason, own error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.cause, d.own
+	cause, ctx := d.cause, d.interruptedCtx()
+	d.mu.Unlock()
+	return cause, ownEnd(ctx)
+}
+
+// interruptedCtx is this side's ctx if it was to end; nil otherwise, and for the opener of
+// a Func, which has none of its own.
+func (d *Dialog) interruptedCtx() context.Context {
+	if !d.interrupted || d.cancel == nil {
+		return nil
+	}
+	return d.ctx
 }
 
 // why is the reason for which this side's task was told to end, nil if it was not.
@@ -144,15 +168,16 @@ func (d *Dialog) Remote() error {
 
 // obeyed reports whether err only says that Cancel was called on this dialog.
 func (d *Dialog) obeyed(err error) bool {
-	return err != nil && d.look(func() bool { return d.asked }) && fault.Echoes(err, causeOf(d.ctx))
+	return err != nil && d.look(func() bool { return d.asked }) && fault.Echoes(err, d.whyEnded())
 }
 
-// causeOf is why a ctx has ended, nil while it has not.
-func causeOf(ctx context.Context) error {
-	if ctx.Err() == nil {
+// whyEnded is why this side's ctx has ended, nil while it has not.
+func (d *Dialog) whyEnded() error {
+	d.toldToEnd() // it may be about to
+	if d.ctx.Err() == nil {
 		return nil
 	}
-	return fault.Reason(ctx, context.Cause(ctx))
+	return fault.Reason(d.ctx, context.Cause(d.ctx))
 }
 
 // absorbs reports whether the callee's ending is nothing but the answer to Cancel

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -150,6 +151,9 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d.state.Phase = Live
 	if d.kind == Context {
 		d.state.Phase = Starting
+	}
+	if d.start.Timeout > 0 {
+		d.deadline = time.Now().Add(time.Duration(d.start.Timeout))
 	}
 	d.complete = d.start.Arguments == 0
 	d.weight = weigh(f)

@@ -94,14 +94,14 @@ func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Con
 		return err
 	}
 	defer d.unfollow(d.follow(ctx))
-	defer d.cancel(nil)
+	defer d.release()
 	defer d.abandon()
 	if d.opened() {
 		err = panics.Catch(func() error { return body(d.ctx, d) })
 		err = d.bodyEnded(err)
 	}
 	d.drain()
-	d.cancel(nil)
+	d.release()
 	return d.verdictOf(err)
 }
 
@@ -132,7 +132,7 @@ func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 	if r.Kind != Context {
 		d.state.Phase = Open
 	}
-	if err := d.enter(ctx, r); err != nil {
+	if err := d.enter(r); err != nil {
 		if d.cancel != nil {
 			d.cancel(nil)
 		}
@@ -143,10 +143,10 @@ func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 
 // enter enters the dialog into the table, and sends its Start before anything else. Large
 // arguments follow with the data, so that a Cancel can pass them.
-func (d *Dialog) enter(ctx context.Context, r *Request) error {
+func (d *Dialog) enter(r *Request) error {
+	f := d.startFrame(r)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f := d.startFrame(ctx, r)
 	large := len(r.Args) > smallPayload
 	if large {
 		f.Start.Arguments = uint64(len(r.Args))
@@ -165,10 +165,10 @@ func (d *Dialog) enter(ctx context.Context, r *Request) error {
 }
 
 // startFrame is the Start of a request, without its arguments.
-func (d *Dialog) startFrame(ctx context.Context, r *Request) *wire.Frame {
+func (d *Dialog) startFrame(r *Request) *wire.Frame {
 	s := &wire.Start{
 		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
-		Timeout: timeLeft(ctx), Metadata: r.Metadata,
+		Timeout: timeLeft(d.deadline), Metadata: r.Metadata,
 		Traceparent: r.TraceParent, Tracestate: r.TraceState,
 	}
 	if r.Kind != Func {
@@ -234,13 +234,12 @@ func (d *Dialog) failureOf(err error) error {
 	if d.obeyed(err) {
 		return nil
 	}
-	return fault.Settle(err, causeOf(d.ctx))
+	return fault.Settle(err, d.whyEnded())
 }
 
-// timeLeft is what goes into Start for a ctx's deadline, in nanoseconds.
-func timeLeft(ctx context.Context) int64 {
-	deadline, ok := ctx.Deadline()
-	if !ok {
+// timeLeft is what goes into Start for a deadline, if there is one, in nanoseconds.
+func timeLeft(deadline time.Time) int64 {
+	if deadline.IsZero() {
 		return 0
 	}
 	return max(1, int64(time.Until(deadline)))

@@ -281,8 +281,7 @@ func (t *Table) accept(f *wire.Frame) error {
 	}
 	run, err := t.find(d, refused)
 	if err != nil {
-		d.finish(nil, err)
-		d.cancel(nil)
+		d.event(DoFail, d.because(err))
 		return nil
 	}
 	group := &t.tasks
@@ -290,8 +289,7 @@ func (t *Table) accept(f *wire.Frame) error {
 		group = &t.runtime
 	}
 	if !group.Go(func() { t.run(d, run) }) { // the table is closed: a Start that was late
-		d.finish(nil, fault.ErrActorClosing)
-		d.cancel(nil)
+		d.event(DoFail, saying(fault.ErrActorClosing))
 	}
 	return nil
 }
@@ -323,11 +321,7 @@ func (t *Table) claim(d *Dialog) (refused, err error) {
 	t.highest = d.id
 	t.dialogs[d.id] = d
 	t.counters.accepted.Add(1)
-	base := t.cfg.Base
-	if d.runtime() {
-		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
-	}
-	d.derive(base)
+	d.outer = t.cfg.Base
 	refused = t.closing
 	if full := t.guests.enter(d); full != nil {
 		refused = full
@@ -335,13 +329,25 @@ func (t *Table) claim(d *Dialog) (refused, err error) {
 	return refused, nil
 }
 
-// derive gives a callee its ctx, which has the opener's deadline.
-func (d *Dialog) derive(base context.Context) {
+// derive gives a callee its ctx, which has the opener's deadline. It may have been told to
+// end before.
+func (d *Dialog) derive() {
+	base := d.outer
+	if d.runtime() {
+		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
+	}
 	ctx, cancel := context.WithCancelCause(base)
-	d.outer, d.ctx, d.cancel = base, ctx, cancel
-	if d.start.Timeout > 0 {
-		limited, stop := context.WithTimeout(ctx, time.Duration(d.start.Timeout))
-		d.ctx, d.cancel = limited, func(cause error) { cancel(cause); stop() }
+	all := cancel
+	if !d.deadline.IsZero() {
+		limited, stop := context.WithDeadline(ctx, d.deadline)
+		ctx, all = limited, func(cause error) { cancel(cause); stop() }
+	}
+	d.mu.Lock()
+	d.ctx, d.cancel = ctx, all
+	interrupted, why := d.interrupted, d.interruption()
+	d.mu.Unlock()
+	if interrupted {
+		all(why)
 	}
 }
 

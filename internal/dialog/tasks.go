@@ -23,11 +23,11 @@ func (d *Dialog) Go(f func(ctx context.Context) error) bool {
 // lapse is the failure of a task of Go.
 func (d *Dialog) lapse(n note) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.lapsed == nil {
 		d.lapsed = n.err
 	}
-	d.apply(DoAbort, n)
+	d.mu.Unlock()
+	d.event(DoAbort, n)
 }
 
 // join waits for the tasks of Go; after a failure they are told to end. It gives what
@@ -41,7 +41,7 @@ func (d *Dialog) join(failure note, err error) error {
 	if d.lapsed == nil { // no task writes it any more
 		return err
 	}
-	why := causeOf(d.ctx)
+	why := d.whyEnded()
 	if fault.Echoes(d.lapsed, why) || err != nil && !fault.Echoes(err, why) {
 		return err
 	}
@@ -50,7 +50,8 @@ func (d *Dialog) join(failure note, err error) error {
 
 // run is a callee's task from its first to its last act.
 func (t *Table) run(d *Dialog, run Task) {
-	defer d.cancel(nil)
+	d.derive()
+	defer d.release()
 	defer d.leave()
 	err := d.awaitArguments()
 	if err == nil {
