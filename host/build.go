@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/seed-2ba35074/trellis/host/config"
 )
 
 // Build builds the Go packages that actors name, with the go command, and returns
@@ -53,7 +54,7 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 			}
 		}
 		say("")
-		if err := (recipe{dir, pkg}).build(ctx, packages[pkg], say); err != nil {
+		if err := buildProgram(ctx, config.Built{Package: pkg, Dir: dir}, packages[pkg], say); err != nil {
 			return nil, err
 		}
 	}
@@ -79,26 +80,22 @@ func collect(actors []Spec, packages map[string]string) {
 	}
 }
 
-// recipe is how a program is built.
-type recipe struct{ dir, pkg string }
-
-// recipes are those of the programs that this process has built, by path.
-var recipes sync.Map
-
-// rebuild builds a program anew that was built by this process and has been removed
-// since, as a cleaner of caches does. Of others it knows nothing.
-func rebuild(ctx context.Context, program string) error {
-	r, known := recipes.Load(program)
-	if _, err := os.Stat(program); !known || !errors.Is(err, os.ErrNotExist) {
+// rebuild builds the program of an actor anew if it has been removed since it was built,
+// as a cleaner of caches does. A host that is an actor does so for its own children.
+func rebuild(ctx context.Context, spec Spec) error {
+	if spec.Built == nil {
 		return nil
 	}
-	return r.(recipe).build(ctx, program, func(string) {})
+	if _, err := os.Stat(spec.Command[0]); !errors.Is(err, os.ErrNotExist) {
+		return nil // what else is wrong with it, its start says
+	}
+	return buildProgram(ctx, *spec.Built, spec.Command[0], func(string) {})
 }
 
-// build builds a package into a folder of its own beside the program and puts it in
+// buildProgram builds a package into a folder of its own beside the program and puts it in
 // place by rename: a program that runs is never written to, and of two builds at
 // once neither touches what the other writes.
-func (r recipe) build(ctx context.Context, program string, say func(line string)) error {
+func buildProgram(ctx context.Context, from config.Built, program string, say func(line string)) error {
 	folder := filepath.Dir(program)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
@@ -112,28 +109,27 @@ func (r recipe) build(ctx context.Context, program string, say func(line string)
 	if err := os.Link(program, file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		_ = os.Remove(file) // the go command just builds anew
 	}
-	if err := r.goBuild(ctx, file, say); err != nil {
+	if err := goBuild(ctx, from, file, say); err != nil {
 		return err
 	}
 	now := time.Now()
 	if err := errors.Join(os.Chtimes(file, now, now), os.Rename(file, program)); err != nil {
-		return fmt.Errorf("put the program of package %s in place: %w", r.pkg, err)
+		return fmt.Errorf("put the program of package %s in place: %w", from.Package, err)
 	}
-	recipes.Store(program, r)
 	return nil
 }
 
 // goBuild runs the go command, with all of this process's environment.
-func (r recipe) goBuild(ctx context.Context, file string, say func(line string)) error {
+func goBuild(ctx context.Context, from config.Built, file string, say func(line string)) error {
 	output := &goOutput{say: say}
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-o", file, "--", r.pkg)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = r.dir, output, output
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-o", file, "--", from.Package)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = from.Dir, output, output
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("package %s does not build: %w\n%s", r.pkg, err, strings.TrimSpace(output.problems.String()+string(output.line)))
+		return fmt.Errorf("package %s does not build: %w\n%s", from.Package, err, strings.TrimSpace(output.problems.String()+string(output.line)))
 	}
 	return nil
 }
@@ -173,6 +169,7 @@ func built(dir string, actors []Spec, packages map[string]string) []Spec {
 	out := make([]Spec, len(actors))
 	for i, a := range actors {
 		if a.Package != "" {
+			a.Built = &config.Built{Package: a.Package, Dir: dir}
 			a.Command, a.Package = []string{packages[a.Package]}, ""
 		}
 		a.Actors = built(dir, a.Actors, packages)

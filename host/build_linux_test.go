@@ -160,6 +160,28 @@ func TestF08_ARemovedProgramIsBuiltAnew(t *testing.T) {
 	}
 }
 
+// F08: a host that is an actor itself builds the programs of its children anew.
+func TestF08_ARemovedProgramOfAChildIsBuiltAnew(t *testing.T) {
+	useCache(t)
+	parent := spec(t, "parent", "hosting")
+	parent.Actors = package0
+	actors, err := host.Build(t.Context(), source(t), []host.Spec{parent}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := actors[0].Actors[0].Command[0]
+	if _, _, err := host.CleanPrograms(0); err != nil {
+		t.Fatal(err)
+	}
+	err = host.OpenTree(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, actors, func(context.Context, *host.Tree) error { return nil })
+	if start, ok := errors.AsType[*host.StartError](err); !ok || errors.Is(err, os.ErrNotExist) { // it is not a plugin
+		t.Errorf("%v, %v", start, err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Error(err)
+	}
+}
+
 // X8: nothing in a package's name is an option of the go command.
 func TestF09_APackageIsNotAnOption(t *testing.T) {
 	useCache(t)

@@ -60,7 +60,7 @@ func (i *incarnation) start(ctx context.Context) error {
 }
 
 func (i *incarnation) bringUp(ctx context.Context, bound time.Duration) (stage string, err error) {
-	if i.program, err = findProgram(ctx, i.spec.Command[0]); err == nil {
+	if i.program, err = findProgram(ctx, i.spec); err == nil {
 		err = i.handshake(ctx, bound)
 	}
 	_, unstarted := errors.AsType[*process.StartError](err)
@@ -98,7 +98,8 @@ func (i *incarnation) abandon() {
 }
 
 // findProgram finds the file to execute; it is "" with an error.
-func findProgram(ctx context.Context, path string) (string, error) {
+func findProgram(ctx context.Context, spec Spec) (string, error) {
+	path := spec.Command[0]
 	if !strings.ContainsRune(path, os.PathSeparator) {
 		found, err := exec.LookPath(path)
 		if err != nil {
@@ -106,7 +107,7 @@ func findProgram(ctx context.Context, path string) (string, error) {
 		}
 		path = found
 	}
-	if err := rebuild(ctx, path); err != nil {
+	if err := rebuild(ctx, spec); err != nil {
 		return "", err
 	}
 	return path, nil

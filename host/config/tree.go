@@ -26,9 +26,12 @@ type Run struct {
 // none of something instead of 0, and empty that a file may have an empty text there.
 type Actor struct {
 	Name    string   `yaml:"name" json:"name"`
-	Package string   `yaml:"package" json:"package,omitempty"`    // a Go package, built on demand
-	Command []string `yaml:"command" json:"command,omitempty"`    // a program and its arguments
-	Dir     string   `yaml:"dir" json:"dir,omitempty" empty:"ok"` // working directory; the host's if empty
+	Package string   `yaml:"package" json:"package,omitempty"` // a Go package, built on demand
+	Command []string `yaml:"command" json:"command,omitempty"` // a program and its arguments
+	// Built is what the program of Command was built from, so that it can be built again:
+	// host.Build says it, and a file cannot.
+	Built *Built `yaml:"-" json:"built,omitempty"`
+	Dir   string `yaml:"dir" json:"dir,omitempty" empty:"ok"` // working directory; the host's if empty
 	// Env is added to the few variables that every actor gets.
 	Env map[string]string `yaml:"env" json:"env,omitempty"`
 	// Replicas is how many processes of it there are, all with these settings.
@@ -52,6 +55,12 @@ type Actor struct {
 	Actors   []Actor   `yaml:"actors" json:"actors,omitempty"` // started by this actor itself
 	// Supervision of Actors by this actor.
 	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
+}
+
+// Built is a Go package, and the folder from which the go command built it.
+type Built struct {
+	Package string `json:"package"`
+	Dir     string `json:"dir"`
 }
 
 // Condition is what an actor must be before those that depend on it start.

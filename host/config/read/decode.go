@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -180,7 +181,7 @@ func (r *reader) unknown(n *node, keys []string) {
 
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 	for f := range t.Fields() {
-		if f.Tag.Get("yaml") == key {
+		if f.Tag.Get("yaml") == key && key != "-" {
 			return f, true
 		}
 	}
@@ -191,5 +192,5 @@ func keysOf(t reflect.Type) (keys []string) {
 	for f := range t.Fields() {
 		keys = append(keys, f.Tag.Get("yaml"))
 	}
-	return keys
+	return slices.DeleteFunc(keys, func(key string) bool { return key == "-" }) // what a file cannot say
 }

@@ -59,7 +59,7 @@ func fields(of reflect.Type, title string, found map[string][]reflect.StructFiel
 	if _, done := found[title]; done {
 		return
 	}
-	found[title] = reflect.VisibleFields(of)
+	found[title] = slices.DeleteFunc(reflect.VisibleFields(of), func(f reflect.StructField) bool { return f.Tag.Get("yaml") == "-" })
 	for _, f := range found[title] {
 		if inner := structIn(f.Type); inner != nil {
 			fields(inner, f.Tag.Get("yaml"), found)
