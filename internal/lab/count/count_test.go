@@ -52,7 +52,7 @@ func TestAFileIsMeasured(t *testing.T) {
 	}
 }
 
-func TestExceededBudgetsAreSaid(t *testing.T) {
+func TestExceededBudgetsAreReported(t *testing.T) {
 	saved := parts
 	t.Cleanup(func() { parts = saved })
 	parts = []part{{name: "all", folders: []string{"p"}, budget: budget{code: 5, comments: 50, function: 3}}}

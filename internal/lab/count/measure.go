@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// measures are those of a package, or of several.
+// measures are what is measured of a package, or of several together.
 type measures struct {
 	folder            string
 	code, comment     int // lines
@@ -42,7 +42,7 @@ func (m *measures) add(o measures) {
 	m.file.see(o.file.lines, o.file.name)
 }
 
-// commentShare is in percent.
+// commentShare is the share of comments in percent.
 func (m *measures) commentShare() float64 {
 	if m.code+m.comment == 0 {
 		return 0

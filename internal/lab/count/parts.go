@@ -1,21 +1,26 @@
 package main
 
-// parts are what budgets are given to: see docs/architecture.md. The budgets of
-// today are what is reached; those that we want are said there.
+// parts are what budgets are given to. A budget is what has been reached: it is a
+// ratchet, which only ever gets tighter, and a part that grows beyond it fails the
+// tests. Wanted is where the house is going.
 var parts = []part{
 	{
 		name:    "kernel: how a context works",
 		folders: []string{"shared/actor", "shared/fault", "internal/wire", "internal/link", "internal/dialog", "internal/task"},
-		budget:  budget{function: 45, file: 470},
+		budget:  budget{code: 6200, comments: 14, function: 45, file: 450},
+		wanted:  budget{code: 3900},
 	},
 	{
 		name:    "core: all that a host or a plugin is made of",
 		folders: []string{"shared", "host", "sdk", "internal"},
 		without: "internal/lab",
-		budget:  budget{function: 45, file: 470, goStatements: 2},
+		budget:  budget{code: 16800, comments: 16, function: 45, file: 470, goStatements: 2},
+		wanted:  budget{code: 9000, comments: 22, file: 450},
 	},
 	{
 		name:    "public: what programs import",
 		folders: []string{"shared", "host", "sdk"},
+		budget:  budget{exported: 195},
+		wanted:  budget{exported: 175},
 	},
 }
