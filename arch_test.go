@@ -434,7 +434,7 @@ var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
 // docCode is a block of code in a doc comment.
 var docCode = regexp.MustCompile(`(?m)(?:^//\t.*\n)+`)
 
-// TestDocCodeIsCodeOfTheRepository compares without indentation: a snippet stands inside of a
+// TestDocCodeIsCodeOfTheRepository compares without indentation: a snippet stands inside a
 // function where it is compiled.
 func TestDocCodeIsCodeOfTheRepository(t *testing.T) {
 	all, err := sources()

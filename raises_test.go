@@ -223,7 +223,7 @@ func useStream(run func(func(context.Context) error) bool, doing string, s *cont
 		run(func(ctx context.Context) error {
 			<-here.of(cell, begin)
 			for i := 0; ; i++ {
-				if i == dialog.DefaultMessages { // so many have room
+				if i == dialog.DefaultMessages { // there is room for no more
 					here.reach(cell, full)
 				}
 				if err := s.Send(ctx, "m"); err != nil {

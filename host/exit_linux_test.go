@@ -65,7 +65,7 @@ func note(line string) {
 // serveCut breaks every connection of its process, from inside.
 func serveCut(ctx context.Context, _ none) (none, error) {
 	for fd := range 1000 {
-		_ = syscall.Shutdown(fd, syscall.SHUT_RDWR) // what is no socket refuses
+		_ = syscall.Shutdown(fd, syscall.SHUT_RDWR) // what is not a socket refuses
 	}
 	<-ctx.Done()
 	return none{}, context.Cause(ctx)

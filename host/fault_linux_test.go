@@ -62,7 +62,7 @@ func ownSpec(name string) host.Spec {
 	}}
 }
 
-// inNeed starts an actor in plenty, others in need, and one in plenty again. need
+// inNeed starts an actor in plenty, others when something is scarce, and one in plenty again. need
 // calls attempt as often as it likes, and leaves no need behind.
 func inNeed(need func(attempt func() error) error) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// counting tells of every connection that is made.
+// counting reports every connection that is made.
 type counting struct {
 	net.Listener
 	made chan struct{}

@@ -61,7 +61,7 @@ func (i *incarnation) watchHealth() *task.Worker {
 	})
 }
 
-// onChecked tells the supervisor what a check has found, and reports whether it was
+// onChecked hands the supervisor what a check has found, and reports whether it was
 // the last one.
 func (i *incarnation) onChecked(v checkResult, failed int) bool {
 	threshold := i.spec.Health.Failures

@@ -131,7 +131,7 @@ func (l *logger) attributes(r record) []slog.Attr {
 // speaker names the actor that a record comes from: the child, or one below it if the
 // child hosts actors and says so: "mid@0e1f2a3b/leaf@11223344". No child can speak in the
 // name of an actor that is not below it. claim is the field that has said so, or -1: one
-// that does not count is a field as any other.
+// that does not count is a field like any other.
 func (l *logger) speaker(r record) (name string, claim int) {
 	self := l.id.String()
 	claim = slices.IndexFunc(r.fields, func(a slog.Attr) bool { return a.Key == actorKey })

@@ -292,7 +292,7 @@ func (n *Nursery) Done() <-chan struct{} { return n.idle }
 func (n *Nursery) Self() actor.ID { return n.env.self }
 
 // Start starts a child actor and returns when it is ready to be called. The child
-// lives until it is cancelled or the nursery is; spec says if it is restarted when
+// lives until it is cancelled or the nursery is; spec says whether it is restarted when
 // it ends before. A first start that fails is not tried again.
 //
 // Errors: fault.ErrNurseryClosed and a *StartError at stage "spec", which wraps a

@@ -83,7 +83,7 @@ func trimPrograms(folder string, unused time.Duration, now time.Time) (freed int
 			freed, err = freed+size, errors.Join(err, failure)
 		}
 		if info, failure := source.Info(); failure == nil && info.ModTime().Before(oldest) {
-			_ = os.Remove(dir) // there is something in it, most often
+			_ = os.Remove(dir) // usually there is something in it
 		}
 	}
 	return freed, err

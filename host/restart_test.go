@@ -13,7 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// One death is told to each caller once: who calls again right after it was told
+// Each caller hears of a death once: whoever calls again right after that
 // waits for the next process, and is not told of the same death once more.
 func TestV06_ACallRightAfterTheDeathWaitsForTheNextProcess(t *testing.T) {
 	s := spec(t, "phoenix", "good")

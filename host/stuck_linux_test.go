@@ -57,7 +57,7 @@ func TestP13_AStuckTaskRestartsItsActor(t *testing.T) {
 	}
 }
 
-// P13: by default an event tells of the task, and the actor goes on.
+// P13: by default an event reports the task, and the actor goes on.
 func TestP13_AStuckTaskIsToldOf(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		p := startAll(ctx, t, n, stickiest(t, "", time.Millisecond))[0]

@@ -76,7 +76,7 @@ func shutSockets() {
 	fds, _ := filepath.Glob("/proc/self/fd/*")
 	for _, path := range fds {
 		if fd, err := strconv.Atoi(filepath.Base(path)); err == nil {
-			_ = syscall.Shutdown(fd, syscall.SHUT_RDWR) // most are no sockets
+			_ = syscall.Shutdown(fd, syscall.SHUT_RDWR) // most are not sockets
 		}
 	}
 }

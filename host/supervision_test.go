@@ -194,7 +194,7 @@ func (w *world) age(culprit int) {
 	}
 }
 
-// checkOrder: who is needed ends after those that need it, as far as they end.
+// checkOrder checks that what is needed ends after those that need it, as far as they end.
 func (w *world) checkOrder(id int) {
 	for _, c := range w.plan.children {
 		if c.order != stays && slices.ContainsFunc(c.needs, func(n need) bool { return n.id == id }) {

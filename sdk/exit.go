@@ -70,7 +70,7 @@ func (l *life) exit(code int) {
 	})
 }
 
-// logHook tells of a hook that has failed; the link cannot any more.
+// logHook logs that a hook has failed: it is too late to report it through the link.
 func logHook(l *life, err error) {
 	attrs := []any{"actor", l.self.String(), "error", err}
 	if p, ok := errors.AsType[*fault.PanicError](err); ok {
@@ -90,7 +90,7 @@ func runHook(hook func()) error {
 }
 
 // isolate runs an author's code in a goroutine of its own and waits for it, so that not
-// even runtime.Goexit in it ends the caller: it is a failure as others are.
+// even runtime.Goexit in it ends the caller: it is a failure like any other.
 func isolate(run func() error) error {
 	err := fault.ErrGoexit
 	task.Start(func() { err = run() }).Wait()

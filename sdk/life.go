@@ -57,7 +57,7 @@ type life struct {
 	exiting   sync.Once
 }
 
-// stopRequest is what somebody says who wants the actor to end.
+// stopRequest is a request that the actor end.
 type stopRequest struct {
 	cause error // for the tasks that still run
 	fail  error // the actor's own failure, nil if it was asked to end

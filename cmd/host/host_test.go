@@ -133,7 +133,7 @@ func jobs() []contract.Handler {
 	}
 }
 
-// serveCount tells how far it is, slowly enough for every message to be drawn.
+// serveCount reports how far it is, slowly enough for every message to be drawn.
 func serveCount(ctx context.Context, a amount, c *contract.Callee[none, none, far]) (amount, error) {
 	if err := c.Started(none{}); err != nil {
 		return amount{}, err

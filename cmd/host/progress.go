@@ -110,7 +110,7 @@ func (p *progress) sayLines(lines []string) {
 func (p *progress) show(message json.RawMessage) {
 	v, err := parseValue(message)
 	if err != nil {
-		return // it was JSON when it was sent; a job's progress is no reason to fail
+		return // it was JSON when it was sent; a job's progress is not a reason to fail
 	}
 	p.sayLines(progressLines(v))
 }

@@ -121,6 +121,6 @@ func TestOnlyATerminalIsRedrawn(t *testing.T) {
 	}
 	defer func() { _ = file.Close() }() // nothing was written
 	if newProgress(file).drawn || newProgress(&bytes.Buffer{}).drawn {
-		t.Error("a file and a buffer are no terminals")
+		t.Error("a file and a buffer are not terminals")
 	}
 }

@@ -25,7 +25,7 @@ type MTLS string
 // The kinds of protection.
 const (
 	MTLSAuto MTLS = "auto" // go-plugin's AutoMTLS: a certificate on each side, made for this process
-	MTLSOff  MTLS = "off"  // none: for programs that cannot, which is rare outside of Go
+	MTLSOff  MTLS = "off"  // none: for programs that cannot, which is rare outside Go
 )
 
 // foreign checks the description of a foreign program.

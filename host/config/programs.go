@@ -22,7 +22,7 @@ func (t *Tree) CheckPrograms(dir string, src Source) error {
 	return c.err()
 }
 
-// programs looks for what actors need. ownPath says that the actor which starts them has
+// programs looks for what actors need. ownPath is whether the actor which starts them has
 // a PATH of its own, which is not known here.
 func (c *checker) programs(dir string, actors []Actor, at *place, ownPath bool) {
 	for i, a := range actors {

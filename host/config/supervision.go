@@ -20,7 +20,7 @@ func (c *checker) supervision(s Supervision, actors []Actor, at *place) {
 		}
 	}
 	if len(actors) > 0 {
-		c.unheard(here, "none of the actors here is ever restarted; give those restart: transient or permanent that shall be "+
+		c.unheard(here, "none of the actors here is ever restarted; give those restart: transient or permanent that are to be "+
 			"(temporary is the default), or remove this", map[string]bool{
 			"strategy":     s.Strategy == OneForAll || s.Strategy == RestForOne,
 			"max_restarts": s.MaxRestarts != 0,

@@ -72,7 +72,7 @@ const (
 	Healthy Condition = "healthy" // a health check of it has succeeded as well
 )
 
-// RestartKind says whether an actor that has ended comes back.
+// RestartKind is whether an actor that has ended comes back.
 type RestartKind string
 
 // The restart kinds.
@@ -141,7 +141,7 @@ type WhenStuck string
 
 // What becomes of it.
 const (
-	WarnWhenStuck    WhenStuck = "warn"    // an event tells of the task, and no more
+	WarnWhenStuck    WhenStuck = "warn"    // an event reports the task, and that is all
 	RestartWhenStuck WhenStuck = "restart" // it is ended, as failed, once a task has been stuck for Grace
 )
 

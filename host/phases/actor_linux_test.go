@@ -237,7 +237,7 @@ func (s *stage) play(tab table, phase, last string, probes map[string]probe) {
 	s.finish(held)
 }
 
-// awaitCalls returns when so many dialogs are open.
+// awaitCalls returns when n dialogs are open.
 func (s *stage) awaitCalls(n int) {
 	t, err := s.portal.Table(s.ctx)
 	if err != nil {

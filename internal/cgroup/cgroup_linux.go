@@ -59,7 +59,7 @@ var (
 
 // findCgroup joins the path in a hierarchy (/proc/PID/cgroup) with the place where
 // the hierarchy is mounted (/proc/PID/mountinfo). A path that starts with .. is
-// outside of what this process may see.
+// outside what this process may see.
 func findCgroup(cgroups, mounts string) (string, error) {
 	var path string
 	for line := range strings.Lines(cgroups) {
@@ -81,7 +81,7 @@ func findCgroup(cgroups, mounts string) (string, error) {
 	return "", errNoV2
 }
 
-// unescape undoes what mountinfo does to spaces and their like in paths.
+// unescape undoes what mountinfo does to spaces and the like in paths.
 func unescape(path string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
 }

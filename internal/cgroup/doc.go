@@ -37,7 +37,7 @@ const Variable = "TRELLIS_CGROUP"
 // is in one of that name makes its home beside it.
 const Main = "trellis-main"
 
-// ErrNone says that something needs a cgroup, and that there is none to be had.
+// ErrNone means that something needs a cgroup, and that the system gives none.
 var ErrNone = errors.New("this machine has no cgroup for it")
 
 // Environment passes the wish for no cgroups on to children that have children.

@@ -236,7 +236,7 @@ func (d *Dialog) emit(do Action, n note) {
 	}
 }
 
-// sendFault tells of a failure, which overtakes the messages that were sent before: it
+// sendFault reports a failure, which overtakes the messages that were sent before: it
 // counts them, and a Stop comes after the last.
 func (d *Dialog) sendFault(kind wire.Kind, r *fault.Record) {
 	d.send(link.Control, &wire.Frame{Kind: kind, Fault: wire.FromRecord(r), Yields: d.out.sent})

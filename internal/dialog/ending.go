@@ -269,7 +269,7 @@ func (v verdict) second(first error) error {
 	return v.remote
 }
 
-// isLoss reports an end of the link: beside another failure it is no news, for
+// isLoss reports an end of the link: beside another failure it adds nothing, for
 // whoever owns the actor reports it.
 func isLoss(err error) bool {
 	_, died := errors.AsType[*fault.ActorDied](err)

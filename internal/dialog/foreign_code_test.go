@@ -33,7 +33,7 @@ func once(f func()) func() {
 }
 
 // looks are what an author's error may look at: its own context, and what somebody
-// else holds who waits for the dialog.
+// else holds whoever waits for the dialog.
 var looks = map[string]func(ctx context.Context, d *dialog.Dialog, held chan struct{}){
 	"Wait":          func(ctx context.Context, d *dialog.Dialog, _ chan struct{}) { _, _ = d.Wait(ctx) },
 	"Wait for ever": func(_ context.Context, d *dialog.Dialog, _ chan struct{}) { _, _ = d.Wait(context.Background()) },

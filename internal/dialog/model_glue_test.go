@@ -17,7 +17,7 @@ var messages = func() (all [16][]byte) {
 
 func roomFor(n uint8) Window { return Window{Messages: int(n), Bytes: windowBytes} }
 
-// event is Dialog.apply. err says whether the event comes with an error.
+// event is Dialog.apply. err is whether the event comes with an error.
 func (w *world) event(me int, e Event, err bool) Action {
 	s := &w.side[me]
 	old := s.st

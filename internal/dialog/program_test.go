@@ -225,7 +225,7 @@ func (c *chain) cancelledFailure(p *program, _ error) bool {
 	return false
 }
 
-// newPairOf links two actors outside of any test's life.
+// newPairOf links two actors outside any test's life.
 func newPairOf(parent, child actor.ID, run dialog.Task) *pair {
 	p := &pair{parentWarns: &warnings{}, childWarns: &warnings{}}
 	s := setup{names: [2]actor.ID{parent, child}, patience: time.Minute}

@@ -49,7 +49,7 @@ func WithReceiving(ctx context.Context, r Receiving) context.Context {
 }
 
 // ReceivingFrom is how the actor receives that runs the code under ctx; the defaults
-// outside of a plugin.
+// outside a plugin.
 func ReceivingFrom(ctx context.Context) Receiving {
 	r, _ := ctx.Value(receivingKey{}).(Receiving)
 	return r

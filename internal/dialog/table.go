@@ -22,7 +22,7 @@ const DefaultCancelTimeout = 500 * time.Millisecond
 // RuntimePrefix begins the names of endpoints that the runtime itself serves.
 const RuntimePrefix = "trellis/"
 
-// traceLevel is for what only somebody wants to see who looks for an error in Trellis.
+// traceLevel is for what is of use only to somebody who looks for an error in Trellis.
 const traceLevel = slog.LevelDebug - 4
 
 // Task is a callee's side of a dialog: it runs until it returns the dialog's

@@ -31,7 +31,7 @@ func reads(t *testing.T, o dialog.StreamOptions, may <-chan struct{}, read *int)
 	}
 }
 
-// failed is a callee's failure after so many messages.
+// failed is a callee's failure after a number of messages.
 func failed(r *raw, yields uint64) *wire.Frame {
 	f := ending(2, wire.Kind_KIND_ERROR, errBoom, peerOf(r))
 	f.Yields = yields

@@ -1,4 +1,4 @@
-// Package ending tells a host that is itself being ended who wants that and how long
+// Package ending lets a host that is itself being ended know who wants that and how long
 // they will wait, so that it ends its own children in their name and within that time.
 package ending
 

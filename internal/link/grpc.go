@@ -93,7 +93,7 @@ func (a *accepted) Send(b wire.Batch) error { return a.SendMsg(b) }
 // the child has closed its side, so that nothing which it still sends is lost.
 func (a *accepted) CloseSend() error { return nil }
 
-// Recv tells what has happened. gRPC calls it a cancel when a client is gone, which
+// Recv says what has happened. gRPC calls it a cancel when a client is gone, which
 // nobody asked for.
 func (a *accepted) Recv() (*wire.Packet, error) {
 	p, err := a.BidiStreamingServer.Recv()

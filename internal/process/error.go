@@ -48,7 +48,7 @@ func (s *Spec) hint(err error) string {
 	case errors.Is(err, syscall.EMFILE):
 		return "this host has no file descriptor left; raise its limit (ulimit -n) or run fewer actors"
 	case errors.Is(err, syscall.ENFILE):
-		return "the system has no file descriptor left; raise fs.file-max or find the program that holds so many"
+		return "the system has no file descriptor left; raise fs.file-max or find the program that holds most of them"
 	case errors.Is(err, syscall.ENOMEM):
 		return "no memory for another process; run fewer actors or give the host more"
 	case errors.Is(err, syscall.EAGAIN):

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Exit tells how a process ended.
+// Exit is how a process ended.
 type Exit struct {
 	// Code is the exit code, or -1 if a signal ended the process.
 	Code int
-	// Signal is the signal that ended it, or 0. With Code -1, 0 says that the
+	// Signal is the signal that ended it, or 0. With Code -1, 0 means that the
 	// status is unknown, because something else in the host waited for it.
 	Signal syscall.Signal
 	// LastLog are the last 20 lines of its stderr, as valid UTF-8 of at most
@@ -21,19 +21,19 @@ type Exit struct {
 	// Panic is the first line of stderr that looks like the head of a Go
 	// panic or a fatal error of the Go runtime; "" if there was none.
 	Panic string
-	// Limit says which of Spec.Limits ended it, as "cpu: …", "memory: …",
+	// Limit is which of Spec.Limits ended it, as "cpu: …", "memory: …",
 	// "file_size: …" or "processes: …", as far as the system tells; else "".
 	Limit string
 	// PeakRSS is the most memory that it had at one time, in bytes, and CPU the processor time
 	// that it used, with the children that it has waited for. 0 if the system does not tell.
 	PeakRSS int64
 	CPU     time.Duration
-	// OOM says that the kernel killed it, or what it had started, for lack of memory, as
+	// OOM is whether the kernel killed it, or what it had started, for lack of memory, as
 	// far as its cgroup tells.
 	OOM bool
 }
 
-// Success says whether the exit code was 0.
+// Success reports whether the exit code was 0.
 func (e Exit) Success() bool { return e.Code == 0 }
 
 // String is "exit code 3", "signal 9 (killed)" or "exit status unknown".

@@ -37,7 +37,7 @@ func (e *HandshakeError) harmless() string {
 	return strings.ReplaceAll(e.Got, "|", `\x7c`)
 }
 
-// checkHandshake judges the first line. certAsked says that the child was sent
+// checkHandshake judges the first line. certAsked is whether the child was sent
 // a certificate and so may answer with one. Which versions and protocols fit is
 // go-plugin's to say, and it says it well.
 func checkHandshake(text []byte, continued, certAsked bool) *HandshakeError {

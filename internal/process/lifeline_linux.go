@@ -39,7 +39,7 @@ func (p *pipes) guard(r *os.File) error {
 	return nil
 }
 
-// arm says what the kernel shall do when the write end is closed. It happens
+// arm says what the kernel is to do when the write end is closed. It happens
 // before the fork, as the child may change the flags at the same time. Errors
 // are ignored here and in aimLifeline: on a kernel that refuses, the child's
 // own watch and the parent-death signal are left.

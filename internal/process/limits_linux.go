@@ -20,7 +20,7 @@ type rlimit struct {
 
 // rlimits are the kernel's own terms. The soft and the hard limit are one, but
 // for processor time: the signal of the soft one can be told from other deaths,
-// and whoever ignores it, as Go programs do, meets the hard one a second later.
+// and whoever ignores it, as Go programs do, runs into the hard one a second later.
 func (l Limits) rlimits() (all []rlimit) {
 	add := func(resource int, name string, soft, hard uint64) {
 		all = append(all, rlimit{resource, name, unix.Rlimit{Cur: soft, Max: hard}})
@@ -93,8 +93,8 @@ func (l Limits) applyNowhere(why error) error {
 	return &LimitError{name, fmt.Errorf("%w: %w", cgroup.ErrNone, why)}
 }
 
-// hit says which limit a process ran into, as far as the system tells; "" if
-// none. asked says that the host itself has killed it.
+// hit is the limit that a process ran into, as far as the system tells; "" if
+// none. asked is whether the host itself has killed it.
 func (l Limits) hit(exit Exit, used usage, asked bool) string {
 	killed := exit.Signal == syscall.SIGKILL && !asked
 	switch {

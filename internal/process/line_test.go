@@ -30,7 +30,7 @@ func TestSplitter(t *testing.T) {
 	}
 }
 
-// A line that never ends tells that it was one line, even if nothing is left of it.
+// A line that never ends is known to have been one line, even if nothing is left of it.
 func TestSplitterEndsACutLine(t *testing.T) {
 	var got []string
 	s := &splitter{limit: 4, emit: func(text []byte, part Part) { got = append(got, fmt.Sprintf("%s %v", text, part)) }}

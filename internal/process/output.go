@@ -100,7 +100,7 @@ func (p *Process) remember(text []byte, cut bool) {
 
 // Aside returns a writer for output of the child that comes by another way than
 // its pipes, as go-plugin's stdio service sends what a program prints while it
-// serves. Its lines go to Spec.Log as any others; it never blocks. It is for one
+// serves. Its lines go to Spec.Log as all others do; it never blocks. It is for one
 // goroutine.
 func (p *Process) Aside(stream Stream) io.Writer {
 	return aside{&splitter{limit: maxLine, emit: func(text []byte, part Part) { p.put(stream, text, part) }}}

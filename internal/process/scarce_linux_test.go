@@ -20,8 +20,8 @@ func init() {
 	roles["nofork"] = noFork
 }
 
-// scarce runs this binary in a role that brings itself into need and tells what
-// happened, one fact a line.
+// scarce runs this binary in a role that uses something up, and prints what happened,
+// one fact a line.
 func scarce(t *testing.T, role string, sys *syscall.SysProcAttr) (string, error) {
 	t.Helper()
 	spec := child0(role)

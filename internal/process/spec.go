@@ -10,7 +10,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/environ"
 )
 
-// Spec says what to execute and how.
+// Spec is what to execute, and how.
 type Spec struct {
 	// Path is the program file. It is not searched in PATH; a relative one is
 	// relative to the host's working directory, whatever Dir says.
@@ -46,12 +46,12 @@ type Spec struct {
 	// directory when a start fails.
 	Scratch string
 	// Cgroup asks for a cgroup of the child's own, in which everything that it
-	// starts can be found and killed. Where there is none to be had (see [rundir.Cgroup])
-	// the child lives without.
+	// starts can be found and killed. Where the system gives
+	// none (see [rundir.Cgroup]) the child lives without.
 	Cgroup bool
 	// Limits bound what the child may use. A start that cannot set them fails.
 	Limits Limits
-	// Gist says what of a line on stderr is worth keeping for Exit.LastLog; ""
+	// Gist returns what is worth keeping of a line on stderr for Exit.LastLog; ""
 	// keeps nothing of it. Of a line that was cut it gets the head. It is called
 	// by the goroutine that reads stderr, and must not wait. nil keeps every line
 	// as it is.

@@ -18,7 +18,7 @@ type child struct {
 	stderr   *os.File
 	lifeline *os.File      // write end; nil where there is none
 	sentinel *os.File      // on Linux, a read end of the host's own
-	watch    *os.File      // on Linux, what tells of its end; nil if that takes a thread
+	watch    *os.File      // on Linux, becomes readable at its end; nil if waiting takes a thread
 	group    *cgroup.Group // nil: it lives in the host's
 }
 

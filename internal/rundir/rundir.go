@@ -87,8 +87,8 @@ func isIntact() bool {
 	return false
 }
 
-// report tells what was found out about directories, without the lock: loggers are
-// foreign code.
+// report logs what was found out about directories, without the lock: a log handler is
+// somebody else's code.
 func report() {
 	own.Lock()
 	found := own.found
@@ -151,7 +151,7 @@ func openBase(base string) error {
 }
 
 // claim makes a directory below base and locks it. Others may remove what they find in
-// between: a sweeper the directory, as nobody's, so that its lock is not to be had or is
+// between: a sweeper the directory, as nobody's, so that its lock cannot be had or is
 // a lock on a file that is gone; a program that ends the empty base, which somebody else
 // might make then. So both are looked at once more when the lock is held, from when on
 // they stay, and otherwise it is tried again.
@@ -190,7 +190,7 @@ func noRoom(err error) error {
 	return fmt.Errorf("%w; TMPDIR must name a directory that can be written", err)
 }
 
-// errLocked says that somebody alive has the directory.
+// errLocked means that a living program has the directory.
 var errLocked = errors.New("locked by another process")
 
 // lockDir locks a directory without waiting. The lock counts only if its file
@@ -226,7 +226,7 @@ func sameFile(file *os.File, name string) error {
 }
 
 // sweep removes the directories that nobody holds. What cannot be removed is
-// told, and left for the next one who comes.
+// reported, and left for the next program that comes.
 func sweep(base string) {
 	entries, err := os.ReadDir(base)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roles are what the test binary does as another program: its argument, and what of a
-// place it is told behind a colon.
+// roles are what the test binary does as another program. What follows a colon is the
+// role's argument.
 var roles = map[string]func(arg string){
 	"hold": func(string) { // makes a runtime directory and lives on
 		must(os.WriteFile(filepath.Join(opened(), "socket"), nil, 0o600))
@@ -302,7 +302,7 @@ func TestF08_RuntimeDirIsGoneAtTheEnd(t *testing.T) {
 	}
 }
 
-// F08: so with the cgroup of this program's children.
+// F08: the cgroup of this program's children is made anew as well.
 func TestF08_CgroupIsMadeAnew(t *testing.T) {
 	tempDir(t)
 	t.Cleanup(func() { _ = Close() })
@@ -329,7 +329,7 @@ func TestN20_RelativeTmpdir(t *testing.T) {
 	}
 }
 
-// X15: a directory whose note of a cgroup is damaged is told, and not for ever.
+// X15: a directory whose note of a cgroup is damaged is reported, once.
 func TestF08_DamagedNoteIsSweptInTheEnd(t *testing.T) {
 	tempDir(t)
 	cmd, left := owner(t)

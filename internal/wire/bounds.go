@@ -6,7 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Bounds of what a peer can make of few bytes: an empty message inside of another has two
+// Bounds of what a peer can make of few bytes: an empty message inside another has two
 // on the wire, and some hundred in memory. They are far above what this project sends.
 const (
 	mostFramesRead = 1 << 16 // of one packet

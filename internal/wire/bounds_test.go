@@ -15,7 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// nested is n empty messages, each inside of the one before it.
+// nested is n empty messages, each inside the one before it.
 func nested(n int, number protowire.Number) []byte {
 	var b []byte
 	for range n {

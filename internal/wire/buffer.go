@@ -25,7 +25,7 @@ var (
 	scratch = sync.Pool{New: func() any { return &Buffer{scratch: true} }}
 )
 
-// NewBuffer gives an empty buffer with room for so many bytes.
+// NewBuffer gives an empty buffer with room for size bytes.
 func NewBuffer(size int) *Buffer {
 	class := max(smallestBuffer, bits.Len(uint(max(1, size)-1)))
 	if class <= largestBuffer {

@@ -47,7 +47,7 @@ func TestE05_RecordsKeepEveryField(t *testing.T) {
 	}
 }
 
-// fill sets every field to something, and recurs so many levels deep.
+// fill sets every field to something, and recurs a number of levels deep.
 func fill(v reflect.Value, levels int) {
 	switch v.Kind() {
 	case reflect.String:

@@ -74,7 +74,7 @@ func sizeOf(f *Frame) int {
 	return n + sizeOfParts(f)
 }
 
-// sizeOfParts is the size of the messages inside of a frame that are left to protobuf.
+// sizeOfParts is the size of the messages inside a frame that are left to protobuf.
 func sizeOfParts(f *Frame) (n int) {
 	if f.Fault != nil {
 		n += sizeMessage(12, proto.Size(f.Fault))
@@ -88,12 +88,12 @@ func sizeOfParts(f *Frame) (n int) {
 	return n
 }
 
-// marked tells that a frame has numbers that most have not.
+// marked reports whether a frame has numbers that most frames do not have.
 func (f *Frame) marked() bool {
 	return f.More || f.Probe || f.Deaf || f.Yields != 0 || f.Overflow != 0 || f.Total != 0 || f.Attached
 }
 
-// plain tells that a frame has no messages inside, as most.
+// plain reports whether a frame has no messages inside, as most do not.
 func (f *Frame) plain() bool {
 	return f.Credit == nil && f.Start == nil && f.Window == nil && f.Fault == nil && f.Cancel == nil && f.Hello == nil
 }
@@ -149,7 +149,7 @@ func appendMessage(b []byte, n protowire.Number, m proto.Message) ([]byte, error
 	return measured.MarshalAppend(appendHead(b, n, measured.Size(m)), m)
 }
 
-// appendHead puts what comes before a message inside of another.
+// appendHead puts what comes before a message inside another.
 func appendHead(b []byte, n protowire.Number, size int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.BytesType), uint64(size))
 }
@@ -227,7 +227,7 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 	}
 }
 
-// readPart decodes a message inside of a frame. One that comes twice is merged. left is
+// readPart decodes a message inside a frame. One that comes twice is merged. left is
 // how many parts a fault may still have.
 func (f *Frame) readPart(number protowire.Number, b []byte, n names, left *int) error {
 	switch number {

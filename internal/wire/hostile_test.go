@@ -9,7 +9,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// bignum is a number of so many bytes, with the tag for one that is negative or not.
+// bignum is a number of size bytes, with the tag for one that is negative or not.
 func bignum(tag byte, size int) []byte {
 	head := []byte{0xc0 | tag, 0x5a}
 	return append(binary.BigEndian.AppendUint32(head, uint32(size)), bytes.Repeat([]byte{0xff}, size)...)

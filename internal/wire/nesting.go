@@ -24,7 +24,7 @@ var errEndless = errors.New("the value contains itself")
 func checkNesting(v any) error {
 	value := reflect.ValueOf(v)
 	if !value.IsValid() || !endless(value.Type()) {
-		return nil // as most, and without the walker's memory
+		return nil // as with most, and without the walker's memory
 	}
 	w := nesting{left: maxElements}
 	return w.enter(value, 0)
@@ -35,7 +35,7 @@ const maxPath = 16 * maxNesting
 
 // nesting walks one value.
 type nesting struct {
-	path []reflect.Value // the pointers, maps and slices that the walk is inside of
+	path []reflect.Value // the pointers, maps and slices that the walk is inside
 	left int             // values that it may still look at
 }
 
@@ -68,7 +68,7 @@ func (w *nesting) enter(v reflect.Value, levels int) error {
 	return w.parts(v, levels)
 }
 
-// inside reports whether the walk is inside of the very thing that v refers to.
+// inside reports whether the walk is inside the very thing that v refers to.
 func (w *nesting) inside(v reflect.Value) bool {
 	for _, outer := range w.path {
 		if outer.Type() == v.Type() && outer.UnsafePointer() == v.UnsafePointer() && (v.Kind() != reflect.Slice || outer.Len() == v.Len() && v.Len() > 0) {
@@ -137,7 +137,7 @@ func endless(t reflect.Type) bool {
 type visit uint8
 
 const (
-	within visit = iota + 1 // the walk is inside of it
+	within visit = iota + 1 // the walk is inside it
 	finite                  // nothing in it leads back, nor to an interface
 )
 

@@ -67,7 +67,7 @@ func (s *Start) readField(number protowire.Number, v value, n names) (ok bool) {
 	return ok
 }
 
-// simple tells that a Start has only what most have, which is encoded here.
+// simple reports whether a Start has only what most have, which is encoded here.
 func (s *Start) simple() bool {
 	return s.Target == nil && s.Opener == nil && s.Overflow == 0 && s.Arguments == 0 && len(s.Metadata) == 0 && s.Traceparent == "" && s.Tracestate == "" &&
 		utf8.ValidString(s.Endpoint) && utf8.ValidString(s.Codec)

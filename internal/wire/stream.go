@@ -44,7 +44,7 @@ func NewPacketReader(from io.Reader) *PacketReader {
 
 // Next waits for a frame, and gives it with those that have come at the same time. The
 // packet, its frames, and payloads with more to come, are valid until the next call; other
-// payloads and messages inside of frames stay.
+// payloads and messages inside frames stay.
 func (r *PacketReader) Next() (*Packet, error) {
 	for _, f := range r.packet.Frames {
 		f.clear() // nothing is kept in memory while this waits

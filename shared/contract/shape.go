@@ -47,7 +47,7 @@ func describe(name string, kind dialog.Kind, parts ...part) *signature {
 
 // shaper walks one type.
 type shaper struct {
-	path []reflect.Type // the types that the walk is inside of
+	path []reflect.Type // the types that the walk is inside
 }
 
 var (

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// counting yields so many numbers and then fails, or ends if n is even.
+// counting yields n numbers and then fails, or ends if n is even.
 func counting(_ context.Context, n int) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		for i := range n {

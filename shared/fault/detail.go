@@ -80,7 +80,7 @@ func finite(v reflect.Value, nesting int, values *int) bool {
 	return true
 }
 
-// within gives the values directly inside of v that may have others inside.
+// within gives the values directly inside v that may have others inside.
 func within(v reflect.Value) iter.Seq[reflect.Value] {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:

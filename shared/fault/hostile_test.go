@@ -66,7 +66,7 @@ func init() {
 	fault.Type[pickyReader]("test.Picky")
 }
 
-// chain is an error of so many levels.
+// chain is an error of n levels.
 func chain(n int, inner error) error {
 	for range n {
 		inner = &link{inner}

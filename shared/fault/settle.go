@@ -46,7 +46,7 @@ func Reason(ctx context.Context, cause error) error {
 	return &expired{cause}
 }
 
-// expired is a cause beside which a deadline is no news.
+// expired is a cause beside which a deadline adds nothing.
 type expired struct{ error }
 
 func (e *expired) Unwrap() error { return e.error }
@@ -86,7 +86,7 @@ type walk struct {
 	parts
 
 	cause   error
-	expired bool // a deadline is no news
+	expired bool // a deadline adds nothing
 	left    int
 }
 

@@ -148,7 +148,7 @@ func TestE04_AGroupArisesWhereItWasJoined(t *testing.T) {
 	}
 }
 
-// trees draws errors of at most so many levels.
+// trees draws errors of at most depth levels.
 func trees(depth int) *rapid.Generator[error] {
 	names := slices.Sorted(maps.Keys(sentinels))
 	return rapid.Custom(func(t *rapid.T) error {

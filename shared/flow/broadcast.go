@@ -51,7 +51,7 @@ func orDefaultWindow(window int) int {
 }
 
 // Close leaves the broadcast. A Recv that waits for others to receive returns; one that
-// receives for all does so with the next message, which is theirs.
+// receives for all does so at the next message, which is theirs.
 func (s *Subscription[In]) Close() { s.c.Leave() }
 
 // Recv returns the next message. A subscriber that was behind by more than its

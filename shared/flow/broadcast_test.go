@@ -17,7 +17,7 @@ type none = struct{}
 
 var ticks = contract.Context[int, none, none, int, none]("ticks")
 
-// tick sends so many numbers, once the opener has said that it listens, and ends
+// tick sends n numbers, once the opener has said that it listens, and ends
 // well.
 func tick(ctx context.Context, n int, c *contract.Callee[none, none, int]) (none, error) {
 	if err := c.Started(none{}); err != nil {

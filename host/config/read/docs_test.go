@@ -47,7 +47,7 @@ func sections(t *testing.T) map[string][]described {
 			found[title] = append(found[title], described{row[1], row[2], row[3]})
 		}
 		if strings.Count("\n"+table, "\n| ") != len(found[title]) {
-			t.Errorf("the table of %q has lines that are no rows of a key", title)
+			t.Errorf("the table of %q has lines that are not rows of a key", title)
 		}
 	}
 	return found

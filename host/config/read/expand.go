@@ -102,7 +102,7 @@ func (r *reader) variable(body string, report func(format string, args ...any)) 
 	name, more, special := strings.Cut(body, ":")
 	hasDefault, demanded := strings.HasPrefix(more, "-"), strings.HasPrefix(more, "?")
 	if !variableForm.MatchString(name) || special && !hasDefault && !demanded || strings.Contains(more, "${") {
-		report("expected ${NAME}, ${NAME:-default} or ${NAME:?message}, none inside of another, got ${%s}; write $$ for a dollar sign", body)
+		report("expected ${NAME}, ${NAME:-default} or ${NAME:?message}, none inside another, got ${%s}; write $$ for a dollar sign", body)
 		return ""
 	}
 	value, ok := r.lookup(name)

@@ -59,7 +59,7 @@ run:
 
 // Problems name the actor that they are in, also when its name has a variable.
 func TestVariablesThatCannotBe(t *testing.T) {
-	const form = "expected ${NAME}, ${NAME:-default} or ${NAME:?message}, none inside of another, got "
+	const form = "expected ${NAME}, ${NAME:-default} or ${NAME:?message}, none inside another, got "
 	refused{
 		"not set":        {one("    dir: ${NOPE}/x\n"), "f.yaml:4:10: actors.a.dir: variable NOPE is not set; set it, or give a default as in ${NOPE:-default}"},
 		"demanded":       {one("    dir: ${EMPTY:?name a folder}\n"), "f.yaml:4:10: actors.a.dir: variable EMPTY is not set: name a folder"},

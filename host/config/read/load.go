@@ -17,7 +17,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 )
 
-// Options are what comes to a config from outside of its file.
+// Options are what comes to a config from outside its file.
 type Options struct {
 	// Lookup finds the variables of ${NAME}; os.LookupEnv if nil.
 	Lookup func(name string) (string, bool)

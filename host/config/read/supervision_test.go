@@ -71,7 +71,7 @@ func TestSupervisionOutOfRange(t *testing.T) {
 	}.check(t)
 }
 
-const neverRestarted = "none of the actors here is ever restarted; give those restart: transient or permanent that shall be " +
+const neverRestarted = "none of the actors here is ever restarted; give those restart: transient or permanent that are to be " +
 	"(temporary is the default), or remove this"
 
 func TestSupervisionOfNothing(t *testing.T) {

@@ -53,13 +53,13 @@ type holding interface {
 	release() error
 }
 
-// canceller opens a context, cancels it, and tells how many nanoseconds later the
+// canceller opens a context, cancels it, and reports how many nanoseconds later the
 // plugin's half knew.
 type canceller interface {
 	cancelled(ctx context.Context) (nanoseconds float64, err error)
 }
 
-// consumer tells what its process has.
+// consumer reports what its process has.
 type consumer interface {
 	use(ctx context.Context) (consumption, error)
 }

@@ -83,7 +83,7 @@ func crowd(ctx context.Context, callers int, length time.Duration, op func(ctx c
 	if failed != nil {
 		return nil, failed
 	}
-	// Each caller is busy all the time: so many at once, each so long, make the rate.
+	// Each caller is busy all the time: their number and the length of a call make the rate.
 	return []sample{{float64(callers) / mean(all) * 1e9, quantile(all, 0.99)}}, nil
 }
 

@@ -24,7 +24,7 @@ func errWrongSize(got, want int) error {
 // the time is not counted.
 type meter struct {
 	length time.Duration
-	step   int // so many messages between two looks at the clock
+	step   int // messages between two looks at the clock
 	seen   int
 	warm   time.Time // when counting begins
 	begun  time.Time // when it has begun

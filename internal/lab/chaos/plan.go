@@ -151,7 +151,7 @@ func drawPair(r *rand.Rand) (one, other string) {
 
 func pick(r *rand.Rand, names []string) string { return names[r.IntN(len(names))] }
 
-// upTo is less than so many milliseconds.
+// upTo draws a time below a number of milliseconds.
 func upTo(r *rand.Rand, ms int) time.Duration {
 	return time.Duration(r.IntN(ms*1000)) * time.Microsecond
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Report is what a process tells the driver, over a connection of its own that
-// has nothing to do with the links under test. Its end tells of the process's.
+// has nothing to do with the links under test. Its end is that of the process.
 type Report struct {
 	Hello  *Hello   `json:",omitempty"`
 	Step   *Step    `json:",omitempty"`

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sockets are found from outside of the code under test: in the list of this
+// Sockets are found from outside the code under test: in the list of this
 // process's descriptors, by the process at their other end. Between a host and a
 // child there are two connections: the host dials go-plugin's main connection, and
 // the child dials the link.
@@ -77,7 +77,7 @@ func breakSocket(fd int, how string) error {
 	if direction, ok := hows[how]; ok {
 		return gone(unix.Shutdown(fd, direction))
 	}
-	_, err := unix.Write(fd, []byte("\x17\x03\x03\x00\x20 this is no record of anybody's session"))
+	_, err := unix.Write(fd, []byte("\x17\x03\x03\x00\x20 this is not a record of anybody's session"))
 	if errors.Is(err, unix.EAGAIN) { // nobody reads; then there is no other way
 		err = unix.Shutdown(fd, unix.SHUT_RDWR)
 	}
