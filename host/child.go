@@ -64,7 +64,7 @@ func (c *child) startProcess(e Event) {
 // run is the life of one incarnation, from its start to its reaping.
 func (c *child) run(ctx context.Context, i *incarnation) {
 	defer i.giveUp(nil)
-	defer i.acknowledge() // whatever becomes of it: who has asked waits no longer
+	defer i.acknowledge() // whatever becomes of it: whoever has asked waits no longer
 	if err := i.start(ctx); err != nil {
 		start, ok := errors.AsType[*StartError](err)
 		c.ended(end{cause: NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting})

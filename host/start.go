@@ -20,7 +20,7 @@ import (
 type StartError struct {
 	Actor string
 	Stage string // "spec", "program", "handshake", "connection" (foreign programs), "link" or "boot"
-	// Lasting says that another start would fail in the same way, since the program or
+	// Lasting is whether another start would fail in the same way, since the program or
 	// its description is at fault. Such an actor is not restarted.
 	Lasting bool
 	Err     error

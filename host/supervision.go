@@ -180,7 +180,7 @@ func (s *supervision) stopping(id int, how end) []action {
 	return s.settle()
 }
 
-// resume says that a child's pause is over.
+// resume takes note that a child's pause is over.
 func (s *supervision) resume(id int) []action {
 	if c := s.child(id); c != nil {
 		c.paused = false
@@ -188,7 +188,7 @@ func (s *supervision) resume(id int) []action {
 	return s.settle()
 }
 
-// ended says that a process has ended, or has not come up, and is reaped. A failure that
+// ended takes note that a process has ended, or has not come up, and is reaped. A failure that
 // comes of itself while all is being closed is reported as any other.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
