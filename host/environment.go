@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/ending"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/trust"
@@ -58,7 +59,7 @@ const (
 type environment struct {
 	base    context.Context // of what the children call here
 	self    actor.ID
-	exposed *contract.Exposed
+	exposed *endpoint.Exposed
 	log     *slog.Logger // does not wait for its handler
 	queue   *logs.Log    // behind log
 	lines   *slog.Logger // of the children, which wait in a queue of their own
@@ -86,7 +87,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		id.PID = os.Getpid()
 		ctx = self.With(ctx, id)
 	}
-	exposed, err := contract.Expose(id, o.Endpoints...)
+	exposed, err := endpoint.Expose(id, o.Endpoints...)
 	if err != nil {
 		return nil, ctx, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -42,7 +43,7 @@ func (i *incarnation) watchHealth() *task.Worker {
 		}
 		ticker := time.NewTicker(orDefault(time.Duration(i.spec.Health.Interval), DefaultHealthInterval))
 		defer ticker.Stop()
-		p := probe{endpoint: i.spec.Health.Endpoint, portal: tableOf{i.table}}
+		p := probe{endpoint: i.spec.Health.Endpoint, portal: endpoint.To(i.table)}
 		defer p.wait()
 		for failed := 0; ; {
 			v := i.check(&p)
@@ -156,12 +157,6 @@ func (p *probe) wait() {
 		p.calling.Wait()
 	}
 }
-
-// tableOf is a portal to one process and not to its successors.
-type tableOf struct{ table *dialog.Table }
-
-// Table gives the process's table.
-func (t tableOf) Table(context.Context) (*dialog.Table, error) { return t.table, nil }
 
 // mostPatience is how many times its bound a health check may take on a machine that
 // does not let the child run.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/ending"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/process"
@@ -22,7 +23,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
-	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -71,10 +71,10 @@ func newLife(p Plugin, stdout, stderr *os.File) *life {
 }
 
 // begin makes the table over the transport and starts the service.
-func (l *life) begin(r *wire.BootRequest, t link.Transport) (*contract.Exposed, error) {
+func (l *life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, error) {
 	l.self, l.parent = r.Self.ToID(), r.Parent.ToID()
 	l.self.PID = os.Getpid()
-	exposed, err := contract.Expose(l.self, l.plugin.Endpoints...)
+	exposed, err := endpoint.Expose(l.self, l.plugin.Endpoints...)
 	if err != nil {
 		return nil, err
 	}

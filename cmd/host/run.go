@@ -100,8 +100,8 @@ func runJob(ctx context.Context, t *host.Tree, job *config.Run, p *progress) (js
 }
 
 // runContext opens a context and shows what streams out of it as progress.
-func runContext(ctx context.Context, portal *host.Portal, endpoint string, args contract.JSON, p *progress) (json.RawMessage, error) {
-	type opener = contract.Opener[contract.JSON, contract.JSON, contract.JSON, contract.JSON]
+func runContext(ctx context.Context, portal *host.Portal, endpoint string, args json.RawMessage, p *progress) (json.RawMessage, error) {
+	type opener = contract.Opener[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage]
 	return contract.ContextByHand(endpoint).With(contract.ContextOptions{Reading: true}).Open(ctx, portal, args, func(ctx context.Context, c *opener) error {
 		stream, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
@@ -119,7 +119,7 @@ func runContext(ctx context.Context, portal *host.Portal, endpoint string, args 
 }
 
 // runSource gathers what a source yields.
-func runSource(ctx context.Context, portal *host.Portal, endpoint string, args contract.JSON, p *progress) (json.RawMessage, error) {
+func runSource(ctx context.Context, portal *host.Portal, endpoint string, args json.RawMessage, p *progress) (json.RawMessage, error) {
 	all := []json.RawMessage{}
 	for message, err := range contract.SourceByHand(endpoint).Stream(ctx, portal, args) {
 		if err != nil {

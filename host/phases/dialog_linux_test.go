@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -54,7 +55,7 @@ var (
 
 // linked is an open context between two actors of this process.
 type linked struct {
-	portal tablePortal
+	portal contract.Portal
 	opens  *task.Worker
 	opener *contract.Opener[none, int, int, none]
 	callee *contract.Callee[none, int, int]
@@ -65,17 +66,12 @@ type linked struct {
 	end                         chan error
 }
 
-// tablePortal leads to an actor of this process.
-type tablePortal struct{ table *dialog.Table }
-
-func (p tablePortal) Table(context.Context) (*dialog.Table, error) { return p.table, nil }
-
 // connect links two actors.
-func (s *stage) connect(handlers ...contract.Handler) tablePortal {
+func (s *stage) connect(handlers ...contract.Handler) contract.Portal {
 	s.t.Helper()
 	a, b := link.Pipe()
 	self := actor.NewID("callee")
-	served, err := contract.Expose(self, handlers...)
+	served, err := endpoint.Expose(self, handlers...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -95,7 +91,7 @@ func (s *stage) connect(handlers ...contract.Handler) tablePortal {
 		callee.Close()
 		caller.Close()
 	})
-	return tablePortal{caller}
+	return endpoint.To(caller)
 }
 
 // link opens the stage's context, up to the callee's first act.

@@ -67,7 +67,7 @@ func waiting(d *ast.FuncDecl) bool {
 var atOnce = []string{
 	"FromContext", "WithEvents", "SubtreeWith", "Parent", "Self", "WithMetadata", "MetadataFrom",
 	"FuncEndpoint.Handle", "SourceEndpoint.Handle", "ContextEndpoint.Handle",
-	"Stream.Close", "Subscription.Close", "Exposed.Accept",
+	"Stream.Close", "Subscription.Close",
 }
 
 // publicFuncs are the exported functions of the packages that programs use.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -104,7 +105,7 @@ func TestProtocolExamples(t *testing.T) {
 // actor that serves the endpoint accepts.
 func TestP08_ProtocolFingerprint(t *testing.T) {
 	lines := contract.Source[query, line]("lines")
-	served, err := contract.Expose(actor.NewID("x"), lines.Handle(func(context.Context, query) iter.Seq2[line, error] { return nil }))
+	served, err := endpoint.Expose(actor.NewID("x"), lines.Handle(func(context.Context, query) iter.Seq2[line, error] { return nil }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,11 +44,12 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) With(o ContextOptions) 
 }
 
 // reads is how a stream receives that is open from the start, nil if it is not.
-func (o *ContextOptions) reads() *StreamOptions {
-	if o.Reading {
-		return &o.StreamOptions
+func (o *ContextOptions) reads() *dialog.StreamOptions {
+	if !o.Reading {
+		return nil
 	}
-	return nil
+	reads := o.StreamOptions.dialog()
+	return &reads
 }
 
 // stream opens d's end of the stream.
@@ -56,7 +57,7 @@ func (o *ContextOptions) stream(d *dialog.Dialog, asked StreamOptions) (*dialog.
 	if (asked == StreamOptions{}) && !o.Reading {
 		asked = o.StreamOptions
 	}
-	return d.OpenStream(asked)
+	return d.OpenStream(asked.dialog())
 }
 
 // Context declares an endpoint that runs as a linked pair of tasks.
@@ -89,19 +90,19 @@ type Opener[Started, In, Out, Result any] struct {
 // is ready; it may open its end of the stream after that; what it returns is the
 // context's result. Its ctx ends when the opener fails, cancels or is gone.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx context.Context, args Args, c *Callee[Started, In, Out]) (Result, error)) Handler {
-	return Handler{e.sig, func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 		codec := d.Request().Codec
 		args, err := decode[Args](e.sig, codec, arguments, d.Args())
 		if err != nil {
 			return nil, err
 		}
-		d.Receive(e.options.Window, e.options.reads())
+		d.Receive(dialog.Window(e.options.Window), e.options.reads())
 		value, err := f(ctx, args, &Callee[Started, In, Out]{e.sig, &e.options, d})
 		if err != nil {
 			return nil, err
 		}
 		return encode(e.sig, codec, result, value)
-	}}
+	})
 }
 
 // Open opens a context in the portal's actor, runs body when the callee has called
@@ -129,7 +130,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Contex
 	err = e.sig.scope(ctx, p, payload, &e.options, func(ctx context.Context, d *dialog.Dialog) error {
 		value, err := decode[Started](e.sig, e.sig.codec, started, d.First())
 		if err != nil {
-			return err
+			return from(d.Peer(), err)
 		}
 		opened = &Opener[Started, In, Out, Result]{e.sig, &e.options, d, value}
 		return body(ctx, opened)
@@ -156,7 +157,7 @@ func (c *Opener[Started, In, Out, Result]) Stream(o StreamOptions) (*Stream[In, 
 	if err != nil {
 		return nil, err
 	}
-	return &Stream[In, Out]{sig: c.sig, codec: c.sig.codec, out: command, in: message, raw: raw, broken: c.d.Break}, nil
+	return &Stream[In, Out]{sig: c.sig, codec: c.sig.codec, out: command, in: message, d: c.d, raw: raw}, nil
 }
 
 // Wait returns the callee's result or what the context failed with. It may be
@@ -166,7 +167,8 @@ func (c *Opener[Started, In, Out, Result]) Wait(ctx context.Context) (r Result, 
 	if err != nil {
 		return r, err
 	}
-	return decode[Result](c.sig, c.sig.codec, result, payload)
+	r, err = decode[Result](c.sig, c.sig.codec, result, payload)
+	return r, from(c.d.Peer(), err)
 }
 
 // Go runs f as a task of the scope, which ends when all of them have; one that
@@ -211,9 +213,7 @@ func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], er
 	if err != nil {
 		return nil, err
 	}
-	return &Stream[Out, In]{
-		sig: c.sig, codec: c.d.Request().Codec, out: message, in: command, raw: raw, broken: c.d.Break,
-	}, nil
+	return &Stream[Out, In]{sig: c.sig, codec: c.d.Request().Codec, out: message, in: command, d: c.d, raw: raw}, nil
 }
 
 // Go runs f as a task of the handler, which ends when all of them have; one that

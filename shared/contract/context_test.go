@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -219,12 +220,12 @@ func TestP08_MessageThatDoesNotFitFailsBothSides(t *testing.T) {
 			return sum, err
 		}))
 		byHand := contract.ContextByHand("sums")
-		_, err := byHand.Open(t.Context(), p, contract.JSON("1"), func(ctx context.Context, c *contract.Opener[contract.JSON, contract.JSON, contract.JSON, contract.JSON]) error {
+		_, err := byHand.Open(t.Context(), p, json.RawMessage("1"), func(ctx context.Context, c *contract.Opener[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage]) error {
 			s, err := c.Stream(contract.StreamOptions{})
 			if err != nil {
 				return err
 			}
-			if err := s.Send(ctx, contract.JSON(`"three"`)); err != nil {
+			if err := s.Send(ctx, json.RawMessage(`"three"`)); err != nil {
 				return err
 			}
 			<-ctx.Done()

@@ -2,19 +2,36 @@ package contract
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// Portal is a handle for calling into another actor. The portals of packages host
-// and sdk are the ones that programs use.
-type Portal interface {
-	// Table gives the dialogs of the link to that actor, as it is now.
+// Portal is what one holds to call into another actor. A host has a *host.Portal for each
+// of its children, which goes on working when the child restarts; a plugin has sdk.Parent for
+// its host. It may be used from any goroutine.
+//
+// It is sealed: programs hold portals and pass them on, and only this module makes them.
+type Portal interface{ portal }
+
+// portal is what an endpoint.Reach has; nobody else can name what it returns.
+type portal interface {
 	Table(ctx context.Context) (*dialog.Table, error)
 }
 
-// signature is what both ends must agree on, and how payloads are coded.
+// Handler is an endpoint with the code that serves it, as an endpoint's Handle method makes
+// it. A plugin serves it with sdk.Serve, a host with host.Options.Endpoints; one Handler
+// may be served by any number of hosts at the same time. The zero Handler is refused there.
+type Handler struct{ served }
+
+type served = endpoint.Served
+
+// Name is the name under which callers find the endpoint.
+func (h Handler) Name() string { return h.served.Name }
+
+// signature is what both ends must agree on, and how payloads are coded. It does not change.
 type signature struct {
 	name        string
 	kind        dialog.Kind
@@ -22,68 +39,57 @@ type signature struct {
 	fingerprint uint64 // 0: the types are not known, JSON for calls by hand
 	codec       string
 	unfit       error // why it can be neither called nor served; nil if it can
+	open        bool  // a part has an interface somewhere: what is behind it is seen with a value
 }
 
-// call runs the endpoint with encoded arguments, which are given away.
-func (s *signature) call(ctx context.Context, p Portal, args *wire.Buffer) ([]byte, error) {
-	table, err := p.Table(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var r dialog.Request
-	s.address(ctx, &r, args)
-	answer, err := table.Call(ctx, &r)
-	if err != nil {
-		return nil, explain(s, table.Peer(), err)
-	}
-	return answer, nil
+// handler serves the endpoint with run, whose ctx has what the caller sent along.
+func (s *signature) handler(run dialog.Task) Handler {
+	return Handler{served{
+		Name: s.name, Kind: s.kind, Shape: s.shape, Fingerprint: s.fingerprint, Err: s.unfit,
+		Run: func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return run(arrive(ctx, d.Request()), d) },
+	}}
 }
 
-// scope opens the endpoint with encoded arguments, which are given away.
+// request is a call of the endpoint with encoded arguments, which are given away, and the
+// table that it goes through. The request lies in the caller's frame.
+func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer) (t *dialog.Table, r dialog.Request, err error) {
+	if t, err = p.Table(ctx); err != nil {
+		return nil, r, err
+	}
+	r = dialog.Request{
+		Endpoint: s.name, Kind: s.kind, Fingerprint: s.fingerprint, Codec: s.codec,
+		Args: args.Bytes(), Owner: args, Metadata: MetadataFrom(ctx),
+	}
+	traced(ctx, &r)
+	return t, r, nil
+}
+
+// scope opens the endpoint and runs body in the scope of its dialog.
 func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
-	table, err := p.Table(ctx)
+	t, r, err := s.request(ctx, p, args)
 	if err != nil {
 		return err
 	}
-	var r dialog.Request
-	s.address(ctx, &r, args)
-	r.Window, r.Reads = o.Window, o.reads()
-	return explain(s, table.Peer(), table.Scope(ctx, &r, body))
+	r.Window, r.Reads = dialog.Window(o.Window), o.reads()
+	return explain(s, t.Peer(), t.Scope(ctx, &r, body))
 }
 
-// address fills in a request, which lies in the caller's frame: a scope's stack is
-// there for as long as the scope.
-func (s *signature) address(ctx context.Context, r *dialog.Request, args *wire.Buffer) {
-	r.Endpoint, r.Kind, r.Fingerprint, r.Codec = s.name, s.kind, s.fingerprint, s.codec
-	r.Args, r.Owner = args.Bytes(), args
-	r.Metadata = MetadataFrom(ctx)
-	traced(ctx, r)
+// FuncByHand is a [Func] by its name, for callers that do not have its Go types: payloads
+// are JSON. The callee checks whether they fit, and results have its fields in their order.
+func FuncByHand(name string) FuncEndpoint[json.RawMessage, json.RawMessage] {
+	return FuncEndpoint[json.RawMessage, json.RawMessage]{byHand(name, dialog.Func)}
 }
 
-// Metadata is what a caller sends along with every dialog that it opens: small
-// texts for the callee's ctx, such as a tenant or a request id. A call with more than
-// 4,096 of them, or 1 MiB in all, or with text that is not valid UTF-8, is refused.
-type Metadata map[string]string
-
-type metadataKey struct{}
-
-// WithMetadata returns a ctx whose dialogs carry m.
-func WithMetadata(ctx context.Context, m Metadata) context.Context {
-	return context.WithValue(ctx, metadataKey{}, m)
+// SourceByHand is a [Source] by its name, with JSON. See [FuncByHand].
+func SourceByHand(name string) SourceEndpoint[json.RawMessage, json.RawMessage] {
+	return SourceEndpoint[json.RawMessage, json.RawMessage]{sig: byHand(name, dialog.Source)}
 }
 
-// MetadataFrom returns what WithMetadata put into ctx; in a handler, what its
-// caller sent. Calls made with a handler's ctx pass it on.
-func MetadataFrom(ctx context.Context) Metadata {
-	m, _ := ctx.Value(metadataKey{}).(Metadata)
-	return m
+// ContextByHand is a [Context] by its name, with JSON. See [FuncByHand].
+func ContextByHand(name string) ContextEndpoint[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage] {
+	return ContextEndpoint[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage]{sig: byHand(name, dialog.Context)}
 }
 
-// arrive gives a handler's ctx what came with the Start.
-func arrive(ctx context.Context, start *wire.Start) context.Context {
-	ctx = withSpan(ctx, start)
-	if len(start.Metadata) == 0 {
-		return ctx
-	}
-	return WithMetadata(ctx, start.Metadata)
+func byHand(name string, kind dialog.Kind) *signature {
+	return &signature{name: name, kind: kind, codec: "json"}
 }

@@ -2,17 +2,20 @@ package contract_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/big"
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
@@ -56,12 +59,10 @@ type (
 	}
 )
 
-// noPortal leads nowhere.
-type noPortal struct{}
-
 var errNoPortal = errors.New("no portal")
 
-func (noPortal) Table(context.Context) (*dialog.Table, error) { return nil, errNoPortal }
+// noPortal leads nowhere.
+var noPortal = endpoint.Reach(func(context.Context) (*dialog.Table, error) { return nil, errNoPortal })
 
 // tried is an endpoint that is called, and served.
 type tried struct{ call, serve error }
@@ -71,8 +72,8 @@ func try[T any](t *testing.T) tried {
 	e := contract.Func[int, T]("try")
 	var zero T
 	handler := e.Handle(func(context.Context, int) (T, error) { return zero, nil })
-	_, err := contract.Expose(actor.NewID("a"), handler)
-	_, called := e.Call(t.Context(), noPortal{}, 1)
+	_, err := endpoint.Expose(actor.NewID("a"), handler)
+	_, called := e.Call(t.Context(), noPortal, 1)
 	return tried{called, err}
 }
 
@@ -119,10 +120,51 @@ func TestF09_TypesThatAreFine(t *testing.T) {
 		"empty": try[struct{}](t), "excluding": try[*excluding](t), "all excluded": try[allExcluded](t),
 		"shadowing": try[shadowing](t), "recursive": try[node](t), "time": try[time.Time](t),
 		"big": try[struct{ N *big.Int }](t), "address": try[netip.Addr](t), "url": try[url.URL](t),
-		"any": try[any](t), "json": try[contract.JSON](t), "id": try[map[string]actor.ID](t), "blank": try[struct{ _ int }](t),
+		"any": try[any](t), "json": try[json.RawMessage](t), "id": try[map[string]actor.ID](t), "blank": try[struct{ _ int }](t),
 	} {
 		if got.serve != nil || got.call != errNoPortal { //nolint:errorlint // the very value
 			t.Errorf("%s: %v, %v", name, got.call, got.serve)
+		}
+	}
+}
+
+// B22: what is behind an interface is seen with the value, and is told in the same words.
+func TestB22_ValuesBehindAnInterface(t *testing.T) {
+	type boxed struct {
+		Label string
+		Any   any
+	}
+	e := contract.Func[any, none]("open")
+	circle := map[string]any{}
+	circle["a"], circle["b"] = circle, circle
+	for want, value := range map[string]any{
+		"contract_test.token":                 token{"x"},
+		"contract_test.token at Any":          struct{ Any *token }{&token{"x"}},
+		"contract_test.token, deep":           boxed{"a", map[string]any{"b": []any{1, &token{"x"}}}},
+		"contract_test.samename at name":      []any{samename{"a", "b"}},
+		"sync.Mutex at Mu":                    map[string]any{"m": &struct{ Mu sync.Mutex }{}},
+		"chan int":                            []any{make(chan int)},
+		"fine: nil":                           nil,
+		"fine: text":                          "text",
+		"fine: list":                          []any{1, "a", nil, []byte("b"), time.Time{}, big.NewInt(1), boxed{"a", 1}},
+		"map[string]interface {}, a circle":   circle,
+		"contract_test.token, declared twice": boxed{"a", boxed{"b", token{"x"}}},
+	} {
+		_, err := e.Call(t.Context(), noPortal, value)
+		typ, _, _ := strings.Cut(want, ",")
+		if strings.HasPrefix(want, "fine") {
+			if err != errNoPortal { //nolint:errorlint // the very value
+				t.Errorf("%s: %v", want, err)
+			}
+			continue
+		}
+		c := misfit(t, err)
+		got := c.Got
+		if c.Field != "" {
+			got += " at " + c.Field
+		}
+		if got != typ || c.Endpoint != "open" || c.What != "arguments" {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

@@ -7,19 +7,12 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
-// The names that errors give to the parts of an endpoint.
-const (
-	arguments = "arguments"
-	result    = "result"
-	started   = "started"
-	message   = "message"
-	command   = "command"
-)
-
-// FuncEndpoint is one call with one answer.
+// FuncEndpoint is one call with one answer, made by [Func]. It is a plain value that any
+// number of goroutines may use.
 type FuncEndpoint[Args, Result any] struct{ sig *signature }
 
-// Func declares an endpoint that is called once and answers once.
+// Func declares an endpoint that is called once and answers once. The name must not be
+// empty, nor begin with "trellis/"; it is checked where the endpoint is served.
 func Func[Args, Result any](name string) FuncEndpoint[Args, Result] {
 	return FuncEndpoint[Args, Result]{describe(name, dialog.Func,
 		part{arguments, reflect.TypeFor[Args]()}, part{result, reflect.TypeFor[Result]()})}
@@ -28,10 +21,11 @@ func Func[Args, Result any](name string) FuncEndpoint[Args, Result] {
 // Name is the endpoint's name.
 func (e FuncEndpoint[Args, Result]) Name() string { return e.sig.name }
 
-// Handle makes f the code that serves the endpoint. Its ctx ends when the caller's
-// does, with the reason as cause.
+// Handle makes f the code that serves the endpoint. Each call runs f in a goroutine of its
+// own. Its ctx ends when the caller's does, with the reason as cause. What f returns or
+// panics with is the caller's error, as a [*fault.RemoteError].
 func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args) (Result, error)) Handler {
-	return Handler{e.sig, func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 		codec := d.Request().Codec
 		args, err := decodeOwned[Args](e.sig, codec, arguments, d.Args())
 		if err != nil {
@@ -42,23 +36,28 @@ func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args
 			return nil, err
 		}
 		return encode(e.sig, codec, result, value)
-	}}
+	})
 }
 
 // Call runs the endpoint in the portal's actor. When ctx ends, the remote task is
 // cancelled, and Call returns when it has ended.
 //
-// Errors: *fault.RemoteError for what the handler returned or panicked with,
-// *fault.NotExposed, *fault.ContractError, *fault.ActorDied, *fault.LinkLost, or
-// the cause of ctx.
+// Errors: [*fault.RemoteError] for what the handler returned or panicked with,
+// [*fault.NotExposed], [*fault.ContractError], what matches [fault.ErrActorLost] if the
+// actor ended or the link to it, or the cause of ctx.
 func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Args) (r Result, err error) {
 	payload, err := encodeToSend(e.sig, e.sig.codec, arguments, args)
 	if err != nil {
 		return r, err
 	}
-	answer, err := e.sig.call(ctx, p, payload)
+	t, request, err := e.sig.request(ctx, p, payload)
 	if err != nil {
 		return r, err
 	}
-	return decodeOwned[Result](e.sig, e.sig.codec, result, answer)
+	answer, err := t.Call(ctx, &request)
+	if err != nil {
+		return r, explain(e.sig, t.Peer(), err)
+	}
+	r, err = decodeOwned[Result](e.sig, e.sig.codec, result, answer)
+	return r, from(t.Peer(), err)
 }

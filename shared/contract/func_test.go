@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -100,7 +102,7 @@ func TestP03_ExposeRefusesWhatCannotBeServed(t *testing.T) {
 		"runtime's":  {contract.Func[int, int]("trellis/cancel").Handle(f)},
 		"no handler": {{}},
 	} {
-		if _, err := contract.Expose(actor.NewID("x"), handlers...); err == nil {
+		if _, err := endpoint.Expose(actor.NewID("x"), handlers...); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -251,5 +253,45 @@ func TestP10_PanicOfATypedHandler(t *testing.T) {
 	}
 	if got, err := div.Call(t.Context(), p, 5); got != 20 || err != nil {
 		t.Errorf("after the panic: %d, %v", got, err)
+	}
+}
+
+// Optional fields are no part of a fingerprint. One whose type has changed is found by whoever
+// reads it, and the error names the actor that has sent it: no error came from there.
+func TestP08_WhatTheCallerCannotReadNamesItsSender(t *testing.T) {
+	type sent struct {
+		N string `json:"n,omitempty"`
+	}
+	type read struct {
+		N int `json:"n,omitempty"`
+	}
+	value := sent{"one"}
+	p := pair.Serve(t,
+		contract.Func[none, sent]("func").Handle(func(context.Context, none) (sent, error) { return value, nil }),
+		contract.Source[none, sent]("source").Handle(func(context.Context, none) iter.Seq2[sent, error] {
+			return func(yield func(sent, error) bool) { yield(value, nil) }
+		}),
+		contract.Context[none, sent, none, none, none]("started").Handle(func(_ context.Context, n none, c *contract.Callee[sent, none, none]) (none, error) {
+			return n, c.Started(value)
+		}),
+		contract.Context[none, none, none, none, sent]("result").Handle(func(_ context.Context, n none, c *contract.Callee[none, none, none]) (sent, error) {
+			return value, c.Started(n)
+		}))
+	_, byFunc := contract.Func[none, read]("func").Call(t.Context(), p, none{})
+	var bySource error
+	for _, bySource = range contract.Source[none, read]("source").Stream(t.Context(), p, none{}) {
+	}
+	_, byStarted := contract.Context[none, read, none, none, none]("started").Open(t.Context(), p, none{},
+		func(context.Context, *contract.Opener[read, none, none, none]) error { return nil })
+	_, byResult := contract.Context[none, none, none, none, read]("result").Open(t.Context(), p, none{},
+		func(context.Context, *contract.Opener[none, none, none, read]) error { return nil })
+	for want, err := range map[string]error{"result of func": byFunc, "message of source": bySource, "started of started": byStarted, "result of result": byResult} {
+		c := misfit(t, err)
+		if got := c.What + " of " + c.Endpoint; got != want || c.Field != "n" && c.Field != "contract_test.read.n" {
+			t.Errorf("%s: %+v", want, c)
+		}
+		if strings.Count(err.Error(), p.Callee.String()) != 1 {
+			t.Errorf("%s: %q does not name %s once", want, err, p.Callee)
+		}
 	}
 }

@@ -2,18 +2,13 @@ package contract
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
-	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/wire"
-	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -37,6 +32,11 @@ func encodeToSend[T any](s *signature, codec, what string, v T) (*wire.Buffer, e
 	}
 	if plain, ok := plainBytes(codec, v); ok {
 		return wire.EncodeBytes(plain), nil
+	}
+	if s.open {
+		if err := lossBehind(s.name, what, v); err != nil {
+			return nil, err
+		}
 	}
 	b := wire.NewScratch()
 	if err := marshal(b, codec, v); err != nil {
@@ -111,76 +111,4 @@ func unmarshal[T any](codec string, payload []byte, v *T) error {
 		return err
 	}
 	return c.Unmarshal(payload, v)
-}
-
-// misfit says what came instead of a type, and in which field.
-func misfit(endpoint, what string, want reflect.Type, err error) error {
-	e := &fault.ContractError{Endpoint: endpoint, What: what, Want: want.String(), Got: "something else", Detail: err.Error()}
-	if c, ok := errors.AsType[*cbor.UnmarshalTypeError](err); ok {
-		e.Got, e.Field, e.Detail = c.CBORType, c.StructFieldName, ""
-		if c.GoType != "" {
-			e.Want = c.GoType
-		}
-	}
-	if j, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		e.Got, e.Field, e.Detail = j.Value, j.Field, ""
-		e.Want = want.String() + " (" + j.Type.String() + ")"
-	}
-	e.Got, e.Field, e.Detail = brief(e.Got), brief(e.Field), brief(e.Detail)
-	return e
-}
-
-// brief cuts what a decoder says, which may repeat what has come.
-func brief(text string) string {
-	const most = 512
-	if len(text) <= most {
-		return text
-	}
-	return fmt.Sprintf("%s… (%d bytes more)", strings.ToValidUTF8(text[:most], ""), len(text)-most)
-}
-
-// explain completes a fingerprint mismatch: the callee has said what its types
-// are, and only here are both known. One that the callee has met itself, elsewhere,
-// is not ours to explain.
-func explain(s *signature, callee actor.ID, err error) error {
-	remote, ok := err.(*fault.RemoteError) //nolint:errorlint // what wraps it, or was relayed, is another failure
-	if !ok || remote == nil || !remote.Origin.Is(callee) || len(remote.Relays) > 0 {
-		return err
-	}
-	c, ok := errors.AsType[*fault.ContractError](err)
-	if !ok || c.What != mismatch || c.Endpoint != s.name {
-		return err
-	}
-	field, want, got := difference(c.Want, s.shape)
-	if field == "" {
-		return err
-	}
-	part := partOf(field)
-	return fmt.Errorf("%s: %w: %w", callee, &fault.ContractError{
-		Endpoint: s.name, What: part, Field: field,
-		Want: fmt.Sprintf("%s with %s", goType(c.Want, part), orAbsent(want)),
-		Got:  fmt.Sprintf("%s with %s", goType(s.shape, part), orAbsent(got)),
-	}, errRebuild)
-}
-
-var errRebuild = errors.New("the two programs were built with different versions of the contract: build both with the same one")
-
-// mismatch marks the ContractError of two fingerprints that differ.
-const mismatch = "types"
-
-func orAbsent(typ string) string {
-	if typ == "" {
-		return "no such field"
-	}
-	return "type " + typ
-}
-
-// partOf gives the part of an endpoint that a path begins with.
-func partOf(path string) string {
-	for i, r := range path {
-		if r == '.' || r == '[' || r == '{' || r == '?' {
-			return path[:i]
-		}
-	}
-	return path
 }

@@ -1,13 +1,14 @@
 package contract
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -16,38 +17,22 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// The names that errors and shapes give to the parts of an endpoint.
+const (
+	arguments = "arguments"
+	result    = "result"
+	started   = "started"
+	message   = "message" // callee → opener
+	command   = "command" // opener → callee
 )
 
 // part is one of the types of an endpoint, with the name that errors give it.
 type part struct {
 	name string
 	typ  reflect.Type
-}
-
-// describe builds the signature of an endpoint. Its shape is a sorted list of
-// lines "path type", which two ends can compare to name what differs; a line that
-// begins with # only tells people the name of a Go type.
-func describe(name string, kind dialog.Kind, parts ...part) *signature {
-	var lines, notes []string
-	var unsendable error
-	for _, p := range parts {
-		unsendable = cmp.Or(unsendable, unfit(name, p))
-		notes = append(notes, fmt.Sprintf("# %s %s", p.name, p.typ))
-		lines = append(lines, (&shaper{}).lines(p.name, p.typ)...)
-	}
-	sort.Strings(lines)
-	body := strings.Join(lines, "\n")
-	sum := sha256.Sum256([]byte(dialog.KindName(kind) + "\n" + body))
-	return &signature{
-		name: name, kind: kind, codec: "cbor", unfit: unsendable,
-		shape:       strings.Join(notes, "\n") + "\n" + body,
-		fingerprint: binary.BigEndian.Uint64(sum[:8]) | 1, // never 0
-	}
-}
-
-// shaper walks one type.
-type shaper struct {
-	path []reflect.Type // the types that the walk is inside
 }
 
 var (
@@ -57,53 +42,176 @@ var (
 	customEncoder = []reflect.Type{reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[encoding.BinaryMarshaler]()}
 )
 
-func (s *shaper) lines(path string, t reflect.Type) []string {
-	if leaf := leafName(t); leaf != "" {
-		return []string{path + " " + leaf}
-	}
-	for i, outer := range s.path {
-		if outer == t {
-			return []string{fmt.Sprintf("%s ^%d", path, len(s.path)-i)} // a recursive type
+// describe builds the signature of an endpoint. Its shape is a sorted list of
+// lines "path type", which two ends can compare to name what differs; a line that
+// begins with # only tells people the name of a Go type.
+func describe(name string, kind dialog.Kind, parts ...part) *signature {
+	s := &signature{name: name, kind: kind, codec: "cbor"}
+	var lines, notes []string
+	for _, p := range parts {
+		w := walkThrough(p)
+		notes = append(notes, fmt.Sprintf("# %s %s", p.name, p.typ))
+		lines = append(lines, w.lines...)
+		s.open = s.open || w.open
+		if w.unfit != nil && s.unfit == nil {
+			w.unfit.Endpoint = name
+			s.unfit = w.unfit
 		}
 	}
-	s.path = append(s.path, t)
-	defer func() { s.path = s.path[:len(s.path)-1] }()
+	sort.Strings(lines)
+	body := strings.Join(lines, "\n")
+	sum := sha256.Sum256([]byte(dialog.KindName(kind) + "\n" + body))
+	s.shape = strings.Join(notes, "\n") + "\n" + body
+	s.fingerprint = binary.BigEndian.Uint64(sum[:8]) | 1 // never 0
+	return s
+}
+
+// walk goes through the types of one part of an endpoint. It writes down the shape, and
+// finds the first type whose values an encoder would refuse, or whose content it would
+// lose. It ends there: such an endpoint is neither called nor served.
+type walk struct {
+	part   part
+	lines  []string
+	within []reflect.Type        // the types that the walk is inside
+	silent int                   // how many of them are fields that the shape leaves out
+	seen   map[reflect.Type]bool // types that need no further look if there is no shape to write
+	open   bool                  // there is an interface, and any value may be behind it
+	unfit  *fault.ContractError
+}
+
+func walkThrough(p part) *walk {
+	w := &walk{part: p, seen: map[reflect.Type]bool{}}
+	w.enter(p.name, p.typ)
+	return w
+}
+
+func (w *walk) line(path, typ string) {
+	if w.silent == 0 {
+		w.lines = append(w.lines, path+" "+typ)
+	}
+}
+
+// refuse ends the walk: t, which lies at path, cannot be sent.
+func (w *walk) refuse(path string, t reflect.Type, why string) {
+	_, field, _ := strings.Cut(strings.NewReplacer("?", "", "[]", "", "{}", "", "{key}", "").Replace(path), ".")
+	w.unfit = &fault.ContractError{
+		What: w.part.name, Want: "a type whose values can be encoded", Got: t.String(), Field: field, Detail: why,
+	}
+}
+
+func (w *walk) enter(path string, t reflect.Type) {
+	if leaf := leafName(t); leaf != "" {
+		w.open = w.open || leaf == "any"
+		w.line(path, leaf)
+		return
+	}
+	if i := slices.Index(w.within, t); i >= 0 {
+		w.line(path, fmt.Sprintf("^%d", len(w.within)-i)) // a recursive type
+		return
+	}
+	if w.unfit != nil || w.silent > 0 && w.seen[t] {
+		return
+	}
+	w.seen[t] = true
+	w.within = append(w.within, t)
+	defer func() { w.within = w.within[:len(w.within)-1] }()
 	switch t.Kind() {
 	case reflect.Pointer:
-		return s.lines(path+"?", t.Elem())
+		w.enter(path+"?", t.Elem())
 	case reflect.Slice, reflect.Array:
-		return s.lines(path+"[]", t.Elem())
+		w.enter(path+"[]", t.Elem())
 	case reflect.Map:
-		return append(s.lines(path+"{key}", t.Key()), s.lines(path+"{}", t.Elem())...)
+		w.enter(path+"{key}", t.Key())
+		w.enter(path+"{}", t.Elem())
 	case reflect.Struct:
-		return s.fields(path, t)
+		w.structure(path, t)
+	default: // chan, func, complex, unsafe.Pointer
+		w.refuse(path, t, "no encoding has that kind of value")
 	}
-	return []string{path + " " + t.String()} // chan and func: encoding refuses them
 }
 
-func (s *shaper) fields(path string, t reflect.Type) []string {
-	lines := []string{path + " object"}
-	for _, f := range reflect.VisibleFields(t) {
-		name, optional, skip := fieldName(f)
-		if skip || optional || len(f.Index) > 1 && !promoted(t, f) {
-			continue
+func (w *walk) structure(path string, t reflect.Type) {
+	w.line(path, "object")
+	fields := appendCoded(nil, t, nil, nil)
+	if len(fields) == 0 && hidesAll(t) {
+		w.refuse(path, t, "its fields are not exported, so that their values would be lost; "+
+			"export them, give it MarshalCBOR or MarshalBinary, or leave it out with the tag `json:\"-\"`")
+		return
+	}
+	for i, f := range fields {
+		here := path + "." + f.name
+		own, unique := t.FieldByName(f.Name)
+		j := slices.IndexFunc(fields[:i], func(other codedField) bool { return other.name == f.name })
+		if j >= 0 && (fields[j].Name != f.Name || !unique) {
+			w.refuse(here, t, fmt.Sprintf("its fields %s and %s both have that name, so that a value would be lost; rename one", fields[j].Name, f.Name))
+			return
 		}
-		lines = append(lines, s.lines(path+"."+name, f.Type)...)
+		left := f.optional || !unique || !slices.Equal(own.Index, f.index)
+		if left {
+			w.silent++
+		}
+		w.enter(here, f.Type)
+		if left {
+			w.silent--
+		}
 	}
-	return lines
+	for f := range t.Fields() { // what they bring along is checked above
+		if f.Anonymous && tagOf(f) == "" && f.Type.Kind() == reflect.Struct && leafName(f.Type) == "" && len(appendCoded(nil, f.Type, nil, nil)) == 0 && hidesAll(f.Type) {
+			w.structure(path, f.Type)
+		}
+	}
 }
 
-// promoted reports whether every struct on the way to f is embedded without a
-// name of its own, so that f is a field of the outer object.
-func promoted(t reflect.Type, f reflect.StructField) bool {
-	for i := 1; i < len(f.Index); i++ {
-		if outer := t.FieldByIndex(f.Index[:i]); !outer.Anonymous || tagOf(outer) != "" {
+// hidesAll reports whether all fields of a struct are private, and there are some. The
+// encoder has a way of its own for a big.Int.
+func hidesAll(t reflect.Type) bool {
+	hidden := 0
+	for f := range t.Fields() {
+		if f.IsExported() || f.Anonymous {
 			return false
 		}
+		if f.Name != "_" {
+			hidden++
+		}
 	}
-	return true
+	return hidden > 0 && t != reflect.TypeFor[big.Int]()
 }
 
+// codedField is a field that an encoder looks at, with its name in a payload and its place
+// in the struct that it is promoted to.
+type codedField struct {
+	reflect.StructField
+
+	name     string
+	optional bool
+	index    []int
+}
+
+// appendCoded adds the fields that an encoder looks at, those of embedded structs included;
+// t lies at index in the outermost one, and within are those around it.
+func appendCoded(to []codedField, t reflect.Type, index []int, within []reflect.Type) []codedField {
+	if slices.Contains(within, t) {
+		return to // it embeds itself
+	}
+	within = append(within, t)
+	for f := range t.Fields() {
+		at := append(slices.Clone(index), f.Index...)
+		inner := f.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		name, optional, skip := fieldName(f)
+		switch {
+		case !skip:
+			to = append(to, codedField{f, name, optional, at})
+		case f.Anonymous && tagOf(f) == "" && inner.Kind() == reflect.Struct:
+			to = appendCoded(to, inner, at, within)
+		}
+	}
+	return to
+}
+
+// tagOf is the tag that says how a field is coded.
 func tagOf(f reflect.StructField) string {
 	if tag, ok := f.Tag.Lookup("cbor"); ok {
 		return tag
@@ -111,6 +219,8 @@ func tagOf(f reflect.StructField) string {
 	return f.Tag.Get("json")
 }
 
+// fieldName is a field's name in a payload, whether it may be left out of one, and whether
+// no encoder looks at it by itself.
 func fieldName(f reflect.StructField) (name string, optional, skip bool) {
 	tag := tagOf(f)
 	if tag == "-" || !f.IsExported() || f.Anonymous && tag == "" {
@@ -159,47 +269,4 @@ func leafName(t reflect.Type) string {
 		}
 	}
 	return ""
-}
-
-// difference names the first field in which two shapes differ, and what each has
-// there; "" for a side that lacks it.
-func difference(want, got string) (field, wantType, gotType string) {
-	w, g := fieldsOf(want), fieldsOf(got)
-	var paths []string
-	for path := range w {
-		paths = append(paths, path)
-	}
-	for path := range g {
-		if _, both := w[path]; !both {
-			paths = append(paths, path)
-		}
-	}
-	sort.Strings(paths)
-	for _, path := range paths {
-		if w[path] != g[path] {
-			return path, w[path], g[path]
-		}
-	}
-	return "", "", ""
-}
-
-func fieldsOf(shape string) map[string]string {
-	fields := map[string]string{}
-	for line := range strings.Lines(shape) {
-		line = strings.TrimSpace(line)
-		if path, typ, ok := strings.Cut(line, " "); ok && path != "#" {
-			fields[path] = typ
-		}
-	}
-	return fields
-}
-
-// goType finds the Go type that a shape notes for a part, such as "arguments".
-func goType(shape, part string) string {
-	for line := range strings.Lines(shape) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "# "+part+" "); ok {
-			return rest
-		}
-	}
-	return "unknown"
 }

@@ -8,13 +8,15 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
-// SourceEndpoint is a one-way stream from the callee to the caller.
+// SourceEndpoint is a one-way stream from the callee to the caller, made by [Source]. It is
+// a plain value that any number of goroutines may use.
 type SourceEndpoint[Args, Message any] struct {
 	sig     *signature
-	options ContextOptions
+	options ContextOptions // of which the window counts
 }
 
-// Source declares an endpoint that answers with a stream of messages.
+// Source declares an endpoint that answers with a stream of messages. About the name see
+// [Func].
 func Source[Args, Message any](name string) SourceEndpoint[Args, Message] {
 	return SourceEndpoint[Args, Message]{sig: describe(name, dialog.Source,
 		part{arguments, reflect.TypeFor[Args]()}, part{message, reflect.TypeFor[Message]()})}
@@ -30,16 +32,15 @@ func (e SourceEndpoint[Args, Message]) With(w Window) SourceEndpoint[Args, Messa
 func (e SourceEndpoint[Args, Message]) Name() string { return e.sig.name }
 
 // Handle makes f the code that serves the endpoint: each value of the sequence is
-// a message, the first error ends it. f need not know that it is streamed; it runs
-// under backpressure, and a consumer that stops ends its loop.
+// a message, the first error ends it. f need not know that it is streamed: it waits in yield
+// while the consumer's buffer is full, and yield returns false when the consumer has stopped.
 func (e SourceEndpoint[Args, Message]) Handle(f func(ctx context.Context, args Args) iter.Seq2[Message, error]) Handler {
-	return Handler{e.sig, func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-		codec := d.Request().Codec
-		args, err := decode[Args](e.sig, codec, arguments, d.Args())
+	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		args, err := decode[Args](e.sig, d.Request().Codec, arguments, d.Args())
 		if err != nil {
 			return nil, err
 		}
-		s := &Stream[Message, struct{}]{sig: e.sig, codec: codec, out: message, raw: d.SourceStream()}
+		s := &Stream[Message, struct{}]{sig: e.sig, codec: d.Request().Codec, out: message, d: d, raw: d.SourceStream()}
 		for m, err := range f(ctx, args) {
 			if err == nil {
 				err = s.Send(ctx, m)
@@ -49,17 +50,17 @@ func (e SourceEndpoint[Args, Message]) Handle(f func(ctx context.Context, args A
 			}
 		}
 		return nil, context.Cause(ctx) // a producer that was told to stop may just stop
-	}}
+	})
 }
 
 // Stream ranges over what the endpoint in the portal's actor produces. There is at
-// most one error, and it comes last. Leaving the loop ends the producer before the
-// statement after the loop runs.
+// most one error, one of those of [FuncEndpoint.Call], and it comes last. Leaving the loop,
+// also by a panic, ends the producer before the statement after the loop runs.
 func (e SourceEndpoint[Args, Message]) Stream(ctx context.Context, p Portal, args Args) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		stopped := false
 		err := e.scope(ctx, p, args, func(ctx context.Context, d *dialog.Dialog) error {
-			s := &Stream[struct{}, Message]{sig: e.sig, codec: e.sig.codec, in: message, raw: d.SourceStream(), broken: d.Break}
+			s := &Stream[struct{}, Message]{sig: e.sig, codec: e.sig.codec, in: message, d: d, raw: d.SourceStream()}
 			for m, err := range s.All(ctx) {
 				if err != nil {
 					return err

@@ -2,38 +2,57 @@ package contract
 
 import (
 	"context"
-	"errors"
 	"io"
 	"iter"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
-// StreamOptions says how an end of a stream receives; the zero value is a buffer
-// of 64 messages and 4 MiB under backpressure, which grows for a reader that keeps up with its
-// sender, up to 8,192 messages, if nothing else is set for the context or the actor.
-type StreamOptions = dialog.StreamOptions
+// StreamOptions says how one end of a stream receives. The zero value is a buffer under
+// backpressure of the size that [ContextOptions], or else the actor's streams setting, gives.
+type StreamOptions struct {
+	// Window is the receive buffer; fields that are zero are those of the context.
+	Window Window
+	// WithoutBackpressure lets the sender go on when the buffer is full: the context then
+	// fails with a [*fault.StreamOverrun]. The sender still waits for the connection.
+	WithoutBackpressure bool
+	// AllowOverruns is how many bytes are kept beyond the window, 0 for none, before the
+	// context fails with that error. It implies WithoutBackpressure.
+	AllowOverruns int
+}
 
-// Window is the size of a receive buffer.
-type Window = dialog.Window
+func (o StreamOptions) dialog() dialog.StreamOptions {
+	return dialog.StreamOptions{Window: dialog.Window(o.Window), WithoutBackpressure: o.WithoutBackpressure, AllowOverruns: o.AllowOverruns}
+}
+
+// Window is the size of a receive buffer. Messages and Bytes both count, whichever is used
+// up first. More than 2^30 of either is taken for 2^30.
+type Window struct {
+	Messages int // 64 if 0
+	Bytes    int // 4 MiB if 0; a single message may be larger than that
+	// Most is how many messages the window may grow to, for a reader that keeps up with
+	// its sender: 8,192 if neither this nor Messages is set. Otherwise a number that is not
+	// above Messages lets nothing grow.
+	Most int
+}
 
 // Stream is one end of the two-way channel of a context: Out is what this end
-// sends, In what it receives. All methods may be called at the same time from many
-// goroutines.
+// sends, In what it receives. It belongs to its context and ends with it, and owns no
+// goroutine. All methods may be called at the same time from many goroutines.
 type Stream[Out, In any] struct {
 	sig     *signature
 	codec   string
 	out, in string // what errors call the messages
+	d       *dialog.Dialog
 	raw     *dialog.Stream
-	broken  func(error) // fails the context: a message did not fit
 }
 
-// Send gives one message to the peer. It blocks while the peer's buffer is full
-// and returns on room, on the end of ctx or of the context. It is nil, and the
+// Send gives one message to the peer. It waits while the peer's buffer is full, and
+// returns on room, on the end of ctx or of the context. It is nil, and the
 // message is dropped, once the peer has ended well or has closed its stream.
 //
-// Errors: fault.ErrStreamClosed after CloseSend or Close, fault.ErrMessageTooLarge
-// (only this send fails), *fault.ContractError, *fault.StreamOverrun, what the
+// Errors: [fault.ErrStreamClosed] after CloseSend or Close, [fault.ErrMessageTooLarge]
+// (only this Send fails), [*fault.ContractError], [*fault.StreamOverrun], what the
 // context failed with, or the cause of ctx.
 func (s *Stream[Out, In]) Send(ctx context.Context, m Out) error {
 	payload, err := encodeToSend(s.sig, s.codec, s.out, m)
@@ -45,37 +64,35 @@ func (s *Stream[Out, In]) Send(ctx context.Context, m Out) error {
 
 // Recv returns the next message; io.EOF after the last. If the context fails,
 // what was sent before the failure is received first. A Recv whose ctx ends loses
-// no message: the next Recv gets it.
+// no message: the next Recv gets it. A message that does not fit the type fails the context,
+// with a [*fault.ContractError].
 func (s *Stream[Out, In]) Recv(ctx context.Context) (m In, err error) {
 	payload, err := s.raw.Recv(ctx)
 	if err != nil {
 		return m, err
 	}
-	m, err = decodeOwned[In](s.sig, s.codec, s.in, payload)
-	if err != nil {
-		s.broken(err)
+	if m, err = decodeOwned[In](s.sig, s.codec, s.in, payload); err != nil {
+		err = from(s.d.Peer(), err)
+		s.d.Break(err)
 	}
 	return m, err
 }
 
 // All ranges over the messages until the peer closes its end. There is at most one
-// error, and it comes last.
+// error, one of Recv's, and it comes last.
 func (s *Stream[Out, In]) All(ctx context.Context) iter.Seq2[In, error] {
 	return func(yield func(In, error) bool) {
 		for {
 			m, err := s.Recv(ctx)
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if !yield(m, err) || err != nil {
+			if err == io.EOF || !yield(m, err) || err != nil { //nolint:errorlint // a failure may wrap one
 				return
 			}
 		}
 	}
 }
 
-// CloseSend tells the peer that no more messages come: its loop ends, then its
-// Recv is io.EOF. Receiving goes on.
+// CloseSend tells the peer that no more messages come: its loop ends, and its
+// Recv is io.EOF after the last one. Receiving goes on.
 func (s *Stream[Out, In]) CloseSend() { s.raw.CloseSend() }
 
 // Close leaves the stream: nothing more is sent or received here. The peer may go

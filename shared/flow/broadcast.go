@@ -113,7 +113,7 @@ func (s *Subscription[In]) All(ctx context.Context) iter.Seq2[In, error] {
 	return func(yield func(In, error) bool) {
 		for {
 			m, err := s.Recv(ctx)
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF { //nolint:errorlint // a failure may wrap one
 				return
 			}
 			_, lagged := errors.AsType[*fault.Lagged](err)

@@ -105,7 +105,7 @@ func (p *publisher[M]) forward(ctx context.Context, window int, t Topics, yield 
 			continue
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: //nolint:errorlint // a failure may wrap one
 			return nil
 		case err != nil:
 			return err

@@ -13,11 +13,11 @@ import (
 	"testing/synctest"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
-	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -64,7 +64,7 @@ func replay(t *testing.T, s *Script) {
 	}
 	self := actor.NewID("child")
 	parent := &portal{}
-	exposed, err := contract.Expose(self, Endpoints(parent)...)
+	exposed, err := endpoint.Expose(self, Endpoints(parent)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,12 +3,12 @@
 package pair
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -16,18 +16,16 @@ import (
 
 // Portal leads to an actor inside this process. It is used as a host's or a plugin's.
 type Portal struct {
+	endpoint.Reach
 	Callee  actor.ID // the actor that serves
 	Dialogs *dialog.Table
 	served  *dialog.Table
 }
 
-// Table gives the caller's dialogs with the actor.
-func (p *Portal) Table(context.Context) (*dialog.Table, error) { return p.Dialogs, nil }
-
 // Start links a caller with an actor that serves handlers. Close ends both.
 func Start(handlers ...contract.Handler) (*Portal, error) {
 	callee := actor.NewID("callee")
-	exposed, err := contract.Expose(callee, handlers...)
+	exposed, err := endpoint.Expose(callee, handlers...)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +35,7 @@ func Start(handlers ...contract.Handler) (*Portal, error) {
 		Dialogs: dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("caller")}), dialog.Config{}),
 		served:  dialog.NewTable(link.New(b, link.Config{Self: callee, Dialled: true}), dialog.Config{Accept: exposed.Accept}),
 	}
+	p.Reach = endpoint.To(p.Dialogs)
 	<-p.Dialogs.Link().Greeted()
 	<-p.served.Link().Greeted()
 	return p, nil

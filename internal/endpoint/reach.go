@@ -1,0 +1,19 @@
+package endpoint
+
+import (
+	"context"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+)
+
+// Reach finds the dialogs of the link to an actor, as they are now. It is what every
+// contract.Portal has inside, out of programs' sight; by itself it is one, too.
+type Reach func(ctx context.Context) (*dialog.Table, error)
+
+// Table gives the dialogs.
+func (r Reach) Table(ctx context.Context) (*dialog.Table, error) { return r(ctx) }
+
+// To leads to the actor at the other end of one link, and not to its successors.
+func To(t *dialog.Table) Reach {
+	return func(context.Context) (*dialog.Table, error) { return t, nil }
+}
