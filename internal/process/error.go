@@ -42,30 +42,33 @@ func (s *Spec) explain(err error) error {
 	return &StartError{Path: s.Path, Err: err, Hint: s.hint(err)}
 }
 
-// hint is advice about an error of the operating system.
+// hints are what to do about errors of the operating system that have one cause.
+var hints = []struct {
+	err  error
+	text string
+}{
+	{syscall.EMFILE, "this host has no file descriptor left; raise its limit (ulimit -n) or run fewer actors"},
+	{syscall.ENFILE, "the system has no file descriptor left; raise fs.file-max or find the program that holds most of them"},
+	{syscall.ENOMEM, "no memory for another process; run fewer actors or give the host more"},
+	{syscall.EAGAIN, "no further process allowed; raise the limit (ulimit -u, pids.max of the cgroup) or run fewer actors"},
+	{syscall.ETXTBSY, "somebody is writing the file; wait until it is built, or install it by rename"},
+	{syscall.E2BIG, "arguments and environment are too large together; pass large values in a file"},
+	{syscall.ENOEXEC, "expected a program for " + runtime.GOOS + "/" + runtime.GOARCH + " or a script that starts with #!; build it for this machine"},
+	{syscall.EINVAL, "the system cannot carry the start out as it is described; look at its limits, its working directory and its program"},
+	{errNotRegular, "expected a program file; name the file itself"},
+}
+
+// hint is advice about an error of the operating system; "" if there is none.
 func (s *Spec) hint(err error) string {
-	switch {
-	case errors.Is(err, syscall.EMFILE):
-		return "this host has no file descriptor left; raise its limit (ulimit -n) or run fewer actors"
-	case errors.Is(err, syscall.ENFILE):
-		return "the system has no file descriptor left; raise fs.file-max or find the program that holds most of them"
-	case errors.Is(err, syscall.ENOMEM):
-		return "no memory for another process; run fewer actors or give the host more"
-	case errors.Is(err, syscall.EAGAIN):
-		return "no further process allowed; raise the limit (ulimit -u, pids.max of the cgroup) or run fewer actors"
-	case errors.Is(err, syscall.ETXTBSY):
-		return "somebody is writing the file; wait until it is built, or install it by rename"
-	case errors.Is(err, syscall.E2BIG):
-		return "arguments and environment are too large together; pass large values in a file"
-	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Sprintf("expected a program for %s/%s or a script that starts with #!; build it for this machine", runtime.GOOS, runtime.GOARCH)
-	case errors.Is(err, syscall.EINVAL):
-		return "the system cannot carry the start out as it is described; look at its limits, its working directory and its program"
-	case errors.Is(err, errNotRegular):
-		return "expected a program file; name the file itself"
+	for _, h := range hints {
+		if errors.Is(err, h.err) {
+			return h.text
+		}
 	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.ENOTDIR) {
-		return s.fileHint(err)
+	for _, target := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR, syscall.ENOTDIR} {
+		if errors.Is(err, target) {
+			return s.fileHint(err)
+		}
 	}
 	return ""
 }
