@@ -15,13 +15,14 @@ import (
 )
 
 func TestF02_InterruptEndsEverythingCleanly(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]struct {
 		signal os.Signal
 		code   int
 	}{"interrupt": {os.Interrupt, 130}} {
 		t.Run(name, func(t *testing.T) {
 			// The whole of GOROOT, so that there is a middle to interrupt.
-			cmd := exec.CommandContext(t.Context(), hostProgram, "run", "root="+goroot(t))
+			cmd := exec.CommandContext(t.Context(), hostProgram, runCensus("root="+goroot(t))...)
 			stderr, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -58,8 +59,9 @@ func TestF02_InterruptEndsEverythingCleanly(t *testing.T) {
 // TestV02_LostParsersComeBack: the census is right although its parsers are killed
 // in the middle of it.
 func TestV02_LostParsersComeBack(t *testing.T) {
+	t.Parallel()
 	root := filepath.Join(goroot(t), "src", "cmd") // it takes some seconds on any machine
-	cmd := exec.CommandContext(t.Context(), hostProgram, "run", "-o", "json", "root="+root)
+	cmd := exec.CommandContext(t.Context(), hostProgram, runCensus("-o", "json", "root="+root)...)
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	stderr, err := cmd.StderrPipe()
