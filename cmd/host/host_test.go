@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -31,10 +34,30 @@ func TestMain(m *testing.M) {
 	case "venomous":
 		sdk.Serve(venomous()...)
 	}
-	if err := os.Setenv("GORACE", atOnce); err != nil {
+	testscript.Main(guest{m}, map[string]func(){"host": main})
+}
+
+// guest runs the tests so that they, and all that they start, leave nothing behind.
+type guest struct{ *testing.M }
+
+func (g guest) Run() (code int) {
+	dir, err := os.MkdirTemp("", "h-") // short: names of sockets are in it
+	compiled, none := os.UserCacheDir()
+	if err = errors.Join(err, none); err == nil {
+		err = errors.Join(os.Setenv("GORACE", atOnce), os.Setenv("TMPDIR", dir),
+			os.Setenv("GOCACHE", cmp.Or(os.Getenv("GOCACHE"), filepath.Join(compiled, "go-build"))), // which is not ours to remove
+			os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache")))
+	}
+	if err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"host": main})
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	return g.M.Run()
 }
 
 func TestScript(t *testing.T) {
