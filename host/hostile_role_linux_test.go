@@ -179,9 +179,9 @@ func (a *attacker) frames(id uint64) []*wire.Frame {
 		f.Start.Metadata = map[string]string{"key": strings.Repeat("x", 1<<20)}
 		return []*wire.Frame{f}
 	case "errors":
-		f := &wire.Fault{Message: strings.Repeat("x", 1<<10)}
+		f := &wire.Fault{Nodes: []*wire.Node{{Message: strings.Repeat("x", 1<<10)}}}
 		for range 1000 {
-			f.Causes = append(f.Causes, &wire.Fault{Type: "t", Message: strings.Repeat("y", 1<<10)})
+			f.Nodes = append(f.Nodes, &wire.Node{Type: "t", Message: strings.Repeat("y", 1<<10)})
 		}
 		return []*wire.Frame{begin("sit", text), {Dialog: id, Kind: wire.Kind_KIND_FAIL, Fault: f}}
 	case "garbage":

@@ -171,7 +171,7 @@ func TestX4_DialogsAndArgumentsAreBounded(t *testing.T) {
 					if want == 0 {
 						continue
 					}
-					err := got[0].Fault.ToRecord().Unpack()
+					err := fault.Unpack(got[0].Fault)
 					if !errors.Is(err, fault.ErrOverloaded) || !strings.Contains(err.Error(), c.text) {
 						t.Errorf("dialog %d: %v", id, err)
 					}
@@ -179,7 +179,7 @@ func TestX4_DialogsAndArgumentsAreBounded(t *testing.T) {
 				own := c.start(11)
 				own.Start.Endpoint = dialog.RuntimePrefix + "x"
 				r.send(own)
-				if got := r.got(wire.Kind_KIND_ERROR, 11); len(got) != 1 || errors.Is(got[0].Fault.ToRecord().Unpack(), fault.ErrOverloaded) {
+				if got := r.got(wire.Kind_KIND_ERROR, 11); len(got) != 1 || errors.Is(fault.Unpack(got[0].Fault), fault.ErrOverloaded) {
 					t.Errorf("the runtime's own endpoint: %v", got)
 				}
 				r.send(frame(3, wire.Kind_KIND_CANCEL)) // one ends, so another may begin

@@ -371,7 +371,7 @@ func TestC14_CancelRightBehindItsOpenIsNotLost(t *testing.T) {
 				if len(ends) != 1 {
 					t.Fatalf("%d Errors, want one", len(ends))
 				}
-				err := ends[0].Fault.ToRecord().Unpack()
+				err := fault.Unpack(ends[0].Fault)
 				if _, cancelled := fault.Cancelled(err); !cancelled && !errors.Is(err, errBoom) {
 					t.Errorf("it ended with %v", err)
 				}
@@ -417,7 +417,7 @@ func TestC14_DeadlineWhileArgumentsTravel(t *testing.T) {
 		r.table.Wait()
 		within(t, began, time.Second)
 		got := r.got(wire.Kind_KIND_ERROR, 1)
-		if len(got) != 1 || !errors.Is(got[0].Fault.ToRecord().Unpack(), context.DeadlineExceeded) {
+		if len(got) != 1 || !errors.Is(fault.Unpack(got[0].Fault), context.DeadlineExceeded) {
 			t.Errorf("it ended with %v", got)
 		}
 	})

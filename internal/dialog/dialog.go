@@ -78,7 +78,7 @@ type Dialog struct {
 	out         outflow
 	first       []byte        // opener: the value of Started
 	cause       *reason       // why this side's task was told to end; the first one stays
-	told        *fault.Record // the failure that the peer was told
+	told        *wire.Fault   // the failure that the peer was told
 	end         ending        // opener: how it ended, once done
 	lapsed      error         // the first failure of a task of Go
 	early       *note         // opener: an ending that waits for this side's own deadline
@@ -238,8 +238,8 @@ func (d *Dialog) emit(do Action, n note) {
 
 // sendFault reports a failure, which overtakes the messages that were sent before: it
 // counts them, and a Stop comes after the last.
-func (d *Dialog) sendFault(kind wire.Kind, r *fault.Record) {
-	d.send(link.Control, &wire.Frame{Kind: kind, Fault: wire.FromRecord(r), Yields: d.out.sent})
+func (d *Dialog) sendFault(kind wire.Kind, r *wire.Fault) {
+	d.send(link.Control, &wire.Frame{Kind: kind, Fault: r, Yields: d.out.sent})
 	if d.out.hangUp() {
 		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})
 	}

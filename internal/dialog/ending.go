@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -19,11 +20,11 @@ import (
 // reason is why a side's task was told to end, or what it ended with.
 type reason struct {
 	err    error
-	record *fault.Record // of an error that may be an author's; the others are packed when they are sent
-	byPeer bool          // the peer reported it
+	record *wire.Fault // of an error that may be an author's; the others are packed when they are sent
+	byPeer bool        // the peer reported it
 }
 
-func (r *reason) pack(self actor.ID) *fault.Record {
+func (r *reason) pack(self actor.ID) *wire.Fault {
 	if r.record == nil {
 		r.record = fault.Pack(r.err, self)
 	}
@@ -34,9 +35,9 @@ func (r *reason) pack(self actor.ID) *fault.Record {
 type ending struct {
 	by    Event // GotReturn, GotError, Timeout, Overdue or Lost
 	value []byte
-	err   error         // the callee's failure as it came, or why there is none
-	cause *reason       // why this side had been told to end by then
-	told  *fault.Record // what the peer had been told
+	err   error       // the callee's failure as it came, or why there is none
+	cause *reason     // why this side had been told to end by then
+	told  *wire.Fault // what the peer had been told
 
 	interrupted context.Context // its ctx, if that was to end; nil otherwise
 }
@@ -116,7 +117,7 @@ func (d *Dialog) isEcho(cause error) bool {
 		return true
 	}
 	remote, ok := d.end.err.(*fault.RemoteError) //nolint:errorlint // the ending itself
-	return ok && d.end.told != nil && remote.ID() == d.end.told.ID
+	return ok && d.end.told != nil && remote.ID() == d.end.told.Root().Id
 }
 
 // agreed is why a task was told to end, nil if it was not. If its ctx had ended

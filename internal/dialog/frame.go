@@ -97,10 +97,9 @@ func (d *Dialog) gotStep(f *wire.Frame) error {
 // gotFault is the peer's failure. It is nil if the callee had our deadline and was
 // faster: what our own ctx says of it comes first, and then that.
 func (d *Dialog) gotFault(f *wire.Frame) error {
-	r := f.Fault.ToRecord()
-	err := r.Unpack()
+	err := fault.Unpack(f.Fault)
 	d.in.limited, d.in.limit = true, f.Yields
-	if steps[f.Kind].event == GotError && d.cause == nil && d.expired() && r.IsDeadline() {
+	if steps[f.Kind].event == GotError && d.cause == nil && d.expired() && fault.IsDeadline(f.Fault) {
 		d.early = &note{reason: reason{err: err, byPeer: true}, payload: f.Payload}
 		return nil
 	}

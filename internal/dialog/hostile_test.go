@@ -161,7 +161,7 @@ func TestC16_SenderWithoutCreditFailsItsDialog(t *testing.T) {
 				if len(fails) != 1 || len(r.got(wire.Kind_KIND_ERROR, idle)) != 1 {
 					t.Fatalf("%d Fails", len(fails))
 				}
-				err := fails[0].Fault.ToRecord().Unpack()
+				err := fault.Unpack(fails[0].Fault)
 				_, overrun := errors.AsType[*fault.StreamOverrun](err)
 				if !errors.Is(err, fault.ErrProtocol) && !overrun {
 					t.Errorf("it failed with %v", err)
@@ -188,7 +188,7 @@ func TestC16_ArgumentsThatAreNotAsAnnounced(t *testing.T) {
 				r, call := besiege(t)
 				r.send(c.frames...)
 				got := r.got(wire.Kind_KIND_ERROR, 7)
-				if len(got) != 1 || !errors.Is(got[0].Fault.ToRecord().Unpack(), c.want) {
+				if len(got) != 1 || !errors.Is(fault.Unpack(got[0].Fault), c.want) {
 					t.Errorf("it ended with %v, want %v", got, c.want)
 				}
 				r.unharmed(call)
@@ -219,7 +219,7 @@ func TestC16_PeerThatGoesOnIsCutOffWithAReason(t *testing.T) {
 				if len(bye) != 1 || bye[0].Fault == nil {
 					t.Fatal("the peer was not told why")
 				}
-				if err := bye[0].Fault.ToRecord().Unpack(); !errors.Is(err, fault.ErrProtocol) {
+				if err := fault.Unpack(bye[0].Fault); !errors.Is(err, fault.ErrProtocol) {
 					t.Errorf("the peer was told %v", err)
 				}
 				if _, lost := errors.AsType[*fault.LinkLost](call.wait()); !lost {
@@ -266,7 +266,7 @@ func TestF03_PeerOfAnotherVersionIsRefused(t *testing.T) {
 			if len(bye) != 1 || bye[0].Fault == nil {
 				t.Fatalf("%d goodbyes, want one with the reason", len(bye))
 			}
-			if told := bye[0].Fault.ToRecord().Unpack(); !errors.Is(told, fault.ErrProtocol) || !strings.Contains(told.Error(), want) {
+			if told := fault.Unpack(bye[0].Fault); !errors.Is(told, fault.ErrProtocol) || !strings.Contains(told.Error(), want) {
 				t.Errorf("the peer was told %v, want %q", told, want)
 			}
 			select {

@@ -356,5 +356,5 @@ func yield(id uint64, text string) *wire.Frame {
 
 // ending is an Error or a Fail.
 func ending(id uint64, kind wire.Kind, err error, from actor.ID) *wire.Frame {
-	return &wire.Frame{Dialog: id, Kind: kind, Fault: wire.FromRecord(fault.Pack(err, from))}
+	return &wire.Frame{Dialog: id, Kind: kind, Fault: fault.Pack(err, from)}
 }

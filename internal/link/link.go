@@ -79,7 +79,7 @@ type Link struct {
 
 	mu      sync.Mutex
 	err     error        // why it ended, if not in order
-	bye     *wire.Fault  // what the peer said last
+	bye     error        // what the peer said last
 	byeIn   bool         // the peer has said Bye
 	dropped atomic.Int64 // violations by the peer so far
 
@@ -181,7 +181,7 @@ func (l *Link) Peer() actor.ID {
 func (l *Link) Close(reason error) {
 	var f *wire.Fault
 	if reason != nil {
-		f = wire.FromRecord(fault.Pack(reason, l.cfg.Self))
+		f = fault.Pack(reason, l.cfg.Self)
 	}
 	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: f})
 }
@@ -209,10 +209,7 @@ func (l *Link) Err() error {
 func (l *Link) Farewell() (ok bool, reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.bye != nil {
-		return true, l.bye.ToRecord().Unpack()
-	}
-	return l.byeIn, nil
+	return l.byeIn, l.bye
 }
 
 func (l *Link) fail(err error) {
@@ -347,8 +344,12 @@ func (l *Link) greet(f *wire.Frame) error {
 }
 
 func (l *Link) hearBye(f *wire.Frame) {
+	var reason error
+	if f.Fault != nil {
+		reason = fault.Unpack(f.Fault)
+	}
 	l.mu.Lock()
-	l.byeIn, l.bye = true, f.Fault
+	l.byeIn, l.bye = true, reason
 	l.mu.Unlock()
 	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE})
 }
@@ -365,6 +366,6 @@ func (l *Link) tolerate(err error) bool {
 		return true
 	}
 	l.fail(reason)
-	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: wire.FromRecord(fault.Pack(err, l.cfg.Self))})
+	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: fault.Pack(err, l.cfg.Self)})
 	return false
 }

@@ -75,7 +75,7 @@ func stall() (*link.Link, *stalled, *drained) {
 }
 
 func failure(size int) *wire.Frame {
-	return &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_ERROR, Fault: &wire.Fault{Message: strings.Repeat("x", size)}}
+	return &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_ERROR, Fault: &wire.Fault{Nodes: []*wire.Node{{Message: strings.Repeat("x", size)}}}}
 }
 
 // What waits for a slow peer goes out in batches of about 256 KiB, whatever it is:
@@ -208,7 +208,7 @@ func TestFrameThatCannotBeEncodedEndsTheLink(t *testing.T) {
 		l, _, _ := stall()
 		l.Send(link.Control, &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_CANCEL_ACK})
 		l.Send(link.Data, message(1, []byte("x")))
-		bad := &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_ERROR, Fault: &wire.Fault{Message: "\xff"}}
+		bad := &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_ERROR, Fault: &wire.Fault{Nodes: []*wire.Node{{Message: "\xff"}}}}
 		if l.Send(link.Control, bad) {
 			t.Error("it was taken")
 		}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -17,50 +18,44 @@ const (
 
 // Fields with messages inside that may be many.
 const (
-	faultRelays   protowire.Number = 5
-	faultCauses   protowire.Number = 7
-	faultAlso     protowire.Number = 11
+	faultNodes    protowire.Number = 1
+	nodeRelays    protowire.Number = 7
 	startMetadata protowire.Number = 7
 )
 
-// checkFault refuses an encoded Fault that has too many errors. What is not a Fault is
-// protobuf's to refuse.
+// checkFault refuses an encoded Fault that has too many errors and relays. What is not a
+// Fault is protobuf's to refuse.
 func checkFault(b []byte, left *int) error {
-	for len(b) > 0 {
-		n, v, rest, err := field(b)
-		if err != nil {
-			return err
+	return each(b, faultNodes, func(node []byte) error {
+		*left--
+		err := each(node, nodeRelays, func([]byte) error { *left--; return nil })
+		if *left < 0 {
+			err = fmt.Errorf("a fault has more than %d errors and relays", mostParts)
 		}
-		b = rest
-		if v.kind != protowire.BytesType || n != faultRelays && n != faultCauses && n != faultAlso {
-			continue
-		}
-		if *left--; *left < 0 {
-			return fmt.Errorf("a fault has more than %d errors and relays", mostParts)
-		}
-		if n != faultRelays {
-			if err := checkFault(v.bytes, left); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 // checkStart refuses an encoded Start that has too much metadata.
 func checkStart(b []byte) error {
 	entries := 0
+	err := each(b, startMetadata, func([]byte) error { entries++; return nil })
+	return cmp.Or(err, checkMetadata(entries))
+}
+
+// each calls f for each message that a field has in b.
+func each(b []byte, number protowire.Number, f func(message []byte) error) error {
 	for len(b) > 0 {
 		n, v, rest, err := field(b)
+		if err == nil && n == number && v.kind == protowire.BytesType {
+			err = f(v.bytes)
+		}
 		if err != nil {
 			return err
 		}
 		b = rest
-		if n == startMetadata && v.kind == protowire.BytesType {
-			entries++
-		}
 	}
-	return checkMetadata(entries)
+	return nil
 }
 
 func checkMetadata(entries int) error {

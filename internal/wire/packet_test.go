@@ -22,7 +22,7 @@ func packets() map[string]*wire.Packet {
 		"all": {Frames: []*wire.Frame{{
 			Dialog: 1 << 40, Kind: wire.Kind_KIND_CANCEL_ACK, Payload: []byte("small"), More: true, Probe: true, Deaf: true, Yields: 300,
 			Credit: window, Start: &wire.Start{Endpoint: "e", Metadata: map[string]string{"k": "v"}, Fingerprint: 1 << 63}, Window: window,
-			Overflow: wire.Overflow_OVERFLOW_KEEP, Fault: &wire.Fault{Message: "f", Causes: []*wire.Fault{{Message: "c"}}},
+			Overflow: wire.Overflow_OVERFLOW_KEEP, Fault: &wire.Fault{Nodes: []*wire.Node{{Message: "f"}, {Message: "c", Also: true}}},
 			Cancel: &wire.Cancel{Reason: "r"}, Hello: &wire.Hello{Version: 1}, Total: 70000, Attached: true,
 		}}},
 		"empty parts": {Frames: []*wire.Frame{{Credit: &wire.Window{}, Start: &wire.Start{}, Fault: &wire.Fault{}}}},

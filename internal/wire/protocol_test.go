@@ -32,7 +32,7 @@ func examples(t *testing.T) map[string]*wire.Packet {
 	host := actor.ID{Name: "host", UUID: "0e1f2a3b-4c5d-4e6f-8a9b-0c1d2e3f4a5b", PID: 4711}
 	worker := actor.ID{Name: "worker", UUID: "a1b2c3d4-0000-4000-8000-000000000001", PID: 4712}
 	told := fault.Pack(&fault.ContextCancelled{Canceller: host, Reason: "enough"}, worker)
-	told.ID, told.Causes[0].ID = "f-1", ""
+	told.Root().Id = "f-1"
 	return map[string]*wire.Packet{
 		"hello": {Frames: []*wire.Frame{{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{
 			Version: wire.Version, Self: wire.FromID(host), MaxMessage: 64 << 20,
@@ -43,7 +43,7 @@ func examples(t *testing.T) map[string]*wire.Packet {
 		}}}},
 		"ending": {Frames: []*wire.Frame{
 			{Dialog: 2, Kind: wire.Kind_KIND_CANCEL_ACK},
-			{Dialog: 2, Kind: wire.Kind_KIND_ERROR, Yields: 1, Fault: wire.FromRecord(told)},
+			{Dialog: 2, Kind: wire.Kind_KIND_ERROR, Yields: 1, Fault: told},
 			{Dialog: 2, Kind: wire.Kind_KIND_YIELD, Payload: []byte{0x61, 'a'}},
 			{Dialog: 2, Kind: wire.Kind_KIND_STOP},
 		}},
@@ -147,7 +147,7 @@ func TestProtocolNames(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range []proto.Message{&wire.Frame{}, &wire.Start{}, &wire.Hello{}, &wire.Fault{}, &wire.BootRequest{}, &wire.BootResponse{}} {
+	for _, m := range []proto.Message{&wire.Frame{}, &wire.Start{}, &wire.Hello{}, &wire.Fault{}, &wire.Node{}, &wire.BootRequest{}, &wire.BootResponse{}} {
 		fields := m.ProtoReflect().Descriptor().Fields()
 		for i := range fields.Len() {
 			if name := string(fields.Get(i).Name()); !strings.Contains(text, "`"+name+"`") {

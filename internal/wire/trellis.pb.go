@@ -1104,30 +1104,11 @@ func (x *Cancel) GetReason() string {
 	return ""
 }
 
-// Fault is an error on its way between processes: a tree of causes.
+// Fault is an error on its way between processes: all errors of its tree, in one list.
+// The first is the root, and each comes after the one that it belongs to.
 type Fault struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// One failure, one id, however often it is relayed.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The error's type in the language where it arose.
-	Type    string    `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	Message string    `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	Origin  *Identity `protobuf:"bytes,4,opt,name=origin,proto3" json:"origin,omitempty"`
-	// Actors that passed it on, first one first.
-	Relays []*Identity `protobuf:"bytes,5,rep,name=relays,proto3" json:"relays,omitempty"`
-	Stack  string      `protobuf:"bytes,6,opt,name=stack,proto3" json:"stack,omitempty"`
-	// What it wraps; more than one for joined errors.
-	Causes []*Fault `protobuf:"bytes,7,rep,name=causes,proto3" json:"causes,omitempty"`
-	// Registered name of a sentinel or of a typed error.
-	Name string `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
-	// The typed error's fields, CBOR.
-	Detail []byte `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
-	// A gRPC status code, plus one; 0 is none.
-	Code uint32 `protobuf:"varint,10,opt,name=code,proto3" json:"code,omitempty"`
-	// Failures of the clean-up that followed, kept for the story.
-	Also []*Fault `protobuf:"bytes,11,rep,name=also,proto3" json:"also,omitempty"`
-	// What could not be encoded, and why.
-	Note          string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []*Node                `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1162,84 +1143,149 @@ func (*Fault) Descriptor() ([]byte, []int) {
 	return file_trellis_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *Fault) GetId() string {
+func (x *Fault) GetNodes() []*Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// Node is one error of a Fault.
+type Node struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where in the list the error is that wraps this one.
+	Parent uint32 `protobuf:"varint,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// It is not wrapped by its parent: it is a failure of the clean-up that followed it.
+	Also bool `protobuf:"varint,2,opt,name=also,proto3" json:"also,omitempty"`
+	// One failure, one id, however often it is relayed.
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// The error's type in the language where it arose.
+	Type    string    `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	Message string    `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	Origin  *Identity `protobuf:"bytes,6,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Actors that passed it on, first one first.
+	Relays []*Identity `protobuf:"bytes,7,rep,name=relays,proto3" json:"relays,omitempty"`
+	Stack  string      `protobuf:"bytes,8,opt,name=stack,proto3" json:"stack,omitempty"`
+	// Registered name of a sentinel or of a typed error.
+	Name string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	// The typed error's fields, CBOR.
+	Detail []byte `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	// A gRPC status code, plus one; 0 is none.
+	Code uint32 `protobuf:"varint,11,opt,name=code,proto3" json:"code,omitempty"`
+	// What could not be encoded, and why.
+	Note          string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Node) Reset() {
+	*x = Node{}
+	mi := &file_trellis_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Node) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Node) ProtoMessage() {}
+
+func (x *Node) ProtoReflect() protoreflect.Message {
+	mi := &file_trellis_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Node.ProtoReflect.Descriptor instead.
+func (*Node) Descriptor() ([]byte, []int) {
+	return file_trellis_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Node) GetParent() uint32 {
+	if x != nil {
+		return x.Parent
+	}
+	return 0
+}
+
+func (x *Node) GetAlso() bool {
+	if x != nil {
+		return x.Also
+	}
+	return false
+}
+
+func (x *Node) GetId() string {
 	if x != nil {
 		return x.Id
 	}
 	return ""
 }
 
-func (x *Fault) GetType() string {
+func (x *Node) GetType() string {
 	if x != nil {
 		return x.Type
 	}
 	return ""
 }
 
-func (x *Fault) GetMessage() string {
+func (x *Node) GetMessage() string {
 	if x != nil {
 		return x.Message
 	}
 	return ""
 }
 
-func (x *Fault) GetOrigin() *Identity {
+func (x *Node) GetOrigin() *Identity {
 	if x != nil {
 		return x.Origin
 	}
 	return nil
 }
 
-func (x *Fault) GetRelays() []*Identity {
+func (x *Node) GetRelays() []*Identity {
 	if x != nil {
 		return x.Relays
 	}
 	return nil
 }
 
-func (x *Fault) GetStack() string {
+func (x *Node) GetStack() string {
 	if x != nil {
 		return x.Stack
 	}
 	return ""
 }
 
-func (x *Fault) GetCauses() []*Fault {
-	if x != nil {
-		return x.Causes
-	}
-	return nil
-}
-
-func (x *Fault) GetName() string {
+func (x *Node) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *Fault) GetDetail() []byte {
+func (x *Node) GetDetail() []byte {
 	if x != nil {
 		return x.Detail
 	}
 	return nil
 }
 
-func (x *Fault) GetCode() uint32 {
+func (x *Node) GetCode() uint32 {
 	if x != nil {
 		return x.Code
 	}
 	return 0
 }
 
-func (x *Fault) GetAlso() []*Fault {
-	if x != nil {
-		return x.Also
-	}
-	return nil
-}
-
-func (x *Fault) GetNote() string {
+func (x *Node) GetNote() string {
 	if x != nil {
 		return x.Note
 	}
@@ -1331,20 +1377,22 @@ const file_trellis_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x06Cancel\x122\n" +
 	"\tcanceller\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\tcanceller\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xdd\x02\n" +
-	"\x05Fault\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\x12,\n" +
-	"\x06origin\x18\x04 \x01(\v2\x14.trellis.v1.IdentityR\x06origin\x12,\n" +
-	"\x06relays\x18\x05 \x03(\v2\x14.trellis.v1.IdentityR\x06relays\x12\x14\n" +
-	"\x05stack\x18\x06 \x01(\tR\x05stack\x12)\n" +
-	"\x06causes\x18\a \x03(\v2\x11.trellis.v1.FaultR\x06causes\x12\x12\n" +
-	"\x04name\x18\b \x01(\tR\x04name\x12\x16\n" +
-	"\x06detail\x18\t \x01(\fR\x06detail\x12\x12\n" +
-	"\x04code\x18\n" +
-	" \x01(\rR\x04code\x12%\n" +
-	"\x04also\x18\v \x03(\v2\x11.trellis.v1.FaultR\x04also\x12\x12\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"/\n" +
+	"\x05Fault\x12&\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x10.trellis.v1.NodeR\x05nodes\"\xb6\x02\n" +
+	"\x04Node\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\rR\x06parent\x12\x12\n" +
+	"\x04also\x18\x02 \x01(\bR\x04also\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\tR\x04type\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x12,\n" +
+	"\x06origin\x18\x06 \x01(\v2\x14.trellis.v1.IdentityR\x06origin\x12,\n" +
+	"\x06relays\x18\a \x03(\v2\x14.trellis.v1.IdentityR\x06relays\x12\x14\n" +
+	"\x05stack\x18\b \x01(\tR\x05stack\x12\x12\n" +
+	"\x04name\x18\t \x01(\tR\x04name\x12\x16\n" +
+	"\x06detail\x18\n" +
+	" \x01(\fR\x06detail\x12\x12\n" +
+	"\x04code\x18\v \x01(\rR\x04code\x12\x12\n" +
 	"\x04note\x18\f \x01(\tR\x04note*z\n" +
 	"\fEndpointKind\x12\x1d\n" +
 	"\x19ENDPOINT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1394,7 +1442,7 @@ func file_trellis_proto_rawDescGZIP() []byte {
 }
 
 var file_trellis_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_trellis_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_trellis_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_trellis_proto_goTypes = []any{
 	(EndpointKind)(0),    // 0: trellis.v1.EndpointKind
 	(Kind)(0),            // 1: trellis.v1.Kind
@@ -1410,7 +1458,8 @@ var file_trellis_proto_goTypes = []any{
 	(*Start)(nil),        // 11: trellis.v1.Start
 	(*Cancel)(nil),       // 12: trellis.v1.Cancel
 	(*Fault)(nil),        // 13: trellis.v1.Fault
-	nil,                  // 14: trellis.v1.Start.MetadataEntry
+	(*Node)(nil),         // 14: trellis.v1.Node
+	nil,                  // 15: trellis.v1.Start.MetadataEntry
 }
 var file_trellis_proto_depIdxs = []int32{
 	5,  // 0: trellis.v1.BootRequest.parent:type_name -> trellis.v1.Identity
@@ -1431,24 +1480,23 @@ var file_trellis_proto_depIdxs = []int32{
 	5,  // 15: trellis.v1.Hello.self:type_name -> trellis.v1.Identity
 	0,  // 16: trellis.v1.Start.kind:type_name -> trellis.v1.EndpointKind
 	5,  // 17: trellis.v1.Start.target:type_name -> trellis.v1.Identity
-	14, // 18: trellis.v1.Start.metadata:type_name -> trellis.v1.Start.MetadataEntry
+	15, // 18: trellis.v1.Start.metadata:type_name -> trellis.v1.Start.MetadataEntry
 	9,  // 19: trellis.v1.Start.window:type_name -> trellis.v1.Window
 	5,  // 20: trellis.v1.Start.opener:type_name -> trellis.v1.Identity
 	2,  // 21: trellis.v1.Start.overflow:type_name -> trellis.v1.Overflow
 	5,  // 22: trellis.v1.Cancel.canceller:type_name -> trellis.v1.Identity
-	5,  // 23: trellis.v1.Fault.origin:type_name -> trellis.v1.Identity
-	5,  // 24: trellis.v1.Fault.relays:type_name -> trellis.v1.Identity
-	13, // 25: trellis.v1.Fault.causes:type_name -> trellis.v1.Fault
-	13, // 26: trellis.v1.Fault.also:type_name -> trellis.v1.Fault
-	3,  // 27: trellis.v1.Actor.Boot:input_type -> trellis.v1.BootRequest
-	7,  // 28: trellis.v1.Link.Open:input_type -> trellis.v1.Packet
-	4,  // 29: trellis.v1.Actor.Boot:output_type -> trellis.v1.BootResponse
-	7,  // 30: trellis.v1.Link.Open:output_type -> trellis.v1.Packet
-	29, // [29:31] is the sub-list for method output_type
-	27, // [27:29] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	14, // 23: trellis.v1.Fault.nodes:type_name -> trellis.v1.Node
+	5,  // 24: trellis.v1.Node.origin:type_name -> trellis.v1.Identity
+	5,  // 25: trellis.v1.Node.relays:type_name -> trellis.v1.Identity
+	3,  // 26: trellis.v1.Actor.Boot:input_type -> trellis.v1.BootRequest
+	7,  // 27: trellis.v1.Link.Open:input_type -> trellis.v1.Packet
+	4,  // 28: trellis.v1.Actor.Boot:output_type -> trellis.v1.BootResponse
+	7,  // 29: trellis.v1.Link.Open:output_type -> trellis.v1.Packet
+	28, // [28:30] is the sub-list for method output_type
+	26, // [26:28] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_trellis_proto_init() }
@@ -1462,7 +1510,7 @@ func file_trellis_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trellis_proto_rawDesc), len(file_trellis_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

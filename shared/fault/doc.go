@@ -39,6 +39,6 @@
 // panic: the runtime never calls them under a lock, and gives them a second, after which
 // the error goes by the name of its type.
 //
-// [Pack], [Record.Unpack] and the functions beside them are what the runtime is made of;
+// [Pack], [Unpack] and the functions beside them are what the runtime is made of;
 // programs need [Type] and [Sentinel] only.
 package fault

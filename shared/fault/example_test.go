@@ -25,7 +25,7 @@ func init() {
 // Unpack are what a call does with it on its way.
 func ExampleType() {
 	err := fmt.Errorf("booking: %w", errors.Join(&Full{Room: 2}, errClosed))
-	remote := fault.Pack(err, actor.NewID("hotel")).Unpack()
+	remote := fault.Unpack(fault.Pack(err, actor.NewID("hotel")))
 
 	full, ok := errors.AsType[*Full](remote)
 	fmt.Println(full.Room, ok, errors.Is(remote, errClosed))

@@ -29,9 +29,12 @@ func cross(t testing.TB, err error, actors ...actor.ID) error {
 	return err
 }
 
-func tobytes(t testing.TB, r *fault.Record) []byte {
+// alone is the fault of one error.
+func alone(n *wire.Node) *wire.Fault { return &wire.Fault{Nodes: []*wire.Node{n}} }
+
+func tobytes(t testing.TB, f *wire.Fault) []byte {
 	t.Helper()
-	b, err := proto.Marshal(wire.FromRecord(r))
+	b, err := proto.Marshal(f)
 	if err != nil {
 		t.Fatalf("E05: a fault that cannot be encoded: %v", err)
 	}
@@ -44,7 +47,7 @@ func unbytes(t testing.TB, b []byte) error {
 	if err := proto.Unmarshal(b, &f); err != nil {
 		t.Fatal(err)
 	}
-	return f.ToRecord().Unpack()
+	return fault.Unpack(&f)
 }
 
 // remote is the RemoteError that err itself is.
@@ -61,17 +64,13 @@ func remote(t testing.TB, err error) *fault.RemoteError {
 var hops = map[string][]actor.ID{"one hop": {leaf}, "three hops": {leaf, mid, top}}
 
 func TestC23_PackOfNil(t *testing.T) {
-	if r := fault.Pack(nil, leaf); r != nil {
-		t.Errorf("%+v", r)
-	}
-	if f := wire.FromRecord(nil); f != nil {
+	if f := fault.Pack(nil, leaf); f != nil {
 		t.Errorf("%+v", f)
 	}
-	if err := (*wire.Fault)(nil).ToRecord().Unpack(); err == nil {
-		t.Error("an absent fault is an error nevertheless")
-	}
-	if err := (*fault.Record)(nil).Unpack(); err == nil {
-		t.Error("an absent record is an error nevertheless")
+	for _, f := range []*wire.Fault{nil, {}} {
+		if err := fault.Unpack(f); err == nil {
+			t.Error("an absent fault is an error nevertheless")
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -110,7 +109,7 @@ func TestE05_WhateverItIsItsTextArrives(t *testing.T) {
 		"group of nothing":     {&fault.Group{}, "0 failures", ""},
 		"no encoding":          {&unencodable{make(chan int)}, "unencodable", "the fields of test.Unencodable could not be encoded"},
 		"encoding panics":      {&panicsInCBOR{}, "panics in CBOR", "could not be encoded: panic: no \uFFFD CBOR"},
-		"endless fields":       {ring, "cycle", "contain themselves"},
+		"endless fields":       {ring, "cycle", "the value contains itself"},
 		"large fields":         {&large{strings.Repeat("x", 1<<20)}, "large", "the fields of test.Large, 10485"},
 		"unreadable fields":    {&opaque{errors.New("x")}, "opaque", "the fields of test.Opaque could not be read"},
 		"reading panics":       {&pickyReader{}, "picky", "the fields of test.Picky could not be read: panic: no thanks"},
@@ -150,25 +149,25 @@ func checkBounds(t testing.TB, err error) {
 	if n := len(fmt.Sprintf("%+v", err)); n > 5<<20 {
 		t.Errorf("the story has %d bytes", n)
 	}
-	if b := proto.Size(wire.FromRecord(fault.Pack(err, root))); b > 3<<20 {
+	if b := proto.Size(fault.Pack(err, root)); b > 3<<20 {
 		t.Errorf("packed again it has %d bytes: more than one gRPC message takes", b)
 	}
 }
 
 func TestE05_UnknownNamesAtTheReceiver(t *testing.T) {
-	for name, f := range map[string]*wire.Fault{
+	for name, n := range map[string]*wire.Node{
 		"sentinel":               {Type: "rust", Message: "m", Name: "rust.Broken"},
 		"type":                   {Type: "rust", Message: "m", Name: "rust.Broken", Detail: []byte{0xa0}},
 		"sentinel with fields":   {Type: "rust", Message: "m", Name: "io.EOF", Detail: []byte{0xa0}},
 		"type without its field": {Type: "rust", Message: "m", Name: "trellis.ActorDied"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := f.ToRecord().Unpack()
+			err := fault.Unpack(alone(n))
 			if e := remote(t, err); e.Error() != "nobody: m" || e.Type != "rust" || e.Unwrap() != nil {
 				t.Errorf("%+v", e)
 			}
 			// Who does not know the name passes it on.
-			if b := wire.FromRecord(fault.Pack(err, mid)); b.Name != f.Name || !bytes.Equal(b.Detail, f.Detail) {
+			if b := fault.Pack(err, mid).Root(); b.Name != n.Name || !bytes.Equal(b.Detail, n.Detail) {
 				t.Errorf("relayed as %q % x", b.Name, b.Detail)
 			}
 		})
@@ -184,8 +183,7 @@ func TestE05_MalformedDetail(t *testing.T) {
 		"huge count": {0xbb, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &wire.Fault{Type: "t", Message: "m", Name: "trellis.ActorDied", Detail: detail, Note: "n"}
-			err := f.ToRecord().Unpack()
+			err := fault.Unpack(alone(&wire.Node{Type: "t", Message: "m", Name: "trellis.ActorDied", Detail: detail, Note: "n"}))
 			if _, ok := errors.AsType[*fault.ActorDied](err); ok {
 				t.Error("revived")
 			}
@@ -197,26 +195,27 @@ func TestE05_MalformedDetail(t *testing.T) {
 }
 
 func TestE05_ALargePeerIsCut(t *testing.T) {
-	wide := &wire.Fault{Message: "wide"}
+	wide := alone(&wire.Node{Message: "wide"})
 	for range 100_000 {
-		wide.Causes = append(wide.Causes, &wire.Fault{Message: "x"})
+		wide.Nodes = append(wide.Nodes, &wire.Node{Message: "x"})
 	}
-	deep := &wire.Fault{Message: "deep"}
+	deep, below := alone(&wire.Node{Message: "deep"}), uint32(0)
 	for range 5_000 {
-		deep = &wire.Fault{Message: "deep", Causes: []*wire.Fault{deep}, Also: []*wire.Fault{{Message: "x"}}}
+		deep.Nodes = append(deep.Nodes, &wire.Node{Message: "deep", Parent: below}, &wire.Node{Message: "x", Parent: below, Also: true})
+		below = uint32(len(deep.Nodes) - 2)
 	}
-	relayed := &wire.Fault{Message: "relayed"}
+	relayed := &wire.Node{Message: "relayed"}
 	for range 100_000 {
 		relayed.Relays = append(relayed.Relays, wire.FromID(mid))
 	}
-	lines := &wire.Fault{Message: strings.Repeat("\n", 4<<20), Stack: strings.Repeat("\n", 4<<20), Note: strings.Repeat("\n", 4<<20)}
+	lines := alone(&wire.Node{Message: strings.Repeat("\n", 4<<20), Stack: strings.Repeat("\n", 4<<20), Note: strings.Repeat("\n", 4<<20)})
 	for range 500 {
-		lines.Causes = append(lines.Causes, &wire.Fault{Message: strings.Repeat("\n", 8<<10)})
+		lines.Nodes = append(lines.Nodes, &wire.Node{Message: strings.Repeat("\n", 8<<10)})
 	}
-	names := &wire.Fault{Origin: &wire.Identity{Name: strings.Repeat("n\n", 1<<20), Uuid: strings.Repeat("é", 1<<20)}, Id: strings.Repeat("i", 1<<20)}
-	for name, f := range map[string]*wire.Fault{"wide": wide, "deep": deep, "relayed": relayed, "lines": lines, "names": names} {
+	names := &wire.Node{Origin: &wire.Identity{Name: strings.Repeat("n\n", 1<<20), Uuid: strings.Repeat("é", 1<<20)}, Id: strings.Repeat("i", 1<<20)}
+	for name, f := range map[string]*wire.Fault{"wide": wide, "deep": deep, "relayed": alone(relayed), "lines": lines, "names": alone(names)} {
 		t.Run(name, func(t *testing.T) {
-			err := f.ToRecord().Unpack()
+			err := fault.Unpack(f)
 			checkBounds(t, err)
 			if name == "wide" || name == "deep" || name == "relayed" {
 				if story := fmt.Sprintf("%+v", err); !strings.Contains(story, "note: ") {
@@ -239,17 +238,27 @@ func TestE05_RelayingChangesNothing(t *testing.T) {
 		first, second := fault.Pack(once, mid), fault.Pack(cross(t, once, mid), top)
 		clearRelays(first)
 		clearRelays(second)
-		if !reflect.DeepEqual(first, second) {
+		if !proto.Equal(first, second) {
 			t.Errorf("%.60v: a relay has changed the tree", err)
 		}
 	}
 }
 
-func clearRelays(r *fault.Record) {
-	r.Relays = nil
-	for _, c := range r.Causes {
-		clearRelays(c)
+func clearRelays(f *wire.Fault) {
+	for _, n := range f.Nodes {
+		n.Relays = nil
 	}
+}
+
+// A tree is one, whatever places its errors name.
+func TestE05_PlacesThatThereAreNot(t *testing.T) {
+	err := fault.Unpack(&wire.Fault{Nodes: []*wire.Node{
+		{Message: "root", Parent: 7}, {Message: "itself", Parent: 1}, {Message: "behind", Parent: 3}, {Message: "none", Parent: 1 << 31}, {Message: "right", Parent: 3},
+	}})
+	if got, want := shape(err), ".(.)(.)(.(.))"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	checkBounds(t, err)
 }
 
 // FuzzFault: bytes from a peer, as its Fault: reading, printing, judging and
@@ -271,7 +280,7 @@ func FuzzFault(f *testing.F) {
 		if proto.Unmarshal(data, &w) != nil {
 			return
 		}
-		err := w.ToRecord().Unpack()
+		err := fault.Unpack(&w)
 		checkBounds(t, err)
 		if strings.ContainsAny(err.Error(), "\n\r") {
 			t.Errorf("%q", err.Error())

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -68,23 +69,23 @@ func TestU7_ErrorsByValue(t *testing.T) {
 func TestU7_TheStorySaysWhereANameIsNotRegistered(t *testing.T) {
 	const reader, sender = "is not registered in this program", "and not in the one that returned the error"
 	for name, c := range map[string]struct {
-		record *fault.Record
-		note   string // "" for none
+		node *wire.Node
+		note string // "" for none
 	}{
-		"type, at the reader":     {&fault.Record{Type: "*a.B", Name: "a.B", Detail: []byte{0xa0}}, `type "a.B" ` + reader},
-		"sentinel, at the reader": {&fault.Record{Type: "*errors.errorString", Name: "a.Broken"}, `sentinel "a.Broken" ` + reader},
-		"type, at the sender":     {&fault.Record{Type: "*fault_test.quota"}, `type "test.Quota" is registered in this program, ` + sender},
-		"value, at the sender":    {&fault.Record{Type: "fault_test.plain"}, `type "test.Plain" is registered in this program, ` + sender},
-		"neither":                 {&fault.Record{Type: "*a.B"}, ""},
-		"fields left out":         {&fault.Record{Type: "*fault_test.quota", Note: "too large"}, "too large"},
+		"type, at the reader":     {&wire.Node{Type: "*a.B", Name: "a.B", Detail: []byte{0xa0}}, `type "a.B" ` + reader},
+		"sentinel, at the reader": {&wire.Node{Type: "*errors.errorString", Name: "a.Broken"}, `sentinel "a.Broken" ` + reader},
+		"type, at the sender":     {&wire.Node{Type: "*fault_test.quota"}, `type "test.Quota" is registered in this program, ` + sender},
+		"value, at the sender":    {&wire.Node{Type: "fault_test.plain"}, `type "test.Plain" is registered in this program, ` + sender},
+		"neither":                 {&wire.Node{Type: "*a.B"}, ""},
+		"fields left out":         {&wire.Node{Type: "*fault_test.quota", Note: "too large"}, "too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.record.Message, c.record.Origin = "m", leaf
+			c.node.Message, c.node.Origin = "m", wire.FromID(leaf)
 			want := "m\n  arose in leaf@11111111 (pid 101)"
 			if c.note != "" {
 				want += "\n  note: " + c.note
 			}
-			_, got, _ := strings.Cut(fmt.Sprintf("%+v", c.record.Unpack()), ": ")
+			_, got, _ := strings.Cut(fmt.Sprintf("%+v", fault.Unpack(alone(c.node))), ": ")
 			if got != want {
 				t.Errorf("%s\nwant %s", got, want)
 			}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
@@ -74,8 +75,8 @@ func Type[T any, P interface {
 }
 
 func checkName(name string) {
-	if name == "" || len(name) > minText || !utf8.ValidString(name) {
-		panic(fmt.Sprintf("fault: %q cannot be the name of an error: it must be text of 1 to %d bytes", name, minText))
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
+		panic(fmt.Sprintf("fault: %q cannot be the name of an error: it must be text of 1 to %d bytes", name, maxName))
 	}
 }
 
@@ -182,23 +183,23 @@ func typed(err error) (name string, fields any) {
 
 // revive rebuilds the local error that a record names: the sentinel itself, or a
 // value of the registered type. There is none if this process does not know the name.
-func revive(r *Record) *standIn {
+func revive(r *wire.Node) *standIn {
 	known.RLock()
 	sentinel, t := known.sentinels[r.Name], known.types[r.Name]
 	known.RUnlock()
 	switch {
 	case r.Name == "":
 		return &standIn{note: unnamed(r)}
-	case r.Detail == nil && sentinel != nil:
+	case len(r.Detail) == 0 && sentinel != nil:
 		return &standIn{errs: []error{sentinel}}
-	case r.Detail == nil:
+	case len(r.Detail) == 0:
 		return &standIn{note: fmt.Sprintf("sentinel %q is not registered in this program", r.Name)}
 	case t == nil:
 		return &standIn{note: fmt.Sprintf("type %q is not registered in this program", r.Name)}
 	}
 	v := reflect.New(t)
 	if err := unmarshal(r.Detail, v.Interface()); err != nil {
-		return &standIn{note: fmt.Sprintf("the fields of %s could not be read: %s", r.Name, words.Clip(text(err), minText))}
+		return &standIn{note: fmt.Sprintf("the fields of %s could not be read: %s", r.Name, words.Clip(text(err), maxName))}
 	}
 	if p, ok := reflect.TypeAssert[*PanicError](v); ok {
 		p.Stack = r.Stack
@@ -212,7 +213,7 @@ func revive(r *Record) *standIn {
 
 // unnamed is a hint at a type that only this program has registered. What came without
 // its name for another reason has a note that says so.
-func unnamed(r *Record) string {
+func unnamed(r *wire.Node) string {
 	if r.Note != "" {
 		return ""
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/internal/terminal"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
@@ -23,7 +24,7 @@ type RemoteError struct {
 	Relays  []actor.ID // who passed it on, first one first
 	Stack   string     // of the panic, if it was one
 
-	record  *Record
+	node    *wire.Node
 	standIn atomic.Pointer[standIn] // nil until somebody has looked
 	causes  []error                 // what the original wrapped
 	also    []error                 // what failed in the clean-up after it
@@ -35,23 +36,42 @@ type standIn struct {
 	note string  // why there is none
 }
 
-// Unpack puts an error together again. The result is never nil. What is larger
-// than anything that Pack makes is cut, with a note.
+// Unpack puts an error together again, of a fault that is its own then. The result is never
+// nil. What is larger than anything that Pack makes is cut, with a note.
 //
 // It runs no code of an error's author and may be called on a link's reader: a
 // registered type's fields are read, once, by whoever first looks inside.
-func (r *Record) Unpack() error { return received().trim(r).unpack() }
+func Unpack(f *wire.Fault) error {
+	nodes := f.GetNodes()
+	if len(nodes) == 0 {
+		nodes = []*wire.Node{{}}
+	}
+	if more := len(nodes) - maxErrors; more > 0 {
+		annotate(nodes[0], fmt.Sprintf("a very large error: %d of its causes were left out", more))
+		nodes = nodes[:maxErrors]
+	}
+	trim(nodes)
+	all := make([]*RemoteError, len(nodes))
+	for i, n := range nodes {
+		all[i] = unpack(n)
+		if i == 0 {
+			continue
+		}
+		up := all[parent(n, i)]
+		if n.Also {
+			up.also = append(up.also, all[i])
+		} else {
+			up.causes = append(up.causes, all[i])
+		}
+	}
+	return all[0]
+}
 
-func (r *Record) unpack() *RemoteError {
-	e := &RemoteError{
-		Type: r.Type, Message: r.Message, Origin: r.Origin, Relays: r.Relays, Stack: r.Stack,
-		record: r,
-	}
-	for _, c := range r.Causes {
-		e.causes = append(e.causes, c.unpack())
-	}
-	for _, c := range r.Also {
-		e.also = append(e.also, c.unpack())
+// unpack gives one error, without what is below it.
+func unpack(n *wire.Node) *RemoteError {
+	e := &RemoteError{Type: n.Type, Message: n.Message, Origin: n.Origin.ToID(), Stack: n.Stack, node: n}
+	for _, hop := range n.Relays {
+		e.Relays = append(e.Relays, hop.ToID())
 	}
 	return e
 }
@@ -59,35 +79,39 @@ func (r *Record) unpack() *RemoteError {
 // local is what the error stands for here. No lock is held while the fields are read, so that an UnmarshalCBOR may do what it
 // likes; the first result stays.
 func (e *RemoteError) local() *standIn {
-	if e == nil || e.record == nil {
+	if e == nil || e.node == nil {
 		return &standIn{}
 	}
 	if s := e.standIn.Load(); s != nil {
 		return s
 	}
-	e.standIn.CompareAndSwap(nil, revive(e.record))
+	e.standIn.CompareAndSwap(nil, revive(e.node))
 	return e.standIn.Load()
 }
 
 // rec is what the error was made of. One that was made by hand has no more than
 // its fields.
-func (e *RemoteError) rec() *Record {
+func (e *RemoteError) rec() *wire.Node {
 	switch {
 	case e == nil:
-		return &Record{Type: fmt.Sprintf("%T", e), Message: "<nil>"}
-	case e.record == nil:
-		return &Record{Type: e.Type, Message: e.Message, Origin: e.Origin, Relays: e.Relays, Stack: e.Stack}
+		return &wire.Node{Type: fmt.Sprintf("%T", e), Message: "<nil>"}
+	case e.node != nil:
+		return e.node
 	}
-	return e.record
+	n := &wire.Node{Type: wire.Text(e.Type), Message: wire.Text(e.Message), Origin: wire.FromID(e.Origin), Stack: wire.Text(e.Stack)}
+	for _, hop := range e.Relays {
+		n.Relays = append(n.Relays, wire.FromID(hop))
+	}
+	return n
 }
 
 // ID names the failure: it stays the same however often it is relayed.
-func (e *RemoteError) ID() string { return e.rec().ID }
+func (e *RemoteError) ID() string { return e.rec().Id }
 
 // Error says where it arose and what happened, in one line.
 func (e *RemoteError) Error() string {
 	r := e.rec()
-	return oneLine(r.Origin.String() + ": " + r.Message)
+	return oneLine(r.Origin.ToID().String() + ": " + r.Message)
 }
 
 // Unwrap gives the local error it stands for, if this process knows it, and what
@@ -99,15 +123,19 @@ func (e *RemoteError) Unwrap() []error {
 // GRPCStatus makes status.FromError and status.Code work: the code of the first
 // status error in the tree, else Unknown.
 func (e *RemoteError) GRPCStatus() *status.Status {
-	return status.New(e.rec().statusCode(), e.Error())
+	return status.New(e.statusCode(), e.Error())
 }
 
-func (r *Record) statusCode() codes.Code {
-	if code := codes.Code(r.Code - 1); r.Code != 0 && code != codes.OK && code <= codes.Unauthenticated {
+func (e *RemoteError) statusCode() codes.Code {
+	n := e.rec()
+	if code := codes.Code(n.Code - 1); n.Code != 0 && code != codes.OK && code <= codes.Unauthenticated {
 		return code
 	}
-	for _, c := range r.Causes {
-		if code := c.statusCode(); code != codes.Unknown {
+	if e == nil {
+		return codes.Unknown
+	}
+	for _, c := range e.causes {
+		if code := c.(*RemoteError).statusCode(); code != codes.Unknown {
 			return code
 		}
 	}
@@ -148,6 +176,9 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
+// mostIndent is how far a story is indented, in columns: what lies deeper stands under it.
+const mostIndent = 80
+
 // story writes the error and all below it, indented. Like any other text of an error, it
 // does not end with a line break.
 func (e *RemoteError) story(w *limited, indent string) {
@@ -164,11 +195,11 @@ func (e *RemoteError) story(w *limited, indent string) {
 		_, _ = io.WriteString(w, terminal.Text(text))
 	}
 	line("%s: %s", terminal.Line(orUnknown(r.Type)), strings.ReplaceAll(r.Message, "\n", "\n"+indent+"  "))
-	if !r.Origin.IsZero() {
-		line("  arose in %s (pid %d)", terminal.Line(r.Origin.String()), r.Origin.PID)
+	if origin := r.Origin.ToID(); !origin.IsZero() {
+		line("  arose in %s (pid %d)", terminal.Line(origin.String()), origin.PID)
 	}
 	for _, hop := range r.Relays {
-		line("  relayed by %s (pid %d)", terminal.Line(hop.String()), hop.PID)
+		line("  relayed by %s (pid %d)", terminal.Line(hop.ToID().String()), hop.ToID().PID)
 	}
 	if note := e.note(); note != "" {
 		line("  note: %s", oneLine(note))
@@ -179,13 +210,17 @@ func (e *RemoteError) story(w *limited, indent string) {
 	if e == nil {
 		return
 	}
+	below := indent
+	if len(indent) < mostIndent {
+		below += "    "
+	}
 	for _, c := range e.causes {
 		line("  caused by")
-		c.(*RemoteError).story(w, indent+"    ")
+		c.(*RemoteError).story(w, below)
 	}
 	for _, c := range e.also {
 		line("  and while cleaning up")
-		c.(*RemoteError).story(w, indent+"    ")
+		c.(*RemoteError).story(w, below)
 	}
 }
 

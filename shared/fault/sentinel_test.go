@@ -184,7 +184,7 @@ func TestE02_StatusCodes(t *testing.T) {
 
 func TestE02_StatusCodeOfAPeerIsNeverOK(t *testing.T) {
 	for _, code := range []uint32{1, 18, 19, 1 << 31, 1<<32 - 1} {
-		err := (&wire.Fault{Message: "x", Code: code}).ToRecord().Unpack()
+		err := fault.Unpack(alone(&wire.Node{Message: "x", Code: code}))
 		if got := status.Code(err); got != codes.Unknown {
 			t.Errorf("code %d on the wire: %v", code, got)
 		}

@@ -207,9 +207,11 @@ func TestC09_WhatFailedInTheCleanUpGoesAlong(t *testing.T) {
 // TestC22_ARealFailureWithACancelledCleanUp: what goes along with a failure does
 // not make it a cancel.
 func TestC22_ARealFailureWithACancelledCleanUp(t *testing.T) {
-	r := fault.Pack(errors.New("real"), leaf)
-	r.Also = []*fault.Record{fault.Pack(context.Canceled, leaf)}
-	if err := r.Unpack(); fault.IsCancel(err) || fault.Settle(err, context.Canceled) != err {
+	f := fault.Pack(errors.New("real"), leaf)
+	also := fault.Pack(context.Canceled, leaf).Root()
+	also.Also = true
+	f.Nodes = append(f.Nodes, also)
+	if err := fault.Unpack(f); fault.IsCancel(err) || fault.Settle(err, context.Canceled) != err {
 		t.Errorf("%+v", err)
 	}
 }

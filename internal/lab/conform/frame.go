@@ -144,10 +144,11 @@ func decode(b []byte) (value any) {
 
 // frames are what the text sends: one frame, or a payload's pieces.
 func (f *frameText) frames() (all []*wire.Frame, err error) {
-	if root, ok := f.fields["fault"].(object); ok {
-		f.fields["fault"] = merge(root, object{"causes": f.causes})
+	fields := maps.Clone(f.fields)
+	if root, ok := fields["fault"].(object); ok {
+		fields["fault"] = object{"nodes": append([]any{root}, f.causes...)} // whose parent is the first one
 	}
-	text, err := json.Marshal(f.fields)
+	text, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func (f *frameText) frames() (all []*wire.Frame, err error) {
 		return nil, err
 	}
 	if f.detail != nil {
-		if whole.Fault.Detail, err = cbor.Marshal(f.detail); err != nil {
+		if whole.Fault.Root().Detail, err = cbor.Marshal(f.detail); err != nil {
 			return nil, err
 		}
 	}
@@ -189,6 +190,9 @@ func (f *frameText) mismatch(got *wire.Frame) string {
 	if err != nil {
 		return err.Error()
 	}
+	if fault, ok := fields["fault"].(object); ok { // a text says what is in the root
+		fields["fault"], _ = fault["nodes"].([]any)[0].(object)
+	}
 	for _, name := range exact {
 		if f.fields[name] == nil && fields[name] != nil {
 			return "it has " + name
@@ -197,29 +201,17 @@ func (f *frameText) mismatch(got *wire.Frame) string {
 	if what := differs(f.fields, fields); what != "" {
 		return what
 	}
-	if !strings.Contains(got.Fault.GetMessage(), f.says) {
-		return "its message is " + got.Fault.GetMessage()
+	if !strings.Contains(got.Fault.Root().GetMessage(), f.says) {
+		return "its message is " + got.Fault.Root().GetMessage()
 	}
-	if !slices.ContainsFunc(errorsOf(got.Fault), f.isError) && f.fails != "" {
+	if !slices.ContainsFunc(got.Fault.GetNodes(), f.isError) && f.fails != "" {
 		return "no error has that name and detail"
 	}
 	return ""
 }
 
-func (f *frameText) isError(e *wire.Fault) bool {
+func (f *frameText) isError(e *wire.Node) bool {
 	return e.Name == f.fails && (f.detail == nil || differs(f.detail, decode(e.Detail)) == "")
-}
-
-// errorsOf are all errors of a fault.
-func errorsOf(f *wire.Fault) (all []*wire.Fault) {
-	if f == nil {
-		return nil
-	}
-	all = append(all, f)
-	for _, below := range slices.Concat(f.Causes, f.Also) {
-		all = append(all, errorsOf(below)...)
-	}
-	return all
 }
 
 // differs says in what got lacks something that want has; "" if in nothing.

@@ -204,7 +204,7 @@ func (p *player) take(f *frameText) error {
 		p.self = got.Hello.Self.GetUuid()
 	}
 	if got.Fault != nil {
-		p.fault = got.Fault.Id
+		p.fault = got.Fault.Root().GetId()
 	}
 	return nil
 }

@@ -1,0 +1,230 @@
+package fault
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// Pack takes err apart: it and all that it wraps, in one list. An error that came from
+// elsewhere keeps its origin, and self is appended to its relays; any other arises in self.
+// Packing never fails: what cannot be encoded arrives as its text, with a note. A tree of
+// more than 1024 errors or 1 MiB is cut, with a note.
+//
+// The methods of err are its author's: no lock may be held that they could want. If
+// they have not returned after a second, the error goes without them, with a note.
+func Pack(err error, self actor.ID) *wire.Fault {
+	if err == nil {
+		return nil
+	}
+	return Ask(err, func() *wire.Fault { return pack(err, self) }, func() *wire.Fault {
+		return &wire.Fault{Nodes: []*wire.Node{{
+			Id: uuid.NewString(), Type: fmt.Sprintf("%T", err), Message: silent, Origin: wire.FromID(self),
+			Note: "only its type is known: its methods did not return within " + patience.String(),
+		}}}
+	})
+}
+
+func pack(err error, self actor.ID) *wire.Fault {
+	p := packer{self: self, parts: []part{{err: err}}}
+	for i := 0; i < len(p.parts); i++ {
+		p.add(i)
+	}
+	p.inherit()
+	if root := p.nodes[0]; root.Id == "" {
+		root.Id = uuid.NewString()
+	}
+	trim(p.nodes)
+	return &wire.Fault{Nodes: p.nodes}
+}
+
+// packer takes a tree apart, level by level, so that a large tree keeps what is near its
+// root. The node of each part stands at the part's place.
+type packer struct {
+	self  actor.ID
+	parts []part
+	nodes []*wire.Node
+}
+
+// part is an error that is still to be taken apart, and its place in the tree.
+type part struct {
+	err     error
+	parent  int
+	also    bool // a failure of the clean-up after its parent
+	relayed bool // it is below an error that came from elsewhere, and was relayed with it
+	local   bool // it arose, or was wrapped, here
+}
+
+// add makes the node of a part, and parts of what the error wraps.
+func (p *packer) add(i int) {
+	at := &p.parts[i]
+	var also []error
+	for s, ok := at.err.(*settled); ok; s, ok = at.err.(*settled) {
+		at.err, also = s.cause, append(also, s.also...)
+	}
+	remote, ok := at.err.(*RemoteError)
+	at.local = !ok
+	var n *wire.Node
+	if ok {
+		n = p.relay(remote, at.relayed)
+	} else {
+		n = p.describe(at.err)
+	}
+	n.Parent, n.Also = uint32(at.parent), at.also
+	p.nodes = append(p.nodes, n)
+	if ok && remote != nil {
+		p.below(i, remote.causes, part{relayed: true})
+		p.below(i, remote.also, part{relayed: true, also: true})
+	} else {
+		p.below(i, unwrap(p.parts[i].err), part{})
+	}
+	p.below(i, also, part{also: true})
+}
+
+// below adds what is below an error, as much as there is room for.
+func (p *packer) below(parent int, errs []error, as part) {
+	keep := min(len(errs), maxErrors-len(p.parts))
+	if left := len(errs) - keep; left > 0 {
+		annotate(p.nodes[parent], fmt.Sprintf("a very large error: %d more causes, and all below them, were left out", left))
+	}
+	for _, err := range errs[:keep] {
+		as.err, as.parent = err, parent
+		p.parts = append(p.parts, as)
+	}
+}
+
+// relay copies an error that came from elsewhere, and adds this actor to its path.
+func (p *packer) relay(e *RemoteError, relayed bool) *wire.Node {
+	n := proto.CloneOf(e.rec())
+	last := len(n.Relays) - 1
+	if !relayed && !n.Origin.ToID().Is(p.self) && (last < 0 || !n.Relays[last].ToID().Is(p.self)) {
+		n.Relays = append(n.Relays, wire.FromID(p.self))
+	}
+	return n
+}
+
+// describe makes the node of an error that arose here: with what makes errors.Is, errors.As
+// and status codes work at the far end.
+func (p *packer) describe(err error) *wire.Node {
+	n := &wire.Node{Type: fmt.Sprintf("%T", err), Message: wire.Text(text(err)), Origin: wire.FromID(p.self)}
+	if e, ok := err.(*PanicError); ok && e != nil {
+		n.Stack = wire.Text(e.Stack)
+	}
+	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		n.Code = statusCode(s)
+	}
+	if n.Name = sentinelName(err); n.Name != "" {
+		return n
+	}
+	name, fields := typed(err)
+	if fields == nil {
+		n.Note = "it is a nil pointer"
+	}
+	if name == "" {
+		n.Name = claimedName(err)
+		return n
+	}
+	detail, encErr := marshal(fields)
+	switch {
+	case encErr != nil:
+		n.Note = wire.Text(fmt.Sprintf("the fields of %s could not be encoded: %s", name, text(encErr)))
+	case len(detail) > maxSize/2:
+		n.Note = fmt.Sprintf("the fields of %s, %d bytes, were left out", name, len(detail))
+	default:
+		n.Name, n.Detail = name, detail
+	}
+	return n
+}
+
+// inherit gives an error that only wraps a remote one the origin and path of what
+// it wraps: a relay that adds a few words is not where the failure arose.
+func (p *packer) inherit() {
+	only := make([]*wire.Node, len(p.nodes)) // the one cause of each; nil if there are none or more
+	many := make([]bool, len(p.nodes))
+	for i := len(p.nodes) - 1; i >= 0; i-- {
+		n, cause := p.nodes[i], only[i]
+		if p.parts[i].local && cause != nil && cause.Origin != nil && !cause.Origin.ToID().Is(p.self) {
+			n.Origin, n.Relays = cause.Origin, slices.Clone(cause.Relays)
+		}
+		if up := p.parts[i].parent; i > 0 && !n.Also {
+			only[up] = n
+			if many[up] {
+				only[up] = nil
+			}
+			many[up] = true
+		}
+	}
+}
+
+// IsDeadline reports whether an error that came over the wire says nothing but that a
+// deadline has passed. It calls no method of an error.
+func IsDeadline(f *wire.Fault) bool {
+	nodes := f.GetNodes()
+	wraps := make([]bool, len(nodes))
+	for i, n := range nodes {
+		if n.Also {
+			return false
+		}
+		if i > 0 {
+			wraps[parent(n, i)] = true
+		}
+	}
+	for i, n := range nodes {
+		if !wraps[i] && n.Name != "context.DeadlineExceeded" {
+			return false
+		}
+	}
+	return len(nodes) > 0
+}
+
+// parent is the place of the error that the one at place i belongs to. One that names a place
+// behind its own belongs to the root.
+func parent(n *wire.Node, i int) int {
+	if p := int(n.Parent); p < i {
+		return p
+	}
+	return 0
+}
+
+func statusCode(s interface{ GRPCStatus() *status.Status }) (code uint32) {
+	defer func() { _ = recover() }() // an author's GRPCStatus; no code then
+	if st := s.GRPCStatus(); st != nil && st.Code() != codes.OK {
+		return uint32(st.Code()) + 1
+	}
+	return 0
+}
+
+// text is err.Error() that cannot fail and is valid UTF-8.
+func text(err error) (s string) {
+	defer func() {
+		if p := recover(); p != nil {
+			s = fmt.Sprintf("%T whose Error method panicked: %v", err, p)
+		}
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}()
+	return err.Error()
+}
+
+// unwrap gives what err wraps directly, whichever form it has, without nils.
+func unwrap(err error) (causes []error) {
+	defer func() {
+		if recover() != nil { // an author's Unwrap
+			causes = nil
+		}
+	}()
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		causes = []error{e.Unwrap()}
+	case interface{ Unwrap() []error }:
+		causes = slices.Clone(e.Unwrap())
+	}
+	return slices.DeleteFunc(causes, func(err error) bool { return err == nil })
+}
