@@ -37,7 +37,7 @@
 // supervisor does, and by which steps, and with which bounds, an actor is ended.
 //
 // [OpenTree] starts actors that depend on each other, as package host/config/read reads
-// them from a file. [Run] starts an actor for one call. [Nursery.StartForeign] starts a
+// them from a file. [Run] starts an actor for one call. [Nursery.Start] also starts a
 // go-plugin binary that knows nothing of Trellis. [Events] tells what becomes of all of
 // them. A plugin hosts plugins of its own with [Subtree], or with OpenNursery in a handler.
 //

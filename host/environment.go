@@ -37,7 +37,7 @@ type Options struct {
 	Log *slog.Logger
 	// DialOptions, if not nil, gives further options of go-plugin's main connection to
 	// the child of a name, such as interceptors or message limits for Portal.Services,
-	// Dispense and Foreign. It is called at each start of a process, and must not wait.
+	// Dispense. It is called at each start of a process, and must not wait.
 	DialOptions func(actor string) []grpc.DialOption
 	// Streams say how this actor receives messages from its children. A plugin that hosts
 	// plugins receives as its own Spec says, where this does not.

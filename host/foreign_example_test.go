@@ -12,17 +12,17 @@ import (
 )
 
 // The KV plugin of go-plugin's own examples, under supervision.
-func ExampleNursery_StartForeign() {
+func ExampleNursery_Start_foreign() {
 	ctx := context.Background()
 	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		store, err := n.StartForeign(ctx, host.Spec{
+		store, err := n.Start(ctx, host.Spec{
 			Name: "store", Command: []string{"./kv-go-grpc"}, Restart: config.Transient,
 			GoPlugin: &config.GoPlugin{Cookie: map[string]string{"BASIC_PLUGIN": "hello"}, Versions: []int{1}},
 		})
 		if err != nil {
 			return err
 		}
-		client := kv.NewKVClient(store) // what protoc generates; it survives restarts
+		client := kv.NewKVClient(store.Services()) // what protoc generates; it survives restarts
 		value, err := client.Get(ctx, &kv.GetRequest{Key: "hello"})
 		if err != nil {
 			return err
@@ -36,8 +36,8 @@ func ExampleNursery_StartForeign() {
 }
 
 // The plugin's interface as go-plugin's Dispense gives it.
-func ExampleForeign_Dispense() {
-	hello := func(ctx context.Context, store *host.Foreign) ([]byte, error) {
+func ExamplePortal_Dispense() {
+	hello := func(ctx context.Context, store *host.Portal) ([]byte, error) {
 		raw, err := store.Dispense(ctx, &shared.KVGRPCPlugin{})
 		if err != nil {
 			return nil, err

@@ -45,7 +45,7 @@ func TestV07_FrozenForeignProgramFailsItsHealthChecks(t *testing.T) {
 		s := foreign(t, "foreign")
 		s.Health = config.Health{Interval: config.Duration(20 * time.Millisecond), Timeout: config.Duration(100 * time.Millisecond), Failures: 2}
 		s.TermTimeout = config.Duration(50 * time.Millisecond)
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func TestP05_FrozenForeignProgramIsTooSlow(t *testing.T) {
 		s := foreign(t, "foreign")
 		s.Health.Off = true
 		s.CancelTimeout, s.Grace, s.TermTimeout = config.Duration(50*time.Millisecond), config.Duration(50*time.Millisecond), config.Duration(50*time.Millisecond)
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}

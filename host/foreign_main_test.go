@@ -96,7 +96,7 @@ func hostForeign() {
 		if err != nil {
 			return err
 		}
-		f, err := n.StartForeign(ctx, foreignSpec(self, "orphan", "foreign lingering"))
+		f, err := n.Start(ctx, foreignSpec(self, "orphan", "foreign lingering"))
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func (ctxPlugin) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, _ *grpc.C
 // G2: the ctx of a dispensed client ends with the process, and says how that ended.
 func TestP07_ADispensedClientsCtxEndsWithItsProcess(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func TestP07_ADispensedClientsCtxEndsWithItsProcess(t *testing.T) {
 		if dispensed.(context.Context).Err() != nil {
 			t.Error("it ended before the process")
 		}
-		if _, err := get(ctx, f, "exit"); err == nil {
+		if _, err := get(ctx, f.Services(), "exit"); err == nil {
 			t.Error("it lives")
 		}
 		<-dispensed.(context.Context).Done()
@@ -58,7 +58,7 @@ func TestN15_MultiplexedForeignProgramCallsBack(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign")
 		s.GoPlugin.Multiplex = true
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func TestN15_MultiplexedForeignProgramCallsBack(t *testing.T) {
 		})
 		<-made
 		defer server.Stop()
-		pid, err := get(ctx, f, "callback "+strconv.Itoa(int(id)))
+		pid, err := get(ctx, f.Services(), "callback "+strconv.Itoa(int(id)))
 		if err != nil || pid != strconv.Itoa(os.Getpid()) {
 			t.Errorf("the host's own answer is %q, %v", pid, err)
 		}
@@ -105,11 +105,11 @@ func TestN15_DialOptionsOfTheApplication(t *testing.T) {
 		})}
 	}}
 	_, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
 			return err
 		}
-		if _, err := get(ctx, f, "pid"); err != nil {
+		if _, err := get(ctx, f.Services(), "pid"); err != nil {
 			return err
 		}
 		return f.Cancel(ctx)

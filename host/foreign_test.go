@@ -54,7 +54,7 @@ func TestN15_ForeignProgramIsAChild(t *testing.T) {
 			log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 				s := foreign(t, "foreign")
 				s.GoPlugin.MTLS = mtls
-				f, err := n.StartForeign(ctx, s)
+				f, err := n.Start(ctx, s)
 				if err != nil {
 					return err
 				}
@@ -62,10 +62,10 @@ func TestN15_ForeignProgramIsAChild(t *testing.T) {
 					t.Errorf("version %d, %v; want 5, the highest of both", v, err)
 				}
 				checkConns(ctx, t, f)
-				if cert, err := get(ctx, f, "env"); err != nil || (cert == "") != (mtls == config.MTLSOff) {
+				if cert, err := get(ctx, f.Services(), "env"); err != nil || (cert == "") != (mtls == config.MTLSOff) {
 					t.Errorf("its certificate: %q, %v", cert, err)
 				}
-				_, err = get(ctx, f, "no such key")
+				_, err = get(ctx, f.Services(), "no such key")
 				if status.Code(err) != codes.Unknown || !strings.Contains(err.Error(), errUnknownKey.Error()) {
 					t.Errorf("its error came as %v", err)
 				}
@@ -82,7 +82,7 @@ func TestN15_ForeignProgramIsAChild(t *testing.T) {
 }
 
 // checkConns calls a program in every way that there is.
-func checkConns(ctx context.Context, t *testing.T, f *host.Foreign) {
+func checkConns(ctx context.Context, t *testing.T, f *host.Portal) {
 	t.Helper()
 	conn, err := f.Conn(ctx)
 	if err != nil {
@@ -139,11 +139,11 @@ func (n *noticing) logger() *slog.Logger {
 func TestF04_ForeignProgramsLogs(t *testing.T) {
 	log := newNoticing()
 	err := host.OpenNursery(t.Context(), host.Options{Log: log.logger()}, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
 			return err
 		}
-		if _, err := kv.NewKVClient(f).Put(ctx, &kv.PutRequest{Key: "milk", Value: []byte("four")}); err != nil {
+		if _, err := kv.NewKVClient(f.Services()).Put(ctx, &kv.PutRequest{Key: "milk", Value: []byte("four")}); err != nil {
 			return err
 		}
 		if err := log.await(ctx, "put milk", "printed milk", "complained milk"); err != nil {
@@ -168,17 +168,17 @@ func TestF04_ForeignProgramsLogs(t *testing.T) {
 
 func TestP07_CallCutOffByTheDeathOfAForeignProgram(t *testing.T) {
 	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
 			return err
 		}
-		_, err = get(ctx, f, "exit")
+		_, err = get(ctx, f.Services(), "exit")
 		died, ok := errors.AsType[*fault.ActorDied](err)
 		if !ok || died.ExitCode != 9 || status.Code(err) != codes.Unavailable {
 			t.Errorf("the call failed with %v (%v), want one that says it died of exit code 9", err, status.Code(err))
 		}
 		<-f.Done()
-		if _, err := get(ctx, f, "pid"); !errors.Is(err, died) || status.Code(err) != codes.Unavailable {
+		if _, err := get(ctx, f.Services(), "pid"); !errors.Is(err, died) || status.Code(err) != codes.Unavailable {
 			t.Errorf("a call after its end failed with %v", err)
 		}
 		return nil
@@ -190,11 +190,11 @@ func TestP07_CallCutOffByTheDeathOfAForeignProgram(t *testing.T) {
 
 func TestP07_UnavailableOfTheProgramsOwnStays(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
 			return err
 		}
-		if _, err := get(ctx, f, "unavailable"); status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "the shop is closed" {
+		if _, err := get(ctx, f.Services(), "unavailable"); status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "the shop is closed" {
 			t.Errorf("got %v", err)
 		}
 		return f.Cancel(ctx)
@@ -209,16 +209,16 @@ func TestV06_ForeignSurvivesARestart(t *testing.T) {
 		s := foreign(t, "foreign")
 		s.Restart = config.Permanent
 		s.Backoff.Initial = config.Duration(time.Millisecond)
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
 		for _, last := range []string{"exit", "exit well"} {
 			old, oldConn := f.ID(), conn(ctx, t, f)
-			if _, err := get(ctx, f, last); status.Code(err) != codes.Unavailable {
+			if _, err := get(ctx, f.Services(), last); status.Code(err) != codes.Unavailable {
 				t.Errorf("%s: %v", last, err)
 			}
-			pid, err := get(ctx, f, "pid") // waits for the next process
+			pid, err := get(ctx, f.Services(), "pid") // waits for the next process
 			if err != nil || pid == strconv.Itoa(old.PID) || pid != strconv.Itoa(f.ID().PID) {
 				t.Errorf("after %q: pid %q, %v; it was %d", last, pid, err, old.PID)
 			}
@@ -236,7 +236,7 @@ func TestV06_ForeignSurvivesARestart(t *testing.T) {
 	}
 }
 
-func conn(ctx context.Context, t *testing.T, f *host.Foreign) *grpc.ClientConn {
+func conn(ctx context.Context, t *testing.T, f *host.Portal) *grpc.ClientConn {
 	t.Helper()
 	c, err := f.Conn(ctx)
 	if err != nil {
@@ -250,12 +250,12 @@ func TestV06_ForeignFailsWhileDownIfSoConfigured(t *testing.T) {
 		s := foreign(t, "foreign")
 		s.Restart, s.WhileDown, s.Backoff.Initial = config.Permanent, config.FailWhileDown, config.Duration(time.Hour)
 		s.Backoff.Max = s.Backoff.Initial
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
 		events := host.Events(ctx)
-		if _, err := get(ctx, f, "exit"); err == nil {
+		if _, err := get(ctx, f.Services(), "exit"); err == nil {
 			t.Error("it did not exit")
 		}
 		for e := range events {
@@ -263,7 +263,7 @@ func TestV06_ForeignFailsWhileDownIfSoConfigured(t *testing.T) {
 				break
 			}
 		}
-		if _, err := get(ctx, f, "pid"); !errors.Is(err, fault.ErrActorDown) || status.Code(err) != codes.Unavailable {
+		if _, err := get(ctx, f.Services(), "pid"); !errors.Is(err, fault.ErrActorDown) || status.Code(err) != codes.Unavailable {
 			t.Errorf("got %v, code %v", err, status.Code(err))
 		}
 		if _, err := f.Version(ctx); !errors.Is(err, fault.ErrActorDown) {
@@ -280,11 +280,11 @@ func TestV10_EventsOfAForeignProgram(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign")
 		s.Health.Off = true // a check may meet its death
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
-		if _, err := get(ctx, f, "exit well"); err == nil {
+		if _, err := get(ctx, f.Services(), "exit well"); err == nil {
 			t.Error("it did not exit")
 		}
 		var states []host.State
@@ -315,11 +315,11 @@ func TestV08_ForeignProgramWhoseServerStops(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign lingering")
 		s.TermTimeout, s.Health.Off = config.Duration(50*time.Millisecond), true
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
-		if _, err := get(ctx, f, "stop"); status.Code(err) != codes.Unavailable {
+		if _, err := get(ctx, f.Services(), "stop"); status.Code(err) != codes.Unavailable {
 			t.Errorf("the call was cut off with %v", err)
 		}
 		<-f.Done()
@@ -335,7 +335,7 @@ func TestN08_ForeignProgramThatLingersIsKilled(t *testing.T) {
 	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign lingering")
 		s.Grace, s.TermTimeout = config.Duration(50*time.Millisecond), config.Duration(50*time.Millisecond)
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -365,12 +365,12 @@ func TestN08_BareForeignProgramIsToldBySignal(t *testing.T) {
 		s.GoPlugin.MTLS = config.MTLSOff
 		s.Grace = config.Duration(time.Hour) // nothing was asked, so nothing is waited for
 		s.Health.Interval, s.Health.Failures = config.Duration(time.Millisecond), 1
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
 		for range 20 { // among its health checks
-			if pid, err := get(ctx, f, "pid"); err != nil || pid != strconv.Itoa(f.ID().PID) {
+			if pid, err := get(ctx, f.Services(), "pid"); err != nil || pid != strconv.Itoa(f.ID().PID) {
 				t.Errorf("pid %q, %v", pid, err)
 			}
 		}
@@ -390,12 +390,12 @@ func TestN08_BareForeignProgramIsToldBySignal(t *testing.T) {
 func TestP05_CancelOfAForeignProgramCutsItsCallsOff(t *testing.T) {
 	log := newNoticing()
 	err := host.OpenNursery(t.Context(), host.Options{Log: log.logger()}, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
 			return err
 		}
 		var called error
-		waiting := task.Start(func() { _, called = get(ctx, f, "wait") })
+		waiting := task.Start(func() { _, called = get(ctx, f.Services(), "wait") })
 		if err := log.await(ctx, "waiting"); err != nil {
 			return err
 		}
@@ -406,7 +406,7 @@ func TestP05_CancelOfAForeignProgramCutsItsCallsOff(t *testing.T) {
 		if !errors.Is(called, fault.ErrActorClosing) || status.Code(called) != codes.Unavailable {
 			t.Errorf("the call in flight failed with %v", called)
 		}
-		if _, err := get(ctx, f, "pid"); !errors.Is(err, fault.ErrActorClosing) {
+		if _, err := get(ctx, f.Services(), "pid"); !errors.Is(err, fault.ErrActorClosing) {
 			t.Errorf("a later call failed with %v", err)
 		}
 		return f.Cancel(ctx) // again
@@ -425,23 +425,17 @@ func TestP03_ForeignProgramServesNoEndpoints(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if _, err := echo.Call(ctx, p, "hello"); !errors.Is(err, host.ErrForeign) || !strings.Contains(err.Error(), "Foreign.Conn") {
+		if _, err := echo.Call(ctx, p, "hello"); !errors.Is(err, host.ErrForeign) || !strings.Contains(err.Error(), "Portal.Services") {
 			t.Errorf("a contract call gave %v", err)
 		}
-		f, err := tree.Foreign("shop")
-		if err != nil {
-			return err
+		if pid, err := get(ctx, p.Services(), "pid"); err != nil || pid != strconv.Itoa(p.ID().PID) {
+			t.Errorf("pid %q, %v", pid, err)
 		}
-		for _, conn := range []grpc.ClientConnInterface{f, p.Services()} {
-			if pid, err := get(ctx, conn, "pid"); err != nil || pid != strconv.Itoa(p.ID().PID) {
-				t.Errorf("pid %q, %v", pid, err)
-			}
+		if list := p.Endpoints(); len(list) > 0 {
+			t.Errorf("it serves %q", list)
 		}
-		if _, err := tree.Foreign("good"); err == nil || !strings.Contains(err.Error(), "is not a foreign program") {
-			t.Errorf("Foreign of an actor gave %v", err)
-		}
-		if _, err := tree.Foreign("nobody"); err == nil || !strings.Contains(err.Error(), "good, shop") {
-			t.Errorf("Foreign of nobody gave %v", err)
+		if _, err := tree.Portal("nobody"); err == nil || !strings.Contains(err.Error(), "good, shop") {
+			t.Errorf("Portal of nobody gave %v", err)
 		}
 		return nil
 	})
@@ -484,15 +478,5 @@ func TestF03_ForeignProgramThatDoesNotStart(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-	}
-}
-
-func TestF03_StartForeignNeedsGoPlugin(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		_, err := n.StartForeign(ctx, spec(t, "good", "good"))
-		return err
-	})
-	if err == nil || !strings.Contains(err.Error(), "GoPlugin is not set") {
-		t.Fatalf("got %v", err)
 	}
 }

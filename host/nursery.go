@@ -309,7 +309,7 @@ func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 	if err := c.awaitUp(ctx); err != nil {
 		return nil, err
 	}
-	return &Portal{c}, nil
+	return newPortal(c), nil
 }
 
 // add takes an actor into the nursery, which starts it when what it needs is there.

@@ -5,16 +5,40 @@ import (
 	"fmt"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// Portal is a handle for calling into a child, and survives its restarts: a call
-// made while the child is down waits for its next process, bounded by its ctx, or
-// fails at once with fault.ErrActorDown, as the spec says. A portal may be used from
-// any goroutine, for as long as its nursery lives; calls into an actor that is gone
-// for good fail.
-type Portal struct{ s *child }
+// Portal is the handle on a child, of either kind: a plugin with our SDK, whose endpoints
+// take it as a contract.Portal, and a foreign program, a go-plugin binary that knows nothing
+// of Trellis (Spec.GoPlugin) and is called with gRPC clients of its own, over [Portal.Services].
+//
+// It survives restarts: a call made while the child is down waits for its next process,
+// bounded by its ctx, or fails at once with [fault.ErrActorDown], as Spec.WhileDown says.
+// It may be used from any goroutine, for as long as its nursery lives; calls into a child
+// that is gone for good fail.
+type Portal struct {
+	reach // endpoints are called through it
+
+	s *child
+}
+
+type reach = endpoint.Reach
+
+func newPortal(c *child) *Portal { return &Portal{c.dialogs, c} }
+
+// dialogs gives the dialogs of the link to the child's present process.
+func (c *child) dialogs(ctx context.Context) (*dialog.Table, error) {
+	i, err := c.awaitCallable(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case i.foreign():
+		return nil, fmt.Errorf("%w: %q serves no endpoints; call it over its gRPC connection (Portal.Services)", ErrForeign, c.spec.Name)
+	}
+	return i.table, nil
+}
 
 // Name is the child's name.
 func (p *Portal) Name() string { return p.s.spec.Name }
@@ -32,22 +56,10 @@ func (p *Portal) State() (state State) {
 	return state
 }
 
-// Table gives the dialogs of the link to the child.
-func (p *Portal) Table(ctx context.Context) (*dialog.Table, error) {
-	i, err := p.s.awaitCallable(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case i.foreign():
-		return nil, fmt.Errorf("%w: %q serves no endpoints; call it over its gRPC connection (Foreign.Conn)", ErrForeign, p.Name())
-	}
-	return i.table, nil
-}
-
 // Done is closed when the child is gone for good, its last process reaped.
 func (p *Portal) Done() <-chan struct{} { return p.s.gone }
 
-// Endpoints are the names of what the child serves.
+// Endpoints are the names of what the child serves; none of a foreign program.
 func (p *Portal) Endpoints() []string {
 	endpoints := p.endpoints()
 	names := make([]string, len(endpoints))
@@ -76,6 +88,17 @@ func (p *Portal) endpoints() (list []*wire.Endpoint) {
 		}
 	})
 	return list
+}
+
+// Version is the protocol version that the present process of a foreign program has picked
+// from GoPlugin.Versions; of a plugin with our SDK it is that of its handshake. While the
+// child is down, Version waits or fails as a call does.
+func (p *Portal) Version(ctx context.Context) (int, error) {
+	i, err := p.s.awaitCallable(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return i.plugin.NegotiatedVersion(), nil
 }
 
 // Cancel asks the child to end, for good, and returns when all of its tasks have

@@ -41,7 +41,7 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 		}
 		defer func() { <-c.gone }()
 		defer c.dismiss("its one task is done")
-		value, err := e.Call(n.ctx, &Portal{c}, args)
+		value, err := e.Call(n.ctx, newPortal(c), args)
 		if err != nil {
 			shot.end(n, err)
 			return

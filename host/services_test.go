@@ -139,15 +139,15 @@ func TestV06_ServicesSurviveARestart(t *testing.T) {
 // A stream is cut off with the reason as well.
 func TestP07_StreamCutOffByTheDeathOfAProgram(t *testing.T) {
 	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
 			return err
 		}
-		stream, err := f.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/proto.KV/Get")
+		stream, err := f.Services().NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/proto.KV/Get")
 		if err != nil {
 			return err
 		}
-		if _, err := get(ctx, f, "exit"); err == nil {
+		if _, err := get(ctx, f.Services(), "exit"); err == nil {
 			t.Error("it did not exit")
 		}
 		err = stream.RecvMsg(&healthpb.HealthCheckResponse{})

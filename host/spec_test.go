@@ -82,7 +82,7 @@ func TestF09_EveryWayToStartChecksItsSpec(t *testing.T) {
 		checkSpecError(t, err, "a", `restart: expected temporary, got "permanent"; Run never restarts`)
 		foreign := bad
 		foreign.GoPlugin = &config.GoPlugin{Cookie: map[string]string{"K": "v"}, Versions: []int{1}}
-		_, err = n.StartForeign(ctx, foreign)
+		_, err = n.Start(ctx, foreign)
 		checkSpecError(t, err, "a", sometimes)
 		n.Cancel()
 		return nil
@@ -123,11 +123,11 @@ func openTree(t *testing.T, o host.Options, actors ...host.Spec) error {
 // by their identities.
 func TestF09_NameOfAForeignProgram(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		if _, err := n.StartForeign(ctx, foreign(t, "foreign")); err != nil {
+		if _, err := n.Start(ctx, foreign(t, "foreign")); err != nil {
 			return err
 		}
 		const want = "name: an actor of this nursery has it already, and one of the two is a foreign program; rename one"
-		_, err := n.StartForeign(ctx, foreign(t, "foreign"))
+		_, err := n.Start(ctx, foreign(t, "foreign"))
 		checkSpecError(t, err, "shop", want)
 		_, err = n.Start(ctx, spec(t, "shop", "good"))
 		checkSpecError(t, err, "shop", want)

@@ -132,7 +132,7 @@ func (t *Tree) add(levels [][]Spec) error {
 				if err != nil {
 					return err
 				}
-				t.portals[spec.Name] = append(t.portals[spec.Name], &Portal{c})
+				t.portals[spec.Name] = append(t.portals[spec.Name], newPortal(c))
 			}
 		}
 	}

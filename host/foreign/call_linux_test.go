@@ -25,9 +25,9 @@ import (
 )
 
 // use calls a program for what it is good for. dir is its working directory.
-func use(ctx context.Context, t *testing.T, f *host.Foreign, dir string) {
+func use(ctx context.Context, t *testing.T, f *host.Portal, dir string) {
 	t.Helper()
-	uses := map[string]func(ctx context.Context, f *host.Foreign, dir string) error{
+	uses := map[string]func(ctx context.Context, f *host.Portal, dir string) error{
 		"plugin-go-grpc": useCounter, "plugin-go": useNegotiated, "terraform-provider-time": useProvider, "foo": useRuleSet,
 	}
 	if err := uses[f.Name()](ctx, f, dir); err != nil {
@@ -42,7 +42,7 @@ type adder struct{}
 func (adder) Sum(a, b int64) (int64, error) { return a + b, nil }
 
 // useCounter uses the program through the client of its own package, unchanged.
-func useCounter(ctx context.Context, f *host.Foreign, _ string) error {
+func useCounter(ctx context.Context, f *host.Portal, _ string) error {
 	raw, err := f.Dispense(ctx, &shared.CounterPlugin{})
 	if err != nil {
 		return err
@@ -62,24 +62,24 @@ func useCounter(ctx context.Context, f *host.Foreign, _ string) error {
 // useNegotiated reads a file through the program. Its messages have one field, as
 // the wrappers have; its own generated code has the same names as the counter's,
 // and a program can have only one of them.
-func useNegotiated(ctx context.Context, f *host.Foreign, dir string) error {
+func useNegotiated(ctx context.Context, f *host.Portal, dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "kv_note"), []byte("milk\n"), 0o600); err != nil {
 		return err
 	}
 	var got wrapperspb.BytesValue
-	err := f.Invoke(ctx, "/proto.KV/Get", wrapperspb.String("note"), &got)
+	err := f.Services().Invoke(ctx, "/proto.KV/Get", wrapperspb.String("note"), &got)
 	if err == nil && string(got.Value) != "milk\nRead by plugin version 3\n" {
 		err = fmt.Errorf("got %q", got.Value)
 	}
 	return err
 }
 
-func useRuleSet(ctx context.Context, f *host.Foreign, _ string) error {
+func useRuleSet(ctx context.Context, f *host.Portal, _ string) error {
 	var name, version wrapperspb.StringValue // messages of one field, as the program's
-	if err := f.Invoke(ctx, "/proto.RuleSet/GetName", &emptypb.Empty{}, &name); err != nil {
+	if err := f.Services().Invoke(ctx, "/proto.RuleSet/GetName", &emptypb.Empty{}, &name); err != nil {
 		return err
 	}
-	err := f.Invoke(ctx, "/proto.RuleSet/GetVersion", &emptypb.Empty{}, &version)
+	err := f.Services().Invoke(ctx, "/proto.RuleSet/GetVersion", &emptypb.Empty{}, &version)
 	if err == nil && (name.Value != "foo" || version.Value != "0.1.0") {
 		err = fmt.Errorf("it is %q %q", name.Value, version.Value)
 	}
@@ -87,8 +87,8 @@ func useRuleSet(ctx context.Context, f *host.Foreign, _ string) error {
 }
 
 // useProvider has a Terraform provider compute something.
-func useProvider(ctx context.Context, f *host.Foreign, _ string) error {
-	reply, err := callByReflection(ctx, f, "tfplugin5.Provider", "CallFunction",
+func useProvider(ctx context.Context, f *host.Portal, _ string) error {
+	reply, err := callByReflection(ctx, f.Services(), "tfplugin5.Provider", "CallFunction",
 		`{"name": "unix_timestamp_parse", "arguments": [{"json": "ODY0MDA="}]}`) // 86400
 	if err != nil {
 		return err

@@ -55,12 +55,12 @@ func (s *syncBuffer) String() string {
 }
 
 // with runs body with a program that is up, and gives the log.
-func with(t *testing.T, s host.Spec, body func(ctx context.Context, f *host.Foreign) error) (log string, err error) {
+func with(t *testing.T, s host.Spec, body func(ctx context.Context, f *host.Portal) error) (log string, err error) {
 	t.Helper()
 	var text syncBuffer
 	o := host.Options{Log: slog.New(slog.NewJSONHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))}
 	err = host.OpenNursery(t.Context(), o, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, s)
+		f, err := n.Start(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func with(t *testing.T, s host.Spec, body func(ctx context.Context, f *host.Fore
 func TestN15_ProgramsOfOthersAreUsedAndEndInOrder(t *testing.T) {
 	each(t, func(t *testing.T, name, dir string) {
 		s := spec(name, dir)
-		log, err := with(t, s, func(ctx context.Context, f *host.Foreign) error {
+		log, err := with(t, s, func(ctx context.Context, f *host.Portal) error {
 			use(ctx, t, f, dir)
 			v, err := f.Version(ctx)
 			if want := s.GoPlugin.Versions[len(s.GoPlugin.Versions)-1]; v != want || err != nil {
@@ -93,7 +93,7 @@ func TestN15_ProgramsOfOthersWithoutTLS(t *testing.T) {
 	each(t, func(t *testing.T, name, dir string) {
 		s := spec(name, dir)
 		s.GoPlugin.MTLS = config.MTLSOff
-		_, err := with(t, s, func(ctx context.Context, f *host.Foreign) error {
+		_, err := with(t, s, func(ctx context.Context, f *host.Portal) error {
 			use(ctx, t, f, dir)
 			return f.Cancel(ctx)
 		})
@@ -107,7 +107,7 @@ func TestV06_ProgramsOfOthersAreRestarted(t *testing.T) {
 	each(t, func(t *testing.T, name, dir string) {
 		s := spec(name, dir)
 		s.Restart, s.Backoff.Initial = config.Permanent, config.Duration(time.Millisecond)
-		_, err := with(t, s, func(ctx context.Context, f *host.Foreign) error {
+		_, err := with(t, s, func(ctx context.Context, f *host.Portal) error {
 			use(ctx, t, f, dir)
 			old := f.ID()
 			if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
@@ -150,7 +150,7 @@ func TestV07_FrozenProgramsOfOthersAreEnded(t *testing.T) {
 		s := spec(name, dir)
 		s.Health = config.Health{Interval: config.Duration(20 * time.Millisecond), Timeout: config.Duration(200 * time.Millisecond), Failures: 2}
 		s.TermTimeout = config.Duration(50 * time.Millisecond)
-		_, err := with(t, s, func(_ context.Context, f *host.Foreign) error {
+		_, err := with(t, s, func(_ context.Context, f *host.Portal) error {
 			if err := syscall.Kill(f.ID().PID, syscall.SIGSTOP); err != nil {
 				return err
 			}
@@ -209,7 +209,7 @@ func TestN07_ProgramsOfOthersEndWithTheirKilledHost(t *testing.T) {
 func TestF04_LogsOfAProvider(t *testing.T) {
 	s := spec("terraform-provider-time", t.TempDir())
 	s.Env = map[string]string{"TF_LOG_SDK": "TRACE"}
-	log, err := with(t, s, func(ctx context.Context, f *host.Foreign) error {
+	log, err := with(t, s, func(ctx context.Context, f *host.Portal) error {
 		use(ctx, t, f, "")
 		return f.Cancel(ctx)
 	})
@@ -225,7 +225,7 @@ func TestF04_LogsOfAProvider(t *testing.T) {
 func TestF03_ProgramOfOldProtocol(t *testing.T) {
 	s := spec("plugin-go", t.TempDir())
 	s.GoPlugin.Versions = []int{2} // which it serves over net/rpc only
-	_, err := with(t, s, func(context.Context, *host.Foreign) error { return nil })
+	_, err := with(t, s, func(context.Context, *host.Portal) error { return nil })
 	if start, ok := errors.AsType[*host.StartError](err); !ok || !strings.Contains(start.Error(), `"netrpc"`) {
 		t.Fatalf("got %v", err)
 	}

@@ -97,7 +97,7 @@ func spec(name, dir string) host.Spec {
 // actAsHost says the pid of a program that it starts, and lives until it is killed.
 func actAsHost(name string) {
 	err := host.OpenNursery(context.Background(), host.Options{Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
-		f, err := n.StartForeign(ctx, spec(name, ""))
+		f, err := n.Start(ctx, spec(name, ""))
 		if err != nil {
 			return err
 		}

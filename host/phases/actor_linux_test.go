@@ -30,13 +30,12 @@ import (
 
 // stage is an actor in one of its phases.
 type stage struct {
-	t       testing.TB
-	ctx     context.Context
-	n       *host.Nursery
-	role    string
-	hurry   chan struct{}
-	portal  *host.Portal
-	foreign *host.Foreign
+	t      testing.TB
+	ctx    context.Context
+	n      *host.Nursery
+	role   string
+	hurry  chan struct{}
+	portal *host.Portal
 
 	l   *linked // a context instead of an actor
 	cut func()
@@ -85,8 +84,7 @@ var actorProbes = map[string]probe{
 		_, err := echo.Call(ctx, s.portal, none{})
 		return words(err)
 	},
-	"Portal.Table": func(ctx context.Context, s *stage) string { _, err := s.portal.Table(ctx); return words(err) },
-	"Portal.Conn":  func(ctx context.Context, s *stage) string { _, err := s.portal.Conn(ctx); return words(err) },
+	"Portal.Conn": func(ctx context.Context, s *stage) string { _, err := s.portal.Conn(ctx); return words(err) },
 	"Portal.Broker": func(ctx context.Context, s *stage) string {
 		_, err := s.portal.Broker(ctx)
 		return words(err)
@@ -104,22 +102,22 @@ var actorProbes = map[string]probe{
 }
 
 var foreignProbes = map[string]probe{
-	"Foreign.Invoke": func(ctx context.Context, s *stage) string { return check(ctx, s.foreign) },
-	"Foreign.NewStream": func(ctx context.Context, s *stage) string {
-		_, err := s.foreign.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/phases.Test/Stream")
+	"Portal.Services": func(ctx context.Context, s *stage) string { return check(ctx, s.portal.Services()) },
+	"Portal.Services, a stream": func(ctx context.Context, s *stage) string {
+		_, err := s.portal.Services().NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/phases.Test/Stream")
 		return words(err)
 	},
-	"Foreign.Conn":   func(ctx context.Context, s *stage) string { _, err := s.foreign.Conn(ctx); return words(err) },
-	"Foreign.Broker": func(ctx context.Context, s *stage) string { _, err := s.foreign.Broker(ctx); return words(err) },
-	"Foreign.Dispense": func(ctx context.Context, s *stage) string {
-		_, err := s.foreign.Dispense(ctx, nothing{})
+	"Portal.Conn":   func(ctx context.Context, s *stage) string { _, err := s.portal.Conn(ctx); return words(err) },
+	"Portal.Broker": func(ctx context.Context, s *stage) string { _, err := s.portal.Broker(ctx); return words(err) },
+	"Portal.Dispense": func(ctx context.Context, s *stage) string {
+		_, err := s.portal.Dispense(ctx, nothing{})
 		return words(err)
 	},
-	"Foreign.Version": func(ctx context.Context, s *stage) string { _, err := s.foreign.Version(ctx); return words(err) },
-	"Foreign.ID":      func(_ context.Context, s *stage) string { return named(s.foreign.ID().Name) },
-	"Foreign.State":   func(_ context.Context, s *stage) string { return string(s.foreign.State()) },
-	"Foreign.Done":    func(ctx context.Context, s *stage) string { return closed(ctx, s.foreign.Done()) },
-	"Foreign.Cancel":  func(ctx context.Context, s *stage) string { return ended(s.foreign.Cancel(ctx)) },
+	"Portal.Version": func(ctx context.Context, s *stage) string { _, err := s.portal.Version(ctx); return words(err) },
+	"Portal.ID":      func(_ context.Context, s *stage) string { return named(s.portal.ID().Name) },
+	"Portal.State":   func(_ context.Context, s *stage) string { return string(s.portal.State()) },
+	"Portal.Done":    func(ctx context.Context, s *stage) string { return closed(ctx, s.portal.Done()) },
+	"Portal.Cancel":  func(ctx context.Context, s *stage) string { return ended(s.portal.Cancel(ctx)) },
 }
 
 // check makes a unary call to a service of the plugin's own.
@@ -273,11 +271,7 @@ func (s *stage) up(change func(*host.Spec)) {
 	sp.Backoff = config.Backoff{Initial: short, Max: short}
 	change(&sp)
 	var err error
-	if s.role == "foreign" {
-		s.foreign, err = s.n.StartForeign(s.ctx, sp)
-	} else {
-		s.portal, err = s.n.Start(s.ctx, sp)
-	}
+	s.portal, err = s.n.Start(s.ctx, sp)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -292,9 +286,6 @@ const (
 )
 
 func (s *stage) pid() int {
-	if s.foreign != nil {
-		return s.foreign.ID().PID
-	}
 	return s.portal.ID().PID
 }
 
@@ -356,7 +347,7 @@ var enter = map[string]func(s *stage){
 	},
 	frozen: func(s *stage) {
 		s.up(func(sp *host.Spec) {
-			if s.foreign == nil && s.role == "actor" {
+			if s.role == "actor" {
 				sp.Grace = long // until somebody hurries
 			}
 		})
@@ -366,7 +357,7 @@ var enter = map[string]func(s *stage){
 		if s.role == "foreign" {
 			s.up(func(sp *host.Spec) { sp.Grace, sp.TermTimeout = long, long })
 			s.freeze()
-			s.n.Go(func() { _ = s.foreign.Cancel(s.ctx) }) // its row asks once more
+			s.n.Go(func() { _ = s.portal.Cancel(s.ctx) }) // its row asks once more
 			s.await("p", 0, host.Stopping)
 			return
 		}
@@ -376,10 +367,6 @@ var enter = map[string]func(s *stage){
 	},
 	gone: func(s *stage) {
 		s.up(func(sp *host.Spec) { sp.CancelTimeout, sp.Grace = long, long })
-		if s.foreign != nil {
-			_ = s.foreign.Cancel(s.ctx)
-			return
-		}
 		_ = s.portal.Cancel(s.ctx)
 		<-s.portal.Done()
 	},
@@ -413,7 +400,7 @@ func TestP14_EachPhaseOfAnActor(t *testing.T) {
 
 func TestP14_EachPhaseOfAForeignProgram(t *testing.T) {
 	for _, phase := range foreignTable.columns {
-		t.Run(phase, func(t *testing.T) { playPhase(t, "foreign", phase, foreignTable, "Foreign.Cancel", foreignProbes) })
+		t.Run(phase, func(t *testing.T) { playPhase(t, "foreign", phase, foreignTable, "Portal.Cancel", foreignProbes) })
 	}
 }
 

@@ -23,7 +23,6 @@ var nurseryTable = table{
 	[]string{nurseryOpen, nurseryClosing, nurseryClosed},
 	[]row{
 		{"Nursery.Start", []string{"waits, the cause or ErrNurseryClosed", "ErrNurseryClosed", "ErrNurseryClosed"}},
-		{"Nursery.StartForeign", []string{"waits, the cause or ErrNurseryClosed", "ErrNurseryClosed", "ErrNurseryClosed"}},
 		{"OneShot.Wait", []string{"waits, the cause or ErrNurseryClosed", "ErrNurseryClosed", "ErrNurseryClosed"}},
 		{"Nursery.Go", []string{"true", "true", "false"}},
 		{"Nursery.Done", []string{"waits, closed", "waits, closed", "closed"}},
@@ -35,10 +34,6 @@ var nurseryTable = table{
 var nurseryProbes = map[string]probe{
 	"Nursery.Start": func(ctx context.Context, s *stage) string {
 		_, err := s.n.Start(ctx, hanging(s.t, "actor"))
-		return words(err)
-	},
-	"Nursery.StartForeign": func(ctx context.Context, s *stage) string {
-		_, err := s.n.StartForeign(ctx, hanging(s.t, "foreign"))
 		return words(err)
 	},
 	"OneShot.Wait": func(ctx context.Context, s *stage) string {

@@ -122,8 +122,8 @@ func nameOf(d *ast.FuncDecl) string {
 // is not there any more.
 func TestP14_TheTablesHaveEveryFunctionThatWaits(t *testing.T) {
 	public, known := publicFuncs(t), map[string]bool{}
-	note := func(name string) {
-		if known[name] {
+	note := func(name string, again bool) {
+		if name, _, _ = strings.Cut(name, ","); known[name] && !again {
 			t.Errorf("%s is there twice", name)
 		}
 		if known[name] = true; public[name] == nil {
@@ -132,17 +132,17 @@ func TestP14_TheTablesHaveEveryFunctionThatWaits(t *testing.T) {
 	}
 	for _, tab := range tables {
 		for _, r := range tab.rows {
-			note(r.name)
+			note(r.name, tab.title == foreignTable.title) // the same functions, of another kind of child
 			if len(r.cells) != len(tab.columns) {
 				t.Errorf("%s has %d cells for %d columns", r.name, len(r.cells), len(tab.columns))
 			}
 		}
 	}
 	for _, e := range elsewhere {
-		note(e[0])
+		note(e[0], false)
 	}
 	for _, name := range atOnce {
-		note(name)
+		note(name, false)
 	}
 	for name, d := range public {
 		if waiting(d) && !known[name] {

@@ -52,9 +52,6 @@ var actorTable = table{
 		{"FuncEndpoint.Call", []string{
 			"waits, ErrActorLost", "waits, ErrActorLost", "ErrActorDown", "waits, ErrActorLost", "a value", "a value", "holds, ErrActorLost", "ErrActorClosing", "ErrActorClosing",
 		}},
-		{"Portal.Table", []string{
-			"waits, a value", "waits, a value", "ErrActorDown", "waits, a value", "a value", "a value", "a value", "a value", "a value",
-		}},
 		{"Portal.Conn", []string{
 			"waits, ErrActorLost", "waits, ErrActorLost", "ErrActorDown", "waits, ErrActorLost", "a value", "a value", "a value", "ErrActorClosing", "ErrActorClosing",
 		}},
@@ -89,29 +86,29 @@ var foreignTable = table{
 	"A foreign program",
 	[]string{pausing, failingFast, starting, ready, frozen, stopping, gone},
 	[]row{
-		{"Foreign.Invoke", []string{
+		{"Portal.Services", []string{
 			"waits, ErrActorLost", "ErrActorDown", "waits, ErrActorLost", "a value", "waits, ErrActorClosing or ErrActorLost", "ErrActorClosing", "ErrActorClosing",
 		}},
-		{"Foreign.NewStream", []string{
+		{"Portal.Services, a stream", []string{
 			"waits, ErrActorLost", "ErrActorDown", "waits, ErrActorLost", "a value", "a value", "ErrActorClosing", "ErrActorClosing",
 		}},
-		{"Foreign.Conn", []string{
+		{"Portal.Conn", []string{
 			"waits, ErrActorLost", "ErrActorDown", "waits, ErrActorLost", "a value", "a value", "ErrActorClosing", "ErrActorClosing",
 		}},
-		{"Foreign.Broker", []string{
+		{"Portal.Broker", []string{
 			"waits, ErrActorLost", "ErrActorDown", "waits, ErrActorLost", "a value", "a value", "ErrActorClosing", "ErrActorClosing",
 		}},
-		{"Foreign.Dispense", []string{
+		{"Portal.Dispense", []string{
 			"waits, ErrActorLost", "ErrActorDown", "waits, ErrActorLost", "a value", "a value", "ErrActorClosing", "ErrActorClosing",
 		}},
-		{"Foreign.Version", []string{
+		{"Portal.Version", []string{
 			"waits, a value", "ErrActorDown", "waits, a value", "a value", "a value", "a value", "a value",
 		}},
-		{"Foreign.ID", []string{"a value", "a value", "a value", "a value", "a value", "a value", "a value"}},
-		{"Foreign.State", []string{"waiting", "waiting", "starting", "ready", "ready", "stopping", "gone"}},
-		{"Foreign.Done", []string{
+		{"Portal.ID", []string{"a value", "a value", "a value", "a value", "a value", "a value", "a value"}},
+		{"Portal.State", []string{"waiting", "waiting", "starting", "ready", "ready", "stopping", "gone"}},
+		{"Portal.Done", []string{
 			"waits, closed", "waits, closed", "waits, closed", "waits, closed", "waits, closed", "waits, closed", "closed",
 		}},
-		{"Foreign.Cancel", []string{"nil", "nil", "nil", "nil", "ErrActorTooSlow", "holds, nil", "nil"}},
+		{"Portal.Cancel", []string{"nil", "nil", "nil", "nil", "ErrActorTooSlow", "holds, nil", "nil"}},
 	},
 }
