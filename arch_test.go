@@ -35,7 +35,6 @@ func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
 		{"internal/self", []string{"shared/actor"}, "sdk and host meet in it, and neither may import the other"},
-		{"internal/ending", nil, "sdk and host meet in it, and neither may import the other"},
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
 		{"internal/panics", []string{"shared/fault", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},

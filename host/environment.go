@@ -10,7 +10,6 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/self"
@@ -67,8 +66,8 @@ type environment struct {
 	dial    func(actor string) []grpc.DialOption
 	receive dialog.Receiving
 
-	ending    *ending.Notice // of the actor itself
-	turns     *turns         // of its children's ends
+	ending    *self.Ending // of the actor itself
+	turns     *turns       // of its children's ends
 	authority func() (*trust.Authority, error)
 	events    *eventLog
 	root      bool // the eventLog is this nursery's own
@@ -85,7 +84,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		}
 		id = actor.NewID(name)
 		id.PID = os.Getpid()
-		ctx = self.With(ctx, id)
+		ctx = self.With(ctx, id, nil)
 	}
 	exposed, err := endpoint.Expose(id, o.Endpoints...)
 	if err != nil {
@@ -101,5 +100,5 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(eventLogKey{}).(*eventLog)
 	}
-	return &environment{base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told, authority: newAuthority(id.UUID), ending: ending.From(ctx), turns: newTurns()}, ctx, nil
+	return &environment{base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told, authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns()}, ctx, nil
 }

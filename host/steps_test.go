@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/internal/ending"
+	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
@@ -80,7 +80,7 @@ func TestN08_GraceCoversTheLevelsBelow(t *testing.T) {
 // A host that is asked to end while it waits for a child waits no longer than it has.
 func TestN08_BoundThatComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := &incarnation{env: &environment{ending: ending.New()}, spec: Spec{Grace: config.Duration(time.Hour)}}
+		i := &incarnation{env: &environment{ending: self.NewEnding()}, spec: Spec{Grace: config.Duration(time.Hour)}}
 		begun := time.Now()
 		ended := task.Start(func() {
 			if why := i.wait(stepWait, nil, nil); why != elapsed {

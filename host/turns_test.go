@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/self"
 )
 
 // waited is how long take takes.
@@ -89,7 +89,7 @@ func TestN11_TurnsFitIntoWhatIsLeft(t *testing.T) {
 		const left = 300 * time.Millisecond
 		all := &turns{make(chan struct{}, 1), time.Hour}
 		all.taken <- struct{}{}
-		i := &incarnation{env: &environment{turns: all, ending: ending.New()}, connection: linkless{}}
+		i := &incarnation{env: &environment{turns: all, ending: self.NewEnding()}, connection: linkless{}}
 		i.proc.Store(process.New(process.Spec{}, nil))
 		begun := time.Now()
 		i.env.ending.Bound(begun.Add(left))

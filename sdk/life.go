@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/ending"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/logs"
@@ -50,7 +49,7 @@ type life struct {
 	ended   chan struct{}      // the actor is over
 	failed  error              // why serving ended by itself; set before ended
 	cancel  context.CancelFunc // of the service's ctx
-	ending  *ending.Notice     // of the actor itself
+	ending  *self.Ending       // of the actor itself
 
 	rehearsal *task.Worker
 	running   atomic.Pointer[task.Worker] // run, once it has been started
@@ -65,7 +64,7 @@ type stopRequest struct {
 
 func newLife(p Plugin, stdout, stderr *os.File) *life {
 	return &life{
-		plugin: p, stdout: stdout, stderr: stderr, ending: ending.New(), ready: make(chan struct{}),
+		plugin: p, stdout: stdout, stderr: stderr, ending: self.NewEnding(), ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -100,7 +99,7 @@ func (l *life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *life) context() context.Context {
-	return context.WithValue(ending.With(self.With(context.Background(), l.self), l.ending), parentKey{}, l)
+	return context.WithValue(self.With(context.Background(), l.self, l.ending), parentKey{}, l)
 }
 
 // awaitReady waits until the service runs, or has failed to.

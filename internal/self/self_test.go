@@ -13,7 +13,7 @@ func TestSelfInContext(t *testing.T) {
 		t.Error("there is no actor in an empty ctx")
 	}
 	want := actor.NewID("me")
-	if id, ok := self.From(self.With(t.Context(), want)); !ok || id != want {
+	if id, ok := self.From(self.With(t.Context(), want, nil)); !ok || id != want {
 		t.Errorf("%v", id)
 	}
 }
