@@ -17,7 +17,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // The examples of docs/protocol, as this program makes them.
@@ -30,9 +29,9 @@ func examples(t *testing.T) map[string]*wire.Packet {
 		t.Fatal(err)
 	}
 	host := actor.ID{Name: "host", UUID: "0e1f2a3b-4c5d-4e6f-8a9b-0c1d2e3f4a5b", PID: 4711}
-	worker := actor.ID{Name: "worker", UUID: "a1b2c3d4-0000-4000-8000-000000000001", PID: 4712}
-	told := fault.Pack(&fault.ContextCancelled{Canceller: host, Reason: "enough"}, worker)
-	told.Root().Id = "f-1"
+	told := &wire.Fault{Nodes: []*wire.Node{
+		{Id: "f-1", Message: "cancelled", Name: "trellis.ContextCancelled"}, {Message: "cancelled", Name: "context.Canceled"},
+	}}
 	return map[string]*wire.Packet{
 		"hello": {Frames: []*wire.Frame{{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{
 			Version: wire.Version, Self: wire.FromID(host), MaxMessage: 64 << 20,

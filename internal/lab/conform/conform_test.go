@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,32 @@ func TestTranscripts(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { replay(t, s) })
 		})
+	}
+}
+
+// The protocol's page names every transcript, and none that is not there.
+func TestThePageNamesEachTranscript(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/protocol/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, group := range regexp.MustCompile(`\*\((\w+:\s[^)]*)\)\*`).FindAllStringSubmatch(string(page), -1) {
+		for _, part := range strings.Split(group[1], ";") {
+			chapter, names, _ := strings.Cut(strings.TrimSpace(part), ":")
+			for _, name := range strings.Split(names, ",") {
+				named[chapter+"/"+strings.TrimSpace(name)] = true
+			}
+		}
+	}
+	for _, s := range transcripts(t) {
+		if !named[s.Name] {
+			t.Errorf("the page does not name %s: %s", s.Name, s.Shows)
+		}
+		delete(named, s.Name)
+	}
+	for name := range named {
+		t.Errorf("there is no transcript %s", name)
 	}
 }
 

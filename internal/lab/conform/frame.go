@@ -191,7 +191,8 @@ func (f *frameText) mismatch(got *wire.Frame) string {
 		return err.Error()
 	}
 	if fault, ok := fields["fault"].(object); ok { // a text says what is in the root
-		fields["fault"], _ = fault["nodes"].([]any)[0].(object)
+		nodes, _ := fault["nodes"].([]any)
+		fields["fault"] = append(nodes, nil)[0]
 	}
 	for _, name := range exact {
 		if f.fields[name] == nil && fields[name] != nil {
