@@ -25,13 +25,11 @@ type Options struct {
 	Name string
 	// Endpoints that the children may call on this actor.
 	Endpoints []contract.Handler
-	// Supervision says what the failure of one child means for the others. The
-	// default, one_cancels_all, restarts those children whose Spec says so, and ends
-	// all when another one fails.
+	// Supervision says what the failure of one child, or of a one-shot, means for the
+	// others. The default, one_cancels_all, restarts those children whose Spec says so,
+	// and ends all when another one fails. With one_for_one the others live on, and all
+	// failures are returned at the end.
 	Supervision config.Supervision
-	// CollectAll lets the others go on when a child fails. All failures are
-	// returned at the end.
-	CollectAll bool
 	// Log gets the nursery's events and the children's logs; slog.Default if nil.
 	Log *slog.Logger
 	// DialOptions, if not nil, gives further options of go-plugin's main connection to

@@ -188,7 +188,7 @@ func TestN17_HookThatHangsEndsAtTheLadder(t *testing.T) {
 func TestN18_SignalledPluginCancelsItself(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
-			_, err := open(t, host.Options{CollectAll: true}, func(ctx context.Context, n *host.Nursery) error {
+			_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
 				p, err := n.Start(ctx, spec(t, "signalled", "good"))
 				if err != nil {
 					return err

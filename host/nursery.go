@@ -19,11 +19,10 @@ import (
 // change goes through update, which looks again whether all has ended. Its methods
 // may be called from any goroutine.
 type Nursery struct {
-	env     *environment
-	collect bool
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	tasks   task.Group // one-shots, the goroutines that own processes, and pauses
+	env    *environment
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	tasks  task.Group // one-shots, the goroutines that own processes, and pauses
 
 	mu           sync.Mutex
 	plan         supervision
@@ -46,8 +45,9 @@ var errCancelled = errors.New("the nursery was cancelled")
 // returned and every child has ended and been reaped.
 //
 // If body returns nil, the nursery waits for its one-shots and then for its other
-// children, for as long as they live. If body fails or panics, or ctx ends, or a
-// child fails, all children are cancelled. It returns what body failed with, or
+// children, for as long as they live. If body fails or panics, or ctx ends, all children
+// are cancelled; and so they are if a child or a one-shot fails, unless the strategy of
+// o.Supervision says that the others live on. It returns what body failed with, or
 // what the children failed with; more than one independent failure is a
 // *fault.Group.
 func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
@@ -61,7 +61,7 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	nurseries.enter()
 	defer env.queue.Flush(lastLogs)
 	defer nurseries.leave(env.log)
-	n := &Nursery{env: env, collect: o.CollectAll, plan: newSupervision(o.Supervision), children: map[int]*child{}, idle: make(chan struct{})}
+	n := &Nursery{env: env, plan: newSupervision(o.Supervision), children: map[int]*child{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
@@ -194,10 +194,10 @@ func (n *Nursery) carryOut(actions []action) {
 }
 
 // lose takes in a failure that no restart answers. Only the default strategy lets
-// it end the others.
+// it end the others. It is called under the lock.
 func (n *Nursery) lose(failure error) {
 	n.failures = append(n.failures, failure)
-	if !n.collect && n.plan.strategy == config.OneCancelsAll {
+	if n.plan.strategy == config.OneCancelsAll {
 		n.cancel(failure)
 	}
 }
@@ -344,16 +344,8 @@ func (n *Nursery) enter() (err error) {
 
 func (n *Nursery) leave() { n.update(func() { n.pending-- }) }
 
-// fail records the failure of a one-shot. Unless all failures are to be collected,
-// it ends the others.
-func (n *Nursery) fail(err error) {
-	n.update(func() {
-		n.failures = append(n.failures, err)
-		if !n.collect {
-			n.cancel(err)
-		}
-	})
-}
+// fail takes in the failure of a one-shot, or of a goroutine.
+func (n *Nursery) fail(err error) { n.update(func() { n.lose(err) }) }
 
 // outcome is what the nursery returns, when all has ended. told is why body was
 // told to end, before it did.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -220,7 +221,7 @@ func TestN03_FailureCancelsSiblingsAndTheBody(t *testing.T) {
 }
 
 func TestN03_TwoIndependentFailuresAreBothReturned(t *testing.T) {
-	_, err := open(t, host.Options{CollectAll: true}, func(ctx context.Context, n *host.Nursery) error {
+	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
 		for _, name := range []string{"a", "b", "c"} {
 			host.Run(n, spec(t, name, "good"), fail, name)
 		}
@@ -238,7 +239,7 @@ func TestN03_TwoIndependentFailuresAreBothReturned(t *testing.T) {
 
 func TestN03_ManyFailuresAreThatManyErrors(t *testing.T) {
 	const many = 10
-	_, err := open(t, host.Options{CollectAll: true}, func(_ context.Context, n *host.Nursery) error {
+	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(_ context.Context, n *host.Nursery) error {
 		for i := range many {
 			host.Run(n, spec(t, fmt.Sprintf("shot-%d", i), "good"), fail, "x")
 		}

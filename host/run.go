@@ -16,8 +16,8 @@ type OneShot[Result any] struct {
 }
 
 // Run starts an actor, runs one endpoint in it, and ends the actor as soon as the
-// result is in. It does not wait. A failure is the nursery's as well, which
-// cancels the others and returns it.
+// result is in. It does not wait. A failure is the nursery's as well, which returns it
+// and, with the default strategy, cancels the others.
 func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, Result], args Args) *OneShot[Result] {
 	shot := &OneShot[Result]{done: make(chan struct{})}
 	if err := n.enter(); err != nil {

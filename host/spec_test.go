@@ -74,7 +74,7 @@ func checkSpecError(t *testing.T, err error, name, want string) {
 func TestF09_EveryWayToStartChecksItsSpec(t *testing.T) {
 	const sometimes = `restart: expected temporary, transient or permanent, got "sometimes"`
 	bad := host.Spec{Name: "a", Command: []string{"/nowhere"}, Restart: "sometimes"}
-	_, err := open(t, host.Options{CollectAll: true}, func(ctx context.Context, n *host.Nursery) error {
+	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
 		_, err := host.Run(n, bad, echo, "x").Wait(ctx)
 		checkSpecError(t, err, "a", sometimes)
 		again := host.Spec{Name: "a", Command: []string{"/nowhere"}, Restart: config.Permanent}
