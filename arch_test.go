@@ -447,7 +447,7 @@ func TestDocCodeIsCodeOfTheRepository(t *testing.T) {
 		}
 		return b.String()
 	}
-	for _, name := range []string{"host/doc.go", "sdk/doc.go", "shared/actor/doc.go", "shared/contract/doc.go", "shared/fault/doc.go"} {
+	for _, name := range []string{"host/doc.go", "sdk/doc.go", "shared/actor/doc.go", "shared/contract/doc.go", "shared/fault/doc.go", "shared/flow/doc.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

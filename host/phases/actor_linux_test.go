@@ -219,7 +219,7 @@ func (s *stage) finish(held []*played) {
 func (s *stage) play(tab table, phase, last string, probes map[string]probe) {
 	s.t.Helper()
 	held := s.begin(tab, phase, probes, last)
-	if phase == frozen && s.portal != nil { // the call is in the actor's hands, and not before them
+	if phase == frozen && s.role == "actor" { // the call is in the actor's hands, and not before them
 		s.awaitCalls(1)
 	}
 	want, then, waits := strings.Cut(tab.cell(last, phase), ", ")

@@ -1,5 +1,6 @@
 // Package hub fans a sequence of messages out to many readers, none of which can
-// hold up the others.
+// hold up the others, nor whoever adds a message: a reader that is too slow loses the oldest
+// ones, and is told how many. Events of a host and the broadcasts of package flow go through it.
 package hub
 
 import (
@@ -14,11 +15,13 @@ import (
 var ErrLeft = errors.New("this reader has left")
 
 // Hub keeps the last messages of a sequence for many readers, each with a place
-// of its own. It is a guarded table; it owns no goroutine.
+// of its own: as many as the reader that is furthest behind may still get. It is a guarded
+// table, and owns no goroutine. All methods may be called from any goroutine; none of them
+// waits but [Cursor.Next].
 type Hub[T any] struct {
-	mu      sync.Mutex
-	kept    []T    // the newest messages, the oldest first
-	next    uint64 // number of the message that comes next
+	mu      sync.Mutex // guards all below, and the cursors
+	kept    []T        // the newest messages, the oldest first
+	next    uint64     // number of the message that comes next
 	readers map[*Cursor[T]]struct{}
 	end     error         // why no more messages come
 	changed chan struct{} // made by a waiter, closed at the next change
@@ -27,7 +30,8 @@ type Hub[T any] struct {
 // New makes an empty hub.
 func New[T any]() *Hub[T] { return &Hub[T]{readers: map[*Cursor[T]]struct{}{}} }
 
-// Cursor is one reader's place. One goroutine at a time may use it.
+// Cursor is one reader's place. It belongs to the reader, who leaves when it is not used any
+// more. One goroutine at a time may use it, but any may call Leave.
 type Cursor[T any] struct {
 	hub    *Hub[T]
 	next   uint64
@@ -45,7 +49,7 @@ func (h *Hub[T]) Subscribe(window int) *Cursor[T] {
 	return c
 }
 
-// Leave removes a reader.
+// Leave removes the reader. Its next Look or Next gives [ErrLeft], one that waits included.
 func (c *Cursor[T]) Leave() {
 	h := c.hub
 	h.mu.Lock()
@@ -76,7 +80,7 @@ func (h *Hub[T]) Finish(err error) {
 	h.wake()
 }
 
-// trim drops what no reader's window reaches back to.
+// trim drops what no reader's window reaches back to. It is called under the lock, as wake is.
 func (h *Hub[T]) trim() {
 	needed := 0
 	for c := range h.readers {
@@ -88,6 +92,7 @@ func (h *Hub[T]) trim() {
 	}
 }
 
+// wake has all who wait look again.
 func (h *Hub[T]) wake() {
 	if h.changed != nil {
 		close(h.changed)
@@ -132,7 +137,7 @@ func (c *Cursor[T]) Look(idle func()) (m T, ok bool, changed <-chan struct{}, er
 	return m, false, c.hub.change(), nil
 }
 
-// Next waits for the next message.
+// Next waits for the next message, and returns what Look does; the end of ctx gives its cause.
 func (c *Cursor[T]) Next(ctx context.Context) (T, error) {
 	for {
 		m, ok, changed, err := c.Look(nil)
@@ -155,6 +160,7 @@ func (h *Hub[T]) Update(change func()) {
 	h.wake()
 }
 
+// change is closed at the next change. It is called under the lock.
 func (h *Hub[T]) change() <-chan struct{} {
 	if h.changed == nil {
 		h.changed = make(chan struct{})

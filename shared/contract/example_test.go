@@ -142,14 +142,4 @@ func ExampleOpener_Cancel() {
 
 // actorWith gives a portal to an actor inside this process, as host.Nursery.Start gives one
 // to an actor in a process of its own.
-func actorWith(handlers ...contract.Handler) (p contract.Portal, end func()) {
-	portal, err := pair.Start(handlers...)
-	if err != nil {
-		panic(err) // two handlers of one name
-	}
-	return portal, func() {
-		if err := portal.Close(); err != nil {
-			panic(err) // a context that nobody has ended
-		}
-	}
-}
+var actorWith = pair.MustStart

@@ -11,30 +11,35 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Broadcast fans what one stream receives out to many local tasks. It needs no
-// goroutine: whichever subscriber waits at the front receives for all. The stream
-// keeps pace with the fastest subscriber.
+// Broadcast fans what one stream receives out to many local tasks. The stream keeps pace
+// with the fastest subscriber, and receives nothing while there is none that waits.
+//
+// It belongs to whoever owns the stream, and ends with it. It owns no goroutine: one of the
+// subscribers that wait at the front leads, which is to receive a message for all of them.
+// If its ctx ends meanwhile, another one leads. All methods may be called from any goroutine.
 type Broadcast[In any] struct {
 	hub     *hub.Hub[In]
 	recv    func(ctx context.Context) (In, error)
 	leading bool // a subscriber is receiving; guarded by the hub's lock
 }
 
-// Subscription is one task's view of a broadcast. Its methods may be used by one
-// goroutine at a time.
+// Subscription is one task's view of a broadcast, with a place of its own in the sequence of
+// messages. It belongs to that task, which closes it: an open one that nobody reads keeps
+// as many messages as its window has. One goroutine at a time may use Recv and All; Close may
+// be called from any.
 type Subscription[In any] struct {
 	b *Broadcast[In]
 	c *hub.Cursor[In]
 }
 
 // NewBroadcast takes over the receiving end of a stream: from now on only
-// subscriptions receive from it.
+// subscriptions receive from it. Sending on the stream stays as it was.
 func NewBroadcast[Out, In any](s *contract.Stream[Out, In]) *Broadcast[In] {
 	return &Broadcast[In]{hub: hub.New[In](), recv: s.Recv}
 }
 
-// Subscribe adds a subscriber, which gets every message from now on. window is how
-// many messages it may be behind, 64 if it is 0. Close it when it is not read any
+// Subscribe adds a subscriber, which gets every message that is received from now on. window
+// is how many messages it may be behind, 64 if it is 0. Close it when it is not read any
 // more.
 func (b *Broadcast[In]) Subscribe(window int) *Subscription[In] {
 	return &Subscription[In]{b, b.hub.Subscribe(orDefaultWindow(window))}
@@ -43,6 +48,7 @@ func (b *Broadcast[In]) Subscribe(window int) *Subscription[In] {
 // defaultWindow is the number of messages that a subscriber may be behind.
 const defaultWindow = 64
 
+// orDefaultWindow is the window that was asked for.
 func orDefaultWindow(window int) int {
 	if window <= 0 {
 		return defaultWindow
@@ -54,10 +60,12 @@ func orDefaultWindow(window int) int {
 // receives for all does so at the next message, which is theirs.
 func (s *Subscription[In]) Close() { s.c.Leave() }
 
-// Recv returns the next message. A subscriber that was behind by more than its
-// window gets a [*fault.Lagged] once, and then the oldest message that is kept. After the
-// last message everyone gets io.EOF, or what the stream failed with; after Close it is
-// fault.ErrStreamClosed. A Recv whose ctx ends loses no message, for anybody.
+// Recv returns the next message. It waits until there is one; if nobody receives for all,
+// it does so itself. A Recv whose ctx ends loses no message, for anybody.
+//
+// Errors: a [*fault.Lagged] once, if the subscriber was behind by more than its window, and
+// then the oldest message that is kept; after the last message io.EOF, or what the stream
+// failed with, for everyone; [fault.ErrStreamClosed] after Close; the cause of ctx.
 func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
 	for {
 		m, ok, lead, changed, err := s.look()
@@ -80,7 +88,8 @@ func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
 	}
 }
 
-// look takes what is there; if nothing is, somebody has to receive.
+// look takes what is there. If nothing is, somebody has to receive: lead is true for the one
+// that finds nobody who does, and is asked in the same step in which that is found.
 func (s *Subscription[In]) look() (m In, ok, lead bool, changed <-chan struct{}, err error) {
 	m, ok, changed, err = s.c.Look(func() {
 		lead = !s.b.leading

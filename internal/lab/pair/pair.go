@@ -70,3 +70,16 @@ func Serve(t testing.TB, handlers ...contract.Handler) *Portal {
 	})
 	return p
 }
+
+// MustStart is Start for examples, which have no test to fail: it panics, and so does end.
+func MustStart(handlers ...contract.Handler) (p *Portal, end func()) {
+	p, err := Start(handlers...)
+	if err != nil {
+		panic(err)
+	}
+	return p, func() {
+		if err := p.Close(); err != nil {
+			panic(err)
+		}
+	}
+}
