@@ -1,16 +1,15 @@
-// Package task holds the project's only go statements. A goroutine is always
-// started by a Group or a Worker, so whoever owns one of those can wait for it.
 package task
 
 import "sync"
 
-// Group owns any number of goroutines. The zero value is ready. All methods may
-// be called at the same time; Go may be called from a goroutine of the group.
+// Group owns any number of goroutines. Whoever holds it closes it, and has then waited for
+// all of them. The zero value is ready. All methods may be called at the same time; Go may
+// be called from a goroutine of the group.
 type Group struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the rest; never held while anything is waited for
 	running int
-	ending  bool // closed as soon as nothing runs
-	closed  bool
+	ending  bool          // Finish was called: closed as soon as nothing runs
+	closed  bool          // Go does nothing
 	idle    chan struct{} // made by a waiter, closed when running falls to 0
 }
 
@@ -91,7 +90,8 @@ var closedChan = func() chan struct{} {
 	return c
 }()
 
-// Worker owns exactly one goroutine.
+// Worker owns exactly one goroutine. It cannot be ended from outside: what its function
+// waits for is for whoever started it to end.
 type Worker struct{ done chan struct{} }
 
 // Start runs f in a goroutine of its own.

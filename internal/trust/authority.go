@@ -1,7 +1,3 @@
-// Package trust says who may speak with whom over the sockets of a tree. A host is
-// the authority for its own children: it gives each process a certificate whose
-// URI is the process's identity, and each end accepts exactly one identity, that of
-// the other end. Nothing of it is ever on disk or in an environment.
 package trust
 
 import (
@@ -18,19 +14,20 @@ import (
 	"time"
 )
 
-// serverName is what all certificates are for, besides their identity. Sockets have
-// no host name that could be checked.
+// serverName is what all certificates are for, apart from the identity. Sockets do not
+// have a host name that could be checked.
 const serverName = "trellis"
 
-// The certificates are for one process each, and its key ends with it, so that
-// they need no end of their own: a tree may run for years, and restart an actor
-// then. These are the bounds that RFC 5280 has for "always".
+// Each certificate is for one process, and its key is gone with that process. So it does
+// not need to expire: a tree may run for years, and restart an actor then. These are the
+// bounds that RFC 5280 gives for "always".
 var (
 	notBefore = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	notAfter  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// Authority makes the certificates of one host and its children. Its methods may be
+// Authority makes the certificates of one host and its children. The host owns it for as
+// long as it runs; it does not change after [NewAuthority], so that its methods may be
 // called from any goroutine.
 type Authority struct {
 	key  *ecdsa.PrivateKey
@@ -116,8 +113,8 @@ func newTemplate(name string) (*x509.Certificate, error) {
 // uri is an identity as it stands in a certificate.
 func uri(identity string) *url.URL { return &url.URL{Scheme: "trellis", Opaque: identity} }
 
-// config accepts the one peer with the given identity, and nobody else. It is for
-// clients and for servers.
+// config accepts only the one peer with the given identity. It serves clients and servers
+// alike.
 func (c credentials) config(peer string) (*tls.Config, error) {
 	authority, err := x509.ParseCertificate(c.authority)
 	if err != nil {
@@ -129,9 +126,9 @@ func (c credentials) config(peer string) (*tls.Config, error) {
 	return &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{c.cert}, PrivateKey: c.key}},
 		MinVersion:   tls.VersionTLS13,
-		// No hybrid with ML-KEM: what goes over a socket of this machine is not kept by
-		// anybody for later. P-256 is there for the certificates already, and each
-		// connection is a full handshake: its ticket would be used by nobody.
+		// No hybrid with ML-KEM: nobody records what goes over a socket of this machine in
+		// order to decrypt it later. P-256 is linked in for the certificates anyway. Each
+		// connection is a full handshake, because nobody would use its ticket.
 		CurvePreferences:       []tls.CurveID{tls.CurveP256},
 		SessionTicketsDisabled: true,
 		ServerName:             serverName,

@@ -20,14 +20,14 @@ import (
 // the number and nothing secret.
 const Variable = environ.Identity
 
-// maxEncoded bounds what a child reads: a pipe takes so much without a reader.
+// maxEncoded bounds what a child reads. A pipe holds that much before anybody reads it.
 const maxEncoded = 16 << 10
 
 // credentials are one process's identity and the proof of it.
 type credentials struct {
 	identity  string
 	authority []byte // certificate, DER
-	cert      []byte // the same
+	cert      []byte // of the process, DER
 	key       *ecdsa.PrivateKey
 }
 
@@ -83,9 +83,9 @@ func Pipe(text []byte) (*os.File, error) {
 	return r, nil
 }
 
-// Inherited is the configuration for this process's connections to the host that
-// started it. It can be read once. It is nil if the host gave none, and go-plugin's
-// own authentication is used.
+// Inherited returns the configuration for this process's connections to the host that
+// started it. It can be called once. The result is nil if the host gave no identity;
+// then go-plugin's own authentication is used.
 func Inherited() (*tls.Config, error) {
 	value, ok := os.LookupEnv(Variable)
 	if !ok {
@@ -113,8 +113,8 @@ func Inherited() (*tls.Config, error) {
 	return config, nil
 }
 
-// Check reports whether an inherited identity is whole: the authority has signed it, and its
-// key is the right one.
+// Check returns what is wrong with an inherited identity: the authority must have signed
+// it, and its key must fit.
 func Check(config *tls.Config) error {
 	own := config.Certificates[0]
 	cert, err := x509.ParseCertificate(own.Certificate[0])
