@@ -86,8 +86,8 @@ func TestStrangersGetNothingFromAnySocket(t *testing.T) {
 		}
 		forged.InsecureSkipVerify, forged.VerifyConnection = true, nil
 		anonymous := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}
-		direct := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{link.SealedProtocol, link.LocalProtocol}}
-		forged.NextProtos = []string{link.SealedProtocol, link.LocalProtocol, "h2"}
+		direct := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{link.LocalProtocol}}
+		forged.NextProtos = []string{link.LocalProtocol, "h2"}
 		sockets := socketsOf(t)
 		if len(sockets) == 0 {
 			t.Error("the tree has no socket to try")

@@ -52,10 +52,14 @@ func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 }
 
 // connect opens the link's transport: straight to the listener that the broker has made
-// for it, if the host says where that is, else as gRPC.
+// for it, if the host says where that is and the kernel tells both who the other is; else,
+// as off Linux and behind a wrapper, as gRPC.
 func (s *actorServer) connect(ctx context.Context, r *wire.BootRequest) (link.Transport, error) {
 	if s.life.identity != nil && r.Address != "" {
-		return link.DialDirect(ctx, r.Network, r.Address, s.life.identity, int(r.Parent.GetPid()))
+		t, err := link.DialDirect(ctx, r.Network, r.Address, s.life.identity, int(r.Parent.GetPid()))
+		if err == nil || ctx.Err() != nil {
+			return t, err
+		}
 	}
 	conn, err := s.broker.DialWithOptions(r.Broker, grpc.WithInitialWindowSize(link.StreamWindow), grpc.WithInitialConnWindowSize(link.ConnWindow),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(link.MaxPacket)))

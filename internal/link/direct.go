@@ -6,25 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc/credentials"
 )
 
-// What the two ends of a direct connection, which is one without gRPC, agree on with TLS
-// (ALPN). Either TLS goes on and seals what they send, or it has only told them who they
-// are: between two processes of one machine that the kernel has told each other's pid.
-const (
-	SealedProtocol = "trellis.v1"
-	LocalProtocol  = "trellis.v1.local"
-)
+// LocalProtocol is what the two ends of a direct connection, which is one without gRPC, agree
+// on with TLS (ALPN). TLS has only told them who they are, then: they are two processes of
+// one machine, and the kernel has told each the other's pid.
+const LocalProtocol = "trellis.v1.local"
 
-// goAhead is what the server of a local connection sends last with TLS.
+// goAhead is what the server of a direct connection sends last with TLS.
 const goAhead = 1
 
 // DialDirect connects to a listener whose server has a Server's Credentials: the child's
-// end. pid is the process that listens there, as this one knows it.
+// end. pid is the process that listens there, as this one knows it. It fails where the kernel
+// does not name that process, or the host finds another one than its child: the link goes
+// over gRPC then.
 func DialDirect(ctx context.Context, network, address string, config *tls.Config, pid int) (_ Transport, err error) {
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, address)
@@ -36,22 +34,23 @@ func DialDirect(ctx context.Context, network, address string, config *tls.Config
 			_ = raw.Close() // err says what is wrong
 		}
 	}()
-	below := &quietConn{Conn: raw, byRecord: true}
-	conn := tls.Client(below, offering(config, localPeer(raw, pid) != nil))
+	local := localPeer(raw, pid)
+	if local == nil {
+		return nil, fmt.Errorf("the process at the other end is not known to be %d", pid)
+	}
+	config = config.Clone()
+	config.NextProtos = []string{LocalProtocol}
+	conn := tls.Client(&recordConn{Conn: raw}, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
-	switch conn.ConnectionState().NegotiatedProtocol {
-	case SealedProtocol:
-		below.byRecord = false
-		return newSealed(conn, below), nil
-	case LocalProtocol:
-		if err := awaitGoAhead(ctx, conn); err != nil {
-			return nil, err
-		}
-		return newLocal(localPeer(raw, pid)), nil
+	if conn.ConnectionState().NegotiatedProtocol != LocalProtocol {
+		return nil, errors.New("the peer takes no direct connections")
 	}
-	return nil, errors.New("the peer takes no direct connections")
+	if err := awaitGoAhead(ctx, conn); err != nil {
+		return nil, err
+	}
+	return newLocal(local), nil
 }
 
 // awaitGoAhead waits until the server has found this end to be the right one too.
@@ -70,16 +69,6 @@ func awaitGoAhead(ctx context.Context, conn *tls.Conn) error {
 	return nil
 }
 
-// offering is config for a connection that may be direct.
-func offering(config *tls.Config, local bool) *tls.Config {
-	config = config.Clone()
-	config.NextProtos = []string{SealedProtocol}
-	if local {
-		config.NextProtos = slices.Insert(config.NextProtos, 0, LocalProtocol)
-	}
-	return config
-}
-
 // localPeer gives the connection if the process with this pid has opened its other end.
 func localPeer(conn net.Conn, pid int) *net.UnixConn {
 	local, ok := conn.(*net.UnixConn)
@@ -89,55 +78,47 @@ func localPeer(conn net.Conn, pid int) *net.UnixConn {
 	return local
 }
 
-// Credentials make a gRPC server take direct connections on its listener as well: those
-// whose client wants them with TLS. They carry s's link then. pid is the process that is
-// to connect.
+// Credentials make a gRPC server take direct connections on its listener as well, from the
+// process with this pid, if it wants them with TLS. They carry s's link then.
 func (s *Server) Credentials(config *tls.Config, pid int) credentials.TransportCredentials {
-	return &either{credentials.NewTLS(offering(config, false)), credentials.NewTLS(offering(config, true)), pid, s}
+	direct := config.Clone()
+	direct.NextProtos = []string{LocalProtocol}
+	return &either{credentials.NewTLS(config), credentials.NewTLS(direct), pid, s}
 }
 
 // either takes from gRPC the connections that are to be direct.
 type either struct {
 	credentials.TransportCredentials
-	local  credentials.TransportCredentials // for the process that is to connect
+	direct credentials.TransportCredentials // for the process that is to connect, which may use gRPC too
 	pid    int
 	server *Server
 }
 
 func (e *either) Clone() credentials.TransportCredentials {
-	return &either{e.TransportCredentials.Clone(), e.local.Clone(), e.pid, e.server}
+	return &either{e.TransportCredentials.Clone(), e.direct.Clone(), e.pid, e.server}
 }
 
 func (e *either) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	shake, local := e.TransportCredentials, localPeer(raw, e.pid)
-	if local != nil {
-		shake = e.local
+	local := localPeer(raw, e.pid)
+	if local == nil {
+		return e.TransportCredentials.ServerHandshake(raw)
 	}
-	below := &quietConn{Conn: raw, byRecord: local != nil}
-	conn, info, err := shake.ServerHandshake(below)
+	below := &recordConn{Conn: raw}
+	conn, info, err := e.direct.ServerHandshake(below)
 	if err != nil {
 		return nil, nil, err
 	}
+	below.done = true
 	secured, ok := conn.(*tls.Conn)
-	if !ok {
+	if !ok || secured.ConnectionState().NegotiatedProtocol != LocalProtocol {
 		return conn, info, nil
 	}
-	below.byRecord = false
-	var direct Transport
-	switch secured.ConnectionState().NegotiatedProtocol {
-	case SealedProtocol:
-		direct = newSealed(secured, below)
-	case LocalProtocol:
-		if _, err := secured.Write([]byte{goAhead}); err != nil {
-			return nil, nil, err
-		}
-		direct = newLocal(local)
-	default:
-		return conn, info, nil
+	if _, err := secured.Write([]byte{goAhead}); err != nil {
+		return nil, nil, err
 	}
 	if err := raw.SetDeadline(time.Time{}); err != nil { // gRPC's, for the handshake
 		return nil, nil, err
 	}
-	e.server.take(direct)
+	e.server.take(newLocal(local))
 	return nil, nil, credentials.ErrConnDispatched
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -79,15 +78,24 @@ func certified(t *testing.T) (server, client *tls.Config) {
 		&tls.Config{RootCAs: pool, ServerName: "example.com", MinVersion: tls.VersionTLS13}
 }
 
-func (l *landing) direct() link.Transport {
-	l.t.Helper()
-	return l.directTo(os.Getpid())
-}
-
-// directTo connects with a process that should listen.
-func (l *landing) directTo(pid int) link.Transport {
+// dial connects directly with a process that should listen, or else as gRPC.
+func (l *landing) dial(pid int) (tr link.Transport, direct bool) {
 	l.t.Helper()
 	tr, err := link.DialDirect(l.t.Context(), "unix", l.path, l.client, pid)
+	if err == nil {
+		return tr, true
+	}
+	return l.dialGRPC(), false
+}
+
+func (l *landing) dialGRPC() link.Transport {
+	l.t.Helper()
+	conn, err := grpc.NewClient("unix:"+l.path, grpc.WithTransportCredentials(credentials.NewTLS(l.client)))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { _ = conn.Close() })
+	tr, err := link.Dial(l.t.Context(), conn)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -139,13 +147,13 @@ func exchange(t *testing.T, a, b end) {
 	}
 }
 
-// A connection is sealed unless both ends find the very process at the other one that
-// is to be there, or where the system does not tell.
-func TestDirectConnectionCarriesALink(t *testing.T) {
+// A connection is direct if both ends find the very process at the other one that is to be
+// there. Else, and where the system does not tell, the same listener carries the link as gRPC.
+func TestEveryConnectionCarriesALink(t *testing.T) {
 	self, other := os.Getpid(), os.Getppid()
 	for name, c := range map[string]struct {
 		child, host int // whom the host and the child expect
-		local       bool
+		direct      bool
 	}{
 		"between the two":               {self, self, runtime.GOOS == "linux"},
 		"another process connects":      {other, self, false},
@@ -156,9 +164,9 @@ func TestDirectConnectionCarriesALink(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLandingFor(t, c.child)
-			tr := l.directTo(c.host)
-			if kind := fmt.Sprintf("%T", tr); (kind == "*link.local") != c.local {
-				t.Errorf("the connection is a %s", kind)
+			tr, direct := l.dial(c.host)
+			if direct != c.direct {
+				t.Errorf("the connection is direct: %t", direct)
 			}
 			host, child := l.greeted(tr)
 			exchange(t, host, child)
@@ -167,33 +175,23 @@ func TestDirectConnectionCarriesALink(t *testing.T) {
 }
 
 // A host that refuses the child after its handshake is told from one that goes on.
-func TestLocalConnectionOfAStranger(t *testing.T) {
+func TestDirectConnectionOfAStranger(t *testing.T) {
 	server, client := certified(t)
 	server.ClientAuth = tls.RequireAndVerifyClientCert
 	l := listening(t, server, os.Getpid())
 	l.client = client
 	if tr, err := link.DialDirect(t.Context(), "unix", l.path, client, os.Getpid()); err == nil {
 		tr.Abort()
-		if fmt.Sprintf("%T", tr) == "*link.local" {
-			t.Error("a child without a certificate has a link")
-		}
+		t.Error("a child without a certificate has a link")
 	}
 }
 
 // The very same listener takes gRPC, from peers in other languages.
 func TestListenerTakesGRPCToo(t *testing.T) {
 	l := newLanding(t)
-	conn, err := grpc.NewClient("unix:"+l.path, grpc.WithTransportCredentials(credentials.NewTLS(l.client)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	tr, err := link.Dial(t.Context(), conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, child := l.greeted(tr)
-	second := newEnd(l.direct(), "b", 0) // one link is enough
+	host, child := l.greeted(l.dialGRPC())
+	other, _ := l.dial(os.Getpid())
+	second := newEnd(other, "b", 0) // one link is enough
 	<-second.Done()
 	if second.Err() == nil {
 		t.Error("a second link ended in order")
@@ -246,7 +244,7 @@ func TestDialDirectEndsWithItsCtx(t *testing.T) {
 // A peer that is stopped, and so does not read, blocks nobody here.
 func TestSendDoesNotWaitForAStoppedPeer(t *testing.T) {
 	l := newLanding(t)
-	tr := l.direct()
+	tr, _ := l.dial(os.Getpid())
 	host := <-l.accepted
 	for i := range 64 {
 		if !host.Send(link.Data, message(uint64(i+1), make([]byte, 1<<20))) {
@@ -260,7 +258,7 @@ func TestSendDoesNotWaitForAStoppedPeer(t *testing.T) {
 
 func TestF01_ABrokenDirectConnectionIsALoss(t *testing.T) {
 	l := newLanding(t)
-	tr := l.direct()
+	tr, _ := l.dial(os.Getpid())
 	host, child := l.greeted(tr)
 	tr.Abort()
 	<-host.Done()
