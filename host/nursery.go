@@ -350,14 +350,14 @@ func (n *Nursery) fail(err error) { n.update(func() { n.lose(err) }) }
 // outcome is what the nursery returns, when all has ended. told is why body was
 // told to end, before it did.
 func (n *Nursery) outcome(ctx context.Context, body, told error) error {
-	if body != nil && (told == nil || !fault.Echoes(body, fault.Reason(n.ctx, told))) {
-		return fault.Join(append([]error{body}, n.unsaid(body)...)...)
+	e := fault.EndingOf(n.ctx, body)
+	e.Cause = told
+	if e.Echo() {
+		body = nil // what it was told is among the failures, or is the cause of ctx
 	}
-	switch failures := fault.Join(n.failures...); {
-	case failures != nil:
-		return failures
-	case n.cancelled:
-		return nil
+	err := fault.Ending{Body: body, Others: n.failures}.Verdict()
+	if err != nil || n.cancelled {
+		return err
 	}
 	return causeOf(ctx)
 }
@@ -368,15 +368,4 @@ func causeOf(ctx context.Context) error {
 		return nil
 	}
 	return context.Cause(ctx)
-}
-
-// unsaid are the failures that body's own does not tell of.
-func (n *Nursery) unsaid(body error) []error {
-	var rest []error
-	for _, f := range n.failures {
-		if !fault.Holds(body, f) {
-			rest = append(rest, f)
-		}
-	}
-	return rest
 }

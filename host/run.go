@@ -56,7 +56,7 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 func (s *OneShot[Result]) end(n *Nursery, err error) {
 	var none Result
 	s.deliver(none, err)
-	if n.ctx.Err() != nil && (errors.Is(err, fault.ErrActorClosing) || fault.Echoes(err, fault.Reason(n.ctx, context.Cause(n.ctx)))) {
+	if n.ctx.Err() != nil && (errors.Is(err, fault.ErrActorClosing) || fault.EndingOf(n.ctx, err).Echo()) {
 		return
 	}
 	n.fail(err)

@@ -204,7 +204,7 @@ func (d *Dialog) interruption() error {
 // answer keeps how the dialog ended, with all that bears on what it means.
 func (d *Dialog) answer(e Event, n note) {
 	d.done = true
-	d.end = ending{by: e, value: n.payload, err: n.err, cause: d.cause, interrupted: d.interruptedCtx(), told: d.told}
+	d.end = ending{order: d.order(), by: e, value: n.payload, err: n.err, told: d.told}
 	if d.stuck && !d.state.Cut {
 		d.table.unstick(d.id)
 	}
@@ -232,7 +232,7 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload})
 	}
 	if do&SendError != 0 {
-		d.sendFault(wire.Kind_KIND_ERROR, d.failure(n.reason).pack(d.Self()))
+		d.sendFault(wire.Kind_KIND_ERROR, d.lastWord(n.reason).pack(d.Self()))
 	}
 }
 
@@ -257,9 +257,9 @@ func cancelFrame(err error) *wire.Cancel {
 	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: wire.Text(c.Reason)}
 }
 
-// failure is what the callee's ending says: its own failure, as finish has made it,
+// lastWord is what the callee's ending says: its own failure, as finish has made it,
 // else why it was told to end, else that it never started.
-func (d *Dialog) failure(own reason) *reason {
+func (d *Dialog) lastWord(own reason) *reason {
 	switch {
 	case own.err != nil:
 		return &own
@@ -424,15 +424,16 @@ func (d *Dialog) finish(payload []byte, err error) {
 // finishFailed ends the callee's task with what err says beside why it was told to
 // end. It does nothing, and reports false, if it was told to end in that moment.
 func (d *Dialog) finishFailed(err error) bool {
+	told := d.toldToEnd()
+	e := fault.EndingOf(d.ctx, err)
+	e.Cause, _ = told.why()
 	var n note
-	cause, own := d.toldToEnd()
-	why, _ := d.agreed(cause, own)
-	if failure := fault.Settle(err, fault.Reason(d.ctx, why)); cause == nil || !fault.Identical(failure, cause.err) {
-		n = d.because(failure)
+	if !e.Echo() {
+		n = d.because(e.Failure())
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cause != cause {
+	if d.cause != told.cause {
 		return false
 	}
 	d.apply(DoFail, n)

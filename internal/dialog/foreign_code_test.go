@@ -118,7 +118,7 @@ func waitsBriefly(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 // ends looks at a scope's failure.
 func ends(t *testing.T, got error, want *nosy) {
 	t.Helper()
-	if !fault.Holds(got, want) {
+	if e, ok := errors.AsType[*nosy](got); !ok || e != want {
 		t.Errorf("the scope's failure: %v", got)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/wire"
-	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Request is what an opener asks for.
@@ -102,7 +101,7 @@ func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Con
 	}
 	d.drain()
 	d.release()
-	return d.verdictOf(err)
+	return d.verdict(err)
 }
 
 // abandon is leave for the opener, who then waits for the callee.
@@ -208,22 +207,20 @@ func (d *Dialog) opened() (began bool) {
 
 // bodyEnded tells the peer how the opener's task ended, and gives what it failed with.
 func (d *Dialog) bodyEnded(err error) error {
-	n := d.failed(d.failureOf(err))
-	if all := d.join(n, err); !fault.Identical(all, err) {
-		err, n = all, d.failed(d.failureOf(all))
-	}
+	err = d.join(d.failed(d.failureOf(err)), err)
+	failure := d.failureOf(err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if n.err == nil {
+	if failure == nil {
 		d.judgeProbe(true) // what waits for this end to be opened
 	}
 	if d.kind != Func {
 		d.stop(true)
 	}
-	if n.err != nil {
-		d.apply(DoFail, n)
+	if failure == nil {
+		d.apply(DoSucceed, note{})
 	} else {
-		d.apply(DoSucceed, n)
+		d.apply(DoFail, saying(failure)) // the peer was told of it, packed, by join
 	}
 	return err
 }
@@ -231,10 +228,7 @@ func (d *Dialog) bodyEnded(err error) error {
 // failureOf is what a body has failed with that returned err: nothing if it only did
 // what our own Cancel wanted.
 func (d *Dialog) failureOf(err error) error {
-	if d.obeyed(err) {
-		return nil
-	}
-	return fault.Settle(err, d.whyEnded())
+	return d.endingOf(err).Failure()
 }
 
 // timeLeft is what goes into Start for a deadline, if there is one, in nanoseconds.

@@ -42,9 +42,8 @@ type Stream struct{ d *Dialog }
 // failed can be received. An end that is open from the start has its options.
 func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
 	for {
-		cause, own := d.toldToEnd()
-		readable := d.calleeFailed(cause, own)
-		if s, err, ok := d.openStream(o, cause, readable); ok {
+		told := d.toldToEnd()
+		if s, err, ok := d.openStream(o, told.cause, d.calleeFailed(told)); ok {
 			return s, d.say(err)
 		}
 	}
@@ -108,11 +107,11 @@ func (d *Dialog) receive(w Window, reads *StreamOptions) {
 
 // calleeFailed reports whether the callee has ended with a failure of its own: what
 // it sent before can still be received.
-func (d *Dialog) calleeFailed(cause *reason, own error) bool {
-	if cause == nil || !d.look(func() bool { return d.done }) {
+func (d *Dialog) calleeFailed(told order) bool {
+	if told.cause == nil || !d.look(func() bool { return d.done }) {
 		return false
 	}
-	why, byPeer := d.agreed(cause, own)
+	why, byPeer := told.why()
 	return byPeer && !fault.IsCancel(why)
 }
 
@@ -184,7 +183,7 @@ func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) erro
 	d.table.counters.waits.Add(1)
 	waitErr := d.await(ctx, func() bool {
 		if probing {
-			if err = d.verdict(); err == nil && d.ended() {
+			if err = d.over(); err == nil && d.ended() {
 				err = fault.ErrStreamClosed
 			}
 			return err != nil || d.out.attached || d.out.deaf || d.done
@@ -203,8 +202,8 @@ func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) erro
 	return err
 }
 
-// verdict is why nothing can be sent any more; nil while all is well.
-func (d *Dialog) verdict() error {
+// over is why nothing can be sent any more; nil while all is well.
+func (d *Dialog) over() error {
 	switch {
 	case d.done && d.end.failed(d.kind):
 		return errHasEnded
@@ -219,7 +218,7 @@ func (d *Dialog) ended() bool { return d.out.stopped || d.state.Phase == Over }
 
 // trySend sends the message if the account allows.
 func (d *Dialog) trySend(m message) (permit, error) {
-	switch err := d.verdict(); {
+	switch err := d.over(); {
 	case err != nil:
 		return dropIt, err
 	case d.state.Phase == Starting:

@@ -38,11 +38,8 @@ func (d *Dialog) join(failure note, err error) error {
 		d.event(DoAbort, failure)
 	}
 	d.tasks.Finish()
-	if d.lapsed == nil { // no task writes it any more
-		return err
-	}
-	why := d.whyEnded()
-	if fault.Echoes(d.lapsed, why) || err != nil && !fault.Echoes(err, why) {
+	// No task writes lapsed any more.
+	if d.lapsed == nil || d.endingOf(d.lapsed).Echo() || !d.endingOf(err).Echo() {
 		return err
 	}
 	return d.lapsed

@@ -304,29 +304,29 @@ func TestC22_DeadlineWithACauseOfItsOwn(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 0, why)
 	defer cancel()
 	<-ctx.Done()
-	reason := fault.Reason(ctx, context.Cause(ctx))
 	far := cross(t, context.DeadlineExceeded, leaf)
 	for name, err := range map[string]error{
 		"ctx.Err": ctx.Err(), "wrapped": fmt.Errorf("read: %w", ctx.Err()), "remote": far, "relayed": cross(t, far, mid),
 		"remote, wrapped": cross(t, fmt.Errorf("read: %w", ctx.Err()), leaf), "joined": errors.Join(far, context.Canceled),
 		"with the cause": errors.Join(why, ctx.Err()),
 	} {
-		if got := fault.Settle(err, reason); got != why || !fault.Echoes(err, reason) {
-			t.Errorf("%s: Settle gives %v, Echoes %v; want the cause", name, got, fault.Echoes(err, reason))
+		e := fault.EndingOf(ctx, err)
+		if got := e.Failure(); got != why || !e.Echo() {
+			t.Errorf("%s: the failure is %v, an echo %v; want the cause", name, got, e.Echo())
 		}
 		both := errors.Join(err, broken)
-		if got := fault.Settle(both, reason); !errors.Is(got, broken) || fault.Echoes(both, reason) {
-			t.Errorf("%s beside a failure: Settle gives %v, which loses the failure", name, got)
+		e = fault.EndingOf(ctx, both)
+		if got := e.Failure(); !errors.Is(got, broken) || e.Echo() {
+			t.Errorf("%s beside a failure: %v loses the failure", name, got)
 		}
 	}
-	if fault.Holds(ctx.Err(), reason) || !fault.Holds(why, reason) {
+	if fault.Holds(ctx.Err(), why) || !fault.Holds(why, why) {
 		t.Error("ctx.Err() holds the cause, or the cause does not")
 	}
 }
 
-// TestC22_ReasonOfOtherEnds: without a deadline, or with no cause but it, a reason
-// is the cause itself.
-func TestC22_ReasonOfOtherEnds(t *testing.T) {
+// TestC22_EndingsOfOtherContexts: a deadline says nothing new where one has ended the ctx.
+func TestC22_EndingsOfOtherContexts(t *testing.T) {
 	why := errors.New("why")
 	cancelled, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
@@ -334,17 +334,17 @@ func TestC22_ReasonOfOtherEnds(t *testing.T) {
 	defer stop()
 	<-late.Done()
 	for name, c := range map[string]struct {
-		ctx   context.Context
-		cause error
+		ctx  context.Context
+		want fault.Ending
 	}{
-		"running": {t.Context(), nil}, "cancelled": {cancelled, why}, "plain deadline": {late, context.DeadlineExceeded},
-		"no cause": {late, nil},
+		"running": {t.Context(), fault.Ending{}}, "cancelled": {cancelled, fault.Ending{Cause: why}},
+		"deadline": {late, fault.Ending{Cause: context.DeadlineExceeded, Expired: true}},
 	} {
-		if got := fault.Reason(c.ctx, c.cause); got != c.cause {
-			t.Errorf("%s: %v, want %v", name, got, c.cause)
+		if got := fault.EndingOf(c.ctx, nil); got.Cause != c.want.Cause || got.Expired != c.want.Expired {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
-	if fault.Echoes(context.DeadlineExceeded, fault.Reason(cancelled, why)) {
+	if fault.EndingOf(cancelled, context.DeadlineExceeded).Echo() {
 		t.Error("a deadline is an echo of a cancel")
 	}
 }

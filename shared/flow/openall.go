@@ -110,16 +110,13 @@ func (g *gathering[O]) fail(ctx context.Context, err error) {
 	if err == nil {
 		return
 	}
-	echo := false
-	if ctx.Err() != nil {
-		cause := fault.Reason(ctx, context.Cause(ctx))
-		echo, err = fault.Echoes(err, cause), fault.Settle(err, cause)
-	}
+	e := fault.EndingOf(ctx, err)
+	echo, failure := e.Echo(), e.Failure()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if echo && len(g.failures) > 0 {
 		return
 	}
-	g.failures = append(g.failures, err)
-	g.cancel(err)
+	g.failures = append(g.failures, failure)
+	g.cancel(failure)
 }

@@ -140,10 +140,7 @@ func (s *Shared[K, V]) use(ctx context.Context, e *entry[V], f func(ctx context.
 	if !opened && e.err == nil {
 		return errNotUsed
 	}
-	if failure := e.failure(); failure != nil && !fault.Holds(err, failure) {
-		return fault.Join(err, failure)
-	}
-	return err
+	return fault.Ending{Body: err, Others: []error{e.failure()}}.Verdict()
 }
 
 // run runs a user's function with a ctx that ends with its own and the resource's.
@@ -153,7 +150,7 @@ func (e *entry[V]) run(ctx context.Context, f func(ctx context.Context, value V)
 	defer context.AfterFunc(e.ctx, func() { cancel(context.Cause(e.ctx)) })()
 	err := panics.Catch(func() error { return f(both, e.value) })
 	if ctx.Err() == nil && e.ctx.Err() != nil {
-		return fault.Settle(err, fault.Reason(e.ctx, context.Cause(e.ctx)))
+		return fault.EndingOf(e.ctx, err).Failure()
 	}
 	return err
 }

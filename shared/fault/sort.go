@@ -2,63 +2,8 @@ package fault
 
 import "context"
 
-// settled is a failure together with what failed in the clean-up after it.
-type settled struct {
-	cause error
-	also  []error
-}
-
-func (s *settled) Error() string   { return text(s.cause) }
-func (s *settled) Unwrap() []error { return append([]error{s.cause}, s.also...) }
-
-// Settle decides what a task failed with that was told to end because of cause
-// and then returned err.
-//
-// A task that only reports being told (it returns ctx.Err(), the cause, or either
-// wrapped) failed with the cause itself. A real failure beats a cancel and is
-// returned as it is. If cause was itself a failure and err holds both it and
-// something else, the cause stays what it was, and the rest goes along with it.
-func Settle(err, cause error) error {
-	if err == nil || cause == nil {
-		return err
-	}
-	parts := dissect(err, cause)
-	if e, ok := cause.(*expired); ok {
-		cause = e.error
-	}
-	switch {
-	case len(parts.real) == 0:
-		return cause
-	case parts.echo && !IsCancel(cause):
-		return &settled{cause: cause, also: parts.real}
-	}
-	return err
-}
-
-// Reason makes the cause of a task's end ready for Settle, Echoes and Holds. A ctx
-// that a deadline has ended may have a cause of its own, as context.WithTimeoutCause
-// gives it, and yet its Err is context.DeadlineExceeded: of a task that had that ctx,
-// it says no more than context.Canceled does of others.
-func Reason(ctx context.Context, cause error) error {
-	if cause == nil || isDeadline(cause) || ctx.Err() != context.DeadlineExceeded {
-		return cause
-	}
-	return &expired{cause}
-}
-
-// expired is a cause beside which a deadline adds nothing.
-type expired struct{ error }
-
-func (e *expired) Unwrap() error { return e.error }
-
-// Echoes reports whether err says nothing but that cause, or a cancel, happened.
-func Echoes(err, cause error) bool { return len(dissect(err, cause).real) == 0 }
-
-// Holds reports whether cause itself, perhaps relayed, is somewhere in err.
-func Holds(err, cause error) bool { return cause != nil && dissect(err, cause).echo }
-
 // IsCancel reports whether err is nothing but somebody's wish that a task end.
-func IsCancel(err error) bool { return err != nil && len(dissect(err, nil).real) == 0 }
+func IsCancel(err error) bool { return err != nil && Ending{Body: err}.parts().onlyTold() }
 
 // parts is an error tree sorted by what its leaves say.
 type parts struct {
@@ -66,16 +11,16 @@ type parts struct {
 	real []error // subtrees that tell of something else
 }
 
-// dissect sorts the tree of err.
-func dissect(err, cause error) parts {
-	if err == nil {
+// onlyTold reports whether nothing in the tree but tells that the task was to end.
+func (p parts) onlyTold() bool { return len(p.real) == 0 }
+
+// parts sorts the tree of Body.
+func (e Ending) parts() parts {
+	if e.Body == nil {
 		return parts{}
 	}
-	w := walk{cause: cause, left: maxWalk}
-	if e, ok := cause.(*expired); ok {
-		w.cause, w.expired = e.error, true
-	}
-	w.sort(err)
+	w := walk{cause: e.Cause, expired: e.Expired, told: e.Told, left: maxWalk}
+	w.sort(e.Body)
 	return w.parts
 }
 
@@ -87,6 +32,7 @@ type walk struct {
 
 	cause   error
 	expired bool // a deadline adds nothing
+	told    string
 	left    int
 }
 
@@ -97,7 +43,7 @@ func (w *walk) sort(err error) {
 		w.real = append(w.real, err)
 		return
 	}
-	if same(err, w.cause) || isDeadline(err) && isDeadline(w.cause) {
+	if w.same(err) || isDeadline(err) && isDeadline(w.cause) {
 		w.echo = true
 		return
 	}
@@ -150,21 +96,21 @@ func (w *walk) sortRemote(r *RemoteError) {
 	w.whole(r, before)
 }
 
-// same reports whether both are one failure, seen before and after a relay.
-func same(err, cause error) bool {
-	if cause == nil {
+// same reports whether err is the cause, seen before and after a relay.
+func (w *walk) same(err error) bool {
+	if w.cause == nil {
 		return false
 	}
 	a, ok := err.(*RemoteError)
-	if !ok {
-		return Identical(err, cause)
+	if !ok || a.ID() == "" {
+		return identical(err, w.cause)
 	}
-	b, ok := cause.(*RemoteError)
-	return ok && a.ID() != "" && a.ID() == b.ID() || Identical(err, cause)
+	b, ok := w.cause.(*RemoteError)
+	return ok && a.ID() == b.ID() || a.ID() == w.told || identical(err, w.cause)
 }
 
-// Identical is err == cause that does not panic on types that cannot be compared.
-func Identical(err, cause error) (eq bool) {
+// identical is err == cause that does not panic on types that cannot be compared.
+func identical(err, cause error) (eq bool) {
 	defer func() {
 		if recover() != nil {
 			eq = false
@@ -188,15 +134,6 @@ func isDeadline(err error) bool {
 		return r.rec().Name == sentinelName(context.DeadlineExceeded)
 	}
 	return err == context.DeadlineExceeded || claims(err, context.DeadlineExceeded)
-}
-
-// Also is what failed in the clean-up after a remote failure; nil if nothing did.
-func Also(err error) error {
-	r, ok := err.(*RemoteError)
-	if !ok || r == nil {
-		return nil
-	}
-	return Join(r.also...)
 }
 
 // Cancelled returns the ContextCancelled that err is or carries.
