@@ -27,6 +27,6 @@ func newClean(p *program) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&unused, "unused", 0, "only those that were not needed for so long, such as 24h")
+	cmd.Flags().DurationVar(&unused, "unused", 0, "only those that were not needed for this long, such as 24h")
 	return cmd
 }

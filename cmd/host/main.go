@@ -1,17 +1,3 @@
-// Command host runs a tree of plugins from a config file.
-//
-//	host run [-c config.yaml] [--set path=value] [-o table|json] [name=value …]
-//	host validate [-c config.yaml] [--set path=value]
-//	host clean [--unused 24h]
-//	host bench [--rounds n] [--only regexp] [--json file] [--quick]
-//
-// The result of the main job goes to standard output, progress and logs to
-// standard error. The exit code is 0 if the main job ended well, 1 if something
-// failed, 2 if the command line or the config is wrong, and 128 and the number of the
-// signal that ended the run: 130 after Ctrl-C (SIGINT), 143 after SIGTERM, 129 after
-// SIGHUP, which a closed terminal sends, and 141 (SIGPIPE) if nobody reads standard
-// output or error any more. All of these end the tree in order. SIGINT and SIGHUP
-// that were ignored when the host was started (by nohup, or a script's &) stay so.
 package main
 
 import (

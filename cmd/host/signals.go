@@ -16,7 +16,7 @@ import (
 
 // signals turns what ends a user's session into the end of a ctx: a signal that ends
 // programs (process.EndSignals), or a standard output or error that nobody reads any
-// more. A second signal becomes hurry; not so SIGHUP, which the kernel and a shell
+// more. A second signal becomes hurry, except for SIGHUP, which the kernel and a shell
 // may both send. It owns one goroutine until stop.
 type signals struct {
 	ctx    context.Context

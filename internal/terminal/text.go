@@ -1,7 +1,3 @@
-// Package terminal is the one place where text from outside becomes text for a
-// terminal. Errors, results, log lines, paths and values of a config may come
-// from a plugin, a peer or a stranger. None of them may move the cursor, set a
-// title, overwrite a line, or turn the direction of what follows.
 package terminal
 
 import (

@@ -1,5 +1,3 @@
-// Package words puts what somebody wrote into the sentences of errors: quoted, cut
-// to a length that people read, and with a hint at what was meant.
 package words
 
 import (

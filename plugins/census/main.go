@@ -1,5 +1,3 @@
-// Command census is a plugin that counts a Go source tree. It hosts a walker, which
-// finds the files, and parsers, which parse them; the tree says how many.
 package main
 
 import (
@@ -12,6 +10,6 @@ import (
 func main() {
 	sdk.Plugin{
 		Endpoints: []contract.Handler{census.Count.Handle(count)},
-		Hosts:     host.Subtree,
+		Hosts:     host.Subtree, // the actors below this one in the config are started here
 	}.Serve()
 }

@@ -1,4 +1,5 @@
-// Command parser is a plugin that parses Go source files as fast as they come.
+// Command parser is a plugin that parses Go source files as fast as they come: the
+// smallest example of a context with a stream in both directions.
 package main
 
 import (
@@ -11,9 +12,13 @@ import (
 )
 
 func main() {
+	// Reading: the stream is open from the start, since it is read in any case.
 	sdk.Serve(census.Parse.With(contract.ContextOptions{Reading: true}).Handle(parse))
 }
 
+// parse answers each path with what the file holds, until the census closes its end of the
+// stream. A file that does not parse is an answer as well; an error here is the end of the
+// context, and the census learns of it.
 func parse(ctx context.Context, _ census.None, c *census.ParseCallee) (none census.None, err error) {
 	if err := c.Started(none); err != nil {
 		return none, err

@@ -1,4 +1,7 @@
-// Command walker is a plugin that yields the Go source files below a folder.
+// Command walker is a plugin that yields the Go source files below a folder: the
+// smallest example of a source. The handler is an iterator. It is asked for the next file
+// only when the receiver has room for one, and sees yield return false once the receiver
+// wants no more.
 package main
 
 import (

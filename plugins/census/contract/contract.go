@@ -1,4 +1,10 @@
-// Package contract declares what the programs of the census say to each other.
+// Package contract declares what the programs of the census say to each other: each
+// endpoint once, as a value that whoever serves it and whoever calls it import.
+//
+//	sdk.Serve(census.Walk.Handle(walk))                                // in the walker
+//	for found, err := range census.Walk.Stream(ctx, walker, root) {…}  // in the census
+//
+// The names in quotes are what stands on the wire and in a config's run.endpoint.
 package contract
 
 import (
@@ -30,7 +36,7 @@ type Root struct {
 	Root string `json:"root"`
 }
 
-// None is nothing.
+// None is a value with nothing in it, for a place of an endpoint that has nothing to say.
 type None struct{}
 
 // Progress is how far a census is.
