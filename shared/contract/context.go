@@ -8,9 +8,10 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// ContextEndpoint is a linked pair of tasks, one in each actor, with a two-way
-// stream between them. Started is the callee's first value, In flows to the
-// callee, Out flows to the opener, Result is what the callee returns.
+// ContextEndpoint is a linked pair of tasks, one in each actor, with a two-way stream
+// between them, made by [Context]. Started is the callee's first value, In flows to the callee,
+// Out flows to the opener, Result is what the callee returns. It is a plain value that any
+// number of goroutines may use.
 //
 // Functions that serve or open it have it in their types. Give those names beside the
 // endpoint:
@@ -60,7 +61,7 @@ func (o *ContextOptions) stream(d *dialog.Dialog, asked StreamOptions) (*dialog.
 	return d.OpenStream(asked.dialog())
 }
 
-// Context declares an endpoint that runs as a linked pair of tasks.
+// Context declares an endpoint that runs as a linked pair of tasks. About the name see [Func].
 func Context[Args, Started, In, Out, Result any](name string) ContextEndpoint[Args, Started, In, Out, Result] {
 	return ContextEndpoint[Args, Started, In, Out, Result]{sig: describe(name, dialog.Context,
 		part{arguments, reflect.TypeFor[Args]()}, part{started, reflect.TypeFor[Started]()},
@@ -71,14 +72,16 @@ func Context[Args, Started, In, Out, Result any](name string) ContextEndpoint[Ar
 // Name is the endpoint's name.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Name() string { return e.sig.name }
 
-// Callee is the handler's hold on its context.
+// Callee is the handler's hold on its context. It belongs to the handler, and is of no use after
+// that has returned. Its methods may be called from any goroutine.
 type Callee[Started, In, Out any] struct {
 	sig     *signature
 	options *ContextOptions
 	d       *dialog.Dialog
 }
 
-// Opener is the scope function's hold on its context.
+// Opener is the scope function's hold on its context. What it knows of the context's end it also
+// tells after Open has returned. Its methods may be called from any goroutine.
 type Opener[Started, In, Out, Result any] struct {
 	sig     *signature
 	options *ContextOptions
@@ -118,7 +121,12 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 // Before Started there is no Opener to cancel with: cancel ctx. Open tells the callee so
 // at once, waits until its task has ended, clean-up included, and returns ctx's cause.
 //
-// A body that never looks at its ctx cannot be interrupted.
+// A body that never looks at its ctx cannot be interrupted: Open waits for it.
+//
+// Errors: what body returned; what the callee returned or panicked with, as a
+// [*fault.RemoteError]; [*fault.ContextCancelled], [*fault.StreamOverrun],
+// [*fault.NotExposed], [*fault.ContractError], [fault.ErrNeverStarted]; what matches
+// [fault.ErrActorLost]; or the cause of ctx. docs/who-raises-what.md says which one wins.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Context, p Portal, args Args,
 	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error,
 ) (r Result, err error) {
@@ -151,7 +159,8 @@ func (c *Opener[Started, In, Out, Result]) Value() Started { return c.value }
 func (c *Opener[Started, In, Out, Result]) Peer() actor.ID { return c.d.Peer() }
 
 // Stream opens this end of the stream, once, or gives the one that is open from the start
-// and has its options (see ContextOptions). It waits for nothing.
+// and has its options (see ContextOptions). It waits for nothing. A second time is
+// [fault.ErrStreamClosed]; on a context that has failed it is that failure.
 func (c *Opener[Started, In, Out, Result]) Stream(o StreamOptions) (*Stream[In, Out], error) {
 	raw, err := c.options.stream(c.d, o)
 	if err != nil {
@@ -160,7 +169,8 @@ func (c *Opener[Started, In, Out, Result]) Stream(o StreamOptions) (*Stream[In, 
 	return &Stream[In, Out]{sig: c.sig, codec: c.sig.codec, out: command, in: message, d: c.d, raw: raw}, nil
 }
 
-// Wait returns the callee's result or what the context failed with. It may be
+// Wait returns the callee's result or what the context failed with, when both tasks have
+// ended; or the cause of ctx if that ends first, which changes nothing. It may be
 // called any number of times, from anywhere, and gives the same each time.
 func (c *Opener[Started, In, Out, Result]) Wait(ctx context.Context) (r Result, err error) {
 	payload, err := c.d.Wait(ctx)
@@ -197,7 +207,9 @@ func (c *Opener[Started, In, Out, Result]) Remote() error { return c.d.Remote() 
 // Peer is the opener's actor.
 func (c *Callee[Started, In, Out]) Peer() actor.ID { return c.d.Peer() }
 
-// Started tells the opener that the context is open, and gives it a first value.
+// Started tells the opener that the context is open, and gives it a first value. It does not
+// wait. A second time is [fault.ErrStartedTwice]; on a context that has failed it is that
+// failure.
 func (c *Callee[Started, In, Out]) Started(value Started) error {
 	payload, err := encode(c.sig, c.d.Request().Codec, started, value)
 	if err != nil {
@@ -207,7 +219,9 @@ func (c *Callee[Started, In, Out]) Started(value Started) error {
 }
 
 // Stream opens this end of the stream, once, after Started, or gives the one that is open
-// from the start and has its options (see ContextOptions). It waits for nothing.
+// from the start and has its options (see ContextOptions). It waits for nothing. Before
+// Started it is [fault.ErrNotStarted], a second time [fault.ErrStreamClosed], and on a
+// context that has failed that failure.
 func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], error) {
 	raw, err := c.options.stream(c.d, o)
 	if err != nil {

@@ -11,25 +11,29 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// The runtime's sentinels. The errors that carry them say more in their text.
+// The runtime's sentinels, for errors.Is. The errors that carry them say more in their text:
+// which actor, which endpoint, which bound. All of them are found at the far side of a link, too.
 var (
-	// ErrNotExposed: the actor serves no endpoint of that name and kind.
+	// ErrNotExposed: the actor serves no endpoint of that name and kind. A [*NotExposed]
+	// says which there are.
 	ErrNotExposed = errors.New("endpoint not exposed")
 	// ErrNotStarted: the callee used its stream before it called Started.
 	ErrNotStarted = errors.New("context not started")
-	// ErrNeverStarted: the callee returned without having called Started.
+	// ErrNeverStarted: the callee returned without an error, and without having called Started.
 	ErrNeverStarted = errors.New("context never started")
 	// ErrStartedTwice: the callee called Started a second time.
 	ErrStartedTwice = errors.New("context started twice")
 	// ErrStreamClosed: this end of the stream is closed, or was opened before.
 	ErrStreamClosed = errors.New("stream closed")
-	// ErrMessageTooLarge: a payload is over the size limit. Only that send failed.
+	// ErrMessageTooLarge: a payload is over the receiver's limit, 64 MiB. Only that call or Send failed.
 	ErrMessageTooLarge = errors.New("message too large")
-	// ErrNurseryClosed: the nursery takes no more children.
+	// ErrNurseryClosed: the nursery takes no more children. A [*NurseryClosed] says why.
 	ErrNurseryClosed = errors.New("nursery closed")
-	// ErrCancelUnacked: the remote task did not end within the cancel bound.
+	// ErrCancelUnacked: the remote task did not end within the cancel bound, 500 ms by default.
+	// It may still run; its context is cut off from it.
 	ErrCancelUnacked = errors.New("cancel not acknowledged")
-	// ErrActorTooSlow: the actor did not end its tasks within the cancel bound. It
+	// ErrActorTooSlow: the actor did not end its tasks within the cancel bound, 500 ms by
+	// default, and its host ends it by force. It
 	// is not a DeadlineExceeded, so that nobody's timeout handling hides it.
 	ErrActorTooSlow = errors.New("actor too slow to cancel")
 	// ErrActorClosing: the actor is ending and takes no new work.
@@ -41,11 +45,12 @@ var (
 	ErrProtocol = errors.New("protocol violation")
 )
 
-// ContextCancelled says that a task ended because somebody asked it to. It
-// matches context.Canceled.
+// ContextCancelled says that a task ended because somebody asked it to: by Cancel on its
+// context, or by ending the actor that it ran in. It is the cause of the task's ctx, and what the
+// other side sees of it. It matches context.Canceled.
 type ContextCancelled struct {
-	Canceller actor.ID `json:"canceller"` // who asked, however many hops away
-	Reason    string   `json:"reason,omitempty"`
+	Canceller actor.ID `json:"canceller"`        // who asked, however many hops away
+	Reason    string   `json:"reason,omitempty"` // in the canceller's words, at most 32 KiB
 }
 
 func (e *ContextCancelled) Error() string {
@@ -58,8 +63,9 @@ func (e *ContextCancelled) Error() string {
 // Unwrap makes errors.Is(err, context.Canceled) true.
 func (e *ContextCancelled) Unwrap() error { return context.Canceled }
 
-// StreamOverrun says that messages were sent which their receiver had no room
-// for. Both ends of the context fail with it.
+// StreamOverrun says that messages were sent which their receiver had no room for: it had not
+// opened its end of the stream for 500 ms (ready_timeout) after its buffer was full, or
+// receives without backpressure. Both ends of the context fail with it.
 type StreamOverrun struct {
 	Sender   actor.ID `json:"sender"`
 	Receiver actor.ID `json:"receiver"`
@@ -87,11 +93,12 @@ func (e *Lagged) Error() string {
 	return fmt.Sprintf("lagged: %d messages came faster than this subscriber took them, and were dropped for it", e.Missed)
 }
 
-// ActorDied says that a process ended while somebody still needed it.
+// ActorDied says that a process ended while somebody still needed it: every call into it, and
+// its nursery if it is not restarted, fails with that. It matches [ErrActorLost].
 type ActorDied struct {
 	ID       actor.ID `json:"id"`
-	ExitCode int      `json:"exit_code"` // -1 if a signal ended it
-	Signal   string   `json:"signal,omitempty"`
+	ExitCode int      `json:"exit_code"`          // -1 if a signal ended it
+	Signal   string   `json:"signal,omitempty"`   // its name in lower case, such as "killed"
 	Limit    string   `json:"limit,omitempty"`    // the limit that it ran into, as far as its host can know
 	LastLog  []string `json:"last_log,omitempty"` // the last lines on stderr that are its author's
 
@@ -120,10 +127,11 @@ func (e *ActorDied) Error() string {
 }
 
 // LinkLost says that the connection to an actor ended without having been asked
-// to. Whether the actor lives is not known.
+// to. Whether the actor lives is not known; its host finds that out, and restarts it if its
+// spec says so. It matches [ErrActorLost].
 type LinkLost struct {
 	Peer   actor.ID `json:"peer"`
-	Reason string   `json:"reason"`
+	Reason string   `json:"reason"` // of the transport
 }
 
 func (e *LinkLost) Error() string {
@@ -135,9 +143,9 @@ func (e *LinkLost) Error() string {
 type NotExposed struct {
 	Actor    actor.ID `json:"actor"`
 	Endpoint string   `json:"endpoint"`
-	Kind     string   `json:"kind"`             // the kind that was asked for
-	Actual   string   `json:"actual,omitempty"` // the kind that the endpoint has
-	Exposed  []string `json:"exposed,omitempty"`
+	Kind     string   `json:"kind"`              // the kind that was asked for
+	Actual   string   `json:"actual,omitempty"`  // the kind that the endpoint has
+	Exposed  []string `json:"exposed,omitempty"` // what is served, if there is none of that name
 }
 
 // Error does not name the actor: whoever has asked knows it, and where the error crosses
@@ -175,14 +183,16 @@ func (e *NurseryClosed) Is(target error) bool { return target == ErrNurseryClose
 // Unwrap gives the reason.
 func (e *NurseryClosed) Unwrap() error { return e.Err }
 
-// ContractError says that a value does not fit the type an endpoint declares.
+// ContractError says that a value does not fit the type an endpoint declares: the two programs
+// were built with different types, a value cannot be encoded, or would lose its content.
+// The side that finds it out names the other one in the text.
 type ContractError struct {
-	Endpoint string `json:"endpoint"`
-	What     string `json:"what"`            // "arguments", "message", "result", …
-	Want     string `json:"want"`            // the type that the endpoint declares
-	Got      string `json:"got"`             // the type or value that came
-	Field    string `json:"field,omitempty"` // where they differ
-	Detail   string `json:"detail,omitempty"`
+	Endpoint string `json:"endpoint"`         // its name
+	What     string `json:"what"`             // "arguments", "message", "result", …
+	Want     string `json:"want"`             // the type that the endpoint declares
+	Got      string `json:"got"`              // the type or value that came
+	Field    string `json:"field,omitempty"`  // where they differ, such as "Inner.List"
+	Detail   string `json:"detail,omitempty"` // what a decoder says, or what to do
 }
 
 func (e *ContractError) Error() string {
@@ -204,10 +214,12 @@ func (e *ContractError) Error() string {
 // test does, and so neither returned nor panicked.
 var ErrGoexit = errors.New("the task called runtime.Goexit")
 
-// PanicError is a panic of an author's code, made an error where it happened.
+// PanicError is a panic of an author's code, made an error where it happened. The process goes
+// on: the caller of the handler that panicked gets it. A scope function that has panicked
+// panics again where its scope was called, once the scope has ended.
 type PanicError struct {
-	Value string `json:"value"`
-	Stack string `json:"-"` // travels as the fault's stack
+	Value string `json:"value"` // what was given to panic, as text of at most 32 KiB
+	Stack string `json:"-"`     // of the goroutine; RemoteError.Stack at the far side
 }
 
 func (e *PanicError) Error() string { return "panic: " + e.Value }
@@ -226,8 +238,11 @@ func (e *Overdue) Error() string { return text(e.Cause) + "; " + text(e.Unacked)
 // Unwrap gives both.
 func (e *Overdue) Unwrap() []error { return []error{e.Cause, e.Unacked} }
 
-// Group is two or more independent failures.
-type Group struct{ Errs []error }
+// Group is two or more independent failures of one scope. errors.Is and errors.As look through
+// all of them.
+type Group struct {
+	Errs []error // in the order in which they came
+}
 
 func (g *Group) Error() string {
 	texts := make([]string, len(g.Errs))

@@ -31,10 +31,10 @@ func (e *ActorStuck) Is(target error) bool { return target == ErrActorLost }
 var ErrActorDown = errors.New("actor down")
 
 // ActorUnhealthy says that a process was alive and failed its health checks, and
-// was ended for that.
+// was ended for that. It matches [ErrActorLost].
 type ActorUnhealthy struct {
 	ID     actor.ID `json:"id"`
-	Checks int      `json:"checks"` // that failed, in a row
+	Checks int      `json:"checks"` // that failed, in a row: the spec's health.failures
 	Last   string   `json:"last"`   // what the last one said
 }
 
@@ -43,11 +43,11 @@ func (e *ActorUnhealthy) Error() string {
 }
 
 // ActorStuck says that a task of an actor was told to end and went on, and that the
-// actor was ended for that.
+// actor was ended for that (Spec.Stuck). It matches [ErrActorLost].
 type ActorStuck struct {
 	ID       actor.ID      `json:"id"`
 	Endpoint string        `json:"endpoint"` // of the task that had been stuck for longest
-	For      time.Duration `json:"for"`
+	For      time.Duration `json:"for"`      // since the cancel bound was over, within which it should have ended
 }
 
 func (e *ActorStuck) Error() string {
@@ -59,8 +59,8 @@ func (e *ActorStuck) Error() string {
 // and errors.As.
 type RestartLimit struct {
 	Supervisor actor.ID `json:"supervisor"`
-	Actor      string   `json:"actor"` // the one that failed last
-	Max        int      `json:"max"`   // restarts that are allowed
+	Actor      string   `json:"actor"` // the name of the one that failed last
+	Max        int      `json:"max"`   // restarts that are allowed, 3 if nothing else is set
 	// Window is the time within which all restarts count, and Stable the run after
 	// which those of one actor count anew. The one that is not zero was passed.
 	Window time.Duration `json:"window,omitempty"`
