@@ -25,6 +25,10 @@ import (
 // program, one word after another (see act).
 const roleVar = "PROCESS_TEST_CHILD"
 
+// patience is how long a test waits for what has no bound of its own, before it says what
+// did not come.
+const patience = time.Minute
+
 const goodHandshake = "1|1|unix|/tmp/none|grpc"
 
 func TestMain(m *testing.M) {
@@ -174,7 +178,7 @@ func (l *lines) text(stream Stream) string {
 // expect waits for a line with a prefix and returns what follows it.
 func (l *lines) expect(t *testing.T, prefix string) string {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case line := <-l.ch:
@@ -230,7 +234,7 @@ func launch(t *testing.T, spec Spec) (*Process, *lines) {
 // ended waits for the end.
 func ended(t *testing.T, p *Process) Exit {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(patience)
 	select {
 	case <-p.Dead():
 	case <-late:
