@@ -15,15 +15,15 @@ const (
 	// that an actor can be ended whose peer uses all of them.
 	spareDialogs   = 64
 	spareArguments = 1 << 20
-	// mostHeld is how many bytes of large answers may wait for their turn.
-	mostHeld = 256 << 20
+	// mostAnswers is how many bytes of large answers may wait for their turn.
+	mostAnswers = 256 << 20
 )
 
 // guests is what the peer has running here. It is guarded by the table.
 type guests struct {
 	dialogs int
 	bytes   int // of their arguments and the other texts of their Starts
-	held    int // bytes of answers that wait for their turn
+	answers int // bytes of answers that wait for their turn
 }
 
 // enter counts a dialog, and refuses it if there are too many.
@@ -73,11 +73,11 @@ func (d *Dialog) checkSize(n int) error {
 // Drained wakes whoever waits for the link to be not congested any more.
 func (t *Table) Drained() {
 	t.mu.Lock()
-	held := t.held
-	t.held = nil
+	stalled := t.stalled
+	t.stalled = nil
 	t.mu.Unlock()
-	for _, d := range held {
-		d.rouse(&d.held)
+	for _, d := range stalled {
+		d.wakeListed(&d.stalled)
 	}
 }
 
@@ -92,9 +92,9 @@ func (t *Table) congested(d *Dialog, lane link.Lane) bool {
 	if !t.link.Congested(lane) {
 		return false // else Drained is still to come, and finds the dialog in the list
 	}
-	if !d.held {
-		d.held = true
-		t.held = append(t.held, d)
+	if !d.stalled {
+		d.stalled = true
+		t.stalled = append(t.stalled, d)
 	}
 	return true
 }
@@ -138,15 +138,15 @@ func (d *Dialog) takeTurn(size int) (leave func(), err error) {
 func (t *Table) hold(size int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.guests.held > 0 && t.guests.held+size > mostHeld {
-		return fmt.Errorf("%w: %d bytes of answers wait until its caller reads what it has asked for", fault.ErrOverloaded, t.guests.held)
+	if t.guests.answers > 0 && t.guests.answers+size > mostAnswers {
+		return fmt.Errorf("%w: %d bytes of answers wait until its caller reads what it has asked for", fault.ErrOverloaded, t.guests.answers)
 	}
-	t.guests.held += size
+	t.guests.answers += size
 	return nil
 }
 
 func (t *Table) release(size int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.guests.held -= size
+	t.guests.answers -= size
 }

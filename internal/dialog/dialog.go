@@ -61,19 +61,19 @@ type Dialog struct {
 
 	mu          sync.Mutex
 	state       State
-	began       bool         // opener: Started has come
-	stuck       bool         // opener: the callee was told to end, and has not for too long
-	done        bool         // opener: result and outcome are final
-	asked       bool         // Cancel was called here
-	running     bool         // this side's task has begun
-	complete    bool         // callee: its arguments have come
-	interrupted bool         // ctx is cancelled because of cause, or is about to be
-	fresh       bool         // the stream is open from the start, and nobody has it yet
-	waiters     int          // calls of Wait
-	ordered     bool         // something of this dialog went into the data lane
-	ripe        bool         // it is in the table's list of that name
-	held        bool         // the same
-	raised      [alarms]bool // what the log has been told
+	began       bool           // opener: Started has come
+	stuck       bool           // opener: the callee was told to end, and has not for too long
+	done        bool           // opener: result and outcome are final
+	asked       bool           // Cancel was called here
+	running     bool           // this side's task has begun
+	complete    bool           // callee: its arguments have come
+	interrupted bool           // ctx is cancelled because of cause, or is about to be
+	fresh       bool           // the stream is open from the start, and nobody has it yet
+	waiters     int            // calls of Wait
+	ordered     bool           // something of this dialog went into the data lane
+	unread      bool           // it is in the table's list of that name
+	stalled     bool           // the same
+	warned      [warnings]bool // what the log has been told
 	in          inflow
 	out         outflow
 	first       []byte        // opener: the value of Started
@@ -174,7 +174,7 @@ func (d *Dialog) blame(r reason) {
 
 // interrupt cancels the task's ctx. What an author's context type does then may not return,
 // so that happens in a goroutine of its own; Go has closed ctx.Done before. Everybody but
-// the link's reader waits for that, in toldToEnd, so that no author sees the reason before
+// the link's reader waits for that, in mustEnd, so that no author sees the reason before
 // ctx has ended.
 func (d *Dialog) interrupt() {
 	if d.interrupted {
@@ -188,7 +188,7 @@ func (d *Dialog) interrupt() {
 
 // release frees what the ctx of this side holds, when its task has ended.
 func (d *Dialog) release() {
-	d.toldToEnd() // or ctx would end with nothing but Canceled
+	d.mustEnd() // or ctx would end with nothing but Canceled
 	d.cancel(nil)
 }
 
@@ -223,7 +223,8 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendFault(wire.Kind_KIND_FAIL, d.told)
 	}
 	if do&SendCancel != 0 {
-		d.sendCancel(wire.Kind_KIND_CANCEL, cancelFrame(n.err))
+		asked := n.err.(*fault.ContextCancelled) //nolint:errorlint,forcetypeassert // of Cancel
+		d.sendCancel(wire.Kind_KIND_CANCEL, &wire.Cancel{Canceller: wire.FromID(asked.Canceller), Reason: wire.Text(asked.Reason)})
 	}
 	if do&SendCancelAck != 0 {
 		d.sendCancel(wire.Kind_KIND_CANCEL_ACK, nil)
@@ -247,14 +248,6 @@ func (d *Dialog) sendFault(kind wire.Kind, r *wire.Fault) {
 
 func (d *Dialog) sendCancel(kind wire.Kind, c *wire.Cancel) {
 	d.send(link.Control, &wire.Frame{Kind: kind, Cancel: c})
-}
-
-func cancelFrame(err error) *wire.Cancel {
-	c, ok := fault.Cancelled(err)
-	if !ok {
-		return &wire.Cancel{}
-	}
-	return &wire.Cancel{Canceller: wire.FromID(c.Canceller), Reason: wire.Text(c.Reason)}
 }
 
 // lastWord is what the callee's ending says: its own failure, as finish has made it,
@@ -297,7 +290,7 @@ func (d *Dialog) event(e Event, n note) {
 	d.mu.Lock()
 	d.apply(e, n)
 	d.mu.Unlock()
-	d.toldToEnd()
+	d.mustEnd()
 }
 
 // wake lets everyone who waits look again.
@@ -308,8 +301,8 @@ func (d *Dialog) wake() {
 	}
 }
 
-// rouse is wake for a dialog that has left a list of its table, where it had a mark.
-func (d *Dialog) rouse(mark *bool) {
+// wakeListed is wake for a dialog that has left a list of its table, where it had a mark.
+func (d *Dialog) wakeListed(mark *bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	*mark = false
@@ -357,8 +350,7 @@ func (d *Dialog) look(ready func() bool) bool {
 func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 	d.mu.Lock()
 	d.asked = true
-	self := d.Self()
-	d.apply(DoCancel, saying(&fault.ContextCancelled{Canceller: self, Reason: reason}))
+	d.apply(DoCancel, saying(&fault.ContextCancelled{Canceller: d.Self(), Reason: reason}))
 	d.mu.Unlock()
 
 	bound := d.table.cfg.CancelTimeout
@@ -370,7 +362,7 @@ func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 		}
 		d.event(Timeout, saying(Unacked(fault.ErrCancelUnacked, d.Peer(), bound)))
 	}
-	d.toldToEnd() // and our own scope's ctx with it
+	d.mustEnd() // and our own scope's ctx with it
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.unacked // nil also if the ack came at the last moment
@@ -391,7 +383,7 @@ func (d *Dialog) Started(value []byte) error {
 	refused := d.apply(DoStarted, note{payload: value, reason: reason{err: fault.ErrStartedTwice}})&Refuse != 0
 	twice = twice || d.cause == nil
 	d.mu.Unlock()
-	d.toldToEnd()
+	d.mustEnd()
 	switch {
 	case !refused:
 		return nil
@@ -424,7 +416,7 @@ func (d *Dialog) finish(payload []byte, err error) {
 // finishFailed ends the callee's task with what err says beside why it was told to
 // end. It does nothing, and reports false, if it was told to end in that moment.
 func (d *Dialog) finishFailed(err error) bool {
-	told := d.toldToEnd()
+	told := d.mustEnd()
 	e := fault.EndingOf(d.ctx, err)
 	e.Cause, _ = told.why()
 	var n note

@@ -45,8 +45,8 @@ func (d *Dialog) order() order {
 	return o
 }
 
-// toldToEnd is order for callers that hold no lock. The ctx has ended when it returns.
-func (d *Dialog) toldToEnd() order {
+// mustEnd is order for callers that hold no lock. The ctx has ended when it returns.
+func (d *Dialog) mustEnd() order {
 	d.mu.Lock()
 	o := d.order()
 	d.mu.Unlock()
@@ -79,13 +79,13 @@ func (o order) why() (err error, byPeer bool) { //nolint:revive // the error is 
 
 // why is the reason for which this side's task was told to end, nil if it was not.
 func (d *Dialog) why() error {
-	err, _ := d.toldToEnd().why()
+	err, _ := d.mustEnd().why()
 	return err
 }
 
 // endingOf is the ending of a task of this side that has returned err.
 func (d *Dialog) endingOf(err error) fault.Ending {
-	d.toldToEnd() // its ctx may be about to end
+	d.mustEnd() // its ctx may be about to end
 	e := fault.EndingOf(d.ctx, err)
 	e.Asked = d.look(func() bool { return d.asked })
 	return e
@@ -115,14 +115,14 @@ type outcome struct {
 
 // These stand for errors that are to be judged, in what is found out under the lock.
 var (
-	errToldToEnd = errors.New("what this side was told")
-	errHasEnded  = errors.New("what the dialog has ended with")
+	errMustEnd  = errors.New("why this side must end")
+	errHasEnded = errors.New("what the dialog has ended with")
 )
 
 // say puts the error itself in place of what stands for it.
 func (d *Dialog) say(err error) error {
 	switch err { //nolint:errorlint // these two are never wrapped
-	case errToldToEnd:
+	case errMustEnd:
 		return d.why()
 	case errHasEnded:
 		return d.failure().err

@@ -124,11 +124,11 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 		d.doubt()
 	case kept:
 		if d.in.spills() {
-			d.alarm(spilled)
+			d.warnOnce(warnOverflow)
 		}
-		if d.changed != nil && !d.ripe {
-			d.ripe = true
-			d.table.ripe = append(d.table.ripe, d)
+		if d.changed != nil && !d.unread {
+			d.unread = true
+			d.table.unread = append(d.table.unread, d)
 		}
 	case overrun:
 		d.overrun()

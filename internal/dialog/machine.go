@@ -1,7 +1,3 @@
-// Package dialog is the linked pair of tasks that a context is made of: its state
-// machine, the stream between the two, and the table of all dialogs on a link. It
-// is machinery of this project and promises no stable API; programs use contract,
-// host and sdk.
 package dialog
 
 import "strings"

@@ -42,7 +42,7 @@ type Stream struct{ d *Dialog }
 // failed can be received. An end that is open from the start has its options.
 func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
 	for {
-		told := d.toldToEnd()
+		told := d.mustEnd()
 		if s, err, ok := d.openStream(o, told.cause, d.calleeFailed(told)); ok {
 			return s, d.say(err)
 		}
@@ -80,7 +80,7 @@ func (d *Dialog) mayOpen(readable bool) error {
 	case d.in.attached && !d.fresh || d.in.deaf:
 		return fault.ErrStreamClosed
 	case d.cause != nil && !readable:
-		return errToldToEnd
+		return errMustEnd
 	case d.asked && !d.done:
 		return &fault.ContextCancelled{Canceller: d.Self()}
 	}
@@ -208,7 +208,7 @@ func (d *Dialog) over() error {
 	case d.done && d.end.failed(d.kind):
 		return errHasEnded
 	case !d.done && d.cause != nil:
-		return errToldToEnd
+		return errMustEnd
 	}
 	return nil
 }
@@ -230,16 +230,16 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	}
 	if !d.out.deaf && d.table.congested(d, link.Data) {
 		if d.out.overflow != wire.Overflow_OVERFLOW_WAIT {
-			d.alarm(held)
+			d.warnOnce(warnCongested)
 		}
 		return waitForIt, nil
 	}
 	now := d.out.ask(len(m.payload))
 	switch {
 	case now == waitForIt:
-		d.alarm(halted)
+		d.warnOnce(warnFull)
 	case now == sendIt && !d.out.attached:
-		d.alarm(unopened)
+		d.warnOnce(warnUnopened)
 	}
 	if now == sendIt || now == probeIt {
 		d.table.counters.messagesOut.Add(1)
@@ -302,7 +302,7 @@ func (d *Dialog) exhausted() error {
 	case d.in.deaf:
 		return d.orClosed()
 	case d.cause != nil:
-		return errToldToEnd
+		return errMustEnd
 	case d.done && d.end.failed(d.kind):
 		return errHasEnded
 	case d.in.stopped || d.done:
@@ -313,7 +313,7 @@ func (d *Dialog) exhausted() error {
 
 func (d *Dialog) orClosed() error {
 	if d.cause != nil {
-		return errToldToEnd
+		return errMustEnd
 	}
 	return fault.ErrStreamClosed
 }

@@ -56,17 +56,17 @@ type Table struct {
 	tasks   task.Group
 	runtime task.Group // of endpoints below RuntimePrefix
 	doubts  task.Group // that wait until a task opens its stream
-	bells   bells
+	limiter limiter
 
 	turn     chan struct{} // held by the one large answer that goes next
 	counters counters
-	ripe     []*Dialog // with messages that nobody was told of; the reader's own
+	unread   []*Dialog // with messages that nobody was told of; the reader's own
 
 	mu      sync.Mutex
 	dialogs map[uint64]*Dialog
 	nextID  uint64               // of the next dialog that is opened here
 	highest uint64               // id that the peer has used
-	held    []*Dialog            // that wait until the link is not congested any more
+	stalled []*Dialog            // that wait until the link is not congested any more
 	guests  guests               // what the peer has running here
 	stuck   map[uint64]StuckTask // tasks of the peer that were told to end and have not
 	closing error                // why no new dialog begins; nil while open
@@ -237,11 +237,11 @@ func (t *Table) Frame(f *wire.Frame) error {
 // PacketEnd wakes whoever waits for messages that have come. They are woken for many
 // messages at once.
 func (t *Table) PacketEnd() {
-	for _, d := range t.ripe {
-		d.rouse(&d.ripe)
+	for _, d := range t.unread {
+		d.wakeListed(&d.unread)
 	}
-	clear(t.ripe)
-	t.ripe = t.ripe[:0]
+	clear(t.unread)
+	t.unread = t.unread[:0]
 }
 
 // own reports whether ids like this are given by this side.

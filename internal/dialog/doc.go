@@ -1,0 +1,55 @@
+// Package dialog is the linked pair of tasks that a context is made of: its state
+// machine, the stream between the two, and the table of all dialogs on a link. It
+// is machinery of this project and promises no stable API; programs use contract,
+// host and sdk.
+//
+// # What there is
+//
+// A [Table] is one actor's end of a link: all dialogs that either side has opened over it.
+// A [Dialog] is one side of one of them. The opener's task is the function that is given to
+// [Table.Scope], or the caller of [Table.Call]; the callee's is a [Task], which the table
+// runs. A [Stream] is one side's end of the messages between the two.
+//
+// # The life of a dialog
+//
+//	table := dialog.NewTable(link, dialog.Config{Accept: find}) // starts the link
+//
+//	// The opener:
+//	err := table.Scope(ctx, &dialog.Request{Endpoint: "chat", Kind: dialog.Context},
+//		func(ctx context.Context, d *dialog.Dialog) error { // begins with the callee's Started
+//			s, err := d.OpenStream(dialog.StreamOptions{})
+//			...
+//			return nil // or d.Cancel(ctx, "enough"); Scope returns when the callee has ended
+//		})
+//
+//	// The callee, which find has returned for the Start of "chat":
+//	func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+//		if err := d.Started(nil); err != nil {
+//			return nil, err
+//		}
+//		...
+//		<-ctx.Done() // told to end, with the reason as cause
+//		return value, nil
+//	}
+//
+//	table.Refuse(why)      // no new dialogs
+//	table.CancelTasks(why) // those that the peer has opened here
+//	table.Wait()
+//	table.Lose(why)        // the link is gone: so is every dialog
+//	table.Close()
+//
+// # How it works
+//
+// All that can happen to one side is an [Event], all that may be done about it an [Action].
+// [Step] is the pure function between them, and the whole protocol of one side; the accounts
+// of credit (inflow, outflow) are as pure. A Dialog is a guarded table around them: its
+// method apply changes it under its lock, queues frames and wakes whoever waits. Events come
+// from the link's reader (frame.go) and from the tasks (dialog.go, open.go, stream.go).
+//
+// The lock of a dialog comes before its table's, and that before the link's. Nobody else's
+// code runs under any of them, nor on the reader: errors are packed before, judged by whoever
+// looks (ending.go), and a ctx is cancelled by a goroutine of its own.
+//
+// Who fails with what, and in which words, is on the page docs/who-raises-what.md; the
+// frames are described in docs/protocol.
+package dialog

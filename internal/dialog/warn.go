@@ -1,0 +1,96 @@
+package dialog
+
+import (
+	"sync"
+	"time"
+)
+
+// warning is something about a stream that its authors want to know: it is better to be
+// told than to freeze without notice. What is ordinary for a moment is a detail of the log,
+// and a warning when it lasts.
+type warning uint8
+
+const (
+	warnUnopened  warning = iota // a message went to an end that has not opened
+	warnFull                     // a sender waits for room
+	warnOverflow                 // messages are kept beyond the window
+	warnCongested                // a sender that waits for no room waits for the connection
+	warnings
+)
+
+var warningTexts = [warnings]string{
+	"sending to a task that has not opened its stream",
+	"a sender waits: its peer's stream buffer is full",
+	"a stream keeps messages beyond its buffer",
+	"a sender without backpressure waits: the connection takes less than it sends",
+}
+
+const (
+	// warnEvery is how long one kind of warning of a link is silent after it was logged.
+	warnEvery = time.Second
+	// warnAfter is how long a stream may stand still before its authors are warned.
+	warnAfter = 5 * time.Second
+)
+
+// limiter keeps the warnings of one link from flooding the log.
+type limiter struct {
+	mu      sync.Mutex
+	until   [warnings]time.Time
+	dropped [warnings]int // since the last one that was let through
+}
+
+// allow reports whether a warning goes into the log now, and how many did not since the
+// last one.
+func (l *limiter) allow(w warning, now time.Time) (dropped int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Before(l.until[w]) {
+		l.dropped[w]++
+		return 0, false
+	}
+	l.until[w] = now.Add(warnEvery)
+	dropped, l.dropped[w] = l.dropped[w], 0
+	return dropped, true
+}
+
+// warnOnce has w told in the log, once in the life of the dialog, and again if the
+// stream went on in between. It is called under the lock: the log, which is the
+// author's, is written by another goroutine.
+func (d *Dialog) warnOnce(w warning) {
+	if d.warned[w] {
+		return
+	}
+	d.warned[w] = true
+	if w == warnOverflow { // nobody waits, and memory grows
+		time.AfterFunc(0, func() { d.warn(w) })
+		return
+	}
+	sent := d.out.sent
+	time.AfterFunc(warnAfter, func() { d.warnIfStill(w, sent) })
+}
+
+// warnIfStill warns of what was so for a while. sent is how many messages had been sent
+// when it began.
+func (d *Dialog) warnIfStill(w warning, sent uint64) {
+	d.mu.Lock()
+	still := d.out.sent == sent
+	if w == warnUnopened {
+		still = !d.out.attached && !d.out.deaf
+	}
+	over := d.done || d.ended()
+	d.warned[w] = still
+	d.mu.Unlock()
+	if still && !over {
+		d.warn(w, "for", warnAfter)
+		return
+	}
+	d.table.log().Debug(warningTexts[w], "peer", d.Peer().String(), "endpoint", d.endpoint)
+}
+
+// warn logs a warning, unless one of its kind was logged a moment ago.
+func (d *Dialog) warn(w warning, more ...any) {
+	if dropped, ok := d.table.limiter.allow(w, time.Now()); ok {
+		d.table.log().Warn(warningTexts[w],
+			append(more, "peer", d.Peer().String(), "endpoint", d.endpoint, "not_logged_before", dropped)...)
+	}
+}
