@@ -40,14 +40,20 @@ func servesOnce(t testing.TB, name string) host.Spec {
 	return s
 }
 
-// returns fails the test if f does not return.
-func returns(t testing.TB, what string, f func() error) (err error) {
+// returns fails the test if f does not return before the test's own deadline.
+func returns(t *testing.T, what string, f func() error) (err error) {
 	t.Helper()
 	running := task.Start(func() { err = f() })
+	ctx := t.Context()
+	if deadline, ok := t.Deadline(); ok {
+		within, cancel := context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/10)) // what is left is for the clean-up
+		defer cancel()
+		ctx = within
+	}
 	select {
 	case <-running.Done():
 		return err
-	case <-time.After(15 * time.Second):
+	case <-ctx.Done():
 		t.Fatalf("%s does not return", what)
 		return nil
 	}

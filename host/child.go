@@ -20,6 +20,7 @@ type child struct {
 	n       *Nursery
 	spec    Spec
 	backoff backoff
+	history history // of its events
 
 	self         actor.ID      // of the present or last process; before the first, of that one
 	current      *incarnation  // the present or last process; nil before the first
@@ -40,7 +41,7 @@ var (
 // nursery's lock; the log gets the event after that.
 func (c *child) tell(e Event) {
 	e.Time, e.Actor = time.Now(), c.self
-	c.n.env.events.add(c, e)
+	c.n.env.events.add(&c.history, e)
 	c.n.told = append(c.n.told, e)
 }
 

@@ -77,26 +77,6 @@ func (c linkConnection) close(why error) {
 	c.table.Close()
 }
 
-// closedWithin reports whether done is closed within the bound.
-func closedWithin(done <-chan struct{}, bound time.Duration) bool {
-	select {
-	case <-done:
-		return true
-	case <-time.After(bound):
-		return false
-	}
-}
-
-// isClosed reports whether done is closed now.
-func isClosed(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
 // shutdownMethod is go-plugin's own request to end. Its messages have no fields.
 const shutdownMethod = "/plugin.GRPCController/Shutdown"
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -12,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/logs"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -42,15 +44,6 @@ type Options struct {
 	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
 	Hurry <-chan struct{}
 }
-
-// Defaults of a Spec's times.
-const (
-	DefaultStartTimeout  = time.Minute
-	DefaultCancelTimeout = dialog.DefaultCancelTimeout
-	DefaultGrace         = 5 * time.Second
-	DefaultForeignGrace  = 2 * time.Second         // of a foreign program: that of go-plugin's own hosts
-	DefaultTermTimeout   = 1600 * time.Millisecond // from SIGTERM to SIGKILL
-)
 
 // environment is what all children of a nursery have in common.
 type environment struct {
@@ -99,4 +92,55 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		events = ctx.Value(eventLogKey{}).(*eventLog)
 	}
 	return &environment{base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told, authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns()}, ctx, nil
+}
+
+// receiving is how an actor receives that has these settings.
+func receiving(s config.Streams) dialog.Receiving {
+	return dialog.Receiving{
+		Window:       dialog.Window{Messages: s.Messages, Bytes: int(s.Bytes), Most: s.Most},
+		ReadyTimeout: time.Duration(s.ReadyTimeout),
+	}
+}
+
+var cgroupsNoted sync.Once
+
+// noteCgroups says once in the life of a program that its actors have no cgroups,
+// and what that means.
+func noteCgroups(log *slog.Logger) {
+	cgroupsNoted.Do(func() {
+		if _, err := rundir.Cgroup(); err != nil {
+			log.Debug("actors get no cgroups of their own: what leaves their process groups outlives them", "reason", err)
+		}
+	})
+}
+
+// nurseries counts the open nurseries of this process: the directory with the
+// tree's sockets goes away with the last of them.
+var nurseries openNurseries
+
+type openNurseries struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (o *openNurseries) enter() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.n++
+}
+
+func (o *openNurseries) leave(log *slog.Logger) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.n--; o.n > 0 {
+		return
+	}
+	if err := rundir.Close(); err != nil {
+		log.Warn("the runtime directory could not be removed; the next host tries again", "error", err)
+	}
+}
+
+// authority is made with the first child.
+func newAuthority(self string) func() (*trust.Authority, error) {
+	return sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(self) })
 }

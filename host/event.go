@@ -1,10 +1,17 @@
 package host
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"io"
+	"iter"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/hub"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -96,12 +103,15 @@ func (e Event) log(log *slog.Logger) {
 	log.LogAttrs(context.Background(), level, text, attrs...)
 }
 
+// cannotBeAsked is the reason of a signal that is a foreign program's request to end.
+const cannotBeAsked = "it cannot be asked"
+
 // weight is how much the event matters, and its text in a log.
 func (e Event) weight() (slog.Level, string) { //nolint:cyclop // it is a table
 	switch {
 	case e.Stuck != "":
 		return slog.LevelWarn, "a task is stuck"
-	case e.Step != "" && e.Reason == unasked.String(): // the signal is the request
+	case e.Step != "" && e.Reason == cannotBeAsked: // the signal is the request
 		return slog.LevelDebug, "a signal asks the actor to end"
 	case e.Step != "":
 		return slog.LevelWarn, "teardown goes on"
@@ -122,3 +132,106 @@ func (e Event) weight() (slog.Level, string) { //nolint:cyclop // it is a table
 	}
 	return slog.LevelDebug, "actor is " + string(e.To)
 }
+
+// Bounds of what is remembered of events.
+const (
+	keptOfEach  = 256  // events of one actor
+	keptGone    = 64   // actors that are over
+	behindLimit = 4096 // events that a follower may be behind
+)
+
+// eventLog keeps the last events of each actor, and passes every event on to
+// those who follow. It owns no goroutine.
+type eventLog struct {
+	hub *hub.Hub[Event]
+
+	mu   sync.Mutex
+	next int
+	all  map[*history]struct{}
+	gone []*history // of actors that are over, the oldest first
+}
+
+// history are the last events of one actor, each with its place among all. It is guarded
+// as the log is.
+type history []numberedEvent
+
+type numberedEvent struct {
+	n int
+	e Event
+}
+
+func newEventLog() *eventLog {
+	return &eventLog{hub: hub.New[Event](), all: map[*history]struct{}{}}
+}
+
+// add records an event of the actor whose history h is.
+func (l *eventLog) add(h *history, e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next++
+	l.all[h] = struct{}{}
+	*h = append(*h, numberedEvent{l.next, e})
+	if more := len(*h) - keptOfEach; more > 0 {
+		*h = slices.Delete(*h, 0, more)
+	}
+	if e.To == Gone {
+		l.gone = append(l.gone, h)
+	}
+	if len(l.gone) > keptGone {
+		delete(l.all, l.gone[0])
+		l.gone = slices.Delete(l.gone, 0, 1)
+	}
+	l.hub.Put(e)
+}
+
+// follow gives what is kept, in order, and a cursor for all that comes after.
+func (l *eventLog) follow() ([]numberedEvent, *hub.Cursor[Event]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var kept []numberedEvent
+	for h := range l.all {
+		kept = append(kept, *h...)
+	}
+	slices.SortFunc(kept, func(a, b numberedEvent) int { return cmp.Compare(a.n, b.n) })
+	return kept, l.hub.Subscribe(behindLimit)
+}
+
+type eventLogKey struct{}
+
+// WithEvents returns a ctx whose nurseries tell their events to Events, from the
+// first one on. Without it the outermost nursery's ctx is the first that has any.
+func WithEvents(ctx context.Context) context.Context {
+	return context.WithValue(ctx, eventLogKey{}, newEventLog())
+}
+
+// Events ranges over what happens to the actors of ctx's nurseries in this
+// process: first the last events of each actor (at most 256), then every one that
+// comes. It ends with ctx; on a ctx from within a nursery, also when the outermost
+// nursery has ended. A follower that
+// is more than 4096 events behind gets a *fault.Lagged, and goes on.
+//
+// ctx is from WithEvents or from within a nursery; others have no events.
+func Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		c, ok := ctx.Value(eventLogKey{}).(*eventLog)
+		if !ok {
+			return
+		}
+		past, cursor := c.follow()
+		defer cursor.Leave()
+		for _, p := range past {
+			if !yield(p.e, nil) {
+				return
+			}
+		}
+		for {
+			e, err := cursor.Next(ctx)
+			if _, lagged := errors.AsType[*fault.Lagged](err); err != nil && !lagged || !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// finish ends all followers.
+func (l *eventLog) finish() { l.hub.Finish(io.EOF) }

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -179,11 +178,6 @@ const identityFD = 4
 // connections are authenticated by go-plugin's AutoMTLS.
 const passesFiles = runtime.GOOS != "windows"
 
-// authority is made with the first child.
-func newAuthority(self string) func() (*trust.Authority, error) {
-	return sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(self) })
-}
-
 // authenticate makes the child and this host accept each other, and no one else.
 // The file holds the child's identity, and is closed once it has been started; it
 // is nil if go-plugin's AutoMTLS is used.
@@ -217,3 +211,35 @@ func (i *incarnation) inherit() (files []*os.File, env []string) {
 	}
 	return []*os.File{i.identity}, []string{fmt.Sprintf("%s=%d", trust.Variable, identityFD)}
 }
+
+// foreignConfig makes go-plugin speak to the program as its own host would.
+func (i *incarnation) foreignConfig(config *plugin.ClientConfig) {
+	g := i.spec.GoPlugin
+	config.HandshakeConfig = plugin.HandshakeConfig{}
+	for key, value := range g.Cookie {
+		config.MagicCookieKey, config.MagicCookieValue = key, value
+	}
+	config.VersionedPlugins = map[int]plugin.PluginSet{}
+	for _, version := range g.Versions {
+		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: clientMaker{client: i.client}}
+	}
+	config.TLSConfig, config.AutoMTLS = nil, secured(g)
+	config.GRPCBrokerMultiplex = g.Multiplex
+}
+
+// foreignHandshake says which key of a program's description a failed handshake is about,
+// and what the program itself has said last. go-plugin has only texts for its errors.
+func foreignHandshake(g *config.GoPlugin, failure string, said []string) string {
+	switch {
+	case strings.Contains(failure, "incompatible API version"):
+		failure += fmt.Sprintf(" (the program speaks none of goplugin.versions, %v, and names its lowest one)", g.Versions)
+	case strings.Contains(failure, plugin.ErrGRPCBrokerMuxNotSupported.Error()):
+		failure += "; set goplugin.multiplex to false"
+	}
+	if n := len(said); n > 0 {
+		failure += "; its last line on stderr: " + said[n-1]
+	}
+	return failure
+}
+
+func secured(g *config.GoPlugin) bool { return g.MTLS != config.MTLSOff }

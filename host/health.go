@@ -13,15 +13,9 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
-)
-
-// Defaults of a Spec's health checks.
-const (
-	DefaultHealthInterval = 2 * time.Second
-	DefaultHealthTimeout  = time.Second
-	DefaultHealthFailures = 3
 )
 
 // pluginService is what go-plugin registers with its health service.
@@ -34,76 +28,113 @@ type checkResult struct {
 	broken  bool // there was no way to ask
 }
 
-// watchHealth checks the child until it ends or has failed too often in a row. The
-// worker ends soon after the child is being ended.
-func (i *incarnation) watchHealth() *task.Worker {
-	return task.Start(func() {
-		if i.spec.Health.Off {
+// illness is why a process is ended that fails its health checks, or has a stuck task.
+type illness struct {
+	end
+	answers bool // it can be asked to end
+}
+
+// watch looks after a process that is up: it checks its health, and whether its tasks end.
+// It owns two workers, from start to wait, which end when the process is being ended.
+type watch struct {
+	spec    Spec
+	client  *pluginClient
+	checked func(reason string, failure error) // is told what each check has found
+	note    func(e Event)
+
+	id      actor.ID
+	table   *dialog.Table        // nil for a foreign program
+	starved func() time.Duration // how long it has waited for a processor
+
+	stuck  chan struct{} // cap 1: another task is stuck
+	found  chan illness  // cap 2: one of each worker
+	ending chan struct{} // closed when the process is being ended, or has ended
+	group  task.Group
+}
+
+func newWatch(spec Spec, client *pluginClient, checked func(reason string, failure error), note func(e Event)) watch {
+	return watch{
+		spec: spec, client: client, checked: checked, note: note,
+		stuck: make(chan struct{}, 1), found: make(chan illness, 2), ending: make(chan struct{}),
+	}
+}
+
+// start begins to look after a process that is up.
+func (w *watch) start(id actor.ID, table *dialog.Table, starved func() time.Duration) {
+	w.id, w.table, w.starved = id, table, starved
+	if !w.spec.Health.Off {
+		w.group.Go(w.checkHealth)
+	}
+	if w.spec.Stuck == config.RestartWhenStuck {
+		w.group.Go(w.awaitStuckTask)
+	}
+}
+
+// wait returns when the workers have ended.
+func (w *watch) wait() { w.group.Close() }
+
+// checkHealth checks the process until it ends or has failed too often in a row.
+func (w *watch) checkHealth() {
+	ticker := time.NewTicker(orDefault(time.Duration(w.spec.Health.Interval), DefaultHealthInterval))
+	defer ticker.Stop()
+	p := probe{endpoint: w.spec.Health.Endpoint, portal: endpoint.To(w.table)}
+	defer p.wait()
+	for failed := 0; ; {
+		r := w.check(&p)
+		if failed++; r.err == nil {
+			failed = 0
+		}
+		if w.onChecked(r, failed) {
 			return
 		}
-		ticker := time.NewTicker(orDefault(time.Duration(i.spec.Health.Interval), DefaultHealthInterval))
-		defer ticker.Stop()
-		p := probe{endpoint: i.spec.Health.Endpoint, portal: endpoint.To(i.table)}
-		defer p.wait()
-		for failed := 0; ; {
-			v := i.check(&p)
-			if failed++; v.err == nil {
-				failed = 0
-			}
-			if i.onChecked(v, failed) {
-				return
-			}
-			select {
-			case <-ticker.C:
-			case <-i.ending:
-				return
-			}
+		select {
+		case <-ticker.C:
+		case <-w.ending:
+			return
 		}
-	})
+	}
 }
 
 // onChecked hands the supervisor what a check has found, and reports whether it was
 // the last one.
-func (i *incarnation) onChecked(v checkResult, failed int) bool {
-	threshold := i.spec.Health.Failures
+func (w *watch) onChecked(r checkResult, failed int) bool {
+	threshold := w.spec.Health.Failures
 	if threshold <= 0 {
 		threshold = DefaultHealthFailures
 	}
-	if isClosed(i.ending) {
-		return true // what it found is the ending
-	}
-	if v.broken && closedWithin(i.ending, 2*deathBound) {
-		return true // the same: a process that ends cannot be asked shortly before that is known
+	if isClosed(w.ending) || r.broken && closedWithin(w.ending, 2*deathBound) {
+		return true // what it found is the ending, which may be known a little later
 	}
 	reason := ""
-	if v.err != nil {
-		reason = v.err.Error()
+	if r.err != nil {
+		reason = r.err.Error()
 	}
-	i.owner.checked(reason, v.err)
+	w.checked(reason, r.err)
 	if failed < threshold {
 		return false
 	}
-	i.unwell <- i.onUnhealthy(end{cause: Sick, reason: reason, failure: &fault.ActorUnhealthy{ID: i.id, Checks: failed, Last: reason}}, v.answers)
+	failure := &fault.ActorUnhealthy{ID: w.id, Checks: failed, Last: reason}
+	w.found <- illness{end{cause: Sick, reason: reason, failure: failure}, r.answers}
 	return true
 }
 
 // check asks go-plugin's health service, on the main connection and so apart from
 // the link, and then the plugin's own endpoint if there is one.
-func (i *incarnation) check(p *probe) checkResult {
-	bound := orDefault(time.Duration(i.spec.Health.Timeout), DefaultHealthTimeout)
-	ctx, stop := i.answerBound(bound)
+func (w *watch) check(p *probe) checkResult {
+	bound := orDefault(time.Duration(w.spec.Health.Timeout), DefaultHealthTimeout)
+	ctx, stop := w.answerBound(bound)
 	defer stop()
-	answer, err := i.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
+	answer, err := w.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
 	switch {
 	case ctx.Err() != nil:
 		return checkResult{err: context.Cause(ctx)}
-	case i.foreign() && unknownService(err):
+	case w.spec.GoPlugin != nil && unknownService(err):
 		return checkResult{answers: true} // it answers, and that is all one can ask of it
 	case err != nil:
 		return checkResult{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message()), broken: true}
 	case answer.Status != healthpb.HealthCheckResponse_SERVING:
 		return checkResult{err: fmt.Errorf("the health service says %s", answer.Status), answers: true}
-	case i.spec.Health.Endpoint == "":
+	case w.spec.Health.Endpoint == "":
 		return checkResult{answers: true}
 	}
 	return p.call(ctx)
@@ -158,17 +189,17 @@ func (p *probe) wait() {
 	}
 }
 
-// mostPatience is how many times its bound a health check may take on a machine that
+// mostAnswerBounds is how many times its bound a health check may take on a machine that
 // does not let the child run.
 const mostAnswerBounds = 10
 
 // answerBound bounds the answer to a health check by the time in which the child could have
 // given it. Slow is not dead: what the child waits for a processor does not count, nor
 // does what this process itself comes late. It owns a goroutine, until stop.
-func (i *incarnation) answerBound(bound time.Duration) (_ context.Context, stop func()) {
+func (w *watch) answerBound(bound time.Duration) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	worker := task.Start(func() {
-		if waited, ok := answerBoundOver(ctx, bound, i.proc.Load().Starved); ok {
+		if waited, ok := answerBoundOver(ctx, bound, w.starved); ok {
 			cancel(fmt.Errorf("no answer within %v", waited))
 		}
 	})
@@ -215,41 +246,35 @@ func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok boo
 }
 
 // onStuckTask tells of a task of the child that was told to end and has not in time.
-func (i *incarnation) onStuckTask(s dialog.StuckTask) {
-	i.owner.note(Event{Stuck: s.Endpoint, Reason: fmt.Sprintf("its task of %q was told to end and goes on", s.Endpoint)})
+func (w *watch) onStuckTask(s dialog.StuckTask) {
+	w.note(Event{Stuck: s.Endpoint, Reason: fmt.Sprintf("its task of %q was told to end and goes on", s.Endpoint)})
 	select {
-	case i.stuck <- struct{}{}:
-	default: // the watch looks again in any case
+	case w.stuck <- struct{}{}:
+	default: // the worker looks again in any case
 	}
 }
 
-// watchStuck ends the child, if its spec says so, when a task of it has been stuck for
-// its grace: what does not end by consent ends by force. The worker ends when the child
-// is being ended.
-func (i *incarnation) watchStuck() *task.Worker {
-	return task.Start(func() {
-		if i.spec.Stuck != config.RestartWhenStuck {
-			return
-		}
-		grace := graceOf(i.spec)
-		for {
-			var due <-chan time.Time
-			if stuck := i.table.Stuck(); len(stuck) > 0 {
-				oldest := stuck[0]
-				since := time.Since(oldest.Since)
-				if since >= grace {
-					failure := &fault.ActorStuck{ID: i.id, Endpoint: oldest.Endpoint, For: since.Round(time.Millisecond)}
-					i.unwell <- i.onUnhealthy(end{cause: Stuck, reason: fmt.Sprintf("its task of %q goes on", oldest.Endpoint), failure: failure}, true)
-					return
-				}
-				due = time.After(grace - since)
-			}
-			select {
-			case <-due:
-			case <-i.stuck:
-			case <-i.ending:
+// awaitStuckTask finds a task that has been stuck for the child's grace: what does not end
+// by consent ends by force.
+func (w *watch) awaitStuckTask() {
+	grace := graceOf(w.spec)
+	for {
+		var due <-chan time.Time
+		if stuck := w.table.Stuck(); len(stuck) > 0 {
+			oldest := stuck[0]
+			since := time.Since(oldest.Since)
+			if since >= grace {
+				failure := &fault.ActorStuck{ID: w.id, Endpoint: oldest.Endpoint, For: since.Round(time.Millisecond)}
+				w.found <- illness{end{cause: Stuck, reason: fmt.Sprintf("its task of %q goes on", oldest.Endpoint), failure: failure}, true}
 				return
 			}
+			due = time.After(grace - since)
 		}
-	})
+		select {
+		case <-due:
+		case <-w.stuck:
+		case <-w.ending:
+			return
+		}
+	}
 }

@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -40,10 +40,11 @@ type attacker struct {
 	attack   string
 	times    int
 	stderr   *os.File
+	checks   chan struct{} // cap 1: the host has asked the health service
 }
 
 func beHostile() {
-	a := &attacker{attack: os.Getenv(attackVar), stderr: os.Stderr}
+	a := &attacker{attack: os.Getenv(attackVar), stderr: os.Stderr, checks: make(chan struct{}, 1)}
 	if _, err := fmt.Sscan(os.Getenv(timesVar), &a.times); err != nil {
 		panic(err)
 	}
@@ -79,7 +80,14 @@ func (a *attacker) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientC
 func large() *wire.BootResponse { return &wire.BootResponse{Sdk: strings.Repeat("x", 64<<20)} }
 
 func (a *attacker) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if a.attack == "health answer" && info.FullMethod == healthpb.Health_Check_FullMethodName {
+	if info.FullMethod != healthpb.Health_Check_FullMethodName {
+		return handle(ctx, r)
+	}
+	select {
+	case a.checks <- struct{}{}:
+	default:
+	}
+	if a.attack == "health answer" {
 		return large(), nil
 	}
 	return handle(ctx, r)
@@ -135,9 +143,14 @@ func (a *attacker) send(t link.Transport, frames ...*wire.Frame) {
 	}
 }
 
-// strike sends what it has to, never reads, and dies a little later.
+// checksOfEffect is how many health checks of its host, which come every 100 ms, an attack
+// has for taking effect.
+const checksOfEffect = 10
+
+// strike sends what it has to once its host has seen it boot, which the first health check
+// tells, never reads, and dies a little later.
 func (a *attacker) strike(t link.Transport, r *wire.BootRequest) {
-	<-time.After(100 * time.Millisecond) // the host has seen it boot
+	<-a.checks
 	switch a.attack {
 	case "stderr":
 		line := bytes.Repeat([]byte("x"), 1<<20)
@@ -151,7 +164,10 @@ func (a *attacker) strike(t link.Transport, r *wire.BootRequest) {
 			a.send(t, a.frames(uint64(2*i+1))...)
 		}
 	}
-	<-time.After(time.Second) // for what it has done to take effect
+	for range checksOfEffect {
+		<-a.checks
+	}
+	runtime.KeepAlive(t) // its connection is closed when nobody refers to it any more
 	os.Exit(3)
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -49,14 +48,13 @@ type incarnation struct {
 	unfollow   func() bool // lets the process outlive its start's ctx
 	endpoints  []*wire.Endpoint
 
+	watch  watch // while it is up
+	ladder ladder
+
 	cancelled  chan *cancellation // cap 1: somebody wants it to end
 	cancelOnce sync.Once
-	unwell     chan teardown // cap 2: its health checks fail, and it has a stuck task
-	stuck      chan struct{} // cap 1: another task is stuck
-	ending     chan struct{} // closed when it is being ended, or has ended
 
-	asking  *task.Worker  // the cancel request, nil if none was sent
-	queued  time.Duration // that it has waited for its turn to end
+	asking  *task.Worker // the cancel request, nil if none was sent
 	ackOnce sync.Once
 	acked   chan struct{} // the cancel request was answered, or never will be
 	ackErr  error         // set before acked
@@ -71,11 +69,13 @@ type owner interface {
 }
 
 func newIncarnation(o owner, env *environment, spec Spec, id actor.ID, giveUp context.CancelCauseFunc) *incarnation {
-	return &incarnation{
+	i := &incarnation{
 		owner: o, env: env, spec: spec, id: id, giveUp: giveUp, client: newPluginClient(env.base),
-		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), unwell: make(chan teardown, 2), stuck: make(chan struct{}, 1),
-		acked: make(chan struct{}), ending: make(chan struct{}),
+		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), acked: make(chan struct{}),
 	}
+	i.watch = newWatch(spec, i.client, o.checked, o.note)
+	i.ladder = ladder{own: boundsOf(spec), ending: env.ending, hurry: env.hurry, turns: env.turns, note: o.note, failed: i.onSignalFailed}
+	return i
 }
 
 // foreign reports whether the program knows nothing of Trellis.
@@ -98,12 +98,11 @@ func (i *incarnation) acknowledge() { i.ackOnce.Do(func() { close(i.acked) }) }
 
 // live sees to a process that is up, until it is reaped, and says how it has ended.
 func (i *incarnation) live() end {
-	health, stuck := i.watchHealth(), i.watchStuck()
+	i.watch.start(i.id, i.table, i.proc.Load().Starved)
 	t := i.awaitEnd()
 	i.endWith(t)
 	i.release()
-	health.Wait()
-	stuck.Wait()
+	i.watch.wait()
 	return t.end
 }
 
@@ -121,8 +120,8 @@ func (i *incarnation) awaitEnd() teardown {
 	select {
 	case why := <-i.cancelled:
 		return i.onCancel(why)
-	case t := <-i.unwell:
-		return t
+	case ill := <-i.watch.found:
+		return i.onUnhealthy(ill)
 	case <-i.proc.Load().Dead():
 		return i.onDeath()
 	case <-i.connection.gone():
@@ -136,7 +135,7 @@ func (i *incarnation) endWith(t teardown) {
 	if t.done != nil {
 		defer t.done()
 	}
-	close(i.ending)
+	close(i.watch.ending)
 	refusal := i.refusal(t)
 	i.owner.stopping(t.end, func() { i.connection.refuse(refusal) })
 	s, why := stepTerminate, t.force
@@ -149,7 +148,7 @@ func (i *incarnation) endWith(t teardown) {
 		i.connection.lose(refusal)
 	}
 	if !t.dead {
-		i.escalate(t.cause, s, why)
+		i.ladder.escalate(i.proc.Load(), t.cause, s, why)
 	}
 	if t.request != nil {
 		i.connection.drain()
@@ -183,7 +182,7 @@ func (i *incarnation) loss(t teardown) error {
 // onCancel has the process asked to end when it is its turn. One that ends by itself before
 // that is not asked.
 func (i *incarnation) onCancel(why *cancellation) (t teardown) {
-	done := i.awaitTurn()
+	done := i.ladder.awaitTurn(i.proc.Load().Dead(), i.connection.gone())
 	switch {
 	case isClosed(i.proc.Load().Dead()):
 		t = i.onDeath()
@@ -197,21 +196,12 @@ func (i *incarnation) onCancel(why *cancellation) (t teardown) {
 }
 
 // onUnhealthy ends a process that is unwell. One that still answers is asked first.
-func (i *incarnation) onUnhealthy(how end, answers bool) teardown {
-	if !answers {
-		return teardown{end: how, force: mute}
+func (i *incarnation) onUnhealthy(ill illness) teardown {
+	if !ill.answers {
+		return teardown{end: ill.end, force: mute}
 	}
-	return teardown{end: how, request: &cancellation{Canceller: i.env.self, Reason: "it is " + string(how.cause) + ": " + how.reason}}
+	return teardown{end: ill.end, request: &cancellation{Canceller: i.env.self, Reason: "it is " + string(ill.cause) + ": " + ill.reason}}
 }
-
-const (
-	// drainBound is how long what a dead process has sent may take to be read.
-	drainBound = 50 * time.Millisecond
-	// deathBound is how long the end of a process may take that has lost its link
-	// without a word: a dying process closes its connections first, and on a busy
-	// machine is reaped much later. How it died says more than that the link is lost.
-	deathBound = 500 * time.Millisecond
-)
 
 // onDeath says how a process has ended by itself.
 func (i *incarnation) onDeath() teardown {
@@ -230,7 +220,7 @@ func (i *incarnation) onDeath() teardown {
 func (i *incarnation) onDisconnect() teardown {
 	bound := deathBound
 	if goodbye, _ := i.connection.farewell(); goodbye {
-		bound = i.bounds().grace
+		bound = i.ladder.bounds().grace
 	}
 	if closedWithin(i.proc.Load().Dead(), bound) {
 		return i.onDeath()
@@ -272,6 +262,36 @@ func (i *incarnation) deathOf(proc *process.Process) error {
 	return died
 }
 
+// request is the first step of a teardown: it sends the cancel request and waits for the
+// ack, which comes when all of the actor's tasks have ended.
+func (i *incarnation) request(why *cancellation) trigger {
+	b := i.ladder.bounds()
+	var err error
+	request := wire.CancelRequest{Canceller: why.Canceller, Reason: wire.Text(why.Reason), Grace: b.grace}
+	i.asking = task.Start(func() { err = i.connection.ask(request) })
+	t := i.ladder.wait(stepAsk, i.asking.Done(), i.connection.gone())
+	asked := isClosed(i.asking.Done())
+	switch goodbye, _ := i.connection.farewell(); {
+	case t == elapsed:
+		i.ackErr = dialog.Unacked(fault.ErrActorTooSlow, i.id, b.cancel)
+		return t
+	case t == hurried, goodbye: // one that says goodbye was about to end anyway
+		return t
+	case asked && err == nil:
+		return t
+	case asked && !errors.Is(err, errCannotBeAsked):
+		i.env.log.Warn("the cancel request failed", "actor", i.id.String(), "error", err)
+	}
+	if i.foreign() { // it does not know that it should end
+		return unasked
+	}
+	return unheard
+}
+
+func (i *incarnation) onSignalFailed(s step, err error) {
+	i.env.log.Error("teardown", "actor", i.id.String(), "step", s.String(), "error", err)
+}
+
 // release lets go of everything that belonged to the process, and waits for its end.
 func (i *incarnation) release() {
 	if proc := i.proc.Load(); proc != nil {
@@ -305,9 +325,5 @@ func (i *incarnation) disconnect(why error) {
 	}
 }
 
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d <= 0 {
-		return otherwise
-	}
-	return d
-}
+// cancellation is who wants a child to end, and why.
+type cancellation = fault.ContextCancelled

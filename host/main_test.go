@@ -9,9 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 
@@ -241,31 +239,14 @@ func spec(t testing.TB, name, role string) host.Spec {
 	}}
 }
 
-// gone checks that no process of a role is left under this one.
-func childrenLeft(t testing.TB) int {
-	t.Helper()
-	out, err := exec.Command("ps", "-o", "pid=,stat=,args=", "--ppid", strconv.Itoa(os.Getpid())).Output()
-	if err != nil && len(out) == 0 {
-		return 0
-	}
-	n := 0
-	for line := range strings.Lines(string(out)) {
-		if !strings.Contains(line, " ps ") {
-			n++
-			t.Log("left: " + strings.TrimSpace(line))
-		}
-	}
-	return n
-}
-
 // open runs a nursery whose log can be read.
 func open(t testing.TB, o host.Options, body func(ctx context.Context, n *host.Nursery) error) (log *syncBuffer, err error) {
 	t.Helper()
 	log = &syncBuffer{}
 	o.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	err = host.OpenNursery(t.Context(), o, body)
-	if n := childrenLeft(t); n != 0 {
-		t.Errorf("%d processes are left", n)
+	if left := childrenLeft(t); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
 	}
 	return log, err
 }

@@ -74,12 +74,6 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 // lastLogs is how long a nursery that has ended waits for its log's handler.
 const lastLogs = time.Second
 
-// Defaults of Options.Supervision.
-const (
-	DefaultMaxRestarts   = 3
-	DefaultRestartWindow = 5 * time.Second
-)
-
 func newSupervision(c config.Supervision) supervision {
 	s := supervision{strategy: c.Strategy, max: c.MaxRestarts, window: orDefault(time.Duration(c.Window), DefaultRestartWindow)}
 	if s.strategy == "" {
@@ -238,9 +232,6 @@ func (n *Nursery) stopAll() {
 	})
 }
 
-// cancellation is who wants a child to end, and why.
-type cancellation = fault.ContextCancelled
-
 // cancellationFor makes a cancellation of this actor's own. But one that was itself asked to end, or whose
 // nursery was, ends its children in the name of whoever asked first.
 func (n *Nursery) cancellationFor(reason string) *cancellation {
@@ -368,4 +359,20 @@ func causeOf(ctx context.Context) error {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// clash is why an actor cannot have its name in this nursery: that of a foreign program
+// is one of its own, as it has no identity beside it. Replicas share one on purpose. It
+// is called under the lock.
+func (n *Nursery) clash(spec Spec) error {
+	if spec.Replicas > 1 {
+		return nil
+	}
+	for _, c := range n.children {
+		if c.spec.Name == spec.Name && (c.spec.GoPlugin != nil || spec.GoPlugin != nil) {
+			return &StartError{Actor: spec.Name, Stage: "spec", Err: errors.New(
+				"name: an actor of this nursery has it already, and one of the two is a foreign program; rename one")}
+		}
+	}
+	return nil
 }

@@ -15,13 +15,16 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
-// pour makes a plugin write 2 MiB of something to both of its outputs.
+// poursAtOnce is more than a host keeps of what waits for its log: 1 MiB.
+const poursAtOnce = 5 << 18
+
+// pour makes a plugin write something to both of its outputs, until it is poursAtOnce bytes.
 var pour = contract.Func[string, none]("pour")
 
 func init() {
 	roles["pours"] = func() {
 		sdk.Serve(append(goodEndpoints(), pour.Handle(func(_ context.Context, what string) (none, error) {
-			text := bytes.Repeat([]byte(poured[what]), 2<<20/len(poured[what]))
+			text := bytes.Repeat([]byte(poured[what]), poursAtOnce/len(poured[what]))
 			for _, out := range []io.Writer{os.Stdout, os.Stderr} {
 				if _, err := out.Write(text); err != nil {
 					return none{}, err
@@ -90,8 +93,8 @@ func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
 			if text := log.String(); !utf8.ValidString(text) {
 				t.Error("the log is not UTF-8")
 			}
-			if n := childrenLeft(t); n > 0 {
-				t.Errorf("%d processes are left", n)
+			if left := childrenLeft(t); len(left) > 0 {
+				t.Errorf("processes are left: %v", left)
 			}
 		})
 	}

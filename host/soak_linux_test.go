@@ -60,7 +60,7 @@ func held(t *testing.T) (h holdings) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.processes, h.descriptors, h.goroutines = childrenLeft(t), len(fds), runtime.NumGoroutine()
+	h.processes, h.descriptors, h.goroutines = len(childrenLeft(t)), len(fds), runtime.NumGoroutine()
 	err = filepath.WalkDir(os.TempDir(), func(string, os.DirEntry, error) error { h.files++; return nil })
 	if err != nil {
 		t.Fatal(err)

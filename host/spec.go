@@ -58,18 +58,23 @@ func checkBuilt(path string, actors []Spec) error {
 	return nil
 }
 
-// clash is why an actor cannot have its name in this nursery: that of a foreign program
-// is one of its own, as it has no identity beside it. Replicas share one on purpose. It
-// is called under the lock.
-func (n *Nursery) clash(spec Spec) error {
-	if spec.Replicas > 1 {
-		return nil
-	}
-	for _, c := range n.children {
-		if c.spec.Name == spec.Name && (c.spec.GoPlugin != nil || spec.GoPlugin != nil) {
-			return &StartError{Actor: spec.Name, Stage: "spec", Err: errors.New(
-				"name: an actor of this nursery has it already, and one of the two is a foreign program; rename one")}
-		}
-	}
-	return nil
+// StartError says at which stage the start of an actor failed, and why. Nothing
+// of the actor is left.
+type StartError struct {
+	Actor string
+	Stage string // "spec", "program", "handshake", "connection" (foreign programs), "link" or "boot"
+	// Lasting is whether another start would fail in the same way, since the program or
+	// its description is at fault. Such an actor is not restarted.
+	Lasting bool
+	Err     error
 }
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("actor %q did not start, at its %s: %v", e.Actor, e.Stage, e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// lasting is a failure of a start that another start would repeat.
+type lastingError struct{ error }

@@ -1,37 +1,34 @@
 package host
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
-
-// StartError says at which stage the start of an actor failed, and why. Nothing
-// of the actor is left.
-type StartError struct {
-	Actor string
-	Stage string // "spec", "program", "handshake", "connection" (foreign programs), "link" or "boot"
-	// Lasting is whether another start would fail in the same way, since the program or
-	// its description is at fault. Such an actor is not restarted.
-	Lasting bool
-	Err     error
-}
-
-func (e *StartError) Error() string {
-	return fmt.Sprintf("actor %q did not start, at its %s: %v", e.Actor, e.Stage, e.Err)
-}
-
-// Unwrap gives the reason.
-func (e *StartError) Unwrap() error { return e.Err }
 
 var errStartTimeout = errors.New("it was not ready in time")
 
@@ -113,9 +110,6 @@ func findProgram(ctx context.Context, spec Spec) (string, error) {
 	return path, nil
 }
 
-// lasting is a failure of a start that another start would repeat.
-type lastingError struct{ error }
-
 // cannotExecute reports whether a program cannot be executed, and not only at the moment.
 func cannotExecute(err error) bool {
 	if errors.Is(err, exec.ErrNotFound) {
@@ -128,4 +122,217 @@ func cannotExecute(err error) bool {
 	_, wrongSum := errors.AsType[*process.ChecksumError](start.Err)
 	return wrongSum || slices.ContainsFunc([]error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOEXEC, syscall.EISDIR, syscall.ENOTDIR},
 		func(target error) bool { return errors.Is(start.Err, target) })
+}
+
+// listen serves the child's link on a brokered connection.
+func (i *incarnation) listen() (broker uint32, err error) {
+	broker = i.client.broker.NextId()
+	ln, err := i.client.broker.Accept(broker)
+	if err != nil {
+		return 0, err
+	}
+	entry := &linkListener{Listener: ln}
+	links := link.NewServer(func(t link.Transport) <-chan struct{} {
+		entry.close()
+		table := i.newTable(t)
+		i.links <- table
+		return table.Link().Done()
+	})
+	i.address = ln.Addr()
+	i.server = grpc.NewServer(
+		grpc.Creds(links.Credentials(i.config.TLSConfig, i.proc.Load().PID())),
+		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
+		grpc.MaxRecvMsgSize(link.MaxPacket), grpc.ForceServerCodecV2(wire.PacketCodec{}),
+		grpc.ConnectionTimeout(handshakeBound),
+		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked
+	)
+	wire.RegisterLinkServer(i.server, links)
+	i.serving = task.Start(func() { i.serve(entry) })
+	return broker, nil
+}
+
+func (i *incarnation) serve(entry *linkListener) {
+	if err := i.server.Serve(entry); err != nil && !entry.shut.Load() {
+		i.env.log.Error("the link's server has failed", "actor", i.id.String(), "error", err)
+	}
+}
+
+func (i *incarnation) newTable(t link.Transport) *dialog.Table {
+	log := i.env.log.With("actor", i.env.self.String())
+	return dialog.NewTable(link.New(t, link.Config{Self: i.env.self, Log: log}), dialog.Config{
+		Base: i.env.base, Accept: i.env.exposed.Accept, Log: log,
+		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
+	})
+}
+
+// explainBroker says why go-plugin's broker has closed, which does not know it itself: its
+// stream was not opened or is over, since the connection failed at the first attempt.
+func (i *incarnation) explainBroker(ctx context.Context, err error) error {
+	if _, cause := i.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService}); cause != nil {
+		return fmt.Errorf("%w: go-plugin's connection to it failed: %s", err, status.Convert(cause).Message())
+	}
+	return fmt.Errorf("%w: go-plugin's connection to it had failed at first, and works now", err)
+}
+
+// boot tells the child who it is and waits until it is ready.
+func (i *incarnation) boot(ctx context.Context, broker uint32) error {
+	request := &wire.BootRequest{
+		Broker: broker, Parent: wire.FromID(i.env.self), Self: wire.FromID(i.id),
+		CancelTimeout: int64(boundsOf(i.spec).cancel),
+	}
+	receiving(i.spec.Streams).Tell(request)
+	if i.identity != nil {
+		request.Network, request.Address = i.address.Network(), i.address.String()
+	}
+	if len(i.spec.Actors) > 0 {
+		tree, err := json.Marshal(config.Tree{Name: i.spec.Name, Actors: i.spec.Actors, Supervision: i.spec.Supervision})
+		if err != nil {
+			return err
+		}
+		request.Tree = tree
+	}
+	i.waitsFor = ": it has not answered its boot request"
+	answer, err := i.client.actor.Boot(ctx, request)
+	if err != nil {
+		return i.bootFailure(err)
+	}
+	i.waitsFor = ": it has booted, and not opened its link"
+	select {
+	case i.table = <-i.links:
+	case <-i.proc.Load().Done(): // it may have died before its link was taken in
+		return cmp.Or(i.linkFailure(), i.deathOf(i.proc.Load()))
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	i.waitsFor = ": its link is open, and it has not said HELLO on it"
+	select {
+	case <-i.table.Link().Greeted():
+	case <-i.table.Link().Done():
+		return cmp.Or(i.linkFailure(), fmt.Errorf("the link ended before it began: %w", i.table.Link().Err()))
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	i.endpoints, i.connection = answer.Endpoints, linkConnection{i.client, i.table}
+	return i.checkHealthEndpoint()
+}
+
+// checkHealthEndpoint refuses a child that could never be healthy.
+func (i *incarnation) checkHealthEndpoint() error {
+	name := i.spec.Health.Endpoint
+	if name == "" || i.spec.Health.Off {
+		return nil
+	}
+	missing := &fault.NotExposed{Actor: i.id, Endpoint: name, Kind: dialog.KindName(dialog.Func)}
+	for _, e := range i.endpoints {
+		switch {
+		case e.Name != name:
+			missing.Exposed = append(missing.Exposed, e.Name)
+		case e.Kind == dialog.Func:
+			return nil
+		default:
+			missing.Actual = dialog.KindName(e.Kind)
+		}
+	}
+	return &lastingError{fmt.Errorf("health.endpoint: %w", missing)}
+}
+
+// lastWords is how long a child that failed to boot may take to say why.
+const explainBound = time.Second
+
+// bootFailure prefers what the child or its process said itself to the transport's
+// view of it. A child that refuses says so in its answer and does nothing more.
+func (i *incarnation) bootFailure(err error) error {
+	refused := status.Convert(err)
+	if refused.Code() == codes.FailedPrecondition {
+		return &lastingError{errors.New(refused.Message())}
+	}
+	proc := i.proc.Load()
+	select {
+	case i.table = <-i.links:
+	case <-proc.Dead():
+	case <-time.After(explainBound):
+	}
+	if failure := i.linkFailure(); failure != nil {
+		return failure
+	}
+	if closedWithin(proc.Dead(), explainBound) {
+		return i.deathOf(proc)
+	}
+	return errors.New(refused.Message())
+}
+
+// linkFailure is what the link tells of a failed boot: why this host itself has refused it, or
+// the child's own last words; nil if it tells neither.
+func (i *incarnation) linkFailure() error {
+	if i.table == nil {
+		select {
+		case i.table = <-i.links: // it had come before the child ended
+		default:
+			return nil
+		}
+	}
+	l := i.table.Link()
+	closedWithin(l.Done(), explainBound)
+	if _, reason := l.Farewell(); reason != nil {
+		return reason
+	}
+	if refusal := l.Err(); errors.Is(refusal, fault.ErrProtocol) {
+		return &lastingError{refusal}
+	}
+	return nil
+}
+
+// Bounds of the listener that a child's link comes through.
+const (
+	// mostCallers is how many connections it takes. A child needs one, or two if it
+	// tries a direct connection first.
+	mostCallers = 8
+	// handshakeBound is how long one of them may take to say who it is.
+	handshakeBound = 20 * time.Second
+)
+
+// linkListener is a listener that is shut when the one connection it is for has come, and when
+// too many others have.
+type linkListener struct {
+	net.Listener
+	callers int // of Accept alone
+	shut    atomic.Bool
+}
+
+var errLinkTaken = errors.New("the link is connected already, or too many others have connected")
+
+// Accept takes the next connection. It is called by one goroutine.
+func (d *linkListener) Accept() (net.Conn, error) {
+	if d.callers++; d.callers > mostCallers {
+		d.close()
+		return nil, errLinkTaken
+	}
+	return d.Listener.Accept()
+}
+
+// close lets nobody in any more.
+func (d *linkListener) close() {
+	if !d.shut.Swap(true) {
+		_ = d.Close() // whoever is in stays
+	}
+}
+
+// awaitForeign waits until a foreign program answers. Any answer will do: its health is
+// checked later.
+func (i *incarnation) awaitForeign(ctx context.Context) (stage string, err error) {
+	if tls := i.config.TLSConfig; secured(i.spec.GoPlugin) && (tls == nil || tls.RootCAs == nil) {
+		return "handshake", errors.New("expected a certificate in its handshake line, there is none: " +
+			"this program knows no AutoMTLS; set goplugin.mtls to off")
+	}
+	_, err = i.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
+	answers := []codes.Code{codes.OK, codes.Unimplemented, codes.NotFound}
+	if !slices.Contains(answers, status.Code(err)) {
+		key := "it took no TLS: if it does not use the certificate that it was sent (AutoMTLS), set goplugin.mtls to off"
+		if !secured(i.spec.GoPlugin) {
+			key = "goplugin.mtls is off: if its own host uses AutoMTLS, set it to auto"
+		}
+		return "connection", fmt.Errorf("%s; %s", status.Convert(err).Message(), key)
+	}
+	i.connection = newForeignConnection(i.client)
+	return "", nil
 }

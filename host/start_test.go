@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
@@ -24,16 +25,29 @@ func plain(t testing.TB, mode os.FileMode, text string) string {
 	return path
 }
 
-func TestF03_BadPlugins(t *testing.T) {
-	short := func(s host.Spec) host.Spec {
-		s.StartTimeout = config.Duration(1e9)
-		return s
+// badPlugin is a program that does not start, the stage at which it does not, and what the
+// error says.
+type badPlugin struct {
+	spec  host.Spec
+	stage string
+	want  []string
+}
+
+func (c badPlugin) check(t *testing.T, err error) {
+	t.Helper()
+	start, ok := errors.AsType[*host.StartError](err)
+	if !ok || c.stage != "" && start.Stage != c.stage {
+		t.Fatalf("got %v", err)
 	}
-	cases := map[string]struct {
-		spec  host.Spec
-		stage string
-		want  []string
-	}{
+	for _, want := range c.want {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+}
+
+func TestF03_BadPlugins(t *testing.T) {
+	cases := map[string]badPlugin{
 		"missing":        {host.Spec{Command: []string{"/does/not/exist"}}, "program", []string{"/does/not/exist", "no such file"}},
 		"not in PATH":    {host.Spec{Command: []string{"no-such-program-here"}}, "program", []string{"no-such-program-here", "PATH"}},
 		"no command":     {host.Spec{}, "spec", []string{"there is neither"}},
@@ -46,11 +60,6 @@ func TestF03_BadPlugins(t *testing.T) {
 		"panics":         {spec(t, "x", "panics"), "handshake", []string{"exit code 2", "in main"}},
 		"old version":    {spec(t, "x", "old"), "handshake", []string{"version"}},
 		"net/rpc":        {spec(t, "x", "netrpc"), "handshake", []string{"netrpc", "grpc"}},
-		"silent":         {short(spec(t, "x", "silent")), "handshake", []string{"not ready in time", "1s"}},
-		"liar":           {short(spec(t, "x", "liar")), "", []string{"x"}},
-		"hangs in boot":  {withChild(short(spec(t, "x", "hangs in boot"))), "boot", []string{"not ready in time", "not answered its boot"}},
-		"no link":        {short(spec(t, "x", "stranger without link")), "boot", []string{"not ready in time", "not opened its link"}},
-		"no hello":       {short(spec(t, "x", "stranger without a word")), "boot", []string{"not ready in time", "not said HELLO"}},
 		"exits in boot":  {withChild(spec(t, "x", "exits in boot")), "boot", []string{"exit code 3"}},
 		"panics in boot": {withChild(spec(t, "x", "panics in boot")), "boot", []string{"exit code 2", "died", "while booting"}},
 		"fails in boot":  {withChild(spec(t, "x", "fails in boot")), "boot", []string{"no database"}},
@@ -64,19 +73,48 @@ func TestF03_BadPlugins(t *testing.T) {
 				_, err := n.Start(ctx, c.spec)
 				return err
 			})
-			start, ok := errors.AsType[*host.StartError](err)
-			if !ok || c.stage != "" && start.Stage != c.stage {
-				t.Fatalf("got %v", err)
-			}
-			if name == "old version" && !start.Lasting {
+			c.check(t, err)
+			if start, ok := errors.AsType[*host.StartError](err); name == "old version" && (!ok || !start.Lasting) {
 				t.Error("F07: a program of another protocol version may be started again")
 			}
-			for _, want := range c.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q does not say %q", err, want)
-				}
-			}
 		})
+	}
+}
+
+// Those that would wait for ever wait at the same time.
+func TestF03_PluginsThatHang(t *testing.T) {
+	short := func(s host.Spec) host.Spec {
+		s.StartTimeout = config.Duration(time.Second)
+		return s
+	}
+	cases := map[string]badPlugin{
+		"silent":        {short(spec(t, "x", "silent")), "handshake", []string{"not ready in time", "1s"}},
+		"liar":          {short(spec(t, "x", "liar")), "", []string{"x"}},
+		"hangs in boot": {withChild(short(spec(t, "x", "hangs in boot"))), "boot", []string{"not ready in time", "not answered its boot"}},
+		"no link":       {short(spec(t, "x", "stranger without link")), "boot", []string{"not ready in time", "not opened its link"}},
+		"no hello":      {short(spec(t, "x", "stranger without a word")), "boot", []string{"not ready in time", "not said HELLO"}},
+	}
+	errs := make(map[string]chan error)
+	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		for name, c := range cases {
+			failed := make(chan error, 1)
+			errs[name] = failed
+			c.spec.Name = "x"
+			n.Go(func() {
+				_, err := n.Start(ctx, c.spec)
+				failed <- err
+			})
+		}
+		for _, failed := range errs {
+			failed <- <-failed // all have been answered before the nursery is left
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) { c.check(t, <-errs[name]) })
 	}
 }
 

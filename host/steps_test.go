@@ -80,15 +80,15 @@ func TestN08_GraceCoversTheLevelsBelow(t *testing.T) {
 // A host that is asked to end while it waits for a child waits no longer than it has.
 func TestN08_BoundThatComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := &incarnation{env: &environment{ending: self.NewEnding()}, spec: Spec{Grace: config.Duration(time.Hour)}}
+		l := &ladder{own: boundsOf(Spec{Grace: config.Duration(time.Hour)}), ending: self.NewEnding()}
 		begun := time.Now()
 		ended := task.Start(func() {
-			if why := i.wait(stepWait, nil, nil); why != elapsed {
+			if why := l.wait(stepWait, nil, nil); why != elapsed {
 				t.Errorf("it went on: %v", why)
 			}
 		})
 		synctest.Wait()
-		i.env.ending.Bound(begun.Add(time.Second))
+		l.ending.Bound(begun.Add(time.Second))
 		ended.Wait()
 		if waited := time.Since(begun); waited != time.Second-forceSlice {
 			t.Errorf("it waited %v", waited)

@@ -7,16 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/task"
-	"github.com/seed-2ba35074/trellis/internal/wire"
-	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/self"
 )
 
-// step is one step of the teardown ladder of a child.
+// step is one step of the teardown of a process.
 type step uint8
 
-// The steps, in the order of the next.
+// The steps, in their order.
 const (
 	stepAsk       step = iota // the child was asked to end; its ack is awaited
 	stepWait                  // it has acked, or could not be asked; its exit is awaited
@@ -42,11 +40,11 @@ const (
 )
 
 func (t trigger) String() string {
-	return [...]string{"acknowledged", "no answer in time", "it has not exited in time", "no link", "it cannot be asked", "no answer to health checks", "hurried"}[t]
+	return [...]string{"acknowledged", "no answer in time", "it has not exited in time", "no link", cannotBeAsked, "no answer to health checks", "hurried"}[t]
 }
 
-// next is the ladder, a pure function: the step after r. There is none after
-// killing; whoever hurries goes there at once. There is no use in waiting for what
+// next is the ladder as a pure function: the step after s. There is none after
+// stepKill; whoever hurries goes there at once. There is no use in waiting for what
 // was not asked.
 func next(s step, t trigger) step {
 	switch {
@@ -58,58 +56,7 @@ func next(s step, t trigger) step {
 	return min(s+1, stepKill)
 }
 
-// bounds are the times of the steps.
-type bounds struct{ cancel, grace, terminate time.Duration }
-
-// levelGrace is what an actor that hosts others has beyond the grace of any of them:
-// they end one level after the other, the lowest first.
-const levelGrace = 250 * time.Millisecond
-
-// boundsOf are the times for an actor, the defaults where its spec says nothing.
-func boundsOf(spec Spec) bounds {
-	return bounds{
-		cancel:    orDefault(time.Duration(spec.CancelTimeout), DefaultCancelTimeout),
-		grace:     graceOf(spec),
-		terminate: orDefault(time.Duration(spec.TermTimeout), DefaultTermTimeout),
-	}
-}
-
-func graceOf(spec Spec) time.Duration {
-	grace := DefaultGrace
-	if spec.GoPlugin != nil {
-		grace = DefaultForeignGrace
-	}
-	for _, hosted := range spec.Actors {
-		grace = max(grace, graceOf(hosted)+levelGrace)
-	}
-	return orDefault(time.Duration(spec.Grace), grace)
-}
-
-// What a host does with the time that it has, if it is being ended itself.
-const (
-	// forceSlice is what it keeps at the end of that time: to kill a child that has not
-	// ended by then, and to end itself. It is the same at every level, so that what is
-	// left to a level depends on the number of those above it and on nothing else.
-	forceSlice = 100 * time.Millisecond
-	// leastWait is what a child has for its answer, and again for its exit, even if its
-	// host has no time left. A child that obeys needs no more, and force would help
-	// nobody: the host's own parent uses it when its patience is over.
-	leastWait = 100 * time.Millisecond
-)
-
-// within fits the steps to come into what is left until this host's own parent uses
-// force. None is shortened that fits, and the wait for an answer that does not come is
-// not taken off anything: all end at one moment.
-func (b bounds) within(left time.Duration) bounds {
-	left -= forceSlice
-	return bounds{
-		cancel:    min(b.cancel, max(left, leastWait)),
-		grace:     min(b.grace, max(left, leastWait)),
-		terminate: min(b.terminate, max(left, 0)+forceSlice/4),
-	}
-}
-
-// of is how long a step may take. Only killing has no bound: the kernel does it.
+// of is how long a step may take. Only stepKill has none: the kernel does it.
 func (b bounds) of(s step) time.Duration {
 	switch s {
 	case stepAsk:
@@ -123,51 +70,40 @@ func (b bounds) of(s step) time.Duration {
 	return 0
 }
 
-// bounds are the times of this child's teardown, as long as each may take from now on:
-// those of its spec, or what a host can give it that is being ended itself.
-func (i *incarnation) bounds() bounds {
-	b := boundsOf(i.spec)
-	b.grace -= i.queued
-	return b.within(i.env.ending.Left(time.Now()))
+// ladder is the teardown of one process, as far as it is the same for all. It belongs to the
+// goroutine that owns the process's incarnation.
+type ladder struct {
+	own    bounds       // by the child's spec
+	ending *self.Ending // of this host itself
+	hurry  <-chan struct{}
+	turns  *turns
+	note   func(e Event)           // is told of each step that uses force
+	failed func(s step, err error) // is told of a signal that could not be sent
+	queued time.Duration           // that the child has waited for its turn
+}
+
+// bounds are the times of the teardown, as long as each may take from now on:
+// those of the spec, or what a host can give that is being ended itself.
+func (l *ladder) bounds() bounds {
+	b := l.own
+	b.grace -= l.queued
+	return b.within(l.ending.Left(time.Now()))
 }
 
 // awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
 // that the whole ladder takes no longer.
-func (i *incarnation) awaitTurn() (done func()) {
-	begun, patience := time.Now(), i.bounds().grace/2
-	done = i.env.turns.take(patience, i.proc.Load().Dead(), i.connection.gone(), i.env.hurry)
-	i.queued = min(time.Since(begun), patience)
+func (l *ladder) awaitTurn(dead, gone <-chan struct{}) (done func()) {
+	begun, patience := time.Now(), l.bounds().grace/2
+	done = l.turns.take(patience, dead, gone, l.hurry)
+	l.queued = min(time.Since(begun), patience)
 	return done
-}
-
-// request is the first step: it sends the cancel request and waits for the ack,
-// which comes when all of the actor's tasks have ended.
-func (i *incarnation) request(w *cancellation) trigger {
-	b := i.bounds()
-	var err error
-	request := wire.CancelRequest{Canceller: w.Canceller, Reason: wire.Text(w.Reason), Grace: b.grace}
-	i.asking = task.Start(func() { err = i.connection.ask(request) })
-	t := i.wait(stepAsk, i.asking.Done(), i.connection.gone())
-	switch goodbye, _ := i.connection.farewell(); {
-	case t == elapsed:
-		i.ackErr = dialog.Unacked(fault.ErrActorTooSlow, i.id, b.cancel)
-	case t == hurried, goodbye: // one that says goodbye was about to end anyway
-	case !isClosed(i.asking.Done()):
-		return unheard
-	case errors.Is(err, errCannotBeAsked):
-		return unasked
-	case err != nil:
-		i.env.log.Warn("the cancel request failed", "actor", i.id.String(), "error", err)
-		return unheard
-	}
-	return t
 }
 
 // wait waits on a step until one of the channels is closed, and says why it goes on. Meanwhile
 // this host may itself be asked to end, which leaves less time.
-func (i *incarnation) wait(s step, over, gone <-chan struct{}) trigger {
-	expiry := time.Now().Add(i.bounds().of(s))
-	bounded := i.env.ending.Bounded()
+func (l *ladder) wait(s step, over, gone <-chan struct{}) trigger {
+	expiry := time.Now().Add(l.bounds().of(s))
+	bounded := l.ending.Bounded()
 	for {
 		select {
 		case <-over:
@@ -176,11 +112,11 @@ func (i *incarnation) wait(s step, over, gone <-chan struct{}) trigger {
 			return answered
 		case <-time.After(time.Until(expiry)):
 			return elapsed
-		case <-i.env.hurry:
+		case <-l.hurry:
 			return hurried
 		case <-bounded:
 			bounded = nil
-			if sooner := time.Now().Add(i.bounds().of(s)); sooner.Before(expiry) {
+			if sooner := time.Now().Add(l.bounds().of(s)); sooner.Before(expiry) {
 				expiry = sooner
 			}
 		}
@@ -189,15 +125,19 @@ func (i *incarnation) wait(s step, over, gone <-chan struct{}) trigger {
 
 // escalate waits for the process to end, from the given step on, and uses more
 // force each time its patience is over.
-func (i *incarnation) escalate(cause Cause, s step, why trigger) {
-	proc := i.proc.Load()
+func (l *ladder) escalate(proc *process.Process, cause Cause, s step, why trigger) {
 	for {
-		i.useForce(cause, s, why)
+		if s >= stepTerminate {
+			l.note(Event{Cause: cause, Step: s.String(), Reason: why.String()})
+			if err := signal(proc, s); err != nil {
+				l.failed(s, err)
+			}
+		}
 		if s == stepKill {
 			<-proc.Done()
 			return
 		}
-		switch why = i.wait(s, proc.Done(), nil); why {
+		switch why = l.wait(s, proc.Done(), nil); why {
 		case answered:
 			return
 		case elapsed:
@@ -207,25 +147,13 @@ func (i *incarnation) escalate(cause Cause, s step, why trigger) {
 	}
 }
 
-// useForce does what a step does.
-func (i *incarnation) useForce(cause Cause, s step, why trigger) {
-	if s < stepTerminate {
-		return
-	}
-	i.owner.note(Event{Cause: cause, Step: s.String(), Reason: why.String()})
-	err := i.signal(s)
-	if err != nil {
-		i.env.log.Error("teardown", "actor", i.id.String(), "step", s.String(), "error", err)
-	}
-}
-
-func (i *incarnation) signal(s step) error {
-	proc := i.proc.Load()
+// signal sends a step's signal, and does not wait for what it does.
+func signal(proc *process.Process, s step) error {
 	if s == stepTerminate {
 		return proc.Terminate()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // send it; escalate waits
+	cancel()
 	if err := proc.Kill(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -233,7 +161,7 @@ func (i *incarnation) signal(s step) error {
 }
 
 const (
-	turnsOfProcessor = 4                      // so many children end at once for each processor
+	turnsOfProcessor = 4                      // children that end at once for each processor
 	turnLength       = 100 * time.Millisecond // at most
 	longestWait      = 2 * time.Second        // for a turn
 )
@@ -242,7 +170,7 @@ const (
 // of what an end costs is the kernel's work with a process that has answered already.
 // All at once, that work delays the answers of the others and the host itself, until
 // all seem to be too slow. A child that takes its time holds up the others for a
-// moment only: a turn is a courtesy and no lock.
+// moment only: a turn is a courtesy and not a lock.
 type turns struct {
 	taken   chan struct{} // as many as there may be
 	longest time.Duration // that one is waited for

@@ -5,7 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/self"
 )
 
@@ -73,11 +72,10 @@ func TestN11_AwaitingATurnComesOffTheGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := &turns{make(chan struct{}, 1), time.Hour}
 		all.take(time.Hour, nil, nil, nil)
-		i := &incarnation{env: &environment{turns: all}, spec: Spec{}, connection: linkless{}}
-		i.proc.Store(process.New(process.Spec{}, nil))
-		i.awaitTurn()()
+		l := &ladder{own: boundsOf(Spec{}), turns: all}
+		l.awaitTurn(nil, nil)()
 		want := bounds{DefaultCancelTimeout, DefaultGrace - turnLength, DefaultTermTimeout}
-		if got := i.bounds(); got != want {
+		if got := l.bounds(); got != want {
 			t.Errorf("bounds are %v, expected %v", got, want)
 		}
 	})
@@ -89,22 +87,16 @@ func TestN11_TurnsFitIntoWhatIsLeft(t *testing.T) {
 		const left = 300 * time.Millisecond
 		all := &turns{make(chan struct{}, 1), time.Hour}
 		all.taken <- struct{}{}
-		i := &incarnation{env: &environment{turns: all, ending: self.NewEnding()}, connection: linkless{}}
-		i.proc.Store(process.New(process.Spec{}, nil))
+		l := &ladder{own: boundsOf(Spec{}), turns: all, ending: self.NewEnding()}
 		begun := time.Now()
-		i.env.ending.Bound(begun.Add(left))
-		i.awaitTurn()()
+		l.ending.Bound(begun.Add(left))
+		l.awaitTurn(nil, nil)()
 		waited := time.Since(begun)
-		if b := i.bounds(); waited == 0 || waited+b.cancel > left || b.cancel < leastWait {
+		if b := l.bounds(); waited == 0 || waited+b.cancel > left || b.cancel < leastWait {
 			t.Errorf("it waited %v, and the bounds are %v then; all must fit into %v", waited, b, left)
 		}
 	})
 }
-
-// linkless is a connection that stays.
-type linkless struct{ connection }
-
-func (linkless) gone() <-chan struct{} { return nil }
 
 // HoldTurns takes all of a nursery's turns for good: its children wait for theirs as long
 // as their grace lets them.
