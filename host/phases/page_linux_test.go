@@ -151,12 +151,23 @@ func TestP14_TheTablesHaveEveryFunctionThatWaits(t *testing.T) {
 	}
 }
 
-// markdown is a table for the page.
+// markdown is a table for the page. Functions that give the same in every phase are one row.
 func (tab table) markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "### %s\n\n| | %s |\n|%s\n", tab.title, strings.Join(tab.columns, " | "), strings.Repeat("---|", len(tab.columns)+1))
-	for _, r := range tab.rows {
-		fmt.Fprintf(&text, "| `%s` |", r.name)
+	done := map[string]bool{}
+	for i, r := range tab.rows {
+		if done[r.name] {
+			continue
+		}
+		var names []string
+		for _, same := range tab.rows[i:] {
+			if slices.Equal(same.cells, r.cells) {
+				names = append(names, "`"+same.name+"`")
+				done[same.name] = true
+			}
+		}
+		fmt.Fprintf(&text, "| %s |", strings.Join(names, ", "))
 		for _, cell := range r.cells {
 			text.WriteString(" " + strings.Replace(strings.Replace(cell, "waits, ", "waits; ", 1), "holds, ", "*waits*; ", 1) + " |")
 		}
