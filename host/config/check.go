@@ -88,7 +88,8 @@ func (c *checker) run(t *Tree, at *place) {
 	}
 }
 
-// siblings checks actors beside one another.
+// siblings checks actors beside one another. One without a name, which is a problem of its
+// own, may be the one that another actor or the main job means.
 func (c *checker) siblings(actors []Actor, at *place) {
 	position := map[string]int{}
 	for i, a := range actors {
@@ -149,7 +150,8 @@ func (c *checker) actor(a Actor, at *place) {
 	c.supervision(a.Supervision, a.Actors, at)
 }
 
-// program checks what is to be started.
+// program checks what is to be started: exactly one of a package and a command. Whether
+// they are there is asked by [Tree.CheckPrograms], as that may change at any time.
 func (c *checker) program(a Actor, at *place) {
 	pkg, command := at.key("package"), at.key("command")
 	switch {

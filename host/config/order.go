@@ -20,7 +20,7 @@ func Levels(actors []Actor) [][]Actor {
 	return levels
 }
 
-// order gives every name its level, which is above those of all that it depends on, or
+// order goes through siblings depth first, each of them once. It gives every name its level, which is above those of all that it depends on, or
 // else returns the names of one cycle of depends_on, the first one repeated at the end.
 func order(actors []Actor) (level map[string]int, cycle []string) {
 	byName := index(actors)

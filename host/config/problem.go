@@ -118,8 +118,9 @@ func (c *checker) read(values ...*place) bool {
 	return !slices.ContainsFunc(values, func(at *place) bool { _, ok := c.find(at); return !ok })
 }
 
-// place is where in a description a check is; nil is the description itself. It is
-// written out only for problems.
+// place is where in a description a check is, and goes down with it; nil is the description
+// itself. It is a list of steps back up and written out only for problems, since a check
+// comes by many more values than have one.
 type place struct {
 	up    *place
 	step  string // a key, or a position in a list

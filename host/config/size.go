@@ -20,12 +20,14 @@ const (
 	TiB Size = 1 << 40
 )
 
-// unit is how a Size may be written, larger ones first.
+// unit is how a Size may be written.
 type unit struct {
 	name string
 	size Size
 }
 
+// units are those of ParseSize. Larger ones come first, and each before those that it ends
+// in: 1MiB also ends in B.
 var units = []unit{
 	{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB},
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"kB", 1e3}, {"B", 1},

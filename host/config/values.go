@@ -34,6 +34,7 @@ func (c *checker) values(v reflect.Value, at *place) {
 	}
 }
 
+// value checks a value of which tag is the field's. What is zero was left out, and is fine.
 func (c *checker) value(v reflect.Value, tag reflect.StructTag, at *place) {
 	switch {
 	case v.IsZero():
@@ -75,6 +76,8 @@ func (c *checker) number(v reflect.Value, tag reflect.StructTag, at *place) {
 	}
 }
 
+// choice refuses a word that is not one of those allowed, with the one that was meant: by
+// its letters, or because another supervisor calls it so.
 func (c *checker) choice(word string, allowed []string, at *place) {
 	if slices.Contains(allowed, word) {
 		return

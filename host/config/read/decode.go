@@ -23,7 +23,9 @@ var (
 	printedNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$`)
 )
 
-// decode fills one value and reports what does not fit. What is refused stays empty.
+// decode fills one value and reports what does not fit. What is refused stays empty: the
+// Check of the tree then finds no fault with it, and asks [node.Find] before it concludes
+// anything from its absence.
 func (r *reader) decode(n *node, v reflect.Value) {
 	if !r.settle(n) {
 		return
@@ -102,7 +104,8 @@ func (n *node) isText() bool {
 	return n.kind == yaml.ScalarNode && n.tag != tagNull && (!n.tagged || n.tag == tagText)
 }
 
-// anything is a value as JSON knows it: keys are texts, and so are dates.
+// anything is a value as JSON knows it: keys are texts, and so are dates. Numbers keep
+// their digits, since an endpoint may take more of them than a float64 has.
 func (r *reader) anything(n *node) any {
 	if !r.settle(n) {
 		return nil
@@ -133,8 +136,11 @@ func (r *reader) anything(n *node) any {
 	return n.text
 }
 
+// decodeFields fills a struct. The yaml tags of its fields are the keys of the mapping, so
+// that the types of package config are all that is said about what a file can have.
 func (r *reader) decodeFields(n *node, v reflect.Value) {
-	if !r.expect(n, n.kind == yaml.MappingNode, "a mapping with the keys "+strings.Join(keysOf(v.Type()), ", ")) {
+	if n.kind != yaml.MappingNode {
+		r.expect(n, false, "a mapping with the keys "+strings.Join(keysOf(v.Type()), ", "))
 		return
 	}
 	for _, item := range n.items {
@@ -152,7 +158,8 @@ func (r *reader) decodeFields(n *node, v reflect.Value) {
 }
 
 // refuseZero refuses what was written and would be taken for the default, or for
-// nothing.
+// nothing: in the types of package config a zero field is one that was left out. The field's
+// tags say what to write instead, and where an empty text is meant as such.
 func (r *reader) refuseZero(n *node, field reflect.StructField) {
 	instead := field.Tag.Get("zero")
 	if instead == "" {
@@ -171,6 +178,8 @@ func (r *reader) refuseZero(n *node, field reflect.StructField) {
 	}
 }
 
+// unknown reports a key that nothing reads, with the key that was meant, or with all that
+// there are.
 func (r *reader) unknown(n *node, keys []string) {
 	hint := words.DidYouMean(n.key, keys)
 	if hint == "" {

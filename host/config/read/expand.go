@@ -13,6 +13,9 @@ import (
 // variableForm is what variables may be called.
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+// A value goes through settle when decode comes to it, and so exactly once: what a variable
+// brings is not looked through for further variables.
+
 // settle replaces the variables in a value, after which it has the tag that it is to
 // have, and reports whether it can be used. A plain value gets its type from what comes
 // out; one with quotes or a tag keeps it.
@@ -59,7 +62,8 @@ func (r *reader) checkTag(n *node) {
 	}
 }
 
-// plainTag is the type that a text has where it stands without quotes.
+// plainTag is the type that a text has where it stands without quotes. The YAML parser is
+// asked, so that a variable's value has the type that it would have if it stood in the file.
 func plainTag(text string) string {
 	var doc yaml.Node
 	if yaml.Unmarshal([]byte(text), &doc) != nil || len(doc.Content) != 1 {

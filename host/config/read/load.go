@@ -72,7 +72,8 @@ func Parse(name string, src []byte, o Options) (*config.Tree, error) {
 	return tree, nil
 }
 
-// parse makes the one document of the file a tree of nodes; nil after a problem.
+// parse makes the one document of the file a tree of nodes; nil after a problem. A second
+// document is refused, and not left unread, as somebody may have meant it to count.
 func (r *reader) parse(src []byte) *node {
 	whole := config.Place{File: r.file}
 	if len(src) > MaxFile {

@@ -49,7 +49,9 @@ const (
 	maxNodes = 200_000
 )
 
-// builder makes nodes of what the YAML parser gives.
+// builder makes nodes of what the YAML parser gives. A few lines of YAML can stand for any
+// number of values, as an alias may name a list of aliases; so it counts what it makes, and
+// stops at the bound.
 type builder struct {
 	*reader
 	option string // that the values come from; "" for the file
@@ -71,7 +73,9 @@ func (r *reader) build(y *yaml.Node, up *node, option string) *node {
 	return n
 }
 
-// value makes a value below up, which whoever asked for it puts there.
+// value makes a value below up, which whoever asked for it puts there. An alias becomes a
+// copy of what it names, and stands where that does: a mistake in it is mended there. One
+// that leads to itself ends at the bound of levels.
 func (b *builder) value(y *yaml.Node, up *node, depth int) *node {
 	if y.Kind == yaml.AliasNode {
 		y = y.Alias
@@ -107,8 +111,8 @@ func (r *reader) place(y *yaml.Node, option string) config.Place {
 	return config.Place{File: r.file, Line: y.Line, Column: y.Column}
 }
 
-// pairs fills a mapping; what a merge key brings comes last and gives way to the
-// mapping's own keys.
+// pairs fills a mapping. What a merge key brings comes last and gives way to the
+// mapping's own keys, wherever the merge key stands among them.
 func (b *builder) pairs(y *yaml.Node, n *node, depth int) {
 	var merged []*node
 	for i := 0; i+1 < len(y.Content) && b.left >= 0; i += 2 {
@@ -169,7 +173,8 @@ func (n *node) remove() {
 	}
 }
 
-// become makes n the value that v is, where n stands.
+// become makes n the value that v is, where n stands: whoever holds n, such as its parent,
+// holds the new value.
 func (n *node) become(v *node) {
 	up, key, keyAt, index := n.up, n.key, n.keyAt, n.index
 	*n = *v
@@ -202,7 +207,8 @@ func (n *node) Find(keys []string) (config.Place, bool) {
 	return n.at, !n.refused
 }
 
-// path is the way to a value, for people: actors are named, other items counted.
+// path is the way to a value, for people: actors are named, other items counted. It is
+// asked for when all has been read, as the name of an actor may hold variables.
 func (n *node) path() string {
 	var steps []string
 	for ; n != nil && n.up != nil; n = n.up {
@@ -224,7 +230,8 @@ func (n *node) name() string {
 	return ""
 }
 
-// describe says what a value is, for "got …".
+// describe says what a value is, for "got …". A text is quoted, and so is a number: it is
+// shown as it was written.
 func (n *node) describe() string {
 	switch {
 	case n.kind == yaml.MappingNode:

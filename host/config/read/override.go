@@ -113,7 +113,8 @@ func valueOf(text string) *yaml.Node {
 	return n
 }
 
-// descend goes one step down from the value at a path, and makes what is missing.
+// descend goes one step down from the value at a path, and makes what is missing: --set
+// may give a key, or a mapping, that the file has not. Its place is then the option.
 func (s setting) descend(at *node, key string, path []string) *node {
 	empty := at.kind == yaml.ScalarNode && (at.tag == tagNull || at.text == "")
 	isList := at.kind == yaml.SequenceNode

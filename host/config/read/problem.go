@@ -9,7 +9,8 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 )
 
-// reader gathers problems while a file is read.
+// reader gathers problems while a file is read. It belongs to one call of Parse, and to one
+// goroutine.
 type reader struct {
 	file     string
 	lookup   func(name string) (string, bool)
@@ -48,7 +49,9 @@ func (r *reader) refuse(n *node, format string, args ...any) {
 	}
 }
 
-// err is everything that was reported or found by checks, nil if nothing was.
+// err is everything that was reported or found by checks, nil if nothing was. Problems of
+// options come before those of the file. What was found twice, as merge keys make possible,
+// is told once.
 func (r *reader) err(found []error) error {
 	more := r.more
 	var all []config.Problem
