@@ -255,7 +255,7 @@ func (p *Process) signal(sig syscall.Signal) error {
 	if p.lk.os == nil {
 		return nil
 	}
-	if err := p.lk.target.signal(sig); err != nil {
+	if err := p.lk.signal(sig); err != nil {
 		return fmt.Errorf("process %d (%s) cannot be signalled: %w; a program that changes its user must give the host the right to end it", p.lk.pid, p.spec.title(), err)
 	}
 	return nil
