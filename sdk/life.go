@@ -118,17 +118,22 @@ func (l *life) awaitReady(ctx context.Context) error {
 // run is the actor's one life: it serves, ends in order, and ends the process.
 func (l *life) run(ctx context.Context, tree []byte) {
 	err := l.serve(ctx, tree)
-	l.failed = err
-	close(l.ended)
-	l.cancel()
-	l.table.WaitRuntime() // the acknowledgement goes out before the goodbye
-	l.closeLink(err)
-	l.table.Lose(fault.ErrActorClosing)
-	l.table.Close()
+	l.finish(err)
 	if err != nil {
 		l.exit(exitFailed)
 	}
 	l.exit(exitWell)
+}
+
+// finish ends the link in order when the service has ended, with its failure if it had one.
+func (l *life) finish(failure error) {
+	l.failed = failure
+	close(l.ended)
+	l.cancel()
+	l.table.WaitRuntime() // the acknowledgement goes out before the goodbye
+	l.closeLink(failure)
+	l.table.Lose(fault.ErrActorClosing)
+	l.table.Close()
 }
 
 // serve runs the service, inside what the plugin hosts if it hosts anything.

@@ -24,9 +24,13 @@ import (
 
 const folder = "../../../docs/protocol/transcripts"
 
-// The Go implementation does what each transcript says.
+// The Go implementation does what each transcript says. Those of an actor's end need an
+// actor: package sdk plays them.
 func TestTranscripts(t *testing.T) {
 	for _, s := range transcripts(t) {
+		if strings.HasPrefix(s.Name, "actor/") {
+			continue
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { replay(t, s) })
 		})
