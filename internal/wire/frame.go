@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -20,156 +21,86 @@ func AppendFrame(b []byte, f *Frame) ([]byte, error) {
 	return append(b, f.Payload...), nil
 }
 
-// AppendFrameHead encodes all of a frame but the bytes of its payload, which must follow.
+// AppendFrameHead encodes all of a frame but the bytes of its payload, which must follow: so
+// that is the last field, and need not be moved.
 func AppendFrameHead(b []byte, f *Frame) ([]byte, error) {
-	b = append(b, frameTag)
-	b = protowire.AppendVarint(b, uint64(sizeOf(f)))
-	b = appendVarint(b, 1, f.Dialog)
-	b = appendVarint(b, 2, uint64(f.Kind))
-	if f.marked() {
-		b = appendMarks(b, f)
-	}
+	e := encoder{b: append(b, frameTag, 0)}
+	at := len(e.b)
+	e.number(1, f.Dialog)
+	e.number(2, uint64(f.Kind))
+	e.flag(4, f.More)
+	e.flag(5, f.Probe)
+	e.flag(6, f.Deaf)
+	e.number(7, f.Yields)
+	e.number(11, uint64(f.Overflow))
+	e.number(15, f.Total)
+	e.flag(16, f.Attached)
 	if !f.plain() {
-		var err error
-		if b, err = appendParts(b, f); err != nil {
-			return nil, err
-		}
+		e.message(8, f.Credit, f.Credit != nil)
+		e.message(9, f.Start, f.Start != nil)
+		e.message(10, f.Window, f.Window != nil)
+		e.message(12, f.Fault, f.Fault != nil)
+		e.message(13, f.Cancel, f.Cancel != nil)
+		e.message(14, f.Hello, f.Hello != nil)
 	}
-	if len(f.Payload) > 0 { // the last field, so that what follows need not be moved
-		b = protowire.AppendTag(b, 3, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(len(f.Payload)))
+	if n := len(f.Payload); n > 0 {
+		e.b = protowire.AppendTag(e.b, 3, protowire.BytesType)
+		e.b = protowire.AppendVarint(e.b, uint64(n))
 	}
-	return b, nil
+	e.close(at, len(f.Payload))
+	return e.b, e.err
 }
 
-// sizeOf is the encoded size of a frame, without what comes before it in a packet.
-func sizeOf(f *Frame) int {
-	n := sizeVarint(1, f.Dialog) + sizeVarint(2, uint64(f.Kind))
-	if len(f.Payload) > 0 {
-		n += protowire.SizeTag(3) + protowire.SizeBytes(len(f.Payload))
-	}
-	if f.marked() {
-		n += sizeVarint(7, f.Yields) + sizeVarint(11, uint64(f.Overflow)) + sizeVarint(15, f.Total)
-		if f.Attached {
-			n += 3
-		}
-		for _, set := range []bool{f.More, f.Probe, f.Deaf} {
-			if set {
-				n += 2
-			}
-		}
-	}
-	if f.plain() {
-		return n
-	}
-	if f.Credit != nil {
-		n += sizeMessage(8, f.Credit.size())
-	}
-	if f.Start != nil {
-		n += sizeMessage(9, f.Start.size())
-	}
-	if f.Window != nil {
-		n += sizeMessage(10, f.Window.size())
-	}
-	return n + sizeOfParts(f)
+// encoder writes fields one after the other, and keeps the first error.
+type encoder struct {
+	b   []byte
+	err error
 }
 
-// sizeOfParts is the size of the messages inside a frame that are left to protobuf.
-func sizeOfParts(f *Frame) (n int) {
-	if f.Fault != nil {
-		n += sizeMessage(12, proto.Size(f.Fault))
+// number writes a field that is absent if it is 0, as most are: small enough to be inlined.
+func (e *encoder) number(n protowire.Number, v uint64) {
+	if v != 0 {
+		e.varint(n, v)
 	}
-	if f.Cancel != nil {
-		n += sizeMessage(13, proto.Size(f.Cancel))
-	}
-	if f.Hello != nil {
-		n += sizeMessage(14, proto.Size(f.Hello))
-	}
-	return n
 }
 
-// marked reports whether a frame has numbers that most frames do not have.
-func (f *Frame) marked() bool {
-	return f.More || f.Probe || f.Deaf || f.Yields != 0 || f.Overflow != 0 || f.Total != 0 || f.Attached
+func (e *encoder) flag(n protowire.Number, set bool) {
+	if set {
+		e.varint(n, 1)
+	}
+}
+
+func (e *encoder) varint(n protowire.Number, v uint64) {
+	e.b = protowire.AppendVarint(protowire.AppendTag(e.b, n, protowire.VarintType), v)
+}
+
+// message writes a message inside of the frame, as protobuf encodes it.
+func (e *encoder) message(n protowire.Number, m proto.Message, set bool) {
+	if !set || e.err != nil {
+		return
+	}
+	e.b = append(protowire.AppendTag(e.b, n, protowire.BytesType), 0)
+	at := len(e.b)
+	if e.b, e.err = (proto.MarshalOptions{}).MarshalAppend(e.b, m); e.err == nil {
+		e.close(at, 0)
+	}
+}
+
+// close writes the length of all behind at, and of what is still to follow, before that. One
+// byte has been left for it; most need no more.
+func (e *encoder) close(at, follows int) {
+	size := uint64(len(e.b) - at + follows)
+	if size < 1<<7 {
+		e.b[at-1] = byte(size)
+		return
+	}
+	e.b = slices.Insert(e.b, at, make([]byte, protowire.SizeVarint(size)-1)...)
+	protowire.AppendVarint(e.b[:at-1], size)
 }
 
 // plain reports whether a frame has no messages inside, as most do not.
 func (f *Frame) plain() bool {
 	return f.Credit == nil && f.Start == nil && f.Window == nil && f.Fault == nil && f.Cancel == nil && f.Hello == nil
-}
-
-func appendMarks(b []byte, f *Frame) []byte {
-	for i, set := range []bool{f.More, f.Probe, f.Deaf} {
-		if set {
-			b = appendVarint(b, protowire.Number(4+i), 1)
-		}
-	}
-	b = appendVarint(b, 7, f.Yields)
-	b = appendVarint(b, 11, uint64(f.Overflow))
-	b = appendVarint(b, 15, f.Total)
-	if f.Attached {
-		b = appendVarint(b, 16, 1)
-	}
-	return b
-}
-
-// appendParts uses the sizes that sizeOf has taken.
-func appendParts(b []byte, f *Frame) (_ []byte, err error) {
-	if f.Credit != nil {
-		b = f.Credit.append(appendHead(b, 8, f.Credit.size()))
-	}
-	if f.Start != nil {
-		if b, err = f.Start.append(b, 9); err != nil {
-			return nil, err
-		}
-	}
-	if f.Window != nil {
-		b = f.Window.append(appendHead(b, 10, f.Window.size()))
-	}
-	if f.Fault != nil {
-		if b, err = appendMessage(b, 12, f.Fault); err != nil {
-			return nil, err
-		}
-	}
-	if f.Cancel != nil {
-		if b, err = appendMessage(b, 13, f.Cancel); err != nil {
-			return nil, err
-		}
-	}
-	if f.Hello != nil {
-		return appendMessage(b, 14, f.Hello)
-	}
-	return b, nil
-}
-
-var measured = proto.MarshalOptions{UseCachedSize: true}
-
-// appendMessage encodes a message, whose size has been taken, as a field.
-func appendMessage(b []byte, n protowire.Number, m proto.Message) ([]byte, error) {
-	return measured.MarshalAppend(appendHead(b, n, measured.Size(m)), m)
-}
-
-// appendHead puts what comes before a message inside another.
-func appendHead(b []byte, n protowire.Number, size int) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.BytesType), uint64(size))
-}
-
-func sizeMessage(n protowire.Number, size int) int {
-	return protowire.SizeTag(n) + protowire.SizeBytes(size)
-}
-
-func sizeVarint(n protowire.Number, v uint64) int {
-	if v == 0 {
-		return 0
-	}
-	return protowire.SizeTag(n) + protowire.SizeVarint(v)
-}
-
-func appendVarint(b []byte, n protowire.Number, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), v)
 }
 
 // clear makes a frame what a new one is, but for what protobuf keeps in it.
@@ -181,7 +112,7 @@ func (f *Frame) clear() {
 }
 
 // read decodes a frame. own makes a payload, which lies in b, the frame's.
-func (f *Frame) read(b []byte, own func(payload []byte) []byte, n names) error {
+func (f *Frame) read(b []byte, own func(payload []byte) []byte) error {
 	left := mostParts
 	for len(b) > 0 {
 		number, v, rest, err := field(b)
@@ -196,7 +127,7 @@ func (f *Frame) read(b []byte, own func(payload []byte) []byte, n names) error {
 		case number == 3:
 			f.Payload = own(v.bytes)
 		default:
-			if err := f.readPart(number, v.bytes, n, &left); err != nil {
+			if err := f.readPart(number, v.bytes, &left); err != nil {
 				return err
 			}
 		}
@@ -229,20 +160,20 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 
 // readPart decodes a message inside a frame. One that comes twice is merged. left is
 // how many parts a fault may still have.
-func (f *Frame) readPart(number protowire.Number, b []byte, n names, left *int) error {
+func (f *Frame) readPart(number protowire.Number, b []byte, left *int) error {
 	switch number {
 	case 8:
-		return readWindow(&f.Credit, b)
+		return merge(&f.Credit, b)
 	case 9:
-		if f.Start == nil {
-			f.Start = new(Start)
+		if err := checkStart(b); err != nil {
+			return err
 		}
-		if err := f.Start.read(b, n); err != nil {
+		if err := merge(&f.Start, b); err != nil {
 			return err
 		}
 		return checkMetadata(len(f.Start.Metadata)) // it may have come in more than one piece
 	case 10:
-		return readWindow(&f.Window, b)
+		return merge(&f.Window, b)
 	case 12:
 		if err := checkFault(b, left); err != nil {
 			return err

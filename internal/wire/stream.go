@@ -23,8 +23,7 @@ type PacketReader struct {
 	packet     Packet // the last one, whose frames are used again
 	slab       []byte // where small payloads go
 	large      []byte // of a frame that has no room in buf; free again
-	names      names
-	broken     error // what comes cannot be read
+	broken     error  // what comes cannot be read
 }
 
 // Sizes of a PacketReader, in bytes.
@@ -39,7 +38,7 @@ const (
 
 // NewPacketReader makes a reader.
 func NewPacketReader(from io.Reader) *PacketReader {
-	return &PacketReader{from: from, buf: make([]byte, firstBuffer), names: names{}}
+	return &PacketReader{from: from, buf: make([]byte, firstBuffer)}
 }
 
 // Next waits for a frame, and gives it with those that have come at the same time. The
@@ -58,7 +57,7 @@ func (r *PacketReader) Next() (*Packet, error) {
 		case head > 0 && head+frame <= r.end-r.begin:
 			whole := r.buf[r.begin+head : r.begin+head+frame]
 			r.begin += head + frame
-			if err := r.add().read(whole, r.own, r.names); err != nil {
+			if err := r.add().read(whole, r.own); err != nil {
 				r.packet.Frames = r.packet.Frames[:len(r.packet.Frames)-1]
 				r.broken = err
 			}
@@ -153,7 +152,7 @@ func (r *PacketReader) readLarge(head, size int) (*Packet, error) {
 	}
 	f := r.add()
 	own := func(payload []byte) []byte { return keep(payload, size) }
-	if err := f.read(b, own, r.names); err != nil {
+	if err := f.read(b, own); err != nil {
 		return nil, err
 	}
 	if f.More && size <= largestKept {
