@@ -207,7 +207,11 @@ func (d *Dialog) Cancelled() bool { return d.absorbs() && d.end.failed(d.kind) }
 func (d *Dialog) verdict(body error) error {
 	panics.Rethrow(body)
 	e := fault.EndingOf(d.ctx, body)
+	own := e.Cause
 	e.Cause, e.Clean = d.why(), d.absorbs()
+	if e.Clean && body != nil && own != nil && !fault.IsCancel(own) {
+		e.Cause, e.Clean = own, false // its ctx had failed by itself, while Cancel was answered
+	}
 	if d.end.failed(d.kind) {
 		o := d.failure()
 		e.Remote, e.Others = o.err, []error{o.also}

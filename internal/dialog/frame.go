@@ -14,96 +14,118 @@ import (
 func (d *Dialog) frame(f *wire.Frame) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if what := d.misplaced(f); what != "" {
+		return d.violation(f, what)
+	}
+	if err := d.take(f); err != nil {
+		return err
+	}
+	if !d.in.tally() {
+		return d.violation(f, "fewer messages have come than the failure counts")
+	}
+	return nil
+}
+
+// misplaced is what is wrong about a frame that must not come here, or not now; nothing
+// otherwise.
+func (d *Dialog) misplaced(f *wire.Frame) string {
 	switch f.Kind {
+	case wire.Kind_KIND_STARTED, wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR:
+		if d.callee {
+			return "only a callee sends it"
+		}
+	case wire.Kind_KIND_YIELD:
+		if d.kind == Func || d.kind == Source && d.callee || d.state.Phase == Opening {
+			return fmt.Sprintf("to a %s in phase %v", KindName(d.kind), d.state.Phase)
+		}
+	case wire.Kind_KIND_ATTACH:
+		if d.kind != Context || d.out.attached {
+			return "of an end that is open, or that there is not"
+		}
+	case wire.Kind_KIND_ARGUMENTS:
+		if !d.callee || d.complete {
+			return "that nobody waits for"
+		}
+	}
+	if f.Fault == nil && (f.Kind == wire.Kind_KIND_ERROR || f.Kind == wire.Kind_KIND_FAIL) {
+		return "without its fault"
+	}
+	return ""
+}
+
+// take does what a frame says. Those of later versions of the protocol say nothing.
+func (d *Dialog) take(f *wire.Frame) error {
+	switch f.Kind {
+	case wire.Kind_KIND_STARTED:
+		return d.gotStarted(f)
+	case wire.Kind_KIND_RETURN:
+		return d.gotReturn(f)
+	case wire.Kind_KIND_ERROR:
+		d.gotFault(GotError, f)
+	case wire.Kind_KIND_FAIL:
+		d.gotFault(GotFail, f)
+	case wire.Kind_KIND_CANCEL:
+		d.apply(GotCancel, saying(&fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}))
+	case wire.Kind_KIND_CANCEL_ACK:
+		d.apply(GotCancelAck, note{})
+	case wire.Kind_KIND_ARGUMENTS:
+		return d.gotArguments(f)
 	case wire.Kind_KIND_YIELD:
 		return d.gotYield(f)
 	case wire.Kind_KIND_CREDIT:
-		if f.Window != nil {
-			d.out.grow(fromWire(f.Window))
-		}
-		if !d.out.grant(f.Credit) {
-			return d.violation(f, "more credit than was used")
-		}
-		d.wake()
-		return nil
+		return d.gotCredit(f)
 	case wire.Kind_KIND_ATTACH:
-		return d.gotAttach(f)
-	case wire.Kind_KIND_ARGUMENTS:
-		return d.gotArguments(f)
+		d.out.attach(fromWire(f.Window), f.Overflow)
+		d.wake()
 	case wire.Kind_KIND_STOP:
-		d.gotStop(f)
-	default:
-		if err := d.gotStep(f); err != nil {
-			return err
-		}
+		d.in.stopped = true
+		d.out.deaf = d.out.deaf || f.Deaf
+		d.wake()
 	}
-	if d.in.tally() {
+	return nil
+}
+
+func (d *Dialog) gotStarted(f *wire.Frame) error {
+	if d.state.Phase == Opening {
+		d.announced(f.Window, f.Attached, f.Overflow)
+		d.first, d.began = f.Payload, true
+	}
+	if d.apply(GotStarted, note{payload: f.Payload})&Violate == 0 {
 		return nil
 	}
-	return d.violation(f, "fewer messages have come than the failure counts")
+	return d.violation(f, "in phase "+d.state.Phase.String())
 }
 
-// steps maps the frames that the state machine handles.
-var steps = map[wire.Kind]struct {
-	event    Event
-	byCallee bool // only the callee may send it
-}{
-	wire.Kind_KIND_STARTED:    {GotStarted, true},
-	wire.Kind_KIND_RETURN:     {GotReturn, true},
-	wire.Kind_KIND_ERROR:      {GotError, true},
-	wire.Kind_KIND_FAIL:       {GotFail, false},
-	wire.Kind_KIND_CANCEL:     {GotCancel, false},
-	wire.Kind_KIND_CANCEL_ACK: {GotCancelAck, false},
-}
-
-func (d *Dialog) gotStep(f *wire.Frame) error {
-	s, known := steps[f.Kind]
-	if !known {
-		return nil // of a later version of the protocol
-	}
-	if s.byCallee && d.callee {
-		return d.violation(f, "only a callee sends it")
-	}
+func (d *Dialog) gotReturn(f *wire.Frame) error {
 	n := note{payload: f.Payload}
-	switch s.event {
-	case GotStarted:
-		if d.state.Phase == Opening {
-			d.announced(f.Window, f.Attached, f.Overflow)
-			d.first, d.began = f.Payload, true
-		}
-	case GotReturn:
-		if d.state.Phase == Opening {
-			n.err = d.violation(f, "before STARTED")
-		}
-	case GotError, GotFail:
-		if f.Fault == nil {
-			return d.violation(f, "without its fault")
-		}
-		if n.err, n.byPeer = d.gotFault(f), true; n.err == nil {
-			return nil
-		}
-	case GotCancel:
-		n.err = &fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}
+	if d.state.Phase == Opening {
+		n.err = d.violation(f, "before STARTED")
 	}
-	if d.apply(s.event, n)&Violate == 0 {
-		return nil
-	}
-	if n.err == nil {
-		n.err = d.violation(f, "in phase "+d.state.Phase.String())
-	}
+	d.apply(GotReturn, n)
 	return n.err
 }
 
-// gotFault is the peer's failure. It is nil if the callee had our deadline and was
-// faster: what our own ctx says of it comes first, and then that.
-func (d *Dialog) gotFault(f *wire.Frame) error {
-	err := fault.Unpack(f.Fault)
+// gotFault takes the peer's failure. If the callee had our deadline and was faster, what our
+// own ctx says of it comes first, and then that.
+func (d *Dialog) gotFault(e Event, f *wire.Frame) {
+	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: true}, payload: f.Payload}
 	d.in.limited, d.in.limit = true, f.Yields
-	if steps[f.Kind].event == GotError && d.cause == nil && d.expired() && fault.IsDeadline(f.Fault) {
-		d.early = &note{reason: reason{err: err, byPeer: true}, payload: f.Payload}
-		return nil
+	if e == GotError && d.cause == nil && d.expired() && fault.IsDeadline(f.Fault) {
+		d.early = &n
+		return
 	}
-	return err
+	d.apply(e, n)
+}
+
+func (d *Dialog) gotCredit(f *wire.Frame) error {
+	if f.Window != nil {
+		d.out.grow(fromWire(f.Window))
+	}
+	if !d.out.grant(f.Credit) {
+		return d.violation(f, "more credit than was used")
+	}
+	d.wake()
+	return nil
 }
 
 // canceller is who asked: the peer, if it does not name somebody else.
@@ -115,9 +137,6 @@ func (d *Dialog) canceller(f *wire.Frame) (id actor.ID) {
 }
 
 func (d *Dialog) gotYield(f *wire.Frame) error {
-	if d.kind == Func || d.kind == Source && d.callee || d.state.Phase == Opening {
-		return d.violation(f, fmt.Sprintf("to a %s in phase %v", KindName(d.kind), d.state.Phase))
-	}
 	d.table.counters.messagesIn.Add(1)
 	switch d.in.arrive(f.Payload, f.Probe) {
 	case doubtful:
@@ -172,10 +191,7 @@ func (d *Dialog) announced(w *wire.Window, attached bool, overflow wire.Overflow
 // gotArguments takes the arguments that Start has announced. They were counted with it, so
 // they must be what it has said.
 func (d *Dialog) gotArguments(f *wire.Frame) error {
-	switch {
-	case !d.callee || d.complete:
-		return d.violation(f, "that nobody waits for")
-	case uint64(len(f.Payload)) != d.start.Arguments:
+	if uint64(len(f.Payload)) != d.start.Arguments {
 		err := d.violation(f, fmt.Sprintf("it has %d bytes, and its START has announced %d", len(f.Payload), d.start.Arguments))
 		d.apply(DoBreak, saying(err))
 		return err
@@ -191,20 +207,6 @@ func (d *Dialog) awaitArguments() error {
 		return nil
 	}
 	return d.await(d.ctx, func() bool { return d.complete })
-}
-
-func (d *Dialog) gotAttach(f *wire.Frame) error {
-	if d.kind != Context || !d.out.attach(fromWire(f.Window), f.Overflow) {
-		return d.violation(f, "of an end that is open, or that there is not")
-	}
-	d.wake()
-	return nil
-}
-
-func (d *Dialog) gotStop(f *wire.Frame) {
-	d.in.stopped = true
-	d.out.deaf = d.out.deaf || f.Deaf
-	d.wake()
 }
 
 func (d *Dialog) violation(f *wire.Frame, what string) error {

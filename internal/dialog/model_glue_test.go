@@ -137,9 +137,15 @@ func (w *world) accuse(me int, p packet) {
 	w.fail("C16", sideNames[me]+" takes "+p.String()+" of an honest peer for a violation in "+w.side[me].st.String())
 }
 
+// stepEvents are the frames that the state machine handles, as Dialog.take has them.
+var stepEvents = map[wire.Kind]Event{
+	wire.Kind_KIND_STARTED: GotStarted, wire.Kind_KIND_RETURN: GotReturn, wire.Kind_KIND_ERROR: GotError,
+	wire.Kind_KIND_FAIL: GotFail, wire.Kind_KIND_CANCEL: GotCancel, wire.Kind_KIND_CANCEL_ACK: GotCancelAck,
+}
+
 func (w *world) gotStep(me int, p packet) {
 	s := &w.side[me]
-	e := steps[wire.Kind(p.kind)].event
+	e := stepEvents[wire.Kind(p.kind)]
 	switch e {
 	case GotStarted:
 		if s.st.Phase == Opening {

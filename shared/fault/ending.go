@@ -49,7 +49,7 @@ func (e Ending) Failure() error {
 		return e.Body // and nothing of it is asked
 	}
 	switch parts := e.parts(); {
-	case e.Asked && parts.onlyTold():
+	case e.Asked && parts.onlyTold() && (e.Cause == nil || IsCancel(e.Cause)):
 		return nil
 	case e.Cause == nil:
 		return e.Body
