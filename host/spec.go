@@ -13,6 +13,11 @@ import (
 //
 //	spec.Restart = config.Transient
 //	spec.Backoff.Initial = config.Duration(time.Millisecond)
+//
+// Replicas and DependsOn are about an actor among its siblings, and so they are for [OpenTree];
+// Package is for [Build], which puts a Command in its place. [Nursery.Start] and [Run] ignore
+// none of them: they refuse a spec that has one. Actors and their Supervision go down to the
+// actor, which starts them with [Subtree].
 type Spec = config.Actor
 
 // checkAlone refuses a spec that is not that of one actor by itself. What only a tree
