@@ -6,37 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
-
-// Defaults of a Spec's times.
-const (
-	DefaultStartTimeout  = time.Minute
-	DefaultCancelTimeout = dialog.DefaultCancelTimeout
-	DefaultGrace         = 5 * time.Second
-	DefaultForeignGrace  = 2 * time.Second         // of a foreign program: that of go-plugin's own hosts
-	DefaultTermTimeout   = 1600 * time.Millisecond // from SIGTERM to SIGKILL
-)
-
-// Defaults of Options.Supervision.
-const (
-	DefaultMaxRestarts   = 3
-	DefaultRestartWindow = 5 * time.Second
-)
-
-// Defaults of a Spec's health checks.
-const (
-	DefaultHealthInterval = 2 * time.Second
-	DefaultHealthTimeout  = time.Second
-	DefaultHealthFailures = 3
-)
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d <= 0 {
-		return otherwise
-	}
-	return d
-}
 
 const (
 	// drainBound is how long what a dead process has sent may take to be read.
@@ -76,22 +46,25 @@ const levelGrace = 250 * time.Millisecond
 
 // boundsOf are the times for an actor, the defaults where its spec says nothing.
 func boundsOf(spec Spec) bounds {
-	return bounds{
-		cancel:    orDefault(time.Duration(spec.CancelTimeout), DefaultCancelTimeout),
-		grace:     graceOf(spec),
-		terminate: orDefault(time.Duration(spec.TermTimeout), DefaultTermTimeout),
-	}
+	set := spec.WithDefaults()
+	return bounds{cancel: time.Duration(set.CancelTimeout), grace: graceOf(spec), terminate: time.Duration(set.TermTimeout)}
 }
 
+// foreignGrace is that of a foreign program: go-plugin's own hosts wait as long.
+const foreignGrace = 2 * time.Second
+
 func graceOf(spec Spec) time.Duration {
-	grace := DefaultGrace
+	if spec.Grace > 0 {
+		return time.Duration(spec.Grace)
+	}
+	grace := time.Duration(spec.WithDefaults().Grace)
 	if spec.GoPlugin != nil {
-		grace = DefaultForeignGrace
+		grace = foreignGrace
 	}
 	for _, hosted := range spec.Actors {
 		grace = max(grace, graceOf(hosted)+levelGrace)
 	}
-	return orDefault(time.Duration(spec.Grace), grace)
+	return grace
 }
 
 // What a host does with the time that it has, if it is being ended itself.
@@ -118,22 +91,11 @@ func (b bounds) within(left time.Duration) bounds {
 	}
 }
 
-// Defaults of a Spec's backoff.
-const (
-	DefaultBackoffInitial = 100 * time.Millisecond
-	DefaultBackoffMax     = 10 * time.Second
-	DefaultBackoffReset   = 30 * time.Second
-)
-
 // backoff is the pause before a restart, and the run that makes a restart the first one again.
 type backoff struct{ initial, max, stable time.Duration }
 
 func newBackoff(c config.Backoff) backoff {
-	return backoff{
-		initial: orDefault(time.Duration(c.Initial), DefaultBackoffInitial),
-		max:     orDefault(time.Duration(c.Max), DefaultBackoffMax),
-		stable:  orDefault(time.Duration(c.Reset), DefaultBackoffReset),
-	}
+	return backoff{initial: time.Duration(c.Initial), max: time.Duration(c.Max), stable: time.Duration(c.Reset)}
 }
 
 // pause is the pause before the restart that is the nth without a stable run in between. chance,

@@ -38,6 +38,7 @@ type illness struct {
 // It owns two workers, from start to wait, which end when the process is being ended.
 type watch struct {
 	spec    Spec
+	health  config.Health // the spec's, with its defaults
 	client  *pluginClient
 	checked func(reason string, failure error) // is told what each check has found
 	note    func(e Event)
@@ -54,7 +55,7 @@ type watch struct {
 
 func newWatch(spec Spec, client *pluginClient, checked func(reason string, failure error), note func(e Event)) watch {
 	return watch{
-		spec: spec, client: client, checked: checked, note: note,
+		spec: spec, health: spec.WithDefaults().Health, client: client, checked: checked, note: note,
 		stuck: make(chan struct{}, 1), found: make(chan illness, 2), ending: make(chan struct{}),
 	}
 }
@@ -62,7 +63,7 @@ func newWatch(spec Spec, client *pluginClient, checked func(reason string, failu
 // start begins to look after a process that is up.
 func (w *watch) start(id actor.ID, table *dialog.Table, starved func() time.Duration) {
 	w.id, w.table, w.starved = id, table, starved
-	if !w.spec.Health.Off {
+	if !w.health.Off {
 		w.group.Go(w.checkHealth)
 	}
 	if w.spec.Stuck == config.RestartWhenStuck {
@@ -75,9 +76,9 @@ func (w *watch) wait() { w.group.Close() }
 
 // checkHealth checks the process until it ends or has failed too often in a row.
 func (w *watch) checkHealth() {
-	ticker := time.NewTicker(orDefault(time.Duration(w.spec.Health.Interval), DefaultHealthInterval))
+	ticker := time.NewTicker(time.Duration(w.health.Interval))
 	defer ticker.Stop()
-	p := probe{endpoint: w.spec.Health.Endpoint, portal: endpoint.To(w.table)}
+	p := probe{endpoint: w.health.Endpoint, portal: endpoint.To(w.table)}
 	defer p.wait()
 	for failed := 0; ; {
 		r := w.check(&p)
@@ -98,10 +99,6 @@ func (w *watch) checkHealth() {
 // onChecked hands the supervisor what a check has found, and reports whether it was
 // the last one.
 func (w *watch) onChecked(r checkResult, failed int) bool {
-	threshold := w.spec.Health.Failures
-	if threshold <= 0 {
-		threshold = DefaultHealthFailures
-	}
 	if isClosed(w.ending) || r.broken && closedWithin(w.ending, 2*deathBound) {
 		return true // what it found is the ending, which may be known a little later
 	}
@@ -110,7 +107,7 @@ func (w *watch) onChecked(r checkResult, failed int) bool {
 		reason = r.err.Error()
 	}
 	w.checked(reason, r.err)
-	if failed < threshold {
+	if failed < w.health.Failures {
 		return false
 	}
 	failure := &fault.ActorUnhealthy{ID: w.id, Checks: failed, Last: reason}
@@ -121,8 +118,7 @@ func (w *watch) onChecked(r checkResult, failed int) bool {
 // check asks go-plugin's health service, on the main connection and so apart from
 // the link, and then the plugin's own endpoint if there is one.
 func (w *watch) check(p *probe) checkResult {
-	bound := orDefault(time.Duration(w.spec.Health.Timeout), DefaultHealthTimeout)
-	ctx, stop := w.answerBound(bound)
+	ctx, stop := w.answerBound(time.Duration(w.health.Timeout))
 	defer stop()
 	answer, err := w.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
 	switch {
@@ -134,7 +130,7 @@ func (w *watch) check(p *probe) checkResult {
 		return checkResult{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message()), broken: true}
 	case answer.Status != healthpb.HealthCheckResponse_SERVING:
 		return checkResult{err: fmt.Errorf("the health service says %s", answer.Status), answers: true}
-	case w.spec.Health.Endpoint == "":
+	case w.health.Endpoint == "":
 		return checkResult{answers: true}
 	}
 	return p.call(ctx)

@@ -75,14 +75,8 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 const lastLogs = time.Second
 
 func newSupervision(c config.Supervision) supervision {
-	s := supervision{strategy: c.Strategy, max: c.MaxRestarts, window: orDefault(time.Duration(c.Window), DefaultRestartWindow)}
-	if s.strategy == "" {
-		s.strategy = config.OneCancelsAll
-	}
-	if s.max <= 0 {
-		s.max = DefaultMaxRestarts
-	}
-	return s
+	c = c.WithDefaults()
+	return supervision{strategy: c.Strategy, max: c.MaxRestarts, window: time.Duration(c.Window)}
 }
 
 func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nursery) error) error {
@@ -316,7 +310,7 @@ func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool
 		}
 		n.nextID++
 		state := childState{id: n.nextID, kind: cmp.Or(spec.Restart, config.Temporary), oneShot: oneShot, needs: needs}
-		c = &child{childState: state, n: n, spec: spec, self: actor.NewID(spec.Name), backoff: newBackoff(spec.Backoff), gone: make(chan struct{})}
+		c = &child{childState: state, n: n, spec: spec, self: actor.NewID(spec.Name), backoff: newBackoff(spec.WithDefaults().Backoff), gone: make(chan struct{})}
 		n.children[c.id] = c
 		n.carryOut(n.plan.add(&c.childState))
 	})

@@ -35,7 +35,7 @@ var errStartTimeout = errors.New("it was not ready in time")
 // start brings the child up: process, handshake, link, boot. If ctx ends, at any
 // stage, the process is killed and reaped, and the error is the cause of ctx.
 func (i *incarnation) start(ctx context.Context) error {
-	bound := orDefault(time.Duration(i.spec.StartTimeout), DefaultStartTimeout)
+	bound := time.Duration(i.spec.WithDefaults().StartTimeout)
 	limited, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%w (%v)", errStartTimeout, bound))
 	defer cancel()
 	stage, err := i.bringUp(limited, bound)

@@ -43,10 +43,10 @@ func TestN08_BoundsAreNotMultiplied(t *testing.T) {
 	if got := usual.within(time.Minute); got != usual {
 		t.Errorf("enough time, and yet %v", got)
 	}
-	left := DefaultGrace
+	left := usual.grace
 	for level := range 40 {
 		b := usual.within(left)
-		if want := DefaultGrace - time.Duration(level+1)*forceSlice; b.grace != want {
+		if want := usual.grace - time.Duration(level+1)*forceSlice; b.grace != want {
 			t.Fatalf("level %d has a grace of %v, want %v", level, b.grace, want)
 		}
 		if b.cancel != usual.cancel {
@@ -100,7 +100,7 @@ func TestN08_BoundThatComesLater(t *testing.T) {
 // hosts give it.
 func TestN08_GraceOfAForeignProgram(t *testing.T) {
 	s := Spec{GoPlugin: &config.GoPlugin{}}
-	if b := boundsOf(s); b.grace != DefaultForeignGrace {
+	if b := boundsOf(s); b.grace != 2*time.Second {
 		t.Errorf("its grace is %v", b.grace)
 	}
 	s.Grace = config.Duration(time.Minute)

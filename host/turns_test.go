@@ -74,7 +74,8 @@ func TestN11_AwaitingATurnComesOffTheGrace(t *testing.T) {
 		all.take(time.Hour, nil, nil, nil)
 		l := &ladder{own: boundsOf(Spec{}), turns: all}
 		l.awaitTurn(nil, nil)()
-		want := bounds{DefaultCancelTimeout, DefaultGrace - turnLength, DefaultTermTimeout}
+		want := boundsOf(Spec{})
+		want.grace -= turnLength
 		if got := l.bounds(); got != want {
 			t.Errorf("bounds are %v, expected %v", got, want)
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
@@ -241,26 +240,20 @@ func TestDocsShowOptionsThatWork(t *testing.T) {
 	}
 }
 
-// Every default of the config is what the host does with nothing.
+// What stands for nothing is what the runtime does with nothing.
 func TestDefaults(t *testing.T) {
 	want := config.Actor{
 		Replicas: 1, Restart: config.Temporary, Stuck: config.WarnWhenStuck, WhileDown: config.WaitWhileDown,
-		StartTimeout: config.Duration(host.DefaultStartTimeout), CancelTimeout: config.Duration(host.DefaultCancelTimeout),
-		Grace: config.Duration(host.DefaultGrace), TermTimeout: config.Duration(host.DefaultTermTimeout),
+		StartTimeout: config.Duration(time.Minute), CancelTimeout: config.Duration(dialog.DefaultCancelTimeout),
+		Grace: config.Duration(5 * time.Second), TermTimeout: config.Duration(1600 * time.Millisecond),
 		Backoff: config.Backoff{
-			Initial: config.Duration(host.DefaultBackoffInitial), Max: config.Duration(host.DefaultBackoffMax),
-			Reset: config.Duration(host.DefaultBackoffReset),
+			Initial: config.Duration(100 * time.Millisecond), Max: config.Duration(10 * time.Second), Reset: config.Duration(30 * time.Second),
 		},
-		Health: config.Health{
-			Interval: config.Duration(host.DefaultHealthInterval), Timeout: config.Duration(host.DefaultHealthTimeout),
-			Failures: host.DefaultHealthFailures,
-		},
+		Health: config.Health{Interval: config.Duration(2 * time.Second), Timeout: config.Duration(time.Second), Failures: 3},
 		Streams: config.Streams{
 			Messages: dialog.DefaultMessages, Bytes: dialog.DefaultBytes, ReadyTimeout: config.Duration(dialog.DefaultReadyTimeout),
 		},
-		Supervision: config.Supervision{
-			Strategy: config.OneCancelsAll, MaxRestarts: host.DefaultMaxRestarts, Window: config.Duration(host.DefaultRestartWindow),
-		},
+		Supervision: config.Supervision{Strategy: config.OneCancelsAll, MaxRestarts: 3, Window: config.Duration(5 * time.Second)},
 	}
 	if diff := cmp.Diff(want, config.Actor{}.WithDefaults()); diff != "" {
 		t.Error(diff)
