@@ -22,7 +22,7 @@ func TestF02_InterruptEndsEverythingCleanly(t *testing.T) {
 	}{"interrupt": {os.Interrupt, 130}} {
 		t.Run(name, func(t *testing.T) {
 			// The whole of GOROOT, so that there is a middle to interrupt.
-			cmd := exec.CommandContext(t.Context(), hostProgram, runCensus("root="+goroot(t))...)
+			cmd := exec.CommandContext(t.Context(), program(t, "host"), runCensus(t, "root="+goroot(t))...)
 			stderr, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -61,7 +61,7 @@ func TestF02_InterruptEndsEverythingCleanly(t *testing.T) {
 func TestV02_LostParsersComeBack(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(goroot(t), "src", "cmd") // it takes some seconds on any machine
-	cmd := exec.CommandContext(t.Context(), hostProgram, runCensus("-o", "json", "root="+root)...)
+	cmd := exec.CommandContext(t.Context(), program(t, "host"), runCensus(t, "-o", "json", "root="+root)...)
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	stderr, err := cmd.StderrPipe()

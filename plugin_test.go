@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,11 +18,19 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
-// The programs under test, which are built once: the command, and those of config.yaml.
-var (
-	hostProgram string
-	plugins     = map[string]string{} // by actor
-)
+// programs are the programs under test: the command, as "host", and those of config.yaml, by
+// their actors. They are built once, when a test asks for one.
+var programs = sync.OnceValues(buildPrograms)
+
+// program is the path of one of them.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	paths, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths[name]
+}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(raisesCauses) != "" {
@@ -30,7 +39,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "t-") // short: names of sockets are in it
 	if err == nil {
-		err = errors.Join(liveIn(dir), buildPrograms(dir))
+		err = liveIn(dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -57,23 +66,23 @@ func liveIn(dir string) error {
 	)
 }
 
-func buildPrograms(dir string) error {
-	hostProgram = filepath.Join(dir, "host")
-	if err := goBuild(".", hostProgram, "./cmd/host"); err != nil {
-		return err
+func buildPrograms() (map[string]string, error) {
+	paths := map[string]string{"host": filepath.Join(os.TempDir(), "host")}
+	if err := goBuild(".", paths["host"], "./cmd/host"); err != nil {
+		return nil, err
 	}
 	tree, err := read.Load("config.yaml", read.Options{Lookup: func(string) (string, bool) { return "", true }})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	actors, err := host.Build(context.Background(), ".", tree.Actors, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, a := range append(actors, actors[0].Actors...) {
-		plugins[a.Name] = a.Command[0]
+		paths[a.Name] = a.Command[0]
 	}
-	return nil
+	return paths, nil
 }
 
 func goBuild(dir, program, pkg string) error {
@@ -87,10 +96,11 @@ func goBuild(dir, program, pkg string) error {
 
 // runCensus is the command line that runs the tree of config.yaml with the programs as
 // they were built, so that the go command does not look at them again.
-func runCensus(args ...string) []string {
+func runCensus(t testing.TB, args ...string) []string {
+	t.Helper()
 	run := []string{"run"}
 	for name, path := range map[string]string{"census": "actors.census", "walker": "actors.census.actors.walker", "parser": "actors.census.actors.parser"} {
-		run = append(run, "--set", path+".package=null", "--set", fmt.Sprintf("%s.command=[%q]", path, plugins[name]))
+		run = append(run, "--set", path+".package=null", "--set", fmt.Sprintf("%s.command=[%q]", path, program(t, name)))
 	}
 	return append(run, args...)
 }
@@ -98,7 +108,7 @@ func runCensus(args ...string) []string {
 // runHost runs the command to its end.
 func runHost(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), hostProgram, args...)
+	cmd := exec.CommandContext(t.Context(), program(t, "host"), args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -133,7 +143,7 @@ type report struct {
 
 func census(t testing.TB, args ...string) report {
 	t.Helper()
-	return reportOf(t, append(runCensus("-o", "json"), args...))
+	return reportOf(t, append(runCensus(t, "-o", "json"), args...))
 }
 
 // reportOf runs a census to its end.
@@ -220,7 +230,7 @@ func TestCensusOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for root, want := range map[string]string{"/does/not/exist": "no such file", file: "not a folder", "": "no source folder given"} {
-		stdout, stderr, code := runHost(t, runCensus("root="+root)...)
+		stdout, stderr, code := runHost(t, runCensus(t, "root="+root)...)
 		if code != 1 || stdout != "" || !strings.Contains(stderr, want) || !strings.Contains(stderr, "arose in walker@") {
 			t.Errorf("root=%s: exit code %d, %q, %s", root, code, stdout, stderr)
 		}
@@ -254,7 +264,7 @@ func TestPluginRunByHandSaysWhatItIs(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, plugins["walker"]).CombinedOutput()
+	out, err := exec.CommandContext(ctx, program(t, "walker")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "This binary is a plugin") {
 		t.Errorf("%v: %s", err, out)
 	}
