@@ -1,6 +1,3 @@
-// Package link is one connection between two actors: it carries frames in both
-// directions, control before data, many to a packet. It knows nothing of what the
-// frames mean. It is machinery of this project and promises no stable API.
 package link
 
 import (
@@ -63,8 +60,10 @@ type Config struct {
 	Log                                  *slog.Logger
 }
 
-// Link is one end of a connection. It owns two goroutines, from Start until Done.
-// Send, Close, Abort, Peer and Done may be called at any time from anywhere.
+// Link is one end of a connection. It owns two goroutines, its reader and its writer, and a
+// third that waits for both, from Start until Done is closed. mu guards how the link ended;
+// what waits to be sent has a lock of its own, in the outbox. Send, Close, Abort, Peer and
+// Done may be called at any time from anywhere.
 type Link struct {
 	cfg       Config
 	transport Transport

@@ -39,10 +39,11 @@ const (
 // account is where a lane's bytes are counted: what answers the peer, and what does not.
 func (l Lane) account() Lane { return max(l, Answer) }
 
-// Bounds of what waits on one account, in bytes. Whoever may wait does so while the account
-// is congested: those who send data, whatever credit they have, and the tasks whose
-// answers are large. What cannot wait is small; a peer that makes this end send so much of that
-// without reading it is cut off.
+// Bounds of what waits on one account, in bytes. An account is congested from when it has
+// more than congestion until half of that has gone. Meanwhile everybody waits who can: those
+// who send data, whatever credit they have, and the tasks whose answers are large. Credit,
+// acknowledgements and small answers cannot wait. Of these a peer may leave mostUnread
+// unread; then the link is cut.
 const (
 	congestion = 8 << 20
 	mostUnread = 256 << 20
@@ -66,8 +67,9 @@ func (l *load) drop(bytes int) (drained bool) {
 	return l.bytes <= congestion/2 && l.congested.Swap(false)
 }
 
-// outbox is a guarded table: the frames that wait for the writer, encoded. put never
-// blocks.
+// outbox is a guarded table: the frames that wait for the link's writer, encoded. mu guards
+// all of it but the marks of congestion, which are read without. put never blocks; close makes
+// it refuse whatever comes later.
 type outbox struct {
 	loads [lanes]load // of the accounts; read without mu: congested
 

@@ -1,6 +1,3 @@
-// Package wire is the trellis.v1 protocol: the shapes that go over a link, the
-// codecs of the payloads inside them, and the conversions between both and the
-// rest of the program. docs/protocol says what the frames mean.
 package wire
 
 import (

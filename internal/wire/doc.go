@@ -1,0 +1,46 @@
+// Package wire is what goes over a link, of the protocol trellis.v1: its messages (generated
+// from docs/protocol/trellis.proto), how frames become bytes and bytes become frames, and the
+// codecs of the payloads inside them. It is machinery of this project and promises no stable
+// API. docs/protocol says what the frames mean.
+//
+// # Out
+//
+// A [Frame] is encoded once, by whoever queues it, into a [Buffer]. Frames that lie one after
+// the other are a packet: so a [Batch], whatever parts it comes in, is one.
+//
+//	b, err := wire.AppendFrame(b, f)     // with its payload
+//	b, err := wire.AppendFrameHead(b, f) // without: a large payload goes out from where it lies
+//
+// # In
+//
+// Over gRPC a packet is one message, which [PacketCodec] reads. Over a socket packets never
+// end, and a [PacketReader] gives the frames that have come together:
+//
+//	r := wire.NewPacketReader(conn)
+//	for {
+//		p, err := r.Next() // its frames are valid until the next call, their payloads for ever
+//		...
+//	}
+//
+// What comes is a stranger's. A payload never keeps much more memory than its own bytes, and
+// what a few bytes could make large (frames of a packet, errors of a fault, metadata of a
+// START) is counted before it is made: bounds.go. All that protobuf refuses is refused, and
+// all that it reads is read the same: fuzz tests compare the two.
+//
+// # Payloads
+//
+// A [Codec] is CBOR, JSON or protobuf; a START names it. A buffer has one owner at a time,
+// who gives it away or frees it:
+//
+//	to := wire.NewBuffer(size)
+//	err := wire.CBOR.Marshal(to, value)
+//	link.SendOwned(lane, frame, to) // the link's from here on
+//
+// CBOR refuses a value that contains itself where it is encoded (nesting.go), and a number
+// that costs more to decode than it has bytes (number.go).
+//
+// # Errors and identities
+//
+// A [Fault] is an error's whole tree, as a list of [Node]; package fault makes it and reads
+// it. An [Identity] names a process: [FromID] and [Identity.ToID].
+package wire
