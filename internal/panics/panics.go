@@ -40,7 +40,7 @@ func Attempt(run func() error, ended func(err error)) {
 
 // Rethrow panics again with what Catch has caught; any other error is left alone.
 func Rethrow(err error) {
-	if p, ok := err.(*fault.PanicError); ok {
+	if p, ok := err.(*fault.PanicError); ok { //nolint:errorlint // what wraps one was not thrown here
 		panic(p)
 	}
 }

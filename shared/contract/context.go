@@ -49,7 +49,7 @@ func (o *ContextOptions) reads() *dialog.StreamOptions {
 	if !o.Reading {
 		return nil
 	}
-	reads := o.StreamOptions.dialog()
+	reads := o.dialog()
 	return &reads
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 type (
-	token    struct{ value string } //nolint:unused // that is what is tried
+	token    struct{ value string }
 	samename struct {
 		First  string `cbor:"name"`
 		Second string `cbor:"name"`

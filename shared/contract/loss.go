@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"iter"
 	"reflect"
 	"sync"
 
@@ -47,24 +48,28 @@ func (l *losses) look(v reflect.Value, free bool) {
 	}
 	l.depth++
 	defer func() { l.depth-- }()
-	switch v.Kind() {
-	case reflect.Interface:
-		l.look(v.Elem(), true)
-	case reflect.Pointer:
-		l.look(v.Elem(), false)
-	case reflect.Slice, reflect.Array:
-		for i := range v.Len() {
-			l.look(v.Index(i), false)
-		}
-	case reflect.Map:
-		for it := v.MapRange(); it.Next(); {
-			l.look(it.Key(), false)
-			l.look(it.Value(), false)
-		}
-	case reflect.Struct:
-		for f, value := range v.Fields() {
-			if f.IsExported() || f.Anonymous {
-				l.look(value, false)
+	for inner := range inside(v) {
+		l.look(inner, v.Kind() == reflect.Interface)
+	}
+}
+
+// inside gives the values directly inside v that are sent with it.
+func inside(v reflect.Value) iter.Seq[reflect.Value] {
+	return func(yield func(reflect.Value) bool) {
+		switch v.Kind() {
+		case reflect.Interface, reflect.Pointer:
+			yield(v.Elem())
+		case reflect.Slice, reflect.Array:
+			for i := 0; i < v.Len() && yield(v.Index(i)); i++ {
+			}
+		case reflect.Map:
+			for it := v.MapRange(); it.Next() && yield(it.Key()) && yield(it.Value()); {
+			}
+		case reflect.Struct:
+			for f, value := range v.Fields() {
+				if (f.IsExported() || f.Anonymous) && !yield(value) {
+					return
+				}
 			}
 		}
 	}

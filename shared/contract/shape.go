@@ -139,26 +139,31 @@ func (w *walk) structure(path string, t reflect.Type) {
 		return
 	}
 	for i, f := range fields {
-		here := path + "." + f.name
-		own, unique := t.FieldByName(f.Name)
-		j := slices.IndexFunc(fields[:i], func(other codedField) bool { return other.name == f.name })
-		if j >= 0 && (fields[j].Name != f.Name || !unique) {
-			w.refuse(here, t, fmt.Sprintf("its fields %s and %s both have that name, so that a value would be lost; rename one", fields[j].Name, f.Name))
-			return
-		}
-		left := f.optional || !unique || !slices.Equal(own.Index, f.index)
-		if left {
-			w.silent++
-		}
-		w.enter(here, f.Type)
-		if left {
-			w.silent--
-		}
+		w.field(path+"."+f.name, t, f, fields[:i])
 	}
 	for f := range t.Fields() { // what they bring along is checked above
 		if f.Anonymous && tagOf(f) == "" && f.Type.Kind() == reflect.Struct && leafName(f.Type) == "" && len(appendCoded(nil, f.Type, nil, nil)) == 0 && hidesAll(f.Type) {
 			w.structure(path, f.Type)
 		}
+	}
+}
+
+// field goes into a field of t, which has those before it. One that hides another in Go is
+// meant to; the shape leaves out what is hidden, and what may be left out of a payload.
+func (w *walk) field(path string, t reflect.Type, f codedField, before []codedField) {
+	own, unique := t.FieldByName(f.Name)
+	twin := slices.IndexFunc(before, func(other codedField) bool { return other.name == f.name })
+	if twin >= 0 && w.unfit == nil && (before[twin].Name != f.Name || !unique) {
+		w.refuse(path, t, fmt.Sprintf("its fields %s and %s both have that name, so that a value would be lost; rename one", before[twin].Name, f.Name))
+		return
+	}
+	left := f.optional || !unique || !slices.Equal(own.Index, f.index)
+	if left {
+		w.silent++
+	}
+	w.enter(path, f.Type)
+	if left {
+		w.silent--
 	}
 }
 

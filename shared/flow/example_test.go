@@ -88,7 +88,7 @@ func ExampleBroadcast() {
 	}))
 	defer end()
 
-	_, err := tail.Open(context.Background(), logger, none{}, func(ctx context.Context, c *tailOpener) error {
+	_, err := tail.Open(context.Background(), logger, none{}, func(_ context.Context, c *tailOpener) error {
 		lines, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
 			return err
