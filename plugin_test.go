@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// liveIn has this process and all that it starts leave nothing outside of a folder, but
+// liveIn has this process and all that it starts leave nothing outside a folder, but
 // compile into the usual cache.
 func liveIn(dir string) error {
 	out, err := exec.Command("go", "env", "GOCACHE").Output()

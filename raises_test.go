@@ -100,7 +100,7 @@ type points struct {
 	at map[raisesPoint]chan struct{}
 }
 
-// of gives the channel that is closed when the point comes.
+// of returns the channel that is closed when the point comes.
 func (p *points) of(cell int, what string) chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -572,7 +572,7 @@ func (s *raisesStage) endAll(t *testing.T, act string, cells []raisesCell) (open
 	return openers
 }
 
-// readCauses gives the causes of the callees' ctxs by cell, "-" where there was none.
+// readCauses returns the causes of the callees' ctxs by cell, "-" where there was none.
 func readCauses(t *testing.T, file string) map[int]string {
 	text, err := os.ReadFile(file)
 	if err != nil {

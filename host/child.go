@@ -80,7 +80,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	c.ended(how)
 }
 
-// ended says that the process is reaped.
+// ended takes note that the process is reaped.
 func (c *child) ended(how end) {
 	c.n.update(func() {
 		c.err = how.failure
@@ -98,13 +98,13 @@ func (c *child) checked(reason string, failure error) {
 	c.step(func(s *supervision) []action { return s.checked(c.id, reason, failure) })
 }
 
-// note tells of what changes no state.
+// note reports what changes no state.
 func (c *child) note(e Event) {
 	c.step(func(s *supervision) []action { return s.note(c.id, e) })
 }
 
-// stopping says that the process is being ended, or has died. New calls are refused, and
-// the event is told, in one change: whoever has seen the one finds the other.
+// stopping takes note that the process is being ended, or has died. New calls are refused, and
+// the event is reported, in one change: whoever has seen the one finds the other.
 func (c *child) stopping(how end, refuse func()) {
 	c.step(func(s *supervision) []action {
 		refuse()
@@ -189,7 +189,7 @@ func (c *child) awaitUp(ctx context.Context) error {
 	}
 }
 
-// callable gives the process to call. While there is none it gives a channel that
+// callable returns the process to call. While there is none it gives a channel that
 // is closed when it is worth another look, or an error if there never will be.
 func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) {
 	c.n.look(func() {

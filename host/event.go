@@ -184,7 +184,7 @@ func (l *eventLog) add(h *history, e Event) {
 	l.hub.Put(e)
 }
 
-// follow gives what is kept, in order, and a cursor for all that comes after.
+// follow returns what is kept, in order, and a cursor for all that comes after.
 func (l *eventLog) follow() ([]numberedEvent, *hub.Cursor[Event]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

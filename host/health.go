@@ -241,7 +241,7 @@ func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok boo
 	}
 }
 
-// onStuckTask tells of a task of the child that was told to end and has not in time.
+// onStuckTask reports a task of the child that was told to end and has not ended in time.
 func (w *watch) onStuckTask(s dialog.StuckTask) {
 	w.note(Event{Stuck: s.Endpoint, Reason: fmt.Sprintf("its task of %q was told to end and goes on", s.Endpoint)})
 	select {

@@ -41,7 +41,7 @@ func (s spending) minus(o spending) spending {
 	return spending{s.heap - o.heap, s.goroutines - o.goroutines, s.descriptors - o.descriptors}
 }
 
-// watch gives the most that this process spends until stop, beyond what it had.
+// watch returns the most that this process spends until stop, beyond what it had.
 func watch() (stop func() spending) {
 	runtime.GC()
 	before, peak := spends(), spending{}
@@ -95,7 +95,7 @@ func hostEndpoints() []contract.Handler {
 }
 
 // F06, X2, X3, X4, X6, X16, R6: whatever a plugin sends, its host spends no more than the
-// table in docs/bounds.md says, and the neighbour goes on. Its latency is told and not
+// table in docs/bounds.md says, and the neighbour goes on. Its latency is reported and not
 // judged: it depends on the machine.
 func TestF06_HostileProgramsCostTheirHostLittle(t *testing.T) {
 	for _, a := range attacks {

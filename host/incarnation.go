@@ -129,7 +129,7 @@ func (i *incarnation) awaitEnd() teardown {
 	}
 }
 
-// endWith ends the process, and says so: every end of a process that was up is told,
+// endWith ends the process, and says so: every end of a process that was up is reported,
 // explained to its calls, and carried out here, in this order.
 func (i *incarnation) endWith(t teardown) {
 	if t.done != nil {

@@ -91,7 +91,7 @@ func (c *pluginClient) refusal() error {
 // dialOptions make calls over the connection end with what it knows of the process.
 func (c *pluginClient) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithIdleTimeout(0), // a connection that nobody uses is no broken one
+		grpc.WithIdleTimeout(0), // a connection that nobody uses is not broken
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostMessage)), // go-plugin's own is 2 GiB
 		grpc.WithChainUnaryInterceptor(c.unary), grpc.WithChainStreamInterceptor(c.stream),
 	}

@@ -33,7 +33,7 @@ type reach = endpoint.Reach
 
 func newPortal(c *child) *Portal { return &Portal{c.dialogs, c} }
 
-// dialogs gives the dialogs of the link to the child's present process.
+// dialogs returns the dialogs of the link to the child's present process.
 func (c *child) dialogs(ctx context.Context) (*dialog.Table, error) {
 	i, err := c.awaitCallable(ctx)
 	switch {
@@ -111,7 +111,7 @@ func (p *Portal) Version(ctx context.Context) (int, error) {
 // first, and of many children that are ended at once, each is asked when its turn comes.
 // If the child does not answer within its cancel bound (500 ms by default), Cancel
 // returns fault.ErrActorTooSlow, and the nursery uses force. Of a foreign program only
-// its end tells that its tasks have ended: Cancel returns when it is reaped, and so it
+// its end means that its tasks have ended: Cancel returns when it is reaped, and so it
 // does of a child that is being started. On a child that has ended it returns nil at
 // once.
 //

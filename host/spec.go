@@ -78,7 +78,7 @@ func (e *StartError) Error() string {
 	return fmt.Sprintf("actor %q did not start, at its %s: %v", e.Actor, e.Stage, e.Err)
 }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *StartError) Unwrap() error { return e.Err }
 
 // lasting is a failure of a start that another start would repeat.

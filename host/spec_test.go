@@ -70,7 +70,7 @@ func checkSpecError(t *testing.T, err error, name, want string) {
 	}
 }
 
-// A one-shot and a foreign program are checked as others are.
+// A one-shot and a foreign program are checked like all others.
 func TestF09_EveryWayToStartChecksItsSpec(t *testing.T) {
 	const sometimes = `restart: expected temporary, transient or permanent, got "sometimes"`
 	bad := host.Spec{Name: "a", Command: []string{"/nowhere"}, Restart: "sometimes"}

@@ -261,7 +261,7 @@ func (i *incarnation) bootFailure(err error) error {
 	return errors.New(refused.Message())
 }
 
-// linkFailure is what the link tells of a failed boot: why this host itself has refused it, or
+// linkFailure is what the link knows about a failed boot: why this host itself has refused it, or
 // the child's own last words; nil if it tells neither.
 func (i *incarnation) linkFailure() error {
 	if i.table == nil {

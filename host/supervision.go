@@ -117,7 +117,7 @@ func (k actionKind) String() string {
 	return [...]string{"tell", "start", "stop", "pause", "report", "limit", "unstable", "lasting", "forget"}[k]
 }
 
-// action is one thing to do about one child. The event is told if it has a state; else
+// action is one thing to do about one child. The event is reported if it has a state; else
 // it only carries a failure.
 type action struct {
 	kind  actionKind
@@ -134,7 +134,7 @@ func (s *supervision) add(c *childState) []action {
 	return s.settle()
 }
 
-// up says that a process can be called.
+// up takes note that a process can be called.
 func (s *supervision) up(id int) []action {
 	c, e := s.child(id), Event{To: Ready}
 	if !c.fresh {
@@ -161,7 +161,7 @@ func (s *supervision) checked(id int, reason string, failure error) []action {
 	return s.settle()
 }
 
-// note tells of something that changes no state: a step of a teardown, a stuck task.
+// note reports something that changes no state: a step of a teardown, a stuck task.
 func (s *supervision) note(id int, e Event) []action {
 	c := s.child(id)
 	if c == nil {
@@ -172,7 +172,7 @@ func (s *supervision) note(id int, e Event) []action {
 	return s.settle()
 }
 
-// stopping says that a process that was up is being ended, or has died.
+// stopping takes note that a process that was up is being ended, or has died.
 func (s *supervision) stopping(id int, how end) []action {
 	c := s.child(id)
 	c.healthy = false
@@ -225,7 +225,7 @@ func (s *supervision) enter(c *childState, kind actionKind, e Event) {
 	s.actions = append(s.actions, action{kind, c.id, e})
 }
 
-// report has a failure reported. That of a one-shot is told by who runs it.
+// report has a failure reported. That of a one-shot is reported by whoever runs it.
 func (s *supervision) report(c *childState, failure error) {
 	if !c.oneShot {
 		s.actions = append(s.actions, action{actionReport, c.id, Event{Err: failure}})

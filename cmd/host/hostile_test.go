@@ -112,7 +112,7 @@ func TestO04_TextFromOutsideCannotSteerTheTerminal(t *testing.T) {
 				}
 			}
 			if all := out.String() + errs.String(); !strings.Contains(all, "venom") {
-				t.Errorf("nothing of the text is told: %q", all)
+				t.Errorf("nothing of the text is shown: %q", all)
 			}
 		})
 	}

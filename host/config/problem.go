@@ -51,7 +51,7 @@ type Error struct {
 	More     int       // how many more there are
 }
 
-// MaxProblems is how many problems of a description are told.
+// MaxProblems is how many problems of a description are reported.
 const MaxProblems = 50
 
 // Error has a line for each problem of a file, and is a single line for a description in

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// cleansUp is a callee that takes so long to end when it is told to.
+// cleansUp is a callee that takes that long to end when it is told to.
 func cleansUp(takes time.Duration, done *bool) dialog.Task {
 	return func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
 		<-ctx.Done()

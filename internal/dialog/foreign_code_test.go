@@ -141,7 +141,7 @@ func TestR1_N19_ACalleesErrorMayLookAtItsOwnContext(t *testing.T) {
 	}
 }
 
-// An error that does not answer at all is told without its text, after a second.
+// An error that does not answer at all is reported without its text, after a second.
 func TestR1_AnErrorThatNeverAnswersIsToldByItsType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told error

@@ -91,7 +91,7 @@ var laws = []struct {
 	{"C07: a Fail has a reason: its task's own failure, or what interrupts the task", func(s step) bool {
 		return s.do&SendFail == 0 || s.is(DoFail) || s.do&Interrupt != 0 || s.new.Phase == Ending
 	}},
-	{"C10: a Cancel is under way once, and its end is told once", func(s step) bool {
+	{"C10: a Cancel is under way once, and its end is reported once", func(s step) bool {
 		switch {
 		case s.do&SendCancel != 0:
 			return !s.old.CancelSent && s.new.CancelSent && s.do&Acked == 0

@@ -120,7 +120,7 @@ type lesson struct {
 
 var lessons sync.Map // by name, of *lesson
 
-// learn gives what find finds, which is asked once for each name.
+// learn returns what find finds, which is asked once for each name.
 func learn(name string, find func() (*report, string)) (*report, string) {
 	l, _ := lessons.LoadOrStore(name, &lesson{})
 	known := l.(*lesson) //nolint:forcetypeassert // nothing else is stored

@@ -79,7 +79,7 @@ func (w *world) checkSend(me int, p packet) {
 	case s.past.over || s.past.endings > 0 && (k != "STOP" || s.out.sent == 0):
 		w.fail("C15", sideNames[me]+" sends "+p.String()+" after its end")
 	case k == "FAIL" && !s.cause:
-		w.fail("C07", sideNames[me]+" tells of a failure without saying which")
+		w.fail("C07", sideNames[me]+" reports a failure without saying which")
 	case k == "YIELD" && p.flag != 0 && w.sc.reads[1-me]:
 		w.fail("M07", sideNames[me]+" asks whether an end is open that is open from the start")
 	case k == "YIELD" && s.past.endSent:

@@ -328,7 +328,7 @@ func (r *raw) send(frames ...*wire.Frame) {
 	synctest.Wait()
 }
 
-// got gives the frames of one kind that have come for a dialog so far.
+// got returns the frames of one kind that have come for a dialog so far.
 func (r *raw) got(kind wire.Kind, id uint64) (frames []*wire.Frame) {
 	synctest.Wait()
 	r.mu.Lock()

@@ -32,7 +32,7 @@ type Stats struct {
 	Link link.Stats `json:"link"`
 }
 
-// Stats gives the counters of this side. It may be called at any time; after the
+// Stats returns the counters of this side. It may be called at any time; after the
 // end of the link they stay what they were.
 func (t *Table) Stats() Stats {
 	c := &t.counters

@@ -72,7 +72,7 @@ func (t *Table) outlived(f *wire.Frame) {
 	}
 }
 
-// Stuck gives the tasks that are stuck now, those first that have been for longest.
+// Stuck returns the tasks that are stuck now, those first that have been for longest.
 func (t *Table) Stuck() []StuckTask {
 	t.mu.Lock()
 	defer t.mu.Unlock()

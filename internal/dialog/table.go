@@ -294,7 +294,7 @@ func (t *Table) accept(f *wire.Frame) error {
 	return nil
 }
 
-// find gives the task for a dialog that the peer opens.
+// find returns the task for a dialog that the peer opens.
 func (t *Table) find(d *Dialog, refused error) (Task, error) {
 	switch {
 	case d.start.Arguments > uint64(t.link.MaxMessage()):

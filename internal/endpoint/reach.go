@@ -10,7 +10,7 @@ import (
 // contract.Portal has inside, out of programs' sight; by itself it is one, too.
 type Reach func(ctx context.Context) (*dialog.Table, error)
 
-// Table gives the dialogs.
+// Table returns the dialogs.
 func (r Reach) Table(ctx context.Context) (*dialog.Table, error) { return r(ctx) }
 
 // To leads to the actor at the other end of one link, and not to its successors.

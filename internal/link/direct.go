@@ -69,7 +69,7 @@ func awaitGoAhead(ctx context.Context, conn *tls.Conn) error {
 	return nil
 }
 
-// localPeer gives the connection if the process with this pid has opened its other end.
+// localPeer returns the connection if the process with this pid has opened its other end.
 func localPeer(conn net.Conn, pid int) *net.UnixConn {
 	local, ok := conn.(*net.UnixConn)
 	if !ok || pid <= 0 || peerPID(local) != pid {

@@ -67,7 +67,7 @@ func listening(t *testing.T, server *tls.Config, pid int) *landing {
 	return l
 }
 
-// certified gives the two ends of a connection that trust each other.
+// certified returns the two ends of a connection that trust each other.
 func certified(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
 	s := httptest.NewTLSServer(nil) // which has a certificate for example.com

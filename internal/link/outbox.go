@@ -148,7 +148,7 @@ func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) (bytes int) {
 	return len(f.Payload)
 }
 
-// room gives the run that a small frame goes into.
+// room returns the run that a small frame goes into.
 func (q *queue) room(payload int) *run {
 	const head = 64 // at most, of most frames; others make the memory grow
 	if r := q.last(); r != nil && !r.sealed && r.small.Len() < runBytes && r.small.Available() >= payload+head {

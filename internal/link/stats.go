@@ -18,7 +18,7 @@ type Stats struct {
 	Violations uint64 `json:"violations"` // frames that were dropped because the peer broke the protocol
 }
 
-// Stats gives the counters of this end.
+// Stats returns the counters of this end.
 func (l *Link) Stats() Stats {
 	return Stats{
 		PacketsOut: l.sent.packets.Load(), FramesOut: l.sent.frames.Load(), BytesOut: l.sent.bytes.Load(),

@@ -158,7 +158,7 @@ func appendByteString(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, byteStrings|27), uint64(n))
 }
 
-// byteString gives the content of data if it is one byte string of definite length, and
+// byteString returns the content of data if it is one byte string of definite length, and
 // nothing else.
 func byteString(data []byte) (content []byte, ok bool) {
 	if len(data) == 0 || data[0]&^31 != byteStrings {

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// marshal gives what a codec makes of a value.
+// marshal returns what a codec makes of a value.
 func marshal(c wire.Codec, v any) ([]byte, error) {
 	b := wire.NewScratch()
 	defer b.Free()

@@ -74,7 +74,7 @@ func (e *encoder) varint(n protowire.Number, v uint64) {
 	e.b = protowire.AppendVarint(protowire.AppendTag(e.b, n, protowire.VarintType), v)
 }
 
-// message writes a message inside of the frame, as protobuf encodes it.
+// message writes a message inside the frame, as protobuf encodes it.
 func (e *encoder) message(n protowire.Number, m proto.Message, set bool) {
 	if !set || e.err != nil {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// readAll gives all frames that come, copied, and why there are no more.
+// readAll returns all frames that come, copied, and why there are no more.
 func readAll(r *wire.PacketReader) (frames []*wire.Frame, err error) {
 	for {
 		p, err := r.Next()

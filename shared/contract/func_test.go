@@ -256,7 +256,7 @@ func TestP10_PanicOfATypedHandler(t *testing.T) {
 	}
 }
 
-// Optional fields are no part of a fingerprint. One whose type has changed is found by whoever
+// Optional fields are not part of a fingerprint. One whose type has changed is found by whoever
 // reads it, and the error names the actor that has sent it: no error came from there.
 func TestP08_WhatTheCallerCannotReadNamesItsSender(t *testing.T) {
 	type sent struct {

@@ -78,7 +78,7 @@ func orAbsent(typ string) string {
 	return "type " + typ
 }
 
-// partOf gives the part of an endpoint that a path begins with.
+// partOf returns the part of an endpoint that a path begins with.
 func partOf(path string) string {
 	if end := strings.IndexAny(path, ".[{?"); end >= 0 {
 		return path[:end]

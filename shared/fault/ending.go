@@ -13,7 +13,7 @@ import (
 type Ending struct {
 	Body    error  // what the task returned
 	Cause   error  // why it was told to end before; nil if it was not
-	Expired bool   // a deadline has ended its ctx: that one has passed is no news beside Cause
+	Expired bool   // a deadline has ended its ctx: that one has passed adds nothing to Cause
 	Told    string // the ID by which another task was told of Cause, if it was: Body may be its echo
 	Asked   bool   // the task has called Cancel itself: to end because of that is not a failure
 
@@ -42,7 +42,7 @@ func (e Ending) IsCause() bool { return identical(e.Body, e.Cause) }
 
 // Failure is what the task itself has failed with. A task that only reports being told
 // failed with the cause itself. A real failure beats a cancel and is returned as it is. If
-// the cause was itself a failure, and the task tells of it and of something else, the cause
+// the cause was itself a failure, and the task reports it and something else, the cause
 // stays what it was, and the rest goes along with it.
 func (e Ending) Failure() error {
 	if e.Body == nil || e.Cause == nil && !e.Asked {
@@ -102,7 +102,7 @@ func (e Ending) Verdict() error {
 func (e Ending) first() error {
 	cause := e.Cause
 	if overdue, ok := e.Remote.(*Overdue); ok && cause != nil {
-		cause = overdue // which tells of the cause, too
+		cause = overdue // which names the cause, too
 	}
 	switch {
 	case e.Body == nil && cause == nil:
@@ -114,7 +114,7 @@ func (e Ending) first() error {
 }
 
 // second is the failure of the other side, if it is another one than the first. That its
-// actor is gone is no news beside another failure: whoever owns that actor reports it.
+// actor is gone adds nothing to another failure: whoever owns that actor reports it.
 func (e Ending) second(first error) error {
 	if e.Remote == nil || identical(e.Remote, first) || holds(first, e.Remote) || IsCancel(e.Remote) || isLoss(e.Remote) {
 		return nil

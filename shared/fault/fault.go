@@ -180,7 +180,7 @@ func (e *NurseryClosed) Error() string {
 // Is matches ErrNurseryClosed.
 func (e *NurseryClosed) Is(target error) bool { return target == ErrNurseryClosed }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *NurseryClosed) Unwrap() error { return e.Err }
 
 // ContractError says that a value does not fit the type an endpoint declares: the two programs
@@ -252,7 +252,7 @@ func (g *Group) Error() string {
 	return fmt.Sprintf("%d failures: %s", len(g.Errs), strings.Join(texts, "; "))
 }
 
-// Unwrap gives every failure of the group.
+// Unwrap returns every failure of the group.
 func (g *Group) Unwrap() []error { return g.Errs }
 
 // Join gathers independent failures: none is nil, one is itself, more are a

@@ -213,7 +213,7 @@ func text(err error) (s string) {
 	return err.Error()
 }
 
-// unwrap gives what err wraps directly, whichever form it has, without nils.
+// unwrap returns what err wraps directly, whichever form it has, without nils.
 func unwrap(err error) (causes []error) {
 	defer func() {
 		if recover() != nil { // an author's Unwrap

@@ -114,7 +114,7 @@ func (e *RemoteError) Error() string {
 	return oneLine(r.Origin.ToID().String() + ": " + r.Message)
 }
 
-// Unwrap gives the local error it stands for, if this process knows it, and what
+// Unwrap returns the local error it stands for, if this process knows it, and what
 // the original error wrapped.
 func (e *RemoteError) Unwrap() []error {
 	return slices.Concat(e.local().errs, e.causes, e.also)

@@ -11,7 +11,7 @@ type parts struct {
 	real []error // subtrees that tell of something else
 }
 
-// onlyTold reports whether nothing in the tree but tells that the task was to end.
+// onlyTold reports whether the tree says nothing but that the task was to end.
 func (p parts) onlyTold() bool { return len(p.real) == 0 }
 
 // parts sorts the tree of Body.

@@ -77,5 +77,5 @@ func (e *RestartLimit) Error() string {
 		e.Supervisor, e.Max, e.Window, e.Actor, e.Err)
 }
 
-// Unwrap gives the last failure.
+// Unwrap returns the last failure.
 func (e *RestartLimit) Unwrap() error { return e.Err }

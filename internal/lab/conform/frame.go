@@ -134,7 +134,7 @@ func merge(a object, b any) object {
 // reading gives objects as JSON has them.
 var reading, _ = cbor.DecOptions{DefaultMapType: reflect.TypeFor[object]()}.DecMode()
 
-// decode gives the value of CBOR; of other bytes their hex.
+// decode returns the value of CBOR; of other bytes their hex.
 func decode(b []byte) (value any) {
 	if len(b) > 0 && reading.Unmarshal(b, &value) != nil {
 		return hex.EncodeToString(b)
