@@ -120,16 +120,16 @@ func TestC22_Verdict(t *testing.T) {
 		ending fault.Ending
 		want   []error // one: it is that very object
 	}{
-		"nothing":                           {fault.Ending{}, []error{nil}},
-		"words around the cause stay":       {fault.Ending{Body: told, Cause: c.calleeFails, Remote: c.calleeFails}, []error{told}},
-		"a failure beside the cause":        {fault.Ending{Body: other, Cause: c.calleeFails, Remote: c.calleeFails}, []error{other, c.calleeFails}},
-		"a failure beats a cancel":          {fault.Ending{Body: context.Canceled, Cause: c.calleeCancels, Remote: c.calleeFails}, []error{c.calleeFails}},
-		"a cancel yields to the clean-up's": {fault.Ending{Cause: c.calleeCancels, Remote: c.calleeCancels, Others: []error{other}}, []error{other}},
-		"a failure and its clean-up's":      {fault.Ending{Cause: c.ctxEnds, Remote: c.ctxEnds, Others: []error{other}}, []error{c.ctxEnds, other}},
-		"a lost link is not a second failure":  {fault.Ending{Body: other, Remote: c.linkLost}, []error{other}},
-		"a clean-up that failed":            {fault.Ending{Body: other, Cause: c.openerCancels, Remote: c.openerCancels, Clean: true}, []error{other}},
-		"two of a nursery":                  {fault.Ending{Others: []error{other, further}}, []error{other, further}},
-		"one of a nursery that body tells":  {fault.Ending{Body: told, Others: []error{c.calleeFails, other}}, []error{told, other}},
+		"nothing":                             {fault.Ending{}, []error{nil}},
+		"words around the cause stay":         {fault.Ending{Body: told, Cause: c.calleeFails, Remote: c.calleeFails}, []error{told}},
+		"a failure beside the cause":          {fault.Ending{Body: other, Cause: c.calleeFails, Remote: c.calleeFails}, []error{other, c.calleeFails}},
+		"a failure beats a cancel":            {fault.Ending{Body: context.Canceled, Cause: c.calleeCancels, Remote: c.calleeFails}, []error{c.calleeFails}},
+		"a cancel yields to the clean-up's":   {fault.Ending{Cause: c.calleeCancels, Remote: c.calleeCancels, Others: []error{other}}, []error{other}},
+		"a failure and its clean-up's":        {fault.Ending{Cause: c.ctxEnds, Remote: c.ctxEnds, Others: []error{other}}, []error{c.ctxEnds, other}},
+		"a lost link is not a second failure": {fault.Ending{Body: other, Remote: c.linkLost}, []error{other}},
+		"a clean-up that failed":              {fault.Ending{Body: other, Cause: c.openerCancels, Remote: c.openerCancels, Clean: true}, []error{other}},
+		"two of a nursery":                    {fault.Ending{Others: []error{other, further}}, []error{other, further}},
+		"one of a nursery that body tells":    {fault.Ending{Body: told, Others: []error{c.calleeFails, other}}, []error{told, other}},
 	} {
 		got := row.ending.Verdict()
 		group, joined := got.(*fault.Group)
