@@ -121,10 +121,10 @@ var (
 
 // say puts the error itself in place of what stands for it.
 func (d *Dialog) say(err error) error {
-	switch err { //nolint:errorlint // these two are never wrapped
-	case errMustEnd:
+	if err == errMustEnd { //nolint:errorlint // it is never wrapped
 		return d.why()
-	case errHasEnded:
+	}
+	if err == errHasEnded { //nolint:errorlint // the same
 		return d.failure().err
 	}
 	return err

@@ -47,9 +47,6 @@ func (d *Dialog) misplaced(f *wire.Frame) string {
 			return "that nobody waits for"
 		}
 	}
-	if f.Fault == nil && (f.Kind == wire.Kind_KIND_ERROR || f.Kind == wire.Kind_KIND_FAIL) {
-		return "without its fault"
-	}
 	return ""
 }
 
@@ -61,9 +58,9 @@ func (d *Dialog) take(f *wire.Frame) error {
 	case wire.Kind_KIND_RETURN:
 		return d.gotReturn(f)
 	case wire.Kind_KIND_ERROR:
-		d.gotFault(GotError, f)
+		return d.gotFault(GotError, f)
 	case wire.Kind_KIND_FAIL:
-		d.gotFault(GotFail, f)
+		return d.gotFault(GotFail, f)
 	case wire.Kind_KIND_CANCEL:
 		d.apply(GotCancel, saying(&fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}))
 	case wire.Kind_KIND_CANCEL_ACK:
@@ -107,14 +104,18 @@ func (d *Dialog) gotReturn(f *wire.Frame) error {
 
 // gotFault takes the peer's failure. If the callee had our deadline and was faster, what our
 // own ctx says of it comes first, and then that.
-func (d *Dialog) gotFault(e Event, f *wire.Frame) {
+func (d *Dialog) gotFault(e Event, f *wire.Frame) error {
+	if f.Fault == nil {
+		return d.violation(f, "without its fault")
+	}
 	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: true}, payload: f.Payload}
 	d.in.limited, d.in.limit = true, f.Yields
 	if e == GotError && d.cause == nil && d.expired() && fault.IsDeadline(f.Fault) {
 		d.early = &n
-		return
+		return nil
 	}
 	d.apply(e, n)
+	return nil
 }
 
 func (d *Dialog) gotCredit(f *wire.Frame) error {

@@ -180,7 +180,7 @@ var equivalent = []struct{ cell, reason string }{
 
 // Every cell of the table, one at a time: left out, without one of its actions, or not
 // leading on. A scenario that never comes to a cell cannot notice what is wrong with it.
-func TestModel_NoticesEveryCell(t *testing.T) {
+func TestModel_NoticesEveryCell(t *testing.T) { //nolint:tparallel // the group waits for its cells
 	t.Parallel()
 	if *modelMode != "full" {
 		t.Log("only with -model=full")
