@@ -169,8 +169,6 @@ var equivalent = []struct{ cell, reason string }{
 	{"Open GotFail: stays", "a task that has been told sees no difference between Open and Stopping"},
 	{"Open GotCancel: stays", "a task that has been told sees no difference between Open and Stopping"},
 	{"Starting GotCancel", "an opener has nothing to cancel with before Started"},
-	{"Live Lost: stays", "nothing is sent after a cut, whatever the phase"},
-	{"Starting Lost: stays", "nothing is sent after a cut, whatever the phase"},
 	{"Ending GotFail", "the task has been interrupted before"},
 	{"Ending GotCancel", "the task has been interrupted before, and its Error answers the Cancel"},
 	{"Ending Lost", "the task has been interrupted before"},
