@@ -91,8 +91,11 @@ func (w *walk) line(path, typ string) {
 	}
 }
 
-// refuse ends the walk: t, which lies at path, cannot be sent.
+// refuse ends the walk: t, which lies at path, cannot be sent. The first one counts.
 func (w *walk) refuse(path string, t reflect.Type, why string) {
+	if w.unfit != nil {
+		return
+	}
 	_, field, _ := strings.Cut(strings.NewReplacer("?", "", "[]", "", "{}", "", "{key}", "").Replace(path), ".")
 	w.unfit = &fault.ContractError{
 		What: w.part.name, Want: "a type whose values can be encoded", Got: t.String(), Field: field, Detail: why,
@@ -153,7 +156,7 @@ func (w *walk) structure(path string, t reflect.Type) {
 func (w *walk) field(path string, t reflect.Type, f codedField, before []codedField) {
 	own, unique := t.FieldByName(f.Name)
 	twin := slices.IndexFunc(before, func(other codedField) bool { return other.name == f.name })
-	if twin >= 0 && w.unfit == nil && (before[twin].Name != f.Name || !unique) {
+	if twin >= 0 && (before[twin].Name != f.Name || !unique) {
 		w.refuse(path, t, fmt.Sprintf("its fields %s and %s both have that name, so that a value would be lost; rename one", before[twin].Name, f.Name))
 		return
 	}
