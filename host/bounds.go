@@ -1,13 +1,13 @@
 package host
 
 import (
-	"time"
-
 	"math/rand/v2"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
 )
 
+// How long the host waits for what follows a death, before it goes by what it knows.
 const (
 	// drainBound is how long what a dead process has sent may take to be read.
 	drainBound = 50 * time.Millisecond
@@ -37,7 +37,8 @@ func isClosed(done <-chan struct{}) bool {
 	}
 }
 
-// bounds are the times of the steps.
+// bounds are how long the steps of a teardown may take: cancel, from the request to its
+// answer; grace, from there to the exit; terminate, from SIGTERM to SIGKILL.
 type bounds struct{ cancel, grace, terminate time.Duration }
 
 // levelGrace is what an actor that hosts others has beyond the grace of any of them:
@@ -53,6 +54,7 @@ func boundsOf(spec Spec) bounds {
 // foreignGrace is that of a foreign program: go-plugin's own hosts wait as long.
 const foreignGrace = 2 * time.Second
 
+// graceOf is the grace of an actor: its own, or else as much as those need that it hosts.
 func graceOf(spec Spec) time.Duration {
 	if spec.Grace > 0 {
 		return time.Duration(spec.Grace)
@@ -91,7 +93,8 @@ func (b bounds) within(left time.Duration) bounds {
 	}
 }
 
-// backoff is the pause before a restart, and the run that makes a restart the first one again.
+// backoff is how the pauses between restarts grow, from initial to max, and how long an
+// actor must have been up (stable) for its next restart to count as the first one again.
 type backoff struct{ initial, max, stable time.Duration }
 
 func newBackoff(c config.Backoff) backoff {

@@ -60,6 +60,7 @@ func (c linkConnection) ask(r wire.CancelRequest) error {
 	return err
 }
 
+// refuse fails new calls over both: the link, and the main connection.
 func (c linkConnection) refuse(why error) {
 	c.pluginClient.refuse(why)
 	c.table.Refuse(why)

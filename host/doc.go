@@ -52,4 +52,17 @@
 // can cost (docs/bounds.md). It ends what does not end by itself.
 //
 // The plugin looks at the ctx of its handlers, which is how it hears that it is to end.
+//
+// # How it works inside
+//
+// A nursery keeps a child for each actor: what survives restarts. An incarnation is one
+// process of a child. One goroutine owns it, from its start to its reaping:
+//
+//	i := newIncarnation(child, …) // the child is told what becomes of it
+//	err := i.start(ctx)           // process, handshake, link, boot; or nothing is left
+//	how := i.live()               // until it is reaped: by itself, or ended step by step
+//
+// What follows from each of these moments is decided by a pure table, in supervision.go:
+// it changes the one state that a child has, and returns what to do and which events to
+// tell. The nursery carries that out under its lock, under which no author's code runs.
 package host

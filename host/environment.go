@@ -45,7 +45,8 @@ type Options struct {
 	Hurry <-chan struct{}
 }
 
-// environment is what all children of a nursery have in common.
+// environment is what all children of a nursery have in common. It is made before the
+// first of them, and not changed after; the nursery owns it.
 type environment struct {
 	base    context.Context // of what the children call here
 	self    actor.ID
@@ -91,7 +92,11 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		ctx = WithEvents(ctx)
 		events = ctx.Value(eventLogKey{}).(*eventLog)
 	}
-	return &environment{base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry, dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told, authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns()}, ctx, nil
+	return &environment{
+		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
+		dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told,
+		authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns(),
+	}, ctx, nil
 }
 
 // receiving is how an actor receives that has these settings.
@@ -123,12 +128,15 @@ type openNurseries struct {
 	n  int
 }
 
+// enter counts a nursery that opens.
 func (o *openNurseries) enter() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.n++
 }
 
+// leave counts one that has ended. The last one removes the directory under the lock, so
+// that one that opens meanwhile makes its own after that.
 func (o *openNurseries) leave(log *slog.Logger) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

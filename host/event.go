@@ -44,7 +44,8 @@ const (
 	NotUp     Cause = "start"     // it did not come up
 )
 
-// Event is one step in the life of an actor.
+// Event is one step in the life of an actor. It is told in the moment in which the step is
+// made: what [Portal.State] says, and what calls find, is what the last event has told.
 type Event struct {
 	Time  time.Time
 	Actor actor.ID // the process; between two processes the last one; before the first that one, without a pid

@@ -46,6 +46,8 @@ func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (err e
 	return i.explain(err)
 }
 
+// clientConfig tells go-plugin how to start an actor, or a foreign program, and what to
+// expect of it.
 func (i *incarnation) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
 	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -125,6 +127,8 @@ func limits(l config.Limits) process.Limits {
 	}
 }
 
+// dispense has go-plugin start the process, shake hands and connect to it. It fills in
+// i.client, and waits for as long as go-plugin does.
 func (i *incarnation) dispense() error {
 	if _, err := i.plugin.Start(); err != nil {
 		return err
@@ -242,4 +246,5 @@ func foreignHandshake(g *config.GoPlugin, failure string, said []string) string 
 	return failure
 }
 
+// secured reports whether the connection to a foreign program has go-plugin's AutoMTLS.
 func secured(g *config.GoPlugin) bool { return g.MTLS != config.MTLSOff }

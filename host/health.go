@@ -28,6 +28,9 @@ type checkResult struct {
 	broken  bool // there was no way to ask
 }
 
+// Two workers look after each process that is up, and neither waits for the other: one
+// asks whether it is well, one whether its tasks end when they were told to.
+
 // illness is why a process is ended that fails its health checks, or has a stuck task.
 type illness struct {
 	end

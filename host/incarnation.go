@@ -28,14 +28,14 @@ type incarnation struct {
 	owner  owner
 	env    *environment
 	spec   Spec
-	id     actor.ID
-	giveUp context.CancelCauseFunc // of its start
+	id     actor.ID                // its pid is known once there is a process
+	giveUp context.CancelCauseFunc // ends the start, with the reason as cause
 
 	program  string // the file to execute
 	waitsFor string // what its start waits for, as the end of an error
 
-	proc       atomic.Pointer[process.Process]
-	plugin     *plugin.Client
+	proc       atomic.Pointer[process.Process] // go-plugin has it made, on a goroutine of its own
+	plugin     *plugin.Client                  // go-plugin's hold on the process
 	config     *plugin.ClientConfig
 	identity   *os.File     // during the start: where the child reads its identity
 	server     *grpc.Server // of the link
@@ -52,19 +52,25 @@ type incarnation struct {
 	ladder ladder
 
 	cancelled  chan *cancellation // cap 1: somebody wants it to end
-	cancelOnce sync.Once
+	cancelOnce sync.Once          // only the first one counts
 
 	asking  *task.Worker // the cancel request, nil if none was sent
 	ackOnce sync.Once
 	acked   chan struct{} // the cancel request was answered, or never will be
-	ackErr  error         // set before acked
+	ackErr  error         // that the answer did not come in time; set before acked is closed
 }
 
-// owner is whom an incarnation tells what becomes of it: its child.
+// owner is whom an incarnation tells what becomes of it: its child. No method waits. Any
+// goroutine may call them.
 type owner interface {
+	// identified says that there is a process, and so which pid it has.
 	identified(id actor.ID)
+	// checked says what a health check has found: nothing, or why it has failed.
 	checked(reason string, failure error)
+	// note tells an event that changes no state.
 	note(e Event)
+	// stopping says that the process, which was up, is being ended or has died. The owner
+	// calls refuse, which fails new calls, in the same change.
 	stopping(how end, refuse func())
 }
 
@@ -106,7 +112,8 @@ func (i *incarnation) live() end {
 	return t.end
 }
 
-// teardown is how a process that was up ends.
+// teardown is how a process that was up ends: what is told of it, and how much of it is
+// still to be done. Exactly one is made in the life of an incarnation.
 type teardown struct {
 	end
 	request *cancellation // what it is asked to end with; nil if it has ended, or cannot be asked
@@ -115,7 +122,8 @@ type teardown struct {
 	done    func()        // gives the turn back that it has waited for; nil if it has not
 }
 
-// awaitEnd returns when something ends the process, or it has ended.
+// awaitEnd returns when something ends the process, or it has ended. If several things
+// happen at once, any of them may be taken for the reason: each is true.
 func (i *incarnation) awaitEnd() teardown {
 	select {
 	case why := <-i.cancelled:
@@ -135,7 +143,7 @@ func (i *incarnation) endWith(t teardown) {
 	if t.done != nil {
 		defer t.done()
 	}
-	close(i.watch.ending)
+	close(i.watch.ending) // what a check finds from now on is this end
 	refusal := i.refusal(t)
 	i.owner.stopping(t.end, func() { i.connection.refuse(refusal) })
 	s, why := stepTerminate, t.force

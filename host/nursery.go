@@ -79,6 +79,9 @@ func newSupervision(c config.Supervision) supervision {
 	return supervision{strategy: c.Strategy, max: c.MaxRestarts, window: time.Duration(c.Window)}
 }
 
+// run runs body and ends the children in every case: when body returns, panics, or calls
+// runtime.Goexit. It returns in this order: the last child is reaped, stopAll does not run
+// any more, and no goroutine of the nursery's is left.
 func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nursery) error) error {
 	stopped := make(chan struct{})
 	unfollow := context.AfterFunc(n.ctx, func() {
@@ -123,6 +126,8 @@ func (n *Nursery) update(change func()) {
 	}
 }
 
+// changeTable is update's part under the lock. It returns the events to log, since a log's
+// handler is an author's code.
 func (n *Nursery) changeTable(change func()) (told []Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -147,6 +152,8 @@ func (n *Nursery) look(read func()) {
 	read()
 }
 
+// change gives a channel that the next change of the table closes. It is called under the
+// lock, together with the look that found nothing yet, so that no change is missed.
 func (n *Nursery) change() <-chan struct{} {
 	if n.changed == nil {
 		n.changed = make(chan struct{})
@@ -327,6 +334,7 @@ func (n *Nursery) enter() (err error) {
 	return err
 }
 
+// leave counts a one-shot that is over.
 func (n *Nursery) leave() { n.update(func() { n.pending-- }) }
 
 // fail takes in the failure of a one-shot, or of a goroutine.

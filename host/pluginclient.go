@@ -97,6 +97,8 @@ func (c *pluginClient) dialOptions() []grpc.DialOption {
 	}
 }
 
+// unary explains why the application's own calls fail. Those of go-plugin and of this
+// package are only bounded: they are explained by who makes them.
 func (c *pluginClient) unary(ctx context.Context, method string, args, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, o ...grpc.CallOption) error {
 	if ours(method) {
 		return call(ctx, method, args, reply, conn, ownCall(o)...)
@@ -104,6 +106,7 @@ func (c *pluginClient) unary(ctx context.Context, method string, args, reply any
 	return c.explain(ctx, conn, call(ctx, method, args, reply, conn, o...))
 }
 
+// stream does the same for streams. That of go-plugin's broker is slowed down as well.
 func (c *pluginClient) stream(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
 	if ours(method) {
 		o = ownCall(o)
@@ -193,7 +196,7 @@ const (
 	// (grpc.MaxCallRecvMsgSize).
 	mostMessage = link.DefaultMaxMessage
 	// go-plugin keeps each announcement of its broker for brokerMemory, in a goroutine
-	// of its own. So many are let through within that time, and the others wait.
+	// of its own. mostAnnounced of them are let through within that time; the others wait.
 	mostAnnounced = 512
 	brokerMemory  = 5 * time.Second
 	brokerStream  = "/plugin.GRPCBroker/StartStream"

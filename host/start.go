@@ -56,6 +56,7 @@ func (i *incarnation) start(ctx context.Context) error {
 	return failure
 }
 
+// bringUp goes through the stages of a start, and names the one that has failed.
 func (i *incarnation) bringUp(ctx context.Context, bound time.Duration) (stage string, err error) {
 	if i.program, err = findProgram(ctx, i.spec); err == nil {
 		err = i.handshake(ctx, bound)
@@ -144,19 +145,22 @@ func (i *incarnation) listen() (broker uint32, err error) {
 		grpc.InitialWindowSize(link.StreamWindow), grpc.InitialConnWindowSize(link.ConnWindow),
 		grpc.MaxRecvMsgSize(link.MaxPacket), grpc.ForceServerCodecV2(wire.PacketCodec{}),
 		grpc.ConnectionTimeout(handshakeBound),
-		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in linked
+		grpc.WaitForHandlers(true), // so that after Stop a link that has come is in i.links
 	)
 	wire.RegisterLinkServer(i.server, links)
 	i.serving = task.Start(func() { i.serve(entry) })
 	return broker, nil
 }
 
+// serve takes in the child's link, until release stops the server.
 func (i *incarnation) serve(entry *linkListener) {
 	if err := i.server.Serve(entry); err != nil && !entry.shut.Load() {
 		i.env.log.Error("the link's server has failed", "actor", i.id.String(), "error", err)
 	}
 }
 
+// newTable makes the table of the dialogs over a link that has come. It starts to read at
+// once: calls of the child may come before its boot has been answered.
 func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
 	return dialog.NewTable(link.New(t, link.Config{Self: i.env.self, Log: log}), dialog.Config{
@@ -236,7 +240,7 @@ func (i *incarnation) checkHealthEndpoint() error {
 	return &lastingError{fmt.Errorf("health.endpoint: %w", missing)}
 }
 
-// lastWords is how long a child that failed to boot may take to say why.
+// explainBound is how long a child that failed to boot may take to say why.
 const explainBound = time.Second
 
 // bootFailure prefers what the child or its process said itself to the transport's

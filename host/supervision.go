@@ -302,6 +302,7 @@ func (s *supervision) close() []action {
 	return s.settle()
 }
 
+// endForGood ends a child that has a process, and lets one go that has none.
 func (s *supervision) endForGood(c *childState) {
 	s.condemn(c, false)
 	c.comesBack, c.over = false, !c.hasProcess()

@@ -29,6 +29,7 @@ func (s step) String() string {
 // trigger is why a teardown goes to the next step.
 type trigger uint8
 
+// The triggers. Their texts are the reasons in events.
 const (
 	answered  trigger = iota // the child has acked: nothing is wrong
 	elapsed                  // the request was not answered in time
