@@ -56,11 +56,9 @@
 // # How it works inside
 //
 // A nursery keeps a child for each actor: what survives restarts. An incarnation is one
-// process of a child. One goroutine owns it, from its start to its reaping:
-//
-//	i := newIncarnation(child, …) // the child is told what becomes of it
-//	err := i.start(ctx)           // process, handshake, link, boot; or nothing is left
-//	how := i.live()               // until it is reaped: by itself, or ended step by step
+// process of a child. One goroutine owns it: it starts the process (program, handshake,
+// link, boot), lives with it until it is reaped, by itself or ended step by step, and lets
+// go of all that belonged to it.
 //
 // What follows from each of these moments is decided by a pure table, in supervision.go:
 // it changes the one state that a child has, and returns what to do and which events to
