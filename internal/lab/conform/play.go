@@ -252,7 +252,7 @@ func (p *player) hearFrame(f *wire.Frame) {
 		p.broken = fmt.Errorf("%v of dialog %d is too large, or comes between the pieces of another payload", f.Kind, f.Dialog)
 	}
 	if same {
-		f.Payload, p.begun = append(p.begun.Payload, f.Payload...), nil
+		f.Payload, p.begun = slices.Concat(p.begun.Payload, f.Payload), nil
 	}
 	if f.More {
 		p.begun = f
