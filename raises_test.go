@@ -511,7 +511,7 @@ func playAct(t *testing.T, act string, cells []raisesCell) {
 				openers = append(openers, o)
 			}
 			stage.checkStats(t, len(cells))
-			return plugin.Cancel(ctx)
+			return plugin.Cancel(ctx, "done")
 		}
 		openers = stage.endAll(t, act, cells)
 		return nil

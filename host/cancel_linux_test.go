@@ -76,7 +76,7 @@ func TestP14_CancelDuringARestart(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		p := startAll(ctx, t, n, servesOnce(t, "phoenix"))[0]
 		killed(ctx, t, p, host.Starting)
-		if err := returns(t, "Cancel", func() error { return p.Cancel(context.Background()) }); err != nil {
+		if err := returns(t, "Cancel", func() error { return p.Cancel(context.Background(), "done") }); err != nil {
 			t.Errorf("got %v", err)
 		}
 		<-p.Done()
@@ -105,7 +105,7 @@ func TestP14_NoNewCallsOnceItIsStopping(t *testing.T) {
 			called <- err
 		})
 		<-running
-		n.Go(func() { _ = p.Cancel(ctx) }) // the nursery's end tells the rest
+		n.Go(func() { _ = p.Cancel(ctx, "done") }) // the nursery's end tells the rest
 		await(ctx, t, "stopping", func(e host.Event) bool { return e.To == host.Stopping })
 		if _, err := p.Conn(ctx); !errors.Is(err, fault.ErrActorClosing) {
 			t.Errorf("its connection: %v", err)
@@ -133,7 +133,7 @@ func TestP14_IDDuringARestart(t *testing.T) {
 				t.Errorf("got %v", id)
 			}
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Error(err)
@@ -147,12 +147,12 @@ func TestP05_CancelIsShieldedFromItsCaller(t *testing.T) {
 		p := startAll(ctx, t, n, spec(t, "good", "good"), spec(t, "good", "good"))
 		over, end := context.WithCancel(ctx)
 		end()
-		if err := p[0].Cancel(over); err != nil {
+		if err := p[0].Cancel(over, "done"); err != nil {
 			t.Errorf("with a ctx that is over: %v", err)
 		}
 		var cancel error
 		_, err := forever.Open(ctx, p[1], none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
-			cancel = p[1].Cancel(ctx)
+			cancel = p[1].Cancel(ctx, "done")
 			return nil
 		})
 		if cancelled, ok := fault.Cancelled(err); cancel != nil || !ok || !cancelled.Canceller.Is(n.Self()) {
@@ -172,11 +172,11 @@ func TestP05_CancelOfAnActorThatIsGoneIsNoError(t *testing.T) {
 		s.CancelTimeout, s.Grace = config.Duration(50*time.Millisecond), config.Duration(time.Millisecond)
 		p := startAll(ctx, t, n, s)[0]
 		called := hold(ctx, n, stuck, p)
-		if err := p.Cancel(ctx); !errors.Is(err, fault.ErrActorTooSlow) {
+		if err := p.Cancel(ctx, "done"); !errors.Is(err, fault.ErrActorTooSlow) {
 			t.Errorf("got %v", err)
 		}
 		<-p.Done()
-		if err := p.Cancel(ctx); err != nil {
+		if err := p.Cancel(ctx, "done"); err != nil {
 			t.Errorf("when it is gone: %v", err)
 		}
 		<-called
@@ -192,7 +192,7 @@ func TestV10_EachEventNamesItsActor(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		p := startAll(ctx, t, n, spec(t, "good", "good"))[0]
 		who := p.ID()
-		if err := p.Cancel(ctx); err != nil {
+		if err := p.Cancel(ctx, "done"); err != nil {
 			return err
 		}
 		seen := 0

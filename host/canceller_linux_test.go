@@ -81,10 +81,12 @@ func holdsItsLeaf(ctx context.Context, tree []byte, serve func(context.Context) 
 // every way that reaches them they hear of the first one. One way is the context into the
 // leaf, the other one the end of the leaf's nursery; whichever is faster.
 func TestC11_CancellerIsWhoAskedFirst(t *testing.T) {
+	const unneeded = "it is not needed any more"
 	for name, ask := range map[string]func(ctx context.Context, n *host.Nursery, p *host.Portal) error{
-		"portal":  func(ctx context.Context, _ *host.Nursery, p *host.Portal) error { return p.Cancel(ctx) },
+		"portal":  func(ctx context.Context, _ *host.Nursery, p *host.Portal) error { return p.Cancel(ctx, unneeded) },
 		"nursery": func(_ context.Context, n *host.Nursery, _ *host.Portal) error { n.Cancel(); return nil },
 	} {
+		reason := map[string]string{"portal": unneeded, "nursery": "its nursery was cancelled"}[name]
 		t.Run(name+" of a nursery in a handler", func(t *testing.T) {
 			leaf, read := diary(t, "noting")
 			const times = 8
@@ -108,7 +110,7 @@ func TestC11_CancellerIsWhoAskedFirst(t *testing.T) {
 				running.Close()
 				return ask(ctx, n, p)
 			})
-			checkCanceller(t, err, read(), times)
+			checkCanceller(t, err, read(), reason, times)
 		})
 		t.Run(name+" of an actor with a tree", func(t *testing.T) {
 			leaf, read := diary(t, "noting")
@@ -122,15 +124,15 @@ func TestC11_CancellerIsWhoAskedFirst(t *testing.T) {
 				}
 				return ask(ctx, n, p)
 			})
-			checkCanceller(t, err, read(), 1)
+			checkCanceller(t, err, read(), reason, 1)
 		})
 	}
 }
 
-func checkCanceller(t *testing.T, err error, notes string, times int) {
+func checkCanceller(t *testing.T, err error, notes, reason string, times int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(notes), "\n")
-	if err != nil || len(lines) != times || slices.ContainsFunc(lines, func(s string) bool { return !strings.HasPrefix(s, "cancelled by root@") }) {
-		t.Errorf("the nursery gave %v; want root %d times, got:\n%s", err, times, notes)
+	if err != nil || len(lines) != times || slices.ContainsFunc(lines, func(s string) bool { return !strings.HasPrefix(s, "cancelled by root@") || !strings.Contains(s, reason) }) {
+		t.Errorf("the nursery gave %v; want root %d times, because %s, got:\n%s", err, times, reason, notes)
 	}
 }

@@ -21,7 +21,7 @@ func TestV10_EventsTellAWholeLife(t *testing.T) {
 	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		p := startAll(ctx, t, n, restarting(t, "a", config.Permanent))[0]
 		successor(ctx, t, p, kill(t, p, syscall.SIGKILL))
-		if err := p.Cancel(ctx); err != nil {
+		if err := p.Cancel(ctx, "done"); err != nil {
 			return err
 		}
 		<-p.Done()
@@ -59,7 +59,7 @@ func TestP11_ReasonOfADisconnect(t *testing.T) {
 		cut := spec(t, "cut", "cutting")
 		cut.TermTimeout = config.Duration(10 * time.Millisecond)
 		all := startAll(ctx, t, n, spec(t, "asked", "good"), spec(t, "itself", "good"), spec(t, "killed", "good"), cut)
-		if err := all[0].Cancel(ctx); err != nil {
+		if err := all[0].Cancel(ctx, "done"); err != nil {
 			t.Error(err)
 		}
 		kill(t, all[1], syscall.SIGTERM)

@@ -44,7 +44,7 @@ func TestN20_ThePluginsOwnVariables(t *testing.T) {
 				t.Errorf("%s is %q, %v, want %q", name, got, err, value)
 			}
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestN20_RelativePathsOfNestedActors(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

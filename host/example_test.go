@@ -55,7 +55,7 @@ func ExampleOpenNursery() {
 		}
 		text, err := greet.Call(ctx, greeter, "world")
 		fmt.Println(text)
-		return errors.Join(err, greeter.Cancel(ctx))
+		return errors.Join(err, greeter.Cancel(ctx, "done"))
 	})
 	fmt.Println(err)
 	// Output:
@@ -80,7 +80,7 @@ func ExampleNursery_Start_restart() {
 		}
 		text, err := greet.Call(ctx, greeter, "again") // waits for the next process
 		fmt.Println(text)
-		return errors.Join(err, greeter.Cancel(ctx))
+		return errors.Join(err, greeter.Cancel(ctx, "done"))
 	})
 	fmt.Println(err)
 	// Output:
@@ -117,7 +117,7 @@ func ExampleEvents() {
 		if err != nil {
 			return err
 		}
-		return greeter.Cancel(ctx)
+		return greeter.Cancel(ctx, "done")
 	})
 	fmt.Println(err)
 	for event, err := range host.Events(ctx) {

@@ -94,7 +94,7 @@ func TestN17_ExitHooksRunOnEveryExit(t *testing.T) {
 	// A plugin that ends itself in order, as after SIGTERM, fails nobody.
 	failures := []string{"failed nursery", "link lost", "failure"}
 	for name, end := range map[string]func(ctx context.Context, n *host.Nursery, p *host.Portal) error{
-		"normal end": func(ctx context.Context, _ *host.Nursery, p *host.Portal) error { return p.Cancel(ctx) },
+		"normal end": func(ctx context.Context, _ *host.Nursery, p *host.Portal) error { return p.Cancel(ctx, "done") },
 		"cancelled nursery": func(_ context.Context, n *host.Nursery, _ *host.Portal) error {
 			n.Cancel()
 			return nil
@@ -142,7 +142,7 @@ func TestN17_HookThatPanicsDoesNotStopTheOthers(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Error(err)
@@ -169,7 +169,7 @@ func TestN17_HookThatHangsEndsAtTheLadder(t *testing.T) {
 			return err
 		}
 		id = p.ID()
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Error(err)

@@ -75,7 +75,7 @@ func inNeed(need func(attempt func() error) error) {
 		attempt := func() error {
 			p, err := n.Start(ctx, ownSpec("needy"))
 			if err == nil {
-				err = p.Cancel(ctx)
+				err = p.Cancel(ctx, "done")
 				<-p.Done()
 				return err
 			}

@@ -67,7 +67,7 @@ func TestN19_ALogHandlerMayWaitForTheNursery(t *testing.T) {
 		if got, err := echo.Call(ctx, p, "x"); err != nil || got != "x" {
 			t.Errorf("the call: %q, %v", got, err)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	close(ended)
 	if err != nil {

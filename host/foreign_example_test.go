@@ -28,7 +28,7 @@ func ExampleNursery_Start_foreign() {
 			return err
 		}
 		fmt.Println(string(value.Value))
-		return store.Cancel(ctx)
+		return store.Cancel(ctx, "done")
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -44,7 +44,7 @@ func TestV06_ForeignSurvivesARestart(t *testing.T) {
 				t.Error("the old connection still works")
 			}
 		}
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestV06_ForeignFailsWhileDownIfSoConfigured(t *testing.T) {
 		if _, err := f.Version(ctx); !errors.Is(err, fault.ErrActorDown) {
 			t.Errorf("Version: %v", err)
 		}
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestN08_ForeignProgramThatLingersIsKilled(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := f.Cancel(ctx); err != nil {
+		if err := f.Cancel(ctx, "done"); err != nil {
 			t.Errorf("it answered the request to shut down; Cancel gave %v", err)
 		}
 		select {
@@ -189,7 +189,7 @@ func TestN08_BareForeignProgramIsToldBySignal(t *testing.T) {
 				t.Errorf("pid %q, %v", pid, err)
 			}
 		}
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestP05_CancelOfAForeignProgramCutsItsCallsOff(t *testing.T) {
 		if err := log.await(ctx, "waiting"); err != nil {
 			return err
 		}
-		if err := f.Cancel(ctx); err != nil {
+		if err := f.Cancel(ctx, "done"); err != nil {
 			return err
 		}
 		waiting.Wait()
@@ -224,7 +224,7 @@ func TestP05_CancelOfAForeignProgramCutsItsCallsOff(t *testing.T) {
 		if _, err := get(ctx, f.Services(), "pid"); !errors.Is(err, fault.ErrActorClosing) {
 			t.Errorf("a later call failed with %v", err)
 		}
-		return f.Cancel(ctx) // again
+		return f.Cancel(ctx, "done") // again
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ func TestP05_FrozenForeignProgramIsTooSlow(t *testing.T) {
 		if err := freeze(ctx, f.ID().PID); err != nil {
 			return err
 		}
-		if err := f.Cancel(ctx); !errors.Is(err, fault.ErrActorTooSlow) {
+		if err := f.Cancel(ctx, "done"); !errors.Is(err, fault.ErrActorTooSlow) {
 			t.Errorf("Cancel = %v", err)
 		}
 		return nil

@@ -83,7 +83,7 @@ func TestN15_MultiplexedForeignProgramCallsBack(t *testing.T) {
 		if err != nil || pid != strconv.Itoa(os.Getpid()) {
 			t.Errorf("the host's own answer is %q, %v", pid, err)
 		}
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Error(err)
@@ -112,7 +112,7 @@ func TestN15_DialOptionsOfTheApplication(t *testing.T) {
 		if _, err := get(ctx, f.Services(), "pid"); err != nil {
 			return err
 		}
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil || calls.Load() != 1 {
 		t.Errorf("%d calls, %v", calls.Load(), err)

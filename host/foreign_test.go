@@ -67,7 +67,7 @@ func TestN15_ForeignProgramIsAChild(t *testing.T) {
 				if status.Code(err) != codes.Unknown || !strings.Contains(err.Error(), errUnknownKey.Error()) {
 					t.Errorf("its error came as %v", err)
 				}
-				return f.Cancel(ctx)
+				return f.Cancel(ctx, "done")
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -147,7 +147,7 @@ func TestF04_ForeignProgramsLogs(t *testing.T) {
 		if err := log.await(ctx, "put milk", "printed milk", "complained milk"); err != nil {
 			return err
 		}
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestP07_UnavailableOfTheProgramsOwnStays(t *testing.T) {
 		if _, err := get(ctx, f.Services(), "unavailable"); status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "the shop is closed" {
 			t.Errorf("got %v", err)
 		}
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -120,7 +120,7 @@ func TestF06_HostileProgramsCostTheirHostLittle(t *testing.T) {
 				if peak.heap > a.most.heap || peak.goroutines > a.most.goroutines || peak.descriptors > a.most.descriptors {
 					t.Errorf("it cost %v, at most %v were to be", peak, a.most)
 				}
-				return neighbour.Cancel(ctx)
+				return neighbour.Cancel(ctx, "done")
 			})
 			if err != nil {
 				t.Error(err)

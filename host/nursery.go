@@ -253,7 +253,8 @@ func reasonOf(cause error) string {
 }
 
 // Cancel asks every child to end. The nursery then ends without an error of its
-// own. Cancel does not wait.
+// own. Unlike the Cancel of a portal or a context it does not wait, as the function that
+// calls it is what the nursery itself waits for.
 func (n *Nursery) Cancel() {
 	n.update(func() { n.cancelled = n.cancelled || n.ctx.Err() == nil })
 	n.cancel(errCancelled)

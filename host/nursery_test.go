@@ -74,7 +74,7 @@ func TestN01_NurseryLastsAsLongAsItsDaemons(t *testing.T) {
 			if got, err := echo.Call(ctx, p, "still here"); got != "still here" || err != nil {
 				t.Errorf("after the body: %q, %v", got, err)
 			}
-			if err := p.Cancel(ctx); err != nil {
+			if err := p.Cancel(ctx, "done"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -130,7 +130,7 @@ func TestP12_ManyCancelsAreManyAcks(t *testing.T) {
 				return err
 			}
 			hold(ctx, n, forever, p)
-			if err := p.Cancel(ctx); err == nil {
+			if err := p.Cancel(ctx, "done"); err == nil {
 				acked++
 			}
 		}
@@ -277,7 +277,7 @@ func TestN05_DoneComesAfterTheLastChild(t *testing.T) {
 			t.Error("Done while the body runs")
 		default:
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -323,7 +323,7 @@ func TestN14_PluginsHostPlugins(t *testing.T) {
 		if !ok || remote.Origin.Name != "leaf" || names(remote.Relays) != "top" || !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("E04: %+v", err)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +361,7 @@ func TestParentServesItsChildren(t *testing.T) {
 		if got, err := parent.Call(ctx, p, "loud"); got != "LOUD" || err != nil {
 			t.Errorf("got %q, %v", got, err)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

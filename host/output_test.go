@@ -85,7 +85,7 @@ func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
 				if _, err := echo.Call(ctx, p, "still here"); err != nil {
 					return err
 				}
-				return p.Cancel(ctx)
+				return p.Cancel(ctx, "done")
 			})
 			if err != nil {
 				t.Error(err)

@@ -98,7 +98,7 @@ func TestT4_N17_GoexitInTheLogOfAHook(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Error(err)
@@ -115,7 +115,7 @@ func TestT4_P10_GoexitInAService(t *testing.T) {
 		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), fault.ErrGoexit.Error()) {
 			t.Errorf("got %v", err)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 }
 

@@ -106,19 +106,19 @@ func (p *Portal) Version(ctx context.Context) (int, error) {
 	return i.plugin.NegotiatedVersion(), nil
 }
 
-// Cancel asks the child to end, for good, and returns when all of its tasks have
-// ended; the nursery then sees to its process. Those that depend on the child are ended
-// first, and of many children that are ended at once, each is asked when its turn comes.
-// If the child does not answer within its cancel bound (500 ms by default), Cancel
-// returns fault.ErrActorTooSlow, and the nursery uses force. Of a foreign program only
-// its end means that its tasks have ended: Cancel returns when it is reaped, and so it
-// does of a child that is being started. On a child that has ended it returns nil at
-// once.
+// Cancel asks the child to end, for good, and returns when all of its tasks have ended:
+// they are told with a fault.ContextCancelled that names this actor and the reason. The
+// nursery then sees to its process. Those that depend on the child are ended first, and of
+// many children that are ended at once, each is asked when its turn comes. If the child
+// does not answer within its cancel bound (500 ms by default), Cancel returns
+// fault.ErrActorTooSlow, and the nursery uses force. Of a foreign program only its end
+// means that its tasks have ended: Cancel returns when it is reaped, and so it does of a
+// child that is being started. On a child that has ended it returns nil at once.
 //
 // Every step of this is bounded (Spec.CancelTimeout, Grace, TermTimeout). Cancel is
 // shielded from the end of ctx, which may well be that of a scope into this very child.
-func (p *Portal) Cancel(context.Context) error {
-	i := p.s.dismiss("its host cancelled it")
+func (p *Portal) Cancel(_ context.Context, reason string) error {
+	i := p.s.dismiss(reason)
 	switch {
 	case i == nil:
 		<-p.s.gone

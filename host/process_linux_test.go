@@ -104,7 +104,7 @@ func TestN06_CancelAtAnyMoment(t *testing.T) {
 			switch err {
 			case nil:
 				up++
-				if err := p.Cancel(ctx); err != nil {
+				if err := p.Cancel(ctx, "done"); err != nil {
 					t.Error(err)
 				}
 				<-p.Done()

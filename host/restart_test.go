@@ -37,7 +37,7 @@ func TestV06_ACallRightAfterTheDeathWaitsForTheNextProcess(t *testing.T) {
 				return fmt.Errorf("the answer came from %v, which is dead", now)
 			}
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Error(err)
@@ -63,7 +63,7 @@ func TestV08_AnEndIsNoFailedHealthCheck(t *testing.T) {
 					return fmt.Errorf("the call into the dying actor gave %w", err)
 				}
 			}
-			return p.Cancel(ctx)
+			return p.Cancel(ctx, "done")
 		})
 	if err != nil {
 		t.Error(err)

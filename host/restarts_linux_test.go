@@ -100,7 +100,7 @@ func TestV02_PermanentComesBackAlways(t *testing.T) {
 			t.Error("the call into the crash gave no error")
 		}
 		successor(ctx, t, p, next)
-		if err := p.Cancel(ctx); err != nil { // but not when somebody has ended it
+		if err := p.Cancel(ctx, "done"); err != nil { // but not when somebody has ended it
 			t.Error(err)
 		}
 		<-p.Done()
@@ -214,7 +214,7 @@ func TestV06_PortalWaitsOrFailsWhileDown(t *testing.T) {
 		if _, err := echo.Call(short, all[0], "x"); !errors.Is(err, errBody) {
 			t.Errorf("got %v", err)
 		}
-		if err := all[0].Cancel(ctx); err != nil { // while it is down
+		if err := all[0].Cancel(ctx, "done"); err != nil { // while it is down
 			t.Error(err)
 		}
 		if _, err := echo.Call(ctx, all[0], "x"); !errors.Is(err, fault.ErrActorLost) {

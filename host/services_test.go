@@ -58,7 +58,7 @@ func TestN15_PluginServesItsOwnServicesToo(t *testing.T) {
 		if broker, err := p.Broker(ctx); broker == nil || err != nil {
 			t.Errorf("Broker = %v, %v", broker, err)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if strings.Contains(text, "teardown goes on") {
 		t.Errorf("force was used:\n%s", text)
@@ -74,7 +74,7 @@ func TestP10_PanicOfAService(t *testing.T) {
 		if pid, err := get(ctx, p.Services(), "pid"); pid != strconv.Itoa(p.ID().PID) || err != nil {
 			t.Errorf("after the panic: %q, %v", pid, err)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if !strings.Contains(text, "a service has panicked") || !strings.Contains(text, "kvServer.Get") {
 		t.Errorf("the log does not tell of the panic and where it was:\n%s", text)
@@ -93,7 +93,7 @@ func TestP05_CancelEndsTheCallsOfServices(t *testing.T) {
 		if err := log.await(ctx, "waiting"); err != nil {
 			return err
 		}
-		if err := p.Cancel(ctx); err != nil {
+		if err := p.Cancel(ctx, "done"); err != nil {
 			t.Errorf("Cancel: %v; the call was to end, and then the ack to come", err)
 		}
 		waiting.Wait()
@@ -129,7 +129,7 @@ func TestV06_ServicesSurviveARestart(t *testing.T) {
 		if pid, err := get(ctx, p.Services(), "pid"); err != nil || pid == strconv.Itoa(old.PID) {
 			t.Errorf("after the restart: %q, %v; it was %d", pid, err, old.PID)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

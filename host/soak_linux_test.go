@@ -99,7 +99,7 @@ func soakOnce(t *testing.T, round int) {
 		if round%2 == 0 {
 			return boom
 		}
-		err = errors.Join(q.Cancel(ctx), p.Cancel(ctx))
+		err = errors.Join(q.Cancel(ctx, "done"), p.Cancel(ctx, "done"))
 		<-ended
 		return err
 	})

@@ -191,7 +191,7 @@ func TestP10_PanicInAHandlerLeavesTheActorAlive(t *testing.T) {
 		if got, err := echo.Call(ctx, p, "alive"); got != "alive" || err != nil {
 			t.Errorf("afterwards: %q, %v", got, err)
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

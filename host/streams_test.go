@@ -115,7 +115,7 @@ func TestM05_ReceivingIsSetPerActor(t *testing.T) {
 		}
 		_, err = flooded.Call(ctx, p, none{})
 		overran(t, err, 1) // the plugin's own, towards its child
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

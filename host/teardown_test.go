@@ -42,7 +42,7 @@ func TestN08_StuckChildIsKilledWithinTheBounds(t *testing.T) {
 			return err
 		}
 		called := hold(ctx, n, stuck, p)
-		if err := p.Cancel(ctx); !errors.Is(err, fault.ErrActorTooSlow) || errors.Is(err, context.DeadlineExceeded) {
+		if err := p.Cancel(ctx, "done"); !errors.Is(err, fault.ErrActorTooSlow) || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("cancel: %v", err)
 		}
 		<-p.Done()
@@ -66,12 +66,12 @@ func TestP05_CancelTwiceAndOnADeadActor(t *testing.T) {
 			return err
 		}
 		for range 2 {
-			if err := p.Cancel(ctx); err != nil {
+			if err := p.Cancel(ctx, "done"); err != nil {
 				t.Error(err)
 			}
 		}
 		<-p.Done()
-		if err := p.Cancel(ctx); err != nil {
+		if err := p.Cancel(ctx, "done"); err != nil {
 			t.Errorf("on a dead actor: %v", err)
 		}
 		if _, err := echo.Call(ctx, p, "x"); !errors.Is(err, fault.ErrActorClosing) {
@@ -93,7 +93,7 @@ func TestP05_CancelWithTheCtxOfAScopeIntoTheActor(t *testing.T) {
 			return err
 		}
 		_, err = forever.Open(ctx, p, none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
-			if err := p.Cancel(ctx); err != nil {
+			if err := p.Cancel(ctx, "done"); err != nil {
 				t.Errorf("Cancel: %v", err)
 			}
 			return nil
@@ -115,7 +115,7 @@ func TestP06_CancelledActorsTasksAnswerBeforeTheLinkEnds(t *testing.T) {
 			return err
 		}
 		called := hold(ctx, n, forever, p)
-		if err := p.Cancel(ctx); err != nil {
+		if err := p.Cancel(ctx, "done"); err != nil {
 			t.Error(err)
 		}
 		err = <-called
@@ -142,7 +142,7 @@ func TestF04_LogsKeepLevelAndFields(t *testing.T) {
 		if _, err := say.Call(ctx, p, "short"); err != nil {
 			return err
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func TestM10_SourceOverProcesses(t *testing.T) {
 				break
 			}
 		}
-		return p.Cancel(ctx)
+		return p.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

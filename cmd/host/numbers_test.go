@@ -27,7 +27,7 @@ func TestB08_NumbersInAnyAreExactBetweenPrograms(t *testing.T) {
 		if diff := cmp.Diff([]any{uint64(9007199254740993), int64(-9007199254740993), 1.5}, got); diff != "" {
 			t.Error(diff)
 		}
-		return errors.Join(err, a.Cancel(ctx))
+		return errors.Join(err, a.Cancel(ctx, "done"))
 	})
 	if err != nil {
 		t.Error(err)

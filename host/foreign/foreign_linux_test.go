@@ -78,7 +78,7 @@ func TestN15_ProgramsOfOthersAreUsedAndEndInOrder(t *testing.T) {
 			if want := s.GoPlugin.Versions[len(s.GoPlugin.Versions)-1]; v != want || err != nil {
 				t.Errorf("version %d, %v; want %d", v, err, want)
 			}
-			return f.Cancel(ctx)
+			return f.Cancel(ctx, "done")
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestN15_ProgramsOfOthersWithoutTLS(t *testing.T) {
 		s.GoPlugin.MTLS = config.MTLSOff
 		_, err := with(t, s, func(ctx context.Context, f *host.Portal) error {
 			use(ctx, t, f, dir)
-			return f.Cancel(ctx)
+			return f.Cancel(ctx, "done")
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func TestV06_ProgramsOfOthersAreRestarted(t *testing.T) {
 			if f.ID().PID == old.PID {
 				t.Errorf("the process is the old one")
 			}
-			return f.Cancel(ctx)
+			return f.Cancel(ctx, "done")
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -211,7 +211,7 @@ func TestF04_LogsOfAProvider(t *testing.T) {
 	s.Env = map[string]string{"TF_LOG_SDK": "TRACE"}
 	log, err := with(t, s, func(ctx context.Context, f *host.Portal) error {
 		use(ctx, t, f, "")
-		return f.Cancel(ctx)
+		return f.Cancel(ctx, "done")
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -98,7 +98,7 @@ var actorProbes = map[string]probe{
 	"Portal.State":     func(_ context.Context, s *stage) string { return string(s.portal.State()) },
 	"Portal.Endpoints": func(_ context.Context, s *stage) string { return named(s.portal.Endpoints()[0]) },
 	"Portal.Done":      func(ctx context.Context, s *stage) string { return closed(ctx, s.portal.Done()) },
-	"Portal.Cancel":    func(ctx context.Context, s *stage) string { return ended(s.portal.Cancel(ctx)) },
+	"Portal.Cancel":    func(ctx context.Context, s *stage) string { return ended(s.portal.Cancel(ctx, "done")) },
 }
 
 var foreignProbes = map[string]probe{
@@ -117,7 +117,7 @@ var foreignProbes = map[string]probe{
 	"Portal.ID":      func(_ context.Context, s *stage) string { return named(s.portal.ID().Name) },
 	"Portal.State":   func(_ context.Context, s *stage) string { return string(s.portal.State()) },
 	"Portal.Done":    func(ctx context.Context, s *stage) string { return closed(ctx, s.portal.Done()) },
-	"Portal.Cancel":  func(ctx context.Context, s *stage) string { return ended(s.portal.Cancel(ctx)) },
+	"Portal.Cancel":  func(ctx context.Context, s *stage) string { return ended(s.portal.Cancel(ctx, "done")) },
 }
 
 // check makes a unary call to a service of the plugin's own.
@@ -357,17 +357,17 @@ var enter = map[string]func(s *stage){
 		if s.role == "foreign" {
 			s.up(func(sp *host.Spec) { sp.Grace, sp.TermTimeout = long, long })
 			s.freeze()
-			s.n.Go(func() { _ = s.portal.Cancel(s.ctx) }) // its row asks once more
+			s.n.Go(func() { _ = s.portal.Cancel(s.ctx, "done") }) // its row asks once more
 			s.await("p", 0, host.Stopping)
 			return
 		}
 		s.up(func(sp *host.Spec) { sp.Grace = long })
 		s.hold()
-		_ = s.portal.Cancel(s.ctx) // its row asks once more
+		_ = s.portal.Cancel(s.ctx, "done") // its row asks once more
 	},
 	gone: func(s *stage) {
 		s.up(func(sp *host.Spec) { sp.CancelTimeout, sp.Grace = long, long })
-		_ = s.portal.Cancel(s.ctx)
+		_ = s.portal.Cancel(s.ctx, "done")
 		<-s.portal.Done()
 	},
 }

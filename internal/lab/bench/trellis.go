@@ -102,7 +102,7 @@ func (l *lab) startTrellis(ctx context.Context) (peer, error) {
 func (p *trellisPeer) pid() int { return p.portal.ID().PID }
 
 func (p *trellisPeer) stop() error {
-	err := p.portal.Cancel(context.Background())
+	err := p.portal.Cancel(context.Background(), "done")
 	<-p.portal.Done()
 	return err
 }

@@ -23,7 +23,7 @@ func main() {
 			return err
 		}
 		ctx = contract.WithMetadata(ctx, contract.Metadata{"salute": "Hello"}) // with every call below
-		return errors.Join(call(ctx, greeter), count(ctx, greeter), talk(ctx, greeter), greeter.Cancel(ctx))
+		return errors.Join(call(ctx, greeter), count(ctx, greeter), talk(ctx, greeter), greeter.Cancel(ctx, "done"))
 	})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%+v\n", err)
