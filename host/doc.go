@@ -13,7 +13,7 @@
 //			return err
 //		}
 //		ctx = contract.WithMetadata(ctx, contract.Metadata{"salute": "Hello"}) // with every call below
-//		return errors.Join(call(ctx, greeter), count(ctx, greeter), talk(ctx, greeter), greeter.Cancel(ctx))
+//		return errors.Join(call(ctx, greeter), count(ctx, greeter), talk(ctx, greeter), greeter.Cancel(ctx, "done"))
 //	})
 //
 // The plugin is written with package sdk. What it serves, and how it is called, is
