@@ -132,7 +132,9 @@ func TestC11_CancellerIsWhoAskedFirst(t *testing.T) {
 func checkCanceller(t *testing.T, err error, notes, reason string, times int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(notes), "\n")
-	if err != nil || len(lines) != times || slices.ContainsFunc(lines, func(s string) bool { return !strings.HasPrefix(s, "cancelled by root@") || !strings.Contains(s, reason) }) {
+	if err != nil || len(lines) != times || slices.ContainsFunc(lines, func(s string) bool {
+		return !strings.HasPrefix(s, "cancelled by root@") || !strings.Contains(s, reason)
+	}) {
 		t.Errorf("the nursery gave %v; want root %d times, because %s, got:\n%s", err, times, reason, notes)
 	}
 }
