@@ -2,8 +2,11 @@ package bench
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
 )
 
 func TestAPatternThatMatchesNothing(t *testing.T) {
@@ -20,5 +23,12 @@ func TestCensusElsewhere(t *testing.T) {
 	}
 	if len(r.Rows) != 0 || len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0], "clone's root folder") {
 		t.Errorf("rows %v, skipped %q; want it left out, with what to do", r.Rows, r.Skipped)
+	}
+}
+
+// The full sizes are measured by hand, now and then: they must not be refused by then.
+func TestAsManyIdleContextsAsAPeerTakes(t *testing.T) {
+	if most := slices.Max(sizesOf(false).contexts); most > link.DefaultMaxDialogs {
+		t.Errorf("%d contexts are opened at once; an actor takes %d", most, link.DefaultMaxDialogs)
 	}
 }

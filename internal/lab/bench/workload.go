@@ -61,7 +61,7 @@ func sizesOf(quick bool) sizes {
 		}
 	}
 	return sizes{
-		length: 300 * time.Millisecond, starts: 5, crowd: 50, fan: 8, contexts: []int{10, 100, 1000, 10_000},
+		length: 300 * time.Millisecond, starts: 5, crowd: 50, fan: 8, contexts: []int{10, 100, 1000, 4000},
 		children: []int{1, 10, 50, 100, 200}, idle: 2 * time.Second, census: "src",
 	}
 }
