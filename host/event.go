@@ -56,7 +56,7 @@ type Event struct {
 	Reason string
 	// Err is the failure behind it, nil if there is none.
 	Err error
-	// Rung is the step of a teardown that begins, in events from Stopping to Stopping.
+	// Step is the step of a teardown that begins, "SIGTERM" or "SIGKILL", in events from Stopping to Stopping.
 	Step string
 	// Stuck is the endpoint of a task that was told to end and has not in time, in an
 	// event that changes no state.

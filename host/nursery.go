@@ -15,10 +15,11 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Nursery owns child actors and supervises them. It is a guarded table: every
-// change goes through update, which looks again whether all has ended. Its methods
-// may be called from any goroutine.
+// Nursery owns child actors and supervises them. Its methods may be called from any
+// goroutine.
 type Nursery struct {
+	// It is a guarded table: every change goes through update, which looks again whether all
+	// has ended.
 	env    *environment
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -261,8 +262,8 @@ func (n *Nursery) Cancel() {
 }
 
 // Go runs f in a goroutine that the nursery waits for. f should end when the ctx of
-// the nursery's body does; that it calls runtime.Goexit, as a test does that fails, is
-// a failure of the nursery. On a nursery that has ended, Go does nothing and reports
+// the nursery's body does. If it calls runtime.Goexit, as a failing test does, the nursery
+// fails. On a nursery that has ended, Go does nothing and reports
 // false.
 func (n *Nursery) Go(f func()) bool {
 	return n.tasks.Go(func() {
@@ -288,8 +289,8 @@ func (n *Nursery) Self() actor.ID { return n.env.self }
 // lives until it is cancelled or the nursery is; spec says whether it is restarted when
 // it ends before. A first start that fails is not tried again.
 //
-// Errors: fault.ErrNurseryClosed and a *StartError at stage "spec", which wraps a
-// *config.Error (no process was created), other *StartErrors, the cause of ctx or of the
+// Errors: fault.ErrNurseryClosed and a *StartError at stage "spec" (no process was created), which wraps a *config.Error if the
+// spec breaks the rules of the config file, other *StartErrors, the cause of ctx or of the
 // nursery's own end (the process is gone).
 func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 	if err := checkAlone(spec, false); err != nil {

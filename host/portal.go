@@ -111,7 +111,8 @@ func (p *Portal) Version(ctx context.Context) (int, error) {
 // nursery then sees to its process. Those that depend on the child are ended first, and of
 // many children that are ended at once, each is asked when its turn comes. If the child
 // does not answer within its cancel bound (500 ms by default), Cancel returns
-// fault.ErrActorTooSlow, and the nursery uses force. Of a foreign program only its end
+// fault.ErrActorTooSlow, and the nursery goes on with the teardown: it waits for the
+// grace, then uses force. Of a foreign program only its end
 // means that its tasks have ended: Cancel returns when it is reaped, and so it does of a
 // child that is being started. On a child that has ended it returns nil at once.
 //

@@ -22,7 +22,8 @@ type Tree struct {
 
 // OpenTree starts actors, those first that others depend on and independent ones
 // in parallel, runs body when all are ready, and ends them when body has returned.
-// It returns what OpenNursery does, or a *config.Error if the tree cannot be started.
+// It returns what OpenNursery does, or, before anything is started, a *config.Error if the tree breaks the rules, and another
+// error if a package has not been built.
 // Packages must have been built (Build).
 func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx context.Context, t *Tree) error) error {
 	if err := checkTree(o.Supervision, actors); err != nil {

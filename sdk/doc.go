@@ -20,7 +20,7 @@
 // handler returns or panics with goes to its caller as an error, and the plugin lives on.
 //
 // To end, the plugin takes no new calls, cancels its handlers, waits for them, ends the
-// plugins that it hosts, and runs its exit hooks ([OnExit]). SIGTERM has the same effect.
+// plugins that it hosts, and runs its exit hooks ([OnExit]). SIGTERM, SIGINT and SIGHUP have the same effect.
 // After the bounds of its spec (cancel_timeout, grace, term_timeout) it is killed.
 //
 // # What each party owes

@@ -24,7 +24,9 @@
 //			if err != nil {
 //				return err
 //			}
-//			result, err := contract.FuncByHand(tree.Run.Endpoint).Call(ctx, portal, args)
+//			payload, err := json.Marshal(tree.Run.Args)
+//			…
+//			result, err := contract.FuncByHand(tree.Run.Endpoint).Call(ctx, portal, payload)
 //			…
 //		})
 //

@@ -115,7 +115,7 @@ type Backoff struct {
 }
 
 // Health says how an actor is checked. After Failures failed checks in a row it
-// counts as failed, and is killed.
+// counts as failed, and is ended: asked to if it still answers, else with SIGTERM and SIGKILL.
 type Health struct {
 	Interval Duration `yaml:"interval" json:"interval,omitempty" default:"2s"`
 	Timeout  Duration `yaml:"timeout" json:"timeout,omitempty" default:"1s"`

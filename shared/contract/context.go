@@ -80,8 +80,8 @@ type Callee[Started, In, Out any] struct {
 	d       *dialog.Dialog
 }
 
-// Opener is the scope function's hold on its context. What it knows of the context's end it also
-// tells after Open has returned. Its methods may be called from any goroutine.
+// Opener is the body's hold on its context. What it knows about how the context ended can
+// still be asked after Open has returned. Its methods may be called from any goroutine.
 type Opener[Started, In, Out, Result any] struct {
 	sig     *signature
 	options *ContextOptions

@@ -8,8 +8,7 @@
 //		Chat = contract.Context[string, string, string, string, int]("chat").With(contract.ContextOptions{Reading: true})
 //	)
 //
-// A [FuncEndpoint] is one call with one answer. A [SourceEndpoint] is a one-way stream; to
-// leave the loop ends its producer. A [ContextEndpoint] is a linked pair of tasks, one in
+// A [FuncEndpoint] is one call with one answer. A [SourceEndpoint] is a one-way stream; leaving the loop ends its producer. A [ContextEndpoint] is a linked pair of tasks, one in
 // each actor, with a two-way stream between them. A plugin serves what Handle makes of a
 // function:
 //

@@ -33,7 +33,7 @@ var (
 	// It may still run; its context is cut off from it.
 	ErrCancelUnacked = errors.New("cancel not acknowledged")
 	// ErrActorTooSlow: the actor did not end its tasks within the cancel bound, 500 ms by
-	// default, and its host ends it by force. It
+	// default, so its host goes on with the teardown, which ends in SIGKILL. It
 	// is not a DeadlineExceeded, so that nobody's timeout handling hides it.
 	ErrActorTooSlow = errors.New("actor too slow to cancel")
 	// ErrActorClosing: the actor is ending and takes no new work.

@@ -8,8 +8,8 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// ErrActorLost is matched by every error that says that an actor ended without
-// having been asked to: ActorDied, LinkLost, ActorUnhealthy and ActorStuck. Work that
+// ErrActorLost is matched by every error that says that an actor, or the link to it, is lost without anybody having asked
+// for that: ActorDied, LinkLost, ActorUnhealthy and ActorStuck. Work that
 // was under way in it may have been done or not; where a supervisor restarts it, it can be
 // called again.
 var ErrActorLost = errors.New("actor lost")

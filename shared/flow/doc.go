@@ -1,6 +1,6 @@
-// Package flow combines contexts and streams of package contract. It is made of what
-// contract exports and of nothing else, so that a program may have combinators of its
-// own in its place; neither host nor sdk imports it.
+// Package flow combines contexts and streams of package contract. Of contexts and streams it uses
+// only what contract exports, so a program can write combinators of its own in its place;
+// neither host nor sdk imports it.
 //
 // # Lifecycle
 //
