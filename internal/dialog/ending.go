@@ -175,11 +175,13 @@ func (d *Dialog) judge() outcome {
 // nil before the end, after a value, and if the link was lost.
 func (d *Dialog) Remote() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.end.by != GotError {
+	end := d.end
+	d.mu.Unlock()
+	if end.by != GotError {
 		return nil
 	}
-	return d.end.err
+	end.wait()
+	return end.err
 }
 
 // absorbs reports whether the callee's ending is nothing but the answer to Cancel

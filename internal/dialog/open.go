@@ -209,6 +209,7 @@ func (d *Dialog) opened() (began bool) {
 func (d *Dialog) bodyEnded(err error) error {
 	err = d.join(d.failed(d.failureOf(err)), err)
 	failure := d.failureOf(err)
+	n := d.failed(failure) // packed before the lock
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if failure == nil {
@@ -218,9 +219,9 @@ func (d *Dialog) bodyEnded(err error) error {
 		d.stop(true)
 	}
 	if failure == nil {
-		d.apply(DoSucceed, note{})
+		d.apply(DoSucceed, n)
 	} else {
-		d.apply(DoFail, saying(failure)) // the peer was told of it, packed, by join
+		d.apply(DoFail, n)
 	}
 	return err
 }

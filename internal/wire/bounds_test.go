@@ -85,6 +85,25 @@ func refused(t *testing.T, over string, err error, want string) {
 	}
 }
 
+// A field of a later version is not kept: nothing counts it, and a relay would pass it on.
+func TestF06_UnknownFieldsAreNotKept(t *testing.T) {
+	unknown := inside(99, make([]byte, 4096))
+	for name, packet := range map[string][]byte{
+		"START":        framed(9, unknown),
+		"an error":     framed(12, inside(1, unknown)),
+		"all errors":   framed(12, unknown),
+		"its identity": framed(12, inside(1, inside(6, unknown))),
+	} {
+		p, err := wire.NewPacketReader(bytes.NewReader(packet)).Next()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if size := proto.Size(p.Frames[0].Start) + proto.Size(p.Frames[0].Fault); size > 16 {
+			t.Errorf("%s keeps %d bytes that nobody knows", name, size)
+		}
+	}
+}
+
 // Starts and windows are encoded as protobuf does it, whatever is in them.
 func TestStartIsEncodedAsProtobufDoes(t *testing.T) {
 	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 7)

@@ -194,7 +194,7 @@ func merge[M any, P interface {
 	if *into == nil {
 		*into = P(new(M))
 	}
-	return proto.UnmarshalOptions{Merge: true}.Unmarshal(b, *into)
+	return proto.UnmarshalOptions{Merge: true, DiscardUnknown: true}.Unmarshal(b, *into) // or a relay would pass on what no bound knows
 }
 
 // value is one field's value.

@@ -134,6 +134,11 @@ func TestB22_ValuesBehindAnInterface(t *testing.T) {
 		Label string
 		Any   any
 	}
+	type private struct {
+		Any    any
+		Log    any            `json:"-"`
+		Secret map[string]any `cbor:"-"`
+	}
 	e := contract.Func[any, none]("open")
 	circle := map[string]any{}
 	circle["a"], circle["b"] = circle, circle
@@ -146,6 +151,7 @@ func TestB22_ValuesBehindAnInterface(t *testing.T) {
 		"chan int":                            []any{make(chan int)},
 		"fine: nil":                           nil,
 		"fine: text":                          "text",
+		"fine: fields that are not sent":      private{1, func() {}, map[string]any{"a": token{"x"}}},
 		"fine: list":                          []any{1, "a", nil, []byte("b"), time.Time{}, big.NewInt(1), boxed{"a", 1}},
 		"map[string]interface {}, a circle":   circle,
 		"contract_test.token, declared twice": boxed{"a", boxed{"b", token{"x"}}},

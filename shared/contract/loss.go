@@ -67,7 +67,7 @@ func inside(v reflect.Value) iter.Seq[reflect.Value] {
 			}
 		case reflect.Struct:
 			for f, value := range v.Fields() {
-				if (f.IsExported() || f.Anonymous) && !yield(value) {
+				if tagOf(f) != "-" && (f.IsExported() || f.Anonymous) && !yield(value) {
 					return
 				}
 			}

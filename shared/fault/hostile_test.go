@@ -226,6 +226,22 @@ func TestE05_ALargePeerIsCut(t *testing.T) {
 	}
 }
 
+// TestE05_ManySmallRelaysAreCut: a relay that says nothing is two bytes on the wire, and many
+// times that in memory.
+func TestE05_ManySmallRelaysAreCut(t *testing.T) {
+	n := &wire.Node{Message: "relayed"}
+	for range 60_000 {
+		n.Relays = append(n.Relays, &wire.Identity{})
+	}
+	remote := fault.Unpack(alone(n)).(*fault.RemoteError) //nolint:errcheck,errorlint // it always is
+	if len(remote.Relays) != 64 || cap(n.Relays) > 128 {
+		t.Errorf("%d relays are kept, in room for %d", len(remote.Relays), cap(n.Relays))
+	}
+	if story := fmt.Sprintf("%+v", remote); !strings.Contains(story, "it was relayed 60000 times") {
+		t.Errorf("nothing says that some are missing:\n%.500s", story)
+	}
+}
+
 // TestE05_RelayingChangesNothing: what one Pack has cut, later hops leave alone.
 func TestE05_RelayingChangesNothing(t *testing.T) {
 	hydra := &twice{}

@@ -188,8 +188,8 @@ func IsDeadline(f *wire.Fault) bool {
 // parent is the place of the error that the one at place i belongs to. One that names a place
 // behind its own belongs to the root.
 func parent(n *wire.Node, i int) int {
-	if p := int(n.Parent); p < i {
-		return p
+	if uint64(n.Parent) < uint64(i) {
+		return int(n.Parent)
 	}
 	return 0
 }

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -14,6 +15,7 @@ import (
 // beyond them is left out, with a note; what is nearest to the root stays.
 const (
 	maxErrors = 1024
+	maxRelays = 64          // of one error
 	maxSize   = 1 << 20     // bytes, encoded, of all errors together
 	maxName   = 256         // bytes of one id or name, of what was shortened
 	slack     = maxSize / 8 // by which a tree may be larger before it is shortened: a relay makes it grow
@@ -26,6 +28,10 @@ func trim(nodes []*wire.Node) {
 	total := 0
 	for _, n := range nodes {
 		n.Message, n.Stack = wire.Text(n.Message), wire.Text(n.Stack)
+		if len(n.Relays) > maxRelays {
+			annotate(n, relayed(n))
+			n.Relays = slices.Clone(n.Relays[:maxRelays])
+		}
 		total += proto.Size(n)
 	}
 	if total <= maxSize+slack {
@@ -57,7 +63,7 @@ func shorten(n *wire.Node, size int) {
 	relays, room := 0, left/4
 	for _, hop := range n.Relays {
 		if room -= proto.Size(hop) + 2; room < 0 {
-			annotate(n, fmt.Sprintf("it was relayed %d times", len(n.Relays)))
+			annotate(n, relayed(n))
 			break
 		}
 		relays++
@@ -69,6 +75,8 @@ func shorten(n *wire.Node, size int) {
 	n.Message = clip(n.Message, left/2)
 	n.Stack = clip(n.Stack, left-len(n.Message))
 }
+
+func relayed(n *wire.Node) string { return fmt.Sprintf("it was relayed %d times", len(n.Relays)) }
 
 // annotate adds a note, once however often the error passes here.
 func annotate(n *wire.Node, note string) { n.Note = addNote(n.Note, note) }
