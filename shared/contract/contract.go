@@ -50,23 +50,25 @@ func (s *signature) handler(run dialog.Task) Handler {
 	}}
 }
 
-// request is a call of the endpoint with encoded arguments, which are given away, and the
-// table that it goes through. The request lies in the caller's frame.
-func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer) (t *dialog.Table, r dialog.Request, err error) {
-	if t, err = p.Table(ctx); err != nil {
-		return nil, r, err
+// request fills r with a call of the endpoint with encoded arguments, which are given away,
+// and gives the table that it goes through. The request lies once, in the caller's frame:
+// that caller waits for as long as the context lives, and a goroutine whose stack is deeper
+// than some 1.2 KiB while it waits keeps 8 KiB instead of 4.
+func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r *dialog.Request) (*dialog.Table, error) {
+	t, err := p.Table(ctx)
+	if err != nil {
+		return nil, err
 	}
-	r = dialog.Request{
-		Endpoint: s.name, Kind: s.kind, Fingerprint: s.fingerprint, Codec: s.codec,
-		Args: args.Bytes(), Owner: args, Metadata: MetadataFrom(ctx),
-	}
-	traced(ctx, &r)
-	return t, r, nil
+	r.Endpoint, r.Kind, r.Fingerprint, r.Codec = s.name, s.kind, s.fingerprint, s.codec
+	r.Args, r.Owner, r.Metadata = args.Bytes(), args, MetadataFrom(ctx)
+	traced(ctx, r)
+	return t, nil
 }
 
 // scope opens the endpoint and runs body in the scope of its dialog.
 func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
-	t, r, err := s.request(ctx, p, args)
+	var r dialog.Request
+	t, err := s.request(ctx, p, args, &r)
 	if err != nil {
 		return err
 	}

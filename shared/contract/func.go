@@ -52,7 +52,8 @@ func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Arg
 	if err != nil {
 		return r, err
 	}
-	t, request, err := e.sig.request(ctx, p, payload)
+	var request dialog.Request
+	t, err := e.sig.request(ctx, p, payload, &request)
 	if err != nil {
 		return r, err
 	}
