@@ -10,14 +10,20 @@ import (
 // How long the host waits for what follows a death, before it goes by what it knows.
 const (
 	// drainBound is how long what a dead process has sent may take to be read.
+	// It is bounded because the end of the connection may never be read: a process that the
+	// dead one has forked may hold its end of the socket open.
 	drainBound = 50 * time.Millisecond
 	// deathBound is how long the end of a process may take that has lost its link
 	// without a word: a dying process closes its connections first, and on a busy
 	// machine is reaped much later. How it died says more than that the link is lost.
+	// The tests found 50 ms to be too short on a busy machine: under the race detector a
+	// crash was then reported as a failed health check.
 	deathBound = 500 * time.Millisecond
 )
 
-// closedWithin reports whether done is closed within the bound.
+// closedWithin reports whether done is closed within the bound. It is for what follows
+// from something that has already happened, and so is expected at once: the bound only
+// limits how long the host can be kept waiting if it does not follow.
 func closedWithin(done <-chan struct{}, bound time.Duration) bool {
 	select {
 	case <-done:
@@ -39,6 +45,8 @@ func isClosed(done <-chan struct{}) bool {
 
 // bounds are how long the steps of a teardown may take: cancel, from the request to its
 // answer; grace, from there to the exit; terminate, from SIGTERM to SIGKILL.
+// A spec has one set of them for the life of its actor; [bounds.within] shortens a copy
+// for a host that is being ended itself.
 type bounds struct{ cancel, grace, terminate time.Duration }
 
 // levelGrace is what an actor that hosts others has beyond the grace of any of them:
@@ -55,6 +63,8 @@ func boundsOf(spec Spec) bounds {
 const foreignGrace = 2 * time.Second
 
 // graceOf is the grace of an actor: its own, or else as much as those need that it hosts.
+// An explicit grace is taken as it is, even if it is shorter than that of an actor below:
+// whoever writes it has decided how long the whole branch may take.
 func graceOf(spec Spec) time.Duration {
 	if spec.Grace > 0 {
 		return time.Duration(spec.Grace)
@@ -74,6 +84,8 @@ const (
 	// forceSlice is what it keeps at the end of that time: to kill a child that has not
 	// ended by then, and to end itself. It is the same at every level, so that what is
 	// left to a level depends on the number of those above it and on nothing else.
+	// A share of the time would be wrong here: it shrinks at every level, and in a chain of
+	// forty idle actors most of them would be ended by a signal.
 	forceSlice = 100 * time.Millisecond
 	// leastWait is what a child has for its answer, and again for its exit, even if its
 	// host has no time left. A child that obeys needs no more, and force would help
@@ -84,6 +96,11 @@ const (
 // within fits the steps to come into what is left until this host's own parent uses
 // force. None is shortened that fits, and the wait for an answer that does not come is
 // not taken off anything: all end at one moment.
+//
+// left counts from now, so it is smaller at each step of a teardown that is asked for it
+// again. Each bound is compared with all that is left, and not with a share of it.
+// SIGTERM still comes before SIGKILL when no time is left: it gets a quarter of the slice,
+// and the other three are for the kill and for this host's own end.
 func (b bounds) within(left time.Duration) bounds {
 	left -= forceSlice
 	return bounds{
@@ -95,6 +112,7 @@ func (b bounds) within(left time.Duration) bounds {
 
 // backoff is how the pauses between restarts grow, from initial to max, and how long an
 // actor must have been up (stable) for its next restart to count as the first one again.
+// The pauses double, up to max. Times are those of the spec, with its defaults.
 type backoff struct{ initial, max, stable time.Duration }
 
 func newBackoff(c config.Backoff) backoff {
@@ -106,6 +124,7 @@ func newBackoff(c config.Backoff) backoff {
 // all come back in the same instant.
 func (b backoff) pause(nth int, chance float64) time.Duration {
 	pause := b.max
+	// Shifting back shows whether the product has overflowed; it is max in that case.
 	if shift := nth - 1; shift < 32 && b.initial<<shift>>shift == b.initial {
 		pause = min(b.max, b.initial<<shift)
 	}

@@ -13,8 +13,17 @@ import (
 )
 
 // child is one actor of a nursery as its supervisor knows it: what survives restarts. Its
-// incarnations come one after another. All that changes in it is guarded by the nursery's
-// lock, and its state changes in [supervision] alone; it ends with [Gone].
+// incarnations come one after another, each owned by a goroutine of the nursery's that
+// runs [child.run].
+//
+// The fields from n to backoff, and gone, are set by [Nursery.add] and do not change.
+// Nursery.mu guards the rest, the embedded childState included, which only methods of
+// [supervision] change. The child ends with the state [Gone]: it is removed from the
+// nursery then, but portals may keep it for longer, and go on reading its last state and
+// err.
+//
+// An incarnation that has ended stays in current and lastUp until there is a next one, so
+// that calls and Portal.Cancel can still learn from it how it has ended.
 type child struct {
 	childState
 	n       *Nursery
@@ -38,21 +47,32 @@ var (
 )
 
 // tell makes the event known that a step of the table has given. It is called under the
-// nursery's lock; the log gets the event after that.
+// nursery's lock, in the same change as the step, so that followers get events in the
+// order in which states change. The event log never waits for a follower. The handler of
+// the log might: it gets the event from [Nursery.update], after the lock is released.
 func (c *child) tell(e Event) {
 	e.Time, e.Actor = time.Now(), c.self
 	c.n.env.events.add(&c.history, e)
 	c.n.told = append(c.n.told, e)
 }
 
-// step takes a step of the table, and does what follows.
+// step takes a step of the table and carries out what follows, in one change: nobody sees
+// a state whose consequences have not begun.
 func (c *child) step(step func(s *supervision) []action) {
 	c.n.update(func() { c.n.carryOut(step(&c.n.plan)) })
 }
 
-// startProcess starts the next incarnation, in a goroutine that owns it.
+// startProcess starts the next incarnation, in a goroutine that owns it. It is called
+// under the nursery's lock, and does not wait for the start.
+//
+// The ctx of the start derives from the nursery's, so that the end of either gives the
+// start up. It means nothing to a process that is up, which is ended through
+// [supervision.close].
 func (c *child) startProcess(e Event) {
 	ctx, giveUp := context.WithCancelCause(c.n.ctx)
+	// The first process has the identity that the child was added with, since events name it
+	// before there is a process. Each later one gets an identity of its own: nothing that
+	// was issued to its predecessor, such as a certificate, is good for it.
 	if c.current != nil {
 		c.self = actor.NewID(c.spec.Name)
 	}
@@ -62,7 +82,9 @@ func (c *child) startProcess(e Event) {
 	c.n.tasks.Go(func() { c.run(ctx, i) })
 }
 
-// run is the life of one incarnation, from its start to its reaping.
+// run is the life of one incarnation, from its start to its reaping. It reports exactly
+// one end, and only when nothing of the process is left: the table may start the next
+// process in that very step.
 func (c *child) run(ctx context.Context, i *incarnation) {
 	defer i.giveUp(nil)
 	defer i.acknowledge() // whatever becomes of it: whoever has asked waits no longer
@@ -76,11 +98,14 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 		c.n.carryOut(c.n.plan.up(c.id))
 	})
 	how := i.live()
+	// upAt may be read without the lock: this goroutine has set it, and no other incarnation
+	// of this child is run before ended has been reported.
 	how.stable = time.Since(c.upAt) >= c.backoff.stable
 	c.ended(how)
 }
 
-// ended takes note that the process is reaped.
+// ended takes note that the process is reaped, or was never there. err is set before the
+// table decides, because a child that is forgotten in this step refuses calls with it.
 func (c *child) ended(how end) {
 	c.n.update(func() {
 		c.err = how.failure
@@ -88,9 +113,11 @@ func (c *child) ended(how end) {
 	})
 }
 
-// The child is the owner of its incarnations: this is what they tell it.
+// The child is the owner of its incarnations: the following methods are what they tell it.
+// They are called without the nursery's lock, and take it.
 
-// identified says that there is a process, and so what its pid is.
+// identified says that there is a process, and so what its pid is. That is not a change of
+// the table: nobody waits for a pid.
 func (c *child) identified(id actor.ID) { c.n.look(func() { c.self = id }) }
 
 // checked says what a health check has found.
@@ -103,8 +130,9 @@ func (c *child) note(e Event) {
 	c.step(func(s *supervision) []action { return s.note(c.id, e) })
 }
 
-// stopping takes note that the process is being ended, or has died. New calls are refused, and
-// the event is reported, in one change: whoever has seen the one finds the other.
+// stopping takes note that the process is being ended, or has died. New calls are refused,
+// and the event is reported, in one change: whoever has seen the event finds calls
+// refused, and whoever was refused finds the state Stopping.
 func (c *child) stopping(how end, refuse func()) {
 	c.step(func(s *supervision) []action {
 		refuse()
@@ -112,7 +140,10 @@ func (c *child) stopping(how end, refuse func()) {
 	})
 }
 
-// tooOften is the failure of a supervisor whose actors end again and again.
+// tooOften is the failure of a supervisor whose actors end again and again. One of window
+// and stable is 0: it says which of the two limits was exceeded. A permanent actor may
+// have ended well each time; then there is no failure to wrap, and the error says what was
+// wrong with that.
 func (c *child) tooOften(window, stable time.Duration, failure error) error {
 	if failure == nil {
 		failure = fmt.Errorf("%q ended by itself, which it must not", c.spec.Name)
@@ -120,14 +151,23 @@ func (c *child) tooOften(window, stable time.Duration, failure error) error {
 	return &fault.RestartLimit{Supervisor: c.n.env.self, Actor: c.spec.Name, Max: c.n.plan.max, Window: window, Stable: stable, Err: failure}
 }
 
-// stopProcess tells the process to end, or to give up its start.
+// stopProcess tells the process to end, or to give up its start. Both are always said,
+// since the supervisor cannot know how far the start is at this moment: giving up means
+// nothing to a process that is up, and a cancellation waits in its channel for a process
+// that comes up meanwhile.
+//
+// The reason is the child's own if there is one, for somebody has ended just this child;
+// then the nursery's; and if neither is ending, a strategy restarts the child with another
+// one.
 func (c *child) stopProcess() {
 	why := cmp.Or(c.cancellation, c.n.cancellation, &cancellation{Canceller: c.n.env.self, Reason: "it is restarted together with an actor beside it"})
 	c.current.giveUp(fmt.Errorf("%w: %s", errGivenUp, c.current.reasonOf(why)))
 	c.current.cancel(why)
 }
 
-// pause waits before the next process, in a goroutine of the nursery's.
+// pause waits before the next process, in a goroutine of the nursery's. It is called under
+// the lock. The table alone decides what the end of a pause means: after a dismissal it
+// does not know the child any more, and after the nursery's end it starts nothing.
 func (c *child) pause(e Event) {
 	e.Pause = c.backoff.pause(c.unstable, chance())
 	c.tell(e)
@@ -143,8 +183,11 @@ func (c *child) pause(e Event) {
 	})
 }
 
-// forget is the end of the child.
+// forget is the end of the child. It is called under the lock, as the last action about
+// it.
 func (c *child) forget(e Event) {
+	// Without a process there is nothing that could have ended: either the nursery has
+	// closed before the first start, or what the child depends on is gone.
 	if c.current == nil && c.err == nil {
 		c.err = cmp.Or(c.n.closed, errOrphaned)
 	}
@@ -153,8 +196,12 @@ func (c *child) forget(e Event) {
 	close(c.gone)
 }
 
-// dismiss ends the child for good, and gives the process that is asked to end, nil
-// if there is none any more.
+// dismiss ends the child for good, and returns the process that is asked to end; nil if
+// there is none any more. It does not wait. The first dismissal gives the reason; a second
+// one changes nothing, and returns the same process.
+//
+// The cancellation is made before the lock is taken, as it looks into the causes of ctxs,
+// which are errors of authors' types.
 func (c *child) dismiss(reason string) (asked *incarnation) {
 	why := c.n.cancellationFor(reason)
 	c.n.update(func() {
@@ -167,7 +214,9 @@ func (c *child) dismiss(reason string) (asked *incarnation) {
 	return asked
 }
 
-// awaitUp waits for the first process. The end of ctx ends the child.
+// awaitUp waits for the first process, and returns nil once there has been one, even if it
+// has ended again since. The end of ctx dismisses the child and waits for it to be gone,
+// since [Nursery.Start] promises that nothing is left of a start that has failed.
 func (c *child) awaitUp(ctx context.Context) error {
 	for {
 		var isUp, over bool
@@ -189,8 +238,12 @@ func (c *child) awaitUp(ctx context.Context) error {
 	}
 }
 
-// callable returns the process to call. While there is none it gives a channel that
-// is closed when it is worth another look, or an error if there never will be.
+// callable returns the process to call. While there is none it gives a channel that is
+// closed at the next change of the nursery's table, which may be that of another child; or
+// an error if there never will be one, or if the spec says that calls fail while the actor
+// is down.
+//
+// The process may be one that is already ending: it refuses calls itself, and knows why.
 func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) {
 	c.n.look(func() {
 		switch {
@@ -207,7 +260,8 @@ func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) 
 	return i, changed, err
 }
 
-// awaitCallable waits for a process to call. The end of ctx gives its cause.
+// awaitCallable waits for a process to call, however many restarts that takes. The end of
+// ctx ends the waiting with its cause, and changes nothing about the child.
 func (c *child) awaitCallable(ctx context.Context) (*incarnation, error) {
 	for {
 		i, changed, err := c.callable()

@@ -16,9 +16,14 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// connection is what calls into a process that is up go over: go-plugin's main
-// connection, and, for an actor that was written with package sdk, its link. It belongs
-// to the process's incarnation, and ends with close.
+// connection is what calls into a process that is up go over: go-plugin's main connection,
+// and, for an actor that was written with package sdk, its link. It belongs to the
+// process's incarnation, whose goroutine calls its methods, with two exceptions: ask has a
+// goroutine of its own, as it may take long; refuse is called under the nursery's lock,
+// and so must neither wait nor call back.
+//
+// An end calls refuse first, then lose, then close. Each includes those before it, and the
+// first reason that any of them is given is the one that callers see.
 type connection interface {
 	// gone is closed when the connection has broken or ended.
 	gone() <-chan struct{}
@@ -38,6 +43,7 @@ type connection interface {
 }
 
 // linkConnection is the connection to an actor that was written with package sdk.
+// It owns nothing: the incarnation has made both, and close ends what the table does.
 type linkConnection struct {
 	*pluginClient
 	table *dialog.Table
@@ -49,8 +55,9 @@ func (c linkConnection) farewell() (goodbye bool, _ error) { return c.table.Link
 func (c linkConnection) abort(why error)                   { c.table.Link().Abort(why) }
 func (c linkConnection) drain() bool                       { return closedWithin(c.gone(), drainBound) }
 
-// ask sends the cancel request, whose ack comes when all of the actor's tasks have
-// ended.
+// ask sends the cancel request, whose ack comes when all of the actor's tasks have ended.
+// It has no ctx and no deadline: the ladder stops waiting for it when its bound is over,
+// and a late answer still counts then. The end of the link ends it in any case.
 func (c linkConnection) ask(r wire.CancelRequest) error {
 	args, err := cbor.Marshal(r)
 	if err != nil {
@@ -71,6 +78,10 @@ func (c linkConnection) lose(why error) {
 	c.table.Lose(why)
 }
 
+// close ends the link before it fails the calls: when gone is closed, no frame can arrive
+// any more, and no task can begin while Close waits for those that run. Calls that were
+// lost before keep their reason. The main connection itself is closed by go-plugin, in
+// release.
 func (c linkConnection) close(why error) {
 	c.abort(errors.New("the actor is gone"))
 	<-c.gone()
@@ -82,7 +93,9 @@ func (c linkConnection) close(why error) {
 const shutdownMethod = "/plugin.GRPCController/Shutdown"
 
 // foreignConnection is the connection to a foreign program: go-plugin's main connection
-// alone. It owns a goroutine that watches it, until close.
+// alone. It owns a goroutine that watches it, until close. gRPC reports no loss of a
+// connection by itself, and a call that fails says nothing about the next one: only the
+// state of the connection, followed over time, shows that it is gone.
 type foreignConnection struct {
 	*pluginClient
 	watched context.Context // ends with abort
@@ -101,8 +114,14 @@ func newForeignConnection(client *pluginClient) *foreignConnection {
 	return c
 }
 
-// watch returns when the connection is lost for good. A server may close it for
-// reasons of its own, so that one that can be made again at once is not lost.
+// watch returns when the connection is lost for good, or abort was called. A server may
+// close it for reasons of its own, as gRPC servers do with connections that have reached a
+// maximum age, so that one that can be made again at once is not lost.
+//
+// An idle connection has been closed by the server, since the client's own idle timeout is
+// off (pluginClient.dialOptions), and is made again here. The deadline begins with the
+// first attempt that fails, and is forgotten only when the connection works: gRPC goes
+// from failed to connecting and back, and must not have the whole bound again each time.
 func (c *foreignConnection) watch() {
 	var deadline time.Time
 	for {
@@ -130,7 +149,8 @@ func (c *foreignConnection) watch() {
 	}
 }
 
-// reconnectBound is how long a connection may take to be made again.
+// reconnectBound is how long a connection may take to be made again, counted from the
+// first attempt that fails. A process that has died is known to be dead well before that.
 const reconnectBound = time.Second
 
 func (c *foreignConnection) gone() <-chan struct{} { return c.broken }
@@ -149,8 +169,11 @@ func (c *foreignConnection) drain() bool { return true }
 // A signal is its request to end.
 var errCannotBeAsked = errors.New("it has no way to be asked to end")
 
-// ask makes go-plugin's server stop. It does so under its running handlers, and
-// mostly before it can answer, so that the loss of the connection is as good.
+// ask makes go-plugin's server stop. go-plugin calls grpc.Server.Stop from inside this
+// very call, which closes all connections under their running handlers, mostly before the
+// answer is out: the loss of the connection is as good an answer. It is made by hand since
+// the client that go-plugin generates is internal to it; going through plugin.Client.Kill
+// instead would also kill the process, two seconds later.
 func (c *foreignConnection) ask(wire.CancelRequest) error {
 	err := c.conn.Invoke(c.watched, shutdownMethod, &emptypb.Empty{}, &emptypb.Empty{})
 	switch status.Code(err) {
@@ -165,6 +188,8 @@ func (c *foreignConnection) ask(wire.CancelRequest) error {
 
 func (c *foreignConnection) abort(error) { c.unwatch() }
 
+// close waits for the watcher before it fails the calls, so that none of this process's
+// goroutines is left when it returns.
 func (c *foreignConnection) close(why error) {
 	c.unwatch()
 	c.watcher.Wait()

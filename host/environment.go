@@ -46,7 +46,14 @@ type Options struct {
 }
 
 // environment is what all children of a nursery have in common. It is made before the
-// first of them, and not changed after; the nursery owns it.
+// first of them, and not changed after, so that it is read without a lock; the nursery
+// owns it. What it points to guards itself: turns, events, the queue and the ending of the
+// actor.
+//
+// base is the nursery's own ctx, whose end ends what the children have called here. ending
+// is nil in a root actor, which nobody ends. authority makes its key with the first child
+// that needs it, as that takes time which a nursery without children, or with foreign
+// programs only, need not spend; all children of a nursery share one authority.
 type environment struct {
 	base    context.Context // of what the children call here
 	self    actor.ID
@@ -65,8 +72,12 @@ type environment struct {
 	root      bool // the eventLog is this nursery's own
 }
 
-// newEnvironment makes ctx's actor the parent; a program without one becomes a
-// root actor.
+// newEnvironment makes ctx's actor the parent of the nursery's children. A ctx without one
+// belongs to a program that is not a plugin, which becomes a root actor here; each
+// outermost nursery of such a program has an identity of its own.
+//
+// The outermost nursery that finds no event log in its ctx makes one and owns it (root):
+// events of the nurseries inside it go there too, and followers end with it.
 func newEnvironment(ctx context.Context, o Options) (*environment, context.Context, error) {
 	id, ok := self.From(ctx)
 	if !ok {
@@ -107,6 +118,8 @@ func receiving(s config.Streams) dialog.Receiving {
 	}
 }
 
+// cgroupsNoted makes it once in the life of the program, however many nurseries it has:
+// what it says is true of all of them.
 var cgroupsNoted sync.Once
 
 // noteCgroups says once in the life of a program that its actors have no cgroups,
@@ -123,6 +136,9 @@ func noteCgroups(log *slog.Logger) {
 // tree's sockets goes away with the last of them.
 var nurseries openNurseries
 
+// openNurseries is a count that mu guards. It is the only state of this package that
+// belongs to the program and not to a nursery, because the runtime directory is the
+// program's as well.
 type openNurseries struct {
 	mu sync.Mutex
 	n  int
@@ -136,7 +152,8 @@ func (o *openNurseries) enter() {
 }
 
 // leave counts one that has ended. The last one removes the directory under the lock, so
-// that one that opens meanwhile makes its own after that.
+// that a nursery that opens meanwhile waits, and makes its own directory after that.
+// Otherwise it could be given the old one, and have its sockets removed.
 func (o *openNurseries) leave(log *slog.Logger) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -148,7 +165,7 @@ func (o *openNurseries) leave(log *slog.Logger) {
 	}
 }
 
-// authority is made with the first child.
+// newAuthority makes the authority of a nursery when it is first asked for, and once only.
 func newAuthority(self string) func() (*trust.Authority, error) {
 	return sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(self) })
 }

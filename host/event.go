@@ -83,7 +83,9 @@ func (e Event) String() string {
 	return text
 }
 
-// log writes the event as a log record.
+// log writes the event as a log record. It is called without a lock, as the handler of the
+// log is the application's code. Empty fields are left out, and so is an error whose text
+// is the reason already.
 func (e Event) log(log *slog.Logger) {
 	level, text := e.weight()
 	attrs := []slog.Attr{slog.String("actor", e.Actor.String()), slog.String("state", string(e.To))}
@@ -107,7 +109,10 @@ func (e Event) log(log *slog.Logger) {
 // cannotBeAsked is the reason of a signal that is a foreign program's request to end.
 const cannotBeAsked = "it cannot be asked"
 
-// weight is how much the event matters, and its text in a log.
+// weight is how much the event matters, and its text in a log. What needs attention is a
+// warning or an error, even if a restart mends it; what the application has asked for
+// itself, and the ordinary way of an actor, is at level debug. A restart that has worked
+// is at level info, so that whoever has seen the warning before it sees how it went on.
 func (e Event) weight() (slog.Level, string) { //nolint:cyclop // it is a table
 	switch {
 	case e.Stuck != "":
@@ -141,8 +146,17 @@ const (
 	behindLimit = 4096 // events that a follower may be behind
 )
 
-// eventLog keeps the last events of each actor, and passes every event on to
-// those who follow. It owns no goroutine.
+// eventLog keeps the last events of each actor, and passes every event on to those who
+// follow. It owns no goroutine. The outermost nursery of a ctx, or [WithEvents], makes it;
+// nurseries inside share it, and it ends with the outermost one ([eventLog.finish]).
+//
+// mu guards all fields but hub, and every history that is in all. It is taken under the
+// locks of nurseries, and takes only the hub's own lock itself.
+//
+// A history stays where its child has it, and all has pointers to them: what is kept of an
+// actor needs no name, which several actors may share. Histories of actors that are over
+// are let go of one by one, so that a nursery which starts actors for ever does not keep
+// them all.
 type eventLog struct {
 	hub *hub.Hub[Event]
 
@@ -152,8 +166,9 @@ type eventLog struct {
 	gone []*history // of actors that are over, the oldest first
 }
 
-// history are the last events of one actor, each with its place among all. It is guarded
-// as the log is.
+// history are the last events of one actor, each with its place among all, which
+// [eventLog.follow] merges the histories by: times may be equal. The mutex of the log
+// guards it.
 type history []numberedEvent
 
 type numberedEvent struct {
@@ -165,7 +180,9 @@ func newEventLog() *eventLog {
 	return &eventLog{hub: hub.New[Event](), all: map[*history]struct{}{}}
 }
 
-// add records an event of the actor whose history h is.
+// add records an event of the actor whose history h is, and passes it on. It never waits,
+// as it is called under a nursery's lock: a follower that is too far behind loses events
+// instead.
 func (l *eventLog) add(h *history, e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,7 +202,9 @@ func (l *eventLog) add(h *history, e Event) {
 	l.hub.Put(e)
 }
 
-// follow returns what is kept, in order, and a cursor for all that comes after.
+// follow returns what is kept, in order, and a cursor for all that comes after. Both are
+// taken under the lock under which add puts its event into the history and the hub: no
+// event is missed between the two, and none is given twice.
 func (l *eventLog) follow() ([]numberedEvent, *hub.Cursor[Event]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -234,5 +253,6 @@ func Events(ctx context.Context) iter.Seq2[Event, error] {
 	}
 }
 
-// finish ends all followers.
+// finish ends all followers, once they have had what was passed on before. Events of
+// actors come no more: the outermost nursery calls it when all of its children are gone.
 func (l *eventLog) finish() { l.hub.Finish(io.EOF) }

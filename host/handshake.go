@@ -25,8 +25,13 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// handshake starts the process and lets go-plugin shake hands with it. go-plugin
-// knows no ctx, so the end of ctx kills the process, which ends its waiting.
+// handshake starts the process and lets go-plugin shake hands with it. go-plugin knows no
+// ctx: its Client.Start returns when a line has come, when its own timeout has passed or
+// when the process has ended. So the end of ctx kills the process, which ends its waiting.
+//
+// i.config is kept, since go-plugin goes on using that very value: it reads fields of it
+// after RunnerFunc was called, and writes TLSConfig if it makes its own certificates
+// (AutoMTLS).
 func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (err error) {
 	dir, err := rundir.Open()
 	if err != nil {
@@ -47,7 +52,11 @@ func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (err e
 }
 
 // clientConfig tells go-plugin how to start an actor, or a foreign program, and what to
-// expect of it.
+// expect of it. Three of its settings are there to undo defaults: without SkipHostEnv
+// go-plugin would put the whole environment of the host into the command, without
+// UnixSocketConfig its sockets would lie in the common temporary directory, where nothing
+// removes those of a host that was killed, and without a Logger it would print to this
+// program's standard error. AutoMTLS is what remains if authenticate has nothing better.
 func (i *incarnation) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
 	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -72,7 +81,8 @@ func (i *incarnation) clientConfig(ctx context.Context, dir string, bound time.D
 }
 
 // dialOptions are those of the main connection: the child's own, and what the application
-// has for it, which is nearer to the wire.
+// has for it, which is nearer to the wire. So an interceptor of the application's sees
+// gRPC's errors as they are, and a limit of its own replaces that of this package.
 func (i *incarnation) dialOptions() []grpc.DialOption {
 	own := i.client.dialOptions()
 	if i.env.dial == nil {
@@ -81,8 +91,15 @@ func (i *incarnation) dialOptions() []grpc.DialOption {
 	return append(own, i.env.dial(i.spec.Name)...)
 }
 
-// runner makes the process that go-plugin will start. The process removes scratch
-// when it ends; without one, go-plugin would leave it.
+// runner makes the process that go-plugin will start. go-plugin calls it inside
+// Client.Start, once; of the command that it hands over only the environment means
+// anything, which holds go-plugin's own PLUGIN_ variables and the cookie. scratch is the
+// directory for the child's sockets, which go-plugin has just made. The process removes it
+// when it ends; if no process is made, go-plugin would leave it, and so it is removed
+// here.
+//
+// What is merged last into the environment wins, so that a spec cannot replace what says
+// where the identity is.
 func (i *incarnation) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
 	defer func() {
 		if err != nil {
@@ -104,8 +121,14 @@ func (i *incarnation) runner(ctx context.Context, cmd *exec.Cmd, scratch string)
 	}, cmd)
 	i.proc.Store(proc)
 	if i.foreign() {
+		// go-plugin's server in the program replaces its standard files by pipes of its own,
+		// and sends what is printed over the main connection. go-plugin reads these two
+		// fields only when it connects, later than this.
 		i.config.SyncStdout, i.config.SyncStderr = proc.Aside(process.Stdout), proc.Aside(process.Stderr)
 	}
+	// Killing needs no ctx here, since it must happen in any case. Taking it back is the
+	// moment at which a start has succeeded: incarnation.start sees whether it came too
+	// late.
 	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
 	i.unfollow = stop
 	return proc.Runner(), nil
@@ -127,8 +150,9 @@ func limits(l config.Limits) process.Limits {
 	}
 }
 
-// dispense has go-plugin start the process, shake hands and connect to it. It fills in
-// i.client, and waits for as long as go-plugin does.
+// dispense has go-plugin start the process, shake hands and connect to it. Client starts
+// go-plugin's broker and stdio streams on the connection; Dispense calls
+// clientMaker.GRPCClient, which fills in i.client. It waits for as long as go-plugin does.
 func (i *incarnation) dispense() error {
 	if _, err := i.plugin.Start(); err != nil {
 		return err
@@ -141,8 +165,15 @@ func (i *incarnation) dispense() error {
 	return err
 }
 
-// explain says what went wrong in a handshake: what the process did tells more
-// than what go-plugin missed.
+// explain says what went wrong in a handshake: what the process did tells more than what
+// go-plugin missed. It prefers, in this order: why the first line of output was not a
+// handshake, why the program could not be executed, that the program ended by itself and
+// how, and only then go-plugin's own text.
+//
+// SIGKILL does not count as an end by itself: go-plugin kills the process whenever its
+// start fails, and so does the end of the start's ctx. go-plugin returns texts and has no
+// error values for most failures, so that a wrong protocol version can only be recognized
+// by its text; it is lasting, since another start of the same program would say the same.
 func (i *incarnation) explain(err error) error {
 	proc := i.proc.Load()
 	if err == nil || proc == nil {
@@ -175,16 +206,21 @@ func (i *incarnation) explain(err error) error {
 }
 
 // identityFD is the descriptor at which a child finds its identity: the first of
-// process.Spec.Files.
+// process.Spec.Files. 0 to 2 are the standard files, and 3 is the lifeline of package
+// process.
 const identityFD = 4
 
 // passesFiles reports whether children can inherit descriptors. Where they cannot,
 // connections are authenticated by go-plugin's AutoMTLS.
 const passesFiles = runtime.GOOS != "windows"
 
-// authenticate makes the child and this host accept each other, and no one else.
-// The file holds the child's identity, and is closed once it has been started; it
-// is nil if go-plugin's AutoMTLS is used.
+// authenticate makes the child and this host accept each other, and no one else. The file
+// is the read end of a pipe that holds the child's key and certificate: unlike a variable
+// or a file on disk, they are gone once the child has read them. It is closed once the
+// child, which inherits it, has been started. It is nil if go-plugin's AutoMTLS is used.
+//
+// The certificate is for this one process: the next incarnation of the actor has another
+// UUID, and so another certificate.
 func (i *incarnation) authenticate(config *plugin.ClientConfig) (identity *os.File, err error) {
 	if i.foreign() || !passesFiles {
 		return nil, nil
@@ -216,7 +252,11 @@ func (i *incarnation) inherit() (files []*os.File, env []string) {
 	return []*os.File{i.identity}, []string{fmt.Sprintf("%s=%d", trust.Variable, identityFD)}
 }
 
-// foreignConfig makes go-plugin speak to the program as its own host would.
+// foreignConfig makes go-plugin speak to the program as its own host would. A cookie has
+// one entry, as the rules of config demand. HandshakeConfig.ProtocolVersion stays 0, since
+// VersionedPlugins has all versions that are offered; each has the same plugin set,
+// because the clients of a foreign program are not made by go-plugin but by whoever calls
+// it.
 func (i *incarnation) foreignConfig(config *plugin.ClientConfig) {
 	g := i.spec.GoPlugin
 	config.HandshakeConfig = plugin.HandshakeConfig{}
@@ -246,5 +286,6 @@ func foreignHandshake(g *config.GoPlugin, failure string, said []string) string 
 	return failure
 }
 
-// secured reports whether the connection to a foreign program has go-plugin's AutoMTLS.
+// secured reports whether the connection to a foreign program has go-plugin's AutoMTLS. It
+// has, unless its description says otherwise.
 func secured(g *config.GoPlugin) bool { return g.MTLS != config.MTLSOff }

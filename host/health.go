@@ -22,6 +22,9 @@ import (
 const pluginService = "plugin"
 
 // checkResult is what one check has found.
+// answers says that the process has answered, be it with a failure. One that answers is
+// asked to end when its checks have failed; one that does not begins its teardown with
+// SIGTERM.
 type checkResult struct {
 	err     error // nil: healthy
 	answers bool
@@ -29,7 +32,9 @@ type checkResult struct {
 }
 
 // Two workers look after each process that is up, and neither waits for the other: one
-// asks whether it is well, one whether its tasks end when they were told to.
+// asks whether it is well, one whether its tasks end when they were told to. What either
+// of them finds is only reported; the goroutine that owns the incarnation decides what to
+// do.
 
 // illness is why a process is ended that fails its health checks, or has a stuck task.
 type illness struct {
@@ -38,7 +43,12 @@ type illness struct {
 }
 
 // watch looks after a process that is up: it checks its health, and whether its tasks end.
-// It owns two workers, from start to wait, which end when the process is being ended.
+// It owns two workers, from start to wait, which end when the process is being ended. It
+// belongs to the incarnation, whose goroutine calls start, closes ending and calls wait.
+//
+// Its fields are set before the workers begin, so that no lock guards them. found has room
+// for one illness of each worker: neither ever waits for it to be read, which it may never
+// be, as the process may be ended for another reason at the same time.
 type watch struct {
 	spec    Spec
 	health  config.Health // the spec's, with its defaults
@@ -77,7 +87,10 @@ func (w *watch) start(id actor.ID, table *dialog.Table, starved func() time.Dura
 // wait returns when the workers have ended.
 func (w *watch) wait() { w.group.Close() }
 
-// checkHealth checks the process until it ends or has failed too often in a row.
+// checkHealth checks the process until it ends or has failed too often in a row. The first
+// check is made at once, since actors that depend on the health of this one wait for it. A
+// check that takes longer than the interval is followed by the next one without a pause;
+// the ticker does not save up more than one.
 func (w *watch) checkHealth() {
 	ticker := time.NewTicker(time.Duration(w.health.Interval))
 	defer ticker.Stop()
@@ -99,8 +112,10 @@ func (w *watch) checkHealth() {
 	}
 }
 
-// onChecked hands the supervisor what a check has found, and reports whether it was
-// the last one.
+// onChecked hands the supervisor what a check has found, and reports whether it was the
+// last one. A check whose connection broke waits until the end of the process must have
+// been noticed, twice deathBound at most, so that a crash is not first reported as a
+// failed check.
 func (w *watch) onChecked(r checkResult, failed int) bool {
 	if isClosed(w.ending) || r.broken && closedWithin(w.ending, 2*deathBound) {
 		return true // what it found is the ending, which may be known a little later
@@ -118,8 +133,12 @@ func (w *watch) onChecked(r checkResult, failed int) bool {
 	return true
 }
 
-// check asks go-plugin's health service, on the main connection and so apart from
-// the link, and then the plugin's own endpoint if there is one.
+// check asks go-plugin's health service, on the main connection and so apart from the
+// link, where large messages of the application's might delay it, and then the plugin's
+// own endpoint if there is one. Both have to answer within one bound.
+//
+// The bound is looked at before the error: a call that it has ended fails as well, with a
+// text that says less.
 func (w *watch) check(p *probe) checkResult {
 	ctx, stop := w.answerBound(time.Duration(w.health.Timeout))
 	defer stop()
@@ -146,8 +165,13 @@ func unknownService(err error) bool {
 	return code == codes.Unimplemented || code == codes.NotFound
 }
 
-// probe calls a plugin's own endpoint. A call does not end before its callee does,
-// so one that hangs is left alone and waited for again by the next check.
+// probe calls a plugin's own endpoint. A call does not end before its callee does, so one
+// that hangs is left alone and waited for again by the next check. There is never more
+// than one call: an endpoint that hangs costs the plugin one task, however often it is
+// checked.
+//
+// It belongs to the worker that checks, and is used by no other goroutine; err is written
+// by the call's goroutine before calling is done. wait must be called at the end.
 type probe struct {
 	endpoint string
 	portal   contract.Portal
@@ -181,7 +205,8 @@ func (p *probe) ask(ctx context.Context) error {
 	return err
 }
 
-// wait returns when no call goes on. The end of the link ends them all.
+// wait returns when no call goes on. It is called when the process is being ended: its
+// tasks are told to end, and if they do not, the end of the link ends the call.
 func (p *probe) wait() {
 	if p.calling != nil {
 		p.calling.Wait()
@@ -189,7 +214,8 @@ func (p *probe) wait() {
 }
 
 // mostAnswerBounds is how many times its bound a health check may take on a machine that
-// does not let the child run.
+// does not let the child run. Without it, a child that is starved for ever would never be
+// found unhealthy, nor would one whose threads keep each other from running.
 const mostAnswerBounds = 10
 
 // answerBound bounds the answer to a health check by the time in which the child could have
@@ -208,9 +234,16 @@ func (w *watch) answerBound(bound time.Duration) (_ context.Context, stop func()
 	}
 }
 
-// answerBoundOver returns when the bound is over, and reports false if ctx ended before. starved is how
-// long the child has waited for a processor so far. Most answers come at once, so that
-// it is not asked before half of the bound is over.
+// answerBoundOver returns when the bound is over, and reports false if ctx ended before.
+// starved is how long the child has waited for a processor so far, of which only
+// differences are used. Most answers come at once, so that it is not asked before half of
+// the bound is over: each time, it reads a file of /proc for each thread.
+//
+// Each round waits for what is left, and then adds back what did not count: by how much
+// this process woke up too late, and for how long the child was starved meanwhile. The
+// threads of the child are counted together, so that this may be more than has passed; a
+// round never gives back more than it took. What is left shrinks with each round in which
+// the child could run, and below a hundredth of the bound no further round is worth it.
 func answerBoundOver(ctx context.Context, bound time.Duration, starved func() time.Duration) (waited time.Duration, ok bool) {
 	begun := time.Now()
 	if _, ok := pausesFor(ctx, bound/2); !ok {
@@ -231,7 +264,8 @@ func answerBoundOver(ctx context.Context, bound time.Duration, starved func() ti
 	}
 }
 
-// pausesFor waits, and says how late it comes back; it reports false if ctx ended before.
+// pausesFor waits for d, and says by how much it came back too late, which is a measure of
+// how busy the machine is; it reports false if ctx ended before.
 func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok bool) {
 	due := time.Now().Add(d)
 	timer := time.NewTimer(d)
@@ -245,6 +279,10 @@ func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok boo
 }
 
 // onStuckTask reports a task of the child that was told to end and has not ended in time.
+// The table of dialogs calls it, without its lock, on any goroutine, even before start and
+// without a worker (stuck: warn); so it must not wait for one. stuck only wakes the
+// worker, which then reads all stuck tasks from the table: one signal is enough for any
+// number of them.
 func (w *watch) onStuckTask(s dialog.StuckTask) {
 	w.note(Event{Stuck: s.Endpoint, Reason: fmt.Sprintf("its task of %q was told to end and goes on", s.Endpoint)})
 	select {
@@ -254,7 +292,9 @@ func (w *watch) onStuckTask(s dialog.StuckTask) {
 }
 
 // awaitStuckTask finds a task that has been stuck for the child's grace: what does not end
-// by consent ends by force.
+// by consent ends by force. A task that ends in the meantime leaves the table, so that the
+// table is asked again when the grace of the oldest one is over. The actor still answers,
+// and so it is asked to end first, which gives its other tasks the chance to end in order.
 func (w *watch) awaitStuckTask() {
 	grace := graceOf(w.spec)
 	for {
