@@ -1,6 +1,16 @@
 // Package hub fans a sequence of messages out to many readers, none of which can
 // hold up the others, nor whoever adds a message: a reader that is too slow loses the oldest
 // ones, and is told how many. Events of a host and the broadcasts of package flow go through it.
+//
+//	h := hub.New[Event]()
+//	c := h.Subscribe(64)       // from the next message on
+//	h.Put(event)               // never waits
+//	m, err := c.Next(ctx)      // a message, *fault.Lagged, or what Finish was given
+//	c.Leave()                  // gives up what was kept for this reader
+//	h.Finish(io.EOF)           // after the last message
+//
+// Messages are kept once for all readers, and not in a channel for each: a broadcast to a thousand
+// readers takes the memory of one, and a Put neither copies the message nor waits for anybody.
 package hub
 
 import (
@@ -18,6 +28,11 @@ var ErrLeft = errors.New("this reader has left")
 // of its own: as many as the reader that is furthest behind may still get. It is a guarded
 // table, and owns no goroutine. All methods may be called from any goroutine; none of them
 // waits but [Cursor.Next].
+//
+// Messages are numbered from 0 in the order of Put. The last of kept has the number next-1, so
+// that a cursor's place is a number, and how far it is behind a difference. A hub without readers
+// keeps nothing. It needs no end: Finish only says what comes after the last message, and a hub
+// that nobody holds is garbage like any other value.
 type Hub[T any] struct {
 	mu      sync.Mutex // guards all below, and the cursors
 	kept    []T        // the newest messages, the oldest first
@@ -31,12 +46,13 @@ type Hub[T any] struct {
 func New[T any]() *Hub[T] { return &Hub[T]{readers: map[*Cursor[T]]struct{}{}} }
 
 // Cursor is one reader's place. It belongs to the reader, who leaves when it is not used any
-// more. One goroutine at a time may use it, but any may call Leave.
+// more: until then the hub keeps up to window messages for it. One goroutine at a time may use it,
+// but any may call Leave. Its fields are guarded by the hub's lock.
 type Cursor[T any] struct {
 	hub    *Hub[T]
-	next   uint64
-	window int
-	left   bool
+	next   uint64 // number of the message that it gets next
+	window int    // messages that are kept for it; older ones are lost
+	left   bool   // Leave was called
 }
 
 // Subscribe adds a reader that begins with the next message and may be window
@@ -70,7 +86,8 @@ func (h *Hub[T]) Put(m T) {
 	h.wake()
 }
 
-// Finish makes err what readers get after the last message. The first one stays.
+// Finish makes err what readers get after the last message. The first one stays. Readers that are
+// behind get what is kept for them first, and err again each time that they ask after it.
 func (h *Hub[T]) Finish(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,7 +97,9 @@ func (h *Hub[T]) Finish(err error) {
 	h.wake()
 }
 
-// trim drops what no reader's window reaches back to. It is called under the lock, as wake is.
+// trim drops what no reader's window reaches back to. It is called under the lock, as wake is. The
+// places are cleared, since the array that they are in lives on until append needs a larger one,
+// and a message may hold much.
 func (h *Hub[T]) trim() {
 	needed := 0
 	for c := range h.readers {
@@ -92,7 +111,8 @@ func (h *Hub[T]) trim() {
 	}
 }
 
-// wake has all who wait look again.
+// wake has all who wait look again. A closed channel reaches every waiter at once, and costs
+// nothing as long as nobody waits, because only a waiter makes one (see [Hub.change]).
 func (h *Hub[T]) wake() {
 	if h.changed != nil {
 		close(h.changed)
@@ -102,6 +122,10 @@ func (h *Hub[T]) wake() {
 
 // take gives a reader its next message, or says that it lagged, or why no more
 // come. It holds the lock. ok is false if there is nothing yet.
+//
+// What is missed is what lies outside the reader's own window, or has been dropped. The window
+// decides even if a slower reader with a larger one keeps older messages alive: how much a reader
+// loses must not depend on who else reads.
 func (c *Cursor[T]) take() (m T, ok bool, err error) {
 	h := c.hub
 	if c.left {
@@ -125,6 +149,11 @@ func (c *Cursor[T]) take() (m T, ok bool, err error) {
 // Look gives a reader its next message or *fault.Lagged, or what came after the last
 // message. If there is nothing yet, ok is false, changed is closed when it is worth
 // another look, and idle, if not nil, has been called under the hub's lock.
+//
+// A broadcast decides in idle which of its subscribers receives the next message for all. To find
+// that there is nothing and to take that part has to be one step; otherwise two could take it, or
+// none, each in the belief that the other has. The channel is made in the same step, so that no
+// change between the look and the wait is missed.
 func (c *Cursor[T]) Look(idle func()) (m T, ok bool, changed <-chan struct{}, err error) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
@@ -152,7 +181,8 @@ func (c *Cursor[T]) Next(ctx context.Context) (T, error) {
 	}
 }
 
-// Update runs change under the hub's lock, and has all readers look again.
+// Update runs change under the hub's lock, and has all readers look again. It is the counterpart
+// of idle in [Cursor.Look]: what that has decided under the lock is taken back under it.
 func (h *Hub[T]) Update(change func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -29,13 +29,18 @@ var (
 // Authority makes the certificates of one host and its children. The host owns it for as
 // long as it runs; it does not change after [NewAuthority], so that its methods may be
 // called from any goroutine.
+//
+// A plugin that hosts plugins has an authority of its own for these. There is no chain from the
+// root of a tree to its leaves: every process speaks with its parent and its children only.
 type Authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	own  credentials
+	key  *ecdsa.PrivateKey // signs; never leaves this process
+	cert *x509.Certificate // signed by itself
+	own  credentials       // the host's own identity, which it shows to every child
 }
 
-// NewAuthority makes the authority of the host with the given identity.
+// NewAuthority makes the authority of the host with the given identity. Its certificate may sign
+// those of processes, and none that could sign others (MaxPathLenZero): a child that got hold of
+// another child's key still could not admit anybody.
 func NewAuthority(host string) (*Authority, error) {
 	key, err := newKey()
 	if err != nil {
@@ -60,8 +65,9 @@ func NewAuthority(host string) (*Authority, error) {
 	return a, err
 }
 
-// Host is the configuration for the host's end of connections to a child, as
-// client and as server.
+// Host is the configuration for the host's end of connections to a child, as client and as
+// server, since go-plugin's broker lets either side listen. It is made anew for each child, as
+// it names the one peer that it accepts.
 func (a *Authority) Host(child string) (*tls.Config, error) {
 	return a.own.config(child)
 }
@@ -75,7 +81,9 @@ func (a *Authority) Admit(child string) ([]byte, error) {
 	return c.encode(a.own.identity)
 }
 
-// issue makes a key and a certificate.
+// issue makes a key and a certificate for one process. The identity is in the URI, which
+// [check] compares; the DNS name is the same for all and only satisfies package crypto/tls, which
+// insists on one. Both uses are allowed, because each process is client and server.
 func (a *Authority) issue(identity string) (credentials, error) {
 	key, err := newKey()
 	if err != nil {
@@ -99,6 +107,8 @@ func (a *Authority) issue(identity string) (credentials, error) {
 // newKey is on P-256: go-plugin's own P-521 takes twenty times as long.
 func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
+// newTemplate has what all certificates have. The serial number is random and below 2^127, so that
+// it is positive and within the 20 bytes that RFC 5280 allows; nobody keeps count of them.
 func newTemplate(name string) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
@@ -114,7 +124,9 @@ func newTemplate(name string) (*x509.Certificate, error) {
 func uri(identity string) *url.URL { return &url.URL{Scheme: "trellis", Opaque: identity} }
 
 // config accepts only the one peer with the given identity. It serves clients and servers
-// alike.
+// alike: a client verifies by RootCAs and ServerName, a server by ClientCAs, and both call
+// VerifyConnection once the chain is good. The signature alone is not enough, as the authority
+// has signed for all siblings too.
 func (c credentials) config(peer string) (*tls.Config, error) {
 	authority, err := x509.ParseCertificate(c.authority)
 	if err != nil {

@@ -20,10 +20,12 @@ import (
 // the number and nothing secret.
 const Variable = environ.Identity
 
-// maxEncoded bounds what a child reads. A pipe holds that much before anybody reads it.
+// maxEncoded bounds what a child reads. A pipe holds that much before anybody reads it: 16 KiB on
+// macOS, and 64 on Linux. An encoded identity has less than 2 KiB, unless its name is very long.
 const maxEncoded = 16 << 10
 
-// credentials are one process's identity and the proof of it.
+// credentials are one process's identity and the proof of it. They are a value that nobody
+// changes. A host has its own; those of a child it holds only until they are encoded.
 type credentials struct {
 	identity  string
 	authority []byte // certificate, DER
@@ -31,7 +33,8 @@ type credentials struct {
 	key       *ecdsa.PrivateKey
 }
 
-// encoded is what goes through the pipe, as JSON.
+// encoded is what goes through the pipe, as JSON, which any language can read without this
+// package; []byte is base64 there. The protocol's description names these keys.
 type encoded struct {
 	Identity  string `json:"identity"`
 	Parent    string `json:"parent"` // the one peer to accept
@@ -68,6 +71,10 @@ func decode(text []byte) (*tls.Config, error) {
 
 // Pipe puts an encoded identity where a child can read it. The caller closes the
 // file when the child has been started.
+//
+// All of it is written, and the write end closed, before there is a child: no goroutine has to
+// feed it, and a child that never reads holds up nobody. What it has not read is gone with the
+// last read end, so that nothing is left of the key anywhere else.
 func Pipe(text []byte) (*os.File, error) {
 	if len(text) > maxEncoded {
 		return nil, fmt.Errorf("an identity of %d bytes, expected at most %d", len(text), maxEncoded)
@@ -86,6 +93,10 @@ func Pipe(text []byte) (*os.File, error) {
 // Inherited returns the configuration for this process's connections to the host that
 // started it. It can be called once. The result is nil if the host gave no identity;
 // then go-plugin's own authentication is used.
+//
+// Descriptors 0 to 2 are refused: a variable that says so was not set by a host, and to read
+// one of them could wait for a terminal. What is read is bounded, for the same reason: the
+// number may be that of some other file.
 func Inherited() (*tls.Config, error) {
 	value, ok := os.LookupEnv(Variable)
 	if !ok {
@@ -114,7 +125,9 @@ func Inherited() (*tls.Config, error) {
 }
 
 // Check returns what is wrong with an inherited identity: the authority must have signed
-// it, and its key must fit.
+// it, and its key must fit. A start does not need it, as a handshake with a bad identity fails in
+// any case; it is for the rehearsal of a plugin, where the reason should be said in words. That
+// the key fits is tried out with a signature over any digest, here that of the certificate.
 func Check(config *tls.Config) error {
 	own := config.Certificates[0]
 	cert, err := x509.ParseCertificate(own.Certificate[0])

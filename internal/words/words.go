@@ -8,7 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what a sentence quotes of a text, and of how many words it lists.
+// Bounds of what a sentence quotes of a text, in bytes, and of how many words it lists. An error
+// with two quotes then fits on a few lines of a terminal. Without them, a file of some megabytes
+// with one long value in it would give an error of the same size for each problem with that value.
 const (
 	maxQuoted = 120
 	maxListed = 10
@@ -30,6 +32,8 @@ func Cut(text string) string {
 	return head(text) + "…"
 }
 
+// head is at most the first maxQuoted bytes of a longer text. It ends between two characters: half
+// of one would be shown as \xe2 by strconv.Quote, and be invalid where it is not quoted.
 func head(text string) string {
 	end := maxQuoted
 	for end > 0 && !utf8.RuneStart(text[end]) {
@@ -38,7 +42,9 @@ func head(text string) string {
 	return text[:end]
 }
 
-// Clip is a text of at most limit bytes, 32 or more, which ends with how many are missing.
+// Clip is a text of at most limit bytes, 32 or more, which ends with how many are missing. The
+// room for the number is taken for one of ten digits, whatever the number is. A limit under 32
+// could leave less than that room, and no text at all.
 func Clip(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -50,7 +56,8 @@ func Clip(text string, limit int) string {
 	return text[:cut] + fmt.Sprintf("… (%d bytes more)", len(text)-cut)
 }
 
-// List joins words, of many only the first.
+// List joins words, of many only the first. "And 1 more" would take the place of the word that it
+// leaves out, so a list may be longer by one.
 func List(words []string, separator string) string {
 	told := slices.Clone(words)
 	if len(words) > maxListed+1 {
@@ -63,7 +70,8 @@ func List(words []string, separator string) string {
 }
 
 // Path joins the steps to a value with dots, of a long way only both ends. Positions in
-// lists are [n].
+// lists are [n], and stand without a dot before them, as in actors[2].name. A tree of actors may
+// be thousands of levels deep.
 func Path(steps []string) string {
 	if len(steps) > 2*maxListed {
 		steps = slices.Concat(steps[:maxListed], []string{"…"}, steps[len(steps)-maxListed:])
@@ -78,7 +86,8 @@ func Path(steps []string) string {
 	return out.String()
 }
 
-// Either lists choices as a sentence does.
+// Either lists choices as a sentence does. It is given all words of a type in the source, of
+// which there are at least two and never many, so it has no bound.
 func Either(words []string) string {
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]
@@ -95,7 +104,10 @@ func DidYouMean(word string, words []string) string {
 
 // nearest is the one of words that differs from word by two letters at most, and
 // in no more than half of its own; "" if there is none. Capitals, and dashes for
-// underscores, make no difference.
+// underscores, make no difference. Of several that are equally near, the first counts.
+//
+// Words whose lengths differ by more than two cannot be near. They are left out before anything
+// is computed, because the effort grows with both lengths, and word is as long as somebody likes.
 func nearest(word string, words []string) string {
 	best, least := "", 3
 	for _, w := range words {
@@ -111,7 +123,10 @@ func nearest(word string, words []string) string {
 
 func plain(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
 
-// distance counts the letters to insert, drop or change from a to b.
+// distance counts the letters to insert, drop or change from a to b: the Levenshtein distance, by
+// bytes. The names that it is for are ASCII. It keeps one row of the table: when the inner loop is
+// at j, row[j] is already that of the new row, row[j+1] still that of the old, and diagonal the
+// old row[j].
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -12,7 +12,9 @@ import (
 )
 
 // The runtime's sentinels, for errors.Is. The errors that carry them say more in their text:
-// which actor, which endpoint, which bound. All of them are found at the far side of a link, too.
+// which actor, which endpoint, which bound. All of them are found at the far side of a link, too,
+// by the names that init in registry.go gives them. These names are a part of the wire protocol:
+// programs that were built at different times must agree about them.
 var (
 	// ErrNotExposed: the actor serves no endpoint of that name and kind. A [*NotExposed]
 	// says which there are.
@@ -48,6 +50,9 @@ var (
 // ContextCancelled says that a task ended because somebody asked it to: by Cancel on its
 // context, or by ending the actor that it ran in. It is the cause of the task's ctx, and what the
 // other side sees of it. It matches context.Canceled.
+//
+// A cancel that travels down a tree keeps its Canceller: an actor that ends its own children
+// because it is being ended names whoever asked first, and not itself.
 type ContextCancelled struct {
 	Canceller actor.ID `json:"canceller"`        // who asked, however many hops away
 	Reason    string   `json:"reason,omitempty"` // in the canceller's words, at most 32 KiB
@@ -70,7 +75,8 @@ type StreamOverrun struct {
 	Sender   actor.ID `json:"sender"`
 	Receiver actor.ID `json:"receiver"`
 	Window   int      `json:"window"` // messages that the receiver had room for
-	// Opened is false if the receiver had not opened its end of the stream.
+	// Opened is false if the receiver had not opened its end of the stream. A receiver that
+	// has opened it holds the sender back instead, unless it has said that it will not.
 	Opened bool `json:"opened"`
 }
 
@@ -84,7 +90,8 @@ func (e *StreamOverrun) Error() string {
 }
 
 // Lagged says that a subscriber of a broadcast or of events was behind by more than its
-// window, and that messages are gone for it. It goes on with the oldest that is kept.
+// window, and that messages are gone for it. It goes on with the oldest that is kept. It is
+// not the end of anything: the subscriber may receive again, and others have lost nothing.
 type Lagged struct {
 	Missed int `json:"missed"` // messages that are gone
 }
@@ -95,6 +102,9 @@ func (e *Lagged) Error() string {
 
 // ActorDied says that a process ended while somebody still needed it: every call into it, and
 // its nursery if it is not restarted, fails with that. It matches [ErrActorLost].
+//
+// The host makes it when the process has been reaped and its output read to the end, since the
+// last lines on stderr are usually the only explanation that there is.
 type ActorDied struct {
 	ID       actor.ID `json:"id"`
 	ExitCode int      `json:"exit_code"`          // -1 if a signal ended it
@@ -128,7 +138,10 @@ func (e *ActorDied) Error() string {
 
 // LinkLost says that the connection to an actor ended without having been asked
 // to. Whether the actor lives is not known; its host finds that out, and restarts it if its
-// spec says so. It matches [ErrActorLost].
+// spec says so. It matches [ErrActorLost]. A process that dies closes its connection first, and
+// is reaped a moment later: a host that sees the end of a link waits for that moment, and reports
+// an [ActorDied] if there is one. LinkLost is left for the child's side of the link, and for a
+// process that lives on without a connection.
 type LinkLost struct {
 	Peer   actor.ID `json:"peer"`
 	Reason string   `json:"reason"` // of the transport
@@ -165,7 +178,8 @@ func (e *NotExposed) Error() string {
 func (e *NotExposed) Is(target error) bool { return target == ErrNotExposed }
 
 // NurseryClosed says why a nursery takes no more children: nil if its work is simply
-// done. It matches ErrNurseryClosed, and is not a failure beside the one that it wraps.
+// done. It matches ErrNurseryClosed, and is not a failure beside the one that it wraps: a task
+// that was refused a child because its nursery was failing adds nothing to that failure.
 type NurseryClosed struct {
 	Err error `json:"-"` // travels as a cause
 }
@@ -228,6 +242,10 @@ func (e *PanicError) Error() string { return "panic: " + e.Value }
 // had not when its opener's deadline, and the cancel bound after it, had passed. The
 // task may still go on. It matches what the dialog had failed with, and
 // ErrCancelUnacked.
+//
+// It is the one case in which a caller with a deadline returns before its callee has: a call
+// that was given 300 ms must not take as long as a stuck plugin lives. It never leaves the
+// process as a type; at the far end it is an error with two causes.
 type Overdue struct {
 	Cause   error // the deadline, or why the task had been told to end before
 	Unacked error // who did not end within which bound
@@ -239,7 +257,8 @@ func (e *Overdue) Error() string { return text(e.Cause) + "; " + text(e.Unacked)
 func (e *Overdue) Unwrap() []error { return []error{e.Cause, e.Unacked} }
 
 // Group is two or more independent failures of one scope. errors.Is and errors.As look through
-// all of them.
+// all of them. It differs from what errors.Join gives in its text, which is one line and says how
+// many failures there are, as a log needs it.
 type Group struct {
 	Errs []error // in the order in which they came
 }

@@ -33,6 +33,11 @@ func Pack(err error, self actor.ID) *wire.Fault {
 	})
 }
 
+// pack is Pack without its patience. The list grows while the loop goes through it, which makes
+// the walk one by levels: every error stands behind its parent, as [Unpack] and [parent] rely on.
+//
+// Only the root needs an id of its own. It is the whole failure that is recognised when it comes
+// back (see [walk.same]); a cause that came from elsewhere has the id that it was given there.
 func pack(err error, self actor.ID) *wire.Fault {
 	p := packer{self: self, parts: []part{{err: err}}}
 	for i := 0; i < len(p.parts); i++ {
@@ -47,7 +52,8 @@ func pack(err error, self actor.ID) *wire.Fault {
 }
 
 // packer takes a tree apart, level by level, so that a large tree keeps what is near its
-// root. The node of each part stands at the part's place.
+// root. The node of each part stands at the part's place. It lives for one call of pack, on
+// the goroutine of [Ask].
 type packer struct {
 	self  actor.ID
 	parts []part
@@ -63,7 +69,9 @@ type part struct {
 	local   bool // it arose, or was wrapped, here
 }
 
-// add makes the node of a part, and parts of what the error wraps.
+// add makes the node of a part, and parts of what the error wraps. A settled error is replaced
+// by its cause first, and it may hold another one: a failure that passes through several scopes
+// gathers what failed in the clean-up of each.
 func (p *packer) add(i int) {
 	at := &p.parts[i]
 	var also []error
@@ -89,7 +97,8 @@ func (p *packer) add(i int) {
 	p.below(i, also, part{also: true})
 }
 
-// below adds what is below an error, as much as there is room for.
+// below adds what is below an error, as much as there is room for. This bound is also what ends
+// the walk of an error that wraps itself.
 func (p *packer) below(parent int, errs []error, as part) {
 	keep := min(len(errs), maxErrors-len(p.parts))
 	if left := len(errs) - keep; left > 0 {
@@ -101,7 +110,12 @@ func (p *packer) below(parent int, errs []error, as part) {
 	}
 }
 
-// relay copies an error that came from elsewhere, and adds this actor to its path.
+// relay copies an error that came from elsewhere, and adds this actor to its path. The copy is
+// necessary, as other goroutines may pack or print the same error at this moment.
+//
+// An actor is not added twice in a row, however many tasks of its own the error has passed
+// through, nor to an error that arose in it and has come back. What is below a relayed error
+// was relayed with it, and does not repeat its path.
 func (p *packer) relay(e *RemoteError, relayed bool) *wire.Node {
 	n := proto.CloneOf(e.rec())
 	last := len(n.Relays) - 1
@@ -132,6 +146,8 @@ func (p *packer) describe(err error) *wire.Node {
 		n.Name = claimedName(err)
 		return n
 	}
+	// A type that is registered always has a detail, if only the head of an empty mapping:
+	// the far end takes a name without a detail for that of a sentinel.
 	detail, encErr := marshal(fields)
 	switch {
 	case encErr != nil:
@@ -146,6 +162,10 @@ func (p *packer) describe(err error) *wire.Node {
 
 // inherit gives an error that only wraps a remote one the origin and path of what
 // it wraps: a relay that adds a few words is not where the failure arose.
+//
+// It goes from the last node to the first, so that the origin rises through any number of
+// wrappers. An error with several causes arises where it is put together, because no one of
+// these origins would be right for it; failures of a clean-up do not count as causes here.
 func (p *packer) inherit() {
 	only := make([]*wire.Node, len(p.nodes)) // the one cause of each; nil if there are none or more
 	many := make([]bool, len(p.nodes))
@@ -165,7 +185,9 @@ func (p *packer) inherit() {
 }
 
 // IsDeadline reports whether an error that came over the wire says nothing but that a
-// deadline has passed. It calls no method of an error.
+// deadline has passed. It calls no method of an error, because a link's reader asks it, under the
+// lock of the dialog that the error is for. Only the leaves of the tree are looked at: what wraps
+// them adds words.
 func IsDeadline(f *wire.Fault) bool {
 	nodes := f.GetNodes()
 	wraps := make([]bool, len(nodes))
@@ -186,7 +208,8 @@ func IsDeadline(f *wire.Fault) bool {
 }
 
 // parent is the place of the error that the one at place i belongs to. One that names a place
-// behind its own belongs to the root.
+// behind its own belongs to the root. A peer may write any number there; since each error comes
+// after the one that it belongs to, no list of nodes can make a cycle.
 func parent(n *wire.Node, i int) int {
 	if uint64(n.Parent) < uint64(i) {
 		return int(n.Parent)
@@ -194,6 +217,8 @@ func parent(n *wire.Node, i int) int {
 	return 0
 }
 
+// statusCode is the code of a gRPC status plus one, as it stands in a node, where 0 is none. The
+// code OK in an error is a mistake of its author, and is not sent.
 func statusCode(s interface{ GRPCStatus() *status.Status }) (code uint32) {
 	defer func() { _ = recover() }() // an author's GRPCStatus; no code then
 	if st := s.GRPCStatus(); st != nil && st.Code() != codes.OK {
@@ -202,7 +227,8 @@ func statusCode(s interface{ GRPCStatus() *status.Status }) (code uint32) {
 	return 0
 }
 
-// text is err.Error() that cannot fail and is valid UTF-8.
+// text is err.Error() that cannot fail and is valid UTF-8: protobuf refuses to encode a string
+// which is not, and would refuse the whole message with it.
 func text(err error) (s string) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -213,7 +239,8 @@ func text(err error) (s string) {
 	return err.Error()
 }
 
-// unwrap returns what err wraps directly, whichever form it has, without nils.
+// unwrap returns what err wraps directly, whichever form it has, without nils. A list is copied,
+// since the nils are taken out of it and its owner may have kept it.
 func unwrap(err error) (causes []error) {
 	defer func() {
 		if recover() != nil { // an author's Unwrap

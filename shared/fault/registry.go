@@ -19,7 +19,10 @@ import (
 )
 
 // known is what errors.Is and errors.As can find on the far side of a process
-// boundary. It is filled by init functions and read ever after.
+// boundary. It is filled by init functions and read ever after. Its lock is never held while a
+// method of an error runs: an Is or an UnmarshalCBOR may register something, or wait for
+// somebody who does. Each direction has a map of its own, as both ends of a link look things up:
+// the one that packs by the value or type, the one that unpacks by the name.
 var known = struct {
 	sync.RWMutex
 	sentinels map[string]error
@@ -36,6 +39,9 @@ var known = struct {
 // Sentinel makes errors.Is(err, sentinel) work across processes. Both ends
 // register the same name, usually in the package that declares the sentinel. It
 // panics if the name is taken by another error, and if it is empty or no UTF-8.
+//
+// Both programs may also know one sentinel by several names, as after a renaming. All of them
+// are understood, and the one that was registered last is sent.
 func Sentinel(name string, sentinel error) {
 	checkName(name)
 	if sentinel == nil || !reflect.ValueOf(sentinel).Comparable() {
@@ -74,12 +80,17 @@ func Type[T any, P interface {
 	known.typeNames[t] = name
 }
 
+// checkName panics, as a name is a constant in the source: a program with a bad one should not
+// come up, rather than send errors that nobody can decode. maxName is also where [shorten] would
+// cut a name, which would make it another one.
 func checkName(name string) {
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
 		panic(fmt.Sprintf("fault: %q cannot be the name of an error: it must be text of 1 to %d bytes", name, maxName))
 	}
 }
 
+// init registers what the runtime itself can raise, and those sentinels of the standard library
+// that programs compare with. docs/protocol lists the names for other languages.
 func init() {
 	for name, err := range map[string]error{
 		"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
@@ -123,7 +134,8 @@ func sentinelName(err error) string {
 
 // claimedName returns the registered name of the sentinel that err says it is: with
 // an Is method of its own, as syscall.Errno has it, and what cancels the ctx of
-// signal.NotifyContext. The first name, if there are more.
+// signal.NotifyContext. If it claims to be several, the first name in the order of the alphabet
+// counts, so that the answer is not a matter of the order in which a map is walked.
 func claimedName(err error) string {
 	if !judges(err) {
 		return ""
@@ -145,7 +157,9 @@ func claims(err, target error) bool {
 	return judges(err) && target != nil && isOf(err.(interface{ Is(target error) bool }), target)
 }
 
-// judges reports whether err has something to say about what it is.
+// judges reports whether err has something to say about what it is. An error that wraps another
+// one is known by that, which has a node of its own; and a remote error, whose Is would go by
+// what it stands for here, was named where it arose.
 func judges(err error) bool {
 	if _, remote := err.(*RemoteError); remote || err == nil {
 		return false
@@ -154,6 +168,7 @@ func judges(err error) bool {
 	return ok && len(unwrap(err)) == 0
 }
 
+// isOf asks an author's Is, for which a panic is a no.
 func isOf(err interface{ Is(target error) bool }, target error) (yes bool) {
 	defer func() {
 		if recover() != nil { // an author's Is
@@ -183,6 +198,10 @@ func typed(err error) (name string, fields any) {
 
 // revive rebuilds the local error that a record names: the sentinel itself, or a
 // value of the registered type. There is none if this process does not know the name.
+//
+// A type that is an error by its value is stood in for twice, by a pointer and by a value:
+// errors.As goes by the exact type, and which of the two the callee's handler returned is
+// neither sent nor known to whoever writes the caller.
 func revive(r *wire.Node) *standIn {
 	known.RLock()
 	sentinel, t := known.sentinels[r.Name], known.types[r.Name]

@@ -17,6 +17,11 @@ import (
 
 // RemoteError is an error that arose in another actor. Error is one line; the
 // verb %+v prints the whole story: type, origin, every hop, causes and stack.
+//
+// It belongs to whoever received it, and may be read, printed and relayed by any number of
+// goroutines: nothing in it changes after Unpack but standIn, which is set once. A program may
+// also make one by hand, from the exported fields alone, as tests do; and it may be a nil pointer
+// in an error interface, which is why the methods ask for that.
 type RemoteError struct {
 	Type    string     // the original error's type, as its language names it
 	Message string     // the original text
@@ -76,8 +81,11 @@ func unpack(n *wire.Node) *RemoteError {
 	return e
 }
 
-// local is what the error stands for here. No lock is held while the fields are read, so that an UnmarshalCBOR may do what it
-// likes; the first result stays.
+// local is what the error stands for here. It is made when somebody first asks, since most
+// errors are only printed or passed on, and since Unpack may run on a link's reader, which no
+// author's UnmarshalCBOR may hold up. No lock is held while the fields are read, so that an
+// UnmarshalCBOR may do what it likes. Two goroutines may read them at the same time; the first
+// result stays, so that errors.As gives everyone the same pointer.
 func (e *RemoteError) local() *standIn {
 	if e == nil || e.node == nil {
 		return &standIn{}
@@ -105,7 +113,9 @@ func (e *RemoteError) rec() *wire.Node {
 	return n
 }
 
-// ID names the failure: it stays the same however often it is relayed.
+// ID names the failure: it stays the same however often it is relayed. That is how an actor
+// recognises its own failure when a task that it told to end reports it back. A RemoteError that
+// was made by hand has none.
 func (e *RemoteError) ID() string { return e.rec().Id }
 
 // Error says where it arose and what happened, in one line.
@@ -115,7 +125,8 @@ func (e *RemoteError) Error() string {
 }
 
 // Unwrap returns the local error it stands for, if this process knows it, and what
-// the original error wrapped.
+// the original error wrapped. The local one comes first, so that errors.As finds the error
+// itself before a cause of the same type.
 func (e *RemoteError) Unwrap() []error {
 	return slices.Concat(e.local().errs, e.causes, e.also)
 }
@@ -126,6 +137,8 @@ func (e *RemoteError) GRPCStatus() *status.Status {
 	return status.New(e.statusCode(), e.Error())
 }
 
+// statusCode goes down the causes, and not into what failed in the clean-up: a code says what
+// the failure is. The number is the peer's, and one that gRPC does not have is not passed on.
 func (e *RemoteError) statusCode() codes.Code {
 	n := e.rec()
 	if code := codes.Code(n.Code - 1); n.Code != 0 && code != codes.OK && code <= codes.Unauthenticated {
@@ -158,7 +171,8 @@ func (e *RemoteError) Format(f fmt.State, verb rune) {
 const maxStory = 4 << 20
 
 // limited is a writer that ends a story which is too long. A write that fails is
-// fmt's to report.
+// fmt's to report. It takes the whole of every write, even of those that it drops, so that
+// [RemoteError.story] need not know of it; that only looks at left in order to stop early.
 type limited struct {
 	w     io.Writer
 	left  int
@@ -180,7 +194,8 @@ func (l *limited) Write(p []byte) (int, error) {
 const mostIndent = 80
 
 // story writes the error and all below it, indented. Like any other text of an error, it
-// does not end with a line break.
+// does not end with a line break. All of it comes from peers, and most of it is read on a
+// terminal, so each line is stripped of what could move the cursor or set a colour.
 func (e *RemoteError) story(w *limited, indent string) {
 	if w.left <= 0 {
 		return
@@ -227,6 +242,7 @@ func (e *RemoteError) story(w *limited, indent string) {
 // note is what could not be encoded, or not be read here, and why.
 func (e *RemoteError) note() string { return addNote(e.rec().Note, e.local().note) }
 
+// orUnknown is a type's name, which a runtime in another language may leave empty.
 func orUnknown(typ string) string {
 	if typ == "" {
 		return "error"

@@ -26,6 +26,10 @@ func Line(err error) string {
 // Ask runs ask, which calls methods of err, and gives what it returns; or, if
 // that takes too long, what otherwise returns. What is known not to wait for anybody
 // is asked at once; the others in a goroutine of their own, which ends when they do.
+//
+// A method that never returns costs its goroutine, and nothing else: the channel has room for
+// the answer, so that one which comes too late does not wait for a reader. If the answer and the
+// end of the patience come together, the answer counts.
 func Ask[T any](err error, ask, otherwise func() T) T {
 	left := maxWalk
 	if isPrompt(err, &left) {
@@ -48,13 +52,15 @@ func Ask[T any](err error, ask, otherwise func() T) T {
 }
 
 // prompt are the packages whose errors have methods that return at once, if those of
-// what they wrap do.
+// what they wrap do. They are nearly all errors that there are, and for these a goroutine and a
+// timer would be most of the cost of packing them.
 var prompt = map[string]bool{
 	"errors": true, "fmt": true, "context": true, "io/fs": true, "syscall": true,
 	reflect.TypeFor[RemoteError]().PkgPath(): true,
 }
 
-// isPrompt reports whether no method in the tree of err is an author's.
+// isPrompt reports whether no method in the tree of err is an author's. It calls Unwrap only of
+// types that it has recognised as prompt. left bounds the walk, as an error may wrap itself.
 func isPrompt(err error, left *int) bool {
 	t := reflect.TypeOf(err)
 	if t.Kind() == reflect.Pointer {

@@ -5,7 +5,9 @@ import "context"
 // IsCancel reports whether err is nothing but somebody's wish that a task end.
 func IsCancel(err error) bool { return err != nil && Ending{Body: err}.parts().onlyTold() }
 
-// parts is an error tree sorted by what its leaves say.
+// parts is an error tree sorted by what its leaves say. What is neither the cause nor real is a
+// cancel or an expected deadline, of which it is enough to know that it was there: a tree with no
+// real part says nothing but that the task was to end.
 type parts struct {
 	echo bool    // the cause itself was among them
 	real []error // subtrees that tell of something else
@@ -24,9 +26,13 @@ func (e Ending) parts() parts {
 	return w.parts
 }
 
-// maxWalk bounds the errors that a walk looks at: an error may wrap itself.
+// maxWalk bounds the errors that a walk looks at: an error may wrap itself. It is far above what
+// can come over a link (maxErrors), so that only an endless error meets it. What lies beyond
+// counts as real: in doubt nothing is dropped.
 const maxWalk = 100_000
 
+// walk is one pass over a tree. It is made for one question, and used by the goroutine that asks.
+// The fields below parts are those of the [Ending] that it is about.
 type walk struct {
 	parts
 
@@ -38,6 +44,11 @@ type walk struct {
 
 // sort sorts one node and what is below it. A single-cause wrapper belongs with
 // what it wraps; a wrapper of several is taken apart.
+//
+// So fmt.Errorf("read: %w", ctx.Err()) is an echo, with its words; and of
+// errors.Join(ctx.Err(), errDisk) only errDisk is real. The order of the questions matters: the
+// cause is recognised before it is taken for a cancel, since it may be one, and an error is asked
+// what it is before what it wraps, since a ContextCancelled wraps context.Canceled.
 func (w *walk) sort(err error) {
 	if w.left--; w.left < 0 {
 		w.real = append(w.real, err)
@@ -72,7 +83,8 @@ func (w *walk) all(errs []error) {
 	}
 }
 
-// whole puts err, with the words around it, in place of what is real below it.
+// whole puts err, with the words around it, in place of what is real below it. before is how many
+// real parts there were when the walk came to err, so those behind it are err's.
 func (w *walk) whole(err error, before int) {
 	if len(w.real) > before {
 		w.real = append(w.real[:before], err)
@@ -80,7 +92,8 @@ func (w *walk) whole(err error, before int) {
 }
 
 // sortRemote sorts as it would have been sorted where it arose: by what it wraps,
-// else by what it is. It stays whole.
+// else by what it is. It stays whole: even if only a part of it is real, what is passed on is the
+// RemoteError itself, with its id, its origin and its path, which the parts do not have.
 func (w *walk) sortRemote(r *RemoteError) {
 	before, local := len(w.real), r.local().errs
 	switch {
@@ -96,7 +109,9 @@ func (w *walk) sortRemote(r *RemoteError) {
 	w.whole(r, before)
 }
 
-// same reports whether err is the cause, seen before and after a relay.
+// same reports whether err is the cause, seen before and after a relay. Relayed errors are other
+// values each time that they arrive, and are compared by their ids. told is the id under which
+// this side sent a cause of its own, which has none here, to the other task.
 func (w *walk) same(err error) bool {
 	if w.cause == nil {
 		return false
@@ -109,7 +124,8 @@ func (w *walk) same(err error) bool {
 	return ok && a.ID() == b.ID() || a.ID() == w.told || identical(err, w.cause)
 }
 
-// identical is err == cause that does not panic on types that cannot be compared.
+// identical is err == cause that does not panic on types that cannot be compared, such as a
+// struct with a slice in it that is used by value. Two of these are never the same error.
 func identical(err, cause error) (eq bool) {
 	defer func() {
 		if recover() != nil {
@@ -128,7 +144,8 @@ func isCancelNode(err error) bool {
 }
 
 // isDeadline reports whether err is a deadline that has passed. A deadline travels
-// with a call, so both ends may notice it by themselves: that is one failure.
+// with a call, so both ends may notice it by themselves: that is one failure. Of a remote error
+// the name is enough, and its fields need not be read.
 func isDeadline(err error) bool {
 	if r, ok := err.(*RemoteError); ok {
 		return r.rec().Name == sentinelName(context.DeadlineExceeded)
@@ -143,6 +160,9 @@ func Cancelled(err error) (*ContextCancelled, bool) {
 	return c, c != nil
 }
 
+// find does not ask a RemoteError in particular: what that stands for here is the first thing
+// that it unwraps to.
+//
 // find is errors.As that ends on an error which wraps itself.
 func (w *walk) find(err error) *ContextCancelled {
 	if w.left--; w.left < 0 || err == nil {

@@ -8,10 +8,13 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// ErrActorLost is matched by every error that says that an actor, or the link to it, is lost without anybody having asked
-// for that: ActorDied, LinkLost, ActorUnhealthy and ActorStuck. Work that
-// was under way in it may have been done or not; where a supervisor restarts it, it can be
+// ErrActorLost is matched by every error that says that an actor, or the link to it, is lost
+// without anybody having asked for that: ActorDied, LinkLost, ActorUnhealthy and ActorStuck. Work
+// that was under way in it may have been done or not; where a supervisor restarts it, it can be
 // called again.
+//
+// It has no name on the wire: the far end finds it through the type that matches it, which is
+// registered there. That type says more, and a name beside it would be a second truth.
 var ErrActorLost = errors.New("actor lost")
 
 // Is matches ErrActorLost.
@@ -31,7 +34,8 @@ func (e *ActorStuck) Is(target error) bool { return target == ErrActorLost }
 var ErrActorDown = errors.New("actor down")
 
 // ActorUnhealthy says that a process was alive and failed its health checks, and
-// was ended for that. It matches [ErrActorLost].
+// was ended for that. It matches [ErrActorLost]. Time in which the machine had no processor for
+// the process does not count against the bound of a check: slow is not dead.
 type ActorUnhealthy struct {
 	ID     actor.ID `json:"id"`
 	Checks int      `json:"checks"` // that failed, in a row: the spec's health.failures
@@ -43,7 +47,9 @@ func (e *ActorUnhealthy) Error() string {
 }
 
 // ActorStuck says that a task of an actor was told to end and went on, and that the
-// actor was ended for that (Spec.Stuck). It matches [ErrActorLost].
+// actor was ended for that (Spec.Stuck). It matches [ErrActorLost]. A goroutine cannot be ended
+// from outside in Go; the process that it runs in can, which is why a single stuck task may cost
+// the whole actor.
 type ActorStuck struct {
 	ID       actor.ID      `json:"id"`
 	Endpoint string        `json:"endpoint"` // of the task that had been stuck for longest
@@ -56,7 +62,8 @@ func (e *ActorStuck) Error() string {
 
 // RestartLimit says that a supervisor has given up: its actors failed more often
 // than it may restart them. It wraps the last failure, as what it was to errors.Is
-// and errors.As.
+// and errors.As. The encoded fields leave Err out: as a cause it has a node of its own, which
+// keeps its type and origin.
 type RestartLimit struct {
 	Supervisor actor.ID `json:"supervisor"`
 	Actor      string   `json:"actor"` // the name of the one that failed last

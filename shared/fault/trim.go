@@ -12,7 +12,9 @@ import (
 )
 
 // Bounds of an error tree, so that no error, however made, floods a link or a log. What is
-// beyond them is left out, with a note; what is nearest to the root stays.
+// beyond them is left out, with a note; what is nearest to the root stays. They hold at both
+// ends: [Pack] keeps them, and [Unpack] does not trust that the peer has. docs/bounds.md lists
+// them.
 const (
 	maxErrors = 1024
 	maxRelays = 64          // of one error
@@ -23,7 +25,12 @@ const (
 
 // trim shortens the errors of a tree that is too large. Each keeps its even share of what
 // there is room for, and more where the others need less: a large error never pushes out
-// another one. A tree that was shortened before stays as it is.
+// another one. A tree that was shortened before stays as it is: it is at most maxSize then, and
+// the relays that each hop adds fit into the slack. Otherwise every hop would cut a little more
+// off every text.
+//
+// In the loop, left is what all errors from n on may take, and total what those behind n need.
+// So n gets its even share of left, or all that the others would not use.
 func trim(nodes []*wire.Node) {
 	total := 0
 	for _, n := range nodes {
@@ -46,7 +53,9 @@ func trim(nodes []*wire.Node) {
 }
 
 // shorten makes an error fit into a number of bytes, if that is not less than what its names
-// have.
+// have. It gives up what is worth least first: the fields of a type, which are all or nothing
+// since half an encoding cannot be read, then the later hops, the notes, the text and the stack.
+// What one of these does not need falls to the next.
 func shorten(n *wire.Node, size int) {
 	if proto.Size(n) <= size {
 		return
@@ -78,7 +87,8 @@ func shorten(n *wire.Node, size int) {
 
 func relayed(n *wire.Node) string { return fmt.Sprintf("it was relayed %d times", len(n.Relays)) }
 
-// annotate adds a note, once however often the error passes here.
+// annotate adds a note, once however often the error passes here. What is cut on the way to each
+// hop is the same as a rule, and so is the text of the note.
 func annotate(n *wire.Node, note string) { n.Note = addNote(n.Note, note) }
 
 func addNote(notes, note string) string {
