@@ -11,22 +11,26 @@ import (
 
 // Bounds of what a peer can make this side keep, besides those that Hello tells.
 const (
-	// spare is what the runtime's own endpoints have beyond the peer's limits, so
-	// that an actor can be ended whose peer uses all of them.
+	// What the runtime's own endpoints have beyond the peer's limits, in dialogs and in
+	// bytes, so that an actor can be ended whose peer uses all of them.
 	spareDialogs   = 64
 	spareArguments = 1 << 20
-	// mostAnswers is how many bytes of large answers may wait for their turn.
+	// mostAnswers is how many bytes of large answers may wait for their turn. It is as much
+	// as the link keeps of small ones before it is cut (link's mostUnread); here only the
+	// answer beyond it fails.
 	mostAnswers = 256 << 20
 )
 
-// guests is what the peer has running here. It is guarded by the table.
+// guests is what the peer has running here: a dialog counts from its Start until its ending is
+// sent, also one that is refused. It belongs to the table, whose mu guards it.
 type guests struct {
 	dialogs int
 	bytes   int // of their arguments and the other texts of their Starts
 	answers int // bytes of answers that wait for their turn
 }
 
-// enter counts a dialog, and refuses it if there are too many.
+// enter counts a dialog, and refuses it if there are too many. The bytes are compared before the
+// new ones are added, so that arguments of any allowed size are taken by an idle actor.
 func (g *guests) enter(d *Dialog) (refused error) {
 	dialogs, bytes := d.table.link.MostDialogs()
 	if d.runtime() {
@@ -53,7 +57,8 @@ func (g *guests) leave(d *Dialog) {
 }
 
 // weigh is about how many bytes a Start keeps in memory, with the arguments that it has
-// announced.
+// announced. An announcement counts at once: otherwise many dialogs could be begun before the
+// first arguments come. It is cut at 2^30, so that the sum cannot overflow.
 func weigh(f *wire.Frame) int {
 	s := f.Start
 	bytes := len(f.Payload) + int(min(s.Arguments, mostRoom)) + len(s.Endpoint) + len(s.Codec) + len(s.Traceparent) + len(s.Tracestate)
@@ -70,7 +75,8 @@ func (d *Dialog) checkSize(n int) error {
 	return nil
 }
 
-// Drained wakes whoever waits for the link to be not congested any more.
+// Drained wakes whoever waits for the link to be not congested any more. The link's writer calls
+// it. Which lane has drained does not matter: whoever is woken asks again for its own.
 func (t *Table) Drained() {
 	t.mu.Lock()
 	stalled := t.stalled
@@ -81,8 +87,10 @@ func (t *Table) Drained() {
 	}
 }
 
-// congested reports whether much waits for the link's writer. Then the dialog, whose lock
-// the caller has, is woken when that is over.
+// congested reports whether much waits for the link's writer. If so, the dialog, whose mu the
+// caller holds, is woken when that is over. The first look needs no lock and is enough nearly
+// always. The second one, under the table's mu, closes the gap in which the writer could have
+// called Drained after the first look and before the dialog was in the list.
 func (t *Table) congested(d *Dialog, lane link.Lane) bool {
 	if !t.link.Congested(lane) {
 		return false
@@ -109,8 +117,11 @@ func (d *Dialog) awaitAnswered() error {
 	return d.await(d.ctx, func() bool { return !d.table.congested(d, link.Answer) })
 }
 
-// takeTurn waits until an answer of that size may go, and lets no other large one go
-// until leave. Its error is why it must not go: the task's end, or that too much waits.
+// takeTurn waits until an answer of that size may go, and lets no other large one go until
+// leave is called. Large answers so enter the outbox one at a time, each only when the link is
+// not congested; without the turn, all that wait would enter together when it drains. Small
+// answers never wait. The error is why the answer must not go: the task has been told to end,
+// or too many bytes wait already.
 func (d *Dialog) takeTurn(size int) (leave func(), err error) {
 	if size <= smallPayload {
 		return func() {}, nil
@@ -134,7 +145,8 @@ func (d *Dialog) takeTurn(size int) (leave func(), err error) {
 	return leave, nil
 }
 
-// hold counts an answer that waits.
+// hold counts an answer that waits, and refuses it if there would be too much. One answer alone
+// is always taken: its size has been checked against the peer's limit.
 func (t *Table) hold(size int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

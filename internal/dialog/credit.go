@@ -6,6 +6,10 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
+// The flow control of a stream: one account at each end of each direction. The receiver's is
+// an inflow, the sender's an outflow. Both are pure structs without a lock; they are fields
+// of a [Dialog], whose mu guards them. docs/protocol, Streams, has the rules of the wire.
+
 // Defaults of a receive window.
 const (
 	DefaultMessages = 64
@@ -79,16 +83,21 @@ func fromWire(w *wire.Window) Window {
 	}.orDefault()
 }
 
-// outflow is the sender's account of one direction. It is pure: no clock, no I/O.
+// outflow is the sender's account of one direction. It is pure: no clock, no I/O. At every
+// moment room is at most window; it is below zero after a message that was larger than what
+// was left, after a window that shrank, and always where the sender does not wait.
 type outflow struct {
 	room     Window // what may still be sent
-	window   Window // what the receiver keeps room for
+	window   Window // the receiver's window, as it has announced it last
 	overflow wire.Overflow
-	attached bool   // the receiver has opened its end
-	deaf     bool   // the receiver does not read any more
-	stopped  bool   // this end has said that it is done
-	probed   bool   // a message went beyond credit, and waits for a verdict
-	sent     uint64 // messages so far
+	attached bool // the receiver has opened its end
+	deaf     bool // the receiver does not read any more
+	stopped  bool // this end has said that it is done
+	// probed is set for good when the one message beyond credit has been sent. The sender
+	// then waits until the receiver opens its end, stops to read, or fails the dialog.
+	probed bool
+	// sent counts messages, the probe among them. A failure carries it as its Yields.
+	sent uint64
 }
 
 // permit is what an outflow lets a sender do.
@@ -101,6 +110,10 @@ const (
 	dropIt                  // nobody reads any more
 )
 
+// ask decides about one message of size bytes, and books it if it may go. Both numbers of
+// the room need only be above zero, not large enough: a message may be larger than the whole
+// window, which would otherwise never let it pass. A receiver that is not open yet might
+// never be, so that waiting for its credit could last for ever; the probe makes it decide.
 func (o *outflow) ask(size int) permit {
 	switch {
 	case o.deaf:
@@ -122,17 +135,21 @@ func (o *outflow) spend(size int) {
 	o.sent++
 }
 
-// hangUp ends this direction after a failure, and reports whether the receiver must be
-// told where.
+// hangUp ends this direction after a failure, and reports whether a Stop must follow. The
+// failure overtakes the messages and only counts them. The Stop travels behind the last of
+// them and proves that no more come, so that a receiver who has fewer than were counted
+// does not wait for the rest. Without any message there is nothing to wait for.
 func (o *outflow) hangUp() bool {
 	tell := o.sent > 0 && !o.stopped
 	o.stopped = o.stopped || tell
 	return tell
 }
 
-// grant adds what the receiver has taken. It reports false if that is more than
-// was ever sent: credit is never invented.
+// grant adds what the receiver has taken. It reports false, and changes nothing, if the room
+// would then exceed the window: that is more than was ever sent, and a receiver that invents
+// credit could make the sender's account meaningless.
 func (o *outflow) grant(w *wire.Window) bool {
+	// Beyond any window, and far below where the sum below could overflow an int.
 	if w.GetBytes() > 1<<40 {
 		return false
 	}
@@ -163,40 +180,58 @@ func (o *outflow) announce(w Window) {
 	}
 }
 
-// grow learns that the window has become larger.
+// grow learns from a Credit that the window has become larger. Credit never shrinks it: a
+// field that the peer left out reads as the default, which may be less than the window is.
 func (o *outflow) grow(w Window) {
 	o.resize(Window{Messages: max(w.Messages, o.window.Messages), Bytes: max(w.Bytes, o.window.Bytes)})
 }
 
+// resize changes the window, and the room by the same amount. Messages that are under way
+// stay booked, so the room may become negative when the window shrinks.
 func (o *outflow) resize(w Window) {
 	o.room.Messages += w.Messages - o.window.Messages
 	o.room.Bytes += w.Bytes - o.window.Bytes
 	o.window = w
 }
 
-// inflow is the receiver's account and its buffer. It is pure as well.
+// inflow is the receiver's account and its buffer. It is pure as well. It never allows less
+// than the sender believes that it may send: news of a smaller window takes a while to
+// arrive, and an honest sender must not be taken for one without credit meanwhile.
 type inflow struct {
-	window   Window
-	most     int    // messages that the window may grow to
-	allowed  Window // what the sender may still send, for all that it can know
-	unused   int    // messages of that which it will not: it learns of a window that became smaller
+	window Window
+	most   int // messages that the window may grow to
+	// allowed is the most that an honest sender may still send. unused is the part of its
+	// messages that the sender will leave when it has learned that the window has shrunk.
+	// Every message and every credit moves allowed as it moves the sender's room, so that
+	// the difference stays, until the window grows again and grow uses it up.
+	allowed  Window
+	unused   int
 	overflow wire.Overflow
-	keep     int // bytes kept beyond the window with OVERFLOW_KEEP
-	queue    [][]byte
-	queued   int    // bytes in queue, an empty message counts as one
-	taken    Window // since the last credit
-	attached bool   // this end is open
-	deaf     bool   // this end does not read any more: everything is dropped
-	stopped  bool   // the sender is done
-	spent    bool   // the sender has used all of its credit since the queue was empty last
-	starved  uint64 // value of received when the queue was empty after that
-	narrow   bool   // and soon again: the window is what holds both up
-	probed   bool   // the one message beyond credit has come
-	doubted  bool   // it is kept, and nobody knows yet whether this end will be opened
-	broken   bool   // a message was refused: none that comes after it is kept
+	keep     int      // bytes kept beyond the window with OVERFLOW_KEEP
+	queue    [][]byte // messages that have come and were not taken, the oldest first
+	queued   int      // bytes in queue; an empty message counts as one, so that it is not free
+	taken    Window   // what the reader has taken since the last credit
+	attached bool     // this end is open
+	deaf     bool     // this end does not read any more: everything is dropped
+	stopped  bool     // the sender is done
+
+	// These three find out whether the window is too small (see starve): the sender has used
+	// all of its credit since the queue was empty last; the value of received when the queue
+	// was found empty after that; and that this happened twice in quick succession.
+	spent   bool
+	starved uint64
+	narrow  bool
+
+	probed  bool // the probe, the one message beyond credit, has come
+	doubted bool // the probe is kept, and nobody knows yet whether this end will be opened
+	broken  bool // a message was refused: none that comes after it is kept
+
+	// received counts all messages that have come, dropped ones included. With limited, the
+	// sender has failed after limit messages, and those that are missing are still on their
+	// way: its failure has overtaken them.
 	received uint64
-	limit    uint64 // with limited: how many messages there will have been
-	limited  bool   // the sender has failed; what it sent before is still to come
+	limit    uint64
+	limited  bool
 }
 
 // newInflow is the account of a window as it was set.
@@ -217,6 +252,9 @@ const (
 	overpaid         // the sender had no credit: a violation
 )
 
+// arrive books a message and decides what becomes of it. Messages for an end that does not
+// read are not judged: an honest sender, too, sends until it hears of that. After the first
+// overrun the rest is dropped and not reported again, because one failure ends the dialog.
 func (in *inflow) arrive(payload []byte, probe bool) arrival {
 	in.received++
 	room := in.allowed.Messages > 0 && in.allowed.Bytes > 0
@@ -240,7 +278,8 @@ func (in *inflow) arrive(payload []byte, probe bool) arrival {
 	return kept
 }
 
-// full reports whether a message of a sender that does not wait is one too many.
+// full reports whether a message of a sender that does not wait for credit is one too many.
+// Unlike credit, it looks at what is in the queue now, and so at how far behind the reader is.
 func (in *inflow) full() bool {
 	switch in.overflow {
 	case wire.Overflow_OVERFLOW_FAIL:
@@ -256,8 +295,11 @@ func (in *inflow) spills() bool {
 	return in.overflow == wire.Overflow_OVERFLOW_KEEP && (len(in.queue) > in.window.Messages || in.queued > in.window.Bytes)
 }
 
-// judge decides on a message beyond credit: one such is right if the sender could
-// not know whether this end is open. It is like any other if this end is, or will be.
+// judge decides on a message beyond credit. The sender may send exactly one such message in
+// the life of the direction, the probe, when it does not know that this end is open. If this
+// end is open by now, the probe has crossed the Attach, and is a message like any other.
+// Otherwise it is kept as well, but the dialog has to find out whether this end will be
+// opened (ready.go).
 func (in *inflow) judge(payload []byte, probe bool) arrival {
 	first := probe && !in.probed && !in.broken
 	in.probed = in.probed || probe
@@ -278,8 +320,10 @@ func (in *inflow) push(payload []byte) {
 	in.queued += max(1, len(payload))
 }
 
-// take removes the oldest message. credit is what to grant the sender now, nil
-// while it is less than half of the window.
+// take removes the oldest message. credit is what to grant the sender now, nil while less
+// than half of the window has been taken: that saves frames, and the sender, who still has
+// the other half, need not stop. allowed counts the credit as sent from here on. The window
+// grows here as well, before the caller sends the credit, so that one frame carries both.
 func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 	if len(in.queue) == 0 {
 		in.starve()
@@ -302,9 +346,12 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 	return payload, credit, true
 }
 
-// starve notes that the reader has nothing to take. When the sender had used all of its
-// credit both times, within two windows, each of them waits for the other. Once is no
-// sign: so ends any burst that was larger than the window, however slow its reader is.
+// starve notes that the reader has found the queue empty. If the sender had used all of its
+// credit by then, each end was waiting for the other, and a larger window might have spared
+// both the wait. Once proves nothing: any burst that is larger than the window ends like
+// that, however slow its reader is. The window counts as too small if it happens a second
+// time before two windows of messages have passed. The measure is messages and not time,
+// because the account has no clock (docs/decisions/growing-window.md).
 func (in *inflow) starve() {
 	if !in.spent {
 		return
@@ -314,8 +361,10 @@ func (in *inflow) starve() {
 	in.starved = in.received
 }
 
-// grow doubles the window, as far as it may, if the sender waits when it is full. What was
-// seen of the smaller one does not count any more.
+// grow doubles the window's messages, up to most; its bytes stay. A sender that does not wait
+// for credit gains nothing by it. What was observed of the smaller window does not count any
+// more. Room that the sender had been promised before the window shrank (unused) is still in
+// allowed, and must not be added to it a second time.
 func (in *inflow) grow() {
 	in.spent, in.starved, in.narrow = false, 0, false
 	if in.overflow != wire.Overflow_OVERFLOW_WAIT {
@@ -328,8 +377,9 @@ func (in *inflow) grow() {
 	in.allowed.Messages += by - again
 }
 
-// open attaches this end, with another window if that is set. A sender that does not
-// know of a smaller one yet may still use what was announced.
+// open attaches this end, with another window if that is set. A larger window adds to what
+// is allowed. A smaller one takes nothing away, since a sender that has not heard of it may
+// still use all that was announced before; the difference goes into unused.
 func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
 	if w.Messages > 0 || w.Most > 0 {
 		in.most = w.most()
@@ -342,13 +392,16 @@ func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
 	in.overflow, in.keep, in.attached, in.doubted = overflow, keep, true, false
 }
 
-// close drops what is queued and all that comes.
+// close drops what is queued and all that comes. Nothing is to be judged any more: there is
+// no reader who could open this end late.
 func (in *inflow) close() {
 	in.deaf, in.doubted, in.queue, in.queued = true, false, nil, 0
 }
 
-// tally reports whether what the sender's failure counts may be so. Once the sender is
-// done, those are all that have come.
+// tally compares the number of messages in the sender's failure with those that have come.
+// It reports false once the sender's Stop is in and some are missing, for the Stop comes
+// behind the last message: the count was wrong. What has come is then the limit, so that
+// the reader does not wait for messages that do not exist.
 func (in *inflow) tally() bool {
 	short := in.limited && in.stopped && in.received < in.limit
 	if short {

@@ -38,9 +38,11 @@ func KindName(k Kind) string {
 	return fmt.Sprintf("kind %d", k)
 }
 
-// Dialog is one side of a linked pair of tasks. It is a guarded table: every fact
-// is changed under mu by apply, which asks the state machine; a dialog owns no
-// goroutine. All methods may be called at any time from anywhere.
+// Dialog is one side of a linked pair of tasks. It belongs to its [Table] until both sides have
+// ended, and owns no goroutine but those of Go. It is a guarded table: mu guards the fields
+// below it, ctx and cancel of a callee, and its args; apply alone changes the state, by asking
+// the state machine. The other fields are set before anybody else can find the dialog. All
+// methods may be called at any time from anywhere.
 type Dialog struct {
 	id     uint64
 	table  *Table
@@ -62,17 +64,17 @@ type Dialog struct {
 	mu          sync.Mutex
 	state       State
 	began       bool           // opener: Started has come
-	stuck       bool           // opener: the callee was told to end, and has not for too long
-	done        bool           // opener: result and outcome are final
+	stuck       bool           // opener: the callee was told to end, and did not within the cancel bound
+	done        bool           // opener: how it ended is known; end does not change any more
 	asked       bool           // Cancel was called here
 	running     bool           // this side's task has begun
 	complete    bool           // callee: its arguments have come
 	interrupted bool           // ctx is cancelled because of cause, or is about to be
-	fresh       bool           // the stream is open from the start, and nobody has it yet
-	waiters     int            // calls of Wait
-	ordered     bool           // something of this dialog went into the data lane
-	unread      bool           // it is in the table's list of that name
-	stalled     bool           // the same
+	fresh       bool           // the stream is open from the start, and OpenStream has not returned it yet
+	waiters     int            // calls of Wait that have not returned
+	ordered     bool           // something of this dialog went into the data lane, which the rest must not overtake
+	unread      bool           // it is in the table's list unread, to be woken at the packet's end
+	stalled     bool           // it is in the table's list stalled, to be woken when the link has drained
 	warned      [warnings]bool // what the log has been told
 	in          inflow
 	out         outflow
@@ -81,8 +83,8 @@ type Dialog struct {
 	told        *wire.Fault   // the failure that the peer was told
 	end         ending        // opener: how it ended, once done
 	lapsed      error         // the first failure of a task of Go
-	early       *note         // opener: an ending that waits for this side's own deadline
-	unacked     error         // a Cancel was not answered, and the dialog was cut
+	early       *note         // opener: the callee's ending, which must wait for this side's own deadline (gotFault)
+	unacked     error         // what Cancel returns: it was not answered, and the dialog was cut
 	changed     chan struct{} // made by a waiter, closed at the next change
 
 	outcome atomic.Pointer[outcome] // what end means, when somebody has looked
@@ -107,7 +109,7 @@ func (d *Dialog) Args() []byte { return d.args }
 // First is the payload of the callee's Started.
 func (d *Dialog) First() []byte { return d.first }
 
-// note is what comes with an event.
+// note is what an event says beside its kind: [Step] decides without looking at it.
 type note struct {
 	reason
 	payload []byte // of Started and Return
@@ -131,9 +133,10 @@ func (d *Dialog) failed(err error) note {
 // peer: nobody else's code is needed to pack it.
 func saying(err error) note { return note{reason: reason{err: err}} }
 
-// apply steps the state machine and does what it says. It holds mu; everything
-// that it does is quick and calls nobody else's code: errors come packed, and what
-// they mean is judged by whoever looks (ending.go).
+// apply steps the state machine and does what it says. The caller holds mu. Nothing here blocks or
+// calls an author's code: errors come packed, and are judged by whoever looks (ending.go). The cause
+// is recorded first, as ctx, ending and frames are made of it; waking comes last, when all is true.
+// An early ending is handled once our own deadline (DoAbort) has become the cause.
 func (d *Dialog) apply(e Event, n note) Action {
 	var do Action
 	was := d.state.Phase
@@ -186,7 +189,7 @@ func (d *Dialog) interrupt() {
 	}
 }
 
-// release frees what the ctx of this side holds, when its task has ended.
+// release frees what the ctx of this side holds, when its task has ended. It may be called twice.
 func (d *Dialog) release() {
 	d.mustEnd() // or ctx would end with nothing but Canceled
 	d.cancel(nil)
@@ -250,8 +253,8 @@ func (d *Dialog) sendCancel(kind wire.Kind, c *wire.Cancel) {
 	d.send(link.Control, &wire.Frame{Kind: kind, Cancel: c})
 }
 
-// lastWord is what the callee's ending says: its own failure, as finish has made it,
-// else why it was told to end, else that it never started.
+// lastWord is what the callee's Error says: its own failure, as finishFailed has made it; without one,
+// why it was told to end; and if it was not, that it returned a value without ever calling Started.
 func (d *Dialog) lastWord(own reason) *reason {
 	switch {
 	case own.err != nil:
@@ -262,8 +265,8 @@ func (d *Dialog) lastWord(own reason) *reason {
 	return &reason{err: fmt.Errorf("%w: the handler of %q returned without a call of Started", fault.ErrNeverStarted, d.endpoint)}
 }
 
-// sendSized sends a frame whose payload may be large. It must not overtake what
-// this dialog has in the data lane.
+// sendSized sends a Started or Return: as control while that is small, so that calls stay quick beside
+// a saturated stream, but behind what this dialog has put into the data lane, which it must not overtake.
 func (d *Dialog) sendSized(f *wire.Frame) {
 	lane := link.Control
 	if d.ordered || len(f.Payload) > smallPayload {
@@ -272,7 +275,7 @@ func (d *Dialog) sendSized(f *wire.Frame) {
 	d.send(lane, f)
 }
 
-// smallPayload is what may go before data, in bytes.
+// smallPayload is the largest payload, in bytes, that may go before data: the protocol's 16 KiB.
 const smallPayload = link.Copied
 
 func (d *Dialog) send(lane link.Lane, f *wire.Frame) { d.sendOwned(lane, f, nil) }
@@ -309,7 +312,8 @@ func (d *Dialog) wakeListed(mark *bool) {
 	d.wake()
 }
 
-// change returns a channel that is closed at the next change.
+// change returns a channel that is closed at the next change. It is made only when somebody waits:
+// most changes find nobody who does, and then cost nothing.
 func (d *Dialog) change() <-chan struct{} {
 	if d.changed == nil {
 		d.changed = make(chan struct{})
@@ -396,7 +400,8 @@ func (d *Dialog) Started(value []byte) error {
 // Break fails the dialog on both sides: the runtime found that it cannot go on.
 func (d *Dialog) Break(err error) { d.event(DoBreak, d.because(err)) }
 
-// finish is the callee's ending.
+// finish is the callee's ending. A value that is too large, or must not be sent, is a failure. What
+// the task was told may change while that is judged, without a lock; then it is judged again.
 func (d *Dialog) finish(payload []byte, err error) {
 	if err == nil {
 		err = d.checkSize(len(payload))
@@ -413,8 +418,9 @@ func (d *Dialog) finish(payload []byte, err error) {
 	}
 }
 
-// finishFailed ends the callee's task with what err says beside why it was told to
-// end. It does nothing, and reports false, if it was told to end in that moment.
+// finishFailed ends the callee's task with what err says beside why it was told to end. It does
+// nothing, and reports false, if the task was told to end after told was read: at most once, as
+// the first cause stays.
 func (d *Dialog) finishFailed(err error) bool {
 	told := d.mustEnd()
 	e := fault.EndingOf(d.ctx, err)

@@ -16,13 +16,19 @@ import (
 // state machine and the reader only keep what happened, under the lock. Whoever looks
 // has it judged by [fault.Ending], on a goroutine that nobody else depends on.
 
-// reason is why a side's task was told to end, or what it ended with.
+// reason is why a side's task was told to end, or what it ended with. Once it is the cause of
+// a dialog nothing but pack changes it, under the dialog's mu.
 type reason struct {
-	err    error
-	record *wire.Fault // of an error that may be an author's; the others are packed when they are sent
-	byPeer bool        // the peer reported it
+	err error
+	// record is err as it goes over the wire. Packing calls methods of the error's author,
+	// so an error that may be an author's comes packed. For the runtime's own errors record
+	// is nil until they are sent.
+	record *wire.Fault
+	byPeer bool // the peer reported it
 }
 
+// pack returns the record. It is kept, because packing again would give the failure another
+// id, and a failure is recognised by its id when it comes back.
 func (r *reason) pack(self actor.ID) *wire.Fault {
 	if r.record == nil {
 		r.record = fault.Pack(r.err, self)
@@ -30,13 +36,14 @@ func (r *reason) pack(self actor.ID) *wire.Fault {
 	return r.record
 }
 
-// order is what a side's task was told: that it is to end, and why.
+// order is what a side's task was told: that it is to end, and why. It is a copy taken under
+// the dialog's lock, to be looked at without it.
 type order struct {
 	cause *reason         // nil: it may go on
 	ctx   context.Context // that was cancelled for it; nil if none was
 }
 
-// order is what was said so far.
+// order is what this side's task was told so far. The caller holds mu.
 func (d *Dialog) order() order {
 	o := order{cause: d.cause}
 	if d.interrupted && d.cancel != nil { // else its ctx is somebody else's
@@ -45,7 +52,9 @@ func (d *Dialog) order() order {
 	return o
 }
 
-// mustEnd is order for callers that hold no lock. The ctx has ended when it returns.
+// mustEnd is order for callers that hold no lock. interrupt ends a ctx in another goroutine, a
+// moment after the cause is known; mustEnd waits for that. So nobody sees the failure of a
+// context whose ctx still seems to run.
 func (d *Dialog) mustEnd() order {
 	d.mu.Lock()
 	o := d.order()
@@ -62,8 +71,9 @@ func (o order) wait() {
 }
 
 // why is the reason for which the task was told to end, nil if it was not, and whether the
-// peer has reported it. If the ctx had ended by itself before, and for the same reason, it
-// is that: a deadline that both sides have is one failure.
+// peer has reported it. Both sides have the opener's deadline, each on a clock of its own, so
+// the peer may report it while our ctx has just ended by itself. That is one failure, and our
+// own object for it is the answer: the one that the task has seen as its ctx's cause.
 func (o order) why() (err error, byPeer bool) { //nolint:revive // the error is the answer, and byPeer is about it
 	o.wait()
 	if o.cause == nil {
@@ -91,29 +101,33 @@ func (d *Dialog) endingOf(err error) fault.Ending {
 	return e
 }
 
-// ending is how an opener's dialog ended: facts that do not change any more.
+// ending is how an opener's dialog ended. answer writes it once, under mu and together with
+// done. It does not change any more, so whoever has seen done may read it without a lock.
 type ending struct {
 	order // what this side had been told by then
 
 	by    Event // GotReturn, GotError, Timeout, Overdue or Lost
 	value []byte
-	err   error       // the callee's failure as it came, or why there is none
-	told  *wire.Fault // what the peer had been told
+	err   error       // the callee's failure as it came, or why the callee's ending is not known
+	told  *wire.Fault // the failure that the peer had been told: its ending may be the echo of that
 }
 
-// failed reports whether there is anything to judge. A value that came wins over
-// whatever was told to a Func; a context had failed already.
+// failed reports whether there is anything to judge. The value of a Func wins over a cancel
+// that crossed it: nothing but the value was wanted, and here it is. A context that had been
+// told to end has failed already, and its task has seen that; a value does not undo it.
 func (e *ending) failed(k Kind) bool {
 	return e.err != nil || e.cause != nil && (e.by != GotReturn || k != Func)
 }
 
-// outcome is what an ending means.
+// outcome is what an ending means. It is made once, and everybody gets the same error objects.
 type outcome struct {
 	err  error
 	also error // what failed beside it in the callee's clean-up
 }
 
-// These stand for errors that are to be judged, in what is found out under the lock.
+// These stand for errors that are to be judged. A condition that runs under the lock must not
+// judge, since that calls authors' methods; it returns one of these, and say replaces it by
+// the error once the lock is free. They never leave this package.
 var (
 	errMustEnd  = errors.New("why this side must end")
 	errHasEnded = errors.New("what the dialog has ended with")
@@ -138,7 +152,9 @@ func (d *Dialog) result() ([]byte, error) {
 	return nil, d.failure().err
 }
 
-// failure is what the ending of a dialog that has failed means. One ending is one error.
+// failure is what the ending of a dialog that has failed means. Several may ask at the same
+// time, and judge for themselves; the first result stays, so that one ending is one error.
+// No lock is held meanwhile, because the errors' own methods may take as long as they like.
 func (d *Dialog) failure() *outcome {
 	if d.outcome.Load() == nil {
 		o := d.judge()
@@ -147,8 +163,10 @@ func (d *Dialog) failure() *outcome {
 	return d.outcome.Load()
 }
 
-// judge says what an ending means. One failure is one object: what has been seen as
-// cause before, or was told to the peer by us, is that and nothing new.
+// judge says what an ending means. One failure is one object. A callee that was told to end
+// usually reports just what it was told; then the failure is the cause that this side has
+// already seen, and only what else went wrong in the callee's clean-up goes beside it. A
+// callee that failed for a reason of its own is the failure itself.
 func (d *Dialog) judge() outcome {
 	end := &d.end
 	cause, byPeer := end.why()
@@ -184,9 +202,10 @@ func (d *Dialog) Remote() error {
 	return end.err
 }
 
-// absorbs reports whether the callee's ending is nothing but the answer to Cancel
-// on this very dialog: asked for here, answered by the peer, naming us; or a value
-// that was faster.
+// absorbs reports whether the callee's ending is nothing but the answer to Cancel on this
+// very dialog: asked for here, answered by the peer itself and not by an actor behind it,
+// naming us as the canceller; or a value that was faster. Such an ending is not a failure of
+// the scope. A dialog that had failed, so that the peer was told, is not absorbed.
 func (d *Dialog) absorbs() bool {
 	if !d.look(func() bool { return d.asked && d.told == nil && d.done }) {
 		return false
@@ -204,8 +223,8 @@ func (d *Dialog) absorbs() bool {
 // dialog, so that there is no value. It may be asked at any time.
 func (d *Dialog) Cancelled() bool { return d.absorbs() && d.end.failed(d.kind) }
 
-// verdict is what the scope returns whose function returned body, once both sides
-// have ended.
+// verdict is what the scope returns whose function returned body, once both sides have ended.
+// It goes on with a panic of the function, which was caught so that the callee ends first.
 func (d *Dialog) verdict(body error) error {
 	panics.Rethrow(body)
 	e := fault.EndingOf(d.ctx, body)
@@ -245,7 +264,8 @@ func (d *Dialog) drain() {
 	}
 }
 
-// patience is a ctx that ends when the opener does not wait any longer.
+// patience is a ctx that ends when the opener does not wait any longer: a cancel bound after
+// its deadline, or never if it has none (docs/decisions/waiting-is-not-bounded.md).
 func (d *Dialog) patience() (context.Context, context.CancelFunc) {
 	if d.deadline.IsZero() {
 		return context.WithCancel(context.Background())
@@ -253,7 +273,9 @@ func (d *Dialog) patience() (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.Background(), d.deadline.Add(d.table.cfg.CancelTimeout))
 }
 
-// cut ends an opener's dialog whose deadline is over, whatever the callee does.
+// cut ends an opener's dialog whose deadline is over, whatever the callee does. What still
+// comes for it is dropped as late, and the callee's task is remembered as stuck until its
+// ending has come. The machine takes Overdue only after the task was told to end.
 func (d *Dialog) cut() {
 	expired := context.Cause(d.outer)
 	if expired == nil {
@@ -264,6 +286,6 @@ func (d *Dialog) cut() {
 	d.event(Overdue, saying(Unacked(fault.ErrCancelUnacked, d.Peer(), d.table.cfg.CancelTimeout)))
 }
 
-// expired reports whether an opener's deadline is over, though its ctx may not have
-// noticed yet.
+// expired reports whether an opener's deadline is over by the clock. Its ctx may not have
+// noticed yet: timers are late on a machine that is busy.
 func (d *Dialog) expired() bool { return !d.deadline.IsZero() && !time.Now().Before(d.deadline) }

@@ -10,7 +10,10 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// frame takes one frame for this dialog. An error is the peer's violation.
+// frame takes one frame for this dialog, on the link's reader. An error is the peer's violation;
+// the link counts it. Where the dialog cannot go on without what the frame should have said, it
+// fails as well. The tally is checked after each frame, since a failure and the Stop that
+// follows it may come in either order.
 func (d *Dialog) frame(f *wire.Frame) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,7 +53,8 @@ func (d *Dialog) misplaced(f *wire.Frame) string {
 	return ""
 }
 
-// take does what a frame says. Those of later versions of the protocol say nothing.
+// take does what a frame says. Kinds that it does not know are of a later version of the
+// protocol, and are ignored.
 func (d *Dialog) take(f *wire.Frame) error {
 	switch f.Kind {
 	case wire.Kind_KIND_STARTED:
@@ -82,6 +86,9 @@ func (d *Dialog) take(f *wire.Frame) error {
 	return nil
 }
 
+// gotStarted takes the callee's first value and window. Both are kept only in Opening. When the
+// dialog has failed meanwhile, a Started that was on its way changes nothing; when it has
+// started before, a second one is a violation.
 func (d *Dialog) gotStarted(f *wire.Frame) error {
 	if d.state.Phase == Opening {
 		d.announced(f.Window, f.Attached, f.Overflow)
@@ -93,6 +100,8 @@ func (d *Dialog) gotStarted(f *wire.Frame) error {
 	return d.violation(f, "in phase "+d.state.Phase.String())
 }
 
+// gotReturn takes the callee's value. A context has none before Started, but its callee has
+// ended all the same: the dialog ends too, with the violation as its failure.
 func (d *Dialog) gotReturn(f *wire.Frame) error {
 	n := note{payload: f.Payload}
 	if d.state.Phase == Opening {
@@ -102,8 +111,10 @@ func (d *Dialog) gotReturn(f *wire.Frame) error {
 	return n.err
 }
 
-// gotFault takes the peer's failure. If the callee had our deadline and was faster, what our
-// own ctx says of it comes first, and then that.
+// gotFault takes the peer's failure, which may have overtaken messages; f.Yields says how many
+// there are in all. The callee has our deadline too, and may be faster by a moment. Its report
+// then waits in early until our own ctx has ended, which by the clock it is about to, so that
+// the scope fails with its own deadline and not with a remote error about it.
 func (d *Dialog) gotFault(e Event, f *wire.Frame) error {
 	if f.Fault == nil {
 		return d.violation(f, "without its fault")
@@ -137,6 +148,8 @@ func (d *Dialog) canceller(f *wire.Frame) (id actor.ID) {
 	return id
 }
 
+// gotYield takes a message. A reader that waits is not woken here but at the end of the packet,
+// so that many messages cost one wake-up. The changed channel exists only while somebody waits.
 func (d *Dialog) gotYield(f *wire.Frame) error {
 	d.table.counters.messagesIn.Add(1)
 	switch d.in.arrive(f.Payload, f.Probe) {
@@ -161,7 +174,8 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 	return nil
 }
 
-// newCallee is the callee's side of what a START opens.
+// newCallee is the callee's side of what a START opens. Its deadline counts from here, by this
+// side's clock: a Start carries the time that is left, since clocks of machines differ.
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
@@ -181,7 +195,8 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	return d
 }
 
-// announced takes the peer's window from START or STARTED.
+// announced takes the peer's window from START or STARTED. With attached it is as if an ATTACH
+// had come right after.
 func (d *Dialog) announced(w *wire.Window, attached bool, overflow wire.Overflow) {
 	d.out.announce(fromWire(w))
 	if attached && d.kind == Context {
@@ -214,7 +229,7 @@ func (d *Dialog) violation(f *wire.Frame, what string) error {
 	return fmt.Errorf("%w: %v of dialog %d: %s", fault.ErrProtocol, f.Kind, d.id, what)
 }
 
-// attach opens this end, and tells the peer so.
+// attach opens this end, and tells the peer so, with the window that holds from now on.
 func (d *Dialog) attach(o StreamOptions) {
 	d.in.open(o.Window, o.overflow(), o.AllowOverruns)
 	d.wake()
@@ -224,7 +239,8 @@ func (d *Dialog) attach(o StreamOptions) {
 	d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_ATTACH, Window: d.in.window.wire(), Overflow: d.in.overflow})
 }
 
-// stop tells the peer that no more messages come, and, deaf, that none are read.
+// stop tells the peer that no more messages come, and, deaf, that none are read. It goes with the
+// data, behind the last message. The deaf one may follow a plain one; else a second says nothing.
 func (d *Dialog) stop(deaf bool) {
 	if d.state.Phase == Over || d.state.Cut || d.out.stopped && (!deaf || d.in.deaf) {
 		return

@@ -96,8 +96,11 @@ type rule struct {
 // rules are a protocol. A cell that is missing means: ignore, stay.
 type rules [phases]map[Event]rule
 
-// table is the protocol. The two kinds of end, frames that cross, and cancels by
-// either side meet here and nowhere else.
+// table is the protocol. The two kinds of end, frames that cross, and cancels by either side meet
+// here and nowhere else. The tables in docs/protocol are made from it, by a test. An opener that
+// has left (Leaving, Draining) acknowledges a Cancel at once, because its task has ended, and so
+// does one in Opening, whose task then never begins. A callee says Fail only about what it has
+// found itself; why it was told to end, its opener learns from its Error.
 var table = rules{
 	Opening: {
 		GotStarted: {Open, Begin},
@@ -234,7 +237,8 @@ func (t *rules) step(s State, e Event) (State, Action) {
 	return s, do
 }
 
-// narrow leaves out what was said before, and everything that nobody would hear.
+// narrow leaves out what was said before, and everything that nobody would hear. step calls it
+// twice: ack must see whether a Cancel is really sent, and may itself add a frame.
 func (s State) narrow(do Action) Action {
 	if s.FailSent {
 		do &^= SendFail
@@ -248,8 +252,10 @@ func (s State) narrow(do Action) Action {
 	return do
 }
 
-// ack keeps the two promises about cancels: the peer's is acknowledged when this
-// side's task has ended, and ours is done when it is acknowledged or cannot be.
+// ack keeps the two promises about cancels: the peer's is acknowledged when this side's task has
+// ended, and ours is done when it is acknowledged or cannot be. The callee's ending stands for an
+// acknowledgement, as a Cancel that meets it on its way gets no other answer. The acknowledgement
+// that a callee owes goes out before its ending, after which the opener forgets the dialog.
 func (s State) ack(e Event, do Action) (State, Action) {
 	switch e {
 	case GotCancel:

@@ -29,10 +29,12 @@ type Request struct {
 	Reads *StreamOptions
 }
 
-// mostTexts bounds the endpoint's name and the metadata of a request, in bytes.
+// mostTexts bounds the endpoint's name and the metadata of a request, in bytes. They travel in
+// one frame, the Start, which is never cut into pieces and must stay far below wire.MaxFrame.
 const mostTexts = 1 << 20
 
-// checkTexts refuses what could not be sent, or not be received: it would cost the link.
+// checkTexts refuses what could not be encoded, or what the peer would refuse to read. Either
+// would end the whole link, with all its dialogs, where only this request is wrong.
 func (r *Request) checkTexts() error {
 	size := 0
 	for _, text := range [...]string{r.Endpoint, r.Codec, r.TraceParent, r.TraceState} {
@@ -60,8 +62,9 @@ func checkText(text string, size *int) error {
 	return nil
 }
 
-// Call runs an endpoint and returns its value. When ctx ends, the remote task is
-// told so, and Call returns when it has ended.
+// Call runs an endpoint and returns its value. When ctx ends, the remote task is told so, and
+// Call returns when that has ended. A Func has no ctx of its own: Call watches its caller's and
+// needs neither a goroutine nor an AfterFunc, which is why it is not a Scope.
 func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 	d, err := t.begin(ctx, r)
 	if err != nil {
@@ -82,11 +85,13 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 }
 
 // Scope opens a dialog, runs body with it, and returns when the task on the other
-// side has ended. For a Context, body begins when the callee has called Started.
+// side has ended. For a Context, body begins when the callee has called Started; it does not
+// run if the dialog ends before that.
 //
 // It returns body's failure; or the callee's; both joined if they are two; nil if
 // the callee only reports a Cancel that was asked for on this dialog. A panic of
-// body goes on as a panic once the callee has ended.
+// body goes on as a panic once the callee has ended. abandon and release are deferred for a
+// body that calls runtime.Goexit; after any other end they find nothing to do.
 func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Context, d *Dialog) error) error {
 	d, err := t.begin(ctx, r)
 	if err != nil {
@@ -140,8 +145,10 @@ func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
 	return d, nil
 }
 
-// enter enters the dialog into the table, and sends its Start before anything else. Large
-// arguments follow with the data, so that a Cancel can pass them.
+// enter enters the dialog into the table, and sends its Start before anything else: mu is held,
+// so nobody can send for it in between. Large arguments follow with the data, so that a Cancel
+// can pass them, while the Start itself stays control and is never overtaken. The buffer of the
+// arguments is the link's, or freed, only on success; after an error it is still the caller's.
 func (d *Dialog) enter(r *Request) error {
 	f := d.startFrame(r)
 	d.mu.Lock()
@@ -177,7 +184,8 @@ func (d *Dialog) startFrame(r *Request) *wire.Frame {
 	return &wire.Frame{Kind: wire.Kind_KIND_START, Start: s}
 }
 
-// follow makes the end of ctx the end of the dialog, until unfollow.
+// follow makes the end of ctx the end of the dialog, until unfollow. It is not left to d.ctx,
+// which derives from ctx and ends with it, because the callee has to be told as well.
 func (d *Dialog) follow(ctx context.Context) (stop func() bool) {
 	d.following.Add(1)
 	return context.AfterFunc(ctx, func() {
@@ -186,14 +194,17 @@ func (d *Dialog) follow(ctx context.Context) (stop func() bool) {
 	})
 }
 
-// unfollow undoes follow, and waits if what that does is happening.
+// unfollow undoes follow. If the callback has begun it waits for it, so that nothing of a scope
+// runs any more when that returns.
 func (d *Dialog) unfollow(stop func() bool) {
 	if !stop() {
 		d.following.Wait()
 	}
 }
 
-// opened waits for the callee's Started, and reports false if it will not come.
+// opened waits for the callee's Started, and reports false if it will not come. A callee may
+// have started and ended by the time that this looks; the body runs then too, with what the
+// callee has said and sent. running is what the time for opening the stream counts from.
 func (d *Dialog) opened() (began bool) {
 	_ = d.await(context.Background(), func() bool { // that ctx never ends
 		if began = d.kind != Context || d.began; began && !d.running { // even if the callee has ended since
@@ -205,7 +216,9 @@ func (d *Dialog) opened() (began bool) {
 	return began
 }
 
-// bodyEnded tells the peer how the opener's task ended, and gives what it failed with.
+// bodyEnded tells the peer how the opener's task ended, and gives what it failed with. Other
+// tasks of this side (Go) are told of a failure and waited for first. A probe that still waits
+// is judged before the stream is stopped, which would hide that this end was never opened.
 func (d *Dialog) bodyEnded(err error) error {
 	err = d.join(d.failed(d.failureOf(err)), err)
 	failure := d.failureOf(err)

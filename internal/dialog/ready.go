@@ -6,15 +6,18 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// A message beyond the window that comes to an end which is not open is kept, and its
-// sender waits (M07). If the end is opened, the message is one like any other. If the
-// task shows that it will not open it, or takes too long, the dialog fails: here.
+// A sender whose peer has not opened its end of the stream sends one message beyond its
+// credit, the probe, and waits (M07). The receiver keeps it and is then in doubt. If this end
+// is opened, the probe is a message like any other. If the task shows that it will not open
+// it, or takes too long, the dialog fails with a StreamOverrun: that is decided in this file.
+// docs/decisions/the-receiver-judges.md says why the sender cannot decide it.
 
 // timers is how many timers a ready timeout is made of, one after the other. A process
 // that the machine does not let run finds one of them late, and not the whole time gone.
 const timers = 5
 
-// doubt is called when such a message has come.
+// doubt is called when a probe has come to an end that is not open. The caller, the link's
+// reader, holds mu. What cannot be judged at once is watched by a goroutine of the table.
 func (d *Dialog) doubt() {
 	d.judgeProbe(false)
 	if !d.judged() {
@@ -22,14 +25,16 @@ func (d *Dialog) doubt() {
 	}
 }
 
-// judged reports whether nothing waits for this end to be opened; or no more, for the
-// dialog ends anyway.
+// judged reports whether there is nothing to judge: no probe waits, or the dialog ends anyway,
+// because it has failed, was cancelled from here, or has its outcome. It then ends for that
+// reason, which a StreamOverrun must not replace.
 func (d *Dialog) judged() bool {
 	return !d.in.doubted || d.cause != nil || d.asked || d.done
 }
 
-// judgeProbe fails the dialog if a message waits for an end that is not opened any more. It
-// is over for that, or the task has shown it.
+// judgeProbe fails the dialog if a probe waits for an end that will not be opened. over says
+// that it is too late for that, as the time has passed or the task has ended; otherwise the
+// task must have shown it. It is called with mu held, whenever something changes about that.
 func (d *Dialog) judgeProbe(over bool) {
 	if d.judged() || !over && !d.willNotOpen() {
 		return
@@ -38,8 +43,9 @@ func (d *Dialog) judgeProbe(over bool) {
 	d.overrun()
 }
 
-// willNotOpen reports whether this side's task does nothing but wait for the callee to
-// end, and no task of Go runs that could open the stream meanwhile.
+// willNotOpen reports whether this side's task does nothing but wait for the callee to end, and
+// no task of Go runs that could open the stream meanwhile. The callee in turn waits for its
+// probe, so that without this the two would wait for each other until the timeout.
 func (d *Dialog) willNotOpen() bool {
 	select {
 	case <-d.tasks.Idle():
@@ -49,8 +55,10 @@ func (d *Dialog) willNotOpen() bool {
 	}
 }
 
-// awaitReady gives the task as long as the table says, from when it has begun. The table
-// owns its goroutine, which ends when the end is opened or the dialog has failed.
+// awaitReady gives the task the table's ready timeout to open its end, counted from when the
+// task has begun: before that it had no chance to. The table owns its goroutine, which ends
+// when there is nothing to judge any more, and at the latest when the timeout has passed or
+// Lose has ended the dialog.
 func (d *Dialog) awaitReady() {
 	_ = d.await(context.Background(), func() bool { return d.running || d.judged() }) // that ctx never ends
 	for range timers {
@@ -78,7 +86,8 @@ func (d *Dialog) Wait(ctx context.Context) ([]byte, error) {
 	return d.result()
 }
 
-// waits counts the calls of Wait.
+// waits counts the calls of Wait. One that begins may be what shows that this side's task will
+// not open the stream.
 func (d *Dialog) waits(more int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

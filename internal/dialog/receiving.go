@@ -9,7 +9,8 @@ import (
 )
 
 // Receiving is how an actor receives messages in dialogs that do not say otherwise. Zero
-// fields mean the defaults.
+// fields mean the defaults. A host's configuration says it for each of its plugins; it reaches
+// the plugin with the request that boots it (Tell, Told), and nested code by ctx.
 type Receiving struct {
 	// Window is the receive buffer.
 	Window Window
@@ -28,7 +29,8 @@ func (r Receiving) Tell(b *wire.BootRequest) {
 	b.Window, b.WindowMost, b.ReadyTimeout = r.Window.wire(), uint32(r.Window.Most), int64(r.ReadyTimeout)
 }
 
-// Told is how an actor receives that was booted by a request.
+// Told is how an actor receives that was booted by a request. The numbers are a peer's, and are
+// cut to what a window may have.
 func Told(b *wire.BootRequest) Receiving {
 	return Receiving{
 		Window: Window{

@@ -44,7 +44,8 @@ func (t *Table) Stats() Stats {
 	}
 }
 
-// counters are added to where things happen.
+// counters are added to where things happen, on any goroutine and with or without a lock. They
+// only go up, so Stats may read them at any time.
 type counters struct {
 	opened, accepted        atomic.Uint64
 	messagesOut, messagesIn atomic.Uint64

@@ -32,8 +32,9 @@ func (o StreamOptions) overflow() wire.Overflow {
 	return wire.Overflow_OVERFLOW_WAIT
 }
 
-// Stream is this side's end of the message channel of a context. All methods may
-// be called at the same time from many goroutines.
+// Stream is this side's end of the message channel of a dialog. It is only a handle: what it
+// does is kept in the [Dialog], and guarded by its mu. It ends with the dialog; Close is a way
+// to leave before that. All methods may be called at the same time from many goroutines.
 type Stream struct{ d *Dialog }
 
 // OpenStream opens this side's end. It waits for nothing. A second time gives
@@ -49,7 +50,8 @@ func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
 	}
 }
 
-// openStream opens this end, unless the cause is another one by now: ok is false then.
+// openStream opens this end, unless the dialog's cause is not the one that readable was judged
+// by: ok is false then. The judgement needs authors' methods and is made without the lock.
 func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *Stream, err error, ok bool) { //nolint:revive // ok is about both
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,6 +75,8 @@ func (d *Dialog) notStarted() error {
 	return fmt.Errorf("%w: the handler of %q must call Started first", fault.ErrNotStarted, d.endpoint)
 }
 
+// mayOpen is why this end must not be opened now; nil if it may. readable says that the callee
+// has failed by itself, and that the messages it sent before are still to be read.
 func (d *Dialog) mayOpen(readable bool) error {
 	switch {
 	case d.state.Phase == Starting:
@@ -97,6 +101,8 @@ func (d *Dialog) Receive(w Window, reads *StreamOptions) {
 	d.receive(w, reads)
 }
 
+// receive sets up the account of this end, before its window is announced. What Start or
+// Started says must be the account's very numbers.
 func (d *Dialog) receive(w Window, reads *StreamOptions) {
 	d.in = newInflow(w.or(d.table.cfg.Window))
 	if reads != nil && d.kind == Context {
@@ -161,7 +167,8 @@ func (s *Stream) Close() {
 	s.d.stop(true)
 }
 
-// yield sends one message.
+// yield sends one message. The usual case, that there is room, takes the lock once and makes no
+// closure; this is the path of every message.
 func (d *Dialog) yield(ctx context.Context, m message) error {
 	if err := d.checkSize(len(m.payload)); err != nil {
 		return err
@@ -176,7 +183,9 @@ func (d *Dialog) yield(ctx context.Context, m message) error {
 	return d.yieldWaiting(ctx, m, now)
 }
 
-// yieldWaiting sends a message for which there was no room, as it was found.
+// yieldWaiting sends a message for which there was no room. found is what yield was told: after
+// probeIt the message has gone already, and only the receiver's verdict is awaited. The verdict
+// is good once the receiver opens its end or stops to read, and bad when the dialog fails.
 func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) error {
 	var err error
 	probing := found == probeIt
@@ -202,7 +211,8 @@ func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) erro
 	return err
 }
 
-// over is why nothing can be sent any more; nil while all is well.
+// over is why nothing can be sent any more; nil while all is well. Until the outcome is known
+// that is why this side must end; from then on it is the outcome, which may say more.
 func (d *Dialog) over() error {
 	switch {
 	case d.done && d.end.failed(d.kind):
@@ -216,7 +226,9 @@ func (d *Dialog) over() error {
 // ended reports whether this end sends no more: it was closed, or its task is over.
 func (d *Dialog) ended() bool { return d.out.stopped || d.state.Phase == Over }
 
-// trySend sends the message if the account allows.
+// trySend sends the message if the account allows. The connection is asked before the account,
+// because ask books the message as sent. It is asked also for messages that have credit:
+// thousands of dialogs with 4 MiB of credit each must not fill the outbox.
 func (d *Dialog) trySend(m message) (permit, error) {
 	switch err := d.over(); {
 	case err != nil:
@@ -248,7 +260,7 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	return now, nil
 }
 
-// recv takes the next message.
+// recv takes the next message. The usual case, that one is there, makes no closure.
 func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
 	d.mu.Lock()
 	payload, ok := d.next()
@@ -266,8 +278,11 @@ func (d *Dialog) next() (payload []byte, ok bool) {
 	return payload, ok
 }
 
-// recvWaiting takes the next message, which has not come yet.
+// recvWaiting takes the next message, which has not come yet. A message that is there wins over
+// any end, and an end over the caller's ctx, so that none is lost when they come together.
 func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
+	// tail: a failure has overtaken messages that were sent before it. Their number is known,
+	// so they are awaited, unless they can no longer come or would not be kept.
 	tail := false
 	ready := func() bool {
 		var ok bool
@@ -296,7 +311,8 @@ func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
 	return payload, err
 }
 
-// exhausted is what Recv reports on an empty buffer; nil means wait.
+// exhausted is what Recv reports on an empty buffer; nil means wait. Why this side must end
+// comes before the outcome, which is the same failure seen later.
 func (d *Dialog) exhausted() error {
 	switch {
 	case d.in.deaf:
@@ -311,6 +327,8 @@ func (d *Dialog) exhausted() error {
 	return nil
 }
 
+// orClosed is what a closed end reports: why the task must end, if it was told to, which says
+// more than that the end is closed.
 func (d *Dialog) orClosed() error {
 	if d.cause != nil {
 		return errMustEnd
@@ -318,6 +336,8 @@ func (d *Dialog) orClosed() error {
 	return fault.ErrStreamClosed
 }
 
+// grant sends credit, if there is any and the peer may still use it: after its Stop or its
+// ending it sends nothing, and credit would only be a late frame.
 func (d *Dialog) grant(credit *wire.Window) {
 	if credit != nil && !d.done && d.state.Phase != Over && !d.in.stopped {
 		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CREDIT, Credit: credit, Window: d.in.window.wire()})

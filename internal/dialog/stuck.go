@@ -9,8 +9,10 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// StuckTask is a task at the other end of the link that was told to end and has not,
-// within the cancel bound. Its dialog may be over here.
+// StuckTask is a task at the other end of the link that was told to end and has not, within the
+// cancel bound. Only an opener finds its callee stuck. The table remembers it until the task's
+// ending comes or the link is lost, also when the opener's deadline has cut the dialog before:
+// the task still runs then, and a supervisor may want to end its actor.
 type StuckTask struct {
 	Endpoint string
 	Since    time.Time // when it was found to be stuck
@@ -18,11 +20,12 @@ type StuckTask struct {
 	id uint64
 }
 
-// mostStuck bounds what is remembered of them. There are as many goroutines in the
-// peer by then.
+// mostStuck bounds how many stuck tasks are remembered; further ones are counted only. It is the
+// default limit on dialogs, so a peer with so many runs hardly anything else.
 const mostStuck = 4096
 
-// stick notes that the callee is stuck, until it ends.
+// stick notes that the callee is stuck, until it ends. The log and Config.Stuck are called
+// without a lock, by whoever waits for the callee; of several who do, only the first tells.
 func (d *Dialog) stick() {
 	if task, news := d.becomesStuck(); news {
 		d.table.log().Warn("a task was told to end and goes on", "peer", d.Peer().String(), "endpoint", d.endpoint)
@@ -32,6 +35,8 @@ func (d *Dialog) stick() {
 	}
 }
 
+// becomesStuck marks the callee as stuck; news is false if there is nothing to tell. The
+// runtime's own endpoints are left out: they take as long as the actor's tasks need to end.
 func (d *Dialog) becomesStuck() (s StuckTask, news bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -64,8 +69,8 @@ func (t *Table) unstick(id uint64) {
 	delete(t.stuck, id)
 }
 
-// outlived learns, under the lock, from a frame of a dialog that is over here that its
-// task has ended after all.
+// outlived learns from a late frame that a task which outlived its dialog has ended after all.
+// The caller holds mu.
 func (t *Table) outlived(f *wire.Frame) {
 	if f.Kind == wire.Kind_KIND_RETURN || f.Kind == wire.Kind_KIND_ERROR {
 		delete(t.stuck, f.Dialog)

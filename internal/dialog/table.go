@@ -16,7 +16,8 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// DefaultCancelTimeout bounds an acknowledged cancel.
+// DefaultCancelTimeout bounds an acknowledged cancel. Past it a Cancel gives up, and a task
+// that was told to end counts as stuck.
 const DefaultCancelTimeout = 500 * time.Millisecond
 
 // RuntimePrefix begins the names of endpoints that the runtime itself serves.
@@ -29,11 +30,13 @@ const traceLevel = slog.LevelDebug - 4
 // value or its failure.
 type Task func(ctx context.Context, d *Dialog) (payload []byte, err error)
 
-// Config describes a table. Zero fields mean the defaults.
+// Config describes a table. Zero fields mean the defaults. It is not changed after NewTable,
+// apart from Base, which [Table.Rebase] replaces.
 type Config struct {
 	// Base is the ctx that every callee's ctx derives from, for its values.
 	Base context.Context
-	// Accept finds the task for a Start, or refuses it. It must not block.
+	// Accept finds the task for a Start, or refuses it; the refusal goes to the opener. It
+	// runs on the link's reader, so it must not block. Nil: nothing is served.
 	Accept func(start *wire.Start) (Task, error)
 	// Runtime does the same for endpoints below RuntimePrefix, which are served
 	// while the actor is ending, too. Nil if there are none.
@@ -48,32 +51,43 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Table holds all dialogs of one link. It owns the goroutines of the callees'
-// tasks; Lose ends the dialogs, Wait waits for the tasks.
+// Table holds all dialogs of one link, and is that link's [link.Receiver]. It owns the
+// goroutines of the callees' tasks, in three groups. It ends in four steps, which are its
+// owner's: Refuse and CancelTasks, Wait, Lose when the link has ended, and Close.
+//
+// mu guards the fields below it. It is taken while a dialog's mu is held, never the other
+// way round: whoever wants to change dialogs from here collects them first and unlocks.
 type Table struct {
-	cfg     Config
+	cfg     Config // Base is guarded by mu
 	link    *link.Link
-	tasks   task.Group
-	runtime task.Group // of endpoints below RuntimePrefix
-	doubts  task.Group // that wait until a task opens its stream
+	tasks   task.Group // callees that run an author's code
+	runtime task.Group // callees of endpoints below RuntimePrefix, which outlive the others
+	doubts  task.Group // those that wait until a task opens its stream (ready.go)
 	limiter limiter
 
-	turn     chan struct{} // held by the one large answer that goes next
+	// turn is a semaphore of one: the large answer that holds it goes next (bounds.go).
+	turn     chan struct{}
 	counters counters
-	unread   []*Dialog // with messages that nobody was told of; the reader's own
+	// unread lists dialogs that have got messages from the packet that is being handled, and
+	// in which somebody waits. Only the link's reader uses it, so no lock guards it.
+	unread []*Dialog
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// dialogs are those that are not over, by id. An id that is not among them belonged to a
+	// dialog that is over, or to none yet: nextID and highest tell which (see over).
 	dialogs map[uint64]*Dialog
 	nextID  uint64               // of the next dialog that is opened here
-	highest uint64               // id that the peer has used
-	stalled []*Dialog            // that wait until the link is not congested any more
+	highest uint64               // the highest id that the peer has used
+	stalled []*Dialog            // those in which somebody waits until the link is not congested any more
 	guests  guests               // what the peer has running here
 	stuck   map[uint64]StuckTask // tasks of the peer that were told to end and have not
-	closing error                // why no new dialog begins; nil while open
+	closing error                // why no new dialog begins; nil while open; the first one stays
 	lost    error                // why the link is gone; nil while it is there
 }
 
-// NewTable makes the table of l, and starts l.
+// NewTable makes the table of l, and starts l: frames may come before NewTable returns. The
+// end that dialled gives its dialogs odd ids, the other one even ids, so that both can open
+// dialogs without asking.
 func NewTable(l *link.Link, cfg Config) *Table {
 	if cfg.CancelTimeout <= 0 {
 		cfg.CancelTimeout = DefaultCancelTimeout
@@ -134,7 +148,9 @@ func (t *Table) Refuse(reason error) {
 	}
 }
 
-// CancelTasks tells every task that the peer opened here to end because of cause.
+// CancelTasks tells every task that the peer opened here to end because of cause. It spares
+// the runtime's own, one of which may be the very request to end the actor. Call Refuse
+// before, or a task may begin in between and not be told.
 func (t *Table) CancelTasks(cause error) {
 	all := t.snapshot(true)
 	if len(all) == 0 {
@@ -148,7 +164,8 @@ func (t *Table) CancelTasks(cause error) {
 	}
 }
 
-// Lose ends every dialog: the link is gone, for the given reason.
+// Lose ends every dialog: the link is gone, for the given reason. New ones are refused before
+// the dialogs are collected, so that none begins in between and is left out.
 func (t *Table) Lose(reason error) {
 	t.Refuse(reason)
 	t.mu.Lock()
@@ -177,6 +194,8 @@ func (t *Table) Close() {
 	t.doubts.Close()
 }
 
+// snapshot copies the list of dialogs, or of those that the peer has opened. Its callers step
+// the dialogs without the table's lock, which a dialog takes itself when it ends.
 func (t *Table) snapshot(callees bool) []*Dialog {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -189,8 +208,10 @@ func (t *Table) snapshot(callees bool) []*Dialog {
 	return out
 }
 
-// add registers a dialog that is opened here, gives it its id, and sends its Start: under
-// one lock, so that Starts go out in the order of their ids.
+// add registers a dialog that is opened here, gives it its id, and sends its Start. All of it
+// happens under one lock, so that Starts go out in the order of their ids: the peer takes an
+// id below one that it has seen for a violation. The caller holds the dialog's lock, so that
+// no frame of the dialog is sent before its Start, and none that comes is handled.
 func (t *Table) add(d *Dialog, start *wire.Frame) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -209,7 +230,8 @@ func (t *Table) add(d *Dialog, start *wire.Frame) error {
 	return nil
 }
 
-// remove forgets a dialog that has ended.
+// remove forgets a dialog that has ended. It may be called more than once, since a dialog
+// that is over can still be stepped, but is counted out of guests only once.
 func (t *Table) remove(d *Dialog) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -219,7 +241,8 @@ func (t *Table) remove(d *Dialog) {
 	}
 }
 
-// Frame takes what comes from the link's reader.
+// Frame takes what comes from the link's reader. The table's lock is let go before the
+// dialog's is taken: a dialog that has ended in between ignores the frame by its own state.
 func (t *Table) Frame(f *wire.Frame) error {
 	if f.Kind == wire.Kind_KIND_START {
 		return t.accept(f)
@@ -234,8 +257,8 @@ func (t *Table) Frame(f *wire.Frame) error {
 	return d.frame(f)
 }
 
-// PacketEnd wakes whoever waits for messages that have come. They are woken for many
-// messages at once.
+// PacketEnd wakes whoever waits for messages that have come. A reader is so woken once for
+// all messages of a packet; one wake-up for each costs more than the messages themselves.
 func (t *Table) PacketEnd() {
 	for _, d := range t.unread {
 		d.wakeListed(&d.unread)
@@ -247,8 +270,9 @@ func (t *Table) PacketEnd() {
 // own reports whether ids like this are given by this side.
 func (t *Table) own(id uint64) bool { return id%2 == t.nextID%2 }
 
-// stray handles a frame for a dialog that is not in the table. Most often the
-// dialog has just ended and the frame crossed its ending.
+// stray handles a frame for a dialog that is not in the table. Most often the dialog has just
+// ended and the frame crossed its ending; that is in order, and dropped. A frame with an id
+// that nobody has used yet is a violation. The caller holds mu.
 func (t *Table) stray(f *wire.Frame) error {
 	if t.over(f.Dialog) {
 		t.counters.late.Add(1)
@@ -261,7 +285,8 @@ func (t *Table) stray(f *wire.Frame) error {
 	return fmt.Errorf("%w: %v of dialog %d, which nobody has opened", fault.ErrProtocol, f.Kind, f.Dialog)
 }
 
-// over reports whether a dialog of this id has been and gone.
+// over reports whether a dialog of this id has been and gone. No list of past ids is needed,
+// because each side only counts up; the caller has not found the id among the living.
 func (t *Table) over(id uint64) bool {
 	if t.own(id) {
 		return id < t.nextID
@@ -269,7 +294,9 @@ func (t *Table) over(id uint64) bool {
 	return id <= t.highest
 }
 
-// accept begins a dialog that the peer opens.
+// accept begins a dialog that the peer opens. A Start that breaks the protocol is the link's
+// to count; one that is only refused gets an ending from its dialog, which was entered into
+// the table before for that. It runs on the link's reader: the task gets its own goroutine.
 func (t *Table) accept(f *wire.Frame) error {
 	if f.Start == nil {
 		return fmt.Errorf("%w: START of dialog %d without its fields", fault.ErrProtocol, f.Dialog)
@@ -294,7 +321,9 @@ func (t *Table) accept(f *wire.Frame) error {
 	return nil
 }
 
-// find returns the task for a dialog that the peer opens.
+// find returns the task for a dialog that the peer opens. Endpoints of the runtime are found
+// on a table that refuses new dialogs, too, or an actor that is ending could not be asked to
+// hurry; only a peer over its limits does not get them.
 func (t *Table) find(d *Dialog, refused error) (Task, error) {
 	switch {
 	case d.start.Arguments > uint64(t.link.MaxMessage()):
@@ -311,7 +340,9 @@ func (t *Table) find(d *Dialog, refused error) (Task, error) {
 
 func (d *Dialog) runtime() bool { return strings.HasPrefix(d.endpoint, RuntimePrefix) }
 
-// claim enters a peer's dialog into the table. The ids of a peer only go up.
+// claim enters a peer's dialog into the table. The ids of a peer only go up. err is a
+// violation, and the dialog is then not entered. refused is why the dialog is answered with a
+// failure; it counts as running until that is sent.
 func (t *Table) claim(d *Dialog) (refused, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -329,8 +360,10 @@ func (t *Table) claim(d *Dialog) (refused, err error) {
 	return refused, nil
 }
 
-// derive gives a callee its ctx, which has the opener's deadline. It may have been told to
-// end before.
+// derive gives a callee its ctx, which has the opener's deadline. It runs in the callee's own
+// goroutine and not on the reader, since Base may be of an author's type. A Cancel that came
+// before found no ctx to cancel; interrupted says so, and is read under the lock that
+// publishes ctx, so that one of the two ends it.
 func (d *Dialog) derive() {
 	base := d.outer
 	if d.runtime() {

@@ -20,7 +20,9 @@ func (d *Dialog) Go(f func(ctx context.Context) error) bool {
 	})
 }
 
-// lapse is the failure of a task of Go.
+// lapse records the failure of a task of Go, and tells this side to end because of it. Only the
+// first one is kept: what follows is most often the echo of being told to end. lapsed is set
+// before the event, so that join sees it however fast the others end.
 func (d *Dialog) lapse(n note) {
 	d.mu.Lock()
 	if d.lapsed == nil {
@@ -45,7 +47,9 @@ func (d *Dialog) join(failure note, err error) error {
 	return d.lapsed
 }
 
-// run is a callee's task from its first to its last act.
+// run is a callee's task from its first to its last act, in a goroutine of the table. The order
+// matters: the author's code begins only when its arguments are there and the peer reads its
+// answers; further tasks have ended before the ending is sent; and the ctx is released last.
 func (t *Table) run(d *Dialog, run Task) {
 	d.derive()
 	defer d.release()

@@ -26,13 +26,16 @@ var warningTexts = [warnings]string{
 }
 
 const (
-	// warnEvery is how long one kind of warning of a link is silent after it was logged.
+	// warnEvery is how long a kind of warning is silent on a link after it was logged. A peer
+	// with thousands of dialogs would otherwise write thousands of lines about one cause.
 	warnEvery = time.Second
-	// warnAfter is how long a stream may stand still before its authors are warned.
+	// warnAfter is how long a stream may stand still before its authors are warned. Waiting for
+	// room is ordinary; it is a mistake only when it does not end.
 	warnAfter = 5 * time.Second
 )
 
-// limiter keeps the warnings of one link from flooding the log.
+// limiter keeps the warnings of one link from flooding the log. It is a part of the table, with
+// a mu of its own: it is asked without any other lock.
 type limiter struct {
 	mu      sync.Mutex
 	until   [warnings]time.Time
@@ -53,9 +56,9 @@ func (l *limiter) allow(w warning, now time.Time) (dropped int, ok bool) {
 	return dropped, true
 }
 
-// warnOnce has w told in the log, once in the life of the dialog, and again if the
-// stream went on in between. It is called under the lock: the log, which is the
-// author's, is written by another goroutine.
+// warnOnce has w told in the log, once in the life of the dialog, and again if the stream went
+// on in between. It is called with mu held, on the path of a message. The log's handler may be an
+// author's, so it is called by a timer's goroutine and not here.
 func (d *Dialog) warnOnce(w warning) {
 	if d.warned[w] {
 		return
@@ -69,8 +72,9 @@ func (d *Dialog) warnOnce(w warning) {
 	time.AfterFunc(warnAfter, func() { d.warnIfStill(w, sent) })
 }
 
-// warnIfStill warns of what was so for a while. sent is how many messages had been sent
-// when it began.
+// warnIfStill runs warnAfter later, without a lock, and warns if nothing has moved meanwhile.
+// sent is how many messages had been sent when the wait began: another number now means that
+// the stream has gone on. An unopened end is asked for itself, since messages still fit there.
 func (d *Dialog) warnIfStill(w warning, sent uint64) {
 	d.mu.Lock()
 	still := d.out.sent == sent
