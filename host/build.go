@@ -54,7 +54,7 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 			}
 		}
 		say("")
-		if err := buildProgram(ctx, config.Built{Package: pkg, Dir: dir}, packages[pkg], say); err != nil {
+		if err := buildProgram(ctx, config.Built{Package: pkg, Dir: dir, Program: packages[pkg]}, say); err != nil {
 			return nil, err
 		}
 	}
@@ -81,22 +81,24 @@ func collect(actors []Spec, packages map[string]string) {
 }
 
 // rebuild builds the program of an actor anew if it has been removed since it was built,
-// as a cleaner of caches does. A host that is an actor does so for its own children.
+// as a cleaner of caches does. A host that is an actor does so for its own children. A
+// command that begins with anything else, a wrapper or a copy, belongs to whoever wrote
+// it: nothing is built in its place.
 func rebuild(ctx context.Context, spec Spec) error {
-	if spec.Built == nil {
+	if spec.Built == nil || spec.Command[0] != spec.Built.Program {
 		return nil
 	}
-	if _, err := os.Stat(spec.Command[0]); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(spec.Built.Program); !errors.Is(err, os.ErrNotExist) {
 		return nil // what else is wrong with it, its start says
 	}
-	return buildProgram(ctx, *spec.Built, spec.Command[0], func(string) {})
+	return buildProgram(ctx, *spec.Built, func(string) {})
 }
 
 // buildProgram builds a package into a folder of its own beside the program and puts it in
 // place by rename: a program that runs is never written to, and of two builds at
 // once neither touches what the other writes.
-func buildProgram(ctx context.Context, from config.Built, program string, say func(line string)) error {
-	folder := filepath.Dir(program)
+func buildProgram(ctx context.Context, b config.Built, say func(line string)) error {
+	folder := filepath.Dir(b.Program)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
@@ -105,16 +107,16 @@ func buildProgram(ctx context.Context, from config.Built, program string, say fu
 		return err
 	}
 	defer func() { _ = os.RemoveAll(fresh) }() // what stays is trimmed one day
-	file := filepath.Join(fresh, filepath.Base(program))
-	if err := os.Link(program, file); err != nil && !errors.Is(err, os.ErrNotExist) {
+	file := filepath.Join(fresh, filepath.Base(b.Program))
+	if err := os.Link(b.Program, file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		_ = os.Remove(file) // the go command just builds anew
 	}
-	if err := goBuild(ctx, from, file, say); err != nil {
+	if err := goBuild(ctx, b, file, say); err != nil {
 		return err
 	}
 	now := time.Now()
-	if err := errors.Join(os.Chtimes(file, now, now), os.Rename(file, program)); err != nil {
-		return fmt.Errorf("put the program of package %s in place: %w", from.Package, err)
+	if err := errors.Join(os.Chtimes(file, now, now), os.Rename(file, b.Program)); err != nil {
+		return fmt.Errorf("put the program of package %s in place: %w", b.Package, err)
 	}
 	return nil
 }
@@ -169,8 +171,8 @@ func built(dir string, actors []Spec, packages map[string]string) []Spec {
 	out := make([]Spec, len(actors))
 	for i, a := range actors {
 		if a.Package != "" {
-			a.Built = &config.Built{Package: a.Package, Dir: dir}
-			a.Command, a.Package = []string{packages[a.Package]}, ""
+			a.Built = &config.Built{Package: a.Package, Dir: dir, Program: packages[a.Package]}
+			a.Command, a.Package = []string{a.Built.Program}, ""
 		}
 		a.Actors = built(dir, a.Actors, packages)
 		out[i] = anchored(dir, a)

@@ -160,6 +160,48 @@ func TestF08_ARemovedProgramIsBuiltAnew(t *testing.T) {
 	}
 }
 
+// F08: only the program that was built is built anew: what a command begins with otherwise, a
+// wrapper or another path, is never built over.
+func TestF08_AProgramOfAnothersIsNotBuilt(t *testing.T) {
+	useCache(t)
+	actors, err := host.Build(t.Context(), source(t), package0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := actors[0].Command[0]
+	if _, _, err := host.CleanPrograms(0); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, c := range map[string]struct {
+		stage   string // at which it fails: a wrapper starts, and does not find what it wraps
+		command []string
+	}{
+		"a wrapper of PATH":  {"handshake", []string{"nice", program}},
+		"a relative path":    {"program", []string{"./mine", program}},
+		"another path":       {"program", []string{filepath.Join(dir, "mine")}},
+		"one beside its own": {"program", []string{program + "2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			actor := actors[0]
+			actor.Command = c.command
+			err := host.OpenNursery(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
+				_, err := n.Start(ctx, actor)
+				return err
+			})
+			if start, ok := errors.AsType[*host.StartError](err); !ok || start.Stage != c.stage {
+				t.Errorf("%v", err)
+			}
+			for _, path := range []string{program, program + "2", filepath.Join(dir, "nice"), filepath.Join(dir, "mine")} {
+				if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+		})
+	}
+}
+
 // F08: a host that is an actor itself builds the programs of its children anew.
 func TestF08_ARemovedProgramOfAChildIsBuiltAnew(t *testing.T) {
 	useCache(t)

@@ -28,8 +28,8 @@ type Actor struct {
 	Name    string   `yaml:"name" json:"name"`
 	Package string   `yaml:"package" json:"package,omitempty"` // a Go package, built on demand
 	Command []string `yaml:"command" json:"command,omitempty"` // a program and its arguments
-	// Built is what the program of Command was built from, so that it can be built again:
-	// host.Build says it, and a file cannot.
+	// Built is what the program of Command was built from, so that it can be built again
+	// while Command begins with it: host.Build says it, and a file cannot.
 	Built *Built `yaml:"-" json:"built,omitempty"`
 	Dir   string `yaml:"dir" json:"dir,omitempty" empty:"ok"` // working directory; the host's if empty
 	// Env is added to the few variables that every actor gets.
@@ -57,10 +57,12 @@ type Actor struct {
 	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
 }
 
-// Built is a Go package, and the folder from which the go command built it.
+// Built is a Go package, the folder from which the go command built it, and the program
+// that it became.
 type Built struct {
 	Package string `json:"package"`
 	Dir     string `json:"dir"`
+	Program string `json:"program"` // an absolute path
 }
 
 // Condition is what an actor must be before those that depend on it start.
