@@ -120,8 +120,8 @@ func New(home string) (*Group, error) {
 		return nil, errors.Join(err, os.Remove(dir))
 	}
 	file, err := os.Open(main)
-	if err != nil {
-		return nil, errors.Join(err, Remove(dir))
+	if err != nil { // of want of descriptors, most likely: removing what is empty needs none
+		return nil, errors.Join(err, (&Group{dir: dir}).Remove())
 	}
 	return &Group{dir: dir, main: file}, nil
 }
