@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -75,14 +76,20 @@ func TestN19_ALogHandlerMayWaitForTheNursery(t *testing.T) {
 	}
 }
 
-// T4: P10: a task of a nursery that calls runtime.Goexit is a failure.
+// T4: P10: a task of a nursery that calls runtime.Goexit is a failure of the nursery, which
+// ends; that a failed actor would not end the others says nothing of it.
 func TestT4_P10_GoexitInANurserysTask(t *testing.T) {
-	err := host.OpenNursery(t.Context(), host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		n.Go(runtime.Goexit)
-		<-ctx.Done()
-		return ctx.Err()
-	})
-	if !errors.Is(err, fault.ErrGoexit) {
-		t.Errorf("the nursery: %v", err)
+	for _, strategy := range []config.Strategy{config.OneCancelsAll, config.OneForOne, config.OneForAll, config.RestForOne} {
+		t.Run(string(strategy), func(t *testing.T) {
+			o := host.Options{Supervision: config.Supervision{Strategy: strategy}}
+			err := host.OpenNursery(t.Context(), o, func(ctx context.Context, n *host.Nursery) error {
+				n.Go(runtime.Goexit)
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			if !errors.Is(err, fault.ErrGoexit) {
+				t.Errorf("the nursery: %v", err)
+			}
+		})
 	}
 }

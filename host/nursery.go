@@ -198,7 +198,8 @@ func (n *Nursery) lose(failure error) {
 	}
 }
 
-// giveUp is the end of a nursery that cannot bring an actor back.
+// giveUp is the end of a nursery that cannot bring an actor back, or whose own goroutine
+// has failed. It is called under the lock.
 func (n *Nursery) giveUp(failure error) {
 	n.failures = append(n.failures, failure)
 	n.cancel(failure)
@@ -263,14 +264,14 @@ func (n *Nursery) Cancel() {
 
 // Go runs f in a goroutine that the nursery waits for. f should end when the ctx of
 // the nursery's body does. If it calls runtime.Goexit, as a failing test does, the nursery
-// fails. On a nursery that has ended, Go does nothing and reports
-// false.
+// fails, whatever its strategy says of actors. On a nursery that has ended, Go does nothing
+// and reports false.
 func (n *Nursery) Go(f func()) bool {
 	return n.tasks.Go(func() {
 		returned := false
 		defer func() {
 			if !returned {
-				n.fail(fault.ErrGoexit)
+				n.update(func() { n.giveUp(fault.ErrGoexit) })
 			}
 		}()
 		f()
@@ -339,7 +340,7 @@ func (n *Nursery) enter() (err error) {
 // leave counts a one-shot that is over.
 func (n *Nursery) leave() { n.update(func() { n.pending-- }) }
 
-// fail takes in the failure of a one-shot, or of a goroutine.
+// fail takes in the failure of a one-shot.
 func (n *Nursery) fail(err error) { n.update(func() { n.lose(err) }) }
 
 // outcome is what the nursery returns, when all has ended. told is why body was
