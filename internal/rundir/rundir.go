@@ -62,12 +62,12 @@ func open() (string, error) {
 	if longest := len(base) + len("/4194304-0123456789") + socketRoom; longest > maxSocketPath {
 		return "", fmt.Errorf("runtime directory: the path of a unix socket below %s would have %d bytes, of which only %d are sure to fit; set TMPDIR to a shorter directory", base, longest, maxSocketPath)
 	}
-	if openBase(base) == nil { // else claim says why not
+	if checkBase(base) == nil { // else claim makes it, or says why not
 		sweep(base)
 	}
 	path, lock, err := claim(base)
 	if err != nil {
-		_ = os.Remove(base) // if nobody else uses it
+		removeBase(base)
 		return "", fmt.Errorf("runtime directory: %w", err)
 	}
 	own.path, own.lock = path, lock
@@ -117,7 +117,7 @@ func Close() error {
 	} else if own.home != "" {
 		err = cgroup.Remove(own.home)
 	}
-	_ = os.Remove(base) // fails if another program uses it; claim makes it again for one that is about to
+	removeBase(base)
 	own.path, own.lock, own.tried, own.home, own.noHome = "", nil, false, "", nil
 	return err
 }
@@ -137,12 +137,16 @@ func tidy() {
 	own.left = slices.DeleteFunc(own.left, func(path string) bool { return os.RemoveAll(path) == nil })
 }
 
-// openBase makes the directory that is common to a user's programs, if it is not there,
-// and checks that it is this user's.
-func openBase(base string) error {
+// makeBase makes the directory that is common to a user's programs, if it is not there.
+func makeBase(base string) error {
 	if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return noRoom(err)
 	}
+	return nil
+}
+
+// checkBase checks that what has the name of the common directory is one, and this user's.
+func checkBase(base string) error {
 	info, err := os.Lstat(base)
 	if err == nil && (!info.IsDir() || !isPrivate(info)) {
 		err = fmt.Errorf("%s must be a directory of this user's with mode 0700, it is %v; remove it or set TMPDIR to another directory", base, info.Mode())
@@ -150,14 +154,26 @@ func openBase(base string) error {
 	return err
 }
 
+// removeBase removes the common directory unless another program uses it; claim makes it
+// again for one that is about to. What checkBase refuses is somebody else's, and stays.
+func removeBase(base string) {
+	if checkBase(base) == nil {
+		_ = os.Remove(base)
+	}
+}
+
 // claim makes a directory below base and locks it. Others may remove what they find in
 // between: a sweeper the directory, as nobody's, so that its lock cannot be had or is
 // a lock on a file that is gone; a program that ends the empty base, which somebody else
 // might make then. So both are looked at once more when the lock is held, from when on
-// they stay, and otherwise it is tried again.
+// they stay, and otherwise it is tried again. But nobody removes TMPDIR at that moment:
+// where base cannot be made, another attempt is of no use.
 func claim(base string) (path string, lock *os.File, err error) {
 	for range 100 {
-		if err = openBase(base); err == nil {
+		if err = makeBase(base); err != nil {
+			return "", nil, err
+		}
+		if err = checkBase(base); err == nil {
 			path, lock, err = claimOnce(base)
 		}
 		if err == nil || !errors.Is(err, errLocked) && !errors.Is(err, os.ErrNotExist) {
@@ -174,7 +190,7 @@ func claimOnce(base string) (string, *os.File, error) {
 	}
 	lock, err := lockDir(path, os.O_CREATE)
 	if err == nil {
-		if err = openBase(base); err == nil {
+		if err = checkBase(base); err == nil {
 			return path, lock, nil
 		}
 		_ = lock.Close() // nothing was written

@@ -160,17 +160,46 @@ func TestN07_RuntimeDirPathTooLong(t *testing.T) {
 	}
 }
 
+// What is refused as the common folder is somebody else's, and stays as it is.
 func TestN07_RuntimeDirOpenToOthersIsRefused(t *testing.T) {
-	dir := tempDir(t)
-	base := filepath.Join(dir, fmt.Sprintf("trellis-%d", os.Getuid()))
-	if err := os.Mkdir(base, 0o700); err != nil {
+	for name, put := range map[string]func(base string) error{
+		"open to others": func(base string) error { return errors.Join(os.Mkdir(base, 0o700), os.Chmod(base, 0o755)) },
+		"a file":         func(base string) error { return os.WriteFile(base, nil, 0o600) },
+		"a link":         func(base string) error { return errors.Join(os.Mkdir(base+"x", 0o700), os.Symlink(base+"x", base)) },
+		"a link to none": func(base string) error { return os.Symlink(base+"x", base) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := filepath.Join(tempDir(t), fmt.Sprintf("trellis-%d", os.Getuid()))
+			if err := put(base); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.Lstat(base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(); err == nil || !strings.Contains(err.Error(), "0700") {
+				t.Error(err)
+			}
+			if after, err := os.Lstat(base); err != nil || !os.SameFile(before, after) || after.Mode() != before.Mode() {
+				t.Errorf("what was refused is %v now, %v", after, err)
+			}
+		})
+	}
+}
+
+// What took the place of the common folder while a program ran outlives it.
+func TestN07_CloseLeavesWhatIsNotTheCommonFolder(t *testing.T) {
+	tempDir(t)
+	dir, err := Open()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(base, 0o755); err != nil {
+	base := filepath.Dir(dir)
+	if err := errors.Join(os.RemoveAll(base), os.WriteFile(base, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(); err == nil || !strings.Contains(err.Error(), "0700") {
-		t.Error(err)
+	if err := Close(); err != nil || !exists(base) {
+		t.Errorf("closed with %v; the file is still there: %v", err, exists(base))
 	}
 }
 
@@ -407,11 +436,14 @@ func fullDisk(string) {
 	}
 }
 
+// A TMPDIR that is not there is that, and not a race with somebody who removes things.
 func TestF05_NowhereToWrite(t *testing.T) {
 	for dir, errno := range map[string]error{"/proc": syscall.ENOENT, "/dev/null": syscall.ENOTDIR, "/none": syscall.ENOENT} {
 		t.Setenv("TMPDIR", dir)
-		if _, err := Open(); !errors.Is(err, errno) || !strings.Contains(err.Error(), "TMPDIR must name a directory that can be written") {
-			t.Errorf("%s: %v", dir, err)
+		base := filepath.Join(dir, fmt.Sprintf("trellis-%d", os.Getuid()))
+		want := "runtime directory: mkdir " + base + ": " + errno.Error() + "; TMPDIR must name a directory that can be written"
+		if _, err := Open(); !errors.Is(err, errno) || err.Error() != want {
+			t.Errorf("%s: %v, want %s", dir, err, want)
 		}
 	}
 }
