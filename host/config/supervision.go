@@ -1,8 +1,9 @@
 package config
 
 // Settings about restarts where nobody has said restart are refused, and not only without
-// an effect: whoever wrote them believes that somebody is restarted. Next to a restart
-// that says temporary they are fine, so that this one word switches restarts off.
+// an effect: whoever wrote them believes that somebody is restarted. Where every actor
+// that they are about says restart: temporary they are fine, and where the command line says
+// so of one: that switches restarts off, and what the file says of them may stay.
 
 // supervision checks what a supervisor says of its own actors; at is the supervisor,
 // nil for the tree itself.
@@ -14,12 +15,18 @@ func (c *checker) supervision(s Supervision, actors []Actor, at *place) {
 	if len(actors) == 0 && c.read(list) {
 		c.note(here, "expected actors that this one supervises, it has none; supervision stands where the actors are listed")
 	}
+	switchedOff := 0
 	for i, a := range actors {
-		if a.Restart != "" || !c.read(list.item(i, a.Name).key("restart")) {
+		where, ok := c.find(list.item(i, a.Name).key("restart"))
+		fromOption := where.File != "" && where.Line == 0
+		switch {
+		case !ok, a.Restart != "" && (a.Restart != Temporary || fromOption):
 			return
+		case a.Restart == Temporary:
+			switchedOff++
 		}
 	}
-	if len(actors) > 0 {
+	if switchedOff < len(actors) {
 		c.unheard(here, "none of the actors here is ever restarted; give those restart: transient or permanent that are to be "+
 			"(temporary is the default), or remove this", map[string]bool{
 			"strategy":     s.Strategy == OneForAll || s.Strategy == RestForOne,

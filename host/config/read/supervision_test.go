@@ -87,14 +87,19 @@ func TestSupervisionOfNothing(t *testing.T) {
 		"a window":               {"supervision: {strategy: one_for_one, window: 1s}\n" + one(""), "f.yaml:1:46: supervision.window: " + neverRestarted},
 		"restarts of a child":    {one("    supervision: {max_restarts: 2}\n    restart: permanent\n" + below), "f.yaml:4:33: actors.a.supervision.max_restarts: " + neverRestarted},
 		"a restart of its own":   {"supervision: {window: 1s}\n" + one("    actors: [{name: c, command: [x], restart: permanent}]\n"), "f.yaml:1:23: supervision.window: " + neverRestarted},
+		"off for one of two":     {"supervision: {max_restarts: 2}\nactors:\n  - {name: a, command: [x], restart: temporary}\n  - {name: b, command: [x]}\n", "f.yaml:1:29: supervision.max_restarts: " + neverRestarted},
 		"behind a bad restart":   {"supervision: {window: 1s}\n" + one("    restart: sometimes\n"), `f.yaml:5:14: actors.a.restart: expected temporary, transient or permanent, got "sometimes"`},
 		"behind a refused actor": {"supervision: {window: 1s}\nactors: [x]\n", "f.yaml:2:10: actors[0]: expected a mapping with the keys " + allKeys + `, got "x"`},
 	}.check(t)
 	for name, text := range map[string]string{
 		"strategies that say what a failure means": "supervision: {strategy: one_for_one}\n" + one("    supervision: {strategy: one_cancels_all}\n"+below),
 		"restarts that are switched off":           "supervision: {strategy: rest_for_one, window: 1s}\n" + one("    restart: temporary\n"),
-		"one of two is restarted":                  team("strategy: one_for_all, window: 1s, max_restarts: 1"),
-		"an empty one":                             one("    supervision: {}\n"),
+		"off for two of two": "supervision: {max_restarts: 2}\nactors:\n  - {name: a, command: [x], restart: temporary}\n" +
+			"  - {name: b, command: [x], restart: temporary}\n",
+		"off for one, on for another": "supervision: {max_restarts: 2}\nactors:\n  - {name: a, command: [x], restart: temporary}\n" +
+			"  - {name: b, command: [x], restart: permanent}\n",
+		"one of two is restarted": team("strategy: one_for_all, window: 1s, max_restarts: 1"),
+		"an empty one":            one("    supervision: {}\n"),
 	} {
 		t.Run(name, func(t *testing.T) { valid(t, text, read.Options{}) })
 	}
