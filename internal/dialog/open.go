@@ -66,7 +66,7 @@ func checkText(text string, size *int) error {
 // Call returns when that has ended. A Func has no ctx of its own: Call watches its caller's and
 // needs neither a goroutine nor an AfterFunc, which is why it is not a Scope.
 func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
-	d, err := t.begin(ctx, r)
+	d, err := t.Open(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +93,17 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 // body goes on as a panic once the callee has ended. abandon and release are deferred for a
 // body that calls runtime.Goexit; after any other end they find nothing to do.
 func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Context, d *Dialog) error) error {
-	d, err := t.begin(ctx, r)
+	d, err := t.Open(ctx, r)
 	if err != nil {
 		return err
 	}
-	defer d.unfollow(d.follow(ctx))
+	return d.Scope(body)
+}
+
+// Scope is the rest of [Table.Scope], for a dialog that [Table.Open] has opened. It waits
+// for as long as the dialog lives, so that what opening needs should be off its stack.
+func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
+	defer d.unfollow(d.follow(d.outer))
 	defer d.release()
 	defer d.abandon()
 	if d.opened() {
@@ -115,8 +121,8 @@ func (d *Dialog) abandon() {
 	d.drain()
 }
 
-// begin registers the dialog and sends its Start.
-func (t *Table) begin(ctx context.Context, r *Request) (*Dialog, error) {
+// Open registers a dialog and sends its Start. [Dialog.Scope] must follow, or nobody ends it.
+func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

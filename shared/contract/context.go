@@ -136,11 +136,9 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Contex
 	}
 	var opened *Opener[Started, In, Out, Result]
 	err = e.sig.scope(ctx, p, payload, &e.options, func(ctx context.Context, d *dialog.Dialog) error {
-		value, err := decode[Started](e.sig, e.sig.codec, started, d.First())
-		if err != nil {
-			return from(d.Peer(), err)
+		if opened, err = newOpener[Started, In, Out, Result](e.sig, &e.options, d); err != nil {
+			return err
 		}
-		opened = &Opener[Started, In, Out, Result]{e.sig, &e.options, d, value}
 		return body(ctx, opened)
 	})
 	if err != nil || opened == nil {
@@ -150,6 +148,14 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Contex
 		return r, nil
 	}
 	return r, err
+}
+
+func newOpener[Started, In, Out, Result any](s *signature, o *ContextOptions, d *dialog.Dialog) (*Opener[Started, In, Out, Result], error) {
+	value, err := decode[Started](s, s.codec, started, d.First())
+	if err != nil {
+		return nil, from(d.Peer(), err)
+	}
+	return &Opener[Started, In, Out, Result]{s, o, d, value}, nil
 }
 
 // Value is what the callee gave to Started.

@@ -51,9 +51,7 @@ func (s *signature) handler(run dialog.Task) Handler {
 }
 
 // request fills r with a call of the endpoint with encoded arguments, which are given away,
-// and gives the table that it goes through. The request lies once, in the caller's frame:
-// that caller waits for as long as the context lives, and a goroutine whose stack is deeper
-// than some 1.2 KiB while it waits keeps 8 KiB instead of 4.
+// and gives the table that it goes through. The request lies once, in the caller's frame.
 func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r *dialog.Request) (*dialog.Table, error) {
 	t, err := p.Table(ctx)
 	if err != nil {
@@ -67,13 +65,24 @@ func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r 
 
 // scope opens the endpoint and runs body in the scope of its dialog.
 func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
-	var r dialog.Request
-	t, err := s.request(ctx, p, args, &r)
+	d, err := s.begin(ctx, p, args, o)
 	if err != nil {
 		return err
 	}
+	return explain(s, d.Peer(), d.Scope(body))
+}
+
+// begin is the part of scope whose stack is not needed while the scope waits: a goroutine
+// that waits with more than some 1.2 KiB in use keeps 8 KiB of stack instead of 4.
+func (s *signature) begin(ctx context.Context, p Portal, args *wire.Buffer, o *ContextOptions) (*dialog.Dialog, error) {
+	var r dialog.Request
+	t, err := s.request(ctx, p, args, &r)
+	if err != nil {
+		return nil, err
+	}
 	r.Window, r.Reads = dialog.Window(o.Window), o.reads()
-	return explain(s, t.Peer(), t.Scope(ctx, &r, body))
+	d, err := t.Open(ctx, &r)
+	return d, explain(s, t.Peer(), err)
 }
 
 // FuncByHand is a [Func] by its name, for callers that do not have its Go types: payloads
