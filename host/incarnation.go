@@ -21,9 +21,17 @@ import (
 )
 
 // incarnation is one process of a child, from its start to its reaping. One goroutine owns
-// it: it calls start and then live, which returns when nothing of the process is left.
-// All others only send to its channels. What is set by start and read by others is set
-// before the child is up.
+// it, that of [child.run]: it calls start and then live, which returns when nothing of the
+// process is left. All others only send to its channels.
+//
+// There is no lock. What is set by start and read by others, such as table, client and
+// endpoints, is set before the child is up, and they find the incarnation only after that,
+// under the nursery's lock. proc is the exception: go-plugin's goroutine sets it during
+// the start. cancelled, links and acked may be used at any time.
+//
+// What an incarnation owns ends in release: the process, go-plugin's client and its main
+// connection, the server of the link and its goroutine, the table, the watch, and the
+// goroutine of the cancel request.
 type incarnation struct {
 	owner  owner
 	env    *environment
@@ -60,8 +68,9 @@ type incarnation struct {
 	ackErr  error         // that the answer did not come in time; set before acked is closed
 }
 
-// owner is whom an incarnation tells what becomes of it: its child. No method waits. Any
-// goroutine may call them.
+// owner is whom an incarnation tells what becomes of it: its child, or what stands for it
+// in a test. No method waits. Any goroutine may call them, but none that holds a lock:
+// they take that of the nursery.
 type owner interface {
 	// identified says that there is a process, and so which pid it has.
 	identified(id actor.ID)
@@ -84,13 +93,16 @@ func newIncarnation(o owner, env *environment, spec Spec, id actor.ID, giveUp co
 	return i
 }
 
-// foreign reports whether the program knows nothing of Trellis.
+// foreign reports whether the program knows nothing of Trellis. It has no link then, no
+// boot, no endpoints and no goodbye.
 func (i *incarnation) foreign() bool { return i.spec.GoPlugin != nil }
 
-// cancel makes the process end. It does not wait; only the first one counts.
+// cancel makes the process end. It does not wait; only the first one counts. It may come
+// before the process is up: the channel has room for it, and awaitEnd finds it there.
 func (i *incarnation) cancel(why *cancellation) { i.cancelOnce.Do(func() { i.cancelled <- why }) }
 
-// reasonOf is a cancellation as the reason in events and errors of this actor.
+// reasonOf is a cancellation as the reason in events and errors of this actor. It names
+// the canceller only if that is another actor than the host, such as the host's own host.
 func (i *incarnation) reasonOf(why *cancellation) string {
 	if why.Canceller.Is(i.env.self) {
 		return why.Reason
@@ -102,7 +114,9 @@ func (i *incarnation) reasonOf(why *cancellation) string {
 // has come, or never will.
 func (i *incarnation) acknowledge() { i.ackOnce.Do(func() { close(i.acked) }) }
 
-// live sees to a process that is up, until it is reaped, and says how it has ended.
+// live sees to a process that is up, until it is reaped, and says how it has ended. The
+// watch is waited for last: its workers call the process, and return when the connection
+// is closed.
 func (i *incarnation) live() end {
 	i.watch.start(i.id, i.table, i.proc.Load().Starved)
 	t := i.awaitEnd()
@@ -113,7 +127,8 @@ func (i *incarnation) live() end {
 }
 
 // teardown is how a process that was up ends: what is told of it, and how much of it is
-// still to be done. Exactly one is made in the life of an incarnation.
+// still to be done. Exactly one is made in the life of an incarnation, by one of the on…
+// methods; they decide and do not act, and endWith alone carries it out.
 type teardown struct {
 	end
 	request *cancellation // what it is asked to end with; nil if it has ended, or cannot be asked
@@ -139,6 +154,10 @@ func (i *incarnation) awaitEnd() teardown {
 
 // endWith ends the process, and says so: every end of a process that was up is reported,
 // explained to its calls, and carried out here, in this order.
+//
+// An actor that is asked to end may still finish what it is doing, and so calls in flight
+// are lost only when the process is gone and all that it has sent was read. In any other
+// case nothing more is expected of it, and they fail before force is used.
 func (i *incarnation) endWith(t teardown) {
 	if t.done != nil {
 		defer t.done()
@@ -151,6 +170,8 @@ func (i *incarnation) endWith(t teardown) {
 		why = i.request(t.request)
 		s = next(stepAsk, why)
 	}
+	// Whoever waits in Portal.Cancel goes on here, when the tasks have ended or the bound is
+	// over, and does not wait for the exit of the process.
 	i.acknowledge()
 	if t.request == nil { // else calls may end in order, until the process has
 		i.connection.lose(refusal)
@@ -165,6 +186,8 @@ func (i *incarnation) endWith(t teardown) {
 }
 
 // refusal is why new calls fail, and those in flight if the process was not asked to end.
+// A failure is given to them as it is, so that callers can tell a death from a lost link
+// with errors.As.
 func (i *incarnation) refusal(t teardown) error {
 	switch {
 	case t.request != nil:
@@ -175,7 +198,9 @@ func (i *incarnation) refusal(t teardown) error {
 	return fmt.Errorf("%w: %s has ended by itself", fault.ErrActorClosing, i.id)
 }
 
-// loss is why calls fail that the end has cut off of a process that was asked to end.
+// loss is why calls fail that the end has cut off of a process that was asked to end. It
+// may have been asked and have crashed all the same: then the calls say so, though the
+// child has ended as requested.
 func (i *incarnation) loss(t teardown) error {
 	exit, _ := i.proc.Load().Exit()
 	switch {
@@ -187,8 +212,9 @@ func (i *incarnation) loss(t teardown) error {
 	return i.causeOfDeath()
 }
 
-// onCancel has the process asked to end when it is its turn. One that ends by itself before
-// that is not asked.
+// onCancel has the process asked to end when it is its turn. One that ends by itself
+// before that is not asked, and has ended as it would have without the cancel: a crash
+// while it waits for its turn is a failure. It takes calls as before until then.
 func (i *incarnation) onCancel(why *cancellation) (t teardown) {
 	done := i.ladder.awaitTurn(i.proc.Load().Dead(), i.connection.gone())
 	switch {
@@ -203,7 +229,8 @@ func (i *incarnation) onCancel(why *cancellation) (t teardown) {
 	return t
 }
 
-// onUnhealthy ends a process that is unwell. One that still answers is asked first.
+// onUnhealthy ends a process that is unwell. One that still answers is asked first. The
+// request to one that does not would only cost the time of its bound.
 func (i *incarnation) onUnhealthy(ill illness) teardown {
 	if !ill.answers {
 		return teardown{end: ill.end, force: mute}
@@ -211,7 +238,9 @@ func (i *incarnation) onUnhealthy(ill illness) teardown {
 	return teardown{end: ill.end, request: &cancellation{Canceller: i.env.self, Reason: "it is " + string(ill.cause) + ": " + ill.reason}}
 }
 
-// onDeath says how a process has ended by itself.
+// onDeath says how a process has ended by itself. Its goodbye may still lie in the socket
+// when the process is reaped, and so it is read to the end before it is asked whether
+// there was one; what does not end in time is cut off.
 func (i *incarnation) onDeath() teardown {
 	if !i.connection.drain() {
 		i.connection.abort(errors.New("the process has ended"))
@@ -223,8 +252,10 @@ func (i *incarnation) onDeath() teardown {
 	return teardown{end: end{cause: Crashed, reason: failure.Error(), failure: failure}, dead: true}
 }
 
-// onDisconnect handles a link that has ended while the process may still live. Most
-// often the process is about to be reaped, which tells more.
+// onDisconnect handles a link that has ended while the process may still live. Most often
+// the process is about to be reaped, which tells more: a dying process loses its sockets
+// first. One that has said goodbye runs its exit hooks now, and has its whole grace for
+// them.
 func (i *incarnation) onDisconnect() teardown {
 	bound := deathBound
 	if goodbye, _ := i.connection.farewell(); goodbye {
@@ -241,7 +272,9 @@ func (i *incarnation) onDisconnect() teardown {
 }
 
 // endedInOrder reports whether the child has ended itself, and well: it said goodbye, with
-// no failure, and exited with 0. A foreign program cannot say goodbye.
+// no failure, and exited with 0. A foreign program cannot say goodbye. An actor that exits
+// with 0 and without one, as after an os.Exit in a handler, has left its callers without
+// an answer, and counts as crashed.
 func (i *incarnation) endedInOrder() bool {
 	goodbye, reason := i.connection.farewell()
 	exit, _ := i.proc.Load().Exit()
@@ -257,7 +290,8 @@ func (i *incarnation) causeOfDeath() error {
 	return i.deathOf(i.proc.Load())
 }
 
-// deathOf says how a process has ended.
+// deathOf says how a process has ended: the [fault.ActorDied] that its callers, the event
+// and the nursery are given.
 func (i *incarnation) deathOf(proc *process.Process) error {
 	exit, _ := proc.Exit()
 	died := &fault.ActorDied{ID: i.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
@@ -271,7 +305,14 @@ func (i *incarnation) deathOf(proc *process.Process) error {
 }
 
 // request is the first step of a teardown: it sends the cancel request and waits for the
-// ack, which comes when all of the actor's tasks have ended.
+// ack, which comes when all of the actor's tasks have ended. It returns why the teardown
+// goes on.
+//
+// The request has a goroutine of its own, which release waits for: it may outlast the
+// wait, by far if the child never answers. The child is told how long it has after its
+// answer (Grace), as it hands that down to children of its own. ackErr is for
+// Portal.Cancel, and is set only when the child was too slow: a link that is gone has no
+// tasks that anybody could wait for.
 func (i *incarnation) request(why *cancellation) trigger {
 	b := i.ladder.bounds()
 	var err error
@@ -300,7 +341,13 @@ func (i *incarnation) onSignalFailed(s step, err error) {
 	i.env.log.Error("teardown", "actor", i.id.String(), "step", s.String(), "error", err)
 }
 
-// release lets go of everything that belonged to the process, and waits for its end.
+// release lets go of everything that belonged to the process, and waits for its end. The
+// order matters: with the process gone nobody connects to the link any more; with the link
+// closed the handler of the server returns, which Stop waits for; and after Stop, a link
+// that was accepted at the last moment is certain to be in i.links.
+//
+// It is also called by abandon for a start that has failed at any stage after the
+// handshake has begun, so that most of what it releases may never have been made.
 func (i *incarnation) release() {
 	if proc := i.proc.Load(); proc != nil {
 		<-proc.Done() // it is dead; what it had started is, too, from now on
@@ -321,6 +368,8 @@ func (i *incarnation) release() {
 	if i.asking != nil {
 		i.asking.Wait()
 	}
+	// The process is reaped, so that go-plugin has none to kill. It closes the main
+	// connection, and waits for the goroutines that read the output of the process.
 	i.plugin.Kill() // lets go of what go-plugin holds
 }
 

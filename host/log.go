@@ -22,6 +22,11 @@ import (
 // logger turns a child's lines into log records: a line that is a JSON object of
 // slog or hclog keeps its level, time and attributes; any other is kept as it is.
 // It is for one goroutine.
+//
+// An incarnation has one. It is called on the goroutine that hands on the lines of its
+// process, and so may wait for the handler of the log; lines that come meanwhile are
+// dropped and counted. Only standard error is searched for records: slog and hclog print
+// there, and what a program prints on standard output is its own text, even if it is JSON.
 type logger struct {
 	log   *slog.Logger
 	id    actor.ID
@@ -35,6 +40,8 @@ func newLogger(log *slog.Logger, id actor.ID, hosts bool) *logger {
 	return &logger{log: log, id: id, hosts: hosts}
 }
 
+// line logs one line, or one piece of a line that was longer than 64 KiB (process.Part).
+// An empty one is not logged, but it may still say that others were dropped before it.
 func (l *logger) line(line process.Line) {
 	ctx := context.Background()
 	if line.Dropped > 0 {
@@ -86,9 +93,13 @@ func (l *logger) structured(ctx context.Context, line process.Line) bool {
 	return true
 }
 
-// gist is what a line of stderr may tell of an actor's death: a plain line itself,
-// and of an author's record that is at least a warning its message and error. cut: the
-// line goes on.
+// gist is what a line of stderr may tell of an actor's death: a plain line itself, and of
+// an author's record that is at least a warning its message and error. A record of the
+// runtime's says nothing that an event does not say better. cut says that the line goes
+// on.
+//
+// The last of them become fault.ActorDied.LastLog. It is called on the goroutine that
+// reads the pipe, and so must be quick and wait for nobody.
 func gist(text []byte, cut bool) string {
 	r, ok := parseRecord(text, cut)
 	switch failure := r.text("error", "err"); {
@@ -151,12 +162,14 @@ func (l *logger) speaker(r record) (name string, claim int) {
 	return self, -1
 }
 
-// levels are the names that slog and hclog print.
+// levels are the names that slog and hclog print. slog has no trace; it lies 4 below
+// debug.
 var levels = map[string]slog.Level{
 	"trace": slog.LevelDebug - 4, "debug": slog.LevelDebug, "info": slog.LevelInfo,
 	"warn": slog.LevelWarn, "error": slog.LevelError,
 }
 
+// parseLevel reads the name of a level, of either dialect.
 func parseLevel(name string) (slog.Level, bool) {
 	if level, ok := levels[strings.ToLower(name)]; ok {
 		return level, true
@@ -165,18 +178,22 @@ func parseLevel(name string) (slog.Level, bool) {
 	return level, name != "" && level.UnmarshalText([]byte(name)) == nil // "WARN+1"
 }
 
-// bridge gives go-plugin an hclog logger that ends in slog. What go-plugin calls
-// an error is a detail here: the host reports failures itself.
+// bridge gives go-plugin an hclog logger that ends in slog. What go-plugin calls an error
+// is a detail here: it logs each process that was killed as one, while the host reports
+// failures itself. hclog's interceptor is used only because its sinks get records as
+// values; its own output goes nowhere.
 func bridge(log *slog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: nothing{}, Level: hclog.Debug})
 	l.RegisterSink(sink{log})
 	return l
 }
 
+// nothing is the output of the interceptor, which has to have one.
 type nothing struct{}
 
 func (nothing) Write(p []byte) (int, error) { return len(p), nil }
 
+// sink takes the records of go-plugin in; log does not wait for its handler.
 type sink struct{ log *slog.Logger }
 
 // Accept takes one record of go-plugin.
@@ -245,7 +262,11 @@ func (r *record) text(keys ...string) string {
 // maxGroups bounds how deep objects become groups; what lies deeper stays JSON.
 const maxGroups = 4
 
-// parseFields reads a JSON object, in its order.
+// parseFields reads a JSON object, in its order, which a map would lose. What comes after
+// the object makes the line something else than a record. With cut, an error means that
+// the text ends here, and what was read before counts; a last text is kept as far as it
+// goes, and a last number is left out, since a number without its last digits is another
+// number.
 func parseFields(text []byte, cut bool, groups int) (fields []slog.Attr, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
@@ -277,7 +298,8 @@ func parseFields(text []byte, cut bool, groups int) (fields []slog.Attr, ok bool
 	return fields, err == io.EOF
 }
 
-// parseValue keeps what a JSON value says, to the last digit.
+// parseValue keeps what a JSON value says, to the last digit. An empty object and one that
+// lies too deep stay JSON: slog leaves a group without fields out.
 func parseValue(raw json.RawMessage, groups int) slog.Value {
 	switch raw[0] {
 	case '"':
@@ -314,7 +336,9 @@ func parseNumber(text string) slog.Value {
 	return slog.AnyValue(json.Number(text))
 }
 
-// textHead is what there is of a text whose end is missing.
+// textHead is what there is of a text whose end is missing. The cut may have hit an
+// escape, which no quotation mark behind it makes whole: so bytes are taken off, as many
+// as the longest escape has, until what is left can be read.
 func textHead(rest []byte) (head string, ok bool) {
 	rest = bytes.TrimLeft(rest, ": \t\r")
 	if len(rest) == 0 || rest[0] != '"' {

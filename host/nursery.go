@@ -17,6 +17,10 @@ import (
 
 // Nursery owns child actors and supervises them. Its methods may be called from any
 // goroutine.
+//
+// It is open until its ctx ends or Cancel is called, settles when its body has returned,
+// and has ended when [Nursery.Done] is closed. OpenNursery owns it and all of its
+// goroutines.
 type Nursery struct {
 	// It is a guarded table: every change goes through update, which looks again whether all
 	// has ended.
@@ -25,6 +29,8 @@ type Nursery struct {
 	cancel context.CancelCauseFunc
 	tasks  task.Group // one-shots, the goroutines that own processes, and pauses
 
+	// mu guards the following fields, and those of each child that change. It is held for
+	// steps of the table only: nobody waits, logs or calls an author's code under it.
 	mu           sync.Mutex
 	plan         supervision
 	children     map[int]*child
@@ -199,13 +205,15 @@ func (n *Nursery) lose(failure error) {
 }
 
 // giveUp is the end of a nursery that cannot bring an actor back, or whose own goroutine
-// has failed. It is called under the lock.
+// has failed, whatever its strategy is. It is called under the lock; cancelling only begins
+// the end, which stopAll carries out on a goroutine of its own.
 func (n *Nursery) giveUp(failure error) {
 	n.failures = append(n.failures, failure)
 	n.cancel(failure)
 }
 
-// refuse makes every later start fail.
+// refuse makes every later start fail, with the first cause that is given. It is called
+// under the lock.
 func (n *Nursery) refuse(cause error) {
 	if n.closed != nil {
 		return
@@ -222,7 +230,10 @@ func (n *Nursery) closedErr() error {
 	return n.closed
 }
 
-// stopAll asks every child to end, those first that need others.
+// stopAll asks every child to end, those first that need others. It runs once, when the
+// nursery's ctx has ended, on the goroutine of context.AfterFunc. The cause may be an
+// author's error, whose methods are called before the lock is taken and may not return:
+// then the children end without its text.
 func (n *Nursery) stopAll() {
 	cause := context.Cause(n.ctx)
 	w := fault.Ask(cause, func() *cancellation { return n.cancellationFor(reasonOf(cause)) }, func() *cancellation {

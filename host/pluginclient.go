@@ -22,8 +22,12 @@ import (
 )
 
 // pluginClient is the host's end of go-plugin's main connection to one process, and knows
-// why calls over it end: gRPC itself knows only that the connection is gone. It is made
-// before the process, and go-plugin closes the connection when the process is released.
+// why calls over it end: gRPC itself knows only that the connection is gone. The
+// incarnation owns it. It is made before the process, since the options of the connection
+// have to name it, and go-plugin closes the connection when the process is released.
+//
+// mu guards closing. ctx ends once, in lose. The fields that the handshake sets are read
+// only after it.
 type pluginClient struct {
 	conn   *grpc.ClientConn // this and the following are set by the handshake
 	actor  wire.ActorClient
@@ -38,14 +42,16 @@ type pluginClient struct {
 }
 
 // newPluginClient makes the client of a process. The ctx that its calls end with has the
-// values of base.
+// values of base, but not its end: the end of the nursery gives the process the time to
+// end in order, and what its clients do belongs to that.
 func newPluginClient(base context.Context) *pluginClient {
 	c := &pluginClient{}
 	c.ctx, c.end = context.WithCancelCause(context.WithoutCancel(base))
 	return c
 }
 
-// clientMaker makes go-plugin fill in the client.
+// clientMaker is the one plugin that go-plugin is told of. go-plugin gives the connection
+// and its broker to nobody but a plugin's GRPCClient; so Dispense is used to get at both.
 type clientMaker struct {
 	plugin.NetRPCUnsupportedPlugin
 	client *pluginClient
@@ -89,6 +95,8 @@ func (c *pluginClient) refusal() error {
 }
 
 // dialOptions make calls over the connection end with what it knows of the process.
+// go-plugin appends them to its own, and the last of two that contradict each other
+// counts.
 func (c *pluginClient) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithIdleTimeout(0), // a connection that nobody uses is not broken
@@ -124,7 +132,8 @@ func (c *pluginClient) stream(ctx context.Context, d *grpc.StreamDesc, conn *grp
 	return explainedStream{s, c, ctx, conn}, nil
 }
 
-// ours tells calls of go-plugin and of this package from the application's.
+// ours tells calls of go-plugin and of this package from the application's. go-plugin
+// makes its own on the same connection, so that they pass the same interceptors.
 func ours(method string) bool {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	return slices.Contains([]string{"plugin.GRPCBroker", "plugin.GRPCController", "plugin.GRPCStdio",
@@ -144,8 +153,9 @@ func (s explainedStream) RecvMsg(m any) error {
 	return s.client.explain(s.caller, s.conn, s.ClientStream.RecvMsg(m))
 }
 
-// explain adds to a broken connection why it broke. If the process was asked to
-// end, that is known before; if it has died, a moment later.
+// explain adds to a broken connection why it broke. If the process was asked to end, that
+// is known before; if it has died, a moment later. The error has gRPC's code Unavailable,
+// and wraps the reason, so that both status.Code and errors.As find what they look for.
 func (c *pluginClient) explain(caller context.Context, conn *grpc.ClientConn, err error) error {
 	// What this host itself closes, after the end, gRPC calls cancelled.
 	closed := status.Code(err) == codes.Canceled && caller.Err() == nil && c.lost()
@@ -163,7 +173,9 @@ func (c *pluginClient) explain(caller context.Context, conn *grpc.ClientConn, er
 }
 
 // lostSoon waits for a reason that a connection may have broken for. One that is not
-// broken after all has none: the program itself has said that it is unavailable.
+// broken after all has none: the program itself has said that it is unavailable, and its
+// caller waits no longer than drainBound for the state of the connection to show that. One
+// that is broken waits for the end of the process to be noticed, up to deathBound.
 func (c *pluginClient) lostSoon(caller context.Context, conn *grpc.ClientConn) bool {
 	ctx, stop := context.WithTimeout(caller, deathBound)
 	defer stop()
@@ -207,8 +219,10 @@ func ownCall(o []grpc.CallOption) []grpc.CallOption {
 	return append(slices.Clip(o), grpc.MaxCallRecvMsgSize(mostOwnMessage))
 }
 
-// pacedStream is a stream that takes mostAnnounced messages within brokerMemory. One goroutine
-// receives.
+// pacedStream is a stream that takes mostAnnounced messages within brokerMemory. It is
+// go-plugin's stream of announcements, for each of which go-plugin starts a goroutine that
+// lives for five seconds. A plugin that sends more is not told so: its messages wait in
+// gRPC's flow control. One goroutine of go-plugin's receives; taken and n are its own.
 type pacedStream struct {
 	grpc.ClientStream
 	taken [mostAnnounced]time.Time // when the last ones were, in turn

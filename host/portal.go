@@ -29,11 +29,14 @@ type Portal struct {
 	s *child
 }
 
+// reach is named here for the embedding alone: an embedded field with a lower-case name is
+// not part of the exported API.
 type reach = endpoint.Reach
 
 func newPortal(c *child) *Portal { return &Portal{c.dialogs, c} }
 
-// dialogs returns the dialogs of the link to the child's present process.
+// dialogs returns the dialogs of the link to the child's present process. It is asked anew
+// for each call, which is what makes a portal survive restarts.
 func (c *child) dialogs(ctx context.Context) (*dialog.Table, error) {
 	i, err := c.awaitCallable(ctx)
 	switch {
@@ -85,7 +88,8 @@ func (p *Portal) Kind(endpoint string) string {
 	return ""
 }
 
-// endpoints are what the process serves that came up last.
+// endpoints are what the process serves that came up last. They are still known while the
+// actor is down.
 func (p *Portal) endpoints() (list []*wire.Endpoint) {
 	p.s.n.look(func() {
 		if p.s.lastUp != nil {
@@ -175,6 +179,9 @@ func (p *Portal) Dispense(ctx context.Context, client plugin.GRPCPlugin) (any, e
 func (p *Portal) Services() grpc.ClientConnInterface { return services{p} }
 
 // upChild is the process that is up, for calls over its main connection.
+// It looks at the refusal as well, since a process that is ending still counts as
+// callable, so that it can say why it refuses; the connection itself would go on working
+// for a while.
 func (p *Portal) upChild(ctx context.Context) (*incarnation, error) {
 	i, err := p.s.awaitCallable(ctx)
 	if err != nil {
@@ -186,7 +193,9 @@ func (p *Portal) upChild(ctx context.Context) (*incarnation, error) {
 	return i, nil
 }
 
-// services calls the services of whichever process is up.
+// services calls the services of whichever process is up. It holds no connection: each
+// call asks for the present one, and a stream stays with the process that it was opened
+// on.
 type services struct{ p *Portal }
 
 // Invoke makes a unary call.

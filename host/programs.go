@@ -29,6 +29,8 @@ import (
 const keptUnused = 30 * 24 * time.Hour
 
 // programFolders are where programs may be kept, the best first. None is made.
+// A folder in the temporary directory is only the second choice: it may be emptied at each
+// boot. It has the uid in its name because all users share that directory.
 func programFolders() []string {
 	fallback := filepath.Join(os.TempDir(), fmt.Sprintf("trellis-cache-%d", os.Getuid()))
 	folders := []string{filepath.Join(fallback, "programs")}
@@ -67,7 +69,10 @@ func CleanPrograms(unused time.Duration) (folder string, freed int64, err error)
 	return folder, freed, err
 }
 
-// trimPrograms removes what has not been used for some time.
+// trimPrograms removes what has not been used for some time. It takes no lock: builds of
+// other programs may go on in the same folder. A program that is removed just before it
+// would be started is built anew ([rebuild]), and a program that runs keeps its file until
+// it ends. Failures are collected, and do not keep the rest from being removed.
 func trimPrograms(folder string, unused time.Duration, now time.Time) (freed int64, err error) {
 	oldest := now.Add(-unused)
 	sources, err := os.ReadDir(folder)
@@ -89,11 +94,14 @@ func trimPrograms(folder string, unused time.Duration, now time.Time) (freed int
 	return freed, err
 }
 
-// longestBuild is how long the folder of a build may be somebody's.
+// longestBuild is how long the folder of a build may be in use: writing to the files in it
+// does not change the time of the folder, so that a build which goes on looks old. After
+// this time its host must have been killed.
 const longestBuild = time.Hour
 
-// trim removes one program, or what a build has left, if it was last used before
-// oldest.
+// trim removes one program, or what a build has left, if it was last used before oldest. A
+// file was last used at its modification time, which each build that needs it sets. One
+// that is gone was removed by another program at the same time, which is not a failure.
 func trim(path string, oldest time.Time) (freed int64, err error) {
 	info, err := os.Lstat(path)
 	if err == nil && info.IsDir() {
@@ -111,13 +119,16 @@ func trim(path string, oldest time.Time) (freed int64, err error) {
 	return info.Size(), nil
 }
 
-// folderName is the name of a source folder's folder.
+// folderName is the name of a source folder's folder: a sum of its path, as a path may be
+// longer than a name can be. Eight bytes are enough against chance; nobody else can write
+// here.
 func folderName(dir string) string {
 	sum := sha256.Sum256([]byte(dir))
 	return hex.EncodeToString(sum[:8])
 }
 
-// programName keeps programs of equal last elements apart.
+// programName keeps programs of equal last elements apart, and begins with that element,
+// which is what ps and a reader of the folder see.
 func programName(pkg string) string {
 	sum := sha256.Sum256([]byte(pkg))
 	return filepath.Base(pkg) + "-" + hex.EncodeToString(sum[:4])

@@ -8,7 +8,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// OneShot is an actor that was started to run one endpoint.
+// OneShot is an actor that was started to run one endpoint. A goroutine of the nursery's
+// owns it: it sets value and err, once, before it closes done, and ends when the actor is
+// gone. The OneShot itself may be kept for as long as somebody wants its result.
 type OneShot[Result any] struct {
 	done  chan struct{}
 	value Result
@@ -62,6 +64,7 @@ func (s *OneShot[Result]) end(n *Nursery, err error) {
 	n.fail(err)
 }
 
+// deliver sets the result. It is called exactly once.
 func (s *OneShot[Result]) deliver(value Result, err error) {
 	s.value, s.err = value, err
 	close(s.done)
@@ -85,6 +88,9 @@ func (s *OneShot[Result]) Wait(ctx context.Context) (Result, error) {
 	}
 }
 
+// addOneShot takes the actor in as a child that no strategy restarts or ends with others,
+// and whose failure is reported by the one-shot, which knows the error of the call, and
+// not by the table, which knows only how the process ended.
 func (n *Nursery) addOneShot(spec Spec) (*child, error) {
 	if err := checkAlone(spec, true); err != nil {
 		return nil, err

@@ -20,8 +20,9 @@ import (
 // actor, which starts them with [Subtree].
 type Spec = config.Actor
 
-// checkAlone refuses a spec that is not that of one actor by itself. What only a tree
-// can give is not ignored.
+// checkAlone refuses a spec that is not that of one actor by itself. What only a tree can
+// give is refused and not ignored: whoever writes depends_on relies on it. The error has
+// the stage "spec" and is lasting, since nothing but another spec would help.
 func checkAlone(spec Spec, oneShot bool) error {
 	err := spec.Check()
 	switch {
@@ -41,7 +42,8 @@ func checkAlone(spec Spec, oneShot bool) error {
 	return nil
 }
 
-// checkTree refuses a tree that cannot be started.
+// checkTree refuses a tree that cannot be started, by the rules for config files, so that
+// trees from Go and from files are told the same.
 func checkTree(s config.Supervision, actors []Spec) error {
 	if err := (&config.Tree{Supervision: s, Actors: actors}).Check(); err != nil {
 		return err
@@ -81,5 +83,6 @@ func (e *StartError) Error() string {
 // Unwrap returns the reason.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// lasting is a failure of a start that another start would repeat.
+// lastingError is a failure of a start that another start would repeat. It never leaves
+// the package: incarnation.start takes it off, and sets StartError.Lasting instead.
 type lastingError struct{ error }

@@ -32,8 +32,14 @@ import (
 
 var errStartTimeout = errors.New("it was not ready in time")
 
-// start brings the child up: process, handshake, link, boot. If ctx ends, at any
-// stage, the process is killed and reaped, and the error is the cause of ctx.
+// start brings the child up: process, handshake, link, boot. If ctx ends, at any stage,
+// the process is killed and reaped, and the error is the cause of ctx.
+//
+// One bound holds for all stages together. go-plugin is given the same one for its
+// handshake, but the ctx is what counts. The start has succeeded when the killing at the
+// end of ctx could be taken back (unfollow): if it could not, ctx ended at the last
+// moment, the process is being killed, and so the start has failed although every stage
+// was passed.
 func (i *incarnation) start(ctx context.Context) error {
 	bound := time.Duration(i.spec.WithDefaults().StartTimeout)
 	limited, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%w (%v)", errStartTimeout, bound))
@@ -56,7 +62,10 @@ func (i *incarnation) start(ctx context.Context) error {
 	return failure
 }
 
-// bringUp goes through the stages of a start, and names the one that has failed.
+// bringUp goes through the stages of a start, and names the one that has failed. "program"
+// is whatever keeps a process from being there at all; everything after that, until
+// go-plugin is connected, is "handshake". The pid is reported as soon as it is known,
+// before the child can be called, so that events of a start that hangs name the process.
 func (i *incarnation) bringUp(ctx context.Context, bound time.Duration) (stage string, err error) {
 	if i.program, err = findProgram(ctx, i.spec); err == nil {
 		err = i.handshake(ctx, bound)
@@ -85,7 +94,8 @@ func (i *incarnation) bringUp(ctx context.Context, bound time.Duration) (stage s
 	return "", nil
 }
 
-// abandon ends a child that did not come up.
+// abandon ends a child that did not come up. It is killed without being asked, since
+// nobody has called it yet. It is safe at any stage: what is not there is not released.
 func (i *incarnation) abandon() {
 	if proc := i.proc.Load(); proc != nil {
 		_ = proc.Kill(context.Background()) // waits for the reaping; that ctx never ends
@@ -95,7 +105,9 @@ func (i *incarnation) abandon() {
 	}
 }
 
-// findProgram finds the file to execute; it is "" with an error.
+// findProgram finds the file to execute; it is "" with an error. A name without a slash is
+// looked for in the PATH of this host, and not of the child's environment, as os/exec does
+// it too.
 func findProgram(ctx context.Context, spec Spec) (string, error) {
 	path := spec.Command[0]
 	if !strings.ContainsRune(path, os.PathSeparator) {
@@ -112,6 +124,9 @@ func findProgram(ctx context.Context, spec Spec) (string, error) {
 }
 
 // cannotExecute reports whether a program cannot be executed, and not only at the moment.
+// A lack of processes, memory or descriptors is over at some time, and so is worth a
+// restart; a file that is missing, forbidden, no program or another one than its checksum
+// says is not.
 func cannotExecute(err error) bool {
 	if errors.Is(err, exec.ErrNotFound) {
 		return true
@@ -125,7 +140,13 @@ func cannotExecute(err error) bool {
 		func(target error) bool { return errors.Is(start.Err, target) })
 }
 
-// listen serves the child's link on a brokered connection.
+// listen serves the child's link on a brokered connection. The broker opens a socket and
+// announces its id over the main connection; the child learns from Boot which id that is.
+//
+// The first link is taken and every other one refused, and nobody new is let in from then
+// on. The table is made on the server's goroutine, before anything is read, and handed
+// over through i.links. The handler of gRPC's stream has to live as long as the link,
+// hence the channel that is returned.
 func (i *incarnation) listen() (broker uint32, err error) {
 	broker = i.client.broker.NextId()
 	ln, err := i.client.broker.Accept(broker)
@@ -160,7 +181,8 @@ func (i *incarnation) serve(entry *linkListener) {
 }
 
 // newTable makes the table of the dialogs over a link that has come. It starts to read at
-// once: calls of the child may come before its boot has been answered.
+// once: calls of the child may come before its boot has been answered. base is the ctx of
+// the nursery, so that its end ends what the child has called here.
 func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
 	return dialog.NewTable(link.New(t, link.Config{Self: i.env.self, Log: log}), dialog.Config{
@@ -178,7 +200,13 @@ func (i *incarnation) explainBroker(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: go-plugin's connection to it had failed at first, and works now", err)
 }
 
-// boot tells the child who it is and waits until it is ready.
+// boot tells the child who it is and waits until it is ready: its boot was answered, its
+// link has come, and the first frame on it (HELLO) was read. The child opens its link
+// before it answers, but over another connection, so that either may arrive first.
+//
+// waitsFor is kept up to date for an error that the end of the start's bound makes: it
+// says what was missing then. The address of the listener is told only to a child that has
+// an identity, which it needs for a direct connection; the others go through the broker.
 func (i *incarnation) boot(ctx context.Context, broker uint32) error {
 	request := &wire.BootRequest{
 		Broker: broker, Parent: wire.FromID(i.env.self), Self: wire.FromID(i.id),
@@ -220,7 +248,8 @@ func (i *incarnation) boot(ctx context.Context, broker uint32) error {
 	return i.checkHealthEndpoint()
 }
 
-// checkHealthEndpoint refuses a child that could never be healthy.
+// checkHealthEndpoint refuses a child that could never be healthy, as soon as it is known
+// what it serves: otherwise it would be restarted again and again. The failure is lasting.
 func (i *incarnation) checkHealthEndpoint() error {
 	name := i.spec.Health.Endpoint
 	if name == "" || i.spec.Health.Off {
@@ -240,7 +269,9 @@ func (i *incarnation) checkHealthEndpoint() error {
 	return &lastingError{fmt.Errorf("health.endpoint: %w", missing)}
 }
 
-// explainBound is how long a child that failed to boot may take to say why.
+// explainBound is how long a child that failed to boot may take to say why. It is also how
+// long its process may take to end after that; a start that fails may so take two of them
+// longer.
 const explainBound = time.Second
 
 // bootFailure prefers what the child or its process said itself to the transport's
@@ -297,6 +328,11 @@ const (
 
 // linkListener is a listener that is shut when the one connection it is for has come, and when
 // too many others have.
+//
+// gRPC's server owns it and calls Accept on one goroutine; close may be called on any, and
+// more than once. shut also tells serve that the failure of Accept was meant. A plugin
+// that opens connections without end costs the host mostCallers descriptors, and its own
+// start.
 type linkListener struct {
 	net.Listener
 	callers int // of Accept alone
@@ -322,7 +358,13 @@ func (d *linkListener) close() {
 }
 
 // awaitForeign waits until a foreign program answers. Any answer will do: its health is
-// checked later.
+// checked later. go-plugin's handshake does not wait for the connection, so that without
+// this call a program that cannot be reached would count as ready.
+//
+// go-plugin makes a TLS configuration with AutoMTLS in any case, and adds the certificate
+// of the program as its root if there was one in the handshake line: without roots, the
+// program does not know AutoMTLS. That is said here, as gRPC would only say that it cannot
+// connect.
 func (i *incarnation) awaitForeign(ctx context.Context) (stage string, err error) {
 	if tls := i.config.TLSConfig; secured(i.spec.GoPlugin) && (tls == nil || tls.RootCAs == nil) {
 		return "handshake", errors.New("expected a certificate in its handshake line, there is none: " +

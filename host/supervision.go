@@ -7,13 +7,17 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 )
 
-// need is something that a child depends on.
+// need is something that a child depends on, named by its id: that of an actor that is
+// gone is never used again, and so a need that is not among the children is one that is
+// over.
 type need struct {
 	id      int
 	healthy bool // and not only up
 }
 
-// order is what the supervisor has decided about a process.
+// order is what the supervisor has decided about a process. It is apart from the state,
+// which says what the process does: one that was condemned goes on being ready while those
+// that need it end, and one may be stopping though nobody has told it to.
 type order uint8
 
 // The orders.
@@ -61,7 +65,9 @@ func (c *childState) isUp() bool {
 
 // takesCalls reports whether calls go to the process that came up last. One that is to end
 // for good, or has, is asked, and says why it refuses. Of one that comes back the next
-// process is waited for.
+// process is waited for. A process that stops by itself is in between: whether it comes
+// back depends on how it has ended, and only for a temporary actor is the answer known
+// before.
 func (c *childState) takesCalls() bool {
 	switch {
 	case c.fresh:
@@ -74,7 +80,8 @@ func (c *childState) takesCalls() bool {
 	return c.state == Gone || c.isUp()
 }
 
-// end is how a process has ended, or has not come up.
+// end is how a process has ended, or has not come up. The goroutine that owned the process
+// makes it; the table takes it as a fact.
 type end struct {
 	cause   Cause
 	reason  string
@@ -85,8 +92,12 @@ type end struct {
 
 // supervision decides what becomes of a supervisor's children. It is a pure table: its
 // methods take what has happened, change the states, and return what follows, in this
-// order: what to do, and the events to tell. It has no clock and no process; whoever
-// owns it must carry out every action.
+// order: what to do, and the events to tell. It has no clock and no process; whoever owns
+// it, in the program the [Nursery] under its lock, must carry out every action before the
+// next step.
+//
+// Actions collect in the table during a step and are taken out by settle, with which each
+// step ends. A test plays every order of events for three children against it.
 type supervision struct {
 	strategy config.Strategy
 	max      int           // restarts within window, and of one child without a stable run
@@ -113,6 +124,7 @@ const (
 	actionForget                     // the child is over, perhaps without ever having been started
 )
 
+// String is for the tests and their failures.
 func (k actionKind) String() string {
 	return [...]string{"tell", "start", "stop", "pause", "report", "limit", "unstable", "lasting", "forget"}[k]
 }
@@ -134,7 +146,8 @@ func (s *supervision) add(c *childState) []action {
 	return s.settle()
 }
 
-// up takes note that a process can be called.
+// up takes note that a process can be called. It may have been condemned or told to end
+// while it was coming up; its order stays, and it is ended in the same way as any other.
 func (s *supervision) up(id int) []action {
 	c, e := s.child(id), Event{To: Ready}
 	if !c.fresh {
@@ -172,7 +185,8 @@ func (s *supervision) note(id int, e Event) []action {
 	return s.settle()
 }
 
-// stopping takes note that a process that was up is being ended, or has died.
+// stopping takes note that a process that was up is being ended, or has died. What follows
+// is decided by ended. From now on those that need it are not started.
 func (s *supervision) stopping(id int, how end) []action {
 	c := s.child(id)
 	c.healthy = false
@@ -180,7 +194,9 @@ func (s *supervision) stopping(id int, how end) []action {
 	return s.settle()
 }
 
-// resume takes note that a child's pause is over.
+// resume takes note that a child's pause is over. The child may have been dismissed
+// meanwhile, and be gone. Where the strategy restarts groups, others may have waited for
+// this pause.
 func (s *supervision) resume(id int) []action {
 	if c := s.child(id); c != nil {
 		c.paused = false
@@ -188,8 +204,12 @@ func (s *supervision) resume(id int) []action {
 	return s.settle()
 }
 
-// ended takes note that a process has ended, or has not come up, and is reaped. A failure that
-// comes of itself while all is being closed is reported as any other.
+// ended takes note that a process has ended, or has not come up, and is reaped. A failure
+// that comes of itself while all is being closed is reported as any other.
+//
+// The cases, in their order: it was ended on purpose, and comes back only if a strategy
+// has ended it; its very first start has failed, which whoever asked for it is told; it
+// should come back and cannot; it comes back; nobody wants it back.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
 	wasUp, order, failed := c.state != Starting, c.order, how.failure != nil
@@ -219,7 +239,9 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	return s.settle()
 }
 
-// enter is the one place where a state changes, and where an event comes from.
+// enter is the one place where a state changes, and where an event comes from. Therefore
+// no event can be told of a change that was not made, and From of each event is To of the
+// one before.
 func (s *supervision) enter(c *childState, kind actionKind, e Event) {
 	e.From, c.state = c.state, e.To
 	s.actions = append(s.actions, action{kind, c.id, e})
@@ -244,9 +266,14 @@ func (s *supervision) giveUp(c *childState, kind actionKind, failure error) {
 	s.actions = append(s.actions, action{kind, c.id, Event{Err: failure}})
 }
 
-// bringBack has a child started again, unless that has happened too often, and
-// ends those that the strategy ends with it. Pauses may grow beyond the window, so that
-// restarts that never lead to a stable run count for themselves.
+// bringBack has a child started again, unless that has happened too often, and ends those
+// that the strategy ends with it. Pauses may grow beyond the window, so that restarts that
+// never lead to a stable run count for themselves: a program that crashes at once would
+// otherwise be restarted for ever, in long pauses. Restarts that a strategy makes of the
+// others do not count.
+//
+// The next process starts when the pause is over and, where the strategy restarts groups,
+// the last of those that are condemned here is reaped (mayStart).
 func (s *supervision) bringBack(c *childState, how end, now time.Time) {
 	s.restarts = slices.DeleteFunc(s.restarts, func(t time.Time) bool { return now.Sub(t) > s.window })
 	switch {
@@ -272,7 +299,8 @@ func (s *supervision) bringBack(c *childState, how end, now time.Time) {
 	s.enter(c, actionPause, Event{To: Waiting, Reason: reason})
 }
 
-// together reports whether the strategy ends other when c has failed.
+// together reports whether the strategy ends other when c has failed. Ids grow in the
+// order of adding, which is what "started after it" means for rest_for_one.
 func (s *supervision) together(c, other *childState) bool {
 	if other == c || other.oneShot || c.oneShot {
 		return false
@@ -308,15 +336,20 @@ func (s *supervision) endForGood(c *childState) {
 	c.comesBack, c.over = false, !c.hasProcess()
 }
 
-// condemn has a process ended, once those that need it have.
+// condemn has a process ended, once those that need it have. The first order stands: a
+// child that is being ended already keeps it, and endForGood then changes whether it comes
+// back.
 func (s *supervision) condemn(c *childState, comesBack bool) {
 	if c.hasProcess() && c.order == stays {
 		c.order, c.comesBack, c.healthy = condemned, comesBack, false
 	}
 }
 
-// settle adds to the actions what is possible now: it ends what nothing holds any
-// more, starts what nothing is in the way of, and forgets what is over.
+// settle adds to the actions what is possible now: it ends what nothing holds any more,
+// starts what nothing is in the way of, and forgets what is over. One pass is enough for
+// each of them. Children are in the order of adding, needs point backwards, and so a child
+// that is orphaned here is over before those that need it are looked at; and no start
+// makes another one possible, as what has only begun to start is not up.
 func (s *supervision) settle() []action {
 	for _, c := range s.children {
 		switch {
@@ -344,6 +377,8 @@ func (s *supervision) settle() []action {
 }
 
 // held reports whether others that are being ended need a child until they have ended.
+// Those that need it and are not being ended do not hold it: they stay up while it is
+// restarted.
 func (s *supervision) held(c *childState) bool {
 	return slices.ContainsFunc(s.children, func(other *childState) bool {
 		return other.order != stays && slices.ContainsFunc(other.needs, func(n need) bool { return n.id == c.id })

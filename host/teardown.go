@@ -12,6 +12,7 @@ import (
 )
 
 // step is one step of the teardown of a process.
+// A teardown goes through them in one direction, and may leave some out.
 type step uint8
 
 // The steps, in their order.
@@ -44,9 +45,11 @@ func (t trigger) String() string {
 	return [...]string{"acknowledged", "no answer in time", "it has not exited in time", "no link", cannotBeAsked, "no answer to health checks", "hurried"}[t]
 }
 
-// next is the ladder as a pure function: the step after s. There is none after
-// stepKill; whoever hurries goes there at once. There is no use in waiting for what
-// was not asked.
+// next is the ladder as a pure function: the step after s, given why s is over. There is
+// none after stepKill; whoever hurries goes there at once. There is no use in waiting for
+// the exit of a process that does not know it should end (unasked): its request is
+// SIGTERM. One that was asked but whose link is gone (unheard) ends by itself as soon as
+// it notices that, and has its grace.
 func next(s step, t trigger) step {
 	switch {
 	case t == hurried:
@@ -71,8 +74,9 @@ func (b bounds) of(s step) time.Duration {
 	return 0
 }
 
-// ladder is the teardown of one process, as far as it is the same for all. It belongs to the
-// goroutine that owns the process's incarnation.
+// ladder is the teardown of one process, as far as it is the same for all. It belongs to
+// the goroutine that owns the process's incarnation, and needs no lock: queued is set by
+// awaitTurn and read after it. turns, ending and hurry are shared with the other children.
 type ladder struct {
 	own    bounds       // by the child's spec
 	ending *self.Ending // of this host itself
@@ -100,8 +104,11 @@ func (l *ladder) awaitTurn(dead, gone <-chan struct{}) (done func()) {
 	return done
 }
 
-// wait waits on a step until one of the channels is closed, and says why it goes on. Meanwhile
-// this host may itself be asked to end, which leaves less time.
+// wait waits on a step until one of the channels is closed, and says why it goes on.
+// Meanwhile this host may itself be asked to end, which leaves less time: the moment at
+// which the step is over may then come closer, and never moves away. over and gone are
+// both "answered" here; the caller finds out which of them it was. A nil channel is one
+// that is never closed.
 func (l *ladder) wait(s step, over, gone <-chan struct{}) trigger {
 	expiry := time.Now().Add(l.bounds().of(s))
 	bounded := l.ending.Bounded()
@@ -148,7 +155,9 @@ func (l *ladder) escalate(proc *process.Process, cause Cause, s step, why trigge
 	}
 }
 
-// signal sends a step's signal, and does not wait for what it does.
+// signal sends a step's signal, and does not wait for what it does. Kill waits for the
+// reaping unless its ctx is over, which is why it is given one that is; that error means
+// nothing.
 func signal(proc *process.Process, s step) error {
 	if s == stepTerminate {
 		return proc.Terminate()
@@ -181,8 +190,10 @@ func newTurns() *turns {
 	return &turns{make(chan struct{}, turnsOfProcessor*runtime.GOMAXPROCS(0)), longestWait}
 }
 
-// take waits for a turn, until patience is over or one of the others is closed. The
-// caller calls done when the child has ended.
+// take waits for a turn, until patience is over or one of the others is closed. The caller
+// calls done when the child has ended. A turn that was taken is given back once: by done,
+// or when turnLength is over, whichever comes first. A child without a turn ends all the
+// same, beside the others; done does nothing then.
 func (t *turns) take(patience time.Duration, dead, gone, hurry <-chan struct{}) (done func()) {
 	timer := time.NewTimer(min(patience, t.longest))
 	defer timer.Stop()

@@ -14,7 +14,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Tree is a set of actors that were started as a config file says.
+// Tree is a set of actors that were started as a config file says. OpenTree makes it
+// inside the nursery that owns the actors, and it ends with that. Nothing in it changes
+// once body runs, so that it may be used from any goroutine without a lock.
 type Tree struct {
 	nursery *Nursery
 	portals map[string][]*Portal // made before body runs, and not changed after
@@ -101,8 +103,10 @@ func (t *Tree) Portals(name string) ([]*Portal, error) {
 	return nil, fmt.Errorf("no actor %q in this part of the tree; %s", name, have)
 }
 
-// start takes all actors in and waits until each is up, or is over. Every failure
-// counts but those that only follow from another.
+// start takes all actors in and waits until each is up, or is over. The table of the
+// supervisor starts each as soon as what it needs is ready; here is only waited, in a
+// goroutine for each, so that the failure of one is known while others are still coming
+// up. Every failure counts but those that only follow from another.
 func (t *Tree) start(ctx context.Context, levels [][]Spec) error {
 	err := t.add(levels)
 	var group task.Group
@@ -123,7 +127,9 @@ func (t *Tree) start(ctx context.Context, levels [][]Spec) error {
 	return fault.Join(failures...)
 }
 
-// add takes actors in, those first that others need.
+// add takes actors in, those first that others need: a need is the id of a child, so that
+// it has to be there before. If the nursery closes meanwhile, those that were taken in are
+// waited for as usual.
 func (t *Tree) add(levels [][]Spec) error {
 	for _, level := range levels {
 		for _, spec := range level {

@@ -16,7 +16,9 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// actorServer answers the host's Boot.
+// actorServer answers the host's Boot. go-plugin's server has one, which lives as long as
+// the process; gRPC may call it on several goroutines, and once lets the first call alone
+// through.
 type actorServer struct {
 	wire.UnimplementedActorServer
 	life   *life
@@ -24,8 +26,12 @@ type actorServer struct {
 	once   sync.Once
 }
 
-// Boot makes this process the actor that the host says it is, and returns when it
-// is ready to be called.
+// Boot makes this process the actor that the host says it is, and returns when it is ready
+// to be called. A process is one actor in its whole life: a second Boot is refused, even
+// if the first one has failed, since nothing of what that has begun is taken back.
+//
+// The codes are part of the protocol: FailedPrecondition means that another start of the
+// same program would be refused as well, and the host does not restart such an actor.
 func (s *actorServer) Boot(ctx context.Context, r *wire.BootRequest) (resp *wire.BootResponse, err error) {
 	err = status.Error(codes.AlreadyExists, "trellis: this actor has been booted before")
 	s.once.Do(func() { resp, err = s.boot(ctx, r) })
@@ -57,6 +63,8 @@ func (s *actorServer) boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 func (s *actorServer) connect(ctx context.Context, r *wire.BootRequest) (link.Transport, error) {
 	if s.life.identity != nil && r.Address != "" {
 		t, err := link.DialDirect(ctx, r.Network, r.Address, s.life.identity, int(r.Parent.GetPid()))
+		// A direct connection is only faster, and any failure of it but the end of the boot
+		// leads to gRPC, where the reason shows again if it is a real one.
 		if err == nil || ctx.Err() != nil {
 			return t, err
 		}
@@ -69,7 +77,9 @@ func (s *actorServer) connect(ctx context.Context, r *wire.BootRequest) (link.Tr
 	return link.Dial(ctx, conn)
 }
 
-// check refuses a boot that this program cannot carry out.
+// check refuses a boot that this program cannot carry out, before anything is begun. A
+// request without an identity or a link comes from a host whose messages have other
+// fields.
 func (p Plugin) check(r *wire.BootRequest) error {
 	if len(r.Tree) > 0 && p.Hosts == nil {
 		return fmt.Errorf("the tree gives actor %q children, but this plugin does not host any: "+

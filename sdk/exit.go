@@ -18,6 +18,8 @@ const (
 )
 
 // exitHooks are this program's. Its life is the process's, and so is theirs.
+// OnExit may be called from anywhere, a hook included; so the mutex is never held while a
+// hook runs.
 var exitHooks struct {
 	sync.Mutex
 	hooks []func()
@@ -53,8 +55,13 @@ func nextHook() func() {
 	return hook
 }
 
-// exit runs the hooks and ends the process. If it is called from two goroutines,
-// the second one waits for the end.
+// exit runs the hooks and ends the process; it does not return. If it is called from two
+// goroutines, the second one waits for the end inside sync.Once, and its code does not
+// count.
+//
+// The rehearsal is waited for as it may be inside a codec or a check of package crypto,
+// and every goroutine of the runtime's ends before the process does. It is long over by
+// now.
 func (l *life) exit(code int) {
 	l.exiting.Do(func() {
 		for hook := nextHook(); hook != nil; hook = nextHook() {
@@ -70,7 +77,8 @@ func (l *life) exit(code int) {
 	})
 }
 
-// logHook logs that a hook has failed: it is too late to report it through the link.
+// logHook logs that a hook has failed: it is too late to report it through the link. The
+// record goes to standard error, which the host reads until the process is dead.
 func logHook(l *life, err error) {
 	attrs := []any{"actor", l.self.String(), "error", err}
 	if p, ok := errors.AsType[*fault.PanicError](err); ok {

@@ -56,7 +56,9 @@ type life struct {
 	exiting   sync.Once
 }
 
-// stopRequest is a request that the actor end.
+// stopRequest is a request that the actor end. Requests come from the host, a signal, the
+// loss of the link, a failed boot, and from what the plugin hosts; the first one decides
+// what the tasks are told and what the exit code is.
 type stopRequest struct {
 	cause error // for the tasks that still run
 	fail  error // the actor's own failure, nil if it was asked to end
@@ -69,7 +71,13 @@ func newLife(p Plugin, stdout, stderr *os.File) *life {
 	}
 }
 
-// begin makes the table over the transport and starts the service.
+// begin makes the table over the transport and starts the service. From here on only run
+// ends the process: whatever fails later requests a stop.
+//
+// The order matters. Endpoints are checked before the table exists, since its reader
+// starts at once. Signals are asked for before the boot is answered: a SIGTERM between the
+// two would kill the process without any order. SIGPIPE is caught because the runtime of
+// Go would end the process at a write to a standard output that nobody reads.
 func (l *life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, error) {
 	l.self, l.parent = r.Self.ToID(), r.Parent.ToID()
 	l.self.PID = os.Getpid()
@@ -102,7 +110,9 @@ func (l *life) context() context.Context {
 	return context.WithValue(self.With(context.Background(), l.self, l.ending), parentKey{}, l)
 }
 
-// awaitReady waits until the service runs, or has failed to.
+// awaitReady waits until the service runs, or has failed to. The end of ctx means that the
+// host does not wait for the boot any more: the actor ends by itself then, without waiting
+// to be killed.
 func (l *life) awaitReady(ctx context.Context) error {
 	select {
 	case <-l.ready:
@@ -115,7 +125,9 @@ func (l *life) awaitReady(ctx context.Context) error {
 	}
 }
 
-// run is the actor's one life: it serves, ends in order, and ends the process.
+// run is the actor's one life: it serves, ends in order, and ends the process. It has a
+// goroutine of its own because main's is inside plugin.Serve of go-plugin, which returns
+// when its server has stopped, and that need not be when the actor ends.
 func (l *life) run(ctx context.Context, tree []byte) {
 	err := l.serve(ctx, tree)
 	l.finish(err)
@@ -125,7 +137,10 @@ func (l *life) run(ctx context.Context, tree []byte) {
 	l.exit(exitWell)
 }
 
-// finish ends the link in order when the service has ended, with its failure if it had one.
+// finish ends the link in order when the service has ended, with its failure if it had
+// one. What the plugin hosts is gone by now. ended is closed first, so that a cancel
+// request that came too late, and a boot that still waits, are answered; Lose and Close
+// come last, when the peer has had its chance to read everything.
 func (l *life) finish(failure error) {
 	l.failed = failure
 	close(l.ended)
@@ -136,7 +151,9 @@ func (l *life) finish(failure error) {
 	l.table.Close()
 }
 
-// serve runs the service, inside what the plugin hosts if it hosts anything.
+// serve runs the service, inside what the plugin hosts if it hosts anything. Hosts is the
+// author's code, and host.Subtree under it; should it call runtime.Goexit, the actor still
+// ends, as failed.
 func (l *life) serve(ctx context.Context, tree []byte) error {
 	if len(tree) == 0 {
 		return l.service(ctx)
@@ -157,6 +174,9 @@ func (l *life) service(ctx context.Context) error {
 		cause := context.Cause(ctx)
 		r = stopRequest{cause: cause, fail: cause}
 	}
+	// New tasks are refused before those that run are cancelled, so that none slips in
+	// between the two. Calls over the link and those of services are cancelled before either
+	// is waited for, as they may wait for each other.
 	l.ending.Give(r.cause)
 	l.table.Refuse(fault.ErrActorClosing)
 	l.table.CancelTasks(r.cause)
@@ -184,7 +204,8 @@ func (l *life) closeLink(failure error) {
 	}
 }
 
-// requestStop makes the actor end. Only the first request counts.
+// requestStop makes the actor end. Only the first request counts: it stays in the channel
+// until the service takes it, and later ones find it full or are never read.
 func (l *life) requestStop(r stopRequest) {
 	select {
 	case l.stop <- r:
@@ -192,7 +213,9 @@ func (l *life) requestStop(r stopRequest) {
 	}
 }
 
-// runtime serves the endpoints that hosts call themselves.
+// runtime serves the endpoints that hosts call themselves, of which there is one. Their
+// tasks are not among those that the end of the actor cancels and waits for: one of them
+// is what waits for all the others.
 func (l *life) runtime(start *wire.Start) (dialog.Task, error) {
 	if start.Endpoint != wire.CancelActor {
 		return nil, &fault.NotExposed{Actor: l.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
@@ -200,8 +223,10 @@ func (l *life) runtime(start *wire.Start) (dialog.Task, error) {
 	return l.cancelActor, nil
 }
 
-// cancelActor ends the actor because its host wants it to, and answers when all
-// of its tasks have ended.
+// cancelActor ends the actor because its host wants it to, and answers when all of its
+// tasks have ended. The answer does not wait for the plugins that this one hosts, nor for
+// its exit hooks: the host has another bound for them, the grace, which it says in the
+// request so that the children can be ended within it.
 func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	var r wire.CancelRequest
 	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
@@ -232,7 +257,9 @@ func (l *life) watchSignals(signals <-chan os.Signal) {
 	}
 }
 
-// watchLink makes the loss of the host end the actor.
+// watchLink makes the loss of the host end the actor. It also runs when the actor itself
+// has closed the link, at its end; then everything that it does comes too late to change
+// anything.
 func (l *life) watchLink() {
 	ln := l.table.Link()
 	<-ln.Done()

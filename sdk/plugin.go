@@ -58,6 +58,8 @@ func (p Plugin) Serve() {
 		os.Exit(exitFailed)
 	}
 	l.identity = identity
+	// The host needs some milliseconds for its handshake from here, in which this process
+	// would wait.
 	l.rehearsal = task.Start(func() { rehearse(identity, terminal) })
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -81,6 +83,8 @@ func (p Plugin) Serve() {
 }
 
 // service is the plugin's half of what go-plugin dispenses.
+// go-plugin asks it once for its services, before it prints the handshake line; the host's
+// half of the interface is refused.
 type service struct {
 	plugin.NetRPCUnsupportedPlugin
 	life *life

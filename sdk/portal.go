@@ -11,6 +11,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
+// parentKey is where [Parent] finds the life of the actor in a ctx. It is a value of the
+// ctx and not a variable of the package, so that code outside a handler cannot call the
+// parent without a task that owns the call.
 type parentKey struct{}
 
 // Parent is a portal to the actor that started this plugin, whose endpoints a

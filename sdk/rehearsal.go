@@ -32,6 +32,8 @@ func rehearse(identity *tls.Config, log *slog.Logger) {
 	}
 }
 
+// through takes a message through its codec and back. Failures mean nothing: the boot
+// itself would have them again, and report them.
 func through(m proto.Message) {
 	if text, err := proto.Marshal(m); err == nil {
 		_ = proto.Unmarshal(text, m) // the same

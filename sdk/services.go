@@ -17,9 +17,14 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// serviceCalls are the running calls of the plugin's own gRPC services. They are
-// tasks of the actor: none begins before it is ready or after it was asked to end,
-// all are cancelled when it ends, and it does not end before they have.
+// serviceCalls are the running calls of the plugin's own gRPC services. They are tasks of
+// the actor: none begins before it is ready or after it was asked to end, all are
+// cancelled when it ends, and it does not end before they have. The life of the actor owns
+// it, and calls open and later end, each once at most; gRPC calls the rest on a goroutine
+// for each call.
+//
+// running is added to under mu, together with the look at refused, and so never grows once
+// end has begun to wait for it.
 type serviceCalls struct {
 	mu      sync.Mutex      // guards base, stop and refused
 	base    context.Context // whose values the handlers see, and which ends them; nil before the actor is ready
@@ -45,7 +50,9 @@ func (c *serviceCalls) end(refused, cause error) {
 	c.running.Wait()
 }
 
-// enter takes a call in, and gives the ctx for its handler.
+// enter takes a call in, and gives the ctx for its handler. It derives from the call's
+// ctx, so that its deadline and its metadata are there, and ends with either that or base.
+// The caller must call leave, once.
 func (c *serviceCalls) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,6 +92,7 @@ func (c *serviceCalls) options() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(c.unary), grpc.ChainStreamInterceptor(c.stream)}
 }
 
+// unary runs a unary call as a task; go-plugin's and the runtime's own calls pass.
 func (c *serviceCalls) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (reply any, err error) {
 	if builtIn(info.FullMethod) {
 		return handle(ctx, request)
@@ -96,6 +104,7 @@ func (c *serviceCalls) unary(ctx context.Context, request any, info *grpc.UnaryS
 	return reply, err
 }
 
+// stream does the same for streams, whose ctx can only be changed by wrapping them.
 func (c *serviceCalls) stream(server any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	if builtIn(info.FullMethod) {
 		return handle(server, s)
@@ -103,8 +112,13 @@ func (c *serviceCalls) stream(server any, s grpc.ServerStream, info *grpc.Stream
 	return c.run(s.Context(), info.FullMethod, func(ctx context.Context) error { return handle(server, serviceStream{s, ctx}) })
 }
 
-// run runs a handler as a task of the actor. Its panic is an error to the caller,
-// as that of an endpoint is.
+// run runs a handler as a task of the actor. Its panic is an error to the caller, as that
+// of an endpoint is, and the stack goes to the log only. gRPC would let the whole process
+// die of it.
+//
+// A handler that returns context.Canceled because the actor ends, and not because its
+// caller has gone, is reported as Unavailable with the reason: Canceled would tell the
+// caller that it had cancelled the call itself.
 func (c *serviceCalls) run(call context.Context, method string, handler func(ctx context.Context) error) error {
 	ctx, leave, err := c.enter(call)
 	if err != nil {
@@ -137,6 +151,9 @@ func (s serviceStream) Context() context.Context { return s.ctx }
 // builtInServices are go-plugin's and this package's on the main connection.
 var builtInServices = []string{"plugin.GRPCBroker", "plugin.GRPCController", "plugin.GRPCStdio", wire.Actor_ServiceDesc.ServiceName}
 
+// builtIn reports whether a method belongs to go-plugin or to the runtime. Such calls come
+// before the actor is ready, as Boot does, or while it ends, as health checks do, and pass
+// unchanged.
 func builtIn(method string) bool {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	return slices.Contains(builtInServices, service) || strings.HasPrefix(service, "grpc.health.") || strings.HasPrefix(service, "grpc.reflection.")
