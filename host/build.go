@@ -126,6 +126,8 @@ func goBuild(ctx context.Context, from config.Built, file string, say func(line 
 	output := &goOutput{say: say}
 	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-o", file, "--", from.Package)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = from.Dir, output, output
+	// A compiler that the go command has started may hold the pipe open after the go command
+	// was killed.
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -136,7 +138,9 @@ func goBuild(ctx context.Context, from config.Built, file string, say func(line 
 	return nil
 }
 
-// goOutput takes apart what go build -v prints: how far it is, and what is wrong.
+// goOutput takes apart what go build -v prints: how far it is, and what is wrong. os/exec
+// writes to it on one goroutine, as it is both standard output and standard error, and Run
+// returns after the last write; line holds what has come of a line without its end.
 type goOutput struct {
 	say      func(line string)
 	line     []byte
@@ -160,8 +164,9 @@ func (o *goOutput) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// isProgress reports whether a line of go build -v is the name of a package or a
-// download. All that is wrong has a space.
+// isProgress reports whether a line of go build -v is the name of a package or a download.
+// An import path has neither a space nor a colon, and every message about a mistake has
+// one.
 func isProgress(line []byte) bool {
 	return bytes.HasPrefix(line, []byte("go: downloading ")) || len(line) > 0 && !bytes.ContainsAny(line, " \t:")
 }

@@ -243,8 +243,8 @@ func (i *incarnation) authenticate(config *plugin.ClientConfig) (identity *os.Fi
 	return identity, nil
 }
 
-// inherit is what the child gets besides the standard descriptors, and what tells
-// it so.
+// inherit is what the child gets besides the standard descriptors, and the variable that
+// tells it so. The lifeline is not among it: package process adds that to every child.
 func (i *incarnation) inherit() (files []*os.File, env []string) {
 	if i.identity == nil {
 		return nil, nil
@@ -272,7 +272,8 @@ func (i *incarnation) foreignConfig(config *plugin.ClientConfig) {
 }
 
 // foreignHandshake says which key of a program's description a failed handshake is about,
-// and what the program itself has said last. go-plugin has only texts for its errors.
+// and what the program itself has said last. go-plugin has only texts for its errors, so
+// that a new version of it may make this less helpful, but never wrong.
 func foreignHandshake(g *config.GoPlugin, failure string, said []string) string {
 	switch {
 	case strings.Contains(failure, "incompatible API version"):

@@ -127,7 +127,9 @@ const (
 // fields those of the record.
 var reserved = []string{"", actorKey, slog.LevelKey, slog.TimeKey, slog.MessageKey}
 
-// attributes are the actor's name and the record's other fields, in their order.
+// attributes are the actor's name and the record's other fields, in their order. The name
+// is added by the host, and a field that would replace it, or the level, the time or the
+// message of the record, gets another name.
 func (l *logger) attributes(r record) []slog.Attr {
 	speaker, claim := l.speaker(r)
 	attrs := []slog.Attr{slog.String(actorKey, speaker)}
@@ -238,7 +240,8 @@ func parseRecord(text []byte, cut bool) (r record, ok bool) {
 	return r, true
 }
 
-// take removes the first field of a name, if it is a text, and returns it.
+// take removes the first field of a name, if it is a text, and returns it. A field of that
+// name that is something else stays among the record's fields.
 func (r *record) take(key string) string {
 	i := slices.IndexFunc(r.fields, func(a slog.Attr) bool { return a.Key == key })
 	if i < 0 || r.fields[i].Value.Kind() != slog.KindString {
@@ -321,8 +324,9 @@ func parseValue(raw json.RawMessage, groups int) slog.Value {
 	return parseNumber(string(raw))
 }
 
-// parseNumber is a number as Go's types have it, or as it stands in the line if it
-// fits none of them.
+// parseNumber is a number as Go's types have it, or as it stands in the line if it fits
+// none of them. An integer that is too large for 64 bits does not become a float, which
+// would change its last digits.
 func parseNumber(text string) slog.Value {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return slog.Int64Value(n)

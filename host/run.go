@@ -41,6 +41,8 @@ func Run[Args, Result any](n *Nursery, spec Spec, e contract.FuncEndpoint[Args, 
 			shot.end(n, err)
 			return
 		}
+		// The actor is gone before the one-shot is counted as over, so that the nursery does
+		// not end in between. dismiss is deferred later than this and so runs first.
 		defer func() { <-c.gone }()
 		defer c.dismiss("its one task is done")
 		value, err := e.Call(n.ctx, newPortal(c), args)

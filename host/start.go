@@ -193,6 +193,9 @@ func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 
 // explainBroker says why go-plugin's broker has closed, which does not know it itself: its
 // stream was not opened or is over, since the connection failed at the first attempt.
+// go-plugin opens that stream once, drops its error, and never opens it again. A health
+// check makes gRPC connect once more, and so shows the error that was dropped, if it is
+// still there.
 func (i *incarnation) explainBroker(ctx context.Context, err error) error {
 	if _, cause := i.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService}); cause != nil {
 		return fmt.Errorf("%w: go-plugin's connection to it failed: %s", err, status.Convert(cause).Message())
@@ -274,8 +277,10 @@ func (i *incarnation) checkHealthEndpoint() error {
 // longer.
 const explainBound = time.Second
 
-// bootFailure prefers what the child or its process said itself to the transport's
-// view of it. A child that refuses says so in its answer and does nothing more.
+// bootFailure prefers what the child or its process said itself to the transport's view of
+// it. A child that refuses says so in its answer and does nothing more. In any other case
+// the child may have opened its link and said on it why it fails, or may have died, and
+// the error of the call is only a consequence: so both are given a while to show.
 func (i *incarnation) bootFailure(err error) error {
 	refused := status.Convert(err)
 	if refused.Code() == codes.FailedPrecondition {

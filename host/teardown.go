@@ -60,7 +60,8 @@ func next(s step, t trigger) step {
 	return min(s+1, stepKill)
 }
 
-// of is how long a step may take. Only stepKill has none: the kernel does it.
+// of is how long a step may take. Only stepKill has none: the kernel does it, and there is
+// nothing that could be done if it took long.
 func (b bounds) of(s step) time.Duration {
 	switch s {
 	case stepAsk:
@@ -87,16 +88,20 @@ type ladder struct {
 	queued time.Duration           // that the child has waited for its turn
 }
 
-// bounds are the times of the teardown, as long as each may take from now on:
-// those of the spec, or what a host can give that is being ended itself.
+// bounds are the times of the teardown, as long as each may take from now on: those of the
+// spec, or what a host can give that is being ended itself. It is asked anew at each step,
+// since that may become known at any time.
 func (l *ladder) bounds() bounds {
 	b := l.own
 	b.grace -= l.queued
 	return b.within(l.ending.Left(time.Now()))
 }
 
-// awaitTurn waits for the child's turn to end. What it waits comes off its grace, so
-// that the whole ladder takes no longer.
+// awaitTurn waits for the child's turn to end, for half of its grace at most: what it
+// waits comes off its grace, so that the whole ladder takes no longer, and a child that
+// needs its grace must have some left. It returns early if the child is dead or its
+// connection is gone, which the caller has to look at. done must be called when the child
+// has ended.
 func (l *ladder) awaitTurn(dead, gone <-chan struct{}) (done func()) {
 	begun, patience := time.Now(), l.bounds().grace/2
 	done = l.turns.take(patience, dead, gone, l.hurry)
@@ -131,8 +136,11 @@ func (l *ladder) wait(s step, over, gone <-chan struct{}) trigger {
 	}
 }
 
-// escalate waits for the process to end, from the given step on, and uses more
-// force each time its patience is over.
+// escalate waits for the process to end, from the given step on, and uses more force each
+// time its patience is over. Each step that uses force is reported before its signal is
+// sent, so that the event comes before the end that it causes. A signal that cannot be
+// sent is reported as well, and the ladder goes on: the next one may work. It returns when
+// the process is reaped and nothing of its group is left (Process.Done).
 func (l *ladder) escalate(proc *process.Process, cause Cause, s step, why trigger) {
 	for {
 		if s >= stepTerminate {
@@ -171,6 +179,9 @@ func signal(proc *process.Process, s step) error {
 }
 
 const (
+	// Measured with 200 children on two processors. All of them at once kept the host from
+	// reading answers that had been there for 200 ms, and up to 33 children counted as too
+	// slow; with these turns none does, and the whole takes as long as before.
 	turnsOfProcessor = 4                      // children that end at once for each processor
 	turnLength       = 100 * time.Millisecond // at most
 	longestWait      = 2 * time.Second        // for a turn

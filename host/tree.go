@@ -65,6 +65,8 @@ func SubtreeWith(o Options) func(ctx context.Context, tree []byte, serve func(ct
 	}
 }
 
+// treeKey is where [FromContext] finds the tree. One that was opened inside another one
+// hides it: an actor sees only the part of the tree that it hosts itself.
 type treeKey struct{}
 
 // FromContext is the tree that the code under ctx runs in: the children of a

@@ -46,11 +46,14 @@ func Serve(endpoints ...contract.Handler) { Plugin{Endpoints: endpoints}.Serve()
 
 // Serve serves the plugin. It does not return.
 func (p Plugin) Serve() {
+	// The host reads these records from standard error, and decides itself which levels it
+	// keeps. The handler has the file of this moment: go-plugin replaces os.Stderr later.
 	terminal := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	slog.SetDefault(terminal)
 	if err := process.HoldLifeline(); err != nil {
 		terminal.Error("trellis: this plugin may outlive its host", "error", err)
 	}
+	// The standard files are kept for the same reason: leaveGoPlugin puts them back.
 	l := newLife(p, os.Stdout, os.Stderr)
 	identity, err := trust.Inherited()
 	if err != nil {

@@ -18,6 +18,8 @@ type parentKey struct{}
 
 // Parent is a portal to the actor that started this plugin, whose endpoints a
 // handler may call with the ctx that it was given.
+// It is made for a ctx and keeps working as long as the link does. A ctx that is not a
+// handler's gives a portal all the same, whose calls fail and say so.
 func Parent(ctx context.Context) contract.Portal {
 	l, ok := ctx.Value(parentKey{}).(*life)
 	return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
