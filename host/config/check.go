@@ -14,7 +14,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// nameForm is what actors may be called: names stand in paths, logs and ps.
+// nameForm is what actors may be called: names stand in paths, logs and ps. A dot would end a step
+// of a path, as in --set actors.parser.replicas=2, and an @ the name in an actor's ID.
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // Check says what is wrong with a tree, all of it at once. It returns nil or an *Error.
@@ -42,7 +43,8 @@ func (t *Tree) CheckFrom(src Source) error {
 }
 
 // Check says what is wrong with an actor, and with those below it, as [Tree.Check] does.
-// What it depends on is not looked at.
+// What it depends on is not looked at: an actor that a program starts by itself has siblings
+// which only its nursery knows.
 func (a Actor) Check() error {
 	c := &checker{}
 	if n := countProcesses([]Actor{a}); n > MaxProcesses {
@@ -59,7 +61,9 @@ func (s Supervision) Check() error {
 	return c.err()
 }
 
-// countProcesses is how many processes actors are, perhaps more than an int can say.
+// countProcesses is how many processes actors are, perhaps more than an int can say: replicas
+// multiply from level to level, and a file may have thousands of levels. Replicas of 0 stand for
+// the default, one; a number below that is a problem of its own.
 func countProcesses(actors []Actor) float64 {
 	var n float64
 	for _, a := range actors {
@@ -77,7 +81,7 @@ func (c *checker) run(t *Tree, at *place) {
 	a, found := known[t.Run.Actor]
 	_, nameless := known[""]
 	switch names := sortedKeys(known); {
-	case nameless: // it may be the one that is meant
+	case nameless: // it may be the one that is meant, and its missing name is reported anyway
 	case t.Run.Actor == "":
 		c.note(actor, "expected one of the tree's own actors (%s), there is none", words.List(names, ", "))
 	case !found:
@@ -103,6 +107,7 @@ func (c *checker) siblings(actors []Actor, at *place) {
 		c.actor(a, at.item(i, a.Name))
 		c.dependencies(a, position, at.item(i, a.Name).key("depends_on"))
 	}
+	// One cycle is reported, even if there are more: to cut it may well cut the others.
 	if _, cycle := order(actors); cycle != nil {
 		first := at.item(position[cycle[0]], cycle[0])
 		c.note(first.key("depends_on").key(cycle[1]), "depends_on is circular: %s → %s; remove one of these",
@@ -118,7 +123,7 @@ func (c *checker) dependencies(a Actor, siblings map[string]int, at *place) {
 			continue
 		}
 		var others []string
-		if !c.full() { // else nobody would read them
+		if !c.full() { // else nobody would read them, and to sort all names for each actor is quadratic
 			others = slices.DeleteFunc(sortedKeys(siblings), func(s string) bool { return s == a.Name })
 		}
 		beside := "there are none"

@@ -7,6 +7,10 @@ import (
 
 // WithDefaults returns a copy in which nothing that has a default is zero. Children
 // stay as they are.
+//
+// Defaults are filled in where a value is used, and not where it is read. So a description that
+// is sent on to another host says only what its author has said, and "was it given?" can be
+// asked of it at any time: Check refuses a backoff where no restart is given.
 func (a Actor) WithDefaults() Actor { return withDefaults(a) }
 
 // WithDefaults returns a copy in which nothing that has a default is zero.
@@ -19,6 +23,8 @@ func withDefaults[T any](config T) T {
 	return config
 }
 
+// fill sets the zero fields of an addressable struct. It follows structs and nothing else: maps,
+// slices and what pointers lead to are shared with the original.
 func fill(v reflect.Value) {
 	for i := range v.NumField() {
 		field, text := v.Field(i), v.Type().Field(i).Tag.Get("default")

@@ -7,10 +7,12 @@ import "github.com/seed-2ba35074/trellis/internal/environ"
 // endpoints; the application calls it with a gRPC client of its own.
 type GoPlugin struct {
 	// Cookie is the one variable by which the program knows that it is started as
-	// a plugin: its MagicCookieKey and MagicCookieValue.
+	// a plugin: its MagicCookieKey and MagicCookieValue. It is not a secret; go-plugin only
+	// has it so that a plugin started by hand can say what it is.
 	Cookie map[string]string `yaml:"cookie" json:"cookie"`
 	// Versions are the protocol versions that the application speaks. The program
-	// picks the highest that it knows.
+	// picks the highest that it knows. They are the application's own numbers, of which 0
+	// may be one, and have nothing to do with go-plugin's version of the handshake.
 	Versions []int `yaml:"versions" json:"versions"`
 	MTLS     MTLS  `yaml:"mtls" json:"mtls,omitempty" default:"auto"`
 	// Multiplex sends the connections of go-plugin's broker through the main one, for
@@ -28,7 +30,9 @@ const (
 	MTLSOff  MTLS = "off"  // none: for programs that cannot, which is rare outside Go
 )
 
-// foreign checks the description of a foreign program.
+// foreign checks the description of a foreign program. What needs the runtime of Trellis inside
+// the process is refused and not ignored: a setting without an effect is one that somebody
+// relies on in vain.
 func (c *checker) foreign(a Actor, at *place) {
 	if a.GoPlugin == nil {
 		return

@@ -5,6 +5,9 @@ package config
 // starts included; Memory and Processes for all of them together, the plugins that
 // it hosts included, and need a cgroup with that controller. A start that cannot
 // set a limit fails. Only Linux has them.
+//
+// The lower bounds are what a plugin in Go needs in order to come up at all. Below them it would
+// die in ways that do not look like a limit.
 type Limits struct {
 	OpenFiles int      `yaml:"open_files" json:"open_files,omitempty" min:"32, which a plugin needs to come up"` // descriptors
 	Core      *Size    `yaml:"core" json:"core,omitempty"`                                                       // size of a core dump; 0: none is written

@@ -6,7 +6,9 @@ import (
 )
 
 // Levels sorts siblings into groups: those of a group depend only on earlier
-// groups. It is for actors that Check has found nothing wrong with.
+// groups. It is for actors that Check has found nothing wrong with. Within a group they keep
+// the order of the file. A supervisor with rest_for_one goes by the order in which actors
+// started, so that must not depend on how a map is walked.
 func Levels(actors []Actor) [][]Actor {
 	level, _ := order(actors)
 	var levels [][]Actor
@@ -20,8 +22,12 @@ func Levels(actors []Actor) [][]Actor {
 	return levels
 }
 
-// order goes through siblings depth first, each of them once. It gives every name its level, which is above those of all that it depends on, or
-// else returns the names of one cycle of depends_on, the first one repeated at the end.
+// order goes through siblings depth first, each of them once. It gives every name its level,
+// which is above those of all that it depends on, or else returns the names of one cycle of
+// depends_on, the first one repeated at the end.
+//
+// A name that nobody has gets a level like an actor that depends on nothing; that it is unknown
+// is reported elsewhere. An actor that depends on itself is a cycle of one.
 func order(actors []Actor) (level map[string]int, cycle []string) {
 	byName := index(actors)
 	level = map[string]int{} // while a name is in path: its position there, counted from -1 down
@@ -50,6 +56,8 @@ func order(actors []Actor) (level map[string]int, cycle []string) {
 	return level, cycle
 }
 
+// index finds actors by name. Of several with the same name, which is a problem that is reported
+// elsewhere, the last one counts.
 func index(actors []Actor) map[string]Actor {
 	byName := make(map[string]Actor, len(actors))
 	for _, a := range actors {

@@ -29,6 +29,9 @@ type Source interface {
 	// Find follows keys from the tree as far as there are values and returns where the
 	// last of them stands; positions in lists are numbers. It is false if one of these
 	// values could not be read, which was reported where that was found.
+	//
+	// A problem with a key that is missing so stands where its mapping does, which is the
+	// place where somebody has to write it.
 	Find(keys []string) (Place, bool)
 }
 
@@ -51,7 +54,8 @@ type Error struct {
 	More     int       // how many more there are
 }
 
-// MaxProblems is how many problems of a description are reported.
+// MaxProblems is how many problems of a description are reported. Nobody mends more in one go, and
+// a file of 4 MiB can have hundreds of thousands.
 const MaxProblems = 50
 
 // Error has a line for each problem of a file, and is a single line for a description in
@@ -71,7 +75,8 @@ func (e *Error) Error() string {
 	return strings.Join(all, separator)
 }
 
-// checker gathers problems.
+// checker gathers problems. It lives for one Check, on one goroutine, and goes through a description
+// from the top down. It never stops at the first problem.
 type checker struct {
 	src   Source // nil for a description in Go
 	found Error
@@ -86,7 +91,9 @@ func (c *checker) err() error {
 
 func (c *checker) full() bool { return len(c.found.Problems) == MaxProblems }
 
-// note takes in a problem. What follows from a value that could not be read is not one.
+// note takes in a problem. What follows from a value that could not be read is not one. Once the
+// list is full it only counts, and what follows from others is counted too: to ask the source about
+// each would cost more than the exact number is worth.
 func (c *checker) note(at *place, format string, args ...any) {
 	if c.full() {
 		c.found.More++ // without looking for its place
@@ -113,7 +120,8 @@ func (c *checker) find(at *place) (Place, bool) {
 }
 
 // read reports whether values could be read, so that something may be concluded from
-// their absence.
+// their absence. A field is zero if its key was left out, and also if what stood there was refused:
+// "command: 7" must not be followed by "expected package or command, there is neither".
 func (c *checker) read(values ...*place) bool {
 	return !slices.ContainsFunc(values, func(at *place) bool { _, ok := c.find(at); return !ok })
 }

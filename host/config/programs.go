@@ -12,6 +12,9 @@ import (
 // CheckPrograms says which programs, packages and working directories of a tree are not
 // there. What is relative is relative to dir. src is nil for a tree that was not read
 // from a source. It returns nil or an *Error.
+//
+// It is for host validate, and apart from Check: the answer depends on the machine, and on the
+// moment. A start does not ask it, but tries, and then reports what the system says.
 func (t *Tree) CheckPrograms(dir string, src Source) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -23,7 +26,8 @@ func (t *Tree) CheckPrograms(dir string, src Source) error {
 }
 
 // programs looks for what actors need. ownPath is whether the actor which starts them has
-// a PATH of its own, which is not known here.
+// a PATH of its own, which is not known here. That holds for all levels below it, as each actor
+// hands its own PATH on; a program that is named without a slash is then not looked for.
 func (c *checker) programs(dir string, actors []Actor, at *place, ownPath bool) {
 	for i, a := range actors {
 		here := at.item(i, a.Name)
@@ -48,7 +52,8 @@ func within(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// isFolder reports whether a package is named by its folder, and not by an import path.
+// isFolder reports whether a package is named by its folder, and not by an import path. The rule
+// is the go command's: "plugins/parser" is an import path, even if there is such a folder.
 func isFolder(pkg string) bool {
 	first, _, _ := strings.Cut(filepath.ToSlash(pkg), "/")
 	return first == "." || first == ".." || filepath.IsAbs(pkg)
@@ -57,6 +62,8 @@ func isFolder(pkg string) bool {
 // isName reports whether a program is looked for in PATH.
 func isName(program string) bool { return !strings.ContainsRune(program, os.PathSeparator) }
 
+// findProgram returns what is wrong with a program, in words that end with what to do. LookPath also
+// says whether this user may execute the file; its error repeats the path, and so is unwrapped.
 func findProgram(dir, program string) error {
 	if isName(program) {
 		if _, err := exec.LookPath(program); err != nil {
@@ -77,6 +84,8 @@ func findProgram(dir, program string) error {
 	}
 }
 
+// findPackage looks for Go files and no further. Whether they are a package, and one for this
+// system, is for the go command to say, which takes seconds.
 func findPackage(folder string) error {
 	if err := findFolder(folder); err != nil {
 		return err

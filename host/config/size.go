@@ -9,7 +9,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// Size is a number of bytes that is written as in "512MiB"; in JSON it is a number.
+// Size is a number of bytes that is written as in "512MiB"; in JSON it is a number. JSON is what
+// one host sends to another, and a number there is exact, whatever it is a multiple of.
 type Size int64
 
 // The units of a Size.
@@ -58,6 +59,8 @@ func ParseSize(text string) (Size, error) {
 		if !found {
 			continue
 		}
+		// ParseFloat takes forms that nobody means as a size: hexadecimal, exponents, underscores,
+		// Inf and NaN. They are refused by their letters. A fraction must come to whole bytes.
 		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 		bytes := n * float64(u.size)
 		if err != nil || strings.ContainsAny(number, "xXpPeE_iInN") || bytes < 0 || bytes >= math.MaxInt64 || bytes != math.Trunc(bytes) {

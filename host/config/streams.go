@@ -29,6 +29,8 @@ func (s Streams) Check() error {
 	return c.err()
 }
 
+// streams checks what the tags cannot say: the least that Most may be is Messages, which has its
+// default if it is not given. Otherwise a buffer would begin with more than it may grow to.
 func (c *checker) streams(s Streams, at *place) {
 	if least := withDefaults(s).Messages; s.Most > MaxRoom || s.Most > 0 && s.Most < least {
 		c.note(at.key("most"), "expected a whole number from messages (%d) to %d, got %d", least, MaxRoom, s.Most)

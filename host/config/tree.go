@@ -2,7 +2,10 @@ package config
 
 import "time"
 
-// Tree is one config file.
+// Tree is one config file. Like all types here it is plain data, without a lock and without an
+// owner: whoever has read or written one may copy it, and must not change it once it was handed
+// to a host. The yaml tags are the keys of the file, and package read knows no others; the json
+// tags are what one host sends to another, and their names are a part of the protocol.
 type Tree struct {
 	Name   string  `yaml:"name" json:"name" empty:"ok"`
 	Run    *Run    `yaml:"run" json:"run,omitempty"` // without it the tree serves
@@ -16,7 +19,8 @@ type Run struct {
 	Actor    string `yaml:"actor" json:"actor"`
 	Endpoint string `yaml:"endpoint" json:"endpoint"`
 	// Args is any value that JSON has; nil stands for no arguments. Numbers that were
-	// read from a file are json.Numbers, so that each keeps its value.
+	// read from a file are json.Numbers, so that each keeps its value: a float64 has no
+	// 9007199254740993, which may be somebody's id.
 	Args any `yaml:"args" json:"args,omitempty"`
 }
 
@@ -58,7 +62,9 @@ type Actor struct {
 }
 
 // Built is a Go package, the folder from which the go command built it, and the program
-// that it became.
+// that it became. Built programs live in a cache that somebody may clear while the host runs; an
+// actor that restarts then needs more than the path of its program. It goes to nested hosts with
+// the rest, who build again themselves.
 type Built struct {
 	Package string `json:"package"`
 	Dir     string `json:"dir"`
@@ -109,7 +115,11 @@ type Supervision struct {
 }
 
 // Backoff is the pause before a restart: it doubles from Initial to Max, with some
-// jitter, and starts anew once the actor has been up for Reset.
+// jitter, and starts anew once the actor has been up for Reset. Up to a quarter is taken off by
+// chance, so that actors which failed together do not all come back in the same instant.
+//
+// Reset also bounds restarts that are too slow for Window: more than MaxRestarts of one actor
+// without a run of Reset in between are a failure of its supervisor, however long they took.
 type Backoff struct {
 	Initial Duration `yaml:"initial" json:"initial,omitempty" default:"100ms"`
 	Max     Duration `yaml:"max" json:"max,omitempty" default:"10s"`
@@ -159,7 +169,8 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // MarshalText writes the duration as [Duration.String] does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what [time.ParseDuration] does.
+// UnmarshalText reads what [time.ParseDuration] does. Package read, which also asks that it be above
+// zero, does not go through it; JSON and the default tags do.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)

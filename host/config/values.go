@@ -8,7 +8,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// choices are the texts that a value of a type may be.
+// choices are the texts that a value of a type may be, in the order in which problems list them. A
+// new type of this kind has to be added here: without that, any text would be fine.
 var choices = map[reflect.Type][]string{
 	reflect.TypeFor[Condition]():   {string(Started), string(Healthy)},
 	reflect.TypeFor[MTLS]():        {string(MTLSAuto), string(MTLSOff)},
@@ -18,7 +19,9 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[WhileDown]():   {string(WaitWhileDown), string(FailWhileDown)},
 }
 
-// elsewhereCalled are words that other supervisors have for a choice.
+// elsewhereCalled are words that other supervisors, such as systemd and Docker, have for a choice.
+// They are too far from the right word for a hint by letters, and are not accepted as synonyms: two
+// names for a thing would have to be known by everyone who reads a file.
 var elsewhereCalled = map[string]string{
 	"always": string(Permanent), "unless-stopped": string(Permanent),
 	"on-failure": string(Transient), "on_failure": string(Transient),
@@ -34,7 +37,8 @@ func (c *checker) values(v reflect.Value, at *place) {
 	}
 }
 
-// value checks a value of which tag is the field's. What is zero was left out, and is fine.
+// value checks a value of which tag is the field's. What is zero was left out, and is fine: a zero
+// that was written in a file is refused by package read, which alone can tell the two apart.
 func (c *checker) value(v reflect.Value, tag reflect.StructTag, at *place) {
 	switch {
 	case v.IsZero():

@@ -10,7 +10,8 @@ import (
 // ErrUnfit is what every refusal of this package wraps.
 var ErrUnfit = errors.New("expected what the operating system can carry")
 
-// unfit is a refusal in words that can follow the place of the value.
+// unfit is a refusal in words that can follow the place of the value. It matches ErrUnfit by Is,
+// and does not wrap it, so that the sentence is not begun twice.
 type unfit string
 
 func (u unfit) Error() string { return string(u) }
@@ -26,7 +27,8 @@ func CheckText(text string) error {
 	return nil
 }
 
-// CheckName refuses what no variable can be called.
+// CheckName refuses what no variable can be called. An environment is a list of NAME=value, so
+// "A=B" with the value c would set A to "B=c" without a word, and an empty name nothing at all.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -51,7 +53,9 @@ func CheckVariable(name, value string) error {
 }
 
 // GoPlugin are the variables by which go-plugin's hosts speak to its plugins,
-// except for the cookie.
+// except for the cookie, which each program names itself. They are listed one by one: a plugin's
+// author may well choose a name such as PLUGIN_DATA_DIR, and a rule for the prefix would take it
+// away. A new version of go-plugin may bring others, which then belong here.
 func GoPlugin() []string {
 	return []string{
 		"PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT",
@@ -60,7 +64,8 @@ func GoPlugin() []string {
 }
 
 // The variables by which a host of Trellis speaks to its children, besides those of
-// go-plugin.
+// go-plugin. A child takes each of them out of its environment when it has read it, so that its
+// own children are not taken for plugins of the same host.
 const (
 	Cookie   = "TRELLIS_COOKIE"   // the program is started as a plugin
 	Lifeline = "TRELLIS_LIFELINE" // the descriptor of its lifeline
@@ -71,7 +76,8 @@ const (
 var reserved = append([]string{Cookie, Lifeline, Identity, Name}, GoPlugin()...)
 
 // Reserved reports whether a variable belongs to the one link between a host and
-// its child.
+// its child. A description that sets such a variable is refused: the host's own value would be
+// laid over it, and the setting have no effect.
 func Reserved(name string) bool {
 	return slices.ContainsFunc(reserved, func(r string) bool { return sameName(r, name) })
 }

@@ -12,7 +12,8 @@ import (
 // to find their user, language, time zone, files, certificates and the Go
 // toolchain. Nothing is in it that is meant for the host itself or is likely to be
 // a secret: GOPROXY may have a password, GOFLAGS and GOENV may run programs. An
-// actor that needs another one names it in its env. A name may end in *.
+// actor that needs another one names it in its env. A name may end in *. The list is in
+// docs/config.md for users, as nothing else tells an actor why a variable is missing.
 var inherited = []string{
 	"USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "XDG_*",
 	"GOTOOLCHAIN", "GOTRACEBACK", "GORACE",
@@ -34,11 +35,13 @@ var (
 )
 
 // home is the working directory in which this program was started: what relative
-// paths in its environment mean.
+// paths in its environment mean. It is asked for before main runs, since an application may
+// change its directory at any time later.
 var home, _ = os.Getwd() // "": they stay as they are
 
 // Base is what a child gets of this program's environment without being given it:
-// a list of harmless names. Relative paths in it are made absolute.
+// a list of harmless names. Relative paths in it are made absolute. A name may match more than
+// one of the lists, as XDG_CONFIG_HOME does; those of paths come first.
 func Base() []string {
 	var env []string
 	for _, entry := range os.Environ() {
@@ -56,7 +59,7 @@ func Base() []string {
 }
 
 // absoluteList makes each path of a list absolute. An empty one is left: it has a
-// meaning of its own in most lists.
+// meaning of its own in most lists, such as "here" in PATH and "the defaults" in others.
 func absoluteList(list string) string {
 	items := filepath.SplitList(list)
 	for i, item := range items {
@@ -88,7 +91,9 @@ func Join(variables map[string]string) (env []string, err error) {
 }
 
 // Merge joins environments; for a name that comes more than once the last value
-// counts. (Programs differ in which of two they see, so there is one.)
+// counts. (Programs differ in which of two they see, so there is one.) A name keeps the place
+// where it first came. An environment has some tens of entries, so looking through all of them for
+// each one costs less than a map would.
 func Merge(lists ...[]string) []string {
 	var merged []string
 	for _, list := range lists {
@@ -129,6 +134,7 @@ func matches(list []string, name string) bool {
 		if !open {
 			return sameName(name, pattern)
 		}
+		// Where the suffix would begin: not inside the prefix, so XDG_DIR is not XDG_*_DIR.
 		middle := len(name) - len(suffix)
 		return middle >= len(prefix) && sameName(name[:len(prefix)], prefix) && sameName(name[middle:], suffix)
 	})

@@ -31,7 +31,8 @@ func (e *StartError) Error() string {
 // Unwrap returns Err.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// explain turns a failure to start into a *StartError with a hint.
+// explain turns a failure to start into a *StartError with a hint. A LimitError names the key of
+// the config, and needs none.
 func (s *Spec) explain(err error) error {
 	if limit, ok := errors.AsType[*LimitError](err); ok {
 		return &StartError{Path: s.Path, Err: limit}
@@ -42,7 +43,9 @@ func (s *Spec) explain(err error) error {
 	return &StartError{Path: s.Path, Err: err, Hint: s.hint(err)}
 }
 
-// hints are what to do about errors of the operating system that have one cause.
+// hints are what to do about errors of the operating system that have one cause. ETXTBSY can also
+// come of a fork: between it and its exec, a process that somebody else in the machine starts holds
+// every file that its parent has open for writing.
 var hints = []struct {
 	err  error
 	text string
@@ -73,7 +76,10 @@ func (s *Spec) hint(err error) string {
 	return ""
 }
 
-// fileHint looks at the file, since one errno has several causes.
+// fileHint looks at the file, since one errno has several causes. ENOENT is what exec says of a
+// missing program, and of a missing interpreter or dynamic loader; and what chdir says, which the
+// new process calls before exec, of a missing working directory. By the time of the look the file
+// may be another one than the one that failed: this is advice, and no more.
 func (s *Spec) fileHint(err error) string {
 	info, statErr := os.Stat(s.Path)
 	if dir := s.Dir; dir != "" {

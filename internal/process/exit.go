@@ -69,7 +69,8 @@ func (e *ExitError) Error() string {
 	return b.String()
 }
 
-// exitOf translates the operating system's answer.
+// exitOf translates the operating system's answer. ExitCode is -1 after a signal. On Windows there
+// are no signals, and the code is all there is.
 func exitOf(state *os.ProcessState) Exit {
 	exit := Exit{Code: state.ExitCode(), PeakRSS: peakRSS(state), CPU: state.SystemTime() + state.UserTime()}
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {

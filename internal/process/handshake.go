@@ -13,7 +13,7 @@ import (
 const (
 	maxHandshake = 4 << 10 // a line with a certificate of RSA 4096 has about 2 KiB
 	maxQuoted    = 200     // how much of a bad line an error shows
-	maxSunPath   = 107     // bytes in the address of a unix socket, on Linux
+	maxSunPath   = 107     // bytes in the address of a unix socket, on Linux: 108 with the NUL
 )
 
 // HandshakeError is a first line on standard output that is not a handshake line
@@ -39,7 +39,8 @@ func (e *HandshakeError) harmless() string {
 
 // checkHandshake judges the first line. certAsked is whether the child was sent
 // a certificate and so may answer with one. Which versions and protocols fit is
-// go-plugin's to say, and it says it well.
+// go-plugin's to say, and it says it well. What it is shown is harmless in any case: it has only
+// characters that can be printed, a bounded length, and an address on this machine.
 func checkHandshake(text []byte, continued, certAsked bool) *HandshakeError {
 	reason := handshakeFault(text, continued, certAsked)
 	if reason == "" {

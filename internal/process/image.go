@@ -26,7 +26,8 @@ func (e *ChecksumError) Error() string {
 }
 
 // openImage opens the program and compares its checksum. Without a sum there
-// is nothing to open.
+// is nothing to open. The file that it returns is the caller's: on Linux it is executed by its
+// descriptor, so that what was checked and what runs are one file, whatever the path names by then.
 func openImage(ctx context.Context, path, sum string) (_ *os.File, err error) {
 	if sum == "" {
 		return nil, nil

@@ -12,9 +12,11 @@ import (
 )
 
 // guard makes the kernel watch the lifeline, through the child's read end and
-// through one of the host's own; lifeline.go says why both. The sentinel has to
+// through one of the host's own; lifeline_unix.go says why both. The sentinel has to
 // be an open file by itself, not a second number for the child's, and a lower
-// number than the write end.
+// number than the write end. Opening the pipe's name in /proc gives an open file of its own,
+// which dup does not; and as the new number is the lowest that is free, it is the write end that
+// is moved up.
 func (p *pipes) guard(r *os.File) error {
 	p.arm(r)
 	sentinel, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", r.Fd()), os.O_RDONLY|unix.O_NONBLOCK, 0)

@@ -50,7 +50,8 @@ const lifelineFD = 3
 
 var lifelineEnv = []string{environ.Lifeline + "=" + strconv.Itoa(lifelineFD)}
 
-// held is this program's own lifeline, up to its parent.
+// held is this program's own lifeline, up to its parent. init sets file before anything else runs;
+// after that only the watcher reads it. It is never closed, so it ends with the program.
 var held struct {
 	file *os.File // nil: none was given
 	once sync.Once
@@ -103,7 +104,8 @@ func HoldLifeline() error {
 	return held.err
 }
 
-// watchLifeline waits for the end of the pipe, which has no other news.
+// watchLifeline waits for the end of the pipe, which has no other news. Group 0 is this process's
+// own, and SIGKILL does not return; if there is an error all the same, the loop tries again.
 func watchLifeline() {
 	var b [1]byte
 	for {

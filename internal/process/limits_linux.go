@@ -41,7 +41,8 @@ func (l Limits) rlimits() (all []rlimit) {
 }
 
 // check refuses limits that the kernel would refuse: only a privileged process
-// may go beyond its own hard limits.
+// may go beyond its own hard limits. It is asked before the fork, so that a slip in a config
+// costs no process, and the error says what to raise.
 func (l Limits) check() error {
 	for _, r := range l.rlimits() {
 		var own unix.Rlimit
@@ -55,7 +56,8 @@ func (l Limits) check() error {
 	return nil
 }
 
-// apply sets the limits of a process.
+// apply sets the limits of a process. ESRCH means that it has ended already, and how it has will be
+// reported.
 func (l Limits) apply(pid int) error {
 	for _, r := range l.rlimits() {
 		var own unix.Rlimit
@@ -95,6 +97,10 @@ func (l Limits) applyNowhere(why error) error {
 
 // hit is the limit that a process ran into, as far as the system tells; "" if
 // none. asked is whether the host itself has killed it.
+//
+// SIGXFSZ and SIGXCPU say by themselves which limit it was. SIGKILL may come from anybody, so a
+// counter has to say that there was a reason for the kernel to send it. A fork that is refused ends
+// nobody: a program that cannot live without it ends by itself, with a code of its own.
 func (l Limits) hit(exit Exit, used usage, asked bool) string {
 	killed := exit.Signal == syscall.SIGKILL && !asked
 	switch {

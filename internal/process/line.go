@@ -62,7 +62,8 @@ func (p Part) GoesOn() bool { return p == Head || p == Middle }
 func (p Part) Begins() bool { return p == Whole || p == Head }
 
 // splitter cuts a stream of bytes into lines of at most limit bytes. emit gets
-// a text that is valid only during the call, and may change limit.
+// a text that is valid only during the call, and may change limit. It belongs to the one goroutine
+// that reads its stream. It holds at most limit bytes, whatever a child writes.
 type splitter struct {
 	limit int
 	line  []byte
@@ -121,7 +122,9 @@ func (s *splitter) flush(cut bool) {
 	s.line = append(s.line[:0], s.line[len(text):]...)
 }
 
-// wholeCharacters leaves out the beginning of a character whose end is missing.
+// wholeCharacters leaves out the beginning of a character whose end is missing. It looks at the last
+// three bytes only, and never leaves out everything: bytes that are not UTF-8 at all are cut where
+// the limit is.
 func wholeCharacters(text []byte) []byte {
 	for n := 1; n < utf8.UTFMax && n < len(text); n++ {
 		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {

@@ -50,7 +50,8 @@ func (p *Process) drain(c *child) (finish func()) {
 }
 
 // stdoutLines checks the first line and logs the others. The first line has a
-// limit of its own, so that a flood without line ends is refused soon.
+// limit of its own, so that a flood without line ends is refused soon. The limit also is what
+// tells that no line has come yet: the first call of emit raises it for good.
 func (p *Process) stdoutLines() *splitter {
 	s := &splitter{limit: maxHandshake}
 	s.emit = func(text []byte, part Part) {
@@ -142,7 +143,8 @@ func (o *output) read() {
 }
 
 // tail remembers how a child's stderr ended: the last lines, and the first line
-// of a Go panic, which a long list of goroutines pushes out of the last lines.
+// of a Go panic, which a long list of goroutines pushes out of the last lines. The reader of stderr
+// writes it; Diagnose may read it while the child still runs. The lock guards both fields.
 type tail struct {
 	sync.Mutex
 	lines []string

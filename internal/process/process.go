@@ -26,12 +26,12 @@ var ErrKilled = errors.New("killed before it was up")
 // is a new Process.
 type Process struct {
 	spec   Spec
-	env    []string
-	dead   chan struct{}
-	done   chan struct{}
-	stdout *feed // what go-plugin sees of it
-	tail   tail
-	log    *logs.Queue[Line]
+	env    []string          // all of it, but for the variable that argv may add
+	dead   chan struct{}     // closed by reap or abandon, once
+	done   chan struct{}     // closed by finish, after dead
+	stdout *feed             // what go-plugin sees of it
+	tail   tail              // the end of its stderr
+	log    *logs.Queue[Line] // the lines that wait for Spec.Log
 
 	// The lock is held while a signal is sent and while the process is reaped, so that
 	// no signal can meet a pid that is free again; never while anything is awaited.
@@ -82,7 +82,9 @@ func (s State) String() string {
 }
 
 // New prepares a process. cmd is what go-plugin hands to RunnerFunc, of which
-// only Env is used (its cookie and its PLUGIN_ variables); it may be nil.
+// only Env is used (its cookie and its PLUGIN_ variables); it may be nil. These and the lifeline
+// are laid over what the Spec says, since the child could not be reached without them. The exit
+// code is -1 from the start: 0 would be a success before there has been any process.
 func New(spec Spec, cmd *exec.Cmd) *Process {
 	var top []string
 	if cmd != nil {
@@ -146,6 +148,10 @@ func (p *Process) abandon(err error) {
 
 // adopt goes from Starting to Running and sets the goroutines to work. If the
 // process is unwanted by now it is killed, and the error says why.
+//
+// The target is set and killed is read under one lock, and Kill does the opposite under it: so
+// either Kill finds a process to signal, or adopt finds that it was called. A process that is
+// killed here is reaped like any other, and Start waits for that.
 func (p *Process) adopt(ctx context.Context, c *child) error {
 	p.lk.Lock()
 	p.lk.state, p.lk.target, p.lk.pid = Running, target{c.os, c.group}, c.os.Pid
@@ -163,6 +169,10 @@ func (p *Process) adopt(ctx context.Context, c *child) error {
 
 // reap owns a running process: it reads its output, waits for its end, clears
 // up after it and reports. It is the only place that reaps.
+//
+// The output is read to the end after the burial: by then the whole group was sent SIGKILL, and the
+// last words are complete. Dead comes before the removal of the cgroup, which may take
+// a second: whoever restarts an actor need not wait for what the old one had started.
 func (p *Process) reap(c *child) {
 	drained := p.drain(c)
 	c.awaitExit()
@@ -184,7 +194,9 @@ func (p *Process) reap(c *child) {
 // bury kills what is left of the group and then reaps its dead leader. The
 // order matters: while the leader is a zombie its pid, and so the group's id,
 // cannot be given to anybody else. What has left the group is killed by the
-// removal of the cgroup.
+// removal of the cgroup. Wait does not wait here, though the lock is held: the process is dead.
+// It fails only if something else in this program has reaped it, as wait4(-1) in C code does, and
+// then nobody can say how it has ended.
 func (p *Process) bury(c *child) Exit {
 	p.lk.Lock()
 	defer p.lk.Unlock()
@@ -202,7 +214,8 @@ func (p *Process) bury(c *child) Exit {
 	return exit
 }
 
-// finish ends what a Process has even if it never ran.
+// finish ends what a Process has even if it never ran. It does not wait until the log is flushed,
+// since Spec.Log is not ours and may never return.
 func (p *Process) finish() {
 	p.log.Close()
 	if p.spec.Scratch != "" {

@@ -26,7 +26,10 @@ import (
 // process group, which is this program's: what a Process has started is in another.
 // Before Linux 5.4 there are no pidfds, and nothing is reaped.
 
-// startReaper is done once, by a program that gets orphans.
+// startReaper is done once, by a program that gets orphans. SIGCHLD is a hint and not a count: the
+// kernel and the channel both fold several into one, so every round looks for all zombies, and the
+// first one comes before any signal. os/signal delivers a signal to everyone who asked for it, so
+// an application's own handler goes on getting SIGCHLD.
 var startReaper = sync.OnceFunc(func() {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
@@ -38,7 +41,8 @@ var startReaper = sync.OnceFunc(func() {
 	})
 })
 
-// adoptOrphans makes this program reap what its children orphan, if that comes to it.
+// adoptOrphans makes this program reap what its children orphan, if that comes to it. It is asked
+// at each start of a child, as an application may become a subreaper at any time.
 func adoptOrphans() {
 	var subreaper int32
 	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&subreaper)), 0, 0, 0)
@@ -65,7 +69,9 @@ type zombie struct {
 	started    string
 }
 
-// reap waits for a zombie, if it is an orphan.
+// reap waits for a zombie, if it is an orphan. Between the listing and the wait somebody else may
+// have reaped it, and its pid may be that of a new child. A pidfd names a process and not a number;
+// so it is opened first, and then the pid is looked at once more.
 func (z zombie) reap() {
 	if z.group == unix.Getpgrp() || z.isHeld() {
 		return

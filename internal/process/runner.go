@@ -58,7 +58,7 @@ func (p pluginRunner) Wait(ctx context.Context) error {
 }
 
 // Diagnose says what is known about a failed start. go-plugin puts it into
-// its error.
+// its error. It asks while the process may still be alive; the last words are then those so far.
 func (p pluginRunner) Diagnose(context.Context) string {
 	greet, state := p.HandshakeError(), p.State()
 	exit, ended := p.Exit()
@@ -90,7 +90,8 @@ func (p pluginRunner) HostToPlugin(network, addr string) (string, string, error)
 }
 
 // feed is a reader for go-plugin: it holds back until it is offered a text, gives that,
-// and ends when end is closed. It needs no goroutine. One goroutine reads at a time.
+// and ends when end is closed. It needs no goroutine. One goroutine reads at a time; any may
+// offer or close. Close is go-plugin's, and end the process's: either may come first.
 type feed struct {
 	texts   chan string // the one text that was offered
 	offered sync.Once

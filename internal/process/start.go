@@ -27,7 +27,9 @@ func (c *child) close() {
 	closeAll(c.stdout, c.stderr, c.lifeline, c.sentinel, c.watch)
 }
 
-// launch forks and executes. On failure everything it opened is closed.
+// launch forks and executes. On failure everything it opened is closed. The child's ends of the
+// pipes are closed here in any case, because a pipe has an end only when nobody can write into it
+// any more, and the host would be such a one.
 func (p *Process) launch(ctx context.Context) (_ *child, err error) {
 	defer func() {
 		if err != nil {
@@ -62,7 +64,10 @@ func (p *Process) launch(ctx context.Context) (_ *child, err error) {
 }
 
 // create makes the process, in a cgroup of its own where it can have one. A
-// cgroup that refuses it is done without, if the limits let.
+// cgroup that refuses it is done without, if the limits let. That a system lets cgroups be made does
+// not mean that a process can be born in one: a container's filter may not know clone3, for example.
+// The errno alone does not tell that from a fault of the program. So cgroups are given up for good
+// only if the same start succeeds without.
 func (p *Process) create(ctx context.Context, f *fork, c *child) (err error) {
 	if err := p.spec.Limits.check(); err != nil {
 		return err
@@ -86,7 +91,9 @@ func (p *Process) create(ctx context.Context, f *fork, c *child) (err error) {
 }
 
 // openGroup makes a cgroup for the child. Without cgroups in this system it returns
-// nil, unless the child's limits need one.
+// nil, unless the child's limits need one. The limits are set before the child is born, and so hold
+// from its first instruction on. A host that is short of descriptors or memory says nothing about
+// cgroups: that start fails, and the next one asks for a cgroup again.
 func (s *Spec) openGroup() (*cgroup.Group, error) {
 	if !s.Cgroup && !s.Limits.needGroup() {
 		return nil, nil
@@ -111,7 +118,8 @@ func (s *Spec) openGroup() (*cgroup.Group, error) {
 	return nil, nil
 }
 
-// fork is one request to create a process.
+// fork is one request to create a process. It belongs to one create, and is used on the forker's
+// thread while that waits. It may be carried out a second time, without the cgroup.
 type fork struct {
 	path   string // what is executed
 	argv   []string
@@ -125,7 +133,8 @@ type fork struct {
 // up is not for its children: they get what is in attr.Files, as copies.
 const firstFree = 3
 
-// now creates the process, unless ctx has ended.
+// now creates the process, unless ctx has ended. A process whose limits cannot be set is reaped
+// here: nobody else knows of it yet, and nothing that it could do without them is to last.
 func (f *fork) now(ctx context.Context) (*os.Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

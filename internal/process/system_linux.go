@@ -27,7 +27,8 @@ func sysProcAttr() *syscall.SysProcAttr {
 
 // execute makes the fork run the very file that was checked. The child gets it
 // as its last descriptor and open, not close-on-exec: a script's interpreter
-// opens it once more.
+// opens it once more. The path is read in the child, where the number of a descriptor is its place
+// in the list of files.
 func (f *fork) execute(image *os.File) {
 	if image == nil {
 		return
@@ -87,7 +88,10 @@ func (c *child) awaitExit() {
 	_ = waitid(unix.P_PID, c.os.Pid, nil, 0) // an error also comes from Wait, which reports it
 }
 
-// pollExit reports false if there is no waiting for the watch.
+// pollExit reports false if there is no waiting for the watch. Read of a RawConn calls its function,
+// and as long as that says no, parks the goroutine until the descriptor is readable, which a pidfd
+// is once its process has ended. An older kernel, which cannot wait by pidfd, refuses in the first
+// call.
 func (c *child) pollExit() (dead bool) {
 	raw, err := c.watch.SyscallConn()
 	if err != nil {
@@ -120,7 +124,8 @@ func peakRSS(state *os.ProcessState) int64 {
 	return 0
 }
 
-// starved sums up what the kernel counts for each thread of a process.
+// starved sums up what the kernel counts for each thread of a process, in nanoseconds. A kernel that
+// does not count it has no such file, or zeros in it.
 func starved(pid int) time.Duration {
 	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/schedstat")
 	if err != nil {

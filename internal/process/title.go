@@ -21,7 +21,8 @@ func init() {
 }
 
 // isOurs reports whether a program is known to contain this package's module: one
-// that was built by the go command says so in its build information.
+// that was built by the go command says so in its build information. Of any other program it is not
+// known what a strange argv[0] does: busybox picks its applet by it, and shims their tool.
 func isOurs(path string) bool {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {

@@ -18,6 +18,9 @@ import (
 
 // Numbers have the form that JSON gives them, everywhere in a file. One that is printed
 // has in addition no exponent and no zeros at the end of a fraction.
+//
+// YAML has more: 010 is eight in its older version and ten in the newer one, and 0x10, 1_000, .inf
+// and .nan are numbers too. Nobody should have to know which of these a parser follows.
 var (
 	numberForm    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 	printedNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$`)
@@ -26,6 +29,9 @@ var (
 // decode fills one value and reports what does not fit. What is refused stays empty: the
 // Check of the tree then finds no fault with it, and asks [node.Find] before it concludes
 // anything from its absence.
+//
+// The YAML parser's own decoding is not used. Its errors have neither columns nor paths, it takes
+// every form of a number that YAML has, and what goes into an any becomes a float64.
 func (r *reader) decode(n *node, v reflect.Value) {
 	if !r.settle(n) {
 		return
@@ -99,13 +105,15 @@ func (r *reader) expect(n *node, fits bool, expected string) bool {
 }
 
 // isText reports whether a scalar can be read as text: whatever YAML would take it for,
-// unless that was written as a tag.
+// unless that was written as a tag. Where a text is expected, 1.10, true and 2024-01-01 are what
+// was written, letter by letter.
 func (n *node) isText() bool {
 	return n.kind == yaml.ScalarNode && n.tag != tagNull && (!n.tagged || n.tag == tagText)
 }
 
 // anything is a value as JSON knows it: keys are texts, and so are dates. Numbers keep
-// their digits, since an endpoint may take more of them than a float64 has.
+// their digits, since an endpoint may take more of them than a float64 has. What comes out can be
+// encoded as JSON and as CBOR, whichever the endpoint's codec is.
 func (r *reader) anything(n *node) any {
 	if !r.settle(n) {
 		return nil
@@ -188,6 +196,8 @@ func (r *reader) unknown(n *node, keys []string) {
 	r.report(n.keyAt, n, "unknown key%s", hint)
 }
 
+// fieldOf finds a struct's field by its key in a file. The tag "-" is for what only Go code sets,
+// and must not be found by a key that is called "-".
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 	for f := range t.Fields() {
 		if f.Tag.Get("yaml") == key && key != "-" {

@@ -14,11 +14,15 @@ import (
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // A value goes through settle when decode comes to it, and so exactly once: what a variable
-// brings is not looked through for further variables.
+// brings is not looked through for further variables. Whoever sets a variable might otherwise read
+// others, and a password with a dollar sign in it would be another one.
 
 // settle replaces the variables in a value, after which it has the tag that it is to
 // have, and reports whether it can be used. A plain value gets its type from what comes
 // out; one with quotes or a tag keeps it.
+//
+// The file was UTF-8 as a whole, but an escape in quotes, an option or a variable may bring other
+// bytes. JSON and protobuf, by which values travel, would replace or refuse these.
 func (r *reader) settle(n *node) bool {
 	if strings.Contains(n.text, "$") && !n.refused {
 		n.text = r.expand(n.text, func(format string, args ...any) {
@@ -39,7 +43,8 @@ func (r *reader) settle(n *node) bool {
 }
 
 // checkTag refuses a tag that was written and means nothing to us, or is not that of
-// its value.
+// its value. Other programs give tags of their own a meaning, such as !env or !secret, and the name
+// of a secret must not go out in the place of the secret. A whole number fits !!float as well.
 func (r *reader) checkTag(n *node) {
 	untagged := *n
 	untagged.tagged = false

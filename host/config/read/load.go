@@ -32,10 +32,13 @@ type Options struct {
 	Programs bool
 }
 
-// MaxFile is how many bytes a file may have.
+// MaxFile is how many bytes a file may have. The parser's tree takes many times as much memory as
+// the text, and the largest tree of processes (config.MaxProcesses) has room in it.
 const MaxFile = 4 << 20
 
-// Load reads a file. What is wrong with its content is a *config.Error.
+// Load reads a file. What is wrong with its content is a *config.Error. One byte more than a file
+// may have is read, so that [Parse] sees that it is too large; the name may be that of a device
+// that never ends.
 func Load(path string, o Options) (*config.Tree, error) {
 	file, err := os.Open(path) //nolint:gosec // the user names the file
 	if err != nil {
@@ -49,7 +52,9 @@ func Load(path string, o Options) (*config.Tree, error) {
 	return Parse(path, src, o)
 }
 
-// Parse reads the text of a file of the given name, as Load does.
+// Parse reads the text of a file of the given name, as Load does. It goes on after problems as far
+// as it can, so that all of them are reported at once: only a text that is not YAML, or too large,
+// leaves nothing to look at. The name need not be that of a file on disk, unless Programs is set.
 func Parse(name string, src []byte, o Options) (*config.Tree, error) {
 	r := &reader{file: name, lookup: o.Lookup}
 	if r.lookup == nil {
@@ -114,7 +119,9 @@ func (r *reader) parse(src []byte) *node {
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
 // syntax reports what the parser says, at the line that it means: it counts some
-// lines from 0, names none that is the first, and for some errors knows none.
+// lines from 0, names none that is the first, and for some errors knows none. These errors have no
+// type, so they are known by their texts, as the parser's version in go.mod has them. One that it
+// words anew is still reported, at a line that may be off by one.
 func (r *reader) syntax(src []byte, err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := config.Place{File: r.file, Line: 1, Column: 1}

@@ -13,7 +13,9 @@ import (
 )
 
 // node is a value, with the way to it and the place where it was written. Nothing is
-// shared between nodes: aliases and merge keys have become copies of what they name.
+// shared between nodes: aliases and merge keys have become copies of what they name. That lets
+// an option replace a value in one place and leave it in another, and a problem have one path.
+// Nodes belong to the reader of one Parse, and to its goroutine.
 type node struct {
 	up    *node
 	key   string // in a mapping
@@ -43,7 +45,8 @@ const (
 )
 
 // Bounds of a file. With its aliases written out it is a tree of maxNodes values; actors
-// take two levels each.
+// take two levels each. Everything here that goes down a tree calls itself, so the levels are also
+// a bound of the stack.
 const (
 	maxDepth = 8_000
 	maxNodes = 200_000
@@ -58,7 +61,9 @@ type builder struct {
 	left   int    // how many values there may still be; below 0 once there are too many
 }
 
-// build makes a value below up; nil if it is too large, which is reported.
+// build makes a value below up; nil if it is too large, which is reported. The value of an option
+// begins at the level that it is put into, but has the bound of values to itself: options are
+// typed by hand.
 func (r *reader) build(y *yaml.Node, up *node, option string) *node {
 	depth := 0
 	for n := up; n != nil; n = n.up {
@@ -112,7 +117,12 @@ func (r *reader) place(y *yaml.Node, option string) config.Place {
 }
 
 // pairs fills a mapping. What a merge key brings comes last and gives way to the
-// mapping's own keys, wherever the merge key stands among them.
+// mapping's own keys, wherever the merge key stands among them. Of several merged mappings the
+// first one wins, as the specification of merge keys says.
+//
+// The parser refuses a key that stands twice only when it decodes into Go values, which never
+// happens here. A key is its text, whatever type YAML would give it; a list or a mapping as a key
+// would have no path.
 func (b *builder) pairs(y *yaml.Node, n *node, depth int) {
 	var merged []*node
 	for i := 0; i+1 < len(y.Content) && b.left >= 0; i += 2 {
@@ -174,7 +184,8 @@ func (n *node) remove() {
 }
 
 // become makes n the value that v is, where n stands: whoever holds n, such as its parent,
-// holds the new value.
+// holds the new value. The key keeps its own place, in the file, so that a problem with the key
+// is not blamed on the option that brought the value.
 func (n *node) become(v *node) {
 	up, key, keyAt, index := n.up, n.key, n.keyAt, n.index
 	*n = *v
@@ -192,7 +203,8 @@ func (n *node) child(key string) *node {
 	return n.named[key]
 }
 
-// Find makes the root of a file the [config.Source] of what was decoded from it.
+// Find makes the root of a file the [config.Source] of what was decoded from it. It is asked after
+// decoding, when refused says of each node whether it has become a value.
 func (n *node) Find(keys []string) (config.Place, bool) {
 	for _, key := range keys {
 		next := n.named[key]

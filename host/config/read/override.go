@@ -11,7 +11,10 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// override applies --set and the arguments of the command line.
+// override applies --set and the arguments of the command line. It works on nodes, before
+// variables are replaced and anything is decoded: so an option may hold ${NAME}, may mend a value
+// of the file that is wrong, and has its problems reported like those of the file, under its own
+// name. Arguments come after every --set, and win over it.
 func (r *reader) override(root *node, o Options) {
 	for _, set := range o.Set {
 		option := setting{r, "--set " + set}
@@ -38,7 +41,8 @@ func (s setting) report(of *node, format string, args ...any) {
 	s.r.report(config.Place{File: s.option}, of, format, args...)
 }
 
-// argument sets an argument of the main job.
+// argument sets an argument of the main job. If the file gives a single value, a text without "="
+// replaces it. One with "=" is always name=value; a text of that form needs --set run.args=….
 func (s setting) argument(root *node) {
 	name, text, ok := strings.Cut(s.option, "=")
 	keys := strings.Split(name, ".")
@@ -74,7 +78,8 @@ func (s setting) example(args *node) string {
 }
 
 // set replaces one value, or takes it away: null is a value only as an argument of the
-// main job.
+// main job, whose endpoint may know it. Anywhere else a key without a value is a problem, so
+// there is nothing else that null could mean.
 func (s setting) set(root *node, keys []string, text string) {
 	at := root
 	for i, key := range keys {

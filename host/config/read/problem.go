@@ -27,7 +27,9 @@ type problem struct {
 }
 
 // maxKept is how many problems are kept and put into the order of the file, before those
-// are cut that are not told.
+// are cut that are not told. Problems are found out of order: those of keys and aliases while the
+// nodes are built, those of values later. Enough are kept for the ones that are told to be the
+// first in the file in all but extreme cases.
 const maxKept = 20 * config.MaxProblems
 
 // report notes a problem of a value. It stands at a place that is not always the value's:
