@@ -63,7 +63,11 @@ func (r *reader) decode(n *node, v reflect.Value) {
 	}
 }
 
-// decodeKind fills a value of which only the kind matters: texts are of many types.
+// decodeKind fills a value of which only the kind matters: texts are of many types. Which words a
+// text may be is for the Check of the tree, as it is for a description in Go.
+//
+// A list or mapping whose items are refused is filled all the same. The positions and keys in it
+// are then those of the file, by which [node.Find] is asked.
 func (r *reader) decodeKind(n *node, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
@@ -96,7 +100,8 @@ func (r *reader) decodeKind(n *node, v reflect.Value) {
 	}
 }
 
-// expect refuses a value unless it is what was expected.
+// expect refuses a value unless it is what was expected. Every decoder reports by it, so that each
+// problem has the same form: what was expected, and what came.
 func (r *reader) expect(n *node, fits bool, expected string) bool {
 	if !fits {
 		r.refuse(n, "expected %s, got %s", expected, n.describe())
@@ -187,7 +192,7 @@ func (r *reader) refuseZero(n *node, field reflect.StructField) {
 }
 
 // unknown reports a key that nothing reads, with the key that was meant, or with all that
-// there are.
+// there are. What stands below it is not looked at, since nothing says what it should be.
 func (r *reader) unknown(n *node, keys []string) {
 	hint := words.DidYouMean(n.key, keys)
 	if hint == "" {

@@ -68,7 +68,9 @@ func (r *reader) checkTag(n *node) {
 }
 
 // plainTag is the type that a text has where it stands without quotes. The YAML parser is
-// asked, so that a variable's value has the type that it would have if it stood in the file.
+// asked, so that a variable's value has the type that it would have if it stood in the file. But it
+// is always a single value: one that the parser takes for a list or mapping is a text, so that
+// nobody can add keys to a file by setting a variable.
 func plainTag(text string) string {
 	var doc yaml.Node
 	if yaml.Unmarshal([]byte(text), &doc) != nil || len(doc.Content) != 1 {
@@ -82,7 +84,9 @@ func plainTag(text string) string {
 }
 
 // expand replaces ${NAME}, ${NAME:-default}, ${NAME:?message} and $$. What is wrong with
-// them goes to report.
+// them goes to report. The forms are those of a shell, as far as they are the same in all; a
+// dollar sign before anything but a brace or another one stands for itself, so that $1 or $HOME in
+// a command line reach the shell that is to read them.
 func (r *reader) expand(text string, report func(format string, args ...any)) string {
 	var out strings.Builder
 	for {
@@ -106,7 +110,8 @@ func (r *reader) expand(text string, report func(format string, args ...any)) st
 	}
 }
 
-// variable is what stands for ${body}.
+// variable is what stands for ${body}. A variable that is set and empty is as good as one that is
+// not, where there is a colon: that is how shells have it. Without a colon it is an empty text.
 func (r *reader) variable(body string, report func(format string, args ...any)) string {
 	name, more, special := strings.Cut(body, ":")
 	hasDefault, demanded := strings.HasPrefix(more, "-"), strings.HasPrefix(more, "?")

@@ -79,6 +79,9 @@ func Parse(name string, src []byte, o Options) (*config.Tree, error) {
 
 // parse makes the one document of the file a tree of nodes; nil after a problem. A second
 // document is refused, and not left unread, as somebody may have meant it to count.
+//
+// The decoder is asked a second time in any case: it reads no further than the end of a document,
+// so what is not YAML behind that would otherwise go unseen.
 func (r *reader) parse(src []byte) *node {
 	whole := config.Place{File: r.file}
 	if len(src) > MaxFile {

@@ -31,9 +31,11 @@ type node struct {
 	items  []*node
 	named  map[string]*node // those of a mapping, by key
 
-	refused bool // it has a problem of its own
+	refused bool // it has a problem of its own, and nothing may be concluded from what it is
 }
 
+// The tags that the parser gives to values, in their short form. A plain scalar may also have that
+// of a date (!!timestamp), which nothing here asks for, and which is a text to everyone.
 const (
 	tagText  = "!!str"
 	tagNull  = "!!null"
@@ -81,6 +83,9 @@ func (r *reader) build(y *yaml.Node, up *node, option string) *node {
 // value makes a value below up, which whoever asked for it puts there. An alias becomes a
 // copy of what it names, and stands where that does: a mistake in it is mended there. One
 // that leads to itself ends at the bound of levels.
+//
+// Once the bound is passed, everything on the way back returns at once. The node is then not
+// complete, and [reader.build] throws it away.
 func (b *builder) value(y *yaml.Node, up *node, depth int) *node {
 	if y.Kind == yaml.AliasNode {
 		y = y.Alias
@@ -150,7 +155,8 @@ func (b *builder) pairs(y *yaml.Node, n *node, depth int) {
 	}
 }
 
-// mergeSources are the mappings that a merge key names: one, or a list of them.
+// mergeSources are the mappings that a merge key names: one, or a list of them. They are copies
+// already, so their items can be moved into the mapping that they are merged into.
 func (b *builder) mergeSources(n *node) (all []*node) {
 	switch {
 	case n.kind == yaml.MappingNode:
@@ -173,7 +179,8 @@ func (n *node) add(value *node, key string, at config.Place) {
 	n.named[key] = value
 }
 
-// remove takes a value out of the list or mapping that it is in.
+// remove takes a value out of the list or mapping that it is in. The positions of those behind it
+// are counted anew, as the list that is decoded will not have it either.
 func (n *node) remove() {
 	up := n.up
 	up.items = slices.DeleteFunc(up.items, func(item *node) bool { return item == n })
@@ -234,7 +241,8 @@ func (n *node) path() string {
 	return words.Path(steps)
 }
 
-// name is what an actor is called, "" if that is not known.
+// name is what an actor is called, "" if that is not known. Any item of a list is asked, since a
+// node does not know whether it is an actor: an argument that has the key is called by it, too.
 func (n *node) name() string {
 	if name := n.child("name"); name != nil && !name.refused {
 		return name.text // of a list or mapping it is empty

@@ -99,7 +99,8 @@ func (s setting) set(root *node, keys []string, text string) {
 
 // valueOf reads a value as YAML. What is not valid YAML, or would lose something as
 // YAML, is a text as it stands: a # and what follows, the zeros of 007 and 1.10, and
-// the form of 1234e56.
+// the form of 1234e56. On a command line nobody thinks of these as YAML; they are a commit, a
+// version or a part of an address. Whoever quotes or tags a value does think of it.
 func valueOf(text string) *yaml.Node {
 	asText := &yaml.Node{Kind: yaml.ScalarNode, Tag: tagText, Value: text, Style: yaml.DoubleQuotedStyle}
 	var doc yaml.Node
@@ -119,7 +120,9 @@ func valueOf(text string) *yaml.Node {
 }
 
 // descend goes one step down from the value at a path, and makes what is missing: --set
-// may give a key, or a mapping, that the file has not. Its place is then the option.
+// may give a key, or a mapping, that the file has not. Its place is then the option. What it makes
+// has the value null at first, and is filled by the next step or by [setting.set]; a key that
+// nothing reads is reported when it is decoded, as one in the file would be.
 func (s setting) descend(at *node, key string, path []string) *node {
 	empty := at.kind == yaml.ScalarNode && (at.tag == tagNull || at.text == "")
 	isList := at.kind == yaml.SequenceNode
@@ -144,7 +147,8 @@ func (s setting) descend(at *node, key string, path []string) *node {
 }
 
 // descendByName goes to one of the actors in a list. Their names are compared after their
-// variables are replaced, which is reported only when the names are read.
+// variables are replaced, which is reported only when the names are read. An option cannot add an
+// actor: that would need more than one value, and a slip in a name would make one.
 func (s setting) descendByName(at *node, name string) *node {
 	var names []string
 	for _, item := range at.items {

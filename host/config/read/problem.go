@@ -10,7 +10,8 @@ import (
 )
 
 // reader gathers problems while a file is read. It belongs to one call of Parse, and to one
-// goroutine.
+// goroutine. Its problems come from three sources, which know different things: the building of
+// nodes, the options, and the decoding. Those of Check come last, and bring their own places.
 type reader struct {
 	file     string
 	lookup   func(name string) (string, bool)
@@ -33,7 +34,8 @@ type problem struct {
 const maxKept = 20 * config.MaxProblems
 
 // report notes a problem of a value. It stands at a place that is not always the value's:
-// that of its key, or an option.
+// that of its key, or an option. The value is not marked as refused by it: a key that stands twice
+// is a problem, and its first value good to read.
 func (r *reader) report(at config.Place, of *node, format string, args ...any) {
 	if len(r.problems) == maxKept {
 		r.more++
