@@ -107,9 +107,10 @@ func (t *Table) congested(d *Dialog, lane link.Lane) bool {
 	return true
 }
 
-// awaitAnswered waits until the peer has read of the answers that it has asked for. So a
-// task does not begin for a peer that asks and does not read; and few of those that
-// have begun have made their answers before the others find that out.
+// awaitAnswered waits until the peer has read enough of the answers that it has asked for. So no
+// task begins for a peer that asks and does not read, and at most those that had begun before
+// have made answers which nobody takes. The runtime's own tasks never wait: ending an actor
+// must not depend on its peer's reading.
 func (d *Dialog) awaitAnswered() error {
 	if d.runtime() || !d.table.link.Congested(link.Answer) {
 		return nil

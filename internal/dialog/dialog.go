@@ -121,7 +121,7 @@ func (d *Dialog) because(err error) note {
 	return note{reason: reason{err: err, record: fault.Pack(err, d.Self())}}
 }
 
-// failed is because, if there is an error.
+// failed is what because returns for err, and an empty note if err is nil.
 func (d *Dialog) failed(err error) note {
 	if err == nil {
 		return note{}

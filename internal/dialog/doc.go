@@ -46,9 +46,28 @@
 // method apply changes it under its lock, queues frames and wakes whoever waits. Events come
 // from the link's reader (frame.go) and from the tasks (dialog.go, open.go, stream.go).
 //
+// A dialog ends on one side in three steps. The task is told to end (a cause is recorded and its
+// ctx cancelled), the task returns, and the other side's ending is in. The callee's last frame
+// is Return or Error; the opener stays until it has that, or until the link is lost or its own
+// patience is over. Then the table forgets the dialog, and what still comes for it is late.
+//
+// A frame that a task waits for is not handed to it. The reader changes the dialog and closes a
+// channel, if somebody waits on one; whoever wakes looks again under the lock. So nothing is
+// lost when a wait ends for another reason at the same moment.
+//
 // The lock of a dialog comes before its table's, and that before the link's. Nobody else's
 // code runs under any of them, nor on the reader: errors are packed before, judged by whoever
 // looks (ending.go), and a ctx is cancelled by a goroutine of its own.
+//
+// # What bounds it
+//
+// Everything that a peer can make this side keep has a bound (docs/bounds.md). Credit bounds
+// the messages that wait for a task, MostDialogs the tasks and their arguments, a turn and a sum
+// the large answers that wait for the link (bounds.go), and mostStuck the tasks that have
+// outlived their dialogs. What this side sends waits when the link is congested, and is never
+// dropped for that.
+//
+// # Further pages
 //
 // Who fails with what, and in which words, is on the page docs/who-raises-what.md; the
 // frames are described in docs/protocol.

@@ -144,7 +144,8 @@ func (d *Dialog) say(err error) error {
 	return err
 }
 
-// result is what a dialog that is done has ended with.
+// result is what a dialog that is done has ended with. It is asked without the lock, and gives
+// each caller the same value or the same error.
 func (d *Dialog) result() ([]byte, error) {
 	if !d.end.failed(d.kind) {
 		return d.end.value, nil
@@ -240,8 +241,9 @@ func (d *Dialog) verdict(body error) error {
 	return e.Verdict()
 }
 
-// drain waits until the callee has ended. If it was told to end and takes longer
-// than a cancel may, it is stuck, and somebody is told. An opener with a deadline
+// drain waits until the callee has ended. It waits first until the callee has been told to end,
+// for as long as that takes; only then does the cancel bound begin. If the callee needs longer
+// than that, it is stuck, and somebody is told, but the wait goes on. An opener with a deadline
 // waits until that has passed, and a cancel bound more, and then cuts the dialog.
 func (d *Dialog) drain() {
 	done := func() bool { return d.done }

@@ -217,7 +217,8 @@ func (d *Dialog) gotArguments(f *wire.Frame) error {
 	return nil
 }
 
-// awaitArguments waits for arguments that did not come with their Start, or for the end.
+// awaitArguments waits for arguments that did not come with their Start, or for the end: the ctx
+// has the opener's deadline, and ends with a Cancel that has passed the arguments on their way.
 func (d *Dialog) awaitArguments() error {
 	if d.start.Arguments == 0 {
 		return nil

@@ -26,7 +26,8 @@ var phaseNames = [phases]string{"Opening", "Open", "Leaving", "Stopping", "Drain
 
 func (p Phase) String() string { return phaseNames[p] }
 
-// Event is what can happen to one side: a frame came, or something happened here.
+// Event is what can happen to one side: a frame came, or something happened here. Messages of the
+// stream, its credit, and the arguments are not events: they change accounts and not the phase.
 type Event uint8
 
 // The first group are frames from the peer, the second what happens on this side.
@@ -57,7 +58,8 @@ var eventNames = [events]string{
 
 func (e Event) String() string { return eventNames[e] }
 
-// Action is a set of things to do, in the order of the bits.
+// Action is a set of things to do. Frames are sent in the order of the bits, which is part of the
+// protocol: a Fail before the acknowledgement, and that before an ending.
 type Action uint16
 
 // The first six are frames to the peer.

@@ -12,7 +12,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// Request is what an opener asks for.
+// Request is what an opener asks for. It stays the caller's. Its Args do not if they lie in an
+// Owner, or have more than link.Copied bytes: the link sends them from where they are.
 type Request struct {
 	Endpoint    string
 	Kind        Kind
@@ -78,8 +79,8 @@ func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 	return d.result()
 }
 
-// CallRuntime calls an endpoint below RuntimePrefix. It works on a table that
-// refuses new dialogs, too.
+// CallRuntime calls an endpoint below RuntimePrefix. It works on a table that refuses new dialogs,
+// too: a host that lets nothing more begin still has to ask its plugin to end.
 func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
 	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
 }
@@ -122,6 +123,9 @@ func (d *Dialog) abandon() {
 }
 
 // Open registers a dialog and sends its Start. [Dialog.Scope] must follow, or nobody ends it.
+// What can be refused is refused before the Start goes out, so that no dialog has to be ended
+// which the peer has never heard of. A Func's ctx is its caller's; the others get one that the
+// runtime can cancel with a reason.
 func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -176,7 +180,8 @@ func (d *Dialog) enter(r *Request) error {
 	return nil
 }
 
-// startFrame is the Start of a request, without its arguments.
+// startFrame is the Start of a request, without its arguments. A Func has no stream, so it
+// announces no window.
 func (d *Dialog) startFrame(r *Request) *wire.Frame {
 	s := &wire.Start{
 		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
@@ -251,7 +256,8 @@ func (d *Dialog) failureOf(err error) error {
 	return d.endingOf(err).Failure()
 }
 
-// timeLeft is what goes into Start for a deadline, if there is one, in nanoseconds.
+// timeLeft is what goes into Start for a deadline, in nanoseconds; 0 says that there is none, so
+// one that has passed is sent as 1.
 func timeLeft(deadline time.Time) int64 {
 	if deadline.IsZero() {
 		return 0

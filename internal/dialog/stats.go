@@ -32,8 +32,8 @@ type Stats struct {
 	Link link.Stats `json:"link"`
 }
 
-// Stats returns the counters of this side. It may be called at any time; after the
-// end of the link they stay what they were.
+// Stats returns the counters of this side. It may be called at any time, and waits for no dialog;
+// after the end of the link they stay what they were.
 func (t *Table) Stats() Stats {
 	c := &t.counters
 	return Stats{

@@ -11,7 +11,8 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// StreamOptions says how this end of a stream receives.
+// StreamOptions says how this end of a stream receives. The receiver decides, not the sender: it
+// is the receiver's memory, and the peer learns of the choice with Attach, Start or Started.
 type StreamOptions struct {
 	// Window is the receive buffer; zero fields mean what the context was opened with.
 	Window Window
@@ -91,6 +92,8 @@ func (d *Dialog) mayOpen(readable bool) error {
 	return nil
 }
 
+// errOptionsTwice tells an author that options given to OpenStream could have no effect any more:
+// the peer has been told of the others.
 var errOptionsTwice = errors.New("the options of a stream that is open from the start are those of its context")
 
 // Receive says how a callee receives; it is called before Started. Window is what a

@@ -48,7 +48,8 @@ func (d *Dialog) becomesStuck() (s StuckTask, news bool) {
 	return s, d.table.addStuck(s)
 }
 
-// addStuck reports false if the link is gone: the task cannot end any more.
+// addStuck reports false if the link is gone: the task ends with its actor, and no frame would
+// ever say so. The counter goes on even when the list is full.
 func (t *Table) addStuck(s StuckTask) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -131,7 +131,8 @@ func (t *Table) Rebase(ctx context.Context) {
 	t.cfg.Base = ctx
 }
 
-// Len is the number of dialogs that have not ended on both sides.
+// Len is the number of dialogs that have not ended on both sides. It is 0 again after all scopes
+// have been left, which tests for leaks rely on.
 func (t *Table) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

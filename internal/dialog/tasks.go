@@ -70,8 +70,9 @@ func (t *Table) run(d *Dialog, run Task) {
 	d.finish(payload, d.join(d.failed(err), err))
 }
 
-// leave ends the dialog of a task that neither returned nor panicked: it called
-// runtime.Goexit, as a test does that fails. Otherwise all has ended already.
+// leave ends the dialog of a task that neither returned nor panicked: it called runtime.Goexit, as
+// a test does that fails. Otherwise all has ended already. It runs deferred; without it the peer
+// would wait for an ending that never comes.
 func (d *Dialog) leave() {
 	if d.phase() != Over {
 		n := saying(fault.ErrGoexit)

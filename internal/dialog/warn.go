@@ -42,8 +42,8 @@ type limiter struct {
 	dropped [warnings]int // since the last one that was let through
 }
 
-// allow reports whether a warning goes into the log now, and how many did not since the
-// last one.
+// allow reports whether a warning goes into the log now, and how many did not since the last one:
+// the next line names their number, so that silence is not taken for the end of the trouble.
 func (l *limiter) allow(w warning, now time.Time) (dropped int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

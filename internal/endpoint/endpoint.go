@@ -20,7 +20,8 @@ import (
 // Want is the callee's whole shape: only the opener, which has the other one, can say more.
 const Mismatch = "types"
 
-// Served is an endpoint with the code that serves it.
+// Served is an endpoint with the code that serves it. It is a value that does not change once
+// package contract has made it; Run may be called for many dialogs at the same time.
 type Served struct {
 	Name        string
 	Kind        dialog.Kind
@@ -73,6 +74,7 @@ func (e *Exposed) Accept(start *wire.Start) (dialog.Task, error) {
 		return nil, &fault.NotExposed{
 			Actor: e.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind), Actual: dialog.KindName(s.Kind),
 		}
+	// 0 is an opener that does not know the types, such as a call made by hand.
 	case start.Fingerprint != 0 && start.Fingerprint != s.Fingerprint:
 		return nil, &fault.ContractError{Endpoint: start.Endpoint, What: Mismatch, Want: s.Shape, Got: "another set of types"}
 	}
@@ -82,7 +84,8 @@ func (e *Exposed) Accept(start *wire.Start) (dialog.Task, error) {
 	return s.Run, nil
 }
 
-// Endpoints describes what is served, in the order of the names.
+// Endpoints describes what is served, in the order of the names. An actor answers its boot with
+// it, and people and SDKs in other languages read the shapes.
 func (e *Exposed) Endpoints() []*wire.Endpoint {
 	out := make([]*wire.Endpoint, 0, len(e.served))
 	for _, name := range e.names() {

@@ -16,7 +16,9 @@ import (
 // one machine, and the kernel has told each the other's pid.
 const LocalProtocol = "trellis.v1.local"
 
-// goAhead is what the server of a direct connection sends last with TLS.
+// goAhead is the byte that the server of a direct connection sends as TLS's only data. In TLS 1.3
+// a client has finished before the server has seen its certificate; the byte says that it was
+// accepted. Nothing is sent without TLS before it, so that TLS cannot take it for its own.
 const goAhead = 1
 
 // DialDirect connects to a listener whose server has a Server's Credentials: the child's
@@ -53,7 +55,8 @@ func DialDirect(ctx context.Context, network, address string, config *tls.Config
 	return newLocal(local), nil
 }
 
-// awaitGoAhead waits until the server has found this end to be the right one too.
+// awaitGoAhead waits until the server has found this end to be the right one too. When ctx ends,
+// a deadline in the past makes the read return; if that has begun, ctx is what is reported.
 func awaitGoAhead(ctx context.Context, conn *tls.Conn) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // long ago: reading ends
 	var answer [1]byte
@@ -69,7 +72,8 @@ func awaitGoAhead(ctx context.Context, conn *tls.Conn) error {
 	return nil
 }
 
-// localPeer returns the connection if the process with this pid has opened its other end.
+// localPeer returns the connection if the process with this pid has opened its other end. A
+// wrapper, another pid namespace or another kind of socket gives nil: the link then uses gRPC.
 func localPeer(conn net.Conn, pid int) *net.UnixConn {
 	local, ok := conn.(*net.UnixConn)
 	if !ok || pid <= 0 || peerPID(local) != pid {
@@ -86,7 +90,9 @@ func (s *Server) Credentials(config *tls.Config, pid int) credentials.TransportC
 	return &either{credentials.NewTLS(config), credentials.NewTLS(direct), pid, s}
 }
 
-// either takes from gRPC the connections that are to be direct.
+// either takes from gRPC the connections that are to be direct. gRPC's server calls
+// ServerHandshake in a goroutine for each connection; nothing here changes after Credentials
+// has made it. ErrConnDispatched is gRPC's own way to give a connection away.
 type either struct {
 	credentials.TransportCredentials
 	direct credentials.TransportCredentials // for the process that is to connect, which may use gRPC too
@@ -98,6 +104,9 @@ func (e *either) Clone() credentials.TransportCredentials {
 	return &either{e.TransportCredentials.Clone(), e.direct.Clone(), e.pid, e.server}
 }
 
+// ServerHandshake offers direct connections to the right process only, which still chooses by
+// ALPN: it may be a program in another language that wants gRPC. After a choice of gRPC the
+// recordConn stays below TLS, but only passes on what it reads.
 func (e *either) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	local := localPeer(raw, e.pid)
 	if local == nil {

@@ -23,7 +23,9 @@ const (
 // MaxPacket is the largest gRPC message that an end must take, in bytes.
 const MaxPacket = wire.MaxFrame
 
-// Dial opens the link's stream on a brokered connection: the child's end.
+// Dial opens the link's stream on a brokered connection: the child's end. ctx gives only its
+// values. The stream lives until the link ends, whatever becomes of the start that dialled it;
+// Abort is what cancels it.
 func Dial(ctx context.Context, conn grpc.ClientConnInterface) (Transport, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stream, err := wire.NewLinkClient(conn).Open(ctx, grpc.ForceCodecV2(wire.PacketCodec{}))
@@ -34,6 +36,7 @@ func Dial(ctx context.Context, conn grpc.ClientConnInterface) (Transport, error)
 	return &dialled{BidiStreamingClient: stream, cancel: cancel}, nil
 }
 
+// dialled is the child's end of a link over gRPC, which ends with its ctx.
 type dialled struct {
 	grpc.BidiStreamingClient[wire.Packet, wire.Packet]
 	cancel context.CancelFunc
@@ -45,7 +48,8 @@ func (d *dialled) Abort() { d.cancel() }
 
 // Server accepts the one link that a child opens: the parent's end. Register it
 // on the brokered connection's server, which codes with wire.PacketCodec and whose
-// credentials may be its Credentials.
+// credentials may be its Credentials. The link may come over gRPC (Open) or directly (take);
+// taken lets the first one win, whichever it is.
 type Server struct {
 	wire.UnimplementedLinkServer
 	accept func(Transport) <-chan struct{}
@@ -81,6 +85,8 @@ func (s *Server) take(t Transport) {
 	s.accept(t)
 }
 
+// accepted is the parent's end of a link over gRPC. A server's stream ends when its handler
+// returns, so Abort does not close anything itself: it makes Open return, once.
 type accepted struct {
 	grpc.BidiStreamingServer[wire.Packet, wire.Packet]
 	once sync.Once

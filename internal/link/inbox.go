@@ -8,21 +8,25 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// reserved bounds the memory that a peer gets for announcing a payload, in bytes.
+// reserved bounds the memory that a peer gets for announcing a payload, in bytes. Beyond that
+// the memory grows as the pieces come, so that it is never far more than what was sent.
 const reserved = 8 << 20
 
-// assembler puts the pieces of large payloads together again. A peer may have one
-// incomplete payload under way at a time, so its memory is bounded by one message.
+// assembler puts the pieces of large payloads together again. A peer may have one incomplete
+// payload under way at a time, so its memory is bounded by one message. The link's reader owns
+// it; there is no lock.
 type assembler struct {
-	limit   int
-	partial *wire.Frame
+	limit   int         // bytes of a whole payload
+	partial *wire.Frame // what has come of the incomplete one; nil if there is none
 	// skipping is the dialog whose payload was over the limit: what is left of it
 	// is dropped too.
 	skipping *wire.Frame
 }
 
-// whole returns the complete frame that f is or completes, or nil if more pieces
-// are to come. Pieces are copied.
+// whole returns the complete frame that f is or completes, or nil if more pieces are to come.
+// Pieces are copied, because their memory is the transport's. The last piece has all other
+// fields of the frame, so that is the one that is returned. Whole frames of other dialogs, or
+// of another kind, may come between two pieces and pass at once.
 func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 	if isPiece(a.skipping, f) {
 		if !f.More {

@@ -24,13 +24,17 @@ const (
 	// below which another one is taken.
 	DefaultMaxDialogs   = 4096
 	DefaultMaxArguments = 64 << 20
-	maxViolations       = 32 // then the peer is cut off
-	lastWords           = time.Second
+	// maxViolations in the life of a link, and the peer is cut off. Below that a frame is only
+	// dropped and logged, so that one mistake does not cost all dialogs.
+	maxViolations = 32
+	// lastWords is how long a peer that is cut off may take to read why.
+	lastWords = time.Second
 )
 
-// Transport carries packets, in order, both ways. Send and Recv are called from
-// one goroutine each; CloseSend after the last Send; Abort, from anywhere, makes
-// all of them return soon. What Send was given is the caller's again when it returns.
+// Transport carries packets, in order, both ways. It belongs to its [Link]. Send and Recv are
+// called from one goroutine each; CloseSend after the last Send; Abort, from anywhere and more
+// than once, makes all of them return soon and lets go of the connection. What Send was given
+// is the caller's again when it returns.
 type Transport interface {
 	Send(wire.Batch) error
 	Recv() (*wire.Packet, error) // io.EOF after the peer's CloseSend
@@ -38,10 +42,12 @@ type Transport interface {
 	Abort()
 }
 
-// Receiver takes the frames that come in. It is called by the link's reader and
-// must not block. An error is a violation by the peer: the frame is dropped, and a
-// peer that goes on is cut off.
+// Receiver takes the frames that come in. It is called by the link's reader and must not block:
+// while it does, no cancel and no credit of any dialog on the link is heard.
 type Receiver interface {
+	// Frame takes one frame, which is valid until PacketEnd; its payload and the messages
+	// inside it stay. An error is a violation by the peer: the frame is dropped, and a peer
+	// that goes on is cut off.
 	Frame(f *wire.Frame) error
 	// PacketEnd comes after the last of some frames that have come together.
 	PacketEnd()
@@ -61,17 +67,19 @@ type Config struct {
 }
 
 // Link is one end of a connection. It owns two goroutines, its reader and its writer, and a
-// third that waits for both, from Start until Done is closed. mu guards how the link ended;
-// what waits to be sent has a lock of its own, in the outbox. Send, Close, Abort, Peer and
-// Done may be called at any time from anywhere.
+// third that waits for both, from Start until Done is closed. mu guards err, bye and byeIn: how
+// the link ended. What waits to be sent has a lock of its own, in the outbox; receiver, writer
+// and reader are set once, by Start. A link ends when both sides have said Bye (Close), or when
+// it is cut (Abort, a broken connection, a peer that breaks the protocol). Send, Close, Abort,
+// Peer and Done may be called at any time from anywhere.
 type Link struct {
 	cfg       Config
 	transport Transport
 	out       *outbox
 	receiver  Receiver
 
-	greeted chan struct{} // the peer's Hello is in
-	peer    atomic.Pointer[wire.Hello]
+	greeted chan struct{}              // the peer's Hello is in
+	peer    atomic.Pointer[wire.Hello] // what it has said of itself; nil before that
 	writer  *task.Worker
 	reader  *task.Worker
 	done    chan struct{}
@@ -99,7 +107,8 @@ func New(t Transport, cfg Config) *Link {
 	}
 }
 
-// Start begins to read and write. Frames go to r from now on.
+// Start begins to read and write. Frames go to r from now on. Hello is queued before the writer
+// exists, so nothing can go out before it, whoever else sends.
 func (l *Link) Start(r Receiver) {
 	l.receiver = r
 	l.Send(Control, &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{
@@ -111,8 +120,9 @@ func (l *Link) Start(r Receiver) {
 	task.Start(l.finish) // waited for by Done
 }
 
-// finish waits for both goroutines and lets go of the transport. A peer that was
-// cut off gets a moment to hear why.
+// finish waits for both goroutines and lets go of the transport. The reader ends first: with the
+// connection, or when it gives up on the peer. In that case the writer still has a Bye to send,
+// which says why. A peer that does not read would hold it up for ever, so it gets only lastWords.
 func (l *Link) finish() {
 	l.reader.Wait()
 	if l.dropped.Load() > 0 && l.Err() != nil {
@@ -132,8 +142,9 @@ func (l *Link) finish() {
 // if it has at most Copied bytes.
 func (l *Link) Send(lane Lane, f *wire.Frame) bool { return l.SendOwned(lane, f, nil) }
 
-// SendOwned is Send of a frame whose payload lies in a buffer, which belongs to the
-// link if that takes the frame.
+// SendOwned is Send of a frame whose payload lies in a buffer, which belongs to the link if that
+// takes the frame. A frame that cannot be encoded ends the link: dropping it without a word
+// would leave the two ends with different ideas of its dialog.
 func (l *Link) SendOwned(lane Lane, f *wire.Frame, owner *wire.Buffer) bool {
 	ok, err := l.out.put(lane, f, owner)
 	if err != nil {
@@ -146,7 +157,8 @@ func (l *Link) SendOwned(lane Lane, f *wire.Frame, owner *wire.Buffer) bool {
 // can wait has to, until the Receiver hears Drained.
 func (l *Link) Congested(lane Lane) bool { return l.out.loads[lane.account()].congested.Load() }
 
-// MaxMessage is the largest payload that the peer accepts, in bytes.
+// MaxMessage is the largest payload, in bytes, that both ends accept. Before the peer's Hello
+// only this end's limit is known.
 func (l *Link) MaxMessage() int {
 	if h := l.peer.Load(); h != nil && h.MaxMessage < uint64(l.cfg.MaxMessage) {
 		return int(h.MaxMessage)
@@ -196,7 +208,8 @@ func (l *Link) Abort(err error) {
 // Done is closed when the link has ended and owns no goroutine any more.
 func (l *Link) Done() <-chan struct{} { return l.done }
 
-// Err says, after Done, why the link ended: nil if both sides closed in order.
+// Err says, after Done, why the link ended: nil if both sides closed in order. It is the first
+// reason; whatever fails as a consequence of that is not kept.
 func (l *Link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -219,8 +232,9 @@ func (l *Link) fail(err error) {
 	}
 }
 
-// write is the writer goroutine: it sends whatever is queued and never waits to
-// fill a packet.
+// write is the writer goroutine: it sends whatever is queued and never waits to fill a packet. It
+// ends after the last batch or with the first error. The channel wake is never closed; closing
+// the outbox signals it, and so does Abort.
 func (l *Link) write() {
 	var b batch
 	for range l.out.wake {
@@ -237,7 +251,8 @@ func (l *Link) write() {
 	}
 }
 
-// sendAll sends until nothing is queued; end is true after the last batch.
+// sendAll sends until nothing is queued; end is true after the last batch. Those who wait for
+// room are woken before the batch is written, so that they fill the outbox during the write.
 func (l *Link) sendAll(b *batch) (end bool, err error) {
 	defer b.release()
 	for {
@@ -261,7 +276,9 @@ func (l *Link) finishWriting() {
 	}
 }
 
-// read is the reader goroutine. It never blocks but for the next packet.
+// read is the reader goroutine. It never blocks but for the next packet: both ends promise to
+// read always, which is what makes credit the only thing that a sender waits for. It ends with
+// the transport, or when the peer is cut off.
 func (l *Link) read() {
 	in := assembler{limit: l.cfg.MaxMessage}
 	for {
@@ -289,7 +306,8 @@ func (l *Link) takeAll(in *assembler, p *wire.Packet) bool {
 	return true
 }
 
-// endReading sorts an orderly end from a loss.
+// endReading sorts an orderly end from a loss. The end of the stream is in order only after the
+// peer's Bye: a process that dies closes its connection as well.
 func (l *Link) endReading(err error) {
 	if orderly, _ := l.Farewell(); orderly {
 		return
@@ -300,7 +318,9 @@ func (l *Link) endReading(err error) {
 	l.Abort(fmt.Errorf("receive: %w", err))
 }
 
-// take handles one frame as it comes from the transport.
+// take handles one frame as it comes from the transport. The first one must be Hello, which is
+// checked before anything else of the peer is believed. Frames of dialog 0 are the link's own;
+// kinds above the last one of this version are ignored there, as they are in dialogs.
 func (l *Link) take(in *assembler, f *wire.Frame) error {
 	whole, err := in.whole(f)
 	if err != nil || whole == nil {
@@ -325,6 +345,8 @@ type fatal struct{ error }
 
 func (f fatal) Unwrap() error { return f.error }
 
+// greet takes the peer's Hello. A peer with another version of the protocol is refused at once,
+// since no frame could be relied on to mean the same at both ends.
 func (l *Link) greet(f *wire.Frame) error {
 	h := f.Hello
 	if f.Kind != wire.Kind_KIND_HELLO || f.Dialog != 0 || h == nil {
@@ -342,6 +364,8 @@ func (l *Link) greet(f *wire.Frame) error {
 	return nil
 }
 
+// hearBye takes the peer's last frame, and answers with a Bye of our own behind what is still
+// queued. If this side has said Bye already, the outbox is closed and the answer is dropped.
 func (l *Link) hearBye(f *wire.Frame) {
 	var reason error
 	if f.Fault != nil {
@@ -353,8 +377,8 @@ func (l *Link) hearBye(f *wire.Frame) {
 	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE})
 }
 
-// tolerate logs a violation, and reports false after cutting off a peer that has
-// gone too far.
+// tolerate logs a violation, and reports false after cutting off a peer that has gone too far.
+// The Bye that says so goes out behind what is queued, and finish waits for it a while.
 func (l *Link) tolerate(err error) bool {
 	n := l.dropped.Add(1)
 	l.cfg.Log.Warn("dropped a frame", "peer", l.Peer().String(), "violations", n, "reason", err)

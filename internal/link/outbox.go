@@ -8,14 +8,16 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// Bounds of what goes out at once. It is sent as soon as there is a frame; the
-// bounds only cut what has queued up meanwhile.
+// Bounds of what goes out at once, in bytes. The writer sends as soon as there is a frame; the
+// bounds only cut what has queued up while it was busy.
 const (
+	// batchBytes is where a batch ends. One frame or piece more may go beyond it.
 	batchBytes = 256 << 10
 	// fragment is the largest payload of one frame; larger ones go in pieces, so
 	// that control frames can pass between them.
 	fragment = 128 << 10
-	// runBytes is how much of small frames lies in one piece of memory.
+	// runBytes is how much of small frames lies in one piece of memory, which is allocated,
+	// queued and freed as one.
 	runBytes = 16 << 10
 )
 
@@ -36,20 +38,23 @@ const (
 	lanes
 )
 
-// account is where a lane's bytes are counted: what answers the peer, and what does not.
+// account is where a lane's bytes are counted. Control and Answer share one, because both are
+// what the peer has asked for: a peer that asks and does not read fills that account, however
+// little its credit. Data has one of its own, which only this side's senders fill.
 func (l Lane) account() Lane { return max(l, Answer) }
 
-// Bounds of what waits on one account, in bytes. An account is congested from when it has
-// more than congestion until half of that has gone. Meanwhile everybody waits who can: those
-// who send data, whatever credit they have, and the tasks whose answers are large. Credit,
-// acknowledgements and small answers cannot wait. Of these a peer may leave mostUnread
-// unread; then the link is cut.
+// Bounds of what waits on one account, in bytes. An account becomes congested when it holds more
+// than congestion, and stays so until it has fallen to half of that; a single threshold would
+// wake and stop its senders for every batch. While it is congested everybody waits who can:
+// whoever sends data, whatever credit there is, and tasks whose answers are large. Credit,
+// acknowledgements and small answers cannot wait, as they are sent under a dialog's lock or by
+// the reader. A peer that leaves more than mostUnread of those unread is cut off.
 const (
 	congestion = 8 << 20
 	mostUnread = 256 << 20
 )
 
-// load is one account of what waits.
+// load is one account of what waits. The outbox's mu guards bytes.
 type load struct {
 	bytes     int
 	congested atomic.Bool // changed under the outbox's mu
@@ -67,21 +72,25 @@ func (l *load) drop(bytes int) (drained bool) {
 	return l.bytes <= congestion/2 && l.congested.Swap(false)
 }
 
-// outbox is a guarded table: the frames that wait for the link's writer, encoded. mu guards
-// all of it but the marks of congestion, which are read without. put never blocks; close makes
-// it refuse whatever comes later.
+// outbox is a guarded table: the frames that wait for the link's writer, encoded. It belongs to
+// its [Link]. mu guards all of it but the marks of congestion, which are read without, and is
+// the last lock that anybody takes. put never blocks; close makes it refuse whatever comes later.
 type outbox struct {
-	loads [lanes]load // of the accounts; read without mu: congested
+	loads [lanes]load // of the accounts; congested is read without mu
 
 	mu      sync.Mutex
 	control queue
 	data    queue
-	offset  int         // how much of the first large payload in data has been sent
-	queued  uint64      // control frames that were ever put
-	taken   uint64      // control frames that were ever taken
-	last    *wire.Frame // the Bye, sent when both queues are empty
-	closed  bool        // no frame is taken any more
-	wake    chan struct{}
+	offset  int // bytes of the first large payload in data that have been sent; 0 between payloads
+	// queued counts the control frames that were ever put, and taken those that the writer has
+	// taken. Data remembers queued as it was, and goes when taken has reached that (run.after).
+	queued uint64
+	taken  uint64
+	last   *wire.Frame // the Bye, sent when both queues are empty; nil if none is to be sent
+	closed bool        // no frame is accepted any more
+	// wake holds at most one signal: that there is something to do. The writer then takes
+	// until nothing is left, so a signal that finds the channel full is not missed.
+	wake chan struct{}
 }
 
 func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
@@ -91,19 +100,20 @@ func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
 //
 // Data goes after the control frames that were put before it, so that it never
 // overtakes its own dialog's Start or Started; those that are put later may pass it,
-// but do not hold it up for ever.
+// but do not hold it up for ever. The writer owns what it has taken, until it has sent it.
 type run struct {
 	small    *wire.Buffer
 	large    *wire.Frame
 	owner    *wire.Buffer // of the large payload; nil if it is nobody's
 	after    uint64       // value of queued when the last of its frames was put
-	sealed   bool         // takes no more frames
+	sealed   bool         // takes no more frames: it has a large payload, or waits for its turn already
 	frames   int
 	payloads int // bytes
 	loads    loads
 }
 
-// loads are the bytes of each account.
+// loads are the bytes that were counted on each account, to be taken off it again. A run may
+// have frames of both accounts, since small frames of Answer and Data lie one behind the other.
 type loads [lanes]int
 
 // add encodes a small frame, and gives its size.
@@ -118,7 +128,8 @@ func (r *run) add(f *wire.Frame) (bytes int, err error) {
 	return len(b), nil
 }
 
-// queue is a list of runs, the oldest first.
+// queue is a list of runs, the oldest first. Its memory is used again: runs that have gone are
+// counted by head, and the others move to the front when they are the smaller part (drop).
 type queue struct {
 	runs []run
 	head int // how many of runs have gone
@@ -142,13 +153,15 @@ func (q *queue) put(f *wire.Frame, owner *wire.Buffer) (bytes int, err error) {
 	return bytes, err
 }
 
-// putLarge appends a frame whose payload stays where it is, and gives that one's size.
+// putLarge appends a frame whose payload stays where it is, and gives that one's size. The frame
+// itself is copied, as its pieces are encoded only when they go, and it is the caller's again now.
 func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) (bytes int) {
 	q.runs = append(q.runs, run{large: clone(f), owner: owner, sealed: true})
 	return len(f.Payload)
 }
 
-// room returns the run that a small frame goes into.
+// room returns the run that a small frame goes into. A run must not grow beyond the memory that it
+// has, or all of it would be copied; so the frame must fit with its head.
 func (q *queue) room(payload int) *run {
 	const head = 64 // at most, of most frames; others make the memory grow
 	if r := q.last(); r != nil && !r.sealed && r.small.Len() < runBytes && r.small.Available() >= payload+head {
@@ -158,8 +171,9 @@ func (q *queue) room(payload int) *run {
 	return q.last()
 }
 
-// drop removes the oldest n runs, and adds what they were counted as to counted. The others
-// move once for as many as have gone.
+// drop removes the oldest n runs, and adds the bytes that they were counted with to counted. The
+// others move to the front only when at least as many have gone, so that a long queue is not
+// moved for each batch: on average a run moves once. What has gone is cleared for the collector.
 func (q *queue) drop(n int, counted *loads) {
 	gone := q.waiting()[:n]
 	for i := range gone {
@@ -176,7 +190,8 @@ func (q *queue) drop(n int, counted *loads) {
 	}
 }
 
-// clone is a frame with the same content.
+// clone is a frame with the same content. A struct copy would take protobuf's internal state with
+// it, which must not be copied.
 func clone(f *wire.Frame) *wire.Frame {
 	return &wire.Frame{
 		Dialog: f.Dialog, Kind: f.Kind, Payload: f.Payload, More: f.More, Probe: f.Probe, Deaf: f.Deaf,
@@ -216,8 +231,10 @@ func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err
 	return true, nil
 }
 
-// close takes no further frames. last goes out after those that are queued; if it is nil,
-// nothing does.
+// close takes no further frames. last goes out after those that are queued; if it is nil, nothing
+// does, and what is queued is dropped. The first last stays, but nil comes through at any time,
+// since an Abort must work on a link that is closing. Dropped buffers are left to the collector:
+// the writer may be sending from one of them.
 func (o *outbox) close(last *wire.Frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -240,7 +257,9 @@ func (o *outbox) signal() {
 	}
 }
 
-// take moves what goes out next into b; end is true if it is the last.
+// take moves what goes out next into b; end is true if it is the last. Control comes first, up to
+// a batch's size; then data, at least one piece if any may go. The Bye is added when the outbox
+// is closed and both queues are empty, so that it is the last frame.
 func (o *outbox) take(b *batch) (end bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -271,7 +290,9 @@ func (o *outbox) take(b *batch) (end bool, err error) {
 	return true, nil
 }
 
-// takeData adds data, and some of it always: control never starves it altogether.
+// takeData adds data, and some of it always: control never starves it altogether. It stops at a
+// run whose last frame was put after control frames that have not gone yet. That run is sealed:
+// each frame that was added to it would make it wait for still later control, without end.
 func (o *outbox) takeData(b *batch, gone *loads) (err error) {
 	n := 0
 	waiting := o.data.waiting()
@@ -297,7 +318,8 @@ func (o *outbox) takeData(b *batch, gone *loads) (err error) {
 	return nil
 }
 
-// batch is what goes out at once.
+// batch is what goes out at once. The writer owns it, and uses its memory for every batch; its
+// parts point into the buffers in used, and into payloads that lie elsewhere.
 type batch struct {
 	parts    wire.Batch
 	bytes    int
@@ -352,7 +374,7 @@ func (b *batch) addPiece(r *run, offset int) (int, error) {
 	return next, nil
 }
 
-// release lets go of everything.
+// release lets go of everything, when the transport has sent it or never will.
 func (b *batch) release() {
 	for _, buffer := range b.used {
 		buffer.Free()

@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerPID is the process that has opened the other end of a connection: that has
-// connected, or listened. The kernel knows it from then. It is 0 if it cannot be told.
+// peerPID is the process that has opened the other end of a connection: that has connected, or
+// listened. The kernel remembers it from that moment, so a process which has passed the socket
+// on is still the one named. It is 0 if it cannot be told, and for another pid namespace.
 func peerPID(conn *net.UnixConn) int {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// pipeDepth is how many packets a pipe holds before Send blocks.
+// pipeDepth is how many packets a pipe holds before Send blocks, as a socket does when its
+// buffer is full.
 const pipeDepth = 4
 
 // Pipe returns the two ends of a connection inside this process: for tests, and
@@ -22,6 +23,7 @@ type pipeLane struct{ packets chan *wire.Packet }
 
 func newLane() *pipeLane { return &pipeLane{packets: make(chan *wire.Packet, pipeDepth)} }
 
+// cutter is shared by the two ends: an Abort at either breaks both directions, as with a socket.
 type cutter struct {
 	once sync.Once
 	ch   chan struct{}
@@ -32,6 +34,7 @@ type pipeEnd struct {
 	cut     *cutter
 }
 
+// Send asks first whether the pipe was cut: of two cases that are ready, select takes any.
 func (p *pipeEnd) Send(b wire.Batch) error {
 	packet, err := wire.NewPacket(b)
 	if err != nil {
@@ -50,6 +53,7 @@ func (p *pipeEnd) Send(b wire.Batch) error {
 	}
 }
 
+// Recv gives what was sent before a cut, since a peer's Bye may be among it.
 func (p *pipeEnd) Recv() (*wire.Packet, error) {
 	select {
 	case packet, ok := <-p.in.packets:

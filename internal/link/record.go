@@ -5,9 +5,10 @@ import (
 	"net"
 )
 
-// recordConn lies below TLS while that tells two processes who they are. It lets TLS read no
-// further than to the end of a record, so that what comes after the last one is still to be
-// read from the connection below. It belongs to whoever reads.
+// recordConn lies below TLS while that tells two processes who they are. crypto/tls reads as much
+// as it gets, and would take the first frames behind the last record into its own buffer. So
+// this lets it read no further than to the end of a record, and what comes after the last one
+// is still to be read from the connection below. It belongs to whoever reads, without a lock.
 type recordConn struct {
 	net.Conn
 

@@ -27,7 +27,7 @@ func (l *Link) Stats() Stats {
 	}
 }
 
-// traffic counts one direction. One goroutine adds, once for each packet.
+// traffic counts one direction. One goroutine adds, once for each packet; anybody may read.
 type traffic struct{ packets, frames, bytes atomic.Uint64 }
 
 func (t *traffic) add(frames, bytes int) {

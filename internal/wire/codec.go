@@ -18,8 +18,9 @@ import (
 // Version is the protocol version that this package speaks. Another one is refused.
 const Version = 1
 
-// Codec turns values into payloads and back. Marshal writes one into a buffer, which after
-// an error may have some of it; Unmarshal takes a pointer.
+// Codec turns values into payloads and back. Marshal writes one into a buffer, which after an
+// error may have some of it; Unmarshal takes a pointer. Codecs have no state and may be used by
+// any number of goroutines. They call methods of the values' authors, so never under a lock.
 type Codec interface {
 	Name() string
 	Marshal(to *Buffer, v any) error
@@ -33,7 +34,8 @@ var (
 	Proto Codec = protoCodec{}
 )
 
-// CodecByName returns the codec that a Start names.
+// CodecByName returns the codec that a Start names. An unknown name is an error of that dialog
+// alone: another program may know more codecs than this one.
 func CodecByName(name string) (Codec, error) {
 	for _, c := range []Codec{CBOR, JSON, Proto} {
 		if c.Name() == name {
@@ -43,8 +45,10 @@ func CodecByName(name string) (Codec, error) {
 	return nil, fmt.Errorf("unknown payload codec %q; known are cbor, json and proto", name)
 }
 
-// Bounds of what is decoded. A payload is bounded itself, in bytes; the number of
-// elements is only there because the decoder's own bound is lower than that.
+// Bounds of what is decoded. maxNesting, in levels, keeps a decoder's recursion from overflowing
+// the stack; docs/protocol states it, since senders must know it too. A payload is bounded
+// itself, in bytes, and each element has at least one; so maxElements is only there because the
+// decoder's own default is lower than what fits into a payload.
 const (
 	maxNesting  = 64
 	maxElements = 1 << 26
@@ -54,21 +58,27 @@ const (
 // which means something else to whoever receives from a stream.
 var errEmpty = errors.New("the payload is empty")
 
+// cborCodec is for plain Go types: the codec of every endpoint whose type is not a protobuf
+// message (docs/decisions/cbor-with-fingerprints.md).
 type cborCodec struct{}
 
+// Structures keep the order of their fields, which is free, instead of a canonical one. A time is
+// text with nanoseconds under tag 0: it keeps its zone, and other languages read it.
 var cborEncode = must(cbor.EncOptions{
 	Sort: cbor.SortNone, Time: cbor.TimeRFC3339Nano, TimeTag: cbor.EncTagRequired,
 }.UserBufferEncMode())
 
-// A Go string may hold any bytes, and what was sent is what arrives.
-// Numbers of any size come only where the type has them.
+// A Go string may hold any bytes, and what was sent is what arrives. Numbers of any size (tags 2
+// and 3) are decoded only into types that have them: a long one takes time that grows with the
+// square of its length, which a peer could otherwise cause wherever any value may be.
 var (
 	cborDecode        = newDecoder(cbor.BignumTagForbidden)
 	cborDecodeNumbers = newDecoder(cbor.BignumTagAllowed)
 )
 
-// decoder decodes a mapping that is found where any value may be: as a map[string]any if
-// the keys of all such mappings are texts, and else as a map[any]any.
+// decoder decodes a mapping that is found where any value may be: as a map[string]any if the keys
+// of all such mappings are texts, and else as a map[any]any. The first is what JSON gives, and
+// what most code expects; the second is the only one that can hold the rest.
 type decoder struct{ textKeys, anyKeys cbor.DecMode }
 
 func newDecoder(numbers cbor.BignumTagMode) decoder {
@@ -78,6 +88,9 @@ func newDecoder(numbers cbor.BignumTagMode) decoder {
 	}
 }
 
+// decode tries text keys first, which nearly all mappings have. A misfit may be due to a mapping
+// with other keys; then all of it is decoded once more into a value that is empty again. Where
+// no part of the type may hold any value, a misfit is a misfit.
 func (d decoder) decode(data []byte, v any) error {
 	err := d.textKeys.Unmarshal(data, v)
 	if _, misfit := errors.AsType[*cbor.UnmarshalTypeError](err); misfit && contains(reflect.TypeOf(v), anyType) {
@@ -87,6 +100,8 @@ func (d decoder) decode(data []byte, v any) error {
 	return err
 }
 
+// decoding is what both decoders of a pair have in common. A key that comes twice is an error,
+// and keys match exactly, so that two readers never see two different values in one payload.
 func decoding(numbers cbor.BignumTagMode, mapping reflect.Type) cbor.DecOptions {
 	return cbor.DecOptions{
 		DefaultMapType: mapping,
@@ -97,6 +112,8 @@ func decoding(numbers cbor.BignumTagMode, mapping reflect.Type) cbor.DecOptions 
 
 func (cborCodec) Name() string { return "cbor" }
 
+// Marshal looks for a value without an end first, since the encoder would follow it until the
+// stack overflows, which no recover catches.
 func (cborCodec) Marshal(to *Buffer, v any) error {
 	if err := checkNesting(v); err != nil {
 		return err
@@ -104,6 +121,8 @@ func (cborCodec) Marshal(to *Buffer, v any) error {
 	return cborEncode.MarshalToBuffer(v, &to.Buffer)
 }
 
+// Unmarshal looks for long numbers only if the type has a place for one; for all other types the
+// decoder refuses every number of any size, and data need not be read twice.
 func (cborCodec) Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {
 		return errEmpty
@@ -117,7 +136,8 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 	return cborDecodeNumbers.decode(data, v)
 }
 
-// EncodeBytes is CBOR's Marshal of b, which is not nil.
+// EncodeBytes is CBOR's Marshal of b, which is not nil. This and the next two are the short way
+// for payloads that are bytes: no reflection, and one copy at most.
 func EncodeBytes(b []byte) *Buffer {
 	to := NewBuffer(longestHead + len(b))
 	_, _ = to.Write(appendByteString(to.AvailableBuffer(), len(b))) // a buffer takes everything
@@ -158,8 +178,9 @@ func appendByteString(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, byteStrings|27), uint64(n))
 }
 
-// byteString returns the content of data if it is one byte string of definite length, and
-// nothing else.
+// byteString returns the content of data if it is one byte string of definite length, and nothing
+// else. The length is compared with what there is, and never used to allocate. The content is
+// clipped, so that an append to it does not write into memory behind it.
 func byteString(data []byte) (content []byte, ok bool) {
 	if len(data) == 0 || data[0]&^31 != byteStrings {
 		return nil, false
@@ -183,6 +204,8 @@ func byteString(data []byte) (content []byte, ok bool) {
 	return slices.Clip(data[head:]), true
 }
 
+// jsonCodec is for calls that people make by hand, and for tools: the same types and names as
+// CBOR, in a form that can be typed and read.
 type jsonCodec struct{}
 
 func (jsonCodec) Name() string { return "json" }
@@ -207,6 +230,8 @@ func (jsonCodec) Unmarshal(data []byte, v any) error {
 	return nativeNumbers(reflect.ValueOf(v))
 }
 
+// protoCodec is for payload types that are protobuf messages already. The empty payload is a valid
+// one here: a message whose fields all have their zero values.
 type protoCodec struct{}
 
 func (protoCodec) Name() string { return "proto" }

@@ -10,8 +10,8 @@ import (
 // line of the log.
 const maxName = 256
 
-// FromID makes an identity ready for the wire. Whatever a name holds, it must not
-// keep the frame from being encoded.
+// FromID makes an identity ready for the wire. Whatever a name holds, it must not keep the frame
+// from being encoded. Nobody is an absent identity, which costs no bytes.
 func FromID(id actor.ID) *Identity {
 	if id.IsZero() {
 		return nil
@@ -19,12 +19,14 @@ func FromID(id actor.ID) *Identity {
 	return &Identity{Name: valid(id.Name), Uuid: valid(id.UUID), Pid: int64(id.PID)}
 }
 
-// ToID reads an identity; nil is nobody.
+// ToID reads an identity; nil is nobody. It comes from a peer, so its texts are cut: names stand
+// in logs and errors, many times over.
 func (x *Identity) ToID() actor.ID {
 	return actor.ID{Name: cut(x.GetName()), UUID: cut(x.GetUuid()), PID: int(x.GetPid())}
 }
 
-// Root is the error itself, of all those in its tree; nil if there is none.
+// Root is the error itself, of all those in its tree; nil if there is none. The list begins with
+// it, and each node comes after the one that it belongs to.
 func (x *Fault) Root() *Node {
 	if x == nil || len(x.Nodes) == 0 {
 		return nil
@@ -35,4 +37,5 @@ func (x *Fault) Root() *Node {
 // valid is a text that protobuf encodes.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
+// cut keeps the beginning of a peer's text, and repairs it if a character was cut in two.
 func cut(s string) string { return valid(s[:min(len(s), maxName)]) }

@@ -27,6 +27,14 @@
 // START) is counted before it is made: bounds.go. All that protobuf refuses is refused, and
 // all that it reads is read the same: fuzz tests compare the two.
 //
+// # Ownership
+//
+// Nothing here starts a goroutine or blocks, except for [PacketReader.Next] on its connection.
+// Frames, buffers and readers have no locks: each has one owner at a time. What all goroutines
+// share are pools of memory, and what was found out about types, which is never forgotten.
+// Nothing that was decoded refers to memory that will be written again, unless its comment
+// says for how long it is valid.
+//
 // # Payloads
 //
 // A [Codec] is CBOR, JSON or protobuf; a START names it. A buffer has one owner at a time,

@@ -21,8 +21,9 @@ func AppendFrame(b []byte, f *Frame) ([]byte, error) {
 	return append(b, f.Payload...), nil
 }
 
-// AppendFrameHead encodes all of a frame but the bytes of its payload, which must follow: so
-// that is the last field, and need not be moved.
+// AppendFrameHead encodes all of a frame but the bytes of its payload, which must follow. Protobuf
+// lets fields come in any order; the payload is the last one here, so that a large one can be
+// sent from where it lies. Numbers are those of the fields in docs/protocol/trellis.proto.
 func AppendFrameHead(b []byte, f *Frame) ([]byte, error) {
 	e := encoder{b: append(b, frameTag, 0)}
 	at := len(e.b)
@@ -51,13 +52,15 @@ func AppendFrameHead(b []byte, f *Frame) ([]byte, error) {
 	return e.b, e.err
 }
 
-// encoder writes fields one after the other, and keeps the first error.
+// encoder writes fields one after the other, and keeps the first error. Only a message inside the
+// frame can fail, with a text that is not valid UTF-8.
 type encoder struct {
 	b   []byte
 	err error
 }
 
-// number writes a field that is absent if it is 0, as most are: small enough to be inlined.
+// number writes a field that is absent if it is 0, as most are. It is so small that the compiler
+// inlines it, and an absent field costs one comparison.
 func (e *encoder) number(n protowire.Number, v uint64) {
 	if v != 0 {
 		e.varint(n, v)
@@ -74,7 +77,8 @@ func (e *encoder) varint(n protowire.Number, v uint64) {
 	e.b = protowire.AppendVarint(protowire.AppendTag(e.b, n, protowire.VarintType), v)
 }
 
-// message writes a message inside the frame, as protobuf encodes it.
+// message writes a message inside the frame, as protobuf encodes it. set is asked by the caller,
+// since a nil pointer in m is an interface that is not nil.
 func (e *encoder) message(n protowire.Number, m proto.Message, set bool) {
 	if !set || e.err != nil {
 		return
@@ -86,8 +90,9 @@ func (e *encoder) message(n protowire.Number, m proto.Message, set bool) {
 	}
 }
 
-// close writes the length of all behind at, and of what is still to follow, before that. One
-// byte has been left for it; most need no more.
+// close writes the length of all behind at, and of what is still to follow, before that. The size
+// of the length itself is not known until then. One byte has been left for it, which is enough
+// for most frames; for the others what is behind moves by a few bytes, without the payload.
 func (e *encoder) close(at, follows int) {
 	size := uint64(len(e.b) - at + follows)
 	if size < 1<<7 {
@@ -98,12 +103,14 @@ func (e *encoder) close(at, follows int) {
 	protowire.AppendVarint(e.b[:at-1], size)
 }
 
-// plain reports whether a frame has no messages inside, as most do not.
+// plain reports whether a frame has no messages inside. Most have none, messages of a stream above
+// all, and need not be asked for each of the six fields.
 func (f *Frame) plain() bool {
 	return f.Credit == nil && f.Start == nil && f.Window == nil && f.Fault == nil && f.Cancel == nil && f.Hello == nil
 }
 
-// clear makes a frame what a new one is, but for what protobuf keeps in it.
+// clear makes a frame what a new one is, but for what protobuf keeps in it. A [PacketReader] uses
+// frames again; the messages inside, and the payload, may be somebody else's by now and are let go.
 func (f *Frame) clear() {
 	f.Dialog, f.Kind, f.Payload = 0, 0, nil
 	f.More, f.Probe, f.Deaf, f.Attached = false, false, false, false
@@ -111,7 +118,9 @@ func (f *Frame) clear() {
 	f.Credit, f.Start, f.Window, f.Fault, f.Cancel, f.Hello = nil, nil, nil, nil, nil, nil
 }
 
-// read decodes a frame. own makes a payload, which lies in b, the frame's.
+// read decodes a frame. own gives the frame a payload of its own, by a copy or by leaving it in
+// b if that is not used again. Fields that are not known, or have another kind of value than
+// they should, are skipped, as protobuf does: later versions may send them.
 func (f *Frame) read(b []byte, own func(payload []byte) []byte) error {
 	left := mostParts
 	for len(b) > 0 {
@@ -158,8 +167,8 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 	}
 }
 
-// readPart decodes a message inside a frame. One that comes twice is merged. left is
-// how many parts a fault may still have.
+// readPart decodes a message inside a frame. One that comes twice is merged, as protobuf wants it.
+// left is how many parts a fault may still have, in all pieces that it comes in.
 func (f *Frame) readPart(number protowire.Number, b []byte, left *int) error {
 	switch number {
 	case 8:
@@ -187,6 +196,7 @@ func (f *Frame) readPart(number protowire.Number, b []byte, left *int) error {
 	return nil
 }
 
+// merge decodes b into a message that is made when it is needed. Unknown fields are discarded.
 func merge[M any, P interface {
 	*M
 	proto.Message
@@ -197,14 +207,16 @@ func merge[M any, P interface {
 	return proto.UnmarshalOptions{Merge: true, DiscardUnknown: true}.Unmarshal(b, *into) // or a relay would pass on what no bound knows
 }
 
-// value is one field's value.
+// value is one field's value, in the form that its kind has. bytes lie in the message that was
+// read, and are not a copy.
 type value struct {
 	kind   protowire.Type
 	number uint64 // of VarintType and Fixed64Type
 	bytes  []byte // of BytesType
 }
 
-// field takes the first field off a message.
+// field takes the first field off a message. It refuses the numbers that protobuf refuses, which
+// protowire alone would read; groups, which only old protobuf has, are skipped as a whole.
 func field(b []byte) (n protowire.Number, v value, rest []byte, err error) {
 	n, kind, length := protowire.ConsumeTag(b)
 	if length < 0 {

@@ -6,25 +6,31 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// What go-plugin's handshake must agree on between a host and a plugin.
+// What go-plugin's handshake must agree on between a host and a plugin. The cookie is not a
+// secret. It only shows a program that it was started by a host, and not by hand, and keeps a
+// host from taking another project's plugin for one of its own. Programs in other languages
+// have these values from docs/protocol, so that they cannot change within version 1.
 const (
 	CookieKey   = "TRELLIS_COOKIE"
 	CookieValue = "61b9c6a7-structured-concurrency-for-plugins"
 	PluginName  = "trellis" // in go-plugin's plugin map
 )
 
-// LogKey and LogRuntime mark what the runtime itself logs, and not the author of a plugin: it
-// is never among an actor's last words.
+// LogKey and LogRuntime mark what the runtime itself logs, and not the author of a plugin. Such a
+// line is never among an actor's last words, which are to say what the author's program printed
+// before it died.
 const (
 	LogKey     = "logger"
 	LogRuntime = "trellis"
 )
 
-// CancelActor is the runtime endpoint that ends an actor: a Func from
-// CancelRequest to nothing, as CBOR. It answers when the actor's tasks have ended.
+// CancelActor is the runtime endpoint that ends an actor: a Func from CancelRequest to nothing, as
+// CBOR. It answers when the actor's tasks have ended. Being an endpoint, it needs no frame of its
+// own, goes as control before all data, and is bounded and acknowledged as any call is.
 const CancelActor = "trellis/cancel"
 
-// CancelRequest says who wants an actor to end, and why.
+// CancelRequest says who wants an actor to end, and why. Every task of the actor is told that as
+// the cause of its ctx.
 type CancelRequest struct {
 	Canceller actor.ID `json:"canceller"`
 	Reason    string   `json:"reason"`

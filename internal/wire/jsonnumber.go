@@ -12,7 +12,8 @@ import (
 // be. The one is another number beyond 2^53, and the other a text to every encoder but
 // JSON's. So the decoder gives json.Numbers, and each becomes what CBOR gives for it.
 
-// nativeNumbers does that in a value that was decoded.
+// nativeNumbers does that in a value that was decoded. It does not look into types without a place
+// for any value, nor into those that decode themselves: what they hold is their author's.
 func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for each kind
 	if !contains(v.Type(), anyType) || reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return nil
@@ -52,6 +53,8 @@ func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for
 	return nil
 }
 
+// nativeInterface changes a number where any value may be. Other values there are maps and lists
+// that the decoder has made, which are looked into, too.
 func nativeInterface(v reflect.Value) error {
 	if v.IsNil() {
 		return nil
@@ -68,8 +71,9 @@ func nativeInterface(v reflect.Value) error {
 	return nil
 }
 
-// nativeNumber is an uint64 for a whole number, an int64 for one below zero, and else a
-// float64. It refuses what none of them can hold.
+// nativeNumber is a uint64 for a whole number, an int64 for one below zero, and else a float64:
+// the types that the CBOR decoder gives where any value may be. It refuses what none of them can
+// hold, instead of rounding it.
 func nativeNumber(text string) (native any, err error) {
 	switch {
 	case strings.ContainsAny(text, ".eE"):

@@ -19,8 +19,8 @@ import (
 // errEndless is what a value without an end gives.
 var errEndless = errors.New("the value contains itself")
 
-// checkNesting refuses a value that has no end, or is nested more deeply than any
-// receiver takes.
+// checkNesting refuses a value that has no end, or is nested more deeply than any receiver takes.
+// The sender then hears of it where it encodes, and not from the peer.
 func checkNesting(v any) error {
 	value := reflect.ValueOf(v)
 	if !value.IsValid() || !endless(value.Type()) {
@@ -30,15 +30,21 @@ func checkNesting(v any) error {
 	return w.enter(value, 0)
 }
 
-// maxPath bounds the pointers that lead to a value, which a receiver does not see.
+// maxPath bounds the pointers, maps and slices on the way to a value. A receiver does not see
+// pointers, so there may be more of them than maxNesting; the bound keeps the walk's own
+// recursion, and its search for the same value on the path, from becoming long.
 const maxPath = 16 * maxNesting
 
-// nesting walks one value.
+// nesting walks one value. It lives for one checkNesting and belongs to its goroutine. A value
+// that another goroutine changes meanwhile is a data race of its author's, here as in the encoder.
 type nesting struct {
 	path []reflect.Value // the pointers, maps and slices that the walk is inside
 	left int             // values that it may still look at
 }
 
+// enter looks at one value and what is in it. levels counts what the receiver's decoder counts:
+// maps, lists and structures. Pointers cost no level on the wire, but a chain of them can be
+// long, so the path has a bound too. Types that cannot contain themselves are not entered.
 func (w *nesting) enter(v reflect.Value, levels int) error {
 	if !v.IsValid() || !endless(v.Type()) {
 		return nil
@@ -68,7 +74,9 @@ func (w *nesting) enter(v reflect.Value, levels int) error {
 	return w.parts(v, levels)
 }
 
-// inside reports whether the walk is inside the very thing that v refers to.
+// inside reports whether the walk is inside the very thing that v refers to. A slice is the same
+// only with the same length: a part of an array may well contain a shorter part of it. An
+// empty slice contains nothing.
 func (w *nesting) inside(v reflect.Value) bool {
 	for _, outer := range w.path {
 		if outer.Type() == v.Type() && outer.UnsafePointer() == v.UnsafePointer() && (v.Kind() != reflect.Slice || outer.Len() == v.Len() && v.Len() > 0) {
@@ -78,6 +86,8 @@ func (w *nesting) inside(v reflect.Value) bool {
 	return false
 }
 
+// parts enters what is directly in a value, as the encoder sees it: fields that it leaves out are
+// left out, and the fields of an embedded structure lie on the level of the outer one.
 func (w *nesting) parts(v reflect.Value, levels int) error {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -111,7 +121,8 @@ func (w *nesting) parts(v reflect.Value, levels int) error {
 	return nil
 }
 
-// coded reports whether the encoder looks at a field.
+// coded reports whether the encoder looks at a field. It follows the encoder's own rule: a cbor tag
+// counts before a json tag, and an embedded type that is not exported may have fields that are.
 func coded(f reflect.StructField) bool {
 	tag, ok := f.Tag.Lookup("cbor")
 	if !ok {
@@ -120,6 +131,8 @@ func coded(f reflect.StructField) bool {
 	return (f.IsExported() || f.Anonymous) && tag != "-"
 }
 
+// endlessTypes remembers endless for each type that was ever encoded. The entries are never
+// removed: a program has a limited number of types.
 var endlessTypes sync.Map // reflect.Type to bool
 
 // endless reports whether values of a type can contain themselves, as far as the
@@ -141,7 +154,9 @@ const (
 	finite                  // nothing in it leads back, nor to an interface
 )
 
-// recursive looks at a type and all that it is made of.
+// recursive looks at a type and all that it is made of. seen is of one walk. A type that has been
+// left is finite, or the walk would have ended with true; it need not be looked at again, which
+// keeps the walk linear in a type that many others share.
 func recursive(t reflect.Type, seen map[reflect.Type]visit) bool {
 	if seen[t] == finite || encodesItself(t) {
 		return false
@@ -155,6 +170,8 @@ func recursive(t reflect.Type, seen map[reflect.Type]visit) bool {
 	return is
 }
 
+// recursiveBelow looks at what a type is made of. An interface may hold anything, also what it is
+// itself a part of.
 func recursiveBelow(t reflect.Type, seen map[reflect.Type]visit) bool {
 	switch t.Kind() {
 	case reflect.Interface:
@@ -173,8 +190,9 @@ func recursiveBelow(t reflect.Type, seen map[reflect.Type]visit) bool {
 	return false
 }
 
-// encodesItself reports whether the encoder leaves a type to its own method, or
-// knows it by heart.
+// encodesItself reports whether the encoder leaves a type to its own method, or knows it by heart.
+// What such a method does with its value is not followed. An interface with that method says
+// nothing: the value in it may be of a type that contains itself.
 func encodesItself(t reflect.Type) bool {
 	if t == reflect.TypeFor[time.Time]() {
 		return true

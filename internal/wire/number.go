@@ -17,12 +17,14 @@ var (
 	anyType = reflect.TypeFor[any]()
 )
 
-// part is one type in another.
+// part is one type in another: the question that knownParts has the answers to.
 type part struct{ whole, part reflect.Type }
 
 var knownParts sync.Map // part to bool
 
-// contains reports whether values of a type may have values of another one inside.
+// contains reports whether values of a type may have values of another one inside. Any interface
+// counts as a place for any value. The answers are kept for good: a program has a limited number
+// of types, and each is asked about for every payload.
 func contains(t, what reflect.Type) bool {
 	if known, ok := knownParts.Load(part{t, what}); ok {
 		return known.(bool) //nolint:forcetypeassert // nothing else is stored
@@ -32,6 +34,8 @@ func contains(t, what reflect.Type) bool {
 	return has
 }
 
+// find walks a type. seen keeps it from going round in a recursive one, and is true for types
+// that were entered and led to nothing so far.
 func find(t, what reflect.Type, seen map[reflect.Type]bool) bool {
 	if t == what || what == anyType && t.Kind() == reflect.Interface {
 		return true
@@ -62,8 +66,10 @@ const (
 	inPieces                        = 31   // instead of an argument: pieces follow, and a break
 )
 
-// checkNumbers refuses data that has a long number. It reads head after head, as they
-// lie; what is not well-formed is the decoder's to refuse.
+// checkNumbers refuses data that has a long number. It reads head after head, as they lie, without
+// regard to nesting: a tag belongs to what comes right behind it, at any depth. A number in
+// pieces is refused whatever its size, since its length is not told; encoders do not make one.
+// What is not well-formed is the decoder's to refuse.
 func checkNumbers(data []byte) error {
 	number := false // the head before was the tag of one
 	for len(data) > 0 {
@@ -80,7 +86,8 @@ func checkNumbers(data []byte) error {
 	return nil
 }
 
-// head takes a head off data; of one that is cut off nothing is left.
+// head takes a head off data; of one that is cut off nothing is left, which ends the loop of
+// whoever reads on. The argument of a head in pieces has no meaning.
 func head(data []byte) (major, info byte, argument uint64, rest []byte) {
 	major, info = data[0]>>5, data[0]&31
 	n := 1

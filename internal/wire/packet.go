@@ -10,17 +10,19 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Batch is a packet that goes out: whole frames, encoded, one after the other in parts
-// that may end anywhere.
+// Batch is a packet that goes out: whole frames, encoded, one after the other in parts that may
+// end anywhere. Parts let a large payload go out from where it lies, without a copy into the
+// packet. The memory of all parts belongs to whoever has made the Batch.
 type Batch [][]byte
 
-// PacketCodec codes the packets of a link for gRPC: the same bytes as protobuf's own codec,
-// whose name it has. It takes a Batch for a packet, and reads one with few copies.
+// PacketCodec codes the packets of a link for gRPC: the same bytes as protobuf's own codec, whose
+// name it has, so that a peer with generated code notices no difference. It takes a Batch for a
+// packet, and reads one with few copies. It has no state.
 type PacketCodec struct{}
 
 var _ encoding.CodecV2 = PacketCodec{}
 
-// Name is what peers in other languages know it by.
+// Name is what peers in other languages know it by: gRPC puts it into the content type.
 func (PacketCodec) Name() string { return "proto" }
 
 // A payload that came in keeps its whole packet in memory for as long as it is
@@ -31,10 +33,12 @@ const (
 	smallPacket = 4 << 10
 )
 
+// others is the codec for all messages that are not packets: Boot, health checks, go-plugin's own.
+// It is asked for by name each time, since gRPC's registry is filled when programs start.
 func others() encoding.CodecV2 { return encoding.GetCodecV2("proto") }
 
-// Marshal joins the parts of a Batch, whose memory is the caller's again then; other
-// messages are encoded as protobuf does.
+// Marshal joins the parts of a Batch, whose memory is the caller's again then; other messages are
+// encoded as protobuf does. The copy is the price of gRPC, which keeps what it sends for longer.
 func (PacketCodec) Marshal(v any) (mem.BufferSlice, error) {
 	if batch, ok := v.(Batch); ok {
 		return mem.BufferSlice{mem.SliceBuffer(slices.Concat(batch...))}, nil
@@ -51,13 +55,15 @@ func (PacketCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return p.read(data.Materialize()) //nolint:misspell // its name
 }
 
-// NewPacket decodes a Batch.
+// NewPacket decodes a Batch, for two ends in one process. All of it is copied first, so that the
+// frames do not share memory with their sender.
 func NewPacket(b Batch) (*Packet, error) {
 	p := new(Packet)
 	return p, p.read(slices.Concat(b...))
 }
 
-// read decodes a packet, which owns b from now on.
+// read decodes a packet, which owns b from now on. Frames are counted first: so their number is
+// checked before any is made, and all of them lie in one piece of memory.
 func (p *Packet) read(b []byte) error {
 	n := count(b)
 	if n > mostFramesRead {
@@ -84,7 +90,7 @@ func (p *Packet) read(b []byte) error {
 	return nil
 }
 
-// count is how many frames there are, as far as b can be read.
+// count is how many frames there are, as far as b can be read; what cannot be is reported by read.
 func count(b []byte) (frames int) {
 	for len(b) > 0 {
 		n, v, rest, err := field(b)
@@ -99,7 +105,8 @@ func count(b []byte) (frames int) {
 	return frames
 }
 
-// keep gives a payload that holds no more memory than it may.
+// keep gives a payload that holds no more memory than it may: at most keptShare times its own
+// size, or a small packet. packet is the size of the memory that it lies in.
 func keep(payload []byte, packet int) []byte {
 	if packet <= smallPacket || len(payload) >= packet/keptShare {
 		return slices.Clip(payload)

@@ -13,20 +13,24 @@ import (
 // with the largest error that is made.
 const MaxFrame = 8 << 20
 
-// PacketReader reads packets that come one after the other, as if they were one that
-// never ends.
+// PacketReader reads packets that come one after the other, as if they were one that never ends.
+// It belongs to one goroutine, the link's reader, and needs no end of its own: it holds nothing
+// but memory. Once something has come that is not a frame it reads no further, since it would
+// not know where the next frame begins.
 type PacketReader struct {
 	from io.Reader
 	buf  []byte
 	// What has been read and not parsed lies in buf between begin and end.
 	begin, end int
-	packet     Packet // the last one, whose frames are used again
-	slab       []byte // where small payloads go
-	large      []byte // of a frame that has no room in buf; free again
-	broken     error  // what comes cannot be read
+	packet     Packet // the one that Next has returned; its frames are used again
+	slab       []byte // free memory that the next small payloads are copied into
+	large      []byte // memory of a frame that had no room in buf, to be used again
+	broken     error  // why what comes cannot be read; nil while it can
 }
 
-// Sizes of a PacketReader, in bytes.
+// Sizes of a PacketReader, in bytes, apart from mostFrames. They weigh memory against system
+// calls and allocations: a full buffer takes a batch of small messages at once; a slab is so
+// small because one payload that is kept for long keeps all of it.
 const (
 	readBuffer  = 64 << 10
 	firstBuffer = 4 << 10   // which becomes a readBuffer when it has been full
@@ -43,7 +47,9 @@ func NewPacketReader(from io.Reader) *PacketReader {
 
 // Next waits for a frame, and gives it with those that have come at the same time. The
 // packet, its frames, and payloads with more to come, are valid until the next call; other
-// payloads and messages inside frames stay.
+// payloads and messages inside frames stay. It reads from the connection only while it has no
+// whole frame: those that are there must not wait for one that is on its way. Frames that came
+// before something unreadable are given first, and the error with the next call.
 func (r *PacketReader) Next() (*Packet, error) {
 	for _, f := range r.packet.Frames {
 		f.clear() // nothing is kept in memory while this waits
@@ -80,7 +86,7 @@ func (r *PacketReader) Next() (*Packet, error) {
 	return nil, r.broken
 }
 
-// add gives the packet one frame more.
+// add gives the packet one frame more. Frames of earlier packets are used again, cleared by Next.
 func (r *PacketReader) add() *Frame {
 	n := len(r.packet.Frames)
 	if n == cap(r.packet.Frames) {
@@ -93,8 +99,9 @@ func (r *PacketReader) add() *Frame {
 	return r.packet.Frames[n]
 }
 
-// peek reads what comes before the next frame: a tag and the frame's size. head is
-// how many bytes that has, 0 if not all of it has come.
+// peek reads what comes before the next frame: a tag and the frame's size. head is how many bytes
+// that has, 0 if not all of it has come. A size that is cut off in the middle is told from one
+// that never ends by its length: a varint has ten bytes at most.
 func (r *PacketReader) peek() (frame, head int, err error) {
 	b := r.buf[r.begin:r.end]
 	if len(b) == 0 {
@@ -116,7 +123,9 @@ func (r *PacketReader) peek() (frame, head int, err error) {
 	return int(size), 1 + n, nil
 }
 
-// fill reads more into the buffer.
+// fill reads more into the buffer, after moving what is left to its beginning. The buffer begins
+// small, since most links are idle most of the time, and becomes a full one when it was too
+// small once. An end of the stream in the middle of a frame is unexpected, one between two is not.
 func (r *PacketReader) fill() error {
 	buf := r.buf
 	if r.end == len(buf) && len(buf) < readBuffer {
@@ -135,7 +144,9 @@ func (r *PacketReader) fill() error {
 	return err
 }
 
-// readLarge reads a frame that the buffer has no room for.
+// readLarge reads a frame that the buffer has no room for, straight into memory of its size. The
+// payload may stay there. If it is a piece with more to come, the link copies it before the next
+// call of Next, so that the memory serves for the next piece.
 func (r *PacketReader) readLarge(head, size int) (*Packet, error) {
 	b := r.large
 	if cap(b) < size || cap(b) > 2*size {
@@ -161,7 +172,8 @@ func (r *PacketReader) readLarge(head, size int) (*Packet, error) {
 	return &r.packet, nil
 }
 
-// own copies a payload out of the buffer.
+// own copies a payload out of the buffer. Small ones share a slab, which saves most allocations of
+// small messages; each is clipped, so that an append by its owner does not reach the next one.
 func (r *PacketReader) own(payload []byte) []byte {
 	if len(payload) >= ownSlab {
 		return slices.Clone(payload)
