@@ -91,8 +91,7 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 //
 // It returns body's failure; or the callee's; both joined if they are two; nil if
 // the callee only reports a Cancel that was asked for on this dialog. A panic of
-// body goes on as a panic once the callee has ended. abandon and release are deferred for a
-// body that calls runtime.Goexit; after any other end they find nothing to do.
+// body goes on as a panic once the callee has ended.
 func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Context, d *Dialog) error) error {
 	d, err := t.Open(ctx, r)
 	if err != nil {
@@ -103,6 +102,8 @@ func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Con
 
 // Scope is the rest of [Table.Scope], for a dialog that [Table.Open] has opened. It waits
 // for as long as the dialog lives, so that what opening needs should be off its stack.
+// abandon and release are deferred for a body that calls runtime.Goexit; after any other
+// end they find nothing to do.
 func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
 	defer d.unfollow(d.follow(d.outer))
 	defer d.release()
