@@ -157,7 +157,7 @@ func funcName(d *ast.FuncDecl) string {
 	case *ast.IndexListExpr:
 		recv = generic.X
 	}
-	return recv.(*ast.Ident).Name + "." + d.Name.Name //nolint:errcheck,forcetypeassert // nothing else has methods
+	return recv.(*ast.Ident).Name + "." + d.Name.Name //nolint:forcetypeassert // nothing else has methods
 }
 
 // The walks name functions, which are renamed now and then.

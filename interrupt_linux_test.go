@@ -21,6 +21,7 @@ func TestF02_InterruptEndsEverythingCleanly(t *testing.T) {
 		code   int
 	}{"interrupt": {os.Interrupt, 130}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			// The whole of GOROOT, so that there is a middle to interrupt.
 			cmd := exec.CommandContext(t.Context(), program(t, "host"), runCensus(t, "root="+goroot(t))...)
 			stderr, err := cmd.StderrPipe()

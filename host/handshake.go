@@ -172,7 +172,7 @@ func (i *incarnation) dispense() error {
 //
 // SIGKILL does not count as an end by itself: go-plugin kills the process whenever its
 // start fails, and so does the end of the start's ctx. go-plugin returns texts and has no
-// error values for most failures, so that a wrong protocol version can only be recognized
+// error values for most failures, so that a wrong protocol version can only be recognised
 // by its text; it is lasting, since another start of the same program would say the same.
 func (i *incarnation) explain(err error) error {
 	proc := i.proc.Load()

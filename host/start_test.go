@@ -116,7 +116,10 @@ func TestF03_PluginsThatHang(t *testing.T) {
 		t.Error(err)
 	}
 	for name, c := range cases {
-		t.Run(name, func(t *testing.T) { c.check(t, <-errs[name]) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.check(t, <-errs[name])
+		})
 	}
 }
 

@@ -318,11 +318,11 @@ func explore(t *testing.T, first *world, limits explored) int {
 	for len(stack) > 0 {
 		v := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if k := v.w.key(); seen[k] {
+		k := v.w.key()
+		if seen[k] {
 			continue
-		} else {
-			seen[k] = true
 		}
+		seen[k] = true
 		moves := v.w.next(limits)
 		v.w.checkRest(moves)
 		if v.w.spoiled != "" {

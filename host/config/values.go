@@ -62,8 +62,8 @@ func (c *checker) value(v reflect.Value, tag reflect.StructTag, at *place) {
 func (c *checker) number(v reflect.Value, tag reflect.StructTag, at *place) {
 	n, least, most := v.Int(), tag.Get("min"), tag.Get("max")
 	number, _, _ := strings.Cut(least, ",")
-	_, isSize := v.Interface().(Size)
-	_, isDuration := v.Interface().(Duration)
+	_, isSize := reflect.TypeAssert[Size](v)
+	_, isDuration := reflect.TypeAssert[Duration](v)
 	switch {
 	case n < 0 && isSize:
 		c.note(at, "expected a size of 0 or more, got %d", n)

@@ -233,7 +233,7 @@ func TestE05_ManySmallRelaysAreCut(t *testing.T) {
 	for range 60_000 {
 		n.Relays = append(n.Relays, &wire.Identity{})
 	}
-	remote := fault.Unpack(alone(n)).(*fault.RemoteError) //nolint:errcheck,errorlint // it always is
+	remote := fault.Unpack(alone(n)).(*fault.RemoteError)
 	if len(remote.Relays) != 64 || cap(n.Relays) > 128 {
 		t.Errorf("%d relays are kept, in room for %d", len(remote.Relays), cap(n.Relays))
 	}

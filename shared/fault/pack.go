@@ -40,7 +40,7 @@ func Pack(err error, self actor.ID) *wire.Fault {
 // back (see [walk.same]); a cause that came from elsewhere has the id that it was given there.
 func pack(err error, self actor.ID) *wire.Fault {
 	p := packer{self: self, parts: []part{{err: err}}}
-	for i := 0; i < len(p.parts); i++ {
+	for i := 0; i < len(p.parts); i++ { //nolint:intrange // they become more
 		p.add(i)
 	}
 	p.inherit()
@@ -169,8 +169,8 @@ func (p *packer) describe(err error) *wire.Node {
 func (p *packer) inherit() {
 	only := make([]*wire.Node, len(p.nodes)) // the one cause of each; nil if there are none or more
 	many := make([]bool, len(p.nodes))
-	for i := len(p.nodes) - 1; i >= 0; i-- {
-		n, cause := p.nodes[i], only[i]
+	for i, n := range slices.Backward(p.nodes) {
+		cause := only[i]
 		if p.parts[i].local && cause != nil && cause.Origin != nil && !cause.Origin.ToID().Is(p.self) {
 			n.Origin, n.Relays = cause.Origin, slices.Clone(cause.Relays)
 		}

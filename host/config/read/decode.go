@@ -32,7 +32,7 @@ var (
 //
 // The YAML parser's own decoding is not used. Its errors have neither columns nor paths, it takes
 // every form of a number that YAML has, and what goes into an any becomes a float64.
-func (r *reader) decode(n *node, v reflect.Value) {
+func (r *reader) decode(n *node, v reflect.Value) { //nolint:cyclop // one case for each type
 	if !r.settle(n) {
 		return
 	}

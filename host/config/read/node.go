@@ -158,10 +158,10 @@ func (b *builder) pairs(y *yaml.Node, n *node, depth int) {
 // mergeSources are the mappings that a merge key names: one, or a list of them. They are copies
 // already, so their items can be moved into the mapping that they are merged into.
 func (b *builder) mergeSources(n *node) (all []*node) {
-	switch {
-	case n.kind == yaml.MappingNode:
+	switch n.kind {
+	case yaml.MappingNode:
 		return []*node{n}
-	case n.kind == yaml.SequenceNode:
+	case yaml.SequenceNode:
 		for _, item := range n.items {
 			item.up = n.up // a problem is one of the mapping that is merged into
 			all = append(all, b.mergeSources(item)...)

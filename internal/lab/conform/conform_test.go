@@ -48,9 +48,9 @@ func TestThePageNamesEachTranscript(t *testing.T) {
 	}
 	named := map[string]bool{}
 	for _, group := range regexp.MustCompile(`\*\((\w+:\s[^)]*)\)\*`).FindAllStringSubmatch(string(page), -1) {
-		for _, part := range strings.Split(group[1], ";") {
+		for part := range strings.SplitSeq(group[1], ";") {
 			chapter, names, _ := strings.Cut(strings.TrimSpace(part), ":")
-			for _, name := range strings.Split(names, ",") {
+			for name := range strings.SplitSeq(names, ",") {
 				named[chapter+"/"+strings.TrimSpace(name)] = true
 			}
 		}

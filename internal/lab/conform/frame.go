@@ -38,7 +38,7 @@ func parseFrame(text string) (f *frameText, err error) {
 	name, rest, _ := strings.Cut(text, " ")
 	number, known := wire.Kind_value["KIND_"+name]
 	if !known {
-		n, err := strconv.Atoi(name)
+		n, err := strconv.ParseInt(name, 10, 32)
 		if err != nil {
 			return nil, fmt.Errorf("there is no frame %q", name)
 		}

@@ -190,7 +190,7 @@ var early = []wire.Kind{
 func (p *player) take(f *frameText) error {
 	data := !slices.Contains(early, f.kind)
 	i := slices.IndexFunc(p.frames, func(got *wire.Frame) bool {
-		return got.Dialog == f.dialog && !(data && slices.Contains(early, got.Kind))
+		return got.Dialog == f.dialog && (!data || !slices.Contains(early, got.Kind))
 	})
 	if i < 0 || p.broken != nil {
 		return errors.Join(p.broken, unless(i >= 0, "it has not come"))
