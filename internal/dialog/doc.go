@@ -7,7 +7,7 @@
 //
 // A [Table] is one actor's end of a link: all dialogs that either side has opened over it.
 // A [Dialog] is one side of one of them. The opener's task is the function that is given to
-// [Table.Scope], or the caller of [Table.Call]; the callee's is a [Task], which the table
+// [Dialog.Scope], or the caller of [Table.Call]; the callee's is a [Task], which the table
 // runs. A [Stream] is one side's end of the messages between the two.
 //
 // # The life of a dialog
@@ -15,12 +15,13 @@
 //	table := dialog.NewTable(link, dialog.Config{Accept: find}) // starts the link
 //
 //	// The opener:
-//	err := table.Scope(ctx, &dialog.Request{Endpoint: "chat", Kind: dialog.Context},
-//		func(ctx context.Context, d *dialog.Dialog) error { // begins with the callee's Started
-//			s, err := d.OpenStream(dialog.StreamOptions{})
-//			...
-//			return nil // or d.Cancel(ctx, "enough"); Scope returns when the callee has ended
-//		})
+//	d, err := table.Open(ctx, &dialog.Request{Endpoint: "chat", Kind: dialog.Context})
+//	...
+//	err = d.Scope(func(ctx context.Context, d *dialog.Dialog) error { // begins with the callee's Started
+//		s, err := d.OpenStream(dialog.StreamOptions{})
+//		...
+//		return nil // or d.Cancel(ctx, "enough"); Scope returns when the callee has ended
+//	})
 //
 //	// The callee, which find has returned for the Start of "chat":
 //	func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {

@@ -85,23 +85,15 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
 }
 
-// Scope opens a dialog, runs body with it, and returns when the task on the other
-// side has ended. For a Context, body begins when the callee has called Started; it does not
-// run if the dialog ends before that.
+// Scope runs body with a dialog that [Table.Open] has opened, and returns when the task on the
+// other side has ended. For a Context, body begins when the callee has called Started; it does
+// not run if the dialog ends before that.
 //
 // It returns body's failure; or the callee's; both joined if they are two; nil if
 // the callee only reports a Cancel that was asked for on this dialog. A panic of
 // body goes on as a panic once the callee has ended.
-func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Context, d *Dialog) error) error {
-	d, err := t.Open(ctx, r)
-	if err != nil {
-		return err
-	}
-	return d.Scope(body)
-}
-
-// Scope is the rest of [Table.Scope], for a dialog that [Table.Open] has opened. It waits
-// for as long as the dialog lives, so that what opening needs should be off its stack.
+//
+// Scope waits for as long as the dialog lives, so that what opening needs is not on its stack.
 // abandon and release are deferred for a body that calls runtime.Goexit; after any other
 // end they find nothing to do.
 func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
@@ -232,9 +224,12 @@ func (d *Dialog) opened() (began bool) {
 // tasks of this side (Go) are told of a failure and waited for first. A probe that still waits
 // is judged before the stream is stopped, which would hide that this end was never opened.
 func (d *Dialog) bodyEnded(err error) error {
-	err = d.join(d.failed(d.failureOf(err)), err)
+	n := d.failed(d.failureOf(err))
+	err = d.join(n, err)
 	failure := d.failureOf(err)
-	n := d.failed(failure) // packed before the lock
+	if n.err == nil { // else the peer has been told of it, and a later failure changes nothing
+		n = d.failed(failure)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if failure == nil {
@@ -244,7 +239,7 @@ func (d *Dialog) bodyEnded(err error) error {
 		d.stop(true)
 	}
 	if failure == nil {
-		d.apply(DoSucceed, n)
+		d.apply(DoSucceed, note{})
 	} else {
 		d.apply(DoFail, n)
 	}

@@ -256,13 +256,16 @@ func TestP08_StartedOfAnotherType(t *testing.T) {
 func TestM17_OneWayEndpointCannotBeSentTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pair.Serve(t, numbers.Handle(counting))
-		err := p.Dialogs.Scope(t.Context(), &dialog.Request{Endpoint: "numbers", Kind: dialog.Source, Codec: "cbor", Args: []byte{0x1a, 0, 1, 0, 0}},
-			func(ctx context.Context, d *dialog.Dialog) error {
-				if _, err := d.OpenStream(dialog.StreamOptions{}); !errors.Is(err, fault.ErrStreamClosed) {
-					t.Errorf("a stream into a source: %v", err)
-				}
-				return d.Cancel(ctx, "enough")
-			})
+		d, err := p.Dialogs.Open(t.Context(), &dialog.Request{Endpoint: "numbers", Kind: dialog.Source, Codec: "cbor", Args: []byte{0x1a, 0, 1, 0, 0}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = d.Scope(func(ctx context.Context, d *dialog.Dialog) error {
+			if _, err := d.OpenStream(dialog.StreamOptions{}); !errors.Is(err, fault.ErrStreamClosed) {
+				t.Errorf("a stream into a source: %v", err)
+			}
+			return d.Cancel(ctx, "enough")
+		})
 		if err != nil {
 			t.Error(err)
 		}
