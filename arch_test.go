@@ -387,9 +387,11 @@ func undocumentedSpec(spec ast.Spec, groupDocumented bool) (ids []*ast.Ident) {
 }
 
 func receiverExported(d *ast.FuncDecl) bool {
-	if d.Recv == nil {
-		return true
-	}
+	return d.Recv == nil || ast.IsExported(receiver(d))
+}
+
+// receiver is the name of the type that a method belongs to.
+func receiver(d *ast.FuncDecl) string {
 	e := d.Recv.List[0].Type
 	for {
 		switch x := e.(type) {
@@ -400,9 +402,9 @@ func receiverExported(d *ast.FuncDecl) bool {
 		case *ast.IndexListExpr:
 			e = x.X
 		case *ast.Ident:
-			return x.IsExported()
+			return x.Name
 		default:
-			return false
+			return ""
 		}
 	}
 }

@@ -147,17 +147,7 @@ func funcName(d *ast.FuncDecl) string {
 	if d.Recv == nil {
 		return d.Name.Name
 	}
-	recv := d.Recv.List[0].Type
-	if star, ok := recv.(*ast.StarExpr); ok {
-		recv = star.X
-	}
-	switch generic := recv.(type) {
-	case *ast.IndexExpr:
-		recv = generic.X
-	case *ast.IndexListExpr:
-		recv = generic.X
-	}
-	return recv.(*ast.Ident).Name + "." + d.Name.Name //nolint:forcetypeassert // nothing else has methods
+	return receiver(d) + "." + d.Name.Name
 }
 
 // The walks name functions, which are renamed now and then.
