@@ -21,11 +21,13 @@ import (
 // roles are what the test binary does as another program. What follows a colon is the
 // role's argument.
 var roles = map[string]func(arg string){
-	"hold": func(string) { // makes a runtime directory and lives on
-		must(os.WriteFile(filepath.Join(opened(), "socket"), nil, 0o600))
+	"hold": func(string) { // makes a runtime directory with something in it, and lives on
+		dir := opened()
+		must(os.WriteFile(filepath.Join(dir, "socket"), nil, 0o600))
+		fmt.Println(dir) // the test waits for this line: all is there by then
 		<-time.After(time.Hour)
 	},
-	"chdir":    func(dir string) { must(os.Chdir(dir)); opened() },
+	"chdir":    func(dir string) { must(os.Chdir(dir)); fmt.Println(opened()) },
 	"fulldisk": fullDisk,
 }
 
@@ -47,7 +49,6 @@ func must(err error) {
 func opened() string {
 	dir, err := Open()
 	must(err)
-	fmt.Println(dir)
 	return dir
 }
 
