@@ -23,4 +23,9 @@ var parts = []part{
 		budget:  budget{exported: 165},
 		wanted:  budget{exported: 175},
 	},
+	{
+		name:    "trellistest: what tests of plugins import",
+		folders: []string{"trellistest"},
+		budget:  budget{function: 45, file: 450},
+	},
 }
