@@ -14,39 +14,26 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
-// B14: a tag that means nothing is a problem, in the file and in an option.
-func TestB14_TagsAreUnderstoodOrRefused(t *testing.T) {
-	unknown := func(tag string) string {
-		return "unknown tag " + tag + "; remove it, or put the value into quotes if it is a part of a text"
-	}
-	for value, want := range map[string]string{
-		"!env HOME":         unknown("!env"),
-		"!secret [a]":       unknown("!secret"),
-		"!x {a: b}":         unknown("!x"),
-		"!!binary aGk=":     unknown("!!binary"),
-		"!!set {a}":         unknown("!!set"),
-		"!!omap [a: b]":     unknown("!!omap"),
-		"!!timestamp 2026":  unknown("!!timestamp"),
-		"!!int x":           `expected a value that fits its tag !!int, got "x"`,
-		"!!map [a]":         "expected a value that fits its tag !!map, got a list",
-		"!!seq {a: b}":      "expected a value that fits its tag !!seq, got a mapping",
-		"!!str [a]":         "expected a value that fits its tag !!str, got a list",
-		"{deep: [!env x]}":  unknown("!env"),
-		"{!!binary aGk: 1}": `expected a plain key, got one with the tag "!!binary"`,
+// B14: a tag is a problem, in the file and in an option: nothing here gives one a meaning.
+func TestB14_TagsAreRefused(t *testing.T) {
+	for value, tag := range map[string]string{
+		"!env HOME": "!env", "!secret [a]": "!secret", "!x {a: b}": "!x", "{deep: [!env x]}": "!env",
+		"!!binary aGk=": "!!binary", "!!set {a}": "!!set", "!!omap [a: b]": "!!omap", "!!timestamp 2026": "!!timestamp",
+		"!!int 1": "!!int", "!!str 1": "!!str", "!!map {}": "!!map", "!!str [a]": "!!str",
+		"{!!binary aGk: 1}": "", "{!!str a: 1}": "",
 	} {
+		want := "unknown tag " + tag + "; remove it, and put the value into quotes if it is a text"
+		if tag == "" {
+			want = "expected a plain key, got one with the tag "
+		}
 		_, err := parse("run: {actor: a, endpoint: e, args: "+value+"}\n"+one(""), read.Options{})
 		_, setErr := parse("run: {actor: a, endpoint: e}\n"+one(""), read.Options{Set: []string{"run.args=" + value}})
 		for option, err := range map[string]error{"f.yaml:1:": err, "--set run.args=": setErr} {
 			wrong, ok := errors.AsType[*config.Error](err)
-			if !ok || len(wrong.Problems) != 1 || wrong.Problems[0].Message != want || !strings.HasPrefix(err.Error(), option) {
+			if !ok || len(wrong.Problems) != 1 || !strings.HasPrefix(wrong.Problems[0].Message, want) || !strings.HasPrefix(err.Error(), option) {
 				t.Errorf("%s%s: got %v, want %s", option, value, err, want)
 			}
 		}
-	}
-	tree := valid(t, "run: {actor: a, endpoint: e, args: !!map {s: !!str 5, i: !!int 5, f: !!float 5, b: !!bool true, l: !!seq [x]}}\n"+one(""), read.Options{})
-	want := map[string]any{"s": "5", "i": json.Number("5"), "f": json.Number("5"), "b": true, "l": []any{"x"}}
-	if diff := cmp.Diff(want, tree.Run.Args); diff != "" {
-		t.Error(diff)
 	}
 }
 
@@ -124,7 +111,7 @@ func TestB14_OneRuleForNumbers(t *testing.T) {
 		"1.10": {json.Number("1.10"), "1.10"}, "1234e56": {json.Number("1234e56"), "1234e56"},
 		"9007199254740993": {json.Number("9007199254740993"), json.Number("9007199254740993")},
 		"-1.5":             {json.Number("-1.5"), json.Number("-1.5")},
-		`"5"`:              {"5", "5"}, "!!float 1e-9": {json.Number("1e-9"), json.Number("1e-9")},
+		`"5"`:              {"5", "5"}, "1e-9": {json.Number("1e-9"), "1e-9"},
 	} {
 		tree, err := parse("run: {actor: a, endpoint: e, args: "+text+"}\n"+one(""), read.Options{})
 		switch {

@@ -109,12 +109,9 @@ func (r *reader) expect(n *node, fits bool, expected string) bool {
 	return fits
 }
 
-// isText reports whether a scalar can be read as text: whatever YAML would take it for,
-// unless that was written as a tag. Where a text is expected, 1.10, true and 2024-01-01 are what
-// was written, letter by letter.
-func (n *node) isText() bool {
-	return n.kind == yaml.ScalarNode && n.tag != tagNull && (!n.tagged || n.tag == tagText)
-}
+// isText reports whether a scalar can be read as text: whatever YAML would take it for. Where
+// a text is expected, 1.10, true and 2024-01-01 are what was written, letter by letter.
+func (n *node) isText() bool { return n.kind == yaml.ScalarNode && n.tag != tagNull }
 
 // anything is a value as JSON knows it: keys are texts, and so are dates. Numbers keep
 // their digits, since an endpoint may take more of them than a float64 has. What comes out can be

@@ -19,7 +19,11 @@ var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // settle replaces the variables in a value, after which it has the tag that it is to
 // have, and reports whether it can be used. A plain value gets its type from what comes
-// out; one with quotes or a tag keeps it.
+// out; one with quotes is a text.
+//
+// A tag that was written is refused. Other programs give tags of their own a meaning, such as
+// !env or !secret, and the name of a secret must not go out in the place of the secret; and what
+// YAML's own tags say, quotes say as well, or their absence.
 //
 // The file was UTF-8 as a whole, but an escape in quotes, an option or a variable may bring other
 // bytes. JSON and protobuf, by which values travel, would replace or refuse these.
@@ -36,35 +40,10 @@ func (r *reader) settle(n *node) bool {
 	if !utf8.ValidString(n.text) {
 		r.refuse(n, "expected UTF-8 text, got %q", n.text)
 	}
-	if n.tagged && !n.refused {
-		r.checkTag(n)
+	if n.tagged {
+		r.refuse(n, "unknown tag %s; remove it, and put the value into quotes if it is a text", words.Cut(n.tag))
 	}
 	return !n.refused
-}
-
-// checkTag refuses a tag that was written and means nothing to us, or is not that of
-// its value. Other programs give tags of their own a meaning, such as !env or !secret, and the name
-// of a secret must not go out in the place of the secret. A whole number fits !!float as well.
-func (r *reader) checkTag(n *node) {
-	untagged := *n
-	untagged.tagged = false
-	fits := false
-	switch n.tag {
-	case tagText:
-		fits = n.kind == yaml.ScalarNode
-	case tagList:
-		fits = n.kind == yaml.SequenceNode
-	case tagMap:
-		fits = n.kind == yaml.MappingNode
-	case tagInt, tagFloat, tagBool, tagNull:
-		tag := plainTag(n.text)
-		fits = n.kind == yaml.ScalarNode && (tag == n.tag || tag == tagInt && n.tag == tagFloat)
-	default:
-		r.refuse(n, "unknown tag %s; remove it, or put the value into quotes if it is a part of a text", words.Cut(n.tag))
-	}
-	if !fits {
-		r.refuse(n, "expected a value that fits its tag %s, got %s", words.Cut(n.tag), untagged.describe())
-	}
 }
 
 // plainTag is the type that a text has where it stands without quotes. The YAML parser is
@@ -77,7 +56,7 @@ func plainTag(text string) string {
 		return tagText
 	}
 	n := doc.Content[0]
-	if n.Kind != yaml.ScalarNode || n.Style != 0 || n.Value != text || n.Tag == "!!merge" {
+	if n.Kind != yaml.ScalarNode || n.Style != 0 || n.Value != text {
 		return tagText // a part of it is not text to YAML: quotes, a comment, an anchor
 	}
 	return n.Tag

@@ -42,7 +42,6 @@ run:
   args:
     number: ${N}
     quoted: '${N}'
-    typed: !!str ${N}
     text: ${TEXT}
     list: ${NOPE:-[1]}
     empty: ${EMPTY}
@@ -50,7 +49,7 @@ run:
     truth: ${NOPE:-true}
 `), read.Options{})
 	want := map[string]any{
-		"number": json.Number("4"), "quoted": "4", "typed": "4", "text": "yes", "list": "[1]", "empty": "", "comment": "5 # x", "truth": true,
+		"number": json.Number("4"), "quoted": "4", "text": "yes", "list": "[1]", "empty": "", "comment": "5 # x", "truth": true,
 	}
 	if diff := cmp.Diff(want, tree.Run.Args); diff != "" {
 		t.Error(diff)

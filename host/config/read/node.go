@@ -2,7 +2,6 @@ package read
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // node is a value, with the way to it and the place where it was written. Nothing is
-// shared between nodes: aliases and merge keys have become copies of what they name. That lets
+// shared between nodes: aliases have become copies of what they name. That lets
 // an option replace a value in one place and leave it in another, and a problem have one path.
 // Nodes belong to the reader of one Parse, and to its goroutine.
 type node struct {
@@ -121,55 +120,29 @@ func (r *reader) place(y *yaml.Node, option string) config.Place {
 	return config.Place{File: r.file, Line: y.Line, Column: y.Column}
 }
 
-// pairs fills a mapping. What a merge key brings comes last and gives way to the
-// mapping's own keys, wherever the merge key stands among them. Of several merged mappings the
-// first one wins, as the specification of merge keys says.
+// pairs fills a mapping.
 //
 // The parser refuses a key that stands twice only when it decodes into Go values, which never
 // happens here. A key is its text, whatever type YAML would give it; a list or a mapping as a key
-// would have no path.
+// would have no path. Merge keys are YAML's older version only: with them, where a value comes
+// from is a rule to know, while an alias stands where its value is.
 func (b *builder) pairs(y *yaml.Node, n *node, depth int) {
-	var merged []*node
 	for i := 0; i+1 < len(y.Content) && b.left >= 0; i += 2 {
 		key, at := y.Content[i], b.place(y.Content[i], b.option)
 		switch value := b.value(y.Content[i+1], n, depth+1); {
-		case key.Tag == "!!merge":
-			merged = append(merged, b.mergeSources(value)...)
 		case key.Kind != yaml.ScalarNode:
 			b.report(at, n, "expected a plain key, got %s", (&node{kind: key.Kind}).describe())
-		case key.Style&yaml.TaggedStyle != 0 && key.ShortTag() != tagText:
-			value.key = key.Value
-			b.report(at, value, "expected a plain key, got one with the tag %s", words.Quote(key.Tag))
+		case key.Style&yaml.TaggedStyle != 0:
+			b.report(at, n, "expected a plain key, got one with the tag %s", words.Quote(key.Tag))
+		case key.Tag == "!!merge":
+			b.report(at, n, "merge keys (<<) are not read here; write the keys out (a long value may be an alias, as in env: *common)")
+			n.refused = true // nothing follows from what it does not have
 		case n.named[key.Value] != nil:
 			b.report(at, n.named[key.Value], "this key stands here twice; keep one of them")
 		default:
 			n.add(value, key.Value, at)
 		}
 	}
-	for _, m := range merged {
-		for _, item := range m.items {
-			if n.named[item.key] == nil {
-				n.add(item, item.key, item.keyAt)
-			}
-		}
-	}
-}
-
-// mergeSources are the mappings that a merge key names: one, or a list of them. They are copies
-// already, so their items can be moved into the mapping that they are merged into.
-func (b *builder) mergeSources(n *node) (all []*node) {
-	switch n.kind {
-	case yaml.MappingNode:
-		return []*node{n}
-	case yaml.SequenceNode:
-		for _, item := range n.items {
-			item.up = n.up // a problem is one of the mapping that is merged into
-			all = append(all, b.mergeSources(item)...)
-		}
-	default:
-		b.report(n.at, n, "expected a mapping to merge with <<, got %s", n.describe())
-	}
-	return all
 }
 
 // add puts a value into a mapping.
@@ -262,8 +235,6 @@ func (n *node) describe() string {
 		return "an alias"
 	case n.tag == tagNull:
 		return "nothing"
-	case n.tagged && n.tag != tagText:
-		return fmt.Sprintf("%s %s", n.tag, words.Quote(n.text))
 	}
 	return words.Quote(n.text)
 }

@@ -101,7 +101,7 @@ func TestBadArguments(t *testing.T) {
 		"a hole in a path":  {main(", args: {}"), "a..b=c", want + ", as in root=/src"},
 		"below a text":      {main(", args: {name: Ann}"), "name.x=1", `run.args.name: expected a mapping to set "x" in, there is "Ann"`},
 		"into a list":       {main(", args: {actors: [{name: x}]}"), "actors.x=1", "run.args.actors: a list is set as a whole, as in run.args.actors=[x, y]"},
-		"no value for JSON": {main(""), "n=!!float .inf", `run.args.n: expected a number as JSON has it, in decimal digits without zeros in front, or a text in quotes, got ".inf"`},
+		"no value for JSON": {main(""), "n=[.inf]", `run.args.n[0]: expected a number as JSON has it, in decimal digits without zeros in front, or a text in quotes, got ".inf"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			problems(t, c.text, read.Options{Args: []string{c.arg}}, c.arg+": "+c.want)

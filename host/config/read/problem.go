@@ -54,8 +54,7 @@ func (r *reader) refuse(n *node, format string, args ...any) {
 }
 
 // err is everything that was reported or found by checks, nil if nothing was. Problems of
-// options come before those of the file. What was found twice, as merge keys make possible,
-// is told once.
+// options come before those of the file.
 func (r *reader) err(found []error) error {
 	more := r.more
 	var all []config.Problem
@@ -73,7 +72,6 @@ func (r *reader) err(found []error) error {
 	slices.SortStableFunc(all, func(a, b config.Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	all = slices.Compact(all)
 	told := all[:min(len(all), config.MaxProblems)]
 	return &config.Error{Problems: told, More: more + len(all) - len(told)}
 }

@@ -26,26 +26,14 @@ actors:
 	}
 }
 
-func TestMergeKeysGiveWayToOwnKeys(t *testing.T) {
-	tree := valid(t, `
-actors:
-  - &a {name: a, command: [x], env: {K: v}, grace: 1s}
-  - &b {<<: *a, name: b, grace: 2s}
-  - {name: c, <<: [{grace: 3s, dir: /c}, *b]}
-`, read.Options{Set: []string{"actors.b.env.K=w"}})
-	a := config.Actor{Name: "a", Command: []string{"x"}, Env: map[string]string{"K": "v"}, Grace: 1e9}
-	b, c := a, a
-	b.Name, b.Grace, b.Env = "b", 2e9, map[string]string{"K": "w"}
-	c.Name, c.Grace, c.Dir = "c", 3e9, "/c"
-	if diff := cmp.Diff([]config.Actor{a, b, c}, tree.Actors); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestMergeKeysThatCannotBe(t *testing.T) {
+// A mapping with a merge key is one problem, and not one more for each key that it would bring.
+func TestMergeKeysAreRefused(t *testing.T) {
+	const want = "merge keys (<<) are not read here; write the keys out (a long value may be an alias, as in env: *common)"
 	refused{
-		"a text":          {"<<: x\n" + one(""), `f.yaml:1:5: expected a mapping to merge with <<, got "x"`},
-		"a list of texts": {one("    <<: [x]\n"), `f.yaml:4:10: actors.a: expected a mapping to merge with <<, got "x"`},
+		"of an actor":     {"actors:\n- &a {name: a, command: [x]}\n- {<<: *a, name: b}\n", "f.yaml:3:4: actors.b: " + want},
+		"of the tree":     {"<<: x\n" + one(""), "f.yaml:1:1: " + want},
+		"of an argument":  {"run: {actor: a, endpoint: e, args: {<<: [x]}}\n" + one(""), "f.yaml:1:37: run.args: " + want},
+		"an ordinary key": {one("    '<<': x\n"), "f.yaml:4:5: actors.a.<<: unknown key; the keys here are " + allKeys},
 	}.check(t)
 }
 
