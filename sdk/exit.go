@@ -4,10 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"sync"
 
-	"github.com/seed-2ba35074/trellis/internal/panics"
-	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -16,14 +14,6 @@ const (
 	exitWell   = 0
 	exitFailed = 1
 )
-
-// exitHooks are this program's. Its life is the process's, and so is theirs.
-// OnExit may be called from anywhere, a hook included; so the mutex is never held while a
-// hook runs.
-var exitHooks struct {
-	sync.Mutex
-	hooks []func()
-}
 
 // OnExit registers a hook that runs when the plugin ends, whatever ended it:
 // its host's wish, SIGTERM, SIGINT or SIGHUP, a failure, the loss of its link. Only
@@ -36,24 +26,7 @@ var exitHooks struct {
 // code 1; the others still run. A hook may take as long as the host lets it: the host waits for its grace (5 s by default), sends SIGTERM, and after its
 // term_timeout (1.6 s) kills it.
 // Nothing can be called any more through the link to the host.
-func OnExit(hook func()) {
-	exitHooks.Lock()
-	defer exitHooks.Unlock()
-	exitHooks.hooks = append(exitHooks.hooks, hook)
-}
-
-// nextHook takes the hook that was registered last; nil if none is left.
-func nextHook() func() {
-	exitHooks.Lock()
-	defer exitHooks.Unlock()
-	n := len(exitHooks.hooks)
-	if n == 0 {
-		return nil
-	}
-	hook := exitHooks.hooks[n-1]
-	exitHooks.hooks = exitHooks.hooks[:n-1]
-	return hook
-}
+func OnExit(hook func()) { life.OnExit(hook) }
 
 // exit runs the hooks and ends the process; it does not return. If it is called from two
 // goroutines, the second one waits for the end inside sync.Once, and its code does not
@@ -62,16 +35,14 @@ func nextHook() func() {
 // The rehearsal is waited for as it may be inside a codec or a check of package crypto,
 // and every goroutine of the runtime's ends before the process does. It is long over by
 // now.
-func (l *life) exit(code int) {
-	l.exiting.Do(func() {
-		for hook := nextHook(); hook != nil; hook = nextHook() {
-			if err := runHook(hook); err != nil {
-				_ = runHook(func() { logHook(l, err) }) // the log handler is the author's, too
-				code = exitFailed
-			}
-		}
-		if l.rehearsal != nil {
-			l.rehearsal.Wait()
+func (p *program) exit(code int) {
+	p.exiting.Do(func() {
+		life.ProgramHooks().Run(func(err error) {
+			_ = life.RunHook(func() { p.logHook(err) }) // the log handler is the author's, too
+			code = exitFailed
+		})
+		if p.rehearsal != nil {
+			p.rehearsal.Wait()
 		}
 		os.Exit(code)
 	})
@@ -79,28 +50,10 @@ func (l *life) exit(code int) {
 
 // logHook logs that a hook has failed: it is too late to report it through the link. The
 // record goes to standard error, which the host reads until the process is dead.
-func logHook(l *life, err error) {
-	attrs := []any{"actor", l.self.String(), "error", err}
+func (p *program) logHook(err error) {
+	attrs := []any{"actor", p.life.Self().String(), "error", err}
 	if p, ok := errors.AsType[*fault.PanicError](err); ok {
 		attrs = append(attrs, "stack", p.Stack)
 	}
 	slog.Error("an exit hook has failed", attrs...)
-}
-
-// runHook runs one hook, which may panic.
-func runHook(hook func()) error {
-	return isolate(func() error {
-		return panics.Catch(func() error {
-			hook()
-			return nil
-		})
-	})
-}
-
-// isolate runs an author's code in a goroutine of its own and waits for it, so that not
-// even runtime.Goexit in it ends the caller: it is a failure like any other.
-func isolate(run func() error) error {
-	err := fault.ErrGoexit
-	task.Start(func() { err = run() }).Wait()
-	return err
 }

@@ -7,17 +7,23 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
+	"sync"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"github.com/seed-2ba35074/trellis/internal/life"
+	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Plugin describes a plugin program. The zero value serves nothing.
@@ -54,35 +60,80 @@ func (p Plugin) Serve() {
 		terminal.Error("trellis: this plugin may outlive its host", "error", err)
 	}
 	// The standard files are kept for the same reason: leaveGoPlugin puts them back.
-	l := newLife(p, os.Stdout, os.Stderr)
+	q := &program{plugin: p, stdout: os.Stdout, stderr: os.Stderr}
+	q.life = life.New(life.Config{
+		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Begins: q.heedSignals, Exit: q.exitAfter,
+		Log: func() *slog.Logger {
+			return logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read
+		},
+	})
 	identity, err := trust.Inherited()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "trellis:", err)
 		os.Exit(exitFailed)
 	}
-	l.identity = identity
+	q.identity = identity
 	// The host needs some milliseconds for its handshake from here, in which this process
 	// would wait.
-	l.rehearsal = task.Start(func() { rehearse(identity, terminal) })
-	plugin.Serve(&plugin.ServeConfig{
+	q.rehearsal = task.Start(func() { rehearse(identity, terminal) })
+	plugin.Serve(q.serveConfig())
+	// go-plugin's server has stopped before the host asked the actor to end. If it
+	// could not even listen, go-plugin's own last line says why.
+	why := errors.New("the plugin's server has stopped")
+	q.life.Stop(why, why)
+	q.life.Wait() // if there is an actor, it ends the process
+	q.exit(exitFailed)
+}
+
+// program is the process of a plugin: what surrounds the life of its actor. The fields do not
+// change once Serve has given it to go-plugin.
+type program struct {
+	plugin         Plugin
+	life           *life.Life
+	stdout, stderr *os.File    // as the process was given them
+	identity       *tls.Config // of direct connections; nil: there are none
+	rehearsal      *task.Worker
+	exiting        sync.Once
+}
+
+func (p *program) serveConfig() *plugin.ServeConfig {
+	return &plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
 		},
-		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: &service{life: l}}},
-		TLSProvider:      func() (*tls.Config, error) { return identity, nil }, // nil: go-plugin's AutoMTLS
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: &service{program: p}}},
+		TLSProvider:      func() (*tls.Config, error) { return p.identity, nil }, // nil: go-plugin's AutoMTLS
 		GRPCServer: func(o []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(slices.Concat(o, l.calls.options(), p.ServerOptions)...)
+			return grpc.NewServer(slices.Concat(o, p.life.ServerOptions(), p.plugin.ServerOptions)...)
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
-	})
-	// go-plugin's server has stopped before the host asked the actor to end. If it
-	// could not even listen, go-plugin's own last line says why.
-	if running := l.running.Load(); running != nil {
-		why := errors.New("the plugin's server has stopped")
-		l.requestStop(stopRequest{cause: why, fail: why})
-		running.Wait() // it ends the process
 	}
-	l.exit(exitFailed)
+}
+
+// heedSignals makes SIGTERM, SIGINT and SIGHUP end the actor in order, as its own wish. They are
+// asked for before the boot is answered: a SIGTERM between the two would kill the process
+// without any order. SIGPIPE is caught because the runtime of Go would end the process at a
+// write to a standard output that nobody reads. That by itself does not end the actor: the
+// loss of its host does, in order.
+func (p *program) heedSignals() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, process.EndSignals()...)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write fails instead
+	task.Start(func() {                                     // until the process ends
+		select {
+		case s := <-signals:
+			p.life.Stop(&fault.ContextCancelled{Canceller: p.life.Self(), Reason: "it received " + s.String()}, nil)
+		case <-p.life.Ended():
+		}
+	})
+}
+
+// exitAfter ends the process of an actor that is over.
+func (p *program) exitAfter(failure error) {
+	if failure != nil {
+		p.exit(exitFailed)
+	}
+	p.exit(exitWell)
 }
 
 // service is the plugin's half of what go-plugin dispenses.
@@ -90,17 +141,17 @@ func (p Plugin) Serve() {
 // half of the interface is refused.
 type service struct {
 	plugin.NetRPCUnsupportedPlugin
-	life *life
+	program *program
 }
 
 // GRPCServer registers the actor service on go-plugin's main connection, and the
 // plugin's own.
 func (s *service) GRPCServer(broker *plugin.GRPCBroker, server *grpc.Server) error {
-	wire.RegisterActorServer(server, &actorServer{life: s.life, broker: broker})
-	if s.life.plugin.Services == nil {
+	wire.RegisterActorServer(server, &actorServer{program: s.program, broker: broker})
+	if s.program.plugin.Services == nil {
 		return nil
 	}
-	return s.life.plugin.Services(broker, server)
+	return s.program.plugin.Services(broker, server)
 }
 
 // GRPCClient is the host's half, which this program is not.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -36,6 +37,14 @@ func Attempt(run func() error, ended func(err error)) {
 	err := fault.ErrGoexit
 	defer func() { ended(err) }()
 	err = Catch(run)
+}
+
+// Isolate runs an author's code in a goroutine of its own and waits for it, so that not even
+// runtime.Goexit in it ends the caller: it is a failure like any other. A panic is not caught.
+func Isolate(run func() error) error {
+	err := fault.ErrGoexit
+	task.Start(func() { err = run() }).Wait()
+	return err
 }
 
 // Rethrow panics again with what Catch has caught; any other error is left alone.

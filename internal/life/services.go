@@ -1,4 +1,4 @@
-package sdk
+package life
 
 import (
 	"context"
@@ -50,6 +50,12 @@ func (c *serviceCalls) end(refused, cause error) {
 	c.running.Wait()
 }
 
+// ServerOptions are for the server of the program's own gRPC services: calls are tasks of the
+// actor.
+func (l *Life) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(l.calls.unary), grpc.ChainStreamInterceptor(l.calls.stream)}
+}
+
 // enter takes a call in, and gives the ctx for its handler. It derives from the call's
 // ctx, so that its deadline and its metadata are there, and ends with either that or base.
 // The caller must call leave, once.
@@ -87,11 +93,6 @@ func (v valued) Value(key any) any {
 	return v.base.Value(key)
 }
 
-// options are the server's, for go-plugin's main connection.
-func (c *serviceCalls) options() []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(c.unary), grpc.ChainStreamInterceptor(c.stream)}
-}
-
 // unary runs a unary call as a task; go-plugin's and the runtime's own calls pass.
 func (c *serviceCalls) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (reply any, err error) {
 	if builtIn(info.FullMethod) {
@@ -125,7 +126,7 @@ func (c *serviceCalls) run(call context.Context, method string, handler func(ctx
 		return err
 	}
 	defer leave()
-	err = isolate(func() error { return panics.Catch(func() error { return handler(ctx) }) })
+	err = panics.Isolate(func() error { return panics.Catch(func() error { return handler(ctx) }) })
 	if p, panicked := errors.AsType[*fault.PanicError](err); panicked {
 		slog.ErrorContext(ctx, "a service has panicked", "method", method, "error", err, "stack", p.Stack)
 		return status.Errorf(codes.Internal, "%s: %v", method, err)

@@ -1,59 +1,65 @@
-package sdk
+package life
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/signal"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
-	"github.com/seed-2ba35074/trellis/internal/logs"
-	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// life is the actor from its boot to its end. It owns the [dialog.Table], and one
-// goroutine that runs the service until somebody wants it to end:
+// Config is what a program says of the actor that it will be. It is not changed after New.
+type Config struct {
+	Endpoints []contract.Handler
+	Hosts     func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error // sdk.Plugin has it
+	PID       int
+	// Begins is called when the boot can no longer be refused, before it is answered and
+	// before anything runs. May be nil.
+	Begins func()
+	// Exit is called when the actor is over, with its failure if it had one, as the last
+	// act of the goroutine that has run it.
+	Exit func(failure error)
+	// Log is asked at the boot what the runtime logs to, whose handler must not wait for
+	// anybody. It may return nil: nothing is logged.
+	Log func() *slog.Logger
+}
+
+// Life is an actor from its boot to its end. It owns the [dialog.Table], and one goroutine
+// that runs the service until somebody wants it to end:
 //
 //	boot → serving → stop requested → no new work → tasks cancelled → tasks ended
-//	     → acknowledged → children ended → link closed → process ended
+//	     → acknowledged → children ended → link closed → Exit
 //
-// Two more watch for signals and for the loss of the link, and request the stop. The
-// fields that begin sets do not change after it; what changes is behind channels.
-type life struct {
-	plugin         Plugin
-	stdout, stderr *os.File // as the process was given them
+// Another one watches for the loss of the link, and requests the stop. The fields that begin
+// sets do not change after it; what changes is behind channels.
+type Life struct {
+	cfg Config
 
-	identity *tls.Config // of direct connections; nil: there are none
-
+	booted  atomic.Bool
 	self    actor.ID
 	parent  actor.ID
 	table   *dialog.Table
-	calls   serviceCalls       // of the plugin's own gRPC services
-	ready   chan struct{}      // the service runs
-	stop    chan stopRequest   // cap 1: the first wish to end counts
-	drained chan struct{}      // all tasks have ended: the stop is acknowledged
-	ended   chan struct{}      // the actor is over
-	failed  error              // why serving ended by itself; set before ended
-	cancel  context.CancelFunc // of the service's ctx
-	ending  *self.Ending       // of the actor itself
-
-	rehearsal *task.Worker
-	running   atomic.Pointer[task.Worker] // run, once it has been started
-	exiting   sync.Once
+	calls   serviceCalls                // of the plugin's own gRPC services
+	ready   chan struct{}               // the service runs
+	stop    chan stopRequest            // cap 1: the first wish to end counts
+	drained chan struct{}               // all tasks have ended: the stop is acknowledged
+	ended   chan struct{}               // the actor is over
+	failed  error                       // why serving ended by itself; set before ended
+	cancel  context.CancelFunc          // of the service's ctx
+	ending  *self.Ending                // of the actor itself
+	running atomic.Pointer[task.Worker] // run, once it has been started
 }
 
 // stopRequest is a request that the actor end. Requests come from the host, a signal, the
@@ -64,84 +70,88 @@ type stopRequest struct {
 	fail  error // the actor's own failure, nil if it was asked to end
 }
 
-func newLife(p Plugin, stdout, stderr *os.File) *life {
-	return &life{
-		plugin: p, stdout: stdout, stderr: stderr, ending: self.NewEnding(), ready: make(chan struct{}),
+// New makes the life of an actor that has not been booted yet.
+func New(cfg Config) *Life {
+	return &Life{
+		cfg: cfg, ending: self.NewEnding(), ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
 // begin makes the table over the transport and starts the service. From here on only run
-// ends the process: whatever fails later requests a stop.
-//
-// The order matters. Endpoints are checked before the table exists, since its reader
-// starts at once. Signals are asked for before the boot is answered: a SIGTERM between the
-// two would kill the process without any order. SIGPIPE is caught because the runtime of
-// Go would end the process at a write to a standard output that nobody reads.
-func (l *life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, error) {
+// ends the actor: whatever fails later requests a stop. Endpoints are checked before the table
+// exists, since its reader starts at once.
+func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, error) {
 	l.self, l.parent = r.Self.ToID(), r.Parent.ToID()
-	l.self.PID = os.Getpid()
-	exposed, err := endpoint.Expose(l.self, l.plugin.Endpoints...)
+	l.self.PID = l.cfg.PID
+	exposed, err := endpoint.Expose(l.self, l.cfg.Endpoints...)
 	if err != nil {
 		return nil, err
 	}
 	receiving := dialog.Told(r)
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
 	l.cancel = cancel
-	log := logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read
+	log := l.cfg.Log()
 	l.table = dialog.NewTable(
 		link.New(t, link.Config{Self: l.self, Dialled: true, Log: log}),
 		dialog.Config{
 			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
 			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout),
 		})
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, process.EndSignals()...)         // before the host, or anybody, knows that the actor is ready
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write fails instead
-	// These three end with the process.
-	l.running.Store(task.Start(func() { l.run(ctx, r.Tree) }))
-	task.Start(func() { l.watchSignals(signals) })
-	task.Start(l.watchLink)
+	l.cfg.Begins()
+	watching := task.Start(l.watchLink)
+	l.running.Store(task.Start(func() {
+		err := l.serve(ctx, r.Tree)
+		l.finish(err)
+		watching.Wait() // the link has ended
+		l.cfg.Exit(err)
+	}))
 	return exposed, nil
 }
 
 // context is what every handler's ctx derives from.
-func (l *life) context() context.Context {
-	return context.WithValue(self.With(context.Background(), l.self, l.ending), parentKey{}, l)
+func (l *Life) context() context.Context {
+	return context.WithValue(self.With(context.Background(), l.self, l.ending), key{}, l)
 }
 
-// awaitReady waits until the service runs, or has failed to. The end of ctx means that the
-// host does not wait for the boot any more: the actor ends by itself then, without waiting
-// to be killed.
-func (l *life) awaitReady(ctx context.Context) error {
-	select {
-	case <-l.ready:
-		return nil
-	case <-l.ended:
-		return l.failed
-	case <-ctx.Done():
-		l.requestStop(stopRequest{cause: ctx.Err()})
-		return context.Cause(ctx)
+// key is where [Parent] finds the life of the actor in a ctx. It is a value of the ctx and
+// not a variable of the package, so that code outside a handler cannot call the parent
+// without a task that owns the call.
+type key struct{}
+
+// Parent leads to the actor that has started the one whose handler ctx belongs to.
+func Parent(ctx context.Context) endpoint.Reach {
+	l, ok := ctx.Value(key{}).(*Life)
+	return func(context.Context) (*dialog.Table, error) {
+		if !ok {
+			return nil, errors.New("sdk.Parent: this ctx is not a handler's; a plugin can call its parent only from a handler")
+		}
+		return l.table, nil
 	}
 }
 
-// run is the actor's one life: it serves, ends in order, and ends the process. It has a
-// goroutine of its own because main's is inside plugin.Serve of go-plugin, which returns
-// when its server has stopped, and that need not be when the actor ends.
-func (l *life) run(ctx context.Context, tree []byte) {
-	err := l.serve(ctx, tree)
-	l.finish(err)
-	if err != nil {
-		l.exit(exitFailed)
+// Self is the actor's identity; the zero ID before it is booted.
+func (l *Life) Self() actor.ID { return l.self }
+
+// Table holds the actor's dialogs; nil before it is booted.
+func (l *Life) Table() *dialog.Table { return l.table }
+
+// Ended is closed when the actor serves nothing any more, and has nothing to do but to say
+// goodbye.
+func (l *Life) Ended() <-chan struct{} { return l.ended }
+
+// Wait returns when Exit has; at once if the actor has not been booted.
+func (l *Life) Wait() {
+	if running := l.running.Load(); running != nil {
+		running.Wait()
 	}
-	l.exit(exitWell)
 }
 
 // finish ends the link in order when the service has ended, with its failure if it had
 // one. What the plugin hosts is gone by now. ended is closed first, so that a cancel
 // request that came too late, and a boot that still waits, are answered; Lose and Close
 // come last, when the peer has had its chance to read everything.
-func (l *life) finish(failure error) {
+func (l *Life) finish(failure error) {
 	l.failed = failure
 	close(l.ended)
 	l.cancel()
@@ -154,16 +164,16 @@ func (l *life) finish(failure error) {
 // serve runs the service, inside what the plugin hosts if it hosts anything. Hosts is the
 // author's code, and host.Subtree under it; should it call runtime.Goexit, the actor still
 // ends, as failed.
-func (l *life) serve(ctx context.Context, tree []byte) error {
+func (l *Life) serve(ctx context.Context, tree []byte) error {
 	if len(tree) == 0 {
 		return l.service(ctx)
 	}
-	return isolate(func() error { return l.plugin.Hosts(ctx, tree, l.service) })
+	return panics.Isolate(func() error { return l.cfg.Hosts(ctx, tree, l.service) })
 }
 
 // service is what the actor does between boot and end. ctx ends early if
 // something that the plugin hosts has failed.
-func (l *life) service(ctx context.Context) error {
+func (l *Life) service(ctx context.Context) error {
 	l.table.Rebase(ctx)
 	l.calls.open(ctx)
 	close(l.ready)
@@ -193,7 +203,7 @@ const goodbyeTimeout = 5 * time.Second
 
 // closeLink says goodbye, with the actor's failure if it had one, and waits for
 // the host to have heard it.
-func (l *life) closeLink(failure error) {
+func (l *Life) closeLink(failure error) {
 	ln := l.table.Link()
 	ln.Close(failure)
 	select {
@@ -204,11 +214,12 @@ func (l *life) closeLink(failure error) {
 	}
 }
 
-// requestStop makes the actor end. Only the first request counts: it stays in the channel
+// Stop makes the actor end: its tasks are told the cause, and fail is its own failure, nil if
+// it was asked to end. It does not wait. Only the first request counts: it stays in the channel
 // until the service takes it, and later ones find it full or are never read.
-func (l *life) requestStop(r stopRequest) {
+func (l *Life) Stop(cause, fail error) {
 	select {
-	case l.stop <- r:
+	case l.stop <- stopRequest{cause, fail}:
 	default:
 	}
 }
@@ -216,7 +227,7 @@ func (l *life) requestStop(r stopRequest) {
 // runtime serves the endpoints that hosts call themselves, of which there is one. Their
 // tasks are not among those that the end of the actor cancels and waits for: one of them
 // is what waits for all the others.
-func (l *life) runtime(start *wire.Start) (dialog.Task, error) {
+func (l *Life) runtime(start *wire.Start) (dialog.Task, error) {
 	if start.Endpoint != wire.CancelActor {
 		return nil, &fault.NotExposed{Actor: l.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
 	}
@@ -227,7 +238,7 @@ func (l *life) runtime(start *wire.Start) (dialog.Task, error) {
 // tasks have ended. The answer does not wait for the plugins that this one hosts, nor for
 // its exit hooks: the host has another bound for them, the grace, which it says in the
 // request so that the children can be ended within it.
-func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+func (l *Life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	var r wire.CancelRequest
 	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
 		return nil, fmt.Errorf("cancel request: %w", err)
@@ -235,7 +246,7 @@ func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 	if r.Grace > 0 {
 		l.ending.Bound(time.Now().Add(r.Grace))
 	}
-	l.requestStop(stopRequest{cause: &fault.ContextCancelled{Canceller: r.Canceller, Reason: r.Reason}})
+	l.Stop(&fault.ContextCancelled{Canceller: r.Canceller, Reason: r.Reason}, nil)
 	select {
 	case <-l.drained:
 		return nil, nil
@@ -246,21 +257,10 @@ func (l *life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 	}
 }
 
-// watchSignals makes SIGTERM, SIGINT and SIGHUP end the actor in order, as its own
-// wish. That nobody reads its output any more does not end it by itself: the loss of
-// its host does, in order.
-func (l *life) watchSignals(signals <-chan os.Signal) {
-	select {
-	case s := <-signals:
-		l.requestStop(stopRequest{cause: &fault.ContextCancelled{Canceller: l.self, Reason: "it received " + s.String()}})
-	case <-l.ended:
-	}
-}
-
 // watchLink makes the loss of the host end the actor. It also runs when the actor itself
 // has closed the link, at its end; then everything that it does comes too late to change
 // anything.
-func (l *life) watchLink() {
+func (l *Life) watchLink() {
 	ln := l.table.Link()
 	<-ln.Done()
 	reason := errors.New("the host has closed the link")
@@ -269,5 +269,5 @@ func (l *life) watchLink() {
 	}
 	lost := &fault.LinkLost{Peer: l.parent, Reason: reason.Error()}
 	l.table.Lose(lost)
-	l.requestStop(stopRequest{cause: lost, fail: lost})
+	l.Stop(lost, lost)
 }

@@ -1,7 +1,6 @@
-package sdk
+package life
 
 import (
-	"os"
 	"testing"
 	"testing/synctest"
 
@@ -16,7 +15,7 @@ import (
 func TestR2_N17_AFrozenHostDoesNotHoldItsPlugin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, _ := link.Pipe() // nobody reads or writes at its other end
-		l := newLife(Plugin{}, os.Stdout, os.Stderr)
+		l := New(Config{})
 		l.table = dialog.NewTable(link.New(here, link.Config{Self: actor.ID{Name: "here"}, Dialled: true}), dialog.Config{Base: t.Context()})
 		l.closeLink(nil)
 		if l.table.Link().Err() == nil {
