@@ -15,6 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/self"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -61,6 +62,7 @@ type environment struct {
 	log     *slog.Logger // does not wait for its handler
 	queue   *logs.Log    // behind log
 	lines   *slog.Logger // of the children, which wait in a queue of their own
+	printed task.Group   // waits for the queues of processes that are gone
 	hurry   <-chan struct{}
 	dial    func(actor string) []grpc.DialOption
 	receive dialog.Receiving
@@ -108,6 +110,23 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told,
 		authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
+}
+
+// lastLogs is how long a nursery that has ended waits for its log's handler.
+const lastLogs = time.Second
+
+// flush waits until the handler has all that was logged, and the last lines of the children. It
+// waits for lastLogs at most, since a handler may itself wait for the nursery's end.
+func (e *environment) flush() {
+	timer := time.NewTimer(lastLogs)
+	defer timer.Stop()
+	for _, idle := range []<-chan struct{}{e.queue.Idle(), e.printed.Idle()} {
+		select {
+		case <-idle:
+		case <-timer.C:
+			return
+		}
+	}
 }
 
 // receiving is how an actor receives that has these settings.

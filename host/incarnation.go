@@ -351,6 +351,7 @@ func (i *incarnation) onSignalFailed(s step, err error) {
 func (i *incarnation) release() {
 	if proc := i.proc.Load(); proc != nil {
 		<-proc.Done() // it is dead; what it had started is, too, from now on
+		i.env.printed.Go(func() { <-proc.Flushed() })
 	}
 	gone := fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, i.id)
 	i.disconnect(gone)

@@ -9,9 +9,12 @@ import (
 	"iter"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -251,15 +254,53 @@ func open(t testing.TB, o host.Options, body func(ctx context.Context, n *host.N
 	return log, err
 }
 
+// patience is how long a test waits for what must come, before it says that it did not. It
+// only makes a failure of a hang: no machine is so slow that it matters otherwise.
+const patience = 5 * time.Minute
+
+// syncBuffer is a log in memory. mu guards the rest.
 type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	written chan struct{} // made by a waiter, closed at the next Write
 }
 
 func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.written != nil {
+		close(s.written)
+		s.written = nil
+	}
 	return s.b.Write(p)
+}
+
+// await returns when all texts are there. The lines of a child are logged on a goroutine of
+// their own, which nobody but a nursery's end waits for, and even that only for a while.
+func (s *syncBuffer) await(t testing.TB, texts ...string) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		missing, written := s.missing(texts)
+		if len(missing) == 0 {
+			return
+		}
+		select {
+		case <-written:
+		case <-late:
+			t.Fatalf("no %q in\n%s", missing, s)
+		}
+	}
+}
+
+// missing are the texts that are not there, and what is closed when there is more to look at.
+func (s *syncBuffer) missing(texts []string) (missing []string, written <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.written == nil {
+		s.written = make(chan struct{})
+	}
+	return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return strings.Contains(s.b.String(), text) }), s.written
 }
 
 func (s *syncBuffer) String() string {

@@ -66,7 +66,7 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 		return err
 	}
 	nurseries.enter()
-	defer env.queue.Flush(lastLogs)
+	defer env.flush()
 	defer nurseries.leave(env.log)
 	n := &Nursery{env: env, plan: newSupervision(o.Supervision), children: map[int]*child{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
@@ -77,9 +77,6 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	}
 	return n.run(ctx, body)
 }
-
-// lastLogs is how long a nursery that has ended waits for its log's handler.
-const lastLogs = time.Second
 
 func newSupervision(c config.Supervision) supervision {
 	c = c.WithDefaults()

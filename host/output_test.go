@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/seed-2ba35074/trellis/host"
@@ -98,4 +99,31 @@ func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// F04: a nursery that has ended waits for what its children have printed last, a second at
+// most: the handler here may itself wait for the nursery's end.
+func TestF04_ANurseryWaitsForTheLastLines(t *testing.T) {
+	log := &syncBuffer{}
+	may := make(chan struct{})
+	o := host.Options{Log: slog.New(sluggish{slog.NewJSONHandler(log, nil), may})}
+	begun := time.Now()
+	err := host.OpenNursery(t.Context(), o, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, spec(t, "talker", "good"))
+		if err != nil {
+			return err
+		}
+		if _, err := say.Call(ctx, p, "goodbye"); err != nil {
+			return err
+		}
+		return p.Cancel(ctx, "done")
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if waited := time.Since(begun); waited < time.Second {
+		t.Errorf("it has returned after %v, without the last line", waited)
+	}
+	close(may)
+	log.await(t, "printed goodbye")
 }

@@ -4,7 +4,7 @@
 //
 //	log := logs.New(theirs)       // theirs is somebody else's *slog.Logger
 //	log.Logger().Info("ready")    // returns at once
-//	log.Flush(time.Second)        // waits until theirs has it, or for a second
+//	<-log.Idle()                  // theirs has it all
 //
 // A [Queue] does the work, for records and for anything else. It is bounded, and counts
 // what it drops; its goroutine ends when the queue is empty.

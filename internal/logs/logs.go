@@ -28,16 +28,9 @@ func New(log *slog.Logger) *Log {
 // Logger writes to the queue, and returns at once.
 func (l *Log) Logger() *slog.Logger { return slog.New(&handler{log: l}) }
 
-// Flush waits until all that was logged has been handled, but no longer than patience
-// says: a handler may wait for whoever flushes.
-func (l *Log) Flush(patience time.Duration) {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-l.queue.Idle():
-	case <-timer.C:
-	}
-}
+// Idle is closed when all that was logged so far has been handled. Whoever waits for it needs
+// a bound: a handler may wait for them.
+func (l *Log) Idle() <-chan struct{} { return l.queue.Idle() }
 
 func (l *Log) handle(r slog.Record) {
 	if ctx := context.Background(); l.handler.Enabled(ctx, r.Level) {

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/logs"
 )
@@ -31,7 +30,7 @@ func TestQueueHandsOnWhatItGets(t *testing.T) {
 		log.With("actor", "a").Warn("two", "n", 2)
 		log.With("actor", "a").WithGroup("g").Error("three", "n", 3)
 	}
-	q.Flush(time.Minute)
+	<-q.Idle()
 	if direct.String() != queued.String() {
 		t.Errorf("got\n%swant\n%s", queued.String(), direct.String())
 	}
@@ -63,9 +62,9 @@ func TestN19_AHandlerThatWaitsHoldsUpNobody(t *testing.T) {
 		for range 20_000 {
 			log.Info("x")
 		}
-		q.Flush(time.Second)
+		synctest.Wait()
 		close(h.until)
-		q.Flush(time.Minute)
+		<-q.Idle()
 		if n := h.handled.Load(); n > 10_000 || !strings.Contains(h.last.Load().Message, "dropped") {
 			t.Errorf("%d were handled, the last one: %s", n, h.last.Load().Message)
 		}
