@@ -150,11 +150,7 @@ func TestN17_HookThatPanicsDoesNotStopTheOthers(t *testing.T) {
 	if got, want := read(), "registered late\n"+inOrder; got != want {
 		t.Errorf("the hooks noted %q, want %q", got, want)
 	}
-	for _, want := range []string{"panic: in a hook", "exit_linux_test.go", fault.ErrGoexit.Error()} {
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("the log does not tell %q:\n%s", want, log)
-		}
-	}
+	log.await(t, "panic: in a hook", "exit_linux_test.go", fault.ErrGoexit.Error())
 }
 
 // What bounds a hook is the host's ladder, and nothing else.

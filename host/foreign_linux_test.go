@@ -21,12 +21,17 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// freeze returns when a process is stopped, which may be a while after the signal.
-// The system offers no event for that, so it looks again and again.
+// freeze stops a process.
 func freeze(ctx context.Context, pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return err
 	}
+	return awaitStopped(ctx, pid)
+}
+
+// awaitStopped returns when a process is stopped, which may be a while after the signal.
+// The system offers no event for that, so it looks again and again.
+func awaitStopped(ctx context.Context, pid int) error {
 	for ctx.Err() == nil {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
@@ -116,7 +121,7 @@ func TestN07_ForeignProgramEndsWithItsKilledHost(t *testing.T) {
 	}
 	_ = cmd.Wait() // it was killed
 	fds := []unix.PollFd{{Fd: int32(child), Events: unix.POLLIN}}
-	if n, err := unix.Poll(fds, 2000); n != 1 || err != nil {
+	if n, err := unix.Poll(fds, int(patience.Milliseconds())); n != 1 || err != nil {
 		t.Errorf("the foreign program is alive: %v", errors.Join(err, syscall.Kill(pid, syscall.SIGKILL)))
 	}
 }

@@ -262,26 +262,31 @@ func stop(t *testing.T, actors []one, offset int) {
 		if err := syscall.Kill(target, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(10 * time.Second); stat(o.pid)[0] != "T"; <-time.After(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%v does not stop", o)
-			}
+		if err := awaitStopped(t.Context(), o.pid); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
 
-// within waits for the end of processes, and kills what is left of them later.
-func within(t *testing.T, bound time.Duration, all []one) {
+// gone waits for the end of processes, which nothing but what the test has done may bring
+// about.
+func gone(t *testing.T, all []one) {
 	t.Helper()
-	begun := time.Now()
+	deadline := time.Now().Add(patience)
 	for _, o := range all {
-		for o.alive() && time.Since(begun) < bound {
+		for o.alive() && time.Now().Before(deadline) {
 			<-time.After(time.Millisecond)
 		}
 	}
+	allEnded(t, all)
+}
+
+// allEnded checks that processes have ended, and kills those that have not.
+func allEnded(t *testing.T, all []one) {
+	t.Helper()
 	for _, o := range all {
 		if o.alive() {
-			t.Errorf("process %d (%s) is alive after %v", o.pid, o.args, time.Since(begun))
+			t.Errorf("process %d (%s) is alive", o.pid, o.args)
 			_ = syscall.Kill(o.pid, syscall.SIGKILL)
 		}
 	}
@@ -340,7 +345,7 @@ func TestN07_RootIsKilled(t *testing.T) {
 		stop(t, f.actors, round)
 		_ = f.root.Process.Kill()
 		_ = f.root.Wait()
-		within(t, time.Second, append(f.actors, f.others...))
+		gone(t, append(f.actors, f.others...))
 		if len(runtimeDirs()) == 0 {
 			t.Error("there is nothing to sweep")
 		}
@@ -356,7 +361,7 @@ func TestN07_RootIsKilled(t *testing.T) {
 func settleFled(t *testing.T, cgroups bool, fled []one) {
 	t.Helper()
 	if cgroups {
-		within(t, 0, fled)
+		allEnded(t, fled)
 		return
 	}
 	for _, o := range fled {
@@ -390,12 +395,13 @@ func TestN07_ActorInTheMiddleIsKilled(t *testing.T) {
 		if err := syscall.Kill(middle.pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		within(t, time.Second, append(below, middle))
+		gone(t, append(below, middle))
 		if !f.said.Scan() || !strings.Contains(f.said.Text(), "died (signal killed)") {
 			t.Errorf("round %d: the root says %q", round, f.said.Text())
 		}
 		_ = f.root.Wait() // its text was checked
-		within(t, 0, append(f.actors, f.others...))
+		allEnded(t, f.actors)
+		gone(t, f.others) // which were sent SIGKILL, and are nobody's to wait for
 		settleFled(t, cgroups, f.fled)
 		if left := runtimeDirs(); len(left) > 0 {
 			// The dead actors could not clear up; the root did for itself.

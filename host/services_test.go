@@ -23,7 +23,7 @@ import (
 
 // served starts a plugin that serves endpoints and, on the main connection, a gRPC
 // service of its own.
-func served(t *testing.T, o host.Options, body func(ctx context.Context, p *host.Portal) error) string {
+func served(t *testing.T, o host.Options, body func(ctx context.Context, p *host.Portal) error) *syncBuffer {
 	t.Helper()
 	o.Endpoints = []contract.Handler{upper.Handle(func(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil })}
 	log, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
@@ -36,11 +36,11 @@ func served(t *testing.T, o host.Options, body func(ctx context.Context, p *host
 	if err != nil {
 		t.Fatal(err)
 	}
-	return log.String()
+	return log
 }
 
 func TestN15_PluginServesItsOwnServicesToo(t *testing.T) {
-	text := served(t, host.Options{}, func(ctx context.Context, p *host.Portal) error {
+	log := served(t, host.Options{}, func(ctx context.Context, p *host.Portal) error {
 		if s, err := echo.Call(ctx, p, "hello"); s != "hello" || err != nil {
 			t.Errorf("an endpoint gave %q, %v", s, err)
 		}
@@ -60,13 +60,13 @@ func TestN15_PluginServesItsOwnServicesToo(t *testing.T) {
 		}
 		return p.Cancel(ctx, "done")
 	})
-	if strings.Contains(text, "teardown goes on") {
-		t.Errorf("force was used:\n%s", text)
+	if strings.Contains(log.String(), "teardown goes on") {
+		t.Errorf("force was used:\n%s", log)
 	}
 }
 
 func TestP10_PanicOfAService(t *testing.T) {
-	text := served(t, host.Options{}, func(ctx context.Context, p *host.Portal) error {
+	log := served(t, host.Options{}, func(ctx context.Context, p *host.Portal) error {
 		_, err := get(ctx, p.Services(), "panic")
 		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "panic: as asked") {
 			t.Errorf("got %v", err)
@@ -76,9 +76,7 @@ func TestP10_PanicOfAService(t *testing.T) {
 		}
 		return p.Cancel(ctx, "done")
 	})
-	if !strings.Contains(text, "a service has panicked") || !strings.Contains(text, "kvServer.Get") {
-		t.Errorf("the log does not tell of the panic and where it was:\n%s", text)
-	}
+	log.await(t, "a service has panicked", "kvServer.Get") // where it was
 }
 
 func TestP05_CancelEndsTheCallsOfServices(t *testing.T) {

@@ -36,7 +36,7 @@ var (
 )
 
 func init() {
-	freezeLeaf = func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) }
+	freezeLeaf = func(pid int) error { return freeze(context.Background(), pid) }
 	roles["locking"] = func() {
 		if err := lockGeneration(os.Getenv(lockVar), os.Getenv(nameVar)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -106,15 +106,11 @@ func sum(t *testing.T, path string) string {
 	return hex.EncodeToString(s[:])
 }
 
-// gone waits a second at most until a process, which need not be a child, is
-// dead.
+// gone waits until a process, which need not be a child, is dead. Nothing else than what
+// the test has done may end it.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	goneBy(t, pid, time.Now().Add(time.Second))
-}
-
-func goneBy(t *testing.T, pid int, deadline time.Time) {
-	t.Helper()
+	deadline := time.Now().Add(patience)
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == unix.ESRCH || err == unix.EINVAL { // the latter while its number still names a group
 		return
@@ -141,7 +137,7 @@ func goneBy(t *testing.T, pid int, deadline time.Time) {
 // anybody but its parent.
 func stopped(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(time.Millisecond) {
 		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if _, rest, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(rest, "T") {
 			return
@@ -165,8 +161,8 @@ func TestN07_StoppedChildIsKilled(t *testing.T) {
 }
 
 // A host is killed with kill -9; its child and the child's own child are to be
-// gone within a second, whatever they are doing. Nothing here asks the child to
-// cooperate, apart from hold.
+// gone then, whatever they are doing. Nothing here asks the child to cooperate, apart
+// from hold.
 func TestN07_HostIsKilled(t *testing.T) {
 	for _, words := range []string{
 		"ignore,fork,pid,block",
@@ -213,9 +209,8 @@ func killHost(t *testing.T, word string) {
 	}
 	_ = host.Process.Kill()
 	_ = host.Wait()
-	deadline := time.Now().Add(time.Second)
 	for _, pid := range pids {
-		goneBy(t, pid, deadline)
+		gone(t, pid)
 	}
 }
 
@@ -258,11 +253,10 @@ func TestN07_HostIsKilledWhileItStarts(t *testing.T) {
 	}
 }
 
-// noneMarked waits a second at most until no process has an entry in its
-// environment.
+// noneMarked waits until no process has an entry in its environment.
 func noneMarked(t *testing.T, mark string) {
 	t.Helper()
-	deadline := time.Now().Add(time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		left := marked(mark)
 		if len(left) == 0 {

@@ -42,7 +42,7 @@ func adopt() {
 	_, err = fmt.Sscanf(<-l.ch, "pid %d", &orphan)
 	must(err)
 	must(p.Kill(context.Background()))
-	for deadline := time.Now().Add(time.Minute); syscall.Kill(orphan, 0) == nil; runtime.Gosched() {
+	for deadline := time.Now().Add(patience); syscall.Kill(orphan, 0) == nil; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			panic("the orphan is still a zombie")
 		}
