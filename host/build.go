@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/launch"
 )
 
 // Build builds the Go packages that actors name, with the go command, and returns
@@ -34,8 +35,8 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 	}
 	packages := map[string]string{}
 	collect(actors, packages)
-	if len(packages) == 0 {
-		return built(dir, actors, nil), nil
+	if len(packages) == 0 || launch.From(ctx) != nil { // nothing of the system's is executed
+		return built(dir, actors, packages), nil
 	}
 	cache, err := openPrograms()
 	if err != nil {
@@ -74,7 +75,7 @@ type BuildStep struct {
 func collect(actors []Spec, packages map[string]string) {
 	for _, a := range actors {
 		if a.Package != "" {
-			packages[a.Package] = ""
+			packages[a.Package] = a.Package
 		}
 		collect(a.Actors, packages)
 	}

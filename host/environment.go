@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/self"
@@ -65,6 +66,7 @@ type environment struct {
 	printed task.Group   // waits for the queues of processes that are gone
 	hurry   <-chan struct{}
 	dial    func(actor string) []grpc.DialOption
+	launch  launch.Launcher // nil: programs are processes
 	receive dialog.Receiving
 
 	ending    *self.Ending // of the actor itself
@@ -107,7 +109,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told,
+		dial: o.DialOptions, launch: launch.From(ctx), receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told,
 		authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
 }

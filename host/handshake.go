@@ -27,28 +27,29 @@ import (
 
 // handshake starts the process and lets go-plugin shake hands with it. go-plugin knows no
 // ctx: its Client.Start returns when a line has come, when its own timeout has passed or
-// when the process has ended. So the end of ctx kills the process, which ends its waiting.
+// when the process has ended. So whoever wants to end its waiting kills the process. It is
+// given the bound of the whole start as its own, but the ctx of the start is what counts.
 //
-// i.config is kept, since go-plugin goes on using that very value: it reads fields of it
+// s.config is kept, since go-plugin goes on using that very value: it reads fields of it
 // after RunnerFunc was called, and writes TLSConfig if it makes its own certificates
 // (AutoMTLS).
-func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (err error) {
+func (s *spawned) handshake(ctx context.Context) (err error) {
 	dir, err := rundir.Open()
 	if err != nil {
 		return err
 	}
-	noteCgroups(i.env.log)
-	i.config = i.clientConfig(ctx, dir, bound)
-	if i.identity, err = i.authenticate(i.config); err != nil {
+	noteCgroups(s.env.log)
+	s.config = s.clientConfig(ctx, dir)
+	if s.identity, err = s.authenticate(s.config); err != nil {
 		return err
 	}
-	i.plugin = plugin.NewClient(i.config)
-	shaking := task.Start(func() { err = i.dispense() })
+	s.plugin = plugin.NewClient(s.config)
+	shaking := task.Start(func() { err = s.dispense() })
 	shaking.Wait()
-	if i.identity != nil {
-		_ = i.identity.Close() // the child has its own
+	if s.identity != nil {
+		_ = s.identity.Close() // the child has its own
 	}
-	return i.explain(err)
+	return s.explain(err)
 }
 
 // clientConfig tells go-plugin how to start an actor, or a foreign program, and what to
@@ -57,25 +58,25 @@ func (i *incarnation) handshake(ctx context.Context, bound time.Duration) (err e
 // UnixSocketConfig its sockets would lie in the common temporary directory, where nothing
 // removes those of a host that was killed, and without a Logger it would print to this
 // program's standard error. AutoMTLS is what remains if authenticate has nothing better.
-func (i *incarnation) clientConfig(ctx context.Context, dir string, bound time.Duration) *plugin.ClientConfig {
+func (s *spawned) clientConfig(ctx context.Context, dir string) *plugin.ClientConfig {
 	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: wire.Version, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
 		},
-		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: clientMaker{client: i.client}}},
+		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: clientMaker{client: s.client}}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
-			return i.runner(ctx, cmd, scratch)
+			return s.runner(ctx, cmd, scratch)
 		},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
-		StartTimeout:     bound,
+		StartTimeout:     time.Duration(s.spec.WithDefaults().StartTimeout),
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
-		GRPCDialOptions:  i.dialOptions(),
-		Logger:           bridge(i.env.log.With("actor", i.id.String())),
+		GRPCDialOptions:  s.dialOptions(),
+		Logger:           bridge(s.env.log.With("actor", s.id.String())),
 	}
-	if i.foreign() {
-		i.foreignConfig(config)
+	if s.foreign() {
+		s.foreignConfig(config)
 	}
 	return config
 }
@@ -83,12 +84,12 @@ func (i *incarnation) clientConfig(ctx context.Context, dir string, bound time.D
 // dialOptions are those of the main connection: the child's own, and what the application
 // has for it, which is nearer to the wire. So an interceptor of the application's sees
 // gRPC's errors as they are, and a limit of its own replaces that of this package.
-func (i *incarnation) dialOptions() []grpc.DialOption {
-	own := i.client.dialOptions()
-	if i.env.dial == nil {
+func (s *spawned) dialOptions() []grpc.DialOption {
+	own := s.client.dialOptions()
+	if s.env.dial == nil {
 		return own
 	}
-	return append(own, i.env.dial(i.spec.Name)...)
+	return append(own, s.env.dial(s.spec.Name)...)
 }
 
 // runner makes the process that go-plugin will start. go-plugin calls it inside
@@ -100,46 +101,43 @@ func (i *incarnation) dialOptions() []grpc.DialOption {
 //
 // What is merged last into the environment wins, so that a spec cannot replace what says
 // where the identity is.
-func (i *incarnation) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
+func (s *spawned) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
 	defer func() {
 		if err != nil {
 			_ = os.Remove(scratch) // it is empty
 		}
 	}()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	own, err := environ.Join(i.spec.Env)
+	own, err := environ.Join(s.spec.Env)
 	if err != nil {
 		return nil, err
 	}
-	files, more := i.inherit()
+	files, more := s.inherit()
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
-		Path: i.program, Args: i.spec.Command[1:], Files: files, Name: i.spec.Command[0], Title: i.title(), Dir: i.spec.Dir, Env: env,
-		SHA256: i.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(i.spec.Limits), Gist: gist, Log: newLogger(i.env.lines, i.id, len(i.spec.Actors) > 0).line,
+		Path: s.path, Args: s.spec.Command[1:], Files: files, Name: s.spec.Command[0], Title: s.title(), Dir: s.spec.Dir, Env: env,
+		SHA256: s.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(s.spec.Limits), Gist: gist, Log: newLogger(s.env.lines, s.id, len(s.spec.Actors) > 0).line,
 	}, cmd)
-	i.proc.Store(proc)
-	if i.foreign() {
+	s.proc.Store(proc)
+	if s.foreign() {
 		// go-plugin's server in the program replaces its standard files by pipes of its own,
 		// and sends what is printed over the main connection. go-plugin reads these two
 		// fields only when it connects, later than this.
-		i.config.SyncStdout, i.config.SyncStderr = proc.Aside(process.Stdout), proc.Aside(process.Stderr)
+		s.config.SyncStdout, s.config.SyncStderr = proc.Aside(process.Stdout), proc.Aside(process.Stderr)
 	}
-	// Killing needs no ctx here, since it must happen in any case. Taking it back is the
-	// moment at which a start has succeeded: incarnation.start sees whether it came too
-	// late.
-	stop := context.AfterFunc(ctx, func() { _ = proc.Kill(context.Background()) })
-	i.unfollow = stop
+	// Asked only now: either this finds that ctx has ended, or whoever kills the process at the
+	// end of ctx finds the process.
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	return proc.Runner(), nil
 }
 
 // title is what ps shows of an actor; a foreign program does not bear one.
-func (i *incarnation) title() string {
-	if i.foreign() {
+func (s *spawned) title() string {
+	if s.foreign() {
 		return ""
 	}
-	return i.id.Title()
+	return s.id.Title()
 }
 
 // limits are a Spec's, for the process.
@@ -152,17 +150,30 @@ func limits(l config.Limits) process.Limits {
 
 // dispense has go-plugin start the process, shake hands and connect to it. Client starts
 // go-plugin's broker and stdio streams on the connection; Dispense calls
-// clientMaker.GRPCClient, which fills in i.client. It waits for as long as go-plugin does.
-func (i *incarnation) dispense() error {
-	if _, err := i.plugin.Start(); err != nil {
+// clientMaker.GRPCClient, which fills in s.client. It waits for as long as go-plugin does.
+func (s *spawned) dispense() error {
+	if _, err := s.plugin.Start(); err != nil {
 		return err
 	}
-	protocol, err := i.plugin.Client()
+	protocol, err := s.plugin.Client()
 	if err != nil {
 		return err
 	}
-	_, err = protocol.Dispense(wire.PluginName) // it fills in i.client
+	_, err = protocol.Dispense(wire.PluginName) // it fills in s.client
+	s.client.version = s.plugin.NegotiatedVersion()
 	return err
+}
+
+// checkCertificate refuses a foreign program that knows no AutoMTLS and should. go-plugin makes
+// a TLS configuration for that in any case, and adds the certificate of the program as its root
+// if there was one in the handshake line: without roots, there was none. That is said here, as
+// gRPC would only say that it cannot connect.
+func (s *spawned) checkCertificate() error {
+	if tls := s.config.TLSConfig; s.foreign() && secured(s.spec.GoPlugin) && (tls == nil || tls.RootCAs == nil) {
+		return errors.New("expected a certificate in its handshake line, there is none: " +
+			"this program knows no AutoMTLS; set goplugin.mtls to off")
+	}
+	return nil
 }
 
 // explain says what went wrong in a handshake: what the process did tells more than what
@@ -174,8 +185,8 @@ func (i *incarnation) dispense() error {
 // start fails, and so does the end of the start's ctx. go-plugin returns texts and has no
 // error values for most failures, so that a wrong protocol version can only be recognised
 // by its text; it is lasting, since another start of the same program would say the same.
-func (i *incarnation) explain(err error) error {
-	proc := i.proc.Load()
+func (s *spawned) explain(err error) error {
+	proc := s.proc.Load()
 	if err == nil || proc == nil {
 		return err
 	}
@@ -189,8 +200,8 @@ func (i *incarnation) explain(err error) error {
 	exit, ended := proc.Exit()
 	if !ended || exit.Signal == syscall.SIGKILL { // go-plugin killed it, and says why
 		text := strings.TrimSpace(err.Error())
-		if i.foreign() {
-			text = foreignHandshake(i.spec.GoPlugin, text, exit.LastLog)
+		if s.foreign() {
+			text = foreignHandshake(s.spec.GoPlugin, text, exit.LastLog)
 		}
 		if strings.Contains(text, "API version with plugin") { // all that go-plugin tells
 			return &lastingError{errors.New(text)}
@@ -198,11 +209,11 @@ func (i *incarnation) explain(err error) error {
 		return errors.New(text)
 	}
 	question := "is it a plugin that is built with sdk.Serve?"
-	if i.foreign() {
+	if s.foreign() {
 		question = "is its cookie (goplugin.cookie) the right one?"
 	}
 	return fmt.Errorf("the program ended before it shook hands; %s %w", question,
-		&process.ExitError{Name: i.spec.Name, PID: proc.PID(), Exit: exit})
+		&process.ExitError{Name: s.spec.Name, PID: proc.PID(), Exit: exit})
 }
 
 // identityFD is the descriptor at which a child finds its identity: the first of
@@ -221,20 +232,20 @@ const passesFiles = runtime.GOOS != "windows"
 //
 // The certificate is for this one process: the next incarnation of the actor has another
 // UUID, and so another certificate.
-func (i *incarnation) authenticate(config *plugin.ClientConfig) (identity *os.File, err error) {
-	if i.foreign() || !passesFiles {
+func (s *spawned) authenticate(config *plugin.ClientConfig) (identity *os.File, err error) {
+	if s.foreign() || !passesFiles {
 		return nil, nil
 	}
-	authority, err := i.env.authority()
+	authority, err := s.env.authority()
 	if err != nil {
 		return nil, fmt.Errorf("make the tree's certificate authority: %w", err)
 	}
-	text, err := authority.Admit(i.id.UUID)
+	text, err := authority.Admit(s.id.UUID)
 	if err != nil {
 		return nil, fmt.Errorf("make the actor's certificate: %w", err)
 	}
 	config.AutoMTLS = false
-	if config.TLSConfig, err = authority.Host(i.id.UUID); err != nil {
+	if config.TLSConfig, err = authority.Host(s.id.UUID); err != nil {
 		return nil, err
 	}
 	if identity, err = trust.Pipe(text); err != nil {
@@ -245,11 +256,11 @@ func (i *incarnation) authenticate(config *plugin.ClientConfig) (identity *os.Fi
 
 // inherit is what the child gets besides the standard descriptors, and the variable that
 // tells it so. The lifeline is not among it: package process adds that to every child.
-func (i *incarnation) inherit() (files []*os.File, env []string) {
-	if i.identity == nil {
+func (s *spawned) inherit() (files []*os.File, env []string) {
+	if s.identity == nil {
 		return nil, nil
 	}
-	return []*os.File{i.identity}, []string{fmt.Sprintf("%s=%d", trust.Variable, identityFD)}
+	return []*os.File{s.identity}, []string{fmt.Sprintf("%s=%d", trust.Variable, identityFD)}
 }
 
 // foreignConfig makes go-plugin speak to the program as its own host would. A cookie has
@@ -257,15 +268,15 @@ func (i *incarnation) inherit() (files []*os.File, env []string) {
 // VersionedPlugins has all versions that are offered; each has the same plugin set,
 // because the clients of a foreign program are not made by go-plugin but by whoever calls
 // it.
-func (i *incarnation) foreignConfig(config *plugin.ClientConfig) {
-	g := i.spec.GoPlugin
+func (s *spawned) foreignConfig(config *plugin.ClientConfig) {
+	g := s.spec.GoPlugin
 	config.HandshakeConfig = plugin.HandshakeConfig{}
 	for key, value := range g.Cookie {
 		config.MagicCookieKey, config.MagicCookieValue = key, value
 	}
 	config.VersionedPlugins = map[int]plugin.PluginSet{}
 	for _, version := range g.Versions {
-		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: clientMaker{client: i.client}}
+		config.VersionedPlugins[version] = plugin.PluginSet{wire.PluginName: clientMaker{client: s.client}}
 	}
 	config.TLSConfig, config.AutoMTLS = nil, secured(g)
 	config.GRPCBrokerMultiplex = g.Multiplex

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -52,13 +53,12 @@ type illness struct {
 type watch struct {
 	spec    Spec
 	health  config.Health // the spec's, with its defaults
-	client  *pluginClient
+	program launch.Program
 	checked func(reason string, failure error) // is told what each check has found
 	note    func(e Event)
 
-	id      actor.ID
-	table   *dialog.Table        // nil for a foreign program
-	starved func() time.Duration // how long it has waited for a processor
+	id    actor.ID
+	table *dialog.Table // nil for a foreign program
 
 	stuck  chan struct{} // cap 1: another task is stuck
 	found  chan illness  // cap 2: one of each worker
@@ -66,16 +66,16 @@ type watch struct {
 	group  task.Group
 }
 
-func newWatch(spec Spec, client *pluginClient, checked func(reason string, failure error), note func(e Event)) watch {
+func newWatch(spec Spec, program launch.Program, checked func(reason string, failure error), note func(e Event)) watch {
 	return watch{
-		spec: spec, health: spec.WithDefaults().Health, client: client, checked: checked, note: note,
+		spec: spec, health: spec.WithDefaults().Health, program: program, checked: checked, note: note,
 		stuck: make(chan struct{}, 1), found: make(chan illness, 2), ending: make(chan struct{}),
 	}
 }
 
 // start begins to look after a process that is up.
-func (w *watch) start(id actor.ID, table *dialog.Table, starved func() time.Duration) {
-	w.id, w.table, w.starved = id, table, starved
+func (w *watch) start(id actor.ID, table *dialog.Table) {
+	w.id, w.table = id, table
 	if !w.health.Off {
 		w.group.Go(w.checkHealth)
 	}
@@ -142,7 +142,7 @@ func (w *watch) onChecked(r checkResult, failed int) bool {
 func (w *watch) check(p *probe) checkResult {
 	ctx, stop := w.answerBound(time.Duration(w.health.Timeout))
 	defer stop()
-	answer, err := w.client.health.Check(ctx, &healthpb.HealthCheckRequest{Service: pluginService})
+	answer, err := w.program.Check(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return checkResult{err: context.Cause(ctx)}
@@ -150,8 +150,8 @@ func (w *watch) check(p *probe) checkResult {
 		return checkResult{answers: true} // it answers, and that is all one can ask of it
 	case err != nil:
 		return checkResult{err: fmt.Errorf("the health service failed: %s", status.Convert(err).Message()), broken: true}
-	case answer.Status != healthpb.HealthCheckResponse_SERVING:
-		return checkResult{err: fmt.Errorf("the health service says %s", answer.Status), answers: true}
+	case answer != healthpb.HealthCheckResponse_SERVING:
+		return checkResult{err: fmt.Errorf("the health service says %s", answer), answers: true}
 	case w.health.Endpoint == "":
 		return checkResult{answers: true}
 	}
@@ -224,7 +224,7 @@ const mostAnswerBounds = 10
 func (w *watch) answerBound(bound time.Duration) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	worker := task.Start(func() {
-		if waited, ok := answerBoundOver(ctx, bound, w.starved); ok {
+		if waited, ok := answerBoundOver(ctx, bound, w.program.Process().Starved); ok {
 			cancel(fmt.Errorf("no answer within %v", waited))
 		}
 	})

@@ -4,16 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"sync"
-	"sync/atomic"
-
-	"github.com/hashicorp/go-plugin"
-	"google.golang.org/grpc"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -24,14 +18,12 @@ import (
 // it, that of [child.run]: it calls start and then live, which returns when nothing of the
 // process is left. All others only send to its channels.
 //
-// There is no lock. What is set by start and read by others, such as table, client and
-// endpoints, is set before the child is up, and they find the incarnation only after that,
-// under the nursery's lock. proc is the exception: go-plugin's goroutine sets it during
-// the start. cancelled, links and acked may be used at any time.
+// There is no lock. What is set by start and read by others, such as table and endpoints, is
+// set before the child is up, and they find the incarnation only after that, under the
+// nursery's lock. program, cancelled, links and acked may be used at any time.
 //
-// What an incarnation owns ends in release: the process, go-plugin's client and its main
-// connection, the server of the link and its goroutine, the table, the watch, and the
-// goroutine of the cancel request.
+// What an incarnation owns ends in release: the program with its process and connections, the
+// table, the watch, and the goroutine of the cancel request.
 type incarnation struct {
 	owner  owner
 	env    *environment
@@ -39,21 +31,12 @@ type incarnation struct {
 	id     actor.ID                // its pid is known once there is a process
 	giveUp context.CancelCauseFunc // ends the start, with the reason as cause
 
-	program  string // the file to execute
-	waitsFor string // what its start waits for, as the end of an error
-
-	proc       atomic.Pointer[process.Process] // go-plugin has it made, on a goroutine of its own
-	plugin     *plugin.Client                  // go-plugin's hold on the process
-	config     *plugin.ClientConfig
-	identity   *os.File     // during the start: where the child reads its identity
-	server     *grpc.Server // of the link
-	serving    *task.Worker
-	address    net.Addr           // where the child's link is taken in
+	program    launch.Program
+	waitsFor   string             // what its start waits for, as the end of an error
 	links      chan *dialog.Table // cap 1: the child has opened its link
 	table      *dialog.Table      // nil for a foreign program
 	client     *pluginClient
-	connection connection  // nil until the start has succeeded
-	unfollow   func() bool // lets the process outlive its start's ctx
+	connection connection // nil until the start has succeeded
 	endpoints  []*wire.Endpoint
 
 	watch  watch // while it is up
@@ -88,9 +71,22 @@ func newIncarnation(o owner, env *environment, spec Spec, id actor.ID, giveUp co
 		owner: o, env: env, spec: spec, id: id, giveUp: giveUp, client: newPluginClient(env.base),
 		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), acked: make(chan struct{}),
 	}
-	i.watch = newWatch(spec, i.client, o.checked, o.note)
+	i.program = i.newProgram()
+	i.watch = newWatch(spec, i.program, o.checked, o.note)
 	i.ladder = ladder{own: boundsOf(spec), ending: env.ending, hurry: env.hurry, turns: env.turns, note: o.note, failed: i.onSignalFailed}
 	return i
+}
+
+// newProgram makes what is to be started: a process, unless the ctx of the nursery knows
+// better.
+func (i *incarnation) newProgram() launch.Program {
+	if i.env.launch == nil {
+		return &spawned{env: i.env, spec: i.spec, id: i.id, client: i.client}
+	}
+	return i.env.launch(launch.Order{
+		ID: i.id, Command: i.spec.Command, Foreign: i.foreign(),
+		Log: newLogger(i.env.lines, i.id, len(i.spec.Actors) > 0).line, Gist: gist,
+	})
 }
 
 // foreign reports whether the program knows nothing of Trellis. It has no link then, no
@@ -118,7 +114,7 @@ func (i *incarnation) acknowledge() { i.ackOnce.Do(func() { close(i.acked) }) }
 // watch is waited for last: its workers call the process, and return when the connection
 // is closed.
 func (i *incarnation) live() end {
-	i.watch.start(i.id, i.table, i.proc.Load().Starved)
+	i.watch.start(i.id, i.table)
 	t := i.awaitEnd()
 	i.endWith(t)
 	i.release()
@@ -145,7 +141,7 @@ func (i *incarnation) awaitEnd() teardown {
 		return i.onCancel(why)
 	case ill := <-i.watch.found:
 		return i.onUnhealthy(ill)
-	case <-i.proc.Load().Dead():
+	case <-i.program.Process().Dead():
 		return i.onDeath()
 	case <-i.connection.gone():
 		return i.onDisconnect()
@@ -177,7 +173,7 @@ func (i *incarnation) endWith(t teardown) {
 		i.connection.lose(refusal)
 	}
 	if !t.dead {
-		i.ladder.escalate(i.proc.Load(), t.cause, s, why)
+		i.ladder.escalate(i.program.Process(), t.cause, s, why)
 	}
 	if t.request != nil {
 		i.connection.drain()
@@ -202,7 +198,7 @@ func (i *incarnation) refusal(t teardown) error {
 // may have been asked and have crashed all the same: then the calls say so, though the
 // child has ended as requested.
 func (i *incarnation) loss(t teardown) error {
-	exit, _ := i.proc.Load().Exit()
+	exit, _ := i.program.Process().Exit()
 	switch {
 	case t.failure != nil:
 		return t.failure
@@ -216,9 +212,9 @@ func (i *incarnation) loss(t teardown) error {
 // before that is not asked, and has ended as it would have without the cancel: a crash
 // while it waits for its turn is a failure. It takes calls as before until then.
 func (i *incarnation) onCancel(why *cancellation) (t teardown) {
-	done := i.ladder.awaitTurn(i.proc.Load().Dead(), i.connection.gone())
+	done := i.ladder.awaitTurn(i.program.Process().Dead(), i.connection.gone())
 	switch {
-	case isClosed(i.proc.Load().Dead()):
+	case isClosed(i.program.Process().Dead()):
 		t = i.onDeath()
 	case isClosed(i.connection.gone()):
 		t = i.onDisconnect()
@@ -261,7 +257,7 @@ func (i *incarnation) onDisconnect() teardown {
 	if goodbye, _ := i.connection.farewell(); goodbye {
 		bound = i.ladder.bounds().grace
 	}
-	if closedWithin(i.proc.Load().Dead(), bound) {
+	if closedWithin(i.program.Process().Dead(), bound) {
 		return i.onDeath()
 	}
 	reason := "it closed the link and went on running"
@@ -277,7 +273,7 @@ func (i *incarnation) onDisconnect() teardown {
 // an answer, and counts as crashed.
 func (i *incarnation) endedInOrder() bool {
 	goodbye, reason := i.connection.farewell()
-	exit, _ := i.proc.Load().Exit()
+	exit, _ := i.program.Process().Exit()
 	return (goodbye || i.foreign()) && reason == nil && exit.Success()
 }
 
@@ -287,13 +283,13 @@ func (i *incarnation) causeOfDeath() error {
 	if _, reason := i.connection.farewell(); reason != nil {
 		return reason
 	}
-	return i.deathOf(i.proc.Load())
+	return i.causeOfExit()
 }
 
-// deathOf says how a process has ended: the [fault.ActorDied] that its callers, the event
-// and the nursery are given.
-func (i *incarnation) deathOf(proc *process.Process) error {
-	exit, _ := proc.Exit()
+// causeOfExit says how the process has ended: the [fault.ActorDied] that its callers, the
+// event and the nursery are given.
+func (i *incarnation) causeOfExit() error {
+	exit, _ := i.program.Process().Exit()
 	died := &fault.ActorDied{ID: i.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
 	if exit.Panic != "" {
 		died.LastLog = append(died.LastLog, exit.Panic) // a trace pushes it out of the last lines
@@ -343,22 +339,22 @@ func (i *incarnation) onSignalFailed(s step, err error) {
 
 // release lets go of everything that belonged to the process, and waits for its end. The
 // order matters: with the process gone nobody connects to the link any more; with the link
-// closed the handler of the server returns, which Stop waits for; and after Stop, a link
-// that was accepted at the last moment is certain to be in i.links.
+// closed the program's own handler of it returns, which Release waits for; and after that, a
+// link that was accepted at the last moment is certain to be in i.links.
 //
-// It is also called by abandon for a start that has failed at any stage after the
-// handshake has begun, so that most of what it releases may never have been made.
+// It is also called for a start that has failed at any stage, so that most of what
+// it releases may never have been made.
 func (i *incarnation) release() {
-	if proc := i.proc.Load(); proc != nil {
+	if proc := i.program.Process(); proc != nil {
 		<-proc.Done() // it is dead; what it had started is, too, from now on
 		i.env.printed.Go(func() { <-proc.Flushed() })
 	}
 	gone := fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, i.id)
 	i.disconnect(gone)
-	if i.server != nil {
-		i.server.Stop()
-		i.serving.Wait()
+	if i.asking != nil {
+		i.asking.Wait()
 	}
+	i.program.Release()
 	if i.table == nil { // a link may have come while the start was given up
 		select {
 		case i.table = <-i.links:
@@ -366,12 +362,6 @@ func (i *incarnation) release() {
 		default:
 		}
 	}
-	if i.asking != nil {
-		i.asking.Wait()
-	}
-	// The process is reaped, so that go-plugin has none to kill. It closes the main
-	// connection, and waits for the goroutines that read the output of the process.
-	i.plugin.Kill() // lets go of what go-plugin holds
 }
 
 func (i *incarnation) disconnect(why error) {

@@ -29,10 +29,9 @@ import (
 // mu guards closing. ctx ends once, in lose. The fields that the handshake sets are read
 // only after it.
 type pluginClient struct {
-	conn   *grpc.ClientConn // this and the following are set by the handshake
-	actor  wire.ActorClient
-	health healthpb.HealthClient
-	broker *plugin.GRPCBroker
+	conn    *grpc.ClientConn // this and the following are set by the handshake; nil if there is none
+	broker  *plugin.GRPCBroker
+	version int // of the protocol
 
 	ctx context.Context // ends when calls in flight fail, with the reason as cause
 	end context.CancelCauseFunc
@@ -45,7 +44,7 @@ type pluginClient struct {
 // values of base, but not its end: the end of the nursery gives the process the time to
 // end in order, and what its clients do belongs to that.
 func newPluginClient(base context.Context) *pluginClient {
-	c := &pluginClient{}
+	c := &pluginClient{version: wire.Version}
 	c.ctx, c.end = context.WithCancelCause(context.WithoutCancel(base))
 	return c
 }
@@ -64,9 +63,8 @@ func (clientMaker) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 
 // GRPCClient takes in the connection to a plugin.
 func (m clientMaker) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	c := m.client
-	c.conn, c.actor, c.health, c.broker = conn, wire.NewActorClient(conn), healthpb.NewHealthClient(conn), broker
-	return c, nil
+	m.client.conn, m.client.broker = conn, broker
+	return m.client, nil
 }
 
 // refuse fails new calls. Only the first reason counts.

@@ -107,7 +107,7 @@ func (p *Portal) Version(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return i.plugin.NegotiatedVersion(), nil
+	return i.client.version, nil
 }
 
 // Cancel asks the child to end, for good, and returns when all of its tasks have ended:
@@ -189,6 +189,9 @@ func (p *Portal) upChild(ctx context.Context) (*incarnation, error) {
 	}
 	if err := i.client.refusal(); err != nil {
 		return nil, err
+	}
+	if i.client.conn == nil {
+		return nil, fmt.Errorf("%s runs inside this process and has no gRPC connection; test its services with its program", i.id)
 	}
 	return i, nil
 }

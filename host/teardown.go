@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/self"
 )
 
@@ -141,7 +141,7 @@ func (l *ladder) wait(s step, over, gone <-chan struct{}) trigger {
 // sent, so that the event comes before the end that it causes. A signal that cannot be
 // sent is reported as well, and the ladder goes on: the next one may work. It returns when
 // the process is reaped and nothing of its group is left (Process.Done).
-func (l *ladder) escalate(proc *process.Process, cause Cause, s step, why trigger) {
+func (l *ladder) escalate(proc launch.Process, cause Cause, s step, why trigger) {
 	for {
 		if s >= stepTerminate {
 			l.note(Event{Cause: cause, Step: s.String(), Reason: why.String()})
@@ -166,7 +166,7 @@ func (l *ladder) escalate(proc *process.Process, cause Cause, s step, why trigge
 // signal sends a step's signal, and does not wait for what it does. Kill waits for the
 // reaping unless its ctx is over, which is why it is given one that is; that error means
 // nothing.
-func signal(proc *process.Process, s step) error {
+func signal(proc launch.Process, s step) error {
 	if s == stepTerminate {
 		return proc.Terminate()
 	}
