@@ -2,12 +2,10 @@ package wire
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"reflect"
 	"slices"
 
@@ -21,9 +19,12 @@ const Version = 1
 // Codec turns values into payloads and back. Marshal writes one into a buffer, which after an
 // error may have some of it; Unmarshal takes a pointer. Codecs have no state and may be used by
 // any number of goroutines. They call methods of the values' authors, so never under a lock.
+//
+// unfit, if it is not nil, says why values of a type cannot be sent. Marshal asks it about the
+// types that are behind interfaces, that of v included.
 type Codec interface {
 	Name() string
-	Marshal(to *Buffer, v any) error
+	Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error
 	Unmarshal(data []byte, v any) error
 }
 
@@ -93,7 +94,7 @@ func newDecoder(numbers cbor.BignumTagMode) decoder {
 // no part of the type may hold any value, a misfit is a misfit.
 func (d decoder) decode(data []byte, v any) error {
 	err := d.textKeys.Unmarshal(data, v)
-	if _, misfit := errors.AsType[*cbor.UnmarshalTypeError](err); misfit && contains(reflect.TypeOf(v), anyType) {
+	if _, misfit := errors.AsType[*cbor.UnmarshalTypeError](err); misfit && traitsOf(reflect.TypeOf(v)).any {
 		reflect.ValueOf(v).Elem().SetZero()
 		return d.anyKeys.Unmarshal(data, v)
 	}
@@ -114,8 +115,8 @@ func (cborCodec) Name() string { return "cbor" }
 
 // Marshal looks for a value without an end first, since the encoder would follow it until the
 // stack overflows, which no recover catches.
-func (cborCodec) Marshal(to *Buffer, v any) error {
-	if err := checkNesting(v); err != nil {
+func (cborCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error {
+	if err := check(v, unfit); err != nil {
 		return err
 	}
 	return cborEncode.MarshalToBuffer(v, &to.Buffer)
@@ -127,7 +128,7 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {
 		return errEmpty
 	}
-	if !contains(reflect.TypeOf(v), bigType) {
+	if !traitsOf(reflect.TypeOf(v)).big {
 		return cborDecode.decode(data, v)
 	}
 	if err := checkNumbers(data); err != nil {
@@ -154,54 +155,32 @@ func AppendBytes(to, b []byte) []byte {
 // DecodeBytes is CBOR's Unmarshal into a []byte, of data that nobody else uses: the value
 // stays where it is. It reports false if data is something else than one plain byte string;
 // then Unmarshal says what.
-func DecodeBytes(data []byte) (b []byte, ok bool) { return byteString(data) }
-
-// The head of a byte string (RFC 8949, 3.1) is its major type with the length, or
-// with the number of bytes that the length has.
-const (
-	byteStrings = 2 << 5
-	longestHead = 9
-)
-
-// appendByteString puts the head of a byte string in the shortest form.
-func appendByteString(b []byte, n int) []byte {
-	switch {
-	case n < 24:
-		return append(b, byteStrings|byte(n))
-	case n <= math.MaxUint8:
-		return append(b, byteStrings|24, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(b, byteStrings|25), uint16(n))
-	case n <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(b, byteStrings|26), uint32(n))
+//
+// The length is compared with what there is, and never used to allocate. The value is
+// clipped, so that an append to it does not write into memory behind it.
+func DecodeBytes(data []byte) (b []byte, ok bool) {
+	if len(data) == 0 {
+		return nil, false
 	}
-	return binary.BigEndian.AppendUint64(append(b, byteStrings|27), uint64(n))
+	major, info, argument, rest := head(data)
+	ok = major == majorBytes && info < reserved && argument == uint64(len(rest))
+	return slices.Clip(rest), ok
 }
 
-// byteString returns the content of data if it is one byte string of definite length, and nothing
-// else. The length is compared with what there is, and never used to allocate. The content is
-// clipped, so that an append to it does not write into memory behind it.
-func byteString(data []byte) (content []byte, ok bool) {
-	if len(data) == 0 || data[0]&^31 != byteStrings {
-		return nil, false
+// appendByteString puts the head of a byte string of n bytes, in the shortest form.
+func appendByteString(b []byte, n int) []byte {
+	if n < inBytes {
+		return append(b, majorBytes<<5|byte(n))
 	}
-	n, head := uint64(data[0]&31), 1
-	if n >= 24 && n <= 27 {
-		head += 1 << (n - 24)
-		if len(data) < head {
-			return nil, false
-		}
-		n = 0
-		for _, b := range data[1:head] {
-			n = n<<8 | uint64(b)
-		}
-	} else if n > 27 {
-		return nil, false
+	power := 0 // the length has 2^power bytes
+	for power < 3 && uint64(n)>>(8<<power) > 0 {
+		power++
 	}
-	if n != uint64(len(data)-head) {
-		return nil, false
+	b = append(b, majorBytes<<5|byte(inBytes+power))
+	for shift := 8<<power - 8; shift >= 0; shift -= 8 {
+		b = append(b, byte(n>>shift))
 	}
-	return slices.Clip(data[head:]), true
+	return b
 }
 
 // jsonCodec is for calls that people make by hand, and for tools: the same types and names as
@@ -210,7 +189,12 @@ type jsonCodec struct{}
 
 func (jsonCodec) Name() string { return "json" }
 
-func (jsonCodec) Marshal(to *Buffer, v any) error { return to.Append(json.Marshal(v)) }
+func (jsonCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error {
+	if err := check(v, unfit); err != nil {
+		return err
+	}
+	return to.Append(json.Marshal(v))
+}
 
 // Unmarshal refuses fields that the type does not have: JSON is what people write
 // by hand, and a typing error must not pass for a zero value. Where any value may be,
@@ -236,7 +220,7 @@ type protoCodec struct{}
 
 func (protoCodec) Name() string { return "proto" }
 
-func (protoCodec) Marshal(to *Buffer, v any) error {
+func (protoCodec) Marshal(to *Buffer, v any, _ func(reflect.Type) error) error {
 	m, ok := v.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is not a protobuf message", v)

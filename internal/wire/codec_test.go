@@ -212,7 +212,7 @@ func TestCodecsByName(t *testing.T) {
 func TestCBORKeysMatchExactly(t *testing.T) {
 	to := wire.NewScratch()
 	defer to.Free()
-	if err := wire.CBOR.Marshal(to, map[string]int{"COUNT": 1, "count": 2}); err != nil {
+	if err := wire.CBOR.Marshal(to, map[string]int{"COUNT": 1, "count": 2}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
@@ -223,7 +223,7 @@ func TestCBORKeysMatchExactly(t *testing.T) {
 	}
 	to2 := wire.NewScratch()
 	defer to2.Free()
-	if err := wire.CBOR.Marshal(to2, map[string]int{"Count": 1}); err != nil {
+	if err := wire.CBOR.Marshal(to2, map[string]int{"Count": 1}, nil); err != nil {
 		t.Fatal(err)
 	}
 	got.Count = 0

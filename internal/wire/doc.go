@@ -41,10 +41,10 @@
 // who gives it away or frees it:
 //
 //	to := wire.NewBuffer(size)
-//	err := wire.CBOR.Marshal(to, value)
+//	err := wire.CBOR.Marshal(to, value, nil)
 //	link.SendOwned(lane, frame, to) // the link's from here on
 //
-// CBOR refuses a value that contains itself where it is encoded (nesting.go), and a number
+// CBOR refuses a value that contains itself where it is encoded (value.go), and a number
 // that costs more to decode than it has bytes (number.go).
 //
 // # Errors and identities

@@ -13,7 +13,7 @@ import (
 func marshal(c wire.Codec, v any) ([]byte, error) {
 	b := wire.NewScratch()
 	defer b.Free()
-	if err := c.Marshal(b, v); err != nil {
+	if err := c.Marshal(b, v, nil); err != nil {
 		return nil, err
 	}
 	return bytes.Clone(b.Bytes()), nil

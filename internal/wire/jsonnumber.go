@@ -15,7 +15,7 @@ import (
 // nativeNumbers does that in a value that was decoded. It does not look into types without a place
 // for any value, nor into those that decode themselves: what they hold is their author's.
 func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for each kind
-	if !contains(v.Type(), anyType) || reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+	if !traitsOf(v.Type()).any || reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return nil
 	}
 	switch v.Kind() {

@@ -33,14 +33,12 @@ func encodeToSend[T any](s *signature, codec, what string, v T) (*wire.Buffer, e
 	if plain, ok := plainBytes(codec, v); ok {
 		return wire.EncodeBytes(plain), nil
 	}
-	if s.open {
-		if err := lossBehind(s.name, what, v); err != nil {
-			return nil, err
-		}
-	}
 	b := wire.NewScratch()
-	if err := marshal(b, codec, v); err != nil {
+	if err := marshal(b, codec, v, s.unfitBehind(what)); err != nil {
 		b.Free()
+		if unfit, ok := err.(*fault.ContractError); ok { //nolint:errorlint // an author's method may have wrapped one
+			return nil, unfit
+		}
 		return nil, &fault.ContractError{
 			Endpoint: s.name, What: what, Want: "a value that can be encoded",
 			Got: fmt.Sprintf("%T", v), Detail: err.Error(),
@@ -55,18 +53,18 @@ func plainBytes[T any](codec string, v T) (b []byte, ok bool) {
 	return b, ok && b != nil && codec == wire.CBOR.Name()
 }
 
-func marshal(b *wire.Buffer, codec string, v any) error {
+func marshal(b *wire.Buffer, codec string, v any, unfit func(reflect.Type) error) error {
 	if m, ok := v.(proto.Message); ok {
 		if codec == "json" {
 			return b.Append(protojson.MarshalOptions{}.MarshalAppend(b.AvailableBuffer(), m))
 		}
-		return wire.Proto.Marshal(b, m)
+		return wire.Proto.Marshal(b, m, unfit)
 	}
 	c, err := wire.CodecByName(codec)
 	if err != nil {
 		return err
 	}
-	return c.Marshal(b, v)
+	return c.Marshal(b, v, unfit)
 }
 
 // decode reads a payload of one part of an endpoint.

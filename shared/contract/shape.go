@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -145,7 +146,7 @@ func (w *walk) structure(path string, t reflect.Type) {
 		w.field(path+"."+f.name, t, f, fields[:i])
 	}
 	for f := range t.Fields() { // what they bring along is checked above
-		if f.Anonymous && tagOf(f) == "" && f.Type.Kind() == reflect.Struct && leafName(f.Type) == "" && len(appendCoded(nil, f.Type, nil, nil)) == 0 && hidesAll(f.Type) {
+		if f.Anonymous && wire.Tag(f) == "" && f.Type.Kind() == reflect.Struct && leafName(f.Type) == "" && len(appendCoded(nil, f.Type, nil, nil)) == 0 && hidesAll(f.Type) {
 			w.structure(path, f.Type)
 		}
 	}
@@ -212,25 +213,17 @@ func appendCoded(to []codedField, t reflect.Type, index []int, within []reflect.
 		switch {
 		case !skip:
 			to = append(to, codedField{f, name, optional, at})
-		case f.Anonymous && tagOf(f) == "" && inner.Kind() == reflect.Struct:
+		case f.Anonymous && wire.Tag(f) == "" && inner.Kind() == reflect.Struct:
 			to = appendCoded(to, inner, at, within)
 		}
 	}
 	return to
 }
 
-// tagOf is the tag that says how a field is coded.
-func tagOf(f reflect.StructField) string {
-	if tag, ok := f.Tag.Lookup("cbor"); ok {
-		return tag
-	}
-	return f.Tag.Get("json")
-}
-
 // fieldName is a field's name in a payload, whether it may be left out of one, and whether
 // no encoder looks at it by itself.
 func fieldName(f reflect.StructField) (name string, optional, skip bool) {
-	tag := tagOf(f)
+	tag := wire.Tag(f)
 	if tag == "-" || !f.IsExported() || f.Anonymous && tag == "" {
 		return "", false, true
 	}

@@ -19,7 +19,7 @@ func marshal(v any) (b []byte, err error) {
 	}()
 	to := wire.NewScratch()
 	defer to.Free()
-	err = wire.CBOR.Marshal(to, v)
+	err = wire.CBOR.Marshal(to, v, nil)
 	return bytes.Clone(to.Bytes()), err
 }
 

@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"encoding"
+	"fmt"
+	"iter"
+	"math/big"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Encoders follow every pointer: a value that contains itself would overflow the stack, which ends
+// the process. So values of types that can contain themselves are walked first; for all others
+// one look into a cache says that there is nothing to do.
+
+// traits are what must be known of a type before a value of it is encoded or decoded.
+type traits struct {
+	any     bool // there may be a place for any value inside: an interface
+	big     bool // there may be a number of any size inside
+	endless bool // it may contain itself: it is recursive, or has an interface inside
+}
+
+// knownTraits are those of every type that was ever asked about. The entries are never removed: a
+// program has a limited number of types, and each is asked about for every payload.
+var knownTraits sync.Map // reflect.Type to traits
+
+func traitsOf(t reflect.Type) traits {
+	if known, ok := knownTraits.Load(t); ok {
+		return known.(traits) //nolint:forcetypeassert // nothing else is stored
+	}
+	var is traits
+	is.look(typeStep{t, true}, map[typeStep]bool{})
+	knownTraits.Store(t, is)
+	return is
+}
+
+// typeStep is a type on the way through another one. What a type does that encodes itself, or
+// what is in a field that is left out, is not followed by an encoder, but may be by a decoder.
+type typeStep struct {
+	reflect.Type
+
+	followed bool
+}
+
+// look goes through a type and all that it is made of. within is true for the steps that the walk
+// is inside of, and false for those that it has left, which need not be looked at again.
+func (is *traits) look(at typeStep, within map[typeStep]bool) {
+	inside, seen := within[at]
+	is.endless = is.endless || inside && at.followed
+	if seen {
+		return
+	}
+	within[at] = true
+	followed := at.followed && !encodesItself(at.Type)
+	switch at.Kind() {
+	case reflect.Interface: // it may hold anything, also what it is itself a part of
+		is.any, is.endless = true, is.endless || followed
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		is.look(typeStep{at.Elem(), followed}, within)
+	case reflect.Map:
+		is.look(typeStep{at.Key(), followed}, within)
+		is.look(typeStep{at.Elem(), followed}, within)
+	case reflect.Struct:
+		is.big = is.big || at.Type == reflect.TypeFor[big.Int]()
+		for f := range at.Fields() {
+			if f.IsExported() || f.Anonymous {
+				is.look(typeStep{f.Type, followed && Tag(f) != "-"}, within)
+			}
+		}
+	}
+	within[at] = false
+}
+
+// encodesItself reports whether the encoder leaves a type to its own method, or knows it by heart.
+// An interface with that method says nothing: the value in it may be of a type that contains
+// itself.
+func encodesItself(t reflect.Type) bool {
+	if t == reflect.TypeFor[time.Time]() {
+		return true
+	}
+	for _, custom := range []reflect.Type{reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[encoding.BinaryMarshaler]()} {
+		if t.Implements(custom) || reflect.PointerTo(t).Implements(custom) {
+			return t.Kind() != reflect.Interface
+		}
+	}
+	return false
+}
+
+// Tag is the tag that says how a field is coded: a cbor tag counts before a json tag.
+func Tag(f reflect.StructField) string {
+	if tag, ok := f.Tag.Lookup("cbor"); ok {
+		return tag
+	}
+	return f.Tag.Get("json")
+}
+
+// check refuses a value that has no end, or is nested more deeply than any receiver takes: the
+// sender then hears of it where it encodes, and not from the peer. What unfit says of the types
+// behind interfaces, which nobody can know before there is a value, is refused as well.
+func check(v any, unfit func(reflect.Type) error) error {
+	if v == nil || unfit == nil && !traitsOf(reflect.TypeOf(v)).endless {
+		return nil // as with most, and without the walk's memory
+	}
+	w := walk{unfit: unfit, left: maxElements}
+	return w.enter(reflect.ValueOf([]any{v}).Index(0), 0, 0)
+}
+
+// maxDepth bounds the values around one. A receiver does not see pointers and interfaces, so there
+// may be more of them than maxNesting; the bound keeps the walk's own recursion from becoming long.
+const maxDepth = 16 * maxNesting
+
+// walk goes through one value. It lives for one check and belongs to its goroutine. A value
+// that another goroutine changes meanwhile is a data race of its author's, here as in the encoder.
+type walk struct {
+	unfit func(reflect.Type) error // nil if there is nothing to ask
+	left  int                      // values that it may still look at
+}
+
+// enter looks at one value and what is in it. levels counts what the receiver's decoder counts:
+// maps, lists and structures that are not nil. A value that contains itself has no end of levels,
+// or of pointers, so that no search for the same value on the way is needed. Types that cannot
+// contain themselves are not entered.
+func (w *walk) enter(v reflect.Value, levels, depth int) error {
+	if !traitsOf(v.Type()).endless {
+		return nil
+	}
+	if w.left--; w.left < 0 {
+		return fmt.Errorf("the value has more than %d parts", maxElements)
+	}
+	kind := v.Kind()
+	if kind != reflect.Struct && kind != reflect.Array && v.IsNil() {
+		return nil
+	}
+	if kind != reflect.Interface && kind != reflect.Pointer {
+		levels++
+	}
+	if levels > maxNesting || depth > maxDepth {
+		return fmt.Errorf("the value contains itself, or is nested more than %d levels deep, which no receiver accepts", maxNesting)
+	}
+	if kind == reflect.Interface && w.unfit != nil {
+		if err := w.unfit(v.Elem().Type()); err != nil {
+			return err
+		}
+	}
+	if kind == reflect.Interface || kind == reflect.Pointer {
+		return w.enter(v.Elem(), levels, depth+1)
+	}
+	for part, embedded := range inside(v) {
+		inner := levels
+		if embedded {
+			inner-- // its fields count as those of the outer one
+		}
+		if err := w.enter(part, inner, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inside gives the values directly inside a list, a mapping or a structure, as the encoder sees it: fields that it leaves out are
+// left out. embedded is true for an embedded structure; one that is not exported may have fields
+// that are.
+func inside(v reflect.Value) iter.Seq2[reflect.Value, bool] {
+	return func(yield func(part reflect.Value, embedded bool) bool) {
+		switch v.Kind() {
+		case reflect.Slice, reflect.Array:
+			for i := 0; i < v.Len() && yield(v.Index(i), false); i++ {
+			}
+		case reflect.Map:
+			for it := v.MapRange(); it.Next() && yield(it.Key(), false) && yield(it.Value(), false); {
+			}
+		case reflect.Struct:
+			for f, part := range v.Fields() {
+				if (f.IsExported() || f.Anonymous) && Tag(f) != "-" && !yield(part, f.Anonymous) {
+					return
+				}
+			}
+		}
+	}
+}
