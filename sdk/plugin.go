@@ -44,6 +44,10 @@ type Plugin struct {
 	// serve has returned. Use host.Subtree. A plugin without Hosts refuses to be
 	// given children.
 	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error
+	// What the plugin takes from its host, which is told so: bytes of one message or value,
+	// dialogs that run at once, and bytes of the arguments of all of these, below which
+	// another one is taken. 0 is the default: 64 MiB, 4096 and 64 MiB.
+	MaxMessage, MaxDialogs, MaxArguments int
 }
 
 // Serve serves endpoints as a plugin program. It does not return: the process ends
@@ -63,6 +67,7 @@ func (p Plugin) Serve() {
 	q := &program{plugin: p, stdout: os.Stdout, stderr: os.Stderr}
 	q.life = life.New(life.Config{
 		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Begins: q.heedSignals, Exit: q.exitAfter,
+		MaxMessage: p.MaxMessage, MaxDialogs: p.MaxDialogs, MaxArguments: p.MaxArguments,
 		Log: func() *slog.Logger {
 			return logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read
 		},

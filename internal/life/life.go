@@ -25,6 +25,8 @@ type Config struct {
 	Endpoints []contract.Handler
 	Hosts     func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error // sdk.Plugin has it
 	PID       int
+	// What the actor takes from its host; sdk.Plugin has them.
+	MaxMessage, MaxDialogs, MaxArguments int
 	// Begins is called when the boot can no longer be refused, before it is answered and
 	// before anything runs. May be nil.
 	Begins func()
@@ -93,7 +95,10 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	l.cancel = cancel
 	log := l.cfg.Log()
 	l.table = dialog.NewTable(
-		link.New(t, link.Config{Self: l.self, Dialled: true, Log: log}),
+		link.New(t, link.Config{
+			Self: l.self, Dialled: true, Log: log,
+			MaxMessage: l.cfg.MaxMessage, MaxDialogs: l.cfg.MaxDialogs, MaxArguments: l.cfg.MaxArguments,
+		}),
 		dialog.Config{
 			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
 			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout),

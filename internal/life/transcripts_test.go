@@ -3,35 +3,35 @@ package life
 import (
 	"context"
 	"log/slog"
-	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
-	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/lab/conform"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/plugins/conform/steps"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
 // P05: the life of a plugin does what the transcripts of an actor's end say. All but the
 // process is there; package conform's own tests play the other chapters.
 func TestP05_TranscriptsOfAnActorsEnd(t *testing.T) {
-	text, err := os.ReadFile("../../docs/protocol/transcripts/actor.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	scripts, err := conform.Parse("actor", string(text))
+	scripts, err := conform.Scripts()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range scripts {
+		if !strings.HasPrefix(s.Name, "actor/") {
+			continue
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				script, here := link.Pipe()
 				l := live(t, here)
-				if err := s.Play(script, synctest.Wait); err != nil {
+				if err := s.Play(script, conform.Pace{Settle: synctest.Wait, Patience: 10 * time.Second}); err != nil {
 					t.Errorf("%s\n%s", s.Shows, err)
 				}
 				l.Wait()
@@ -44,7 +44,7 @@ func TestP05_TranscriptsOfAnActorsEnd(t *testing.T) {
 func live(t *testing.T, transport link.Transport) *Life {
 	t.Helper()
 	l := New(Config{
-		Endpoints: conform.Endpoints(endpoint.Reach(func(ctx context.Context) (*dialog.Table, error) { return Parent(ctx)(ctx) })),
+		Endpoints: steps.Endpoints(func(ctx context.Context) contract.Portal { return Parent(ctx) }),
 		Begins:    func() {},
 		Exit:      func(error) {},
 		Log:       func() *slog.Logger { return nil },

@@ -122,15 +122,17 @@ func (l *Link) Start(r Receiver) {
 
 // finish waits for both goroutines and lets go of the transport. The reader ends first: with the
 // connection, or when it gives up on the peer. In that case the writer still has a Bye to send,
-// which says why. A peer that does not read would hold it up for ever, so it gets only lastWords.
+// which says why. The end that has dialled leaves it to the peer to close the connection when it
+// has read that: gRPC would drop what a client sends just before it cancels. A peer that does
+// neither would hold this up for ever, so it gets only lastWords.
 func (l *Link) finish() {
 	l.reader.Wait()
 	if l.dropped.Load() > 0 && l.Err() != nil {
-		select {
-		case <-l.writer.Done():
-		case <-time.After(lastWords):
+		cut := time.AfterFunc(lastWords, l.transport.Abort)
+		l.writer.Wait()
+		for err := error(nil); err == nil && l.cfg.Dialled; _, err = l.transport.Recv() {
 		}
-		l.transport.Abort()
+		cut.Stop()
 	}
 	l.writer.Wait()
 	l.transport.Abort()

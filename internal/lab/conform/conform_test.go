@@ -6,28 +6,28 @@ import (
 	"encoding/json"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/plugins/conform/steps"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
-
-const folder = "../../../docs/protocol/transcripts"
 
 // The Go implementation does what each transcript says. Those of an actor's end need an
 // actor: package sdk plays them.
 func TestTranscripts(t *testing.T) {
-	for _, s := range transcripts(t) {
+	for _, s := range allScripts(t) {
 		if strings.HasPrefix(s.Name, "actor/") {
 			continue
 		}
@@ -55,7 +55,7 @@ func TestThePageNamesEachTranscript(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range transcripts(t) {
+	for _, s := range allScripts(t) {
 		if !named[s.Name] {
 			t.Errorf("the page does not name %s: %s", s.Name, s.Shows)
 		}
@@ -66,22 +66,11 @@ func TestThePageNamesEachTranscript(t *testing.T) {
 	}
 }
 
-func transcripts(t *testing.T) (all []*Script) {
+func allScripts(t *testing.T) []*Script {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(folder, "*.txt"))
-	if err != nil || len(files) == 0 {
+	all, err := Scripts()
+	if err != nil || len(all) == 0 {
 		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		scripts, err := Parse(strings.TrimSuffix(filepath.Base(file), ".txt"), string(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, scripts...)
 	}
 	return all
 }
@@ -98,7 +87,7 @@ func replay(t *testing.T, s *Script) {
 	}
 	self := actor.NewID("child")
 	parent := &portal{}
-	exposed, err := endpoint.Expose(self, Endpoints(parent)...)
+	exposed, err := endpoint.Expose(self, steps.Endpoints(func(context.Context) contract.Portal { return parent })...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +99,7 @@ func replay(t *testing.T, s *Script) {
 		<-l.Done()
 		parent.table.Lose(&fault.LinkLost{Peer: parent.table.Peer(), Reason: "it has ended"})
 	})
-	if err = s.Play(a, synctest.Wait); err != nil {
+	if err = s.Play(a, Pace{Settle: synctest.Wait, Patience: 10 * time.Second}); err != nil {
 		t.Errorf("%s\n%s", s.Shows, err)
 	}
 	lost.Wait()

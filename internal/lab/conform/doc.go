@@ -3,12 +3,14 @@
 // docs/protocol/transcripts, whose README.md explains their language and the endpoints that
 // an implementation serves to be tested.
 //
-//	scripts, err := conform.Parse("calls", text)
+//	scripts, err := conform.Scripts()
 //	for _, s := range scripts {
-//		err = s.Play(transport, settle) // says which line failed, and what came instead
+//		err = program.Play(ctx, s) // says which line failed, and what came instead
 //	}
 //
-// A [Script] plays the parent; the other end of the transport is the implementation under
-// test. [Endpoints] are this implementation's. The tests of the package play all transcripts
-// in memory, and check that docs/protocol/README.md names each of them.
+// A [Script] plays the parent; the other end of the link is the implementation under test: a
+// [Program], which is started anew for each script as a host would start it, or whatever a
+// test has put there ([Script.Play]). plugins/conform is this implementation's program. The
+// tests of the package play all transcripts in memory, and check that
+// docs/protocol/README.md names each of them.
 package conform

@@ -238,8 +238,53 @@ func differs(want, got any) string {
 		}
 		return ""
 	}
-	if want == "*" && got != nil || fmt.Sprint(want) == fmt.Sprint(got) {
+	if want == "*" && got != nil || fmt.Sprint(want) == fmt.Sprint(got) || withinLimit(want, got) {
 		return ""
 	}
 	return fmt.Sprintf("%v, want %v", got, want)
+}
+
+// withinLimit reports whether want is "<=N", and got a number up to that.
+func withinLimit(want, got any) bool {
+	text, isText := want.(string)
+	limit, isLimit := strings.CutPrefix(text, "<=")
+	most, bad := strconv.ParseInt(limit, 10, 64)
+	n, worse := strconv.ParseInt(fmt.Sprint(got), 10, 64)
+	return isText && isLimit && bad == nil && worse == nil && 0 < n && n <= most
+}
+
+// describe is a frame that has come, as a line of a transcript would have it.
+func describe(f *wire.Frame) string {
+	parts := []string{strings.TrimPrefix(f.Kind.String(), "KIND_")}
+	if f.Dialog != 0 {
+		parts = append(parts, strconv.FormatUint(f.Dialog, 10))
+	}
+	if payload, err := json.Marshal(decode(f.Payload)); err == nil && len(f.Payload) > 0 {
+		parts = append(parts, string(payload))
+	}
+	var fields object
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(f)
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		value, _ := json.Marshal(fields[name]) // it has just been read
+		if slices.Contains([]string{"kind", "dialog", "payload"}, name) {
+			continue
+		}
+		parts = append(parts, name+"="+string(value))
+	}
+	return shortened(strings.Join(parts, " "))
+}
+
+// shortened is a text of which people read the beginning.
+func shortened(text string) string {
+	const most = 600
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -22,52 +24,107 @@ const (
 	cutAfter = 32
 	// often is how many times something is sent that must not be taken for one.
 	often = 40
-	// patience is how long a frame may take.
-	patience = 10 * time.Second
 	// largestPiece is the largest payload of one frame, in bytes.
 	largestPiece = 128 << 10
 )
 
-// player plays one transcript. It owns the goroutine that reads, until Play returns.
-type player struct {
-	conn   link.Transport
-	settle func()
-	news   chan struct{} // has a token when something has come
-	free   uint64        // id of the next dialog that only asks whether all is well
-	over   bool          // the script has ended the link itself
-	self   string        // uuid of the implementation
-	fault  string        // id of the last fault that a line has had
-
-	mu     sync.Mutex
-	frames []*wire.Frame // that have come, and no line has had yet
-	begun  *wire.Frame   // whose payload is incomplete
-	broken error         // what came was malformed
-	ended  bool          // nothing more comes
+// Pace is how a player keeps time with an implementation. No verdict hangs on how fast one
+// is: with a Pace that only waits, a machine that is slow makes fewer failures seen, never
+// more.
+type Pace struct {
+	// Settle returns when the implementation will do nothing more by itself. nil: nobody
+	// can say when that is. What comes is then held against the moments at which the script
+	// has sent something, and asked for once more before the link ends.
+	Settle func()
+	// Longest is how much of a long silence is waited for; 0 is all of it.
+	Longest time.Duration
+	// Patience is how long a frame may take.
+	Patience time.Duration
+	// Greeted, if not nil, is called when the script has sent its first frame.
+	Greeted func()
 }
 
-// Play plays a transcript over a link. settle returns when the implementation will do
-// nothing more by itself, or has had time enough for it.
-func (s *Script) Play(conn link.Transport, settle func()) error {
-	p := &player{conn: conn, settle: settle, news: make(chan struct{}, 1), free: 2}
+// player plays one transcript. It owns the goroutine that reads, until Play returns.
+type player struct {
+	conn  link.Transport
+	pace  Pace
+	news  chan struct{} // has a token when something has come
+	since time.Time     // nothing that the implementation does next can have begun before this
+	spoke bool          // the script has sent something since it has heard something
+	free  uint64        // id of the next dialog that only asks whether all is well
+	over  bool          // the script has ended the link itself
+	self  string        // uuid of the implementation
+	fault string        // id of the last fault that a line has had
+
+	mu     sync.Mutex
+	frames []heard     // that have come, and no line has had yet
+	begun  *wire.Frame // whose payload is incomplete
+	broken error       // what came was malformed
+	ended  bool        // nothing more comes
+}
+
+// heard is a frame that has come.
+type heard struct {
+	*wire.Frame
+	at time.Time
+}
+
+// greeting is how a transcript begins that does not say so itself.
+var greeting = []line{
+	{0, "<-", `HELLO hello={"self": {"uuid": "*"}, "version": 1, "max_message": "*"}`},
+	{0, "->", `HELLO hello={"version": 1, "self": {"name": "script", "uuid": "$script"}, "max_message": 67108864}`},
+}
+
+// Play plays a transcript over a link. What differs from it is a *Difference.
+func (s *Script) Play(conn link.Transport, pace Pace) error {
+	p := &player{conn: conn, pace: pace, news: make(chan struct{}, 1), free: 2, since: time.Now()}
 	reader := task.Start(p.read)
 	defer reader.Wait()
 	defer conn.Abort()
 	lines := s.lines
 	if first := lines[0]; first.does != "<-" || !strings.HasPrefix(first.text, "HELLO") {
-		lines = append([]line{
-			{0, "<-", `HELLO hello={"self": {"uuid": "*"}, "version": 1, "max_message": "*"}`},
-			{0, "->", `HELLO hello={"version": 1, "self": {"name": "script", "uuid": "$script"}, "max_message": 67108864}`},
-		}, lines...)
+		lines = append(slices.Clone(greeting), lines...)
 	}
 	for _, l := range lines {
 		if err := p.play(l.does, l.text); err != nil {
-			return fmt.Errorf("line %d: %s %s: %w%s", l.number, l.does, l.text, err, p.left())
+			return p.differs(l, err)
 		}
 	}
 	if err := p.close(); err != nil {
-		return fmt.Errorf("after the last line: %w%s", err, p.left())
+		return p.differs(line{}, err)
 	}
 	return nil
+}
+
+// Difference is where an implementation has left a transcript.
+type Difference struct {
+	Line   int      // in the chapter; 0 is HELLO, or the end of the link, which stand in no line
+	Expect string   // the line; "" at the end of the link, where nothing more may come
+	Reason string   // in what it differs
+	Came   []string // the frames that have come, and no line has had
+}
+
+func (d *Difference) Error() string {
+	where := "at the end of the link"
+	if d.Expect != "" {
+		where = fmt.Sprintf("line %d: %s", d.Line, d.Expect)
+	}
+	text := where + ": " + d.Reason
+	for _, frame := range d.Came {
+		text += "\n    has come: " + frame
+	}
+	return text
+}
+
+// differs is the Difference at a line.
+func (p *player) differs(l line, err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := &Difference{Line: l.number, Expect: strings.TrimSpace(l.does + " " + l.text), Reason: err.Error()}
+	for _, f := range p.frames {
+		d.Came = append(d.Came, describe(f.Frame))
+	}
+	return d
 }
 
 // play plays one line.
@@ -77,11 +134,10 @@ func (p *player) play(does, text string) error {
 	switch {
 	case does == "--":
 		d, err := time.ParseDuration(text)
-		<-time.After(d)
-		return errors.Join(err, p.quiet())
+		return errors.Join(err, p.silence(d))
 	case does == "<-" && text == "end":
 		p.over = true
-		return p.await(func() error { return unless(p.ended, "its direction has not ended") })
+		return p.await(func() (bool, error) { return p.ended, nil })
 	case text == "end":
 		p.over = true
 		return p.conn.CloseSend()
@@ -91,7 +147,9 @@ func (p *player) play(does, text string) error {
 		return nil
 	case raw:
 		b, err := hex.DecodeString(strings.ReplaceAll(packet, " ", ""))
-		return errors.Join(err, p.conn.Send(wire.Batch{b}))
+		p.speak()
+		_ = p.conn.Send(wire.Batch{b}) // see send
+		return err
 	}
 	f, err := parseFrame(text)
 	if err != nil {
@@ -107,26 +165,47 @@ func (p *player) play(does, text string) error {
 		return errors.Join(p.send(f, cutAfter-1), p.alive(), p.send(f, 1), p.play("<-", `BYE fails="trellis.Protocol"`))
 	}
 	for range f.times {
-		if err := p.await(func() error { return p.take(f) }); err != nil {
+		if err := p.await(func() (bool, error) { return p.take(f) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// speak notes that the script is about to send something. What the implementation does next
+// may answer the first of the frames that are sent together.
+func (p *player) speak() {
+	if !p.spoke {
+		p.since, p.spoke = time.Now(), true
+	}
+}
+
+// send sends a frame some times. The implementation may have ended the link by then, and be
+// right to: that it has is what the next line finds out.
 func (p *player) send(f *frameText, times int) error {
+	p.speak()
 	frames, err := f.frames()
 	for i := 0; i < times*len(frames) && err == nil; i++ {
 		var b []byte
 		if b, err = wire.AppendFrame(nil, frames[i%len(frames)]); err == nil {
-			err = p.conn.Send(wire.Batch{b})
+			_ = p.conn.Send(wire.Batch{b})
 		}
 	}
 	if f.kind == wire.Kind_KIND_START && f.dialog%2 == 0 {
 		p.free = max(p.free, f.dialog+2)
 	}
 	p.settle()
+	if greeted := p.pace.Greeted; greeted != nil {
+		p.pace.Greeted = nil
+		greeted()
+	}
 	return err
+}
+
+func (p *player) settle() {
+	if p.pace.Settle != nil {
+		p.pace.Settle()
+	}
 }
 
 // alive asks whether the link still works.
@@ -137,38 +216,62 @@ func (p *player) alive() error {
 		p.play("<-", fmt.Sprintf(`RETURN %d "well"`, id)))
 }
 
-// close ends the link in order, if the transcript has not ended it.
+// close ends the link in order, if the transcript has not ended it. A dialog goes there and
+// back before, and so has what was still on its way by then.
 func (p *player) close() error {
-	if err := p.quiet(); err != nil || p.over {
+	if err := p.quiet(time.Now()); err != nil || p.over {
 		return err
 	}
-	return errors.Join(p.play("->", "BYE"), p.play("<-", "BYE"), p.play("->", "end"), p.play("<-", "end"))
+	err := errors.Join(p.alive(), p.play("->", "BYE"), p.play("<-", "BYE"), p.play("->", "end"), p.play("<-", "end"))
+	return errors.Join(err, p.quiet(time.Now()))
 }
 
-// quiet is an error if there is more than the lines so far have had.
-func (p *player) quiet() error {
+// silence is an error if something comes for some time. Whoever can say when the
+// implementation rests counts that time from now. Else it is counted from the moment after
+// which the implementation can have begun to wait for anything, however late the script has
+// heard of that.
+func (p *player) silence(d time.Duration) error {
+	if p.pace.Longest > 0 {
+		d = min(d, p.pace.Longest)
+	}
+	if p.pace.Settle != nil {
+		p.since = time.Now()
+	}
+	p.since = p.since.Add(d)
+	<-time.After(time.Until(p.since))
+	return p.quiet(p.since)
+}
+
+// quiet is an error if more has come by then than the lines so far have had.
+func (p *player) quiet(by time.Time) error {
 	p.settle()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(p.broken, unless(len(p.frames) == 0 && p.begun == nil, "more has come"))
+	more := slices.ContainsFunc(p.frames, func(f heard) bool { return !f.at.After(by) })
+	return errors.Join(p.broken, unless(!more && p.begun == nil, "more has come"))
 }
 
-// await looks, under the lock, whenever something has come, until look finds nothing wrong
-// or the time is over.
-func (p *player) await(look func() error) error {
-	late := time.After(patience)
+// await looks, under the lock, whenever something has come, until look is content or finds
+// what no later frame can mend, or until nothing more comes in time.
+func (p *player) await(look func() (ok bool, err error)) error {
+	late := time.After(p.pace.Patience)
 	for {
 		p.settle()
 		p.mu.Lock()
-		err := look()
+		ok, err := look()
+		ended := p.ended
 		p.mu.Unlock()
-		if err == nil {
-			return nil
+		if ok || err != nil {
+			p.spoke = false
+			return err
+		}
+		if ended {
+			return errors.New("it has not come, and the link has ended")
 		}
 		select {
 		case <-p.news:
 		case <-late:
-			return err
+			return fmt.Errorf("it has not come within %v", p.pace.Patience)
 		}
 	}
 }
@@ -186,18 +289,18 @@ var early = []wire.Kind{
 	wire.Kind_KIND_CANCEL, wire.Kind_KIND_CANCEL_ACK,
 }
 
-// take removes the frame of a line from those that have come.
-func (p *player) take(f *frameText) error {
+// take removes the frame of a line from those that have come, and reports whether it has.
+func (p *player) take(f *frameText) (ok bool, err error) {
 	data := !slices.Contains(early, f.kind)
-	i := slices.IndexFunc(p.frames, func(got *wire.Frame) bool {
+	i := slices.IndexFunc(p.frames, func(got heard) bool {
 		return got.Dialog == f.dialog && (!data || !slices.Contains(early, got.Kind))
 	})
 	if i < 0 || p.broken != nil {
-		return errors.Join(p.broken, unless(i >= 0, "it has not come"))
+		return false, p.broken
 	}
 	got := p.frames[i]
-	if what := f.mismatch(got); what != "" {
-		return errors.New(what)
+	if what := f.mismatch(got.Frame); what != "" {
+		return false, errors.New(what)
 	}
 	p.frames = slices.Delete(p.frames, i, i+1)
 	if got.Hello != nil {
@@ -206,18 +309,10 @@ func (p *player) take(f *frameText) error {
 	if got.Fault != nil {
 		p.fault = got.Fault.Root().GetId()
 	}
-	return nil
-}
-
-// left is what has come and no line has had, for a failure's text.
-func (p *player) left() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var b strings.Builder
-	for _, f := range p.frames {
-		fmt.Fprintf(&b, "\n    has come: %.600v", f)
+	if got.Dialog%2 == 0 {
+		p.free = max(p.free, got.Dialog+2)
 	}
-	return b.String()
+	return true, nil
 }
 
 func (p *player) read() {
@@ -236,7 +331,7 @@ func (p *player) hear(packet *wire.Packet, err error) {
 	defer p.mu.Unlock()
 	if p.ended = err != nil; !p.ended {
 		for _, f := range packet.Frames {
-			p.hearFrame(f)
+			p.hearFrame(proto.CloneOf(f)) // the transport uses it again
 		}
 	}
 	select {
@@ -257,6 +352,6 @@ func (p *player) hearFrame(f *wire.Frame) {
 	if f.More {
 		p.begun = f
 	} else {
-		p.frames = append(p.frames, f)
+		p.frames = append(p.frames, heard{f, time.Now()})
 	}
 }

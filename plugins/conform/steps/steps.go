@@ -1,4 +1,8 @@
-package conform
+// Package steps is the endpoints that an implementation of the protocol serves to be tested
+// with the transcripts in docs/protocol/transcripts, whose README.md says what each step is.
+// They are written as the author of any plugin would: an SDK in another language needs the
+// same three.
+package steps
 
 import (
 	"context"
@@ -28,15 +32,15 @@ var (
 )
 
 // Endpoints are the handlers of this implementation. parent is where their tasks open
-// dialogs of their own.
-func Endpoints(parent contract.Portal) []contract.Handler {
+// dialogs of their own, as a task with that ctx sees it.
+func Endpoints(parent func(ctx context.Context) contract.Portal) []contract.Handler {
 	return []contract.Handler{
 		aFunc.Handle(func(ctx context.Context, steps []string) (string, error) {
-			return (&performer{parent: parent, steps: steps}).perform(ctx)
+			return (&performer{parent: parent(ctx), steps: steps}).perform(ctx)
 		}),
 		aSource.Handle(func(ctx context.Context, steps []string) iter.Seq2[string, error] {
 			return func(yield func(string, error) bool) {
-				p := &performer{parent: parent, steps: steps}
+				p := &performer{parent: parent(ctx), steps: steps}
 				p.send = func(_ context.Context, m string) error {
 					if !yield(m, nil) {
 						return errDone
@@ -49,7 +53,7 @@ func Endpoints(parent contract.Portal) []contract.Handler {
 			}
 		}),
 		aContext.Handle(func(ctx context.Context, steps []string, c *contract.Callee[string, string, string]) (string, error) {
-			p := &performer{parent: parent, steps: steps, started: c.Started, stream: c.Stream, cancel: c.Cancel}
+			p := &performer{parent: parent(ctx), steps: steps, started: c.Started, stream: c.Stream, cancel: c.Cancel}
 			return p.perform(ctx)
 		}),
 	}
