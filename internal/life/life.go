@@ -1,6 +1,7 @@
 package life
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type Config struct {
 	PID       int
 	// What the actor takes from its host; sdk.Plugin has them.
 	MaxMessage, MaxDialogs, MaxArguments int
+	// Base is what the ctx of every handler derives from; context.Background if nil. Its end
+	// is theirs.
+	Base context.Context
 	// Begins is called when the boot can no longer be refused, before it is answered and
 	// before anything runs. May be nil.
 	Begins func()
@@ -74,6 +78,7 @@ type stopRequest struct {
 
 // New makes the life of an actor that has not been booted yet.
 func New(cfg Config) *Life {
+	cfg.Base = cmp.Or(cfg.Base, context.Background())
 	return &Life{
 		cfg: cfg, ending: self.NewEnding(), ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
@@ -116,7 +121,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
-	return context.WithValue(self.With(context.Background(), l.self, l.ending), key{}, l)
+	return context.WithValue(self.With(l.cfg.Base, l.self, l.ending), key{}, l)
 }
 
 // key is where [Parent] finds the life of the actor in a ctx. It is a value of the ctx and
