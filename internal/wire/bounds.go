@@ -1,71 +1,53 @@
 package wire
 
 import (
-	"cmp"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Bounds of what a peer can make of few bytes: an empty message inside another has two on the
-// wire, and some hundred in memory. They are far above what this project sends, and each is
+// wire, and some hundred in memory. They are far above what this project sends, and are
 // checked on the encoded bytes, before anything is made of them. A packet that exceeds one
 // cannot be read, and so ends the link: an honest peer never sends it.
 const (
-	mostFramesRead = 1 << 16 // of one packet
-	mostParts      = 1 << 16 // errors and relays in the tree of one Fault
+	mostParts = 1 << 16 // frames of a packet, and parts of a frame
 	// MostMetadata bounds what a Start carries for the callee's ctx, in entries.
 	MostMetadata = 1 << 12
 )
 
+var (
+	errManyFrames = fmt.Errorf("a packet has more than %d frames", mostParts)
+	errManyParts  = fmt.Errorf("a frame has more than %d errors, relays and entries of metadata", mostParts)
+)
+
 // Numbers of the fields, in docs/protocol/trellis.proto, whose messages a peer may repeat.
 const (
+	packetFrames  protowire.Number = 1
 	faultNodes    protowire.Number = 1
 	nodeRelays    protowire.Number = 7
 	startMetadata protowire.Number = 7
 )
 
-// checkFault refuses an encoded Fault that has too many errors and relays, before anything of it
-// is made. left is what the whole frame may still have: protobuf merges a field that comes twice,
-// so the bound must hold for all of them together. What is not a Fault is protobuf's to refuse.
-func checkFault(b []byte, left *int) error {
-	return each(b, faultNodes, func(node []byte) error {
-		*left--
-		err := each(node, nodeRelays, func([]byte) error { *left--; return nil })
-		if *left < 0 {
-			err = fmt.Errorf("a fault has more than %d errors and relays", mostParts)
-		}
-		return err
-	})
-}
-
-// checkStart refuses an encoded Start that has too much metadata.
-func checkStart(b []byte) error {
-	entries := 0
-	err := each(b, startMetadata, func([]byte) error { entries++; return nil })
-	return cmp.Or(err, checkMetadata(entries))
-}
-
-// each calls f for each message that a field has in b. It only looks at the encoding, and makes
-// nothing; what it cannot read is an error, as it is for protobuf.
-func each(b []byte, number protowire.Number, f func(message []byte) error) error {
-	for len(b) > 0 {
+// count takes the messages off left that the first field of path has in b, and those that the
+// next one has in each of them. It only looks at the encoding, and makes nothing; what it cannot
+// read is an error, as it is for protobuf.
+func count(b []byte, left *int, tooMany error, path ...protowire.Number) error {
+	for len(path) > 0 && len(b) > 0 {
 		n, v, rest, err := field(b)
-		if err == nil && n == number && v.kind == protowire.BytesType {
-			err = f(v.bytes)
-		}
 		if err != nil {
 			return err
 		}
 		b = rest
-	}
-	return nil
-}
-
-// checkMetadata is asked before a Start is decoded, about its encoding, and again afterwards.
-func checkMetadata(entries int) error {
-	if entries > MostMetadata {
-		return fmt.Errorf("a START has %d entries of metadata, the limit is %d", entries, MostMetadata)
+		if n != path[0] || v.kind != protowire.BytesType {
+			continue
+		}
+		if *left--; *left < 0 {
+			return tooMany
+		}
+		if err := count(v.bytes, left, tooMany, path[1:]...); err != nil {
+			return err
+		}
 	}
 	return nil
 }

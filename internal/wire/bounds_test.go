@@ -42,10 +42,11 @@ func TestPeerCannotBlowUpMemory(t *testing.T) {
 		"both":                      {framed(12, append(many(nodes, 1<<15), inside(nodes, many(relays, 1<<15))...)), "more than 65536 errors", false},
 		"errors, in two halves":     {twice(12, many(nodes, 1<<15+1)), "more than 65536 errors", false},
 		"metadata, in two halves":   {twice(9, slices.Concat(entries(0, 3000), []byte{2 << 3, 1}), entries(3000, 3000)), "6000 entries of metadata", false},
-		"metadata":                  {framed(9, many(metadata, 1<<12+1)), "4097 entries of metadata, the limit is 4096", false},
-		"metadata behind others":    {framed(9, append([]byte{2 << 3, 1}, many(metadata, 1<<12+1)...)), "4097 entries of metadata, the limit is 4096", false},
-		"as much as there may be":   {framed(9, many(metadata, 1<<12)), "", false},
-		"frames":                    {many(1, 1<<16+1), "65537 frames, the limit is 65536", true},
+		"metadata":                  {framed(9, entries(0, 1<<12+1)), "4097 entries of metadata, the limit is 4096", false},
+		"metadata behind others":    {framed(9, append([]byte{2 << 3, 1}, entries(0, 1<<12+1)...)), "4097 entries of metadata, the limit is 4096", false},
+		"metadata, again and again": {framed(9, many(metadata, 1<<16+1)), "more than 65536 errors, relays and entries of metadata", false},
+		"as much as there may be":   {framed(9, entries(0, 1<<12)), "", false},
+		"frames":                    {many(1, 1<<16+1), "more than 65536 frames", true},
 		"as many as there may be":   {many(1, 1<<16), "", true},
 	} {
 		t.Run(name, func(t *testing.T) {

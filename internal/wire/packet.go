@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"fmt"
 	"slices"
 
 	"google.golang.org/grpc/encoding"
@@ -65,11 +64,11 @@ func NewPacket(b Batch) (*Packet, error) {
 // read decodes a packet, which owns b from now on. Frames are counted first: so their number is
 // checked before any is made, and all of them lie in one piece of memory.
 func (p *Packet) read(b []byte) error {
-	n := count(b)
-	if n > mostFramesRead {
-		return fmt.Errorf("a packet has %d frames, the limit is %d", n, mostFramesRead)
+	left := mostParts
+	if err := count(b, &left, errManyFrames, packetFrames); err != nil {
+		return err
 	}
-	frames := make([]Frame, n)
+	frames := make([]Frame, mostParts-left)
 	p.Frames = make([]*Frame, 0, len(frames))
 	own := func(payload []byte) []byte { return keep(payload, len(b)) }
 	for rest := b; len(rest) > 0; {
@@ -78,7 +77,7 @@ func (p *Packet) read(b []byte) error {
 			return err
 		}
 		rest = after
-		if n != 1 || v.kind != protowire.BytesType {
+		if n != packetFrames || v.kind != protowire.BytesType {
 			continue
 		}
 		f := &frames[len(p.Frames)]
@@ -88,21 +87,6 @@ func (p *Packet) read(b []byte) error {
 		}
 	}
 	return nil
-}
-
-// count is how many frames there are, as far as b can be read; what cannot be is reported by read.
-func count(b []byte) (frames int) {
-	for len(b) > 0 {
-		n, v, rest, err := field(b)
-		if err != nil {
-			return frames
-		}
-		if n == 1 && v.kind == protowire.BytesType {
-			frames++
-		}
-		b = rest
-	}
-	return frames
 }
 
 // keep gives a payload that holds no more memory than it may: at most keptShare times its own
