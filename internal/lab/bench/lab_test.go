@@ -84,8 +84,8 @@ func takesTime(u Unit, group string) bool {
 func childrenLeft(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("pgrep", "-P", strconv.Itoa(os.Getpid())).Output()
-	if err != nil { // it found none, or there is no such program
-		return ""
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) { // 1: it has found none
+		t.Fatal(err)
 	}
 	return string(out)
 }
