@@ -1,12 +1,17 @@
 package trellistest
 
 import (
+	"time"
+
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
 // Plugin is a plugin program without its process: what the program gives to sdk.Plugin, and
 // what its host and its tree would say of it. The zero value serves nothing. It is a value
 // that nothing here changes; one Plugin may be served by any number of tests.
+//
+// What goes with a call is in the ctx of the call, as always: a deadline, and what
+// contract.WithMetadata adds.
 type Plugin struct {
 	// Name is the actor's name, "actor" if empty. In a tree it is the name of the
 	// program, as the tree's file has it.
@@ -15,4 +20,10 @@ type Plugin struct {
 	// Parent is what the actor that started this one serves: handlers call it through
 	// sdk.Parent.
 	Parent []contract.Handler
+
+	// Window is the receive buffer of both actors in contexts that do not say otherwise.
+	Window contract.Window
+	// CancelTimeout is how long a task may take to end that was told to, before whoever
+	// waits for it gives up: 500 ms if 0.
+	CancelTimeout time.Duration
 }

@@ -2,28 +2,61 @@ package trellistest
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/self"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
+
+// patience is how long an actor may take to end when its test has: far longer than anything
+// that is right takes, also on a busy machine. In a bubble it costs nothing.
+const patience = 10 * time.Second
 
 // Actor is an actor inside the test's process, and a [contract.Portal] to it. It belongs to
 // the test that it was started for and ends with it. All methods may be called at any time,
 // from any goroutine.
+//
+// The life of the actor owns its end of the link, and another goroutine watches the other end,
+// which is the parent's.
 type Actor struct {
 	endpoint.Reach
-	id      actor.ID
-	callers *dialog.Table // the parent's end of the link
-	served  *dialog.Table // the actor's
+	Faults
+	id, parent actor.ID
+	life       *life.Life
+	parents    *dialog.Table // the parent's end of the link
+	watching   *task.Worker  // of that end
+	over       chan struct{} // the actor has ended, its exit hooks included
+	hooks      *life.Hooks
+
+	mu     sync.Mutex
+	failed []error // of hooks
 }
 
 // ID is the actor's identity, which sdk.Self gives to its handlers.
 func (a *Actor) ID() actor.ID { return a.id }
+
+// Done is closed when the actor has ended, its exit hooks included.
+func (a *Actor) Done() <-chan struct{} { return a.over }
 
 // Serve starts an actor that serves endpoints, for as long as t runs.
 func Serve(t testing.TB, endpoints ...contract.Handler) *Actor {
@@ -31,41 +64,170 @@ func Serve(t testing.TB, endpoints ...contract.Handler) *Actor {
 	return Plugin{Endpoints: endpoints}.Serve(t)
 }
 
-// Serve starts an actor of this plugin, for as long as t runs.
+// Serve starts an actor of this plugin, for as long as t runs. The test is its parent. When t
+// ends, the actor is asked to end, as a host asks its plugins: handlers are told, and waited
+// for, and the hooks of sdk.OnExit run that handlers have registered. t fails if it has left a
+// context of the actor open, if a handler does not end, or if a goroutine is left that the
+// actor's code has started.
 func (p Plugin) Serve(t testing.TB) *Actor {
 	t.Helper()
-	id, parent := actor.NewID(cmp.Or(p.Name, "actor")), actor.NewID("test")
-	exposed, err := endpoint.Expose(id, p.Endpoints...)
+	a, err := p.start()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("trellistest: %v", err)
 	}
-	offered, err := endpoint.Expose(parent, p.Parent...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	here, there := link.Pipe()
-	a := &Actor{
-		id:      id,
-		callers: dialog.NewTable(link.New(here, link.Config{Self: parent}), dialog.Config{Accept: offered.Accept}),
-		served:  dialog.NewTable(link.New(there, link.Config{Self: id, Dialled: true}), dialog.Config{Accept: exposed.Accept}),
-	}
-	a.Reach = endpoint.To(a.callers)
-	<-a.callers.Link().Greeted()
-	<-a.served.Link().Greeted()
-	t.Cleanup(func() { a.end(t) })
+	t.Cleanup(func() {
+		t.Helper()
+		for _, problem := range a.end() {
+			t.Errorf("%s: %s", a.id.Name, problem)
+		}
+	})
 	return a
 }
 
-// end ends the link and waits for both ends. A dialog that is left is the test's failure.
-func (a *Actor) end(t testing.TB) {
-	t.Helper()
-	a.served.Link().Close(nil)
-	for _, table := range []*dialog.Table{a.served, a.callers} {
-		<-table.Link().Done()
-		table.Lose(errors.New("the test has ended"))
-		table.Close()
-		if n := table.Len(); n != 0 {
-			t.Errorf("%d contexts of %s are left when its test ends", n, table.Self())
-		}
+// start boots the actor, and returns when both ends have greeted each other.
+func (p Plugin) start() (*Actor, error) {
+	a := &Actor{
+		id: actor.NewID(cmp.Or(p.Name, "actor")), parent: actor.NewID("test"),
+		Faults: Faults{newConnection()}, over: make(chan struct{}), hooks: new(life.Hooks),
 	}
+	a.id.PID = os.Getpid()
+	offered, err := endpoint.Expose(a.parent, p.Parent...)
+	if err != nil {
+		return nil, fmt.Errorf("the parent's endpoints: %w", err)
+	}
+	a.life = life.New(life.Config{
+		Endpoints: p.Endpoints, PID: a.id.PID, Begins: func() {}, Exit: a.exit, Log: func() *slog.Logger { return nil },
+	})
+	here, there := a.connection.ends()
+	receiving := dialog.Receiving{Window: dialog.Window(p.Window)}
+	own(a.id, a.hooks)
+	as(a.id, func(ctx context.Context) {
+		request := &wire.BootRequest{Self: wire.FromID(a.id), Parent: wire.FromID(a.parent), Broker: 1, CancelTimeout: int64(p.CancelTimeout)}
+		receiving.Tell(request)
+		_, err = a.life.Boot(ctx, request, func(context.Context) (link.Transport, error) { return there, nil })
+	})
+	if err != nil {
+		disown(a.id)
+		return nil, err
+	}
+	a.parents = dialog.NewTable(link.New(here, link.Config{Self: a.parent}), dialog.Config{
+		Accept: offered.Accept, Receiving: receiving, CancelTimeout: p.CancelTimeout,
+		Base: dialog.WithReceiving(self.With(context.Background(), a.parent, nil), receiving),
+	})
+	a.Reach = endpoint.To(a.parents)
+	a.watching = task.Start(a.watchLink)
+	<-a.parents.Link().Greeted()
+	<-a.life.Table().Link().Greeted()
+	return a, nil
+}
+
+// exit is the end of the actor's life: its hooks run as a part of the actor.
+func (a *Actor) exit(error) {
+	a.hooks.Run(func(err error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.failed = append(a.failed, fmt.Errorf("an exit hook has failed: %w", err))
+	})
+	close(a.over)
+}
+
+// watchLink makes callers see that the actor is gone.
+func (a *Actor) watchLink() {
+	l := a.parents.Link()
+	<-l.Done()
+	if err := l.Err(); err != nil {
+		a.parents.Lose(&fault.LinkLost{Peer: a.id, Reason: err.Error()})
+		return
+	}
+	if _, reason := l.Farewell(); reason != nil {
+		a.parents.Lose(reason)
+		return
+	}
+	a.parents.Lose(fault.ErrActorClosing)
+}
+
+// end ends the actor, and says what is wrong with how it did.
+func (a *Actor) end() (problems []string) {
+	a.mend()
+	if inBubble() {
+		synctest.Wait() // what can end by itself has ended
+	}
+	if open := a.parents.Running(false); len(open) > 0 {
+		problems = append(problems, fmt.Sprintf("contexts are open when the test ends: %s; wait for them, or end the ctx that they have", strings.Join(open, ", ")))
+	}
+	asking := task.Start(a.ask)
+	ended := within(a.over)
+	if !ended {
+		problems = append(problems, a.stuck())
+	}
+	a.connection.change(a.connection.severed)
+	asking.Wait()
+	a.watching.Wait()
+	if !within(task.Start(a.parents.Close).Done()) {
+		problems = append(problems, fmt.Sprintf("handlers of the parent have not ended %v after they were told to: %s", patience, strings.Join(a.parents.Running(true), ", ")))
+	}
+	if ended {
+		disown(a.id)
+		problems = append(problems, a.left()...)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, err := range a.failed {
+		problems = append(problems, err.Error())
+	}
+	return problems
+}
+
+// ask asks the actor to end, as a host does. That fails if the link is lost, and then the actor
+// ends by itself.
+func (a *Actor) ask() {
+	args, err := cbor.Marshal(wire.CancelRequest{Canceller: a.parent, Reason: "its test has ended", Grace: patience})
+	if err == nil {
+		_, err = a.parents.CallRuntime(context.Background(), wire.CancelActor, args)
+	}
+	if err != nil && !errors.Is(err, fault.ErrActorLost) && !errors.Is(err, fault.ErrActorClosing) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.failed = append(a.failed, fmt.Errorf("it could not be asked to end: %w", err))
+	}
+}
+
+// within reports whether c is closed in time.
+func within(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-time.After(patience):
+		return false
+	}
+}
+
+// stuck says what keeps an actor from its end.
+func (a *Actor) stuck() string {
+	what := "an exit hook or what it hosts has"
+	if running := a.life.Table().Running(true); len(running) > 0 {
+		what = "handlers that do not look at their ctx have: " + strings.Join(running, ", ")
+	}
+	all := goroutinesOf(a.id)
+	if authors := slices.DeleteFunc(slices.Clone(all), goroutines.ours); len(authors) > 0 {
+		all = authors
+	}
+	return fmt.Sprintf("it has not ended %v after it was told to; %s not\n%s", patience, what, stacks(all))
+}
+
+// left says which goroutines have outlived the actor.
+func (a *Actor) left() (problems []string) {
+	if left := leftOf(a.id); len(left) > 0 {
+		problems = append(problems, "goroutines that its code has started are left when it has ended; "+
+			"start them with the context's Go, or end them in a hook of sdk.OnExit:\n"+stacks(left))
+	}
+	return problems
+}
+
+func stacks(all []goroutines) string {
+	var b strings.Builder
+	for _, g := range all {
+		fmt.Fprintln(&b, g)
+	}
+	return b.String()
 }

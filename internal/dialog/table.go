@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -137,6 +138,18 @@ func (t *Table) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.dialogs)
+}
+
+// Running lists the endpoints of the dialogs that have not ended on both sides, sorted: all of
+// them, or those that the peer has opened. The runtime's own are left out.
+func (t *Table) Running(callees bool) (endpoints []string) {
+	for _, d := range t.snapshot(callees) {
+		if !d.runtime() {
+			endpoints = append(endpoints, d.endpoint)
+		}
+	}
+	slices.Sort(endpoints)
+	return endpoints
 }
 
 // Refuse makes every later Start and Open fail with reason. The first reason
