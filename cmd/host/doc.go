@@ -3,6 +3,7 @@
 //	host run [-c config.yaml] [--set path=value] [-o table|json] [name=value …]
 //	host validate [-c config.yaml] [--set path=value]
 //	host clean [--unused 24h]
+//	host conform [--run regexp] [-v] [-o text|json] [--grpc] -- command [argument …]
 //	host bench [--rounds n] [--only regexp] [--json file] [--quick]
 //
 // The result of the main job goes to standard output, progress and logs to

@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/seed-2ba35074/trellis/internal/lab/bench"
+	conformplugin "github.com/seed-2ba35074/trellis/plugins/conform/program"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
@@ -31,6 +32,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleVar) {
 	case "plugin":
 		sdk.Serve(jobs()...)
+	case "conform":
+		conformplugin.Serve()
 	case "venomous":
 		sdk.Serve(venomous()...)
 	}

@@ -105,7 +105,7 @@ func newRoot(p *program) *cobra.Command {
 	if err := p.settings.BindPFlags(flags); err != nil {
 		panic(err) // the flags above
 	}
-	root.AddCommand(newRun(p), newValidate(p), newClean(p), newBench(p))
+	root.AddCommand(newRun(p), newValidate(p), newClean(p), newBench(p), newConform(p))
 	return root
 }
 

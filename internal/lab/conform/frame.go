@@ -177,7 +177,7 @@ var exact = []string{"more", "probe", "deaf", "attached", "yields", "credit"}
 // mismatch says in what a frame is not that of the text; "" if it is.
 func (f *frameText) mismatch(got *wire.Frame) string {
 	if got.Kind != f.kind {
-		return fmt.Sprintf("%v has come", got.Kind)
+		return strings.TrimPrefix(got.Kind.String(), "KIND_") + " has come"
 	}
 	if !reflect.DeepEqual(decode(got.Payload), decode(f.payload)) {
 		return "it has another payload"

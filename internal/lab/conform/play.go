@@ -36,8 +36,9 @@ type Pace struct {
 	// can say when that is. What comes is then held against the moments at which the script
 	// has sent something, and asked for once more before the link ends.
 	Settle func()
-	// Longest is how much of a long silence is waited for; 0 is all of it.
-	Longest time.Duration
+	// Forever is how much is waited for of a silence of a second or more, which stands for
+	// one that never ends; 0 is all of it.
+	Forever time.Duration
 	// Patience is how long a frame may take.
 	Patience time.Duration
 	// Greeted, if not nil, is called when the script has sent its first frame.
@@ -231,8 +232,8 @@ func (p *player) close() error {
 // which the implementation can have begun to wait for anything, however late the script has
 // heard of that.
 func (p *player) silence(d time.Duration) error {
-	if p.pace.Longest > 0 {
-		d = min(d, p.pace.Longest)
+	if p.pace.Forever > 0 && d >= time.Second {
+		d = p.pace.Forever
 	}
 	if p.pace.Settle != nil {
 		p.since = time.Now()
@@ -289,14 +290,25 @@ var early = []wire.Kind{
 	wire.Kind_KIND_CANCEL, wire.Kind_KIND_CANCEL_ACK,
 }
 
+// rulesOut reports whether a dialog has ended in a way after which a line's frame cannot come.
+func rulesOut(got *wire.Frame, f *frameText) bool {
+	return got.Dialog == f.dialog && got.Kind == wire.Kind_KIND_ERROR &&
+		(f.kind == wire.Kind_KIND_RETURN || f.kind == wire.Kind_KIND_YIELD && got.Yields == 0)
+}
+
 // take removes the frame of a line from those that have come, and reports whether it has.
 func (p *player) take(f *frameText) (ok bool, err error) {
 	data := !slices.Contains(early, f.kind)
 	i := slices.IndexFunc(p.frames, func(got heard) bool {
 		return got.Dialog == f.dialog && (!data || !slices.Contains(early, got.Kind))
 	})
-	if i < 0 || p.broken != nil {
+	switch {
+	case p.broken != nil:
 		return false, p.broken
+	case i < 0 && slices.ContainsFunc(p.frames, func(got heard) bool { return rulesOut(got.Frame, f) }):
+		return false, errors.New("ERROR has come")
+	case i < 0:
+		return false, nil
 	}
 	got := p.frames[i]
 	if what := f.mismatch(got.Frame); what != "" {

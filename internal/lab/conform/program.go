@@ -39,8 +39,8 @@ type Program struct {
 	Patience time.Duration
 }
 
-// longestSilence is how much of a silence is waited for.
-const longestSilence = time.Second
+// forever is how much is waited for of a silence that stands for one without end.
+const forever = 250 * time.Millisecond
 
 // Unplayed is why a transcript says nothing about a program.
 type Unplayed struct{ Reason string }
@@ -70,7 +70,7 @@ func (p Program) Play(ctx context.Context, s *Script) (err error) {
 	case <-ctx.Done():
 		return fmt.Errorf("boot: %w", context.Cause(ctx))
 	}
-	err = s.Play(r.tell(transport), Pace{Longest: longestSilence, Patience: p.Patience, Greeted: booted.Wait})
+	err = s.Play(r.tell(transport), Pace{Forever: forever, Patience: p.Patience, Greeted: booted.Wait})
 	switch {
 	case r.unplayed != nil:
 		return r.unplayed

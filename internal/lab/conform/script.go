@@ -20,6 +20,12 @@ type Script struct {
 	lines   []line
 }
 
+// Chapter is the first half of its name.
+func (s *Script) Chapter() string {
+	chapter, _, _ := strings.Cut(s.Name, "/")
+	return chapter
+}
+
 // Rules are the ids of the promises that it belongs to, such as C10. Most have one.
 func (s *Script) Rules() []string {
 	ids := rules.FindString(s.Shows)

@@ -1,0 +1,28 @@
+package trellistest_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/plugins/conform/program"
+	"github.com/seed-2ba35074/trellis/trellistest"
+)
+
+// The Go SDK does what the transcripts say, in a process of its own.
+func TestConformance(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trellistest.Conformance(t, "env", roleVar+"=conform", "GORACE=atexit_sleep_ms=0", self)
+}
+
+// roleVar makes the test binary a plugin.
+const roleVar = "TRELLISTEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVar) == "conform" {
+		program.Serve()
+	}
+	os.Exit(m.Run())
+}
