@@ -3,7 +3,6 @@ package fault
 import (
 	"context"
 	"errors"
-	"slices"
 )
 
 // Ending is how a task has ended: what it returned, and all that bears on whose failure
@@ -111,9 +110,8 @@ func (e Ending) Verdict() error {
 			others = append(others, err)
 		}
 	}
-	others = slices.DeleteFunc(others, func(err error) bool { return err == nil })
-	if len(others) > 0 && IsCancel(first) {
-		return Join(others...)
+	if rest := Join(others...); rest != nil && IsCancel(first) {
+		return rest
 	}
 	return Join(append([]error{first}, others...)...)
 }

@@ -277,17 +277,12 @@ func (g *Group) Unwrap() []error { return g.Errs }
 // Join gathers independent failures: none is nil, one is itself, more are a
 // *Group. Nil errors do not count.
 func Join(errs ...error) error {
-	kept := make([]error, 0, len(errs))
-	for _, err := range errs {
-		if err != nil {
-			kept = append(kept, err)
-		}
-	}
-	switch len(kept) {
+	switch kept := notNil(errs...); len(kept) {
 	case 0:
 		return nil
 	case 1:
 		return kept[0]
+	default:
+		return &Group{Errs: kept}
 	}
-	return &Group{Errs: kept}
 }

@@ -3,10 +3,8 @@ package fault
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -167,19 +165,15 @@ func (p *packer) describe(err error) *wire.Node {
 // wrappers. An error with several causes arises where it is put together, because no one of
 // these origins would be right for it; failures of a clean-up do not count as causes here.
 func (p *packer) inherit() {
-	only := make([]*wire.Node, len(p.nodes)) // the one cause of each; nil if there are none or more
-	many := make([]bool, len(p.nodes))
+	only, several := make([]*wire.Node, len(p.nodes)), &wire.Node{} // the one cause of each, nil if there is none
 	for i, n := range slices.Backward(p.nodes) {
-		cause := only[i]
-		if p.parts[i].local && cause != nil && cause.Origin != nil && !cause.Origin.ToID().Is(p.self) {
-			n.Origin, n.Relays = cause.Origin, slices.Clone(cause.Relays)
+		if from := only[i].GetOrigin(); p.parts[i].local && from != nil && !from.ToID().Is(p.self) {
+			n.Origin, n.Relays = from, slices.Clone(only[i].Relays)
 		}
-		if up := p.parts[i].parent; i > 0 && !n.Also {
+		if up := p.parts[i].parent; only[up] == nil && !n.Also {
 			only[up] = n
-			if many[up] {
-				only[up] = nil
-			}
-			many[up] = true
+		} else if !n.Also {
+			only[up] = several
 		}
 	}
 }
@@ -190,19 +184,12 @@ func (p *packer) inherit() {
 // them adds words.
 func IsDeadline(f *wire.Fault) bool {
 	nodes := f.GetNodes()
-	wraps := make([]bool, len(nodes))
-	for i, n := range nodes {
-		if n.Also {
+	wraps := make([]bool, len(nodes)) // known of a node when the walk comes to it, from the end
+	for i, n := range slices.Backward(nodes) {
+		if n.Also || !wraps[i] && n.Name != "context.DeadlineExceeded" {
 			return false
 		}
-		if i > 0 {
-			wraps[parent(n, i)] = true
-		}
-	}
-	for i, n := range nodes {
-		if !wraps[i] && n.Name != "context.DeadlineExceeded" {
-			return false
-		}
+		wraps[parent(n, i)] = true
 	}
 	return len(nodes) > 0
 }
@@ -215,43 +202,4 @@ func parent(n *wire.Node, i int) int {
 		return int(n.Parent)
 	}
 	return 0
-}
-
-// statusCode is the code of a gRPC status plus one, as it stands in a node, where 0 is none. The
-// code OK in an error is a mistake of its author, and is not sent.
-func statusCode(s interface{ GRPCStatus() *status.Status }) (code uint32) {
-	defer func() { _ = recover() }() // an author's GRPCStatus; no code then
-	if st := s.GRPCStatus(); st != nil && st.Code() != codes.OK {
-		return uint32(st.Code()) + 1
-	}
-	return 0
-}
-
-// text is err.Error() that cannot fail and is valid UTF-8: protobuf refuses to encode a string
-// which is not, and would refuse the whole message with it.
-func text(err error) (s string) {
-	defer func() {
-		if p := recover(); p != nil {
-			s = fmt.Sprintf("%T whose Error method panicked: %v", err, p)
-		}
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}()
-	return err.Error()
-}
-
-// unwrap returns what err wraps directly, whichever form it has, without nils. A list is copied,
-// since the nils are taken out of it and its owner may have kept it.
-func unwrap(err error) (causes []error) {
-	defer func() {
-		if recover() != nil { // an author's Unwrap
-			causes = nil
-		}
-	}()
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		causes = []error{e.Unwrap()}
-	case interface{ Unwrap() []error }:
-		causes = slices.Clone(e.Unwrap())
-	}
-	return slices.DeleteFunc(causes, func(err error) bool { return err == nil })
 }

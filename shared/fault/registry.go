@@ -25,15 +25,33 @@ import (
 // the one that packs by the value or type, the one that unpacks by the name.
 var known = struct {
 	sync.RWMutex
-	sentinels map[string]error
-	names     map[error]string
-	types     map[string]reflect.Type // of the struct, not of the pointer
-	typeNames map[reflect.Type]string
+	sentinels names[error]
+	types     names[reflect.Type] // of the struct, not of the pointer
 }{
-	sentinels: map[string]error{},
-	names:     map[error]string{},
-	types:     map[string]reflect.Type{},
-	typeNames: map[reflect.Type]string{},
+	sentinels: names[error]{"sentinel", map[error]string{}, map[string]error{}},
+	types:     names[reflect.Type]{"type", map[reflect.Type]string{}, map[string]reflect.Type{}},
+}
+
+// names are what things of one kind are called.
+type names[V comparable] struct {
+	kind string
+	of   map[V]string
+	by   map[string]V
+}
+
+// add panics, as a name is a constant in the source: a program with a bad one should not
+// come up, rather than send errors that nobody can decode. maxName is also where [shorten] would
+// cut a name, which would make it another one.
+func (n names[V]) add(name string, v V) {
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
+		panic(fmt.Sprintf("fault: %q cannot be the name of an error: it must be text of 1 to %d bytes", name, maxName))
+	}
+	known.Lock()
+	defer known.Unlock()
+	if old, taken := n.by[name]; taken && old != v {
+		panic(fmt.Sprintf("fault: %s name %q is already registered for %q", n.kind, name, fmt.Sprint(old)))
+	}
+	n.by[name], n.of[v] = v, name
 }
 
 // Sentinel makes errors.Is(err, sentinel) work across processes. Both ends
@@ -43,17 +61,10 @@ var known = struct {
 // Both programs may also know one sentinel by several names, as after a renaming. All of them
 // are understood, and the one that was registered last is sent.
 func Sentinel(name string, sentinel error) {
-	checkName(name)
 	if sentinel == nil || !reflect.ValueOf(sentinel).Comparable() {
 		panic(fmt.Sprintf("fault: sentinel %q is nil or cannot be compared", name))
 	}
-	known.Lock()
-	defer known.Unlock()
-	if old, taken := known.sentinels[name]; taken && old != sentinel {
-		panic(fmt.Sprintf("fault: sentinel name %q is already registered for %q", name, old))
-	}
-	known.sentinels[name] = sentinel
-	known.names[sentinel] = name
+	known.sentinels.add(name, sentinel)
 }
 
 // Type makes errors.As work across processes, for a struct type T that is an error
@@ -66,27 +77,11 @@ func Type[T any, P interface {
 	*T
 	error
 }](name string) {
-	checkName(name)
 	t := reflect.TypeFor[T]()
 	if t.Kind() != reflect.Struct {
 		panic(fmt.Sprintf("fault: %s is not a struct type", t))
 	}
-	known.Lock()
-	defer known.Unlock()
-	if old, taken := known.types[name]; taken && old != t {
-		panic(fmt.Sprintf("fault: type name %q is already registered for %s", name, old))
-	}
-	known.types[name] = t
-	known.typeNames[t] = name
-}
-
-// checkName panics, as a name is a constant in the source: a program with a bad one should not
-// come up, rather than send errors that nobody can decode. maxName is also where [shorten] would
-// cut a name, which would make it another one.
-func checkName(name string) {
-	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
-		panic(fmt.Sprintf("fault: %q cannot be the name of an error: it must be text of 1 to %d bytes", name, maxName))
-	}
+	known.types.add(name, t)
 }
 
 // init registers what the runtime itself can raise, and those sentinels of the standard library
@@ -129,7 +124,7 @@ func sentinelName(err error) string {
 	}
 	known.RLock()
 	defer known.RUnlock()
-	return known.names[err]
+	return known.sentinels.of[err]
 }
 
 // claimedName returns the registered name of the sentinel that err says it is: with
@@ -141,7 +136,7 @@ func claimedName(err error) string {
 		return ""
 	}
 	known.RLock()
-	sentinels := maps.Clone(known.sentinels) // Is is not ours: it runs without the lock
+	sentinels := maps.Clone(known.sentinels.by) // Is is not ours: it runs without the lock
 	known.RUnlock()
 	for _, name := range slices.Sorted(maps.Keys(sentinels)) {
 		if claims(err, sentinels[name]) {
@@ -149,33 +144,6 @@ func claimedName(err error) string {
 		}
 	}
 	return ""
-}
-
-// claims reports whether err, though it is another value and wraps nothing, says
-// that it is target.
-func claims(err, target error) bool {
-	return judges(err) && target != nil && isOf(err.(interface{ Is(target error) bool }), target)
-}
-
-// judges reports whether err has something to say about what it is. An error that wraps another
-// one is known by that, which has a node of its own; and a remote error, whose Is would go by
-// what it stands for here, was named where it arose.
-func judges(err error) bool {
-	if _, remote := err.(*RemoteError); remote || err == nil {
-		return false
-	}
-	_, ok := err.(interface{ Is(target error) bool })
-	return ok && len(unwrap(err)) == 0
-}
-
-// isOf asks an author's Is, for which a panic is a no.
-func isOf(err interface{ Is(target error) bool }, target error) (yes bool) {
-	defer func() {
-		if recover() != nil { // an author's Is
-			yes = false
-		}
-	}()
-	return err.Is(target)
 }
 
 // typed returns the registered name of err's own type, and a pointer to its fields: the
@@ -193,7 +161,7 @@ func typed(err error) (name string, fields any) {
 	}
 	known.RLock()
 	defer known.RUnlock()
-	return known.typeNames[v.Type().Elem()], v.Interface()
+	return known.types.of[v.Type().Elem()], v.Interface()
 }
 
 // revive rebuilds the local error that a record names: the sentinel itself, or a
@@ -204,7 +172,7 @@ func typed(err error) (name string, fields any) {
 // neither sent nor known to whoever writes the caller.
 func revive(r *wire.Node) *standIn {
 	known.RLock()
-	sentinel, t := known.sentinels[r.Name], known.types[r.Name]
+	sentinel, t := known.sentinels.by[r.Name], known.types.by[r.Name]
 	known.RUnlock()
 	switch {
 	case r.Name == "":
@@ -238,7 +206,7 @@ func unnamed(r *wire.Node) string {
 	}
 	known.RLock()
 	defer known.RUnlock()
-	for t, name := range known.typeNames {
+	for t, name := range known.types.of {
 		if t.String() == strings.TrimPrefix(r.Type, "*") {
 			return fmt.Sprintf("type %q is registered in this program, and not in the one that returned the error", name)
 		}

@@ -1,16 +1,26 @@
 package fault
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // IsCancel reports whether err is nothing but somebody's wish that a task end.
 func IsCancel(err error) bool { return err != nil && Ending{Body: err}.parts().onlyTold() }
+
+// Cancelled returns the ContextCancelled that err is or carries, the first one if there are several.
+func Cancelled(err error) (*ContextCancelled, bool) {
+	c := Ending{Body: err}.parts().cancelled
+	return c, c != nil
+}
 
 // parts is an error tree sorted by what its leaves say. What is neither the cause nor real is a
 // cancel or an expected deadline, of which it is enough to know that it was there: a tree with no
 // real part says nothing but that the task was to end.
 type parts struct {
-	echo bool    // the cause itself was among them
-	real []error // subtrees that tell of something else
+	echo      bool              // the cause itself was among them
+	real      []error           // subtrees that tell of something else
+	cancelled *ContextCancelled // the first one among them that is not the cause
 }
 
 // onlyTold reports whether the tree says nothing but that the task was to end.
@@ -21,7 +31,7 @@ func (e Ending) parts() parts {
 	if e.Body == nil {
 		return parts{}
 	}
-	w := walk{cause: e.Cause, expired: e.Expired, told: e.Told, left: maxWalk}
+	w := walk{about: e, left: maxWalk}
 	w.sort(e.Body)
 	return w.parts
 }
@@ -32,14 +42,11 @@ func (e Ending) parts() parts {
 const maxWalk = 100_000
 
 // walk is one pass over a tree. It is made for one question, and used by the goroutine that asks.
-// The fields below parts are those of the [Ending] that it is about.
 type walk struct {
 	parts
 
-	cause   error
-	expired bool // a deadline adds nothing
-	told    string
-	left    int
+	about Ending
+	left  int // errors that it may still look at
 }
 
 // sort sorts one node and what is below it. A single-cause wrapper belongs with
@@ -54,11 +61,11 @@ func (w *walk) sort(err error) {
 		w.real = append(w.real, err)
 		return
 	}
-	if w.same(err) || isDeadline(err) && isDeadline(w.cause) {
+	if w.same(err) || isDeadline(err) && isDeadline(w.about.Cause) {
 		w.echo = true
 		return
 	}
-	if isCancelNode(err) || w.expired && isDeadline(err) {
+	if w.isCancel(err) || w.about.Expired && isDeadline(err) {
 		return
 	}
 	if r, ok := err.(*RemoteError); ok && r != nil {
@@ -97,7 +104,7 @@ func (w *walk) whole(err error, before int) {
 func (w *walk) sortRemote(r *RemoteError) {
 	before, local := len(w.real), r.local().errs
 	switch {
-	case len(local) > 0 && isCancelNode(local[0]), w.expired && isDeadline(r):
+	case len(local) > 0 && w.isCancel(local[0]), w.about.Expired && isDeadline(r):
 	case len(r.causes) > 0:
 		w.all(r.causes)
 	case len(local) > 0:
@@ -110,37 +117,25 @@ func (w *walk) sortRemote(r *RemoteError) {
 }
 
 // same reports whether err is the cause, seen before and after a relay. Relayed errors are other
-// values each time that they arrive, and are compared by their ids. told is the id under which
+// values each time that they arrive, and are compared by their ids. Told is the id under which
 // this side sent a cause of its own, which has none here, to the other task.
 func (w *walk) same(err error) bool {
-	if w.cause == nil {
+	if w.about.Cause == nil {
 		return false
 	}
 	a, ok := err.(*RemoteError)
 	if !ok || a.ID() == "" {
-		return identical(err, w.cause)
+		return identical(err, w.about.Cause)
 	}
-	b, ok := w.cause.(*RemoteError)
-	return ok && a.ID() == b.ID() || a.ID() == w.told || identical(err, w.cause)
+	b, ok := w.about.Cause.(*RemoteError)
+	return ok && a.ID() == b.ID() || a.ID() == w.about.Told || identical(err, w.about.Cause)
 }
 
-// identical is err == cause that does not panic on types that cannot be compared, such as a
-// struct with a slice in it that is used by value. Two of these are never the same error.
-func identical(err, cause error) (eq bool) {
-	defer func() {
-		if recover() != nil {
-			eq = false
-		}
-	}()
-	return err == cause
-}
-
-// isCancelNode reports whether err itself is a cancel.
-func isCancelNode(err error) bool {
-	if _, ok := err.(*ContextCancelled); ok {
-		return true
-	}
-	return err == context.Canceled || claims(err, context.Canceled)
+// isCancel reports whether err itself is a cancel, and remembers the first that says whose.
+func (w *walk) isCancel(err error) bool {
+	c, ok := err.(*ContextCancelled)
+	w.cancelled = cmp.Or(w.cancelled, c)
+	return ok || err == context.Canceled || claims(err, context.Canceled)
 }
 
 // isDeadline reports whether err is a deadline that has passed. A deadline travels
@@ -151,30 +146,4 @@ func isDeadline(err error) bool {
 		return r.rec().Name == sentinelName(context.DeadlineExceeded)
 	}
 	return err == context.DeadlineExceeded || claims(err, context.DeadlineExceeded)
-}
-
-// Cancelled returns the ContextCancelled that err is or carries.
-func Cancelled(err error) (*ContextCancelled, bool) {
-	w := walk{left: maxWalk}
-	c := w.find(err)
-	return c, c != nil
-}
-
-// find does not ask a RemoteError in particular: what that stands for here is the first thing
-// that it unwraps to.
-//
-// find is errors.As that ends on an error which wraps itself.
-func (w *walk) find(err error) *ContextCancelled {
-	if w.left--; w.left < 0 || err == nil {
-		return nil
-	}
-	if c, ok := err.(*ContextCancelled); ok {
-		return c
-	}
-	for _, cause := range unwrap(err) {
-		if c := w.find(cause); c != nil {
-			return c
-		}
-	}
-	return nil
 }
