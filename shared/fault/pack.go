@@ -115,7 +115,16 @@ func (p *packer) below(parent int, errs []error, as part) {
 // through, nor to an error that arose in it and has come back. What is below a relayed error
 // was relayed with it, and does not repeat its path.
 func (p *packer) relay(e *RemoteError, relayed bool) *wire.Node {
-	n := proto.CloneOf(e.rec())
+	e = e.orNil()
+	n := &wire.Node{}
+	if e.node != nil {
+		n = proto.CloneOf(e.node)
+	}
+	n.Type, n.Message, n.Origin, n.Stack = wire.Text(e.Type), wire.Text(e.Message), wire.FromID(e.Origin), wire.Text(e.Stack)
+	n.Relays = nil
+	for _, hop := range e.Relays {
+		n.Relays = append(n.Relays, wire.FromID(hop))
+	}
 	last := len(n.Relays) - 1
 	if !relayed && !n.Origin.ToID().Is(p.self) && (last < 0 || !n.Relays[last].ToID().Is(p.self)) {
 		n.Relays = append(n.Relays, wire.FromID(p.self))

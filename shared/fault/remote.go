@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -21,7 +22,7 @@ import (
 // It belongs to whoever received it, and may be read, printed and relayed by any number of
 // goroutines: nothing in it changes after Unpack but standIn, which is set once. A program may
 // also make one by hand, from the exported fields alone, as tests do; and it may be a nil pointer
-// in an error interface, which is why the methods ask for that.
+// in an error interface, which is why the methods ask for that (see orNil).
 type RemoteError struct {
 	Type    string     // the original error's type, as its language names it
 	Message string     // the original text
@@ -29,7 +30,7 @@ type RemoteError struct {
 	Relays  []actor.ID // who passed it on, first one first
 	Stack   string     // of the panic, if it was one
 
-	node    *wire.Node
+	node    *wire.Node              // what else has come; nil if it was made by hand
 	standIn atomic.Pointer[standIn] // nil until somebody has looked
 	causes  []error                 // what the original wrapped
 	also    []error                 // what failed in the clean-up after it
@@ -87,7 +88,7 @@ func unpack(n *wire.Node) *RemoteError {
 // UnmarshalCBOR may do what it likes. Two goroutines may read them at the same time; the first
 // result stays, so that errors.As gives everyone the same pointer.
 func (e *RemoteError) local() *standIn {
-	if e == nil || e.node == nil {
+	if e.node == nil {
 		return &standIn{}
 	}
 	if s := e.standIn.Load(); s != nil {
@@ -97,37 +98,30 @@ func (e *RemoteError) local() *standIn {
 	return e.standIn.Load()
 }
 
-// rec is what the error was made of. One that was made by hand has no more than
-// its fields.
-func (e *RemoteError) rec() *wire.Node {
-	switch {
-	case e == nil:
-		return &wire.Node{Type: fmt.Sprintf("%T", e), Message: "<nil>"}
-	case e.node != nil:
-		return e.node
+// orNil is the error itself, or what stands for a nil pointer.
+func (e *RemoteError) orNil() *RemoteError {
+	if e == nil {
+		return &RemoteError{Type: fmt.Sprintf("%T", e), Message: "<nil>"}
 	}
-	n := &wire.Node{Type: wire.Text(e.Type), Message: wire.Text(e.Message), Origin: wire.FromID(e.Origin), Stack: wire.Text(e.Stack)}
-	for _, hop := range e.Relays {
-		n.Relays = append(n.Relays, wire.FromID(hop))
-	}
-	return n
+	return e
 }
 
 // ID names the failure: it stays the same however often it is relayed. That is how an actor
 // recognises its own failure when a task that it told to end reports it back. A RemoteError that
 // was made by hand has none.
-func (e *RemoteError) ID() string { return e.rec().Id }
+func (e *RemoteError) ID() string { return e.orNil().node.GetId() }
 
 // Error says where it arose and what happened, in one line.
 func (e *RemoteError) Error() string {
-	r := e.rec()
-	return oneLine(r.Origin.ToID().String() + ": " + r.Message)
+	e = e.orNil()
+	return oneLine(e.Origin.String() + ": " + e.Message)
 }
 
 // Unwrap returns the local error it stands for, if this process knows it, and what
 // the original error wrapped. The local one comes first, so that errors.As finds the error
 // itself before a cause of the same type.
 func (e *RemoteError) Unwrap() []error {
+	e = e.orNil()
 	return slices.Concat(e.local().errs, e.causes, e.also)
 }
 
@@ -140,12 +134,9 @@ func (e *RemoteError) GRPCStatus() *status.Status {
 // statusCode goes down the causes, and not into what failed in the clean-up: a code says what
 // the failure is. The number is the peer's, and one that gRPC does not have is not passed on.
 func (e *RemoteError) statusCode() codes.Code {
-	n := e.rec()
-	if code := codes.Code(n.Code - 1); n.Code != 0 && code != codes.OK && code <= codes.Unauthenticated {
+	e = e.orNil()
+	if code := codes.Code(e.node.GetCode() - 1); code != codes.OK && code <= codes.Unauthenticated {
 		return code
-	}
-	if e == nil {
-		return codes.Unknown
 	}
 	for _, c := range e.causes {
 		if code := c.(*RemoteError).statusCode(); code != codes.Unknown {
@@ -159,7 +150,12 @@ func (e *RemoteError) statusCode() codes.Code {
 func (e *RemoteError) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && f.Flag('+'):
-		e.story(&limited{w: f, left: maxStory}, "")
+		var all strings.Builder
+		if e.orNil().story(&all, ""); all.Len() > maxStory {
+			_, _ = io.WriteString(f, strings.ToValidUTF8(all.String()[:maxStory], "")+"\n… (the story goes on)")
+			return
+		}
+		_, _ = io.WriteString(f, all.String())
 	case verb == 'q':
 		_, _ = fmt.Fprintf(f, "%q", e.Error())
 	default:
@@ -170,60 +166,34 @@ func (e *RemoteError) Format(f fmt.State, verb rune) {
 // maxStory bounds what %+v prints, in bytes: indentation makes much of little.
 const maxStory = 4 << 20
 
-// limited is a writer that ends a story which is too long. A write that fails is
-// fmt's to report. It takes the whole of every write, even of those that it drops, so that
-// [RemoteError.story] need not know of it; that only looks at left in order to stop early.
-type limited struct {
-	w     io.Writer
-	left  int
-	begun bool // a line has been written
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.left <= 0 {
-		return len(p), nil
-	}
-	if l.left -= len(p); l.left <= 0 {
-		_, _ = io.WriteString(l.w, "\n… (the story goes on)")
-		return len(p), nil
-	}
-	return l.w.Write(p)
-}
-
 // mostIndent is how far a story is indented, in columns: what lies deeper stands under it.
 const mostIndent = 80
 
 // story writes the error and all below it, indented. Like any other text of an error, it
 // does not end with a line break. All of it comes from peers, and most of it is read on a
 // terminal, so each line is stripped of what could move the cursor or set a colour.
-func (e *RemoteError) story(w *limited, indent string) {
-	if w.left <= 0 {
+func (e *RemoteError) story(w *strings.Builder, indent string) {
+	line := func(format string, args ...any) {
+		if w.Len() > 0 {
+			w.WriteByte('\n')
+		}
+		w.WriteString(terminal.Text(fmt.Sprintf(indent+format, args...)))
+	}
+	if w.Len() > maxStory {
 		return
 	}
-	r := e.rec()
-	line := func(format string, args ...any) {
-		text := fmt.Sprintf(indent+format, args...)
-		if w.begun {
-			text = "\n" + text
-		}
-		w.begun = true
-		_, _ = io.WriteString(w, terminal.Text(text))
+	line("%s: %s", terminal.Line(cmp.Or(e.Type, "error")), strings.ReplaceAll(e.Message, "\n", "\n"+indent+"  "))
+	if !e.Origin.IsZero() {
+		line("  arose in %s (pid %d)", terminal.Line(e.Origin.String()), e.Origin.PID)
 	}
-	line("%s: %s", terminal.Line(orUnknown(r.Type)), strings.ReplaceAll(r.Message, "\n", "\n"+indent+"  "))
-	if origin := r.Origin.ToID(); !origin.IsZero() {
-		line("  arose in %s (pid %d)", terminal.Line(origin.String()), origin.PID)
+	for _, hop := range e.Relays {
+		line("  relayed by %s (pid %d)", terminal.Line(hop.String()), hop.PID)
 	}
-	for _, hop := range r.Relays {
-		line("  relayed by %s (pid %d)", terminal.Line(hop.ToID().String()), hop.ToID().PID)
-	}
-	if note := e.note(); note != "" {
+	if note := addNote(e.node.GetNote(), e.local().note); note != "" { // what could not be encoded, or not be read here
 		line("  note: %s", oneLine(note))
 	}
-	if r.Stack != "" {
-		line("  stack:\n%s", indentLines(r.Stack, indent+"    "))
-	}
-	if e == nil {
-		return
+	if e.Stack != "" {
+		line("  stack:\n%s", indentLines(e.Stack, indent+"    "))
 	}
 	below := indent
 	if len(indent) < mostIndent {
@@ -239,17 +209,6 @@ func (e *RemoteError) story(w *limited, indent string) {
 	}
 }
 
-// note is what could not be encoded, or not be read here, and why.
-func (e *RemoteError) note() string { return addNote(e.rec().Note, e.local().note) }
-
-// orUnknown is a type's name, which a runtime in another language may leave empty.
-func orUnknown(typ string) string {
-	if typ == "" {
-		return "error"
-	}
-	return typ
-}
-
 func indentLines(s, indent string) string {
 	return indent + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+indent)
 }
@@ -258,10 +217,6 @@ func indentLines(s, indent string) string {
 // a terminal can only show.
 func oneLine(s string) string {
 	return terminal.Line(strings.Join(strings.FieldsFunc(s, func(r rune) bool {
-		switch r {
-		case '\n', '\v', '\f', '\r', '\u0085', '\u2028', '\u2029':
-			return true
-		}
-		return false
+		return strings.ContainsRune("\n\v\f\r\u0085\u2028\u2029", r)
 	}), "; "))
 }

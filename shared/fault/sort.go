@@ -143,7 +143,7 @@ func (w *walk) isCancel(err error) bool {
 // the name is enough, and its fields need not be read.
 func isDeadline(err error) bool {
 	if r, ok := err.(*RemoteError); ok {
-		return r.rec().Name == sentinelName(context.DeadlineExceeded)
+		return r.orNil().node.GetName() == sentinelName(context.DeadlineExceeded)
 	}
 	return err == context.DeadlineExceeded || claims(err, context.DeadlineExceeded)
 }
