@@ -46,6 +46,7 @@ func importMap() []area {
 		{"internal/rundir", []string{"internal/cgroup", "internal/environ"}, "it removes what processes have left, and starts none"},
 		{"internal/process", []string{"internal/rundir", "internal/cgroup", "internal/logs", "internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/launch", []string{"internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},
+		{"internal/recording", []string{"internal/link", "internal/wire", "internal/logs", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
 		{"internal/lab/count", nil, "it reads source text, and imports nothing of it"},
 		{"internal/lab/pair", []string{"shared", "internal"}, "it joins the two ends of a link, as a host and its plugin do"},
 		{"internal/lab/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/logs"
+	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -45,6 +47,12 @@ type Options struct {
 	Streams config.Streams
 	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
 	Hurry <-chan struct{}
+	// Record writes down what is said with the children of these names, replicas and all
+	// processes of each, for trellistest.Replay; what they host themselves is not said here.
+	// Payloads are written as they are, and so are secrets in them. Nobody waits for a
+	// writer: past docs/bounds.md a recording is given up, with a warning. It is
+	// whole when the nursery has ended; closing its writer is the caller's.
+	Record map[string]io.Writer
 }
 
 // environment is what all children of a nursery have in common. It is made before the
@@ -68,6 +76,7 @@ type environment struct {
 	dial    func(actor string) []grpc.DialOption
 	launch  launch.Launcher // nil: programs are processes
 	receive dialog.Receiving
+	records map[string]*recording.Recorder // by the names of children
 
 	ending    *self.Ending // of the actor itself
 	turns     *turns       // of its children's ends
@@ -102,6 +111,10 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		log = slog.Default()
 	}
 	queue := logs.New(log)
+	records := map[string]*recording.Recorder{}
+	for name, w := range o.Record {
+		records[name] = recording.New(w, name, queue.Logger())
+	}
 	events, told := ctx.Value(eventLogKey{}).(*eventLog)
 	if !told {
 		ctx = WithEvents(ctx)
@@ -109,9 +122,16 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told,
+		dial: o.DialOptions, launch: launch.From(ctx), records: records, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told,
 		authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
+}
+
+// endRecordings returns when what was recorded has been written.
+func (e *environment) endRecordings() {
+	for _, r := range e.records {
+		r.Close()
+	}
 }
 
 // lastLogs is how long a nursery that has ended waits for its log's handler.

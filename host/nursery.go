@@ -67,6 +67,7 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	}
 	nurseries.enter()
 	defer env.flush()
+	defer env.endRecordings()
 	defer nurseries.leave(env.log)
 	n := &Nursery{env: env, plan: newSupervision(o.Supervision), children: map[int]*child{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)

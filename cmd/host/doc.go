@@ -1,6 +1,6 @@
 // Command host runs a tree of plugins from a config file.
 //
-//	host run [-c config.yaml] [--set path=value] [-o table|json] [name=value …]
+//	host run [-c config.yaml] [--set path=value] [-o table|json] [--record actor=file] [name=value …]
 //	host validate [-c config.yaml] [--set path=value]
 //	host clean [--unused 24h]
 //	host conform [--run regexp] [-v] [-o text|json] [--grpc] -- command [argument …]

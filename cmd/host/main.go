@@ -81,6 +81,7 @@ type program struct {
 	settings *viper.Viper
 	set      []string
 	output   string
+	record   []string
 }
 
 func newRoot(p *program) *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,10 +25,11 @@ func newRun(p *program) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), args) },
 	}
 	cmd.Flags().StringVarP(&p.output, "output", "o", "table", "table or json")
+	cmd.Flags().StringArrayVar(&p.record, "record", nil, "write what is said with an actor to a file, as in parser=parser.rec, for tests to replay")
 	return cmd
 }
 
-func (p *program) run(ctx context.Context, args []string) error {
+func (p *program) run(ctx context.Context, args []string) (err error) {
 	if p.output != "table" && p.output != "json" {
 		return &usageError{fmt.Errorf("--output: expected table or json, got %q", p.output)}
 	}
@@ -35,6 +37,11 @@ func (p *program) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	records, err := openRecords(p.record, tree.Actors)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, records.close()) }()
 	progress := p.progress
 	defer progress.end()
 	defer context.AfterFunc(ctx, func() { progress.last(farewell(ctx)) })()
@@ -44,7 +51,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	}
 	progress.step("starting " + plural(countProcesses(actors), "process"))
 	var result json.RawMessage
-	err = host.OpenTree(ctx, host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry}, actors, func(ctx context.Context, t *host.Tree) (err error) {
+	err = host.OpenTree(ctx, host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry, Record: records}, actors, func(ctx context.Context, t *host.Tree) (err error) {
 		if tree.Run == nil {
 			progress.step("serving; Ctrl-C ends it")
 			<-ctx.Done()

@@ -1,0 +1,16 @@
+package recording
+
+import (
+	"io"
+	"log/slog"
+)
+
+// NewSmall makes a recorder with bounds of its own.
+func NewSmall(w io.Writer, name string, log *slog.Logger, waiting, most int) *Recorder {
+	r := New(w, name, log)
+	r.limits = limits{waiting, most, waiting}
+	return r
+}
+
+// Idle is closed when nothing waits to be written.
+func (r *Recorder) Idle() <-chan struct{} { return r.queue.Idle() }
