@@ -80,6 +80,7 @@ var attacks = []struct {
 	{"numbers", 10, 100, spending{128 << 20, 300, 20}},
 	{"metadata", 100, 500, spending{384 << 20, 300, 20}},
 	{"errors", 50, 500, spending{1024 << 20, 300, 20}},
+	{"streams", 200, 4_000, spending{1024 << 20, 4_096 + 200, 20}},
 	{"garbage", 100, 100, spending{128 << 20, 100, 20}},
 	{"stderr", 16, 256, spending{64 << 20, 100, 20}},
 }
@@ -88,7 +89,18 @@ var attacks = []struct {
 func hostEndpoints() []contract.Handler {
 	sit := contract.Func[any, struct{}]("sit")
 	big := contract.Func[string, []byte]("big")
+	deaf := contract.Context[any, struct{}, []byte, struct{}, struct{}]("deaf")
 	return []contract.Handler{
+		deaf.Handle(func(ctx context.Context, _ any, c *contract.Callee[struct{}, []byte, struct{}]) (struct{}, error) {
+			if err := c.Started(struct{}{}); err != nil {
+				return struct{}{}, err
+			}
+			_, err := c.Stream(contract.StreamOptions{})
+			if err == nil {
+				<-ctx.Done()
+			}
+			return struct{}{}, err
+		}),
 		sit.Handle(func(ctx context.Context, _ any) (struct{}, error) { <-ctx.Done(); return struct{}{}, ctx.Err() }),
 		big.Handle(func(context.Context, string) ([]byte, error) { return make([]byte, 1<<20), nil }),
 	}

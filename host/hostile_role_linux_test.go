@@ -159,6 +159,8 @@ func (a *attacker) strike(t link.Transport, r *wire.BootRequest) {
 		}
 	case "callers":
 		a.call(r)
+	case "streams":
+		a.pour(t)
 	default:
 		for i := range a.times {
 			a.send(t, a.frames(uint64(2*i+1))...)
@@ -169,6 +171,28 @@ func (a *attacker) strike(t link.Transport, r *wire.BootRequest) {
 	}
 	runtime.KeepAlive(t) // its connection is closed when nobody refers to it any more
 	os.Exit(3)
+}
+
+// pour opens contexts, and sends to each as much as its window takes, and a large message more.
+func (a *attacker) pour(t link.Transport) {
+	for i := range a.times {
+		a.send(t, a.frames(uint64(2*i+1))...)
+	}
+	for started := 0; started < a.times; {
+		p, err := t.Recv()
+		if err != nil {
+			os.Exit(3) // cut off
+		}
+		for _, f := range p.Frames {
+			if f.Kind != wire.Kind_KIND_STARTED {
+				continue
+			}
+			started++
+			for _, size := range []uint64{f.Window.GetBytes() - 1, 1 << 20} {
+				a.send(t, &wire.Frame{Dialog: f.Dialog, Kind: wire.Kind_KIND_YIELD, Payload: make([]byte, size)})
+			}
+		}
+	}
 }
 
 // frames are what one blow consists of. The fuzz targets begin with shorter ones of them:
@@ -183,6 +207,10 @@ func (a *attacker) frames(id uint64) []*wire.Frame {
 	switch a.attack {
 	case "dialogs":
 		return []*wire.Frame{begin("sit", text)}
+	case "streams":
+		f := begin("deaf", text)
+		f.Start.Kind = wire.EndpointKind_ENDPOINT_KIND_CONTEXT
+		return []*wire.Frame{f}
 	case "arguments":
 		return []*wire.Frame{begin("sit", wire.AppendBytes(nil, make([]byte, 1<<20)))}
 	case "answers":

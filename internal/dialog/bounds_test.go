@@ -3,6 +3,7 @@ package dialog_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -195,4 +196,145 @@ func TestX4_DialogsAndArgumentsAreBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// F06: where a link's streams have all that they may have together, one more has a small window,
+// which it says in every place where it says a window. What is larger passes all the same.
+func TestF06_AStreamWithWhatIsGuaranteed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			s := stream(t, d)
+			for {
+				m, err := s.Recv(ctx)
+				if err != nil {
+					return nil, err
+				}
+				if err := s.Send(ctx, m); err != nil {
+					return nil, err
+				}
+			}
+		}))
+		p.parent.Exhaust(0)
+		p.child.Exhaust(0)
+		lent, _ := p.parent.Spent()
+		large := dialog.Window{Messages: 1000, Bytes: 64 << 20}
+		err := p.parent.Scope(t.Context(), &dialog.Request{Endpoint: "task", Kind: dialog.Context, Window: large}, func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d, dialog.StreamOptions{Window: large})
+			for size := 1; size <= 8<<20; size *= 2 {
+				if err := s.Send(ctx, make([]byte, size)); err != nil {
+					return err
+				}
+				if m, err := s.Recv(ctx); len(m) != size {
+					t.Errorf("%d of %d bytes came back: %v", len(m), size, err)
+				}
+			}
+			return d.Cancel(ctx, "enough")
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		for _, table := range []*dialog.Table{p.parent, p.child} {
+			if now, beyond := table.Spent(); now != lent || beyond != 0 {
+				t.Errorf("%v: %d bytes are lent after the stream, %d before, and %d wait beyond windows", table.Self(), now, lent, beyond)
+			}
+		}
+	})
+}
+
+// F06: what peers are told of a window is what is lent: in START, STARTED, ATTACH and CREDIT.
+func TestF06_PeersAreToldTheWindowsThatAreLent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			if _, err := stream(t, d).Recv(ctx); err != nil {
+				return nil, err
+			}
+			return waits(ctx, d)
+		}))
+		said := func(what string, frames []*wire.Frame, window func(f *wire.Frame) *wire.Window, bytes uint64) {
+			t.Helper()
+			if len(frames) != 1 || window(frames[0]).GetBytes() != bytes || window(frames[0]).GetMessages() != dialog.DefaultMessages {
+				t.Errorf("%s was %v, want one that says %d bytes", what, frames, bytes)
+			}
+		}
+		plain := func(f *wire.Frame) *wire.Window { return f.Window }
+		r.table.Exhaust(0)
+		r.send(start(1, dialog.Context))
+		said("STARTED", r.got(wire.Kind_KIND_STARTED, 1), plain, dialog.GuaranteedBytes)
+		said("ATTACH", r.got(wire.Kind_KIND_ATTACH, 1), plain, dialog.GuaranteedBytes)
+		calls := beside(func() error {
+			return open(t.Context(), r.table, func(context.Context, *dialog.Dialog) error { return nil })
+		})
+		calls.over()
+		said("START", r.got(wire.Kind_KIND_START, 2), func(f *wire.Frame) *wire.Window { return f.Start.Window }, dialog.GuaranteedBytes)
+		r.table.Free()
+		r.send(yield(1, string(make([]byte, dialog.GuaranteedBytes))))
+		said("CREDIT", r.got(wire.Kind_KIND_CREDIT, 1), plain, 2*dialog.GuaranteedBytes)
+		r.send(frame(1, wire.Kind_KIND_CANCEL), ending(2, wire.Kind_KIND_ERROR, errBoom, peerOf(r)))
+		if err := calls.wait(); err == nil {
+			t.Error("the context has ended well")
+		}
+	})
+}
+
+// F06: messages that have no room in their window are kept up to a bound for the whole link. The
+// dialog of one more fails; the others, and messages that have room, are not touched.
+func TestF06_MessagesBeyondTheWindowsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all atomic.Int64
+		gate := make(chan struct{})
+		p := newPair(t, tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			if err := d.Started(nil); err != nil {
+				return nil, err
+			}
+			s := stream(t, d)
+			select {
+			case <-gate:
+			case <-ctx.Done():
+			}
+			for {
+				m, err := s.Recv(ctx)
+				if err != nil {
+					return nil, err
+				}
+				all.Add(int64(len(m)))
+			}
+		}})
+		send := func(size int) *attempt {
+			return beside(func() error {
+				return open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+					s := stream(t, d)
+					if err := s.Send(ctx, make([]byte, size)); err != nil {
+						return err
+					}
+					s.CloseSend()
+					_, err := d.Wait(ctx)
+					return err
+				})
+			})
+		}
+		p.child.Exhaust(dialog.MostBeyond - 1)
+		last := send(1 << 20)
+		if last.over() {
+			t.Fatalf("a message below the bound: %v", last.err)
+		}
+		refused, small := send(1<<20), send(100)
+		if !refused.over() || !errors.Is(refused.err, fault.ErrOverloaded) {
+			t.Fatalf("one message more: %v", refused.err)
+		}
+		close(gate)
+		if err := errors.Join(ended(last), ended(small)); err != nil || all.Load() != 1<<20+100 {
+			t.Errorf("%d bytes were received, of those that were kept: %v", all.Load(), err)
+		}
+		if _, beyond := p.child.Spent(); beyond != dialog.MostBeyond-1 {
+			t.Errorf("%d bytes still count", beyond-(dialog.MostBeyond-1))
+		}
+	})
+}
+
+// ended is the failure of an attempt, but for the end of a stream, with which the callee ended.
+func ended(a *attempt) error {
+	if err := a.wait(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }

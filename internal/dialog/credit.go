@@ -8,7 +8,7 @@ import (
 
 // The flow control of a stream: one account at each end of each direction. The receiver's is
 // an inflow, the sender's an outflow. Both are pure structs without a lock; they are fields
-// of a [Dialog], whose mu guards them. docs/protocol, Streams, has the rules of the wire.
+// of a [Dialog], whose mu guards them. All inflows of a link share its quota (quota.go). docs/protocol, Streams, has the rules of the wire.
 
 // Defaults of a receive window.
 const (
@@ -29,7 +29,8 @@ const mostRoom = 1 << 30
 const DefaultReadyTimeout = 500 * time.Millisecond
 
 // Window is the room that a receiver keeps for one direction of one dialog. More
-// than 2^30 of either is taken for 2^30.
+// than 2^30 of either is taken for 2^30. What is set is what it wants: how much of it there is at
+// the moment depends on the quota.
 type Window struct {
 	Messages int // 64 if 0
 	Bytes    int // 4 MiB if 0; a single message may be larger than that
@@ -199,7 +200,12 @@ func (o *outflow) resize(w Window) {
 // arrive, and an honest sender must not be taken for one without credit meanwhile.
 type inflow struct {
 	window Window
-	most   int // messages that the window may grow to
+	want   Window // what was set, with what it may grow to; the window is less if that was not to be had
+	// lent is the largest that the window has been, and at least what every window may have: the
+	// sender may use all of it. beyond is what waits here beyond that. quota counts both.
+	lent   Window
+	beyond int
+	quota  *quota
 	// allowed is the most that an honest sender may still send. unused is the part of its
 	// messages that the sender will leave when it has learned that the window has shrunk.
 	// Every message and every credit moves allowed as it moves the sender's room, so that
@@ -234,10 +240,12 @@ type inflow struct {
 	limited  bool
 }
 
-// newInflow is the account of a window as it was set.
-func newInflow(w Window) inflow {
-	in := inflow{window: w.orDefault()}
-	in.allowed, in.most = in.window, w.most()
+// newInflow is the account of a window as it was set, or of as much of it as the quota allows.
+func newInflow(w Window, q *quota) inflow {
+	in := inflow{want: w.orDefault(), lent: guaranteed, quota: q}
+	in.want.Most = w.most()
+	in.window = in.borrowMost()
+	in.allowed = in.window
 	return in
 }
 
@@ -250,6 +258,7 @@ const (
 	dropped          // nobody reads any more
 	overrun          // the dialog fails: no room
 	overpaid         // the sender had no credit: a violation
+	overload         // the dialog fails: too much waits beyond the windows of the link's streams
 )
 
 // arrive books a message and decides what becomes of it. Messages for an end that does not
@@ -274,8 +283,7 @@ func (in *inflow) arrive(payload []byte, probe bool) arrival {
 		in.broken = true
 		return overrun
 	}
-	in.push(payload)
-	return kept
+	return in.push(payload, kept)
 }
 
 // full reports whether a message of a sender that does not wait for credit is one too many.
@@ -307,17 +315,23 @@ func (in *inflow) judge(payload []byte, probe bool) arrival {
 		in.broken = true
 		return overpaid
 	}
-	in.push(payload)
 	if in.attached {
-		return kept
+		return in.push(payload, kept)
 	}
-	in.doubted = true
-	return doubtful
+	became := in.push(payload, doubtful)
+	in.doubted = became == doubtful
+	return became
 }
 
-func (in *inflow) push(payload []byte) {
+// push keeps a message, unless it is one too many for all streams of the link.
+func (in *inflow) push(payload []byte, became arrival) arrival {
+	if !in.weigh(1, max(1, len(payload))) {
+		in.broken = true
+		return overload
+	}
 	in.queue = append(in.queue, payload)
 	in.queued += max(1, len(payload))
+	return became
 }
 
 // take removes the oldest message. credit is what to grant the sender now, nil while less
@@ -332,6 +346,7 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 	payload, in.queue[0] = in.queue[0], nil
 	in.queue = in.queue[1:]
 	in.queued -= max(1, len(payload))
+	in.weigh(0, 0)
 	in.taken.Messages++
 	in.taken.Bytes += len(payload)
 	if 2*in.taken.Messages >= in.window.Messages || 2*in.taken.Bytes >= in.window.Bytes {
@@ -339,9 +354,7 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 		in.allowed.Messages += in.taken.Messages
 		in.allowed.Bytes += in.taken.Bytes
 		in.taken = Window{}
-		if in.narrow {
-			in.grow()
-		}
+		in.grow()
 	}
 	return payload, credit, true
 }
@@ -361,41 +374,58 @@ func (in *inflow) starve() {
 	in.starved = in.received
 }
 
-// grow doubles the window's messages, up to most; its bytes stay. A sender that does not wait
-// for credit gains nothing by it. What was observed of the smaller window does not count any
-// more. Room that the sender had been promised before the window shrank (unused) is still in
-// allowed, and must not be added to it a second time.
+// grow doubles a window that is less than what was set, and the messages of one that is too
+// small, up to most, if the quota allows. A sender that does not wait for credit gains
+// nothing by it. What was observed of the smaller window does not count any more. Messages that the
+// sender had been promised before the window shrank (unused) are still in allowed, and must not be
+// added to it a second time.
 func (in *inflow) grow() {
-	in.spent, in.starved, in.narrow = false, 0, false
-	if in.overflow != wire.Overflow_OVERFLOW_WAIT {
+	most := in.want.Messages
+	if in.narrow {
+		most = max(most, in.want.Most)
+		in.spent, in.starved, in.narrow = false, 0, false
+	}
+	by := Window{Messages: growth(in.window.Messages, most), Bytes: growth(in.window.Bytes, in.want.Bytes)}
+	to := Window{Messages: in.window.Messages + by.Messages, Bytes: in.window.Bytes + by.Bytes}
+	if in.overflow != wire.Overflow_OVERFLOW_WAIT || to == in.window || !in.borrow(to, 0) {
 		return
 	}
-	by := max(0, min(in.window.Messages, in.most-in.window.Messages))
-	again := min(by, in.unused) // was announced already
-	in.window.Messages += by
+	again := min(by.Messages, in.unused) // was announced already
+	in.window = to
 	in.unused -= again
-	in.allowed.Messages += by - again
+	in.allowed.Messages += by.Messages - again
+	in.allowed.Bytes += by.Bytes
 }
+
+// growth is how much is added to n to double it, up to most.
+func growth(n, most int) int { return max(0, min(n, most-n)) }
 
 // open attaches this end, with another window if that is set. A larger window adds to what
 // is allowed. A smaller one takes nothing away, since a sender that has not heard of it may
 // still use all that was announced before; the difference goes into unused.
 func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
+	most := in.want.Most
 	if w.Messages > 0 || w.Most > 0 {
-		in.most = w.most()
+		most = w.most()
 	}
 	was := in.window
-	in.window = w.or(was).orDefault()
+	in.want = w.or(in.want).orDefault()
+	in.want.Most = most
+	in.window = in.borrowMost()
+	if overflow != wire.Overflow_OVERFLOW_WAIT { // its sender does not go by it
+		in.window = Window{Messages: in.want.Messages, Bytes: in.want.Bytes}
+	}
 	in.allowed.Messages += max(0, in.window.Messages-was.Messages)
 	in.allowed.Bytes += max(0, in.window.Bytes-was.Bytes)
 	in.unused += max(0, was.Messages-in.window.Messages)
 	in.overflow, in.keep, in.attached, in.doubted = overflow, keep, true, false
 }
 
-// close drops what is queued and all that comes. Nothing is to be judged any more: there is
-// no reader who could open this end late.
+// close drops what is queued and all that comes, and gives back what was lent. Nothing is to be
+// judged any more: there is no reader who could open this end late.
 func (in *inflow) close() {
 	in.deaf, in.doubted, in.queue, in.queued = true, false, nil, 0
+	in.repay()
 }
 
 // tally compares the number of messages in the sender's failure with those that have come.

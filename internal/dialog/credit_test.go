@@ -79,7 +79,7 @@ func drawOptions(t *rapid.T) Window {
 
 func newChannel(t *rapid.T) *channel {
 	w := drawWindow(t, "window")
-	c := &channel{in: inflow{window: w, allowed: w, most: rapid.IntRange(0, 20).Draw(t, "most")}, trusted: w}
+	c := &channel{in: inflow{window: w, allowed: w, want: Window{w.Messages, w.Bytes, rapid.IntRange(0, 20).Draw(t, "most")}}, trusted: w}
 	c.out.announce(w)
 	return c
 }
@@ -204,8 +204,8 @@ func (c *channel) take(t *rapid.T) {
 		c.credited = c.taken
 		c.control = append(c.control, &signal{credit: credit, attach: c.in.window})
 		if c.narrow {
-			if c.mode == wire.Overflow_OVERFLOW_WAIT && want.Messages < before.most {
-				want.Messages = min(2*want.Messages, before.most)
+			if c.mode == wire.Overflow_OVERFLOW_WAIT && want.Messages < before.want.Most {
+				want.Messages = min(2*want.Messages, before.want.Most)
 			}
 			c.spent, c.waited, c.narrow = false, 0, false
 		}
@@ -231,12 +231,12 @@ func (c *channel) open(t *rapid.T) {
 	was, o := c.in, drawOptions(t)
 	c.in.open(o, c.mode, c.keep)
 	want := Window{Messages: o.Messages, Bytes: o.Bytes}.or(was.window)
-	most := was.most
+	most := was.want.Most
 	if o.Messages > 0 || o.Most > 0 {
 		most = o.Most
 	}
-	if c.in.window != want || c.in.most != most {
-		t.Fatalf("M05: %+v gave %+v, growing to %d", o, c.in.window, c.in.most)
+	if c.in.window != want || c.in.want.Most != most {
+		t.Fatalf("M05: %+v gave %+v, growing to %d", o, c.in.window, c.in.want.Most)
 	}
 	c.trust()
 	c.doubted = false
@@ -371,7 +371,7 @@ func TestC16_HostileCredit(t *testing.T) {
 // kept is the messages in their order and without a gap.
 func TestC16_HostileSender(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := newInflow(drawWindow(t, "window"))
+		in := newInflow(drawWindow(t, "window"), nil)
 		trusted := in.window
 		var next, taken byte
 		t.Repeat(map[string]func(*rapid.T){
@@ -423,7 +423,7 @@ func checkHeld(t *rapid.T, in *inflow, trusted Window) {
 
 // M09: empty messages cost memory too.
 func TestM09_EmptyMessagesCount(t *testing.T) {
-	in := newInflow(Window{Messages: 1, Bytes: 10})
+	in := newInflow(Window{Messages: 1, Bytes: 10}, nil)
 	in.open(in.window, wire.Overflow_OVERFLOW_KEEP, 20)
 	kept := 0
 	for in.arrive(nil, false) != overrun {

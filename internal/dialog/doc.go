@@ -63,7 +63,7 @@
 // # What bounds it
 //
 // Everything that a peer can make this side keep has a bound (docs/bounds.md). Credit bounds
-// the messages that wait for a task, MostDialogs the tasks and their arguments, a turn and a sum
+// the messages that wait for a task, a quota the windows of all tasks together, MostDialogs the tasks and their arguments, a turn and a sum
 // the large answers that wait for the link (bounds.go), and mostStuck the tasks that have
 // outlived their dialogs. What this side sends waits when the link is congested, and is never
 // dropped for that.

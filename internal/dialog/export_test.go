@@ -10,3 +10,27 @@ func (t *Table) Scope(ctx context.Context, r *Request, body func(ctx context.Con
 	}
 	return d.Scope(body)
 }
+
+// Exhaust makes the table believe that other streams have all that its link's may have, and
+// that so many bytes wait beyond their windows.
+func (t *Table) Exhaust(beyond int) {
+	t.quota.lent.Store(mostLent)
+	t.quota.beyond.Store(int64(beyond))
+}
+
+// Free is its opposite.
+func (t *Table) Free() {
+	t.quota.lent.Store(0)
+	t.quota.beyond.Store(0)
+}
+
+// Spent is what its streams have of it.
+func (t *Table) Spent() (lent, beyond int) {
+	return int(t.quota.lent.Load()), int(t.quota.beyond.Load())
+}
+
+// What is left then, and what may wait beyond.
+const (
+	MostBeyond      = mostBeyond
+	GuaranteedBytes = 16 << 10
+)

@@ -165,6 +165,9 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 		}
 	case overrun:
 		d.overrun()
+	case overload:
+		d.apply(DoBreak, saying(fmt.Errorf("%w: %d bytes of messages wait that have no room in their streams' windows, on the link to %v: read them, or send smaller ones",
+			fault.ErrOverloaded, mostBeyond, d.Peer())))
 	case overpaid:
 		err := d.violation(f, "without credit")
 		d.apply(DoBreak, saying(err))
@@ -179,7 +182,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
-		in: newInflow(t.cfg.Window), running: true,
+		running: true,
 	}
 	d.state.Phase = Live
 	if d.kind == Context {

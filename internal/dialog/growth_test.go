@@ -15,7 +15,7 @@ type stretch struct {
 }
 
 func newStretch(w Window, overflow wire.Overflow) *stretch {
-	s := &stretch{in: newInflow(w)}
+	s := &stretch{in: newInflow(w, nil)}
 	s.out.announce(s.in.window)
 	s.in.open(Window{}, overflow, 0)
 	s.out.attach(s.in.window, overflow)

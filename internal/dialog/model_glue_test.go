@@ -366,7 +366,7 @@ func (w *world) recv(me int) {
 // canStarve is where a task that waits for a message changes something.
 func (w *world) canStarve(me int) bool {
 	s := &w.side[me]
-	return s.in.attached && !s.in.deaf && len(s.in.queue) == 0 && s.in.spent && s.in.window.Messages < s.in.most
+	return s.in.attached && !s.in.deaf && len(s.in.queue) == 0 && s.in.spent && s.in.window.Messages < s.in.want.Most
 }
 
 var actionNames = []string{

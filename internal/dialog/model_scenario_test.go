@@ -13,6 +13,7 @@ type scenario struct {
 	sends    [2]uint8 // messages, by side
 	opens    uint8    // the window of the opener's end from when that is open; 0: as before
 	reads    [2]bool  // the stream is open from the start
+	lent     uint8    // what of the window is to be had at first; 0: all
 	most     uint8    // and one that nobody has set grows to so much, while its reader keeps up
 	overflow wire.Overflow
 	cancels  [2]uint8 // calls of Cancel
@@ -69,7 +70,11 @@ func (sc *scenario) begin() world {
 // inflow is Dialog.receive.
 func (sc *scenario) inflow(me int) inflow {
 	room := roomFor(sc.window)
-	in := inflow{window: room, allowed: room, most: int(sc.most)}
+	in := inflow{window: room, allowed: room, want: Window{room.Messages, room.Bytes, int(sc.most)}}
+	if sc.lent > 0 {
+		in.window = roomFor(sc.lent)
+		in.allowed = in.window
+	}
 	if sc.reads[me] {
 		in.open(Window{}, wire.Overflow_OVERFLOW_WAIT, 0)
 	}
@@ -90,7 +95,7 @@ func (w *world) start(large bool) {
 		w.send(opener, data, arguments)
 	}
 	w.send(opener, control, packet{
-		kind: uint8(wire.Kind_KIND_START), n: w.sc.window, flag: bits(w.sc.reads[opener] && !w.sc.rules.silent, large),
+		kind: uint8(wire.Kind_KIND_START), n: uint8(o.in.window.Messages), flag: bits(w.sc.reads[opener] && !w.sc.rules.silent, large),
 	})
 	if large && !w.sc.rules.argumentsFirst {
 		w.send(opener, data, arguments)

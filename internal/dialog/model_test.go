@@ -32,6 +32,7 @@ var quickScenarios = []scenario{
 	{name: "callee reads from the start", kind: Context, window: 1, sends: two{3, 0}, reads: yes{callee: true}, cancels: two{1, 0}, large: true},
 	{name: "opener only waits", kind: Context, window: 1, sends: two{0, 3}, waits: true, fails: yes{true, true}},
 	{name: "reader keeps up", kind: Source, window: 1, most: 4, sends: two{0, 6}, cancels: two{1, 0}},
+	{name: "window that is lent later", kind: Source, window: 3, lent: 1, sends: two{0, 6}, cancels: two{1, 0}},
 	{name: "no backpressure", kind: Context, window: 1, sends: two{0, 3}, overflow: wire.Overflow_OVERFLOW_FAIL},
 	{name: "both wait in Cancel", kind: Context, cancels: two{1, 1}, inTask: yes{true, true}, fails: yes{true, true}, timeouts: true},
 	{name: "broken and cut", kind: Context, cancels: two{1, 0}, breaks: two{0, 1}, timeouts: true},
@@ -64,6 +65,7 @@ var fullScenarios = []scenario{
 	{name: "full: both read from the start", kind: Context, window: 2, sends: two{3, 3}, reads: yes{true, true}, fails: yes{true, true}, large: true},
 	{name: "full: larger window", kind: Context, window: 2, opens: 3, sends: two{1, 4}, fails: yes{true, true}, large: true, cancels: two{1, 0}},
 	{name: "full: readers keep up", kind: Context, window: 1, most: 3, sends: two{3, 3}, fails: yes{true, true}, cancels: two{1, 0}},
+	{name: "full: window that is lent later", kind: Context, window: 4, lent: 1, sends: two{1, 5}, fails: yes{true, true}, cancels: two{1, 0}},
 	{name: "full: no backpressure", kind: Context, window: 2, opens: 3, sends: two{1, 4}, overflow: wire.Overflow_OVERFLOW_FAIL, fails: yes{true, true}, cancels: two{1, 0}},
 	{name: "full: source", kind: Source, window: 2, sends: two{0, 4}, cancels: two{1, 0}, aborts: two{1, 1}, fails: yes{true, true}, large: true, loss: true, closes: true},
 }

@@ -285,8 +285,8 @@ func (s *side) encode(b []byte) []byte {
 func (in *inflow) encode(b []byte) []byte {
 	b = append(b, uint8(in.window.Messages), uint8(in.allowed.Messages), uint8(in.overflow), uint8(in.taken.Messages),
 		bits(in.attached, in.deaf, in.stopped, in.probed, in.limited, in.broken, in.doubted), uint8(in.received), uint8(in.limit),
-		uint8(in.allowed.Bytes), uint8(len(in.queue)), uint8(in.most), uint8(in.unused))
-	if in.window.Messages < in.most { // else it may not grow, whatever has been seen
+		uint8(in.allowed.Bytes), uint8(len(in.queue)), uint8(in.want.Messages), uint8(in.want.Most), uint8(in.unused))
+	if in.window.Messages < in.want.Most { // else it may not grow, whatever has been seen
 		b = append(b, bits(in.spent, in.narrow), uint8(in.starved))
 	}
 	for _, m := range in.queue {

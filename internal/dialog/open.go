@@ -140,6 +140,7 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 		d.state.Phase = Open
 	}
 	if err := d.enter(r); err != nil {
+		d.in.close()
 		if d.cancel != nil {
 			d.cancel(nil)
 		}

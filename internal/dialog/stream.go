@@ -104,10 +104,14 @@ func (d *Dialog) Receive(w Window, reads *StreamOptions) {
 	d.receive(w, reads)
 }
 
-// receive sets up the account of this end, before its window is announced. What Start or
-// Started says must be the account's very numbers.
+// receive sets up the account of this end, if it has one, before its window is announced. What
+// Start or Started says must be the account's very numbers.
 func (d *Dialog) receive(w Window, reads *StreamOptions) {
-	d.in = newInflow(w.or(d.table.cfg.Window))
+	if d.kind == Func || d.kind == Source && d.callee {
+		return
+	}
+	d.in.close()
+	d.in = newInflow(w.or(d.table.cfg.Window), &d.table.quota)
 	if reads != nil && d.kind == Context {
 		d.in.open(reads.Window, reads.overflow(), reads.AllowOverruns)
 		d.fresh = true

@@ -69,6 +69,7 @@ type Table struct {
 	// turn is a semaphore of one: the large answer that holds it goes next (bounds.go).
 	turn     chan struct{}
 	counters counters
+	quota    quota // what the dialogs' streams have of memory
 	// unread lists dialogs that have got messages from the packet that is being handled, and
 	// in which somebody waits. Only the link's reader uses it, so no lock guards it.
 	unread []*Dialog
@@ -367,6 +368,7 @@ func (t *Table) claim(d *Dialog) (refused, err error) {
 	t.dialogs[d.id] = d
 	t.counters.accepted.Add(1)
 	d.outer = t.cfg.Base
+	d.receive(Window{}, nil)
 	refused = t.closing
 	if full := t.guests.enter(d); full != nil {
 		refused = full

@@ -29,7 +29,7 @@ func (PacketCodec) Name() string { return "proto" }
 // packet is small.
 const (
 	keptShare   = 4
-	smallPacket = 4 << 10
+	smallPacket = slabSize
 )
 
 // others is the codec for all messages that are not packets: Boot, health checks, go-plugin's own.

@@ -26,7 +26,8 @@ func (o StreamOptions) dialog() dialog.StreamOptions {
 }
 
 // Window is the size of a receive buffer. Messages and Bytes both count, whichever is used
-// up first. More than 2^30 of either is taken for 2^30.
+// up first. More than 2^30 of either is taken for 2^30. All buffers for one peer have 256 MiB
+// together: where that is used up, a buffer begins with less, and grows when there is room again.
 type Window struct {
 	Messages int // 64 if 0
 	Bytes    int // 4 MiB if 0; a single message may be larger than that

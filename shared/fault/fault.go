@@ -41,7 +41,8 @@ var (
 	// ErrActorClosing: the actor is ending and takes no new work.
 	ErrActorClosing = errors.New("actor closing")
 	// ErrOverloaded: the actor runs as much for its caller as it does at once, or the
-	// caller does not read the answers that it has. Only that dialog failed.
+	// caller does not read the answers that it has, or more large messages wait in
+	// streams than an actor keeps for another. Only that dialog failed.
 	ErrOverloaded = errors.New("actor overloaded")
 	// ErrProtocol: the peer broke the wire protocol.
 	ErrProtocol = errors.New("protocol violation")
