@@ -73,21 +73,16 @@ var cborEncode = must(cbor.EncOptions{
 // and 3) are decoded only into types that have them: a long one takes time that grows with the
 // square of its length, which a peer could otherwise cause wherever any value may be.
 var (
-	cborDecode        = newDecoder(cbor.BignumTagForbidden)
-	cborDecodeNumbers = newDecoder(cbor.BignumTagAllowed)
+	cborDecode        = decoder{decoding(cbor.BignumTagForbidden, texts), decoding(cbor.BignumTagForbidden, keys)}
+	cborDecodeNumbers = decoder{decoding(cbor.BignumTagAllowed, texts), decoding(cbor.BignumTagAllowed, keys)}
+
+	texts, keys = reflect.TypeFor[map[string]any](), reflect.TypeFor[map[any]any]()
 )
 
 // decoder decodes a mapping that is found where any value may be: as a map[string]any if the keys
 // of all such mappings are texts, and else as a map[any]any. The first is what JSON gives, and
 // what most code expects; the second is the only one that can hold the rest.
 type decoder struct{ textKeys, anyKeys cbor.DecMode }
-
-func newDecoder(numbers cbor.BignumTagMode) decoder {
-	return decoder{
-		textKeys: must(decoding(numbers, reflect.TypeFor[map[string]any]()).DecMode()),
-		anyKeys:  must(decoding(numbers, reflect.TypeFor[map[any]any]()).DecMode()),
-	}
-}
 
 // decode tries text keys first, which nearly all mappings have. A misfit may be due to a mapping
 // with other keys; then all of it is decoded once more into a value that is empty again. Where
@@ -101,14 +96,14 @@ func (d decoder) decode(data []byte, v any) error {
 	return err
 }
 
-// decoding is what both decoders of a pair have in common. A key that comes twice is an error,
+// decoding is one of them. A key that comes twice is an error,
 // and keys match exactly, so that two readers never see two different values in one payload.
-func decoding(numbers cbor.BignumTagMode, mapping reflect.Type) cbor.DecOptions {
-	return cbor.DecOptions{
+func decoding(numbers cbor.BignumTagMode, mapping reflect.Type) cbor.DecMode {
+	return must(cbor.DecOptions{
 		DefaultMapType: mapping,
 		DupMapKey:      cbor.DupMapKeyEnforcedAPF, FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, UTF8: cbor.UTF8DecodeInvalid, BignumTag: numbers,
 		MaxNestedLevels: maxNesting, MaxArrayElements: maxElements, MaxMapPairs: maxElements,
-	}
+	}.DecMode())
 }
 
 func (cborCodec) Name() string { return "cbor" }

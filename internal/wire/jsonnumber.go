@@ -25,12 +25,6 @@ func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for
 		if !v.IsNil() {
 			return nativeNumbers(v.Elem())
 		}
-	case reflect.Slice, reflect.Array:
-		for i := range v.Len() {
-			if err := nativeNumbers(v.Index(i)); err != nil {
-				return err
-			}
-		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
 			value := reflect.New(v.Type().Elem()).Elem() // those in a map cannot be changed
@@ -40,12 +34,9 @@ func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for
 			}
 			v.SetMapIndex(it.Key(), value)
 		}
-	case reflect.Struct:
-		for f, field := range v.Fields() {
-			if !f.IsExported() && !f.Anonymous {
-				continue
-			}
-			if err := nativeNumbers(field); err != nil {
+	default:
+		for part := range inside(v) {
+			if err := nativeNumbers(part); err != nil {
 				return err
 			}
 		}

@@ -54,7 +54,7 @@ func (is *traits) look(at typeStep, within map[typeStep]bool) {
 		return
 	}
 	within[at] = true
-	followed := at.followed && !encodesItself(at.Type)
+	followed := at.followed && !EncodesItself(at.Type)
 	switch at.Kind() {
 	case reflect.Interface: // it may hold anything, also what it is itself a part of
 		is.any, is.endless = true, is.endless || followed
@@ -74,10 +74,10 @@ func (is *traits) look(at typeStep, within map[typeStep]bool) {
 	within[at] = false
 }
 
-// encodesItself reports whether the encoder leaves a type to its own method, or knows it by heart.
+// EncodesItself reports whether the encoder leaves a type to its own method, or knows it by heart.
 // An interface with that method says nothing: the value in it may be of a type that contains
 // itself.
-func encodesItself(t reflect.Type) bool {
+func EncodesItself(t reflect.Type) bool {
 	if t == reflect.TypeFor[time.Time]() {
 		return true
 	}

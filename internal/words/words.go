@@ -21,7 +21,7 @@ func Quote(text string) string {
 	if len(text) <= maxQuoted {
 		return strconv.Quote(text)
 	}
-	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(head(text)), len(text))
+	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(head(text, maxQuoted)), len(text))
 }
 
 // Cut is a text, of a long one only its beginning.
@@ -29,13 +29,12 @@ func Cut(text string) string {
 	if len(text) <= maxQuoted {
 		return text
 	}
-	return head(text) + "…"
+	return head(text, maxQuoted) + "…"
 }
 
-// head is at most the first maxQuoted bytes of a longer text. It ends between two characters: half
+// head is at most the first bytes of a longer text. It ends between two characters: half
 // of one would be shown as \xe2 by strconv.Quote, and be invalid where it is not quoted.
-func head(text string) string {
-	end := maxQuoted
+func head(text string, end int) string {
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}
@@ -49,11 +48,8 @@ func Clip(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	cut := limit - len("… (1234567890 bytes more)")
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + fmt.Sprintf("… (%d bytes more)", len(text)-cut)
+	kept := head(text, limit-len("… (1234567890 bytes more)"))
+	return kept + fmt.Sprintf("… (%d bytes more)", len(text)-len(kept))
 }
 
 // List joins words, of many only the first. "And 1 more" would take the place of the word that it

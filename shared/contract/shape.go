@@ -2,7 +2,6 @@ package contract
 
 import (
 	"crypto/sha256"
-	"encoding"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
@@ -37,10 +35,9 @@ type part struct {
 }
 
 var (
-	timeType      = reflect.TypeFor[time.Time]()
-	messageType   = reflect.TypeFor[proto.Message]()
-	rawJSONType   = reflect.TypeFor[json.RawMessage]()
-	customEncoder = []reflect.Type{reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[encoding.BinaryMarshaler]()}
+	timeType    = reflect.TypeFor[time.Time]()
+	messageType = reflect.TypeFor[proto.Message]()
+	rawJSONType = reflect.TypeFor[json.RawMessage]()
 )
 
 // describe builds the signature of an endpoint. Its shape is a sorted list of
@@ -250,10 +247,8 @@ func leafName(t reflect.Type) string {
 	case t.Kind() == reflect.Interface:
 		return "any"
 	}
-	for _, custom := range customEncoder {
-		if t.Implements(custom) || reflect.PointerTo(t).Implements(custom) {
-			return t.String()
-		}
+	if wire.EncodesItself(t) {
+		return t.String()
 	}
 	switch k := t.Kind(); k {
 	case reflect.Bool, reflect.String:

@@ -64,7 +64,6 @@ type part struct {
 	parent  int
 	also    bool // a failure of the clean-up after its parent
 	relayed bool // it is below an error that came from elsewhere, and was relayed with it
-	local   bool // it arose, or was wrapped, here
 }
 
 // add makes the node of a part, and parts of what the error wraps. A settled error is replaced
@@ -77,7 +76,6 @@ func (p *packer) add(i int) {
 		at.err, also = s.cause, append(also, s.also...)
 	}
 	remote, ok := at.err.(*RemoteError)
-	at.local = !ok
 	var n *wire.Node
 	if ok {
 		n = p.relay(remote, at.relayed)
@@ -86,9 +84,9 @@ func (p *packer) add(i int) {
 	}
 	n.Parent, n.Also = uint32(at.parent), at.also
 	p.nodes = append(p.nodes, n)
-	if ok && remote != nil {
-		p.below(i, remote.causes, part{relayed: true})
-		p.below(i, remote.also, part{relayed: true, also: true})
+	if ok {
+		p.below(i, remote.orNil().causes, part{relayed: true})
+		p.below(i, remote.orNil().also, part{relayed: true, also: true})
 	} else {
 		p.below(i, unwrap(p.parts[i].err), part{})
 	}
@@ -176,7 +174,8 @@ func (p *packer) describe(err error) *wire.Node {
 func (p *packer) inherit() {
 	only, several := make([]*wire.Node, len(p.nodes)), &wire.Node{} // the one cause of each, nil if there is none
 	for i, n := range slices.Backward(p.nodes) {
-		if from := only[i].GetOrigin(); p.parts[i].local && from != nil && !from.ToID().Is(p.self) {
+		_, remote := p.parts[i].err.(*RemoteError)
+		if from := only[i].GetOrigin(); !remote && from != nil && !from.ToID().Is(p.self) {
 			n.Origin, n.Relays = from, slices.Clone(only[i].Relays)
 		}
 		if up := p.parts[i].parent; only[up] == nil && !n.Also {
