@@ -29,6 +29,7 @@ func TestQueueHandsOnWhatItGets(t *testing.T) {
 		log.Debug("not enabled")
 		log.With("actor", "a").Warn("two", "n", 2)
 		log.With("actor", "a").WithGroup("g").Error("three", "n", 3)
+		log.WithGroup("g").With("b", 1).WithGroup("h").Error("four", "n", 4)
 	}
 	<-q.Idle()
 	if direct.String() != queued.String() {
