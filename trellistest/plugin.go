@@ -1,6 +1,7 @@
 package trellistest
 
 import (
+	"context"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -26,4 +27,12 @@ type Plugin struct {
 	// CancelTimeout is how long a task may take to end that was told to, before whoever
 	// waits for it gives up: 500 ms if 0.
 	CancelTimeout time.Duration
+
+	// Hosts runs what the plugin hosts, as in sdk.Plugin; its programs are plugins, too. For
+	// plugins in a tree.
+	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error
+	// Starting, if not nil, is called in a tree at each stage of each start. It may take its
+	// time, as with [Slow], and an error is the failure of the start. ctx ends when the start
+	// is given up; [ProcessOf] finds the process in it.
+	Starting func(ctx context.Context, stage Stage) error
 }

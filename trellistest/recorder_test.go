@@ -3,6 +3,7 @@ package trellistest_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	defer r.mu.Unlock()
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
+
+func (r *recorder) Output() io.Writer { return io.Discard }
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
