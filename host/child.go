@@ -167,7 +167,7 @@ func (c *child) stopProcess() {
 
 // pause waits before the next process, in a goroutine of the nursery's. It is called under
 // the lock. The table alone decides what the end of a pause means: after a dismissal it
-// does not know the child any more, and after the nursery's end it starts nothing.
+// does not know the child any more, and once the nursery's ctx has ended it starts nothing.
 func (c *child) pause(e Event) {
 	e.Pause = c.backoff.pause(c.unstable, chance())
 	c.tell(e)

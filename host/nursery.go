@@ -136,6 +136,7 @@ func (n *Nursery) update(change func()) {
 func (n *Nursery) changeTable(change func()) (told []Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.plan.closing = n.plan.closing || n.ctx.Err() != nil // stopAll may not have run yet
 	change()
 	if n.changed != nil {
 		close(n.changed)

@@ -208,8 +208,9 @@ func (s *supervision) resume(id int) []action {
 // that comes of itself while all is being closed is reported as any other.
 //
 // The cases, in their order: it was ended on purpose, and comes back only if a strategy
-// has ended it; its very first start has failed, which whoever asked for it is told; it
-// should come back and cannot; it comes back; nobody wants it back.
+// has ended it; its very first start has failed, which whoever asked for it is told, or a
+// later one was given up because all end; it should come back and cannot; it comes back;
+// nobody wants it back.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
 	wasUp, order, failed := c.state != Starting, c.order, how.failure != nil
@@ -224,7 +225,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 			s.report(c, how.failure)
 		}
 		c.over = !c.comesBack
-	case !wasUp && c.fresh:
+	case !wasUp && (c.fresh || s.closing):
 		c.over = true
 	case answered && how.lasting:
 		s.giveUp(c, actionLasting, how.failure)

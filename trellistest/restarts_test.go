@@ -173,3 +173,24 @@ func TestV04_RestartLimit(t *testing.T) {
 		})
 	}
 }
+
+// A tree that ends while an actor waits for its restart ends without a failure, and starts
+// nothing more.
+func TestN02_EndInAPauseStartsNothing(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			tree := family(config.Supervision{}, "a")
+			tree.Actors[0].Backoff = config.Backoff{Initial: config.Duration(time.Hour), Max: config.Duration(time.Hour)}
+			h := trellistest.Host(t, tree, greeter())
+			h.Process("a").Die(1)
+			h.WantEvents(trellistest.Restarting("a"))
+			if err := h.End(); err != nil {
+				t.Error(err)
+			}
+			if n := len(h.Processes("a")); n != 1 {
+				t.Errorf("%d processes were started, want one", n)
+			}
+			h.WantEvents(trellistest.Gone("a"), trellistest.No(trellistest.Ended("a", "")))
+		})
+	}
+}
