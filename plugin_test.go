@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config/read"
@@ -262,9 +261,7 @@ func TestThirdPartyPluginAndApplication(t *testing.T) {
 
 func TestPluginRunByHandSaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program(t, "walker")).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), program(t, "walker")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "This binary is a plugin") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -76,7 +77,9 @@ func build() (dir string, err error) {
 // spec is how each program wants to be started: by its own documents, as any
 // go-plugin host would.
 func spec(name, dir string) host.Spec {
-	s := host.Spec{Name: strings.ToLower(name), Command: []string{filepath.Join(programs, name)}, Dir: dir}
+	patient := config.Duration(10 * time.Minute) // no machine is that slow, and no bound is what a test here trips over
+	s := host.Spec{Name: strings.ToLower(name), Command: []string{filepath.Join(programs, name)}, Dir: dir, StartTimeout: patient, CancelTimeout: patient, Grace: patient}
+	s.Health.Timeout = patient
 	switch name {
 	case "plugin-go-grpc":
 		s.GoPlugin = &config.GoPlugin{Cookie: map[string]string{"BASIC_PLUGIN": "hello"}, Versions: []int{1}}
