@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/decl"
 )
 
 const module = "github.com/seed-2ba35074/trellis/"
@@ -47,7 +49,9 @@ func importMap() []area {
 		{"internal/process", []string{"internal/rundir", "internal/cgroup", "internal/logs", "internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/launch", []string{"internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},
 		{"internal/recording", []string{"internal/link", "internal/wire", "internal/logs", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
-		{"internal/lab/count", nil, "it reads source text, and imports nothing of it"},
+		{"internal/lab/decl", nil, "it reads source text, and imports nothing of it"},
+		{"internal/lab/tempdir", nil, "the tests of every package may use it"},
+		{"internal/lab/count", []string{"internal/lab/decl"}, "it reads source text, and imports nothing of what it measures"},
 		{"internal/lab/pair", []string{"shared", "internal"}, "it joins the two ends of a link, as a host and its plugin do"},
 		{"internal/lab/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
 		{"internal/lab/conform", []string{"docs/protocol/transcripts", "internal/environ", "internal/link", "internal/process", "internal/task", "internal/trust", "internal/wire"},
@@ -393,26 +397,7 @@ func undocumentedSpec(spec ast.Spec, groupDocumented bool) (ids []*ast.Ident) {
 }
 
 func receiverExported(d *ast.FuncDecl) bool {
-	return d.Recv == nil || ast.IsExported(receiver(d))
-}
-
-// receiver is the name of the type that a method belongs to.
-func receiver(d *ast.FuncDecl) string {
-	e := d.Recv.List[0].Type
-	for {
-		switch x := e.(type) {
-		case *ast.StarExpr:
-			e = x.X
-		case *ast.IndexExpr:
-			e = x.X
-		case *ast.IndexListExpr:
-			e = x.X
-		case *ast.Ident:
-			return x.Name
-		default:
-			return ""
-		}
-	}
+	return d.Recv == nil || ast.IsExported(decl.Receiver(d))
 }
 
 // wellKnown are methods whose names say what they do.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/decl"
 )
 
 const architecturePage = "docs/architecture.md"
@@ -128,8 +130,8 @@ func declared(t *testing.T) map[string]bool {
 		for _, d := range s.file.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				names[pkg+"."+funcName(d)] = true
-				names[funcName(d)] = true
+				names[pkg+"."+decl.Name(d)] = true
+				names[decl.Name(d)] = true
 			case *ast.GenDecl:
 				for _, spec := range d.Specs {
 					if t, ok := spec.(*ast.TypeSpec); ok {
@@ -140,14 +142,6 @@ func declared(t *testing.T) map[string]bool {
 		}
 	}
 	return names
-}
-
-// funcName is Function or Type.Method.
-func funcName(d *ast.FuncDecl) string {
-	if d.Recv == nil {
-		return d.Name.Name
-	}
-	return receiver(d) + "." + d.Name.Name
 }
 
 // The walks name functions, which are renamed now and then.

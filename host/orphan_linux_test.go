@@ -19,6 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/environ"
+	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -296,12 +297,7 @@ func allEnded(t *testing.T, all []one) {
 // function that lists the runtime directories in it.
 func shortTemp(t *testing.T) func() []string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "o")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	t.Setenv("TMPDIR", dir)
+	dir := tempdir.Use(t)
 	return func() []string {
 		left, err := filepath.Glob(filepath.Join(dir, "trellis-*", "*"))
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -29,16 +30,7 @@ func TestN07_ASoakLeavesNothing(t *testing.T) {
 			t.Fatalf("%s: expected a number above one, got %q", soakVar, text)
 		}
 	}
-	dir, err := os.MkdirTemp("/tmp", "o") // a short one, for the sockets' paths
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Setenv("TMPDIR", dir)
+	tempdir.Use(t)
 	soakOnce(t, 1) // what is made once is there now
 	before := held(t)
 	for i := range n {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/decl"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/what-returns-when.md")
@@ -88,7 +90,7 @@ func publicFuncs(t *testing.T) map[string]*ast.FuncDecl {
 			}
 			for _, d := range parsed.Decls {
 				if d, ok := d.(*ast.FuncDecl); ok && d.Name.IsExported() {
-					if name := nameOf(d); ast.IsExported(name) {
+					if name := decl.Name(d); ast.IsExported(name) {
 						all[name] = d
 					}
 				}
@@ -96,26 +98,6 @@ func publicFuncs(t *testing.T) map[string]*ast.FuncDecl {
 		}
 	}
 	return all
-}
-
-// nameOf is a function's name as in `go doc`.
-func nameOf(d *ast.FuncDecl) string {
-	if d.Recv == nil {
-		return d.Name.Name
-	}
-	e := d.Recv.List[0].Type
-	for {
-		switch x := e.(type) {
-		case *ast.StarExpr:
-			e = x.X
-		case *ast.IndexExpr:
-			e = x.X
-		case *ast.IndexListExpr:
-			e = x.X
-		default:
-			return fmt.Sprint(e, ".", d.Name.Name)
-		}
-	}
 }
 
 // P14: no public function that waits is missing in the tables, and none is there twice or

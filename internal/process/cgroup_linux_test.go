@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/cgroup"
+	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 )
 
@@ -37,7 +38,7 @@ func init() {
 func cgroupSpec(t *testing.T, words ...string) (spec Spec, home string) {
 	t.Helper()
 	leaves(t)
-	tempDir(t)
+	tempdir.Use(t)
 	home, err := rundir.Cgroup()
 	if err != nil {
 		t.Logf("no cgroups here: %v", err)
@@ -137,7 +138,7 @@ func TestN15_FiftyCgroupsInParallel(t *testing.T) {
 // A host is killed, and with it its child; what the child had started in a session
 // of its own lives on, until the next start.
 func TestN07_NextStartSweepsTheCgroupsOfAKilledHost(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	spec := child0("cgrouphost:fork:setsid,pid,block")
 	host := exec.Command(spec.Path, spec.Args...)
 	host.Env = spec.Env

@@ -299,15 +299,3 @@ func scan(f *os.File) <-chan string {
 	}()
 	return ch
 }
-
-// tempDir is a short TMPDIR.
-func tempDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "p")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	t.Setenv("TMPDIR", dir)
-	return dir
-}

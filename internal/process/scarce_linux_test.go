@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 )
 
 func init() {
@@ -34,7 +36,7 @@ func scarce(t *testing.T, role string, sys *syscall.SysProcAttr) (string, error)
 // A fork that the system refuses: this user may have no further process. Whoever
 // runs before goes on.
 func TestF05_NoProcessLeft(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	out, err := scarce(t, "nofork", nil)
 	if err != nil || !strings.Contains(out, "refused: cannot start /bin/true: resource temporarily unavailable: no further process allowed; raise the limit (ulimit -u, pids.max of the cgroup)") ||
 		!strings.HasSuffix(out, "the first one lives\nanother one ended well\n") {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 )
 
 // roles are what the test binary does as another program. What follows a colon is the
@@ -61,18 +63,6 @@ func program(role string) *exec.Cmd {
 	return cmd
 }
 
-// tempDir is a short TMPDIR.
-func tempDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "p")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	t.Setenv("TMPDIR", dir)
-	return dir
-}
-
 // owner runs a program that makes a runtime directory and lives on.
 func owner(t *testing.T) (cmd *exec.Cmd, dir string) {
 	t.Helper()
@@ -94,7 +84,7 @@ func owner(t *testing.T) (cmd *exec.Cmd, dir string) {
 }
 
 func TestN07_RuntimeDirSweptAfterAKilledOwner(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	dead, deadDir := owner(t)
 	_, liveDir := owner(t)
 	if !exists(filepath.Join(deadDir, "socket")) {
@@ -135,7 +125,7 @@ func TestN07_RuntimeDirSweptAfterAKilledOwner(t *testing.T) {
 
 // The last program that ends leaves nothing in TMPDIR.
 func TestTheLastOneRemovesTheCommonFolder(t *testing.T) {
-	temp := tempDir(t)
+	temp := tempdir.Use(t)
 	if _, err := Open(); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +138,7 @@ func TestTheLastOneRemovesTheCommonFolder(t *testing.T) {
 }
 
 func TestN07_RuntimeDirPathTooLong(t *testing.T) {
-	long := filepath.Join(tempDir(t), strings.Repeat("x", 60))
+	long := filepath.Join(tempdir.Use(t), strings.Repeat("x", 60))
 	if err := os.Mkdir(long, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +160,7 @@ func TestN07_RuntimeDirOpenToOthersIsRefused(t *testing.T) {
 		"a link to none": func(base string) error { return os.Symlink(base+"x", base) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := filepath.Join(tempDir(t), fmt.Sprintf("trellis-%d", os.Getuid()))
+			base := filepath.Join(tempdir.Use(t), fmt.Sprintf("trellis-%d", os.Getuid()))
 			if err := put(base); err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +180,7 @@ func TestN07_RuntimeDirOpenToOthersIsRefused(t *testing.T) {
 
 // What took the place of the common folder while a program ran outlives it.
 func TestN07_CloseLeavesWhatIsNotTheCommonFolder(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	dir, err := Open()
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +197,7 @@ func TestN07_CloseLeavesWhatIsNotTheCommonFolder(t *testing.T) {
 // Owners come while others sweep, and remove the common folder if it is empty: nobody
 // loses a directory that is held.
 func TestN07_RuntimeDirClaimsAndSweepsTogether(t *testing.T) {
-	base := filepath.Join(tempDir(t), "trellis")
+	base := filepath.Join(tempdir.Use(t), "trellis")
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -233,7 +223,7 @@ func TestN07_RuntimeDirClaimsAndSweepsTogether(t *testing.T) {
 
 // Removing what holds files takes a descriptor. Without one it is done later.
 func TestF05_WhatCannotBeRemovedIsRemovedLater(t *testing.T) {
-	t.Setenv("TMPDIR", tempDir(t))
+	tempdir.Use(t)
 	dir, err := Open()
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +268,7 @@ func TestF08_RuntimeDirIsMadeAnew(t *testing.T) {
 		"a file":            func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := tempDir(t)
+			base := tempdir.Use(t)
 			first, err := Open()
 			if err != nil {
 				t.Fatal(err)
@@ -317,7 +307,7 @@ func TestF08_RuntimeDirIsMadeAnew(t *testing.T) {
 
 // B01: it may be gone when the program ends.
 func TestF08_RuntimeDirIsGoneAtTheEnd(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	dir, err := Open()
 	if err != nil {
 		t.Fatal(err)
@@ -333,7 +323,7 @@ func TestF08_RuntimeDirIsGoneAtTheEnd(t *testing.T) {
 
 // F08: the cgroup of this program's children is made anew as well.
 func TestF08_CgroupIsMadeAnew(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	t.Cleanup(func() { _ = Close() })
 	home, err := Cgroup()
 	if err != nil {
@@ -349,7 +339,7 @@ func TestF08_CgroupIsMadeAnew(t *testing.T) {
 
 // B02: a relative TMPDIR is meant where the program was started.
 func TestN20_RelativeTmpdir(t *testing.T) {
-	temp := tempDir(t)
+	temp := tempdir.Use(t)
 	cmd := program("chdir:/")
 	cmd.Dir, cmd.Env = temp, append(cmd.Env, "TMPDIR=.")
 	out, err := cmd.CombinedOutput()
@@ -360,7 +350,7 @@ func TestN20_RelativeTmpdir(t *testing.T) {
 
 // X15: a directory whose note of a cgroup is damaged is reported, once.
 func TestF08_DamagedNoteIsSweptInTheEnd(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	cmd, left := owner(t)
 	if err := errors.Join(os.RemoveAll(filepath.Join(left, noteName)), os.WriteFile(filepath.Join(left, noteName), []byte("\x00damaged"), 0o600)); err != nil {
 		t.Fatal(err)
@@ -390,7 +380,7 @@ func TestF08_DamagedNoteIsSweptInTheEnd(t *testing.T) {
 // A runtime directory that cannot be made is a clear error, and leaves nothing. On
 // a file system that has room for nothing, for one more file, for two, ….
 func TestF05_FullDisk(t *testing.T) {
-	tempDir(t)
+	tempdir.Use(t)
 	sys := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Unshareflags: syscall.CLONE_NEWNS}
 	if os.Getuid() != 0 {
 		sys = &syscall.SysProcAttr{

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/decl"
 )
 
 // measures are what is measured of a package, or of several together.
@@ -141,7 +143,7 @@ func (m *measures) declarations(set *token.FileSet, file *ast.File) {
 			case !d.Name.IsExported():
 			case d.Recv == nil:
 				m.exported++
-			case receiverIsExported(d.Recv):
+			case ast.IsExported(decl.Receiver(d)):
 				m.methods++
 			}
 		case *ast.GenDecl:
@@ -169,24 +171,6 @@ func (m *measures) spec(spec ast.Spec) {
 			if name.IsExported() {
 				m.exported++
 			}
-		}
-	}
-}
-
-func receiverIsExported(list *ast.FieldList) bool {
-	t := list.List[0].Type
-	for {
-		switch x := t.(type) {
-		case *ast.StarExpr:
-			t = x.X
-		case *ast.IndexExpr:
-			t = x.X
-		case *ast.IndexListExpr:
-			t = x.X
-		case *ast.Ident:
-			return x.IsExported()
-		default:
-			return false
 		}
 	}
 }
