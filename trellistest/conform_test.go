@@ -21,8 +21,11 @@ func TestConformance(t *testing.T) {
 const roleVar = "TRELLISTEST_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVar) == "conform" {
+	switch os.Getenv(roleVar) {
+	case "conform":
 		program.Serve()
+	case "bad":
+		serveBadly()
 	}
 	os.Exit(m.Run())
 }

@@ -42,8 +42,10 @@ func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 func (r *recorder) Failed() bool { return len(r.problems) > 0 }
 
 // record runs a test and its cleanups, and gives what it has reported.
-func record(f func(t testing.TB)) []string {
-	r := &recorder{}
+func record(f func(t testing.TB)) []string { return recordWith(&recorder{}, f) }
+
+// recordWith is record for a test that has more of one.
+func recordWith(r *recorder, f func(t testing.TB)) []string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

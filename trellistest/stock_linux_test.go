@@ -1,0 +1,43 @@
+package trellistest_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// A descriptor that the test has opened while the program ran, and a process that bears the
+// program's mark, are found.
+func TestExecFindsDescriptorsAndProcesses(t *testing.T) {
+	p := bad(t)
+	var r, w *os.File
+	var stray *exec.Cmd
+	problems := recordIn(t, func(t testing.TB) {
+		mark, err := markOf.Call(t.Context(), p.Exec(t), none{})
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		stray = exec.Command("sleep", "1000")
+		stray.Env = []string{"TRELLISTEST_EXEC=" + mark}
+		if err := stray.Start(); err != nil {
+			t.Fatalf("%v", err)
+		}
+		if r, w, err = os.Pipe(); err != nil {
+			t.Fatalf("%v", err)
+		}
+	})
+	if err := stray.Wait(); err == nil {
+		t.Error("the process was not ended")
+	}
+	_, _ = r.Close(), w.Close()
+	all := strings.Join(problems, "\n")
+	for _, words := range []string{"bad has left descriptor", "pipe:[", "bad has left a process", "(sleep 1000)"} {
+		if !strings.Contains(all, words) {
+			t.Errorf("there is no %q in:\n%s", words, all)
+		}
+	}
+	if len(problems) != 4 { // a pipe has two ends, and a process a descriptor
+		t.Errorf("%d problems:\n%s", len(problems), all)
+	}
+}
