@@ -7,22 +7,13 @@ import (
 	"strings"
 )
 
-// ErrUnfit is what every refusal of this package wraps.
-var ErrUnfit = errors.New("expected what the operating system can carry")
-
-// unfit is a refusal in words that can follow the place of the value. It matches ErrUnfit by Is,
-// and does not wrap it, so that the sentence is not begun twice.
-type unfit string
-
-func (u unfit) Error() string { return string(u) }
-
-func (u unfit) Is(target error) bool { return target == ErrUnfit }
+// The refusals here are words that can follow the place of the value.
 
 // CheckText refuses what no argument, path or value of a variable can be: text with
 // a NUL byte, at which the operating system would end it.
 func CheckText(text string) error {
 	if strings.ContainsRune(text, 0) {
-		return unfit(fmt.Sprintf("expected text without NUL bytes, at which the operating system would end it, got %q", text))
+		return fmt.Errorf("expected text without NUL bytes, at which the operating system would end it, got %q", text)
 	}
 	return nil
 }
@@ -32,9 +23,9 @@ func CheckText(text string) error {
 func CheckName(name string) error {
 	switch {
 	case name == "":
-		return unfit("expected the name of a variable, it is empty")
+		return errors.New("expected the name of a variable, it is empty")
 	case strings.Contains(name, "="):
-		return unfit(fmt.Sprintf("expected the name of a variable, without =, got %q", name))
+		return fmt.Errorf("expected the name of a variable, without =, got %q", name)
 	}
 	return CheckText(name)
 }
@@ -47,7 +38,7 @@ func CheckVariable(name, value string) error {
 		return err
 	}
 	if Reserved(name) {
-		return unfit(fmt.Sprintf("expected a variable that the host does not set itself, got %q", name))
+		return fmt.Errorf("expected a variable that the host does not set itself, got %q", name)
 	}
 	return CheckText(value)
 }
@@ -79,5 +70,5 @@ var reserved = append([]string{Cookie, Lifeline, Identity, Name}, GoPlugin()...)
 // its child. A description that sets such a variable is refused: the host's own value would be
 // laid over it, and the setting have no effect.
 func Reserved(name string) bool {
-	return slices.ContainsFunc(reserved, func(r string) bool { return sameName(r, name) })
+	return slices.ContainsFunc(reserved, func(r string) bool { return folded(r) == folded(name) })
 }

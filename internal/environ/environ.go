@@ -113,7 +113,7 @@ func index(env []string, entry string) int {
 	name, _, _ := strings.Cut(entry, "=")
 	return slices.IndexFunc(env, func(other string) bool {
 		n, _, _ := strings.Cut(other, "=")
-		return sameName(n, name)
+		return folded(n) == folded(name)
 	})
 }
 
@@ -126,16 +126,10 @@ func Lookup(env []string, name string) string {
 	return ""
 }
 
-// matches reports whether a name is in a list of names, in which a * stands for
-// any text.
+// matches reports whether a name is in a list of names, in which a * stands for any text.
 func matches(list []string, name string) bool {
 	return slices.ContainsFunc(list, func(pattern string) bool {
-		prefix, suffix, open := strings.Cut(pattern, "*")
-		if !open {
-			return sameName(name, pattern)
-		}
-		// Where the suffix would begin: not inside the prefix, so XDG_DIR is not XDG_*_DIR.
-		middle := len(name) - len(suffix)
-		return middle >= len(prefix) && sameName(name[:len(prefix)], prefix) && sameName(name[middle:], suffix)
+		fits, _ := filepath.Match(pattern, folded(name)) // the patterns are good
+		return fits
 	})
 }

@@ -2,5 +2,5 @@
 
 package environ
 
-// sameName compares names of variables.
-func sameName(a, b string) bool { return a == b }
+// folded is the name of a variable as names are compared.
+func folded(name string) string { return name }

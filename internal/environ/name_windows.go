@@ -2,5 +2,5 @@ package environ
 
 import "strings"
 
-// sameName compares names of variables, whose case does not count here.
-func sameName(a, b string) bool { return strings.EqualFold(a, b) }
+// folded is the name of a variable as names are compared: their case does not count here.
+func folded(name string) string { return strings.ToUpper(name) }
