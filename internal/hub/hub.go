@@ -112,7 +112,7 @@ func (h *Hub[T]) trim() {
 }
 
 // wake has all who wait look again. A closed channel reaches every waiter at once, and costs
-// nothing as long as nobody waits, because only a waiter makes one (see [Hub.change]).
+// nothing as long as nobody waits, because only a waiter makes one (see [Cursor.Look]).
 func (h *Hub[T]) wake() {
 	if h.changed != nil {
 		close(h.changed)
@@ -147,29 +147,25 @@ func (c *Cursor[T]) take() (m T, ok bool, err error) {
 }
 
 // Look gives a reader its next message or *fault.Lagged, or what came after the last
-// message. If there is nothing yet, ok is false, changed is closed when it is worth
-// another look, and idle, if not nil, has been called under the hub's lock.
-//
-// A broadcast decides in idle which of its subscribers receives the next message for all. To find
-// that there is nothing and to take that part has to be one step; otherwise two could take it, or
-// none, each in the belief that the other has. The channel is made in the same step, so that no
-// change between the look and the wait is missed.
-func (c *Cursor[T]) Look(idle func()) (m T, ok bool, changed <-chan struct{}, err error) {
+// message. If there is nothing yet, ok is false, and changed is closed when it is worth
+// another look. The channel is made in the same step, so that no change between the look and the
+// wait is missed.
+func (c *Cursor[T]) Look() (m T, ok bool, changed <-chan struct{}, err error) {
 	c.hub.mu.Lock()
 	defer c.hub.mu.Unlock()
 	if m, ok, err = c.take(); ok {
 		return m, true, nil, err
 	}
-	if idle != nil {
-		idle()
+	if c.hub.changed == nil {
+		c.hub.changed = make(chan struct{})
 	}
-	return m, false, c.hub.change(), nil
+	return m, false, c.hub.changed, nil
 }
 
 // Next waits for the next message, and returns what Look does; the end of ctx gives its cause.
 func (c *Cursor[T]) Next(ctx context.Context) (T, error) {
 	for {
-		m, ok, changed, err := c.Look(nil)
+		m, ok, changed, err := c.Look()
 		if ok {
 			return m, err
 		}
@@ -179,21 +175,4 @@ func (c *Cursor[T]) Next(ctx context.Context) (T, error) {
 			return m, context.Cause(ctx)
 		}
 	}
-}
-
-// Update runs change under the hub's lock, and has all readers look again. It is the counterpart
-// of idle in [Cursor.Look]: what that has decided under the lock is taken back under it.
-func (h *Hub[T]) Update(change func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	change()
-	h.wake()
-}
-
-// change is closed at the next change. It is called under the lock.
-func (h *Hub[T]) change() <-chan struct{} {
-	if h.changed == nil {
-		h.changed = make(chan struct{})
-	}
-	return h.changed
 }

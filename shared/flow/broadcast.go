@@ -18,9 +18,9 @@ import (
 // subscribers that wait at the front leads, which is to receive a message for all of them.
 // If its ctx ends meanwhile, another one leads. All methods may be called from any goroutine.
 type Broadcast[In any] struct {
-	hub     *hub.Hub[In]
-	recv    func(ctx context.Context) (In, error)
-	leading bool // a subscriber is receiving; guarded by the hub's lock
+	hub    *hub.Hub[In]
+	recv   func(ctx context.Context) (In, error)
+	leader chan struct{} // has room for one: for whoever receives
 }
 
 // Subscription is one task's view of a broadcast, with a place of its own in the sequence of
@@ -35,7 +35,7 @@ type Subscription[In any] struct {
 // NewBroadcast takes over the receiving end of a stream: from now on only
 // subscriptions receive from it. Sending on the stream stays as it was.
 func NewBroadcast[Out, In any](s *contract.Stream[Out, In]) *Broadcast[In] {
-	return &Broadcast[In]{hub: hub.New[In](), recv: s.Recv}
+	return &Broadcast[In]{hub: hub.New[In](), recv: s.Recv, leader: make(chan struct{}, 1)}
 }
 
 // Subscribe adds a subscriber, which gets every message that is received from now on. window
@@ -68,50 +68,45 @@ func (s *Subscription[In]) Close() { s.c.Leave() }
 // failed with, for everyone; [fault.ErrStreamClosed] after Close; the cause of ctx.
 func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
 	for {
-		m, ok, lead, changed, err := s.look()
+		m, ok, changed, err := s.c.Look()
 		switch {
 		case errors.Is(err, hub.ErrLeft):
 			return m, fault.ErrStreamClosed
 		case ok:
 			return m, err
-		case lead:
-			if err := s.b.lead(ctx); err != nil {
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return m, context.Cause(ctx)
+		case s.b.leader <- struct{}{}:
+			if err := s.b.lead(ctx, changed); err != nil {
 				return m, err
-			}
-		default:
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return m, context.Cause(ctx)
 			}
 		}
 	}
 }
 
-// look takes what is there. If nothing is, somebody has to receive: lead is true for the one
-// that finds nobody who does, and is asked in the same step in which that is found.
-func (s *Subscription[In]) look() (m In, ok, lead bool, changed <-chan struct{}, err error) {
-	m, ok, changed, err = s.c.Look(func() {
-		lead = !s.b.leading
-		s.b.leading = true
-	})
-	return m, ok, lead, changed, err
-}
-
 // lead receives one message for all. If ctx ends meanwhile, that is this
 // subscriber's own affair, and another one leads.
-func (b *Broadcast[In]) lead(ctx context.Context) error {
+//
+// The leader before may have put a message between this subscriber's look and the moment at which
+// it became the leader. changed is closed then, since a leader gives its place away after that.
+func (b *Broadcast[In]) lead(ctx context.Context, changed <-chan struct{}) error {
+	defer func() { <-b.leader }()
+	select {
+	case <-changed:
+		return nil
+	default:
+	}
 	m, err := b.recv(ctx)
-	own := err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
 	switch {
 	case err == nil:
 		b.hub.Put(m)
-	case !own:
-		b.hub.Finish(err)
-	}
-	b.hub.Update(func() { b.leading = false })
-	if own {
+	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		return err
+	default:
+		b.hub.Finish(err)
 	}
 	return nil
 }
