@@ -36,7 +36,8 @@ type Options struct {
 	// and ends all when another one fails. With one_for_one the others live on, and all
 	// failures are returned at the end.
 	Supervision config.Supervision
-	// Log gets the nursery's events and the children's logs; slog.Default if nil.
+	// Log gets the nursery's events and the children's logs; slog.Default if nil. Nothing
+	// waits for its handler, but for the end of the nursery, and that for a second at most.
 	Log *slog.Logger
 	// DialOptions, if not nil, gives further options of go-plugin's main connection to
 	// the child of a name, such as interceptors or message limits for Portal.Services,
