@@ -2,6 +2,7 @@ package trellistest
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -35,4 +36,8 @@ type Plugin struct {
 	// time, as with [Slow], and an error is the failure of the start. ctx ends when the start
 	// is given up; [ProcessOf] finds the process in it.
 	Starting func(ctx context.Context, stage Stage) error
+
+	// Record, if not nil, gets what is said with the actor, as host run --record writes it,
+	// for [Replay]. In a tree the host records. It is whole when the test that the actor belongs to has ended.
+	Record io.Writer
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -47,6 +48,7 @@ type Actor struct {
 	watching   *task.Worker  // of that end
 	over       chan struct{} // the actor has ended, its exit hooks included
 	hooks      *life.Hooks
+	recorder   *recording.Recorder // nil: nobody records
 
 	mu     sync.Mutex
 	failed []error // of hooks
@@ -86,31 +88,20 @@ func (p Plugin) Serve(t testing.TB) *Actor {
 
 // start boots the actor, and returns when both ends have greeted each other.
 func (p Plugin) start() (*Actor, error) {
-	a := &Actor{
-		id: actor.NewID(cmp.Or(p.Name, "actor")), parent: actor.NewID("test"),
-		Faults: Faults{newConnection()}, over: make(chan struct{}), hooks: new(life.Hooks),
-	}
-	a.id.PID = os.Getpid()
+	a := p.actor(actor.NewID("test"))
 	offered, err := endpoint.Expose(a.parent, p.Parent...)
 	if err != nil {
 		return nil, fmt.Errorf("the parent's endpoints: %w", err)
 	}
-	a.life = life.New(life.Config{
-		Endpoints: p.Endpoints, PID: a.id.PID, Begins: func() {}, Exit: a.exit, Log: func() *slog.Logger { return nil },
-	})
-	here, there := a.connection.ends()
 	receiving := dialog.Receiving{Window: dialog.Window(p.Window)}
-	own(a.id, a.hooks)
-	as(a.id, func(ctx context.Context) {
-		request := &wire.BootRequest{Self: wire.FromID(a.id), Parent: wire.FromID(a.parent), Broker: 1, CancelTimeout: int64(p.CancelTimeout)}
-		receiving.Tell(request)
-		_, err = a.life.Boot(ctx, request, func(context.Context) (link.Transport, error) { return there, nil })
-	})
+	here, err := a.boot(receiving, p.CancelTimeout)
 	if err != nil {
-		disown(a.id)
 		return nil, err
 	}
-	a.parents = dialog.NewTable(link.New(here, link.Config{Self: a.parent}), dialog.Config{
+	if p.Record != nil {
+		a.recorder = recording.New(p.Record, a.id.Name, slog.Default())
+	}
+	a.parents = dialog.NewTable(link.New(a.recorder.Tap(here, a.id), link.Config{Self: a.parent}), dialog.Config{
 		Accept: offered.Accept, Receiving: receiving, CancelTimeout: p.CancelTimeout,
 		Base: dialog.WithReceiving(self.With(context.Background(), a.parent, nil), receiving),
 	})
@@ -119,6 +110,34 @@ func (p Plugin) start() (*Actor, error) {
 	<-a.parents.Link().Greeted()
 	<-a.life.Table().Link().Greeted()
 	return a, nil
+}
+
+// actor is an actor that has not been booted.
+func (p Plugin) actor(parent actor.ID) *Actor {
+	a := &Actor{
+		id: actor.NewID(cmp.Or(p.Name, "actor")), parent: parent,
+		Faults: Faults{newConnection()}, over: make(chan struct{}), hooks: new(life.Hooks),
+	}
+	a.id.PID = os.Getpid()
+	a.life = life.New(life.Config{
+		Endpoints: p.Endpoints, PID: a.id.PID, Begins: func() {}, Exit: a.exit, Log: func() *slog.Logger { return nil },
+	})
+	return a
+}
+
+// boot boots the actor, and gives the parent's end of its link.
+func (a *Actor) boot(receiving dialog.Receiving, cancelTimeout time.Duration) (parents link.Transport, err error) {
+	here, there := a.connection.ends()
+	own(a.id, a.hooks)
+	as(a.id, func(ctx context.Context) {
+		request := &wire.BootRequest{Self: wire.FromID(a.id), Parent: wire.FromID(a.parent), Broker: 1, CancelTimeout: int64(cancelTimeout)}
+		receiving.Tell(request)
+		_, err = a.life.Boot(ctx, request, func(context.Context) (link.Transport, error) { return there, nil })
+	})
+	if err != nil {
+		disown(a.id)
+	}
+	return here, err
 }
 
 // exit is the end of the actor's life: its hooks run as a part of the actor.
@@ -166,16 +185,10 @@ func (a *Actor) end() (problems []string) {
 	if !within(task.Start(a.parents.Close).Done()) {
 		problems = append(problems, fmt.Sprintf("handlers of the parent have not ended %v after they were told to: %s", patience, strings.Join(a.parents.Running(true), ", ")))
 	}
-	if ended {
-		disown(a.id)
-		problems = append(problems, a.left()...)
+	if a.recorder != nil {
+		a.recorder.Close()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, err := range a.failed {
-		problems = append(problems, err.Error())
-	}
-	return problems
+	return append(problems, a.left(ended)...)
 }
 
 // ask asks the actor to end, as a host does. That fails if the link is lost, and then the actor
@@ -215,11 +228,20 @@ func (a *Actor) stuck() string {
 	return fmt.Sprintf("it has not ended %v after it was told to; %s not\n%s", patience, what, stacks(all))
 }
 
-// left says which goroutines have outlived the actor.
-func (a *Actor) left() (problems []string) {
-	if left := leftOf(a.id); len(left) > 0 {
-		problems = append(problems, "goroutines that its code has started are left when it has ended; "+
-			"start them with the context's Go, or end them in a hook of sdk.OnExit:\n"+stacks(left))
+// left says what is wrong behind the actor's end: goroutines that have outlived it, and what has
+// failed in its hooks.
+func (a *Actor) left(ended bool) (problems []string) {
+	if ended {
+		disown(a.id)
+		if left := leftOf(a.id); len(left) > 0 {
+			problems = append(problems, "goroutines that its code has started are left when it has ended; "+
+				"start them with the context's Go, or end them in a hook of sdk.OnExit:\n"+stacks(left))
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, err := range a.failed {
+		problems = append(problems, err.Error())
 	}
 	return problems
 }

@@ -1,0 +1,393 @@
+package recorded
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// Options say how a recording is played.
+type Options struct {
+	Self actor.ID // the host
+	// Patience is how long the actor may say nothing while something is waited for.
+	Patience time.Duration
+	Ignore   Ignored
+	// Fingerprint gives that of the types of an endpoint, 0 if it is not known. The recording's
+	// own is not sent, so that payloads can be compared whose types differ. May be nil.
+	Fingerprint func(endpoint string) uint64
+}
+
+// Play plays the host's part of what was said with one process, and says in what the actor's part
+// was another one this time. An error is of the link: it could not be opened, or the actor has not
+// ended in order.
+func (p *Process) Play(ctx context.Context, t link.Transport, o Options) ([]Difference, error) {
+	all, byID := gather(p.Lines)
+	r := &player{
+		options: o, link: link.New(t, link.Config{Self: o.Self}), names: names{}, all: all,
+		live: map[uint64]*recordedDialog{}, next: 2, news: make(chan struct{}),
+	}
+	r.link.Start(r)
+	stop := context.AfterFunc(ctx, func() { r.link.Abort(context.Cause(ctx)) })
+	defer stop()
+	select {
+	case <-r.link.Greeted():
+	case <-r.link.Done():
+	case <-time.After(o.Patience):
+		r.link.Abort(fmt.Errorf("it has not said HELLO within %v", o.Patience))
+	}
+	if r.link.Peer().IsZero() {
+		<-r.link.Done()
+		return nil, fmt.Errorf("the actor has not opened its link: %w", r.link.Err())
+	}
+	r.meet(p.Lines)
+	for _, l := range p.Lines {
+		if l.Frame != nil && byID[l.Frame.Dialog] != nil {
+			r.line(byID[l.Frame.Dialog], l)
+		}
+	}
+	r.await()
+	err := r.end()
+	return r.differences(), err
+}
+
+// player plays the host. Play's goroutine is its owner, and the link's reader calls Frame. mu
+// guards what is below it, and the dialogs. It has ended when the link is Done.
+type player struct {
+	options Options
+	link    *link.Link
+
+	mu      sync.Mutex
+	names   names
+	all     []*recordedDialog
+	live    map[uint64]*recordedDialog // by their ids this time
+	found   []Difference
+	next    uint64 // id
+	closing uint64 // the dialog in which the actor was asked to end; nothing is compared any more
+	closed  bool   // it has answered
+	news    chan struct{}
+}
+
+// meet learns who is who this time.
+func (r *player) meet(lines []Line) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range lines {
+		if l.Frame == nil || l.Frame.Hello == nil {
+			continue
+		}
+		now := r.link.Peer()
+		if l.Sent {
+			now = r.options.Self
+		}
+		r.names.learn(l.Frame.Hello.Self.GetUuid(), now.UUID)
+	}
+}
+
+// line does what a line of the recording says: what the actor has said is awaited before the host
+// says more.
+func (r *player) line(d *recordedDialog, l Line) {
+	if !l.Sent {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		d.said.add(l.Frame)
+		return
+	}
+	r.await()
+	if l.Frame.Kind == wire.Kind_KIND_CREDIT {
+		return // it is given as messages come
+	}
+	if l.Frame.Kind == wire.Kind_KIND_YIELD && !l.Frame.Probe && !r.until(func() bool { return d.over() || d.room.takes() || d.id == 0 }) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		d.stalled = true
+		r.found = append(r.found, Difference{Line: l.Number, Dialog: d.name(), Path: fmt.Sprintf("command[%d]", d.sent), Recorded: "it was taken", Came: "there is no credit for it"})
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.say(d, l.Frame)
+}
+
+// copy is a frame to be sent. Failures, and who has asked for an end, name those of this time. The
+// caller holds mu.
+func (r *player) copy(f *wire.Frame) *wire.Frame {
+	if f.Fault == nil && f.Cancel == nil {
+		return proto.CloneOf(f)
+	}
+	for _, d := range r.all {
+		r.names.learnFault(d.said.fail, d.came.fail)
+		r.names.learnFault(d.said.ending, d.came.ending)
+	}
+	return r.names.translate(f)
+}
+
+// say sends a frame of a dialog, unless nobody is there to hear it. The caller holds mu.
+func (r *player) say(d *recordedDialog, f *wire.Frame) {
+	f = r.copy(f)
+	if f.Kind == wire.Kind_KIND_START {
+		r.begin(d, f)
+	}
+	if d.id == 0 || d.answered || d.came.ended() {
+		return
+	}
+	f.Dialog = d.id
+	opens := f.Kind == wire.Kind_KIND_ATTACH || f.Attached || f.GetStart().GetAttached() || d.start.Start.Kind == wire.EndpointKind_ENDPOINT_KIND_SOURCE
+	switch f.Kind {
+	case wire.Kind_KIND_YIELD:
+		if d.room.nobody {
+			return
+		}
+		f.Probe = f.Probe && !d.room.takes()
+		d.sent++
+		d.room.messages, d.room.bytes = d.room.messages-1, d.room.bytes-int64(len(f.Payload))
+	case wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR:
+		d.answered = true
+		f.Yields = min(f.Yields, d.sent)
+	case wire.Kind_KIND_FAIL:
+		f.Yields = min(f.Yields, d.sent)
+		d.hangUp()
+	case wire.Kind_KIND_CANCEL:
+		d.hangUp()
+	case wire.Kind_KIND_STOP:
+		if f.Deaf {
+			d.reading = false
+			d.hangUp()
+		}
+	}
+	r.link.Send(link.Data, f) // of one lane: the order is the recording's
+	if opens && !d.reading && d.cut < 0 {
+		d.reading = true
+		r.credit(d, d.came.messages...)
+	}
+}
+
+// hangUp notes that what comes from now on has crossed the host's wish that nothing more comes.
+func (d *recordedDialog) hangUp() {
+	if d.cut < 0 {
+		d.cut = len(d.said.messages)
+	}
+}
+
+// begin makes the START of a dialog that the host opens. A deadline is left out unless it was what
+// ended the dialog: how fast this machine is must not matter.
+func (r *player) begin(d *recordedDialog, f *wire.Frame) {
+	d.id, r.next = r.next, r.next+2
+	r.live[d.id] = d
+	if !d.timed {
+		f.Start.Timeout = 0
+	}
+	was := f.Start.Fingerprint
+	f.Start.Fingerprint = 0
+	if r.options.Fingerprint == nil || was == 0 {
+		return
+	}
+	if is := r.options.Fingerprint(f.Start.Endpoint); is != 0 && is != was {
+		r.found = append(r.found, Difference{
+			Line: d.line, Dialog: d.name(), Path: "types", Recorded: "those of the recording's host",
+			Came: "others: hosts have to be built with them, too",
+		})
+	}
+}
+
+// credit gives the actor room for messages that have come.
+func (r *player) credit(d *recordedDialog, messages ...[]byte) {
+	if len(messages) == 0 || d.came.stopped || d.came.ending != nil {
+		return
+	}
+	w := &wire.Window{Messages: uint32(len(messages))}
+	for _, m := range messages {
+		w.Bytes += uint64(len(m))
+	}
+	r.link.Send(link.Data, &wire.Frame{Dialog: d.id, Kind: wire.Kind_KIND_CREDIT, Credit: w})
+}
+
+// Frame takes what the actor says: [link.Receiver].
+func (r *player) Frame(f *wire.Frame) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f = proto.CloneOf(f)
+	d := r.live[f.Dialog]
+	switch {
+	case f.Dialog == r.closing && f.Kind == wire.Kind_KIND_RETURN:
+		r.closed = true
+	case r.closing != 0:
+		r.dismiss(f)
+	case f.Kind == wire.Kind_KIND_START && f.Start != nil:
+		d = &recordedDialog{calls: true, id: f.Dialog, start: f, cut: -1}
+		r.live[f.Dialog] = d
+		fallthrough
+	case d != nil:
+		r.hear(d, f)
+	}
+	close(r.news)
+	r.news = make(chan struct{})
+	return nil
+}
+
+// PacketEnd and Drained have nothing to do.
+func (r *player) PacketEnd() {}
+
+// Drained has nothing to do either: a script waits for itself.
+func (r *player) Drained() {}
+
+func (r *player) hear(d *recordedDialog, f *wire.Frame) {
+	d.came.add(f)
+	d.room.hear(f)
+	if f.Kind == wire.Kind_KIND_YIELD && d.reading {
+		r.credit(d, f.Payload)
+	}
+	if d.calls && d.line == 0 && d.came.opened() {
+		r.match(d)
+	}
+}
+
+// match finds the call of the recording that a call is: the first that has the same arguments, else
+// the first that has not come yet. A call too many fails.
+func (r *player) match(d *recordedDialog) {
+	var is *recordedDialog
+	for _, known := range r.all {
+		if !known.calls || known.id != 0 || known.start.Start.Endpoint != d.start.Start.Endpoint || known.start.Start.Kind != d.start.Start.Kind {
+			continue
+		}
+		c := comparison{ignore: r.options.Ignore, of: known}
+		if c.payloads("arguments", known.args, d.came.args); len(c.found) == 0 {
+			is = known
+			break
+		}
+		if is == nil {
+			is = known
+		}
+	}
+	if is != nil {
+		is.id, is.came, is.room = d.id, d.came, d.room
+		r.live[d.id] = is
+		// A Func that comes before its turn is answered at once: its order has changed, and the
+		// script would wait for what it holds up itself.
+		for _, f := range is.answers {
+			if is.said.start == nil && is.start.Start.Kind == wire.EndpointKind_ENDPOINT_KIND_FUNC {
+				r.say(is, f)
+			}
+		}
+		return
+	}
+	r.found = append(r.found, Difference{Dialog: d.name(), Path: "arguments", Recorded: absent, Came: d.text(d.came.args)})
+	r.refuse(d.id, fmt.Sprintf("the recording has no such call of %q, or no more of them", d.start.Start.Endpoint))
+	delete(r.live, d.id)
+}
+
+// refuse ends a call of the actor.
+func (r *player) refuse(id uint64, why string) {
+	r.link.Send(link.Data, &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_ERROR, Fault: &wire.Fault{Nodes: []*wire.Node{{
+		Id: uuid.NewString(), Type: "recorded.Refusal", Message: why, Origin: wire.FromID(r.options.Self),
+	}}}})
+}
+
+// until waits until ready, which is called under the lock. It reports false if the actor says
+// nothing for too long, or is gone.
+func (r *player) until(ready func() bool) bool {
+	for {
+		r.mu.Lock()
+		ok, news := ready(), r.news
+		r.mu.Unlock()
+		if ok {
+			return true
+		}
+		patience := time.NewTimer(r.options.Patience)
+		select {
+		case <-news:
+			patience.Stop()
+		case <-r.link.Done():
+			patience.Stop()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return ready()
+		case <-patience.C:
+			return false
+		}
+	}
+}
+
+// await waits until all has come that had come in the recording. What does not come is not waited
+// for again.
+func (r *player) await() {
+	due := func() bool {
+		for _, d := range r.all {
+			if !d.due() {
+				return false
+			}
+		}
+		return true
+	}
+	if r.until(due) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.all {
+		d.stalled = d.stalled || !d.due()
+	}
+}
+
+func (r *player) report(d Difference) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found = append(r.found, d)
+}
+
+// end asks the actor to end, as a host does, and waits for it. Calls that it waits for fail first.
+func (r *player) end() error {
+	args, err := cbor.Marshal(wire.CancelRequest{Canceller: r.options.Self, Reason: "the recording has ended", Grace: r.options.Patience})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.closing, r.next = r.next, r.next+2
+	r.link.Send(link.Data, &wire.Frame{Dialog: r.closing, Kind: wire.Kind_KIND_START, Payload: args, Start: &wire.Start{
+		Endpoint: wire.CancelActor, Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Codec: wire.CBOR.Name(),
+	}})
+	for id, d := range r.live {
+		if d.calls && !d.answered {
+			r.refuse(id, "the recording has ended")
+		}
+	}
+	r.mu.Unlock()
+	if !r.until(func() bool { return r.closed }) {
+		r.link.Abort(fmt.Errorf("the actor has not ended its tasks %v after it was asked to", r.options.Patience))
+	}
+	select {
+	case <-r.link.Done():
+	case <-time.After(r.options.Patience):
+		r.link.Abort(fmt.Errorf("the actor has not ended %v after its tasks", r.options.Patience))
+		<-r.link.Done()
+	}
+	return r.link.Err()
+}
+
+// dismiss answers what the actor begins while it ends.
+func (r *player) dismiss(f *wire.Frame) {
+	if f.Kind == wire.Kind_KIND_START {
+		r.refuse(f.Dialog, "the recording has ended")
+	}
+}
+
+// differences are all that were found, in the order of the recording.
+func (r *player) differences() []Difference {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.options.Ignore.filter(r.found)
+	for _, d := range r.all {
+		c := comparison{ignore: r.options.Ignore, of: d}
+		c.dialog()
+		all = append(all, c.found...)
+	}
+	return sorted(all)
+}
