@@ -154,17 +154,10 @@ func (d *driver) oddFiles(files []string) string {
 	return strings.Join(odd, "; ")
 }
 
-// Bounds of what has to be as it was.
-const (
-	healBound   = slowdown * 15 * time.Second
-	countBound  = slowdown * 5 * time.Second
-	orphanBound = slowdown * time.Second // N07
-)
-
 // settle waits until every actor runs once and every task works with the process
 // that is there now.
 func (d *driver) settle(ctx context.Context) error {
-	err := d.await(ctx, healBound, func() bool { return d.unsettled() == "" })
+	err := d.await(ctx, patience, func() bool { return d.unsettled() == "" })
 	if err != nil {
 		return fmt.Errorf("the tree has not healed: %s: %w", d.unsettled(), err)
 	}
@@ -228,7 +221,7 @@ func (d *driver) count(ctx context.Context) (err error) {
 		p.tidied, p.over = false, time.Time{}
 	}
 	var excess string
-	err = d.await(ctx, countBound, func() bool {
+	err = d.await(ctx, patience, func() bool {
 		excess = d.excess(ctx)
 		return excess == ""
 	})

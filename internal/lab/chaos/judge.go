@@ -78,7 +78,7 @@ type snapshot struct {
 	tasks map[taskKey]Task
 }
 
-func (d *driver) photograph() snapshot {
+func (d *driver) takeSnapshot() snapshot {
 	s := snapshot{short: map[string]string{}, pid: map[string]int{}, tasks: map[taskKey]Task{}}
 	for _, p := range tree {
 		now := d.now(p.name)

@@ -28,9 +28,9 @@ const (
 )
 
 const (
-	pace     = 40 * time.Millisecond // of each task
-	longest  = 64 << 10              // message of a talk, in bytes
-	patience = 2 * time.Millisecond  // after a failure
+	pace       = 40 * time.Millisecond // of each task
+	longest    = 64 << 10              // message of a talk, in bytes
+	retryPause = 2 * time.Millisecond  // after a failure
 )
 
 // load keeps a host's children busy.
@@ -76,7 +76,7 @@ func (l *load) start(ctx context.Context, t Task, portal contract.Portal, once f
 			}
 			l.p.failed(t, err)
 			t.Peer = ""
-			pause(ctx, patience)
+			pause(ctx, retryPause)
 		}
 	})
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// slowdown stretches the bounds; see race.go.
+// slowdown stretches the bound of a health check; see race.go.
 const slowdown = 1

@@ -2,6 +2,6 @@
 
 package main
 
-// slowdown stretches the bounds: the race detector makes every process several
-// times slower.
+// slowdown stretches the bound of a health check: the race detector makes every process
+// several times slower.
 const slowdown = 5

@@ -17,6 +17,7 @@ type tally struct {
 	told     []time.Duration // from a death to each task's error
 	last     []time.Duration // from a death to the last task's error
 	restart  []time.Duration // from a death to the next process that can be called
+	orphans  []time.Duration // from a root's SIGKILL to the end of its last process
 	heal     map[Kind][]time.Duration
 	slowest  Blow
 	slowness time.Duration
@@ -81,6 +82,7 @@ func (t *tally) summary(took time.Duration) string {
 	}{
 		{"death noticed by the supervisor", t.noticed}, {"an error reached a task", t.told},
 		{"all tasks had their errors", t.last}, {"restarted and ready", t.restart},
+		{"nothing is left of a root's tree", t.orphans},
 	} {
 		p50, p99, most := quantiles(row.of)
 		fmt.Fprintf(w, "after kill -9, %s: median %v, p99 %v, most %v (%d)\n", row.name, p50, p99, most, len(row.of))
