@@ -3,17 +3,19 @@ package host_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
-	"slices"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
 func TestV07_StoppedProcessIsReplaced(t *testing.T) {
@@ -39,9 +41,9 @@ func TestV07_StoppedProcessIsReplaced(t *testing.T) {
 // TestV07_OwnEndpointAddsToTheChecks: a plugin that says itself that it is unwell
 // is asked to end first, and then replaced.
 func TestV07_OwnEndpointAddsToTheChecks(t *testing.T) {
-	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		s := restarting(t, "a", config.Permanent)
-		s.Health, s.Env[roleVar] = quickHealth, "checked"
+	log, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		s := plug("a", "checked")
+		s.Restart, s.Backoff, s.Health = config.Permanent, soon, quickHealth
 		s.Health.Endpoint = wellness.Name()
 		p := startAll(ctx, t, n, s)[0]
 		old := p.ID()
@@ -62,38 +64,38 @@ func TestV07_OwnEndpointAddsToTheChecks(t *testing.T) {
 }
 
 func TestV09_HealthyBeforeDependentsStart(t *testing.T) {
-	gate := filepath.Join(t.TempDir(), "gate")
-	db, app := spec(t, "db", "checked"), spec(t, "app", "good")
-	db.Health, db.Env[gateVar] = quickHealth, gate
-	db.Health.Endpoint, db.Health.Failures = gated.Name(), 1000
-	app.DependsOn = map[string]config.Condition{"db": config.Healthy}
-	ctx := host.WithEvents(t.Context())
-	var order []string
-	err := host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		n.Go(func() {
-			await(ctx, t, "db unhealthy", func(e host.Event) bool { return e.To == host.Unhealthy })
-			order = append(order, "opened")
-			if err := os.WriteFile(gate, nil, 0o600); err != nil {
-				t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		db, app := plug("db", "checked"), plug("app", "good")
+		db.Health.Endpoint, db.Health.Failures = gated.Name(), 1000
+		app.DependsOn = map[string]config.Condition{"db": config.Healthy}
+		var opened atomic.Bool
+		programs := trellistest.NewPrograms(t, trellistest.Plugin{Name: "good", Endpoints: goodEndpoints()},
+			trellistest.Plugin{Name: "checked", Endpoints: []contract.Handler{gated.Handle(func(context.Context, none) (n none, err error) {
+				if !opened.Load() {
+					err = errBody
+				}
+				return n, err
+			})}})
+		time.AfterFunc(10*time.Minute, func() { opened.Store(true) })
+		tree := programs.Open(host.Options{Log: slog.New(slog.DiscardHandler)}, []host.Spec{app, db})
+		for _, e := range tree.Events() {
+			if e.Actor.Name == "app" && e.To == host.Starting && e.Time.Sub(tree.Events()[0].Time) < 10*time.Minute {
+				t.Errorf("it was started too early: %v", e)
 			}
-		})
-		return host.OpenTree(ctx, host.Options{}, []host.Spec{app, db}, func(context.Context, *host.Tree) error {
-			order = append(order, "up")
-			return nil
-		})
+		}
+		if _, err := echo.Call(t.Context(), tree.Portal("app"), "x"); err != nil {
+			t.Error(err)
+		}
 	})
-	if err != nil || !slices.Equal(order, []string{"opened", "up"}) {
-		t.Errorf("%v, %v", order, err)
-	}
 }
 
 // An actor whose checks are off keeps nobody waiting.
 func TestV09_HealthyOfAnActorWithoutChecks(t *testing.T) {
-	db, app := spec(t, "db", "good"), spec(t, "app", "good")
-	db.Health.Off = true
-	app.DependsOn = map[string]config.Condition{"db": config.Healthy}
-	err := host.OpenTree(t.Context(), host.Options{}, []host.Spec{app, db}, func(context.Context, *host.Tree) error { return nil })
-	if err != nil {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		db, app := plug("db", "good"), plug("app", "good")
+		db.Health.Off = true
+		app.DependsOn = map[string]config.Condition{"db": config.Healthy}
+		tree := trellistest.Host(t, config.Tree{Actors: []config.Actor{app, db}}, trellistest.Plugin{Name: "good", Endpoints: goodEndpoints()})
+		tree.WantEvents(trellistest.Started("db"), trellistest.Started("app"))
+	})
 }

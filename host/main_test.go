@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
 // roleVar makes the test binary a plugin, good or bad, instead of a test.
@@ -51,6 +53,9 @@ var (
 	parent       = contract.Func[string, string]("parent")
 	below        = contract.Func[string, string]("below")
 	upper        = contract.Func[string, string]("upper") // served by the host
+	wellness     = contract.Func[none, none]("wellness")  // fails once sicken was called
+	sicken       = contract.Func[none, none]("sicken")
+	gated        = contract.Func[none, none]("gated")
 )
 
 type none = struct{}
@@ -115,6 +120,11 @@ func goodEndpoints() []contract.Handler {
 			return "", fmt.Errorf("%s: %w", s, os.ErrNotExist)
 		}),
 		crash.Handle(func(ctx context.Context, code int) (string, error) {
+			if p := trellistest.ProcessOf(ctx); p != nil {
+				p.Stderr("famous last words")
+				p.Die(code)
+				return "", nil
+			}
 			fmt.Fprintln(os.Stderr, "famous last words")
 			if code < 0 {
 				self, err := os.FindProcess(os.Getpid())
@@ -174,6 +184,23 @@ func goodEndpoints() []contract.Handler {
 				return strconv.Itoa(p.ID().PID), freezeLeaf(p.ID().PID)
 			}
 			return echo.Call(ctx, p, s)
+		}),
+	}
+}
+
+// checked are the endpoints of one process that can say that it is unwell.
+func checked() []contract.Handler {
+	var unwell atomic.Bool
+	return []contract.Handler{
+		wellness.Handle(func(context.Context, none) (n none, err error) {
+			if unwell.Load() {
+				err = errors.New("I feel unwell")
+			}
+			return n, err
+		}),
+		sicken.Handle(func(context.Context, none) (n none, err error) {
+			unwell.Store(true)
+			return n, nil
 		}),
 	}
 }
@@ -259,6 +286,30 @@ func open(t testing.TB, o host.Options, body func(ctx context.Context, n *host.N
 const patience = 5 * time.Minute
 
 // syncBuffer is a log in memory. mu guards the rest.
+// here is open without a process: what the specs of plug name runs inside this one.
+func here(t testing.TB, o host.Options, body func(ctx context.Context, n *host.Nursery) error) (log *syncBuffer, err error) {
+	t.Helper()
+	log = &syncBuffer{}
+	o.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	programs := trellistest.NewPrograms(t,
+		trellistest.Plugin{Name: "good", Endpoints: goodEndpoints()},
+		trellistest.Plugin{Name: "checked", Endpoints: goodEndpoints(), Fresh: checked},
+		trellistest.Plugin{Name: "hosting", Endpoints: goodEndpoints(), Hosts: host.Subtree})
+	return log, host.OpenNursery(context.WithValue(programs.Context(), programsKey{}, programs), o, body)
+}
+
+type programsKey struct{}
+
+// processOf is the process that stands for the present one of an actor, in a nursery of here.
+func processOf(ctx context.Context, p *host.Portal) *trellistest.Process {
+	return ctx.Value(programsKey{}).(*trellistest.Programs).Process(p.Name())
+}
+
+// plug is an actor whose program runs inside this process.
+func plug(name, program string) host.Spec {
+	return host.Spec{Name: name, Command: []string{program}}
+}
+
 type syncBuffer struct {
 	mu      sync.Mutex
 	b       bytes.Buffer

@@ -34,9 +34,9 @@ func TestN13_OneShotGivesItsResultAndIsReaped(t *testing.T) {
 
 func TestN01_NurseryWaitsForOneShotsThatNobodyWaitsFor(t *testing.T) {
 	var shots []*host.OneShot[string]
-	_, err := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+	_, err := here(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
 		for range 3 {
-			shots = append(shots, host.Run(n, spec(t, "shot", "good"), echo, "x"))
+			shots = append(shots, host.Run(n, plug("shot", "good"), echo, "x"))
 		}
 		return nil
 	})
@@ -51,8 +51,8 @@ func TestN01_NurseryWaitsForOneShotsThatNobodyWaitsFor(t *testing.T) {
 }
 
 func TestN01_OneShotFailureIsRaised(t *testing.T) {
-	_, err := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
-		host.Run(n, spec(t, "shot", "good"), fail, "reading")
+	_, err := here(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+		host.Run(n, plug("shot", "good"), fail, "reading")
 		return nil
 	})
 	remote, ok := errors.AsType[*fault.RemoteError](err)
@@ -64,9 +64,9 @@ func TestN01_OneShotFailureIsRaised(t *testing.T) {
 func TestN01_NurseryLastsAsLongAsItsDaemons(t *testing.T) {
 	bodyEnded := make(chan struct{})
 	var p *host.Portal
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
 		defer close(bodyEnded)
-		if p, err = n.Start(ctx, spec(t, "daemon", "good")); err != nil {
+		if p, err = n.Start(ctx, plug("daemon", "good")); err != nil {
 			return err
 		}
 		n.Go(func() {
@@ -94,8 +94,8 @@ func TestP02_EveryoneGetsTheOneShotsResult(t *testing.T) {
 		var shot *host.OneShot[string]
 		var group task.Group
 		errs := make(chan error, 6)
-		_, nurseryErr := open(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
-			shot = host.Run(n, spec(t, "shot", "good"), c.endpoint, c.value)
+		_, nurseryErr := here(t, host.Options{}, func(_ context.Context, n *host.Nursery) error {
+			shot = host.Run(n, plug("shot", "good"), c.endpoint, c.value)
 			for range 5 {
 				group.Go(func() {
 					got, err := shot.Wait(t.Context())
@@ -122,10 +122,10 @@ func TestP02_EveryoneGetsTheOneShotsResult(t *testing.T) {
 
 func TestP12_ManyCancelsAreManyAcks(t *testing.T) {
 	const many = 8
-	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+	log, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		acked := 0
 		for range many {
-			p, err := n.Start(ctx, spec(t, "good", "good"))
+			p, err := n.Start(ctx, plug("good", "good"))
 			if err != nil {
 				return err
 			}
@@ -145,9 +145,9 @@ func TestP12_ManyCancelsAreManyAcks(t *testing.T) {
 }
 
 func TestE06_FailureOfTheChildsOwnRuntimeArrives(t *testing.T) {
-	top := spec(t, "top", "hosting")
-	top.Actors = []host.Spec{spec(t, "leaf", "good")}
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+	top := plug("top", "hosting")
+	top.Actors = []host.Spec{plug("leaf", "good")}
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		p, err := n.Start(ctx, top)
 		if err != nil {
 			return err
@@ -167,8 +167,8 @@ func TestE06_FailureOfTheChildsOwnRuntimeArrives(t *testing.T) {
 
 func TestN02_BodyFailureIsReturnedAlone(t *testing.T) {
 	var p *host.Portal
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
-		if p, err = n.Start(ctx, spec(t, "daemon", "good")); err != nil {
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
+		if p, err = n.Start(ctx, plug("daemon", "good")); err != nil {
 			return err
 		}
 		return errBody
@@ -200,13 +200,13 @@ func TestN02_PanicGoesOnAfterTheReaping(t *testing.T) {
 
 func TestN03_FailureCancelsSiblingsAndTheBody(t *testing.T) {
 	var cause error
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, spec(t, "sibling", "good"))
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, plug("sibling", "good"))
 		if err != nil {
 			return err
 		}
 		hold(ctx, n, forever, p)
-		host.Run(n, spec(t, "shot", "good"), fail, "first")
+		host.Run(n, plug("shot", "good"), fail, "first")
 		<-ctx.Done()
 		cause = context.Cause(ctx)
 		return ctx.Err()
@@ -221,11 +221,11 @@ func TestN03_FailureCancelsSiblingsAndTheBody(t *testing.T) {
 }
 
 func TestN03_TwoIndependentFailuresAreBothReturned(t *testing.T) {
-	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
+	_, err := here(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
 		for _, name := range []string{"a", "b", "c"} {
-			host.Run(n, spec(t, name, "good"), fail, name)
+			host.Run(n, plug(name, "good"), fail, name)
 		}
-		shot := host.Run(n, spec(t, "fine", "good"), echo, "fine")
+		shot := host.Run(n, plug("fine", "good"), echo, "fine")
 		if got, err := shot.Wait(ctx); got != "fine" || err != nil {
 			t.Errorf("one that did not fail: %q, %v", got, err)
 		}
@@ -239,9 +239,9 @@ func TestN03_TwoIndependentFailuresAreBothReturned(t *testing.T) {
 
 func TestN03_ManyFailuresAreThatManyErrors(t *testing.T) {
 	const many = 10
-	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(_ context.Context, n *host.Nursery) error {
+	_, err := here(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(_ context.Context, n *host.Nursery) error {
 		for i := range many {
-			host.Run(n, spec(t, fmt.Sprintf("shot-%d", i), "good"), fail, "x")
+			host.Run(n, plug(fmt.Sprintf("shot-%d", i), "good"), fail, "x")
 		}
 		return nil
 	})
@@ -259,9 +259,9 @@ func TestN03_ManyFailuresAreThatManyErrors(t *testing.T) {
 func TestN05_DoneComesAfterTheLastChild(t *testing.T) {
 	var kept *host.Nursery
 	var p *host.Portal
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) (err error) {
 		kept = n
-		if p, err = n.Start(ctx, spec(t, "daemon", "good")); err != nil {
+		if p, err = n.Start(ctx, plug("daemon", "good")); err != nil {
 			return err
 		}
 		n.Go(func() {
@@ -331,9 +331,9 @@ func TestN14_PluginsHostPlugins(t *testing.T) {
 }
 
 func TestN14_ChildrenForAPluginThatHostsNone(t *testing.T) {
-	top := spec(t, "top", "good")
-	top.Actors = []host.Spec{spec(t, "leaf", "good")}
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+	top := plug("top", "good")
+	top.Actors = []host.Spec{plug("leaf", "good")}
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		_, err := n.Start(ctx, top)
 		return err
 	})

@@ -17,16 +17,16 @@ import (
 
 func TestV01_OneForOneLeavesTheOthers(t *testing.T) {
 	o := host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}
-	_, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
-		all := startAll(ctx, t, n, restarting(t, "a", config.Permanent), restarting(t, "b", config.Permanent), spec(t, "c", "good"))
+	_, err := here(t, o, func(ctx context.Context, n *host.Nursery) error {
+		all := startAll(ctx, t, n, restartingHere("a", config.Permanent), restartingHere("b", config.Permanent), plug("c", "good"))
 		before := []actor.ID{all[0].ID(), all[2].ID()}
-		successor(ctx, t, all[1], kill(t, all[1], syscall.SIGKILL))
+		successor(ctx, t, all[1], killHere(ctx, all[1]))
 		for i, p := range []*host.Portal{all[0], all[2]} {
 			if id, err := whoami.Call(ctx, p, none{}); err != nil || !id.Is(before[i]) {
 				t.Errorf("%s: %v, %v", p.Name(), id, err)
 			}
 		}
-		kill(t, all[2], syscall.SIGKILL) // temporary: it stays away, the others live on
+		killHere(ctx, all[2]) // temporary: it stays away, the others live on
 		<-all[2].Done()
 		if _, err := whoami.Call(ctx, all[0], none{}); err != nil {
 			t.Error(err)
@@ -41,14 +41,14 @@ func TestV01_OneForOneLeavesTheOthers(t *testing.T) {
 }
 
 func TestV01_OneCancelsAllRestartsWhatMayBe(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		all := startAll(ctx, t, n, restarting(t, "a", config.Transient), spec(t, "b", "good"))
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		all := startAll(ctx, t, n, restartingHere("a", config.Transient), plug("b", "good"))
 		b := all[1].ID()
-		successor(ctx, t, all[0], kill(t, all[0], syscall.SIGKILL))
+		successor(ctx, t, all[0], killHere(ctx, all[0]))
 		if id, err := whoami.Call(ctx, all[1], none{}); err != nil || !id.Is(b) {
 			t.Errorf("got %v, %v", id, err)
 		}
-		kill(t, all[1], syscall.SIGKILL)
+		killHere(ctx, all[1])
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -59,10 +59,10 @@ func TestV01_OneCancelsAllRestartsWhatMayBe(t *testing.T) {
 
 func TestV01_RestForOneRestartsThoseAfter(t *testing.T) {
 	o := host.Options{Supervision: config.Supervision{Strategy: config.RestForOne}}
-	_, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
-		all := startAll(ctx, t, n, restarting(t, "a", config.Permanent), restarting(t, "b", config.Permanent), restarting(t, "c", config.Permanent))
+	_, err := here(t, o, func(ctx context.Context, n *host.Nursery) error {
+		all := startAll(ctx, t, n, restartingHere("a", config.Permanent), restartingHere("b", config.Permanent), restartingHere("c", config.Permanent))
 		a, c := all[0].ID(), all[2].ID()
-		successor(ctx, t, all[1], kill(t, all[1], syscall.SIGKILL))
+		successor(ctx, t, all[1], killHere(ctx, all[1]))
 		successor(ctx, t, all[2], c)
 		if id, err := whoami.Call(ctx, all[0], none{}); err != nil || !id.Is(a) {
 			t.Errorf("the one before: %v, %v", id, err)
@@ -76,11 +76,11 @@ func TestV01_RestForOneRestartsThoseAfter(t *testing.T) {
 }
 
 func TestV02_TransientComesBackOnlyAfterAFailure(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p := startAll(ctx, t, n, restarting(t, "a", config.Transient))[0]
-		old := kill(t, p, syscall.SIGKILL)
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p := startAll(ctx, t, n, restartingHere("a", config.Transient))[0]
+		old := killHere(ctx, p)
 		next := successor(ctx, t, p, old)
-		kill(t, p, syscall.SIGTERM) // it ends itself, and well
+		terminateHere(ctx, p) // it ends itself, and well
 		<-p.Done()
 		if id := p.ID(); !id.Is(next) {
 			t.Errorf("%v came after %v", id, next)
@@ -93,9 +93,9 @@ func TestV02_TransientComesBackOnlyAfterAFailure(t *testing.T) {
 }
 
 func TestV02_PermanentComesBackAlways(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p := startAll(ctx, t, n, restarting(t, "a", config.Permanent))[0]
-		next := successor(ctx, t, p, kill(t, p, syscall.SIGTERM))
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p := startAll(ctx, t, n, restartingHere("a", config.Permanent))[0]
+		next := successor(ctx, t, p, terminateHere(ctx, p))
 		if _, err := crash.Call(ctx, p, 0); err == nil { // exit code 0, and no goodbye
 			t.Error("the call into the crash gave no error")
 		}
@@ -113,14 +113,14 @@ func TestV02_PermanentComesBackAlways(t *testing.T) {
 
 func TestV03_TooManyRestartsAreTheSupervisorsFailure(t *testing.T) {
 	o := host.Options{Supervision: config.Supervision{Strategy: config.OneForOne, MaxRestarts: 2, Window: config.Duration(time.Hour)}}
-	_, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
-		all := startAll(ctx, t, n, restarting(t, "a", config.Permanent), restarting(t, "b", config.Permanent))
+	_, err := here(t, o, func(ctx context.Context, n *host.Nursery) error {
+		all := startAll(ctx, t, n, restartingHere("a", config.Permanent), restartingHere("b", config.Permanent))
 		id := all[0].ID()
 		for range 2 {
-			kill(t, all[0], syscall.SIGKILL)
+			killHere(ctx, all[0])
 			id = successor(ctx, t, all[0], id)
 		}
-		kill(t, all[1], syscall.SIGKILL) // the limit is for all together
+		killHere(ctx, all[1]) // the limit is for all together
 		<-ctx.Done()
 		return context.Cause(ctx)
 	})
@@ -192,14 +192,14 @@ func TestV05_OneForAllWaitsForTheOldGeneration(t *testing.T) {
 
 func TestV06_PortalWaitsOrFailsWhileDown(t *testing.T) {
 	o := host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}
-	_, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
+	_, err := here(t, o, func(ctx context.Context, n *host.Nursery) error {
 		slow := config.Backoff{Initial: config.Duration(time.Hour), Max: config.Duration(time.Hour)}
-		waits, fails := restarting(t, "waits", config.Permanent), restarting(t, "fails", config.Permanent)
+		waits, fails := restartingHere("waits", config.Permanent), restartingHere("fails", config.Permanent)
 		waits.Backoff, fails.Backoff, fails.WhileDown = slow, slow, config.FailWhileDown
 		all := startAll(ctx, t, n, waits, fails)
 		for _, p := range all {
 			called := hold(ctx, n, forever, p)
-			old := kill(t, p, syscall.SIGKILL)
+			old := killHere(ctx, p)
 			died, ok := errors.AsType[*fault.ActorDied](<-called)
 			if !ok || !died.ID.Is(old) {
 				t.Errorf("the context of the old process failed with %v", died)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,15 +24,9 @@ import (
 const (
 	lockVar = "HOST_TEST_LOCKS"
 	nameVar = "HOST_TEST_NAME"
-	gateVar = "HOST_TEST_GATE" // a file without which the endpoint gated fails
 )
 
-var (
-	wellness = contract.Func[none, none]("wellness") // fails once sicken was called
-	sicken   = contract.Func[none, none]("sicken")
-	gated    = contract.Func[none, none]("gated")
-	cutLink  = contract.Func[none, none]("cut_link")
-)
+var cutLink = contract.Func[none, none]("cut_link")
 
 func init() {
 	freezeLeaf = func(pid int) error { return freeze(context.Background(), pid) }
@@ -43,24 +36,6 @@ func init() {
 			os.Exit(9)
 		}
 		sdk.Serve(goodEndpoints()...)
-	}
-	roles["checked"] = func() {
-		var unwell atomic.Bool
-		sdk.Serve(append(goodEndpoints(),
-			wellness.Handle(func(context.Context, none) (n none, err error) {
-				if unwell.Load() {
-					err = errors.New("I feel unwell")
-				}
-				return n, err
-			}),
-			sicken.Handle(func(context.Context, none) (n none, err error) {
-				unwell.Store(true)
-				return n, nil
-			}),
-			gated.Handle(func(context.Context, none) (n none, err error) {
-				_, err = os.Stat(os.Getenv(gateVar))
-				return n, err
-			}))...)
 	}
 	roles["cutting"] = func() {
 		sdk.Serve(cutLink.Handle(func(context.Context, none) (none, error) {
@@ -131,6 +106,27 @@ func restarting(t testing.TB, name string, kind config.RestartKind) host.Spec {
 	s := spec(t, name, "good")
 	s.Restart, s.Backoff = kind, soon
 	return s
+}
+
+// restartingHere is one that comes back and whose program runs inside this process.
+func restartingHere(name string, kind config.RestartKind) host.Spec {
+	s := plug(name, "good")
+	s.Restart, s.Backoff = kind, soon
+	return s
+}
+
+// killHere and terminateHere end the process that stands for an actor's present one, and return
+// who that was.
+func killHere(ctx context.Context, p *host.Portal) actor.ID {
+	process := processOf(ctx, p)
+	process.Kill(syscall.SIGKILL)
+	return process.ID()
+}
+
+func terminateHere(ctx context.Context, p *host.Portal) actor.ID {
+	process := processOf(ctx, p)
+	process.Terminate()
+	return process.ID()
 }
 
 // startAll starts actors in order.

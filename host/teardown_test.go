@@ -60,8 +60,8 @@ func TestN08_StuckChildIsKilledWithinTheBounds(t *testing.T) {
 }
 
 func TestP05_CancelTwiceAndOnADeadActor(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, spec(t, "good", "good"))
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, plug("good", "good"))
 		if err != nil {
 			return err
 		}
@@ -87,8 +87,8 @@ func TestP05_CancelTwiceAndOnADeadActor(t *testing.T) {
 // T7 · P05: the ctx of a scope into the actor ends when the actor's tasks do. That is
 // what Cancel waits for, and not why it should fail.
 func TestP05_CancelWithTheCtxOfAScopeIntoTheActor(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, spec(t, "good", "good"))
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, plug("good", "good"))
 		if err != nil {
 			return err
 		}
@@ -109,8 +109,8 @@ func TestP05_CancelWithTheCtxOfAScopeIntoTheActor(t *testing.T) {
 }
 
 func TestP06_CancelledActorsTasksAnswerBeforeTheLinkEnds(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, spec(t, "good", "good"))
+	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+		p, err := n.Start(ctx, plug("good", "good"))
 		if err != nil {
 			return err
 		}

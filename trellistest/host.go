@@ -140,12 +140,16 @@ func (p *Programs) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(p.plugins)), ", ")
 }
 
+// lastPID is the highest pid that Linux can give. Those of processes that are none lie above it,
+// so that a signal that the code under test sends to one of them meets nobody.
+const lastPID = 1 << 22
+
 // executed counts a process, and gives it its pid.
 func (p *Programs) executed(one *Process) (pid int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.processes = append(p.processes, one)
-	return len(p.processes)
+	return lastPID + len(p.processes)
 }
 
 // end waits for the code of all processes. Their hosts have ended. What a process that ended

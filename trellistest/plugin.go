@@ -29,6 +29,9 @@ type Plugin struct {
 	// waits for it gives up: 500 ms if 0.
 	CancelTimeout time.Duration
 
+	// Fresh, if not nil, makes endpoints for each process of a tree, besides Endpoints: what they
+	// remember is gone with their process, as it is in a program.
+	Fresh func() []contract.Handler
 	// Hosts runs what the plugin hosts, as in sdk.Plugin; its programs are plugins, too. For
 	// plugins in a tree.
 	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error

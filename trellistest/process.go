@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -295,6 +296,10 @@ func (g program) Start(ctx context.Context) error {
 
 // execute makes the process, unless the start has been given up, or the parent is dead.
 func (g program) execute(ctx context.Context) error {
+	endpoints := g.plugin.Endpoints
+	if g.plugin.Fresh != nil {
+		endpoints = slices.Concat(endpoints, g.plugin.Fresh())
+	}
 	pid := g.programs.executed(g.standIn)
 	if parent := g.parent; parent != nil {
 		parent.mu.Lock()
@@ -309,7 +314,7 @@ func (g program) execute(ctx context.Context) error {
 	defer g.mu.Unlock()
 	g.id.PID = pid
 	g.life = life.New(life.Config{
-		Endpoints: g.plugin.Endpoints, Hosts: g.plugin.Hosts, PID: pid, Base: base, Begins: g.begins, Exit: g.over, Log: noLog,
+		Endpoints: endpoints, Hosts: g.plugin.Hosts, PID: pid, Base: base, Begins: g.begins, Exit: g.over, Log: noLog,
 	})
 	return context.Cause(ctx)
 }
@@ -370,7 +375,7 @@ func (g program) Release() {}
 // system is the process as a host sees it ([launch.Process]).
 type system struct{ *standIn }
 
-// PID is a number that no other process of the test has.
+// PID is a number that no process has.
 func (s system) PID() int { return s.ID().PID }
 
 // Done is closed when nothing of the process is left that its host could see.

@@ -42,7 +42,7 @@ var ends = []struct {
 
 // The table of docs/supervision.md, "What follows": whether an actor comes back, and what that
 // means for those beside it.
-func TestV02_V03_WhatFollowsTheEndOfAnActor(t *testing.T) {
+func TestV01_V02_WhatFollowsTheEndOfAnActor(t *testing.T) {
 	begun := time.Now()
 	n := 0
 	for _, strategy := range []config.Strategy{config.OneCancelsAll, config.OneForOne, config.OneForAll, config.RestForOne} {
@@ -111,7 +111,7 @@ func nothingMore(h *trellistest.Tree) {
 }
 
 // The pause doubles up to its maximum, less up to a quarter, and starts anew after a long life.
-func TestV05_PausesGrow(t *testing.T) {
+func TestV04_PausesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := trellistest.Host(t, family(config.Supervision{MaxRestarts: 100}, "a"), greeter())
 		h.WantEvents(trellistest.Started("a"))
@@ -145,7 +145,7 @@ func pausesOf(events []host.Event) (pauses []time.Duration) {
 
 // More restarts than max_restarts within the window, of all together, end the tree; and so do
 // as many of one that is never up for long, whatever the time between them.
-func TestV04_RestartLimit(t *testing.T) {
+func TestV03_RestartLimit(t *testing.T) {
 	for name, c := range map[string]struct {
 		between time.Duration
 		actors  []string
