@@ -23,9 +23,9 @@ type connection struct {
 	mu      sync.Mutex
 	changed chan struct{}
 	lanes   [2]lane // by Direction
-	left    int     // frames until the connection is cut, if limited
-	limited bool
-	cut     bool // nothing goes in any more; what is due comes out
+	left    int     // frames until then is called, unless that is nil
+	then    func()  // with mu; once
+	cut     bool    // nothing goes in any more; what is due comes out
 }
 
 // lane is one direction.
@@ -109,14 +109,22 @@ func (e *end) put(b wire.Batch) error {
 		return err
 	}
 	for _, f := range packet.Frames {
-		if e.limited && e.left == 0 {
-			e.severed()
+		if e.count(); e.cut {
 			return io.ErrClosedPipe
 		}
-		e.left--
 		l.underWay = append(l.underWay, arrival{frame: f, due: l.next()})
 	}
 	return nil
+}
+
+// count counts a frame, and does what is to be done instead of it or before. The caller holds mu.
+func (c *connection) count() {
+	if c.left--; c.then == nil || c.left >= 0 {
+		return
+	}
+	then := c.then
+	c.then = nil
+	then()
 }
 
 // next is when the next frame is due. None overtakes another.

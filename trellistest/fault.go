@@ -50,8 +50,11 @@ func (f Faults) Resume(d Direction) {
 func (f Faults) Cut() { f.connection.change(f.connection.severed) }
 
 // CutAfter cuts the link once n more frames have gone, in either direction. The next one is lost.
-func (f Faults) CutAfter(n int) {
-	f.connection.change(func() { f.connection.left, f.connection.limited = n, true })
+func (f Faults) CutAfter(n int) { f.after(n, f.connection.severed) }
+
+// after calls then, with the connection's lock, when the frame after the next n is sent.
+func (f Faults) after(n int, then func()) {
+	f.connection.change(func() { f.connection.left, f.connection.then = n, then })
 }
 
 // Corrupt damages the next packet in one direction. Its receiver gives up the link.
@@ -66,6 +69,6 @@ func (f Faults) mend() {
 			l := &f.connection.lanes[i]
 			l.delay, l.stalled, l.corrupt = nil, false, false
 		}
-		f.connection.limited = false
+		f.connection.then = nil
 	})
 }

@@ -158,10 +158,3 @@ func allParked(all []goroutines) bool {
 	}
 	return true
 }
-
-// inBubble reports whether the caller runs in a bubble of package synctest, which does not say.
-func inBubble() bool {
-	var head [128]byte // goroutine 7 [running, synctest bubble 1]:
-	first, _, _ := bytes.Cut(head[:runtime.Stack(head[:], false)], []byte("\n"))
-	return bytes.Contains(first, []byte("synctest bubble"))
-}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,18 +48,24 @@ type Actor struct {
 	parents    *dialog.Table // the parent's end of the link
 	watching   *task.Worker  // of that end
 	over       chan struct{} // the actor has ended, its exit hooks included
+	gone       chan struct{} // over is closed, or never will be
 	hooks      *life.Hooks
 	recorder   *recording.Recorder // nil: nobody records
 
+	asking   task.Group  // of those that ask the actor to end
+	died     atomic.Bool // the loss of its link is its death
+	limiting *time.Timer // of an actor in a schedule
+
 	mu     sync.Mutex
-	failed []error // of hooks
+	failed []error // of hooks, and of asking
 }
 
 // ID is the actor's identity, which sdk.Self gives to its handlers.
 func (a *Actor) ID() actor.ID { return a.id }
 
-// Done is closed when the actor has ended, its exit hooks included.
-func (a *Actor) Done() <-chan struct{} { return a.over }
+// Done is closed when the actor has ended, its exit hooks included. One whose link is lost and
+// that does not end is given up after a while, as its host would kill it; the test fails then.
+func (a *Actor) Done() <-chan struct{} { return a.gone }
 
 // Serve starts an actor that serves endpoints, for as long as t runs.
 func Serve(t testing.TB, endpoints ...contract.Handler) *Actor {
@@ -76,6 +83,9 @@ func (p Plugin) Serve(t testing.TB) *Actor {
 	a, err := p.start()
 	if err != nil {
 		t.Fatalf("trellistest: %v", err)
+	}
+	if s := scheduleOf(t); s != nil {
+		s.follow(a)
 	}
 	t.Cleanup(func() {
 		t.Helper()
@@ -116,7 +126,7 @@ func (p Plugin) start() (*Actor, error) {
 func (p Plugin) actor(parent actor.ID) *Actor {
 	a := &Actor{
 		id: actor.NewID(cmp.Or(p.Name, "actor")), parent: parent,
-		Faults: Faults{newConnection()}, over: make(chan struct{}), hooks: new(life.Hooks),
+		Faults: Faults{newConnection()}, over: make(chan struct{}), gone: make(chan struct{}), hooks: new(life.Hooks),
 	}
 	a.id.PID = os.Getpid()
 	a.life = life.New(life.Config{
@@ -142,45 +152,65 @@ func (a *Actor) boot(receiving dialog.Receiving, cancelTimeout time.Duration) (p
 
 // exit is the end of the actor's life: its hooks run as a part of the actor.
 func (a *Actor) exit(error) {
-	a.hooks.Run(func(err error) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.failed = append(a.failed, fmt.Errorf("an exit hook has failed: %w", err))
-	})
+	a.hooks.Run(func(err error) { a.fail(fmt.Errorf("an exit hook has failed: %w", err)) })
 	close(a.over)
+}
+
+// fail makes the test fail when it ends.
+func (a *Actor) fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = append(a.failed, err)
+}
+
+// die makes the actor's callers see that it has died.
+func (a *Actor) die() {
+	a.died.Store(true)
+	a.Cut()
 }
 
 // watchLink makes callers see that the actor is gone.
 func (a *Actor) watchLink() {
+	<-a.parents.Link().Done()
+	a.parents.Lose(a.loss())
+	within(a.over)
+	close(a.gone)
+}
+
+// loss is how the actor was lost whose link has ended.
+func (a *Actor) loss() error {
 	l := a.parents.Link()
-	<-l.Done()
-	if err := l.Err(); err != nil {
-		a.parents.Lose(&fault.LinkLost{Peer: a.id, Reason: err.Error()})
-		return
+	_, reason := l.Farewell()
+	switch err := l.Err(); {
+	case err != nil && a.died.Load():
+		return &fault.ActorDied{ID: a.id, ExitCode: -1}
+	case err != nil:
+		return &fault.LinkLost{Peer: a.id, Reason: err.Error()}
+	case reason != nil:
+		return reason
 	}
-	if _, reason := l.Farewell(); reason != nil {
-		a.parents.Lose(reason)
-		return
-	}
-	a.parents.Lose(fault.ErrActorClosing)
+	return fault.ErrActorClosing
 }
 
 // end ends the actor, and says what is wrong with how it did.
 func (a *Actor) end() (problems []string) {
 	a.mend()
+	if a.limiting != nil {
+		a.limiting.Stop()
+	}
 	if inBubble() {
 		synctest.Wait() // what can end by itself has ended
 	}
 	if open := a.parents.Running(false); len(open) > 0 {
 		problems = append(problems, fmt.Sprintf("contexts are open when the test ends: %s; wait for them, or end the ctx that they have", strings.Join(open, ", ")))
 	}
-	asking := task.Start(a.ask)
+	a.asking.Go(a.ask)
 	ended := within(a.over)
 	if !ended {
 		problems = append(problems, a.stuck())
 	}
 	a.connection.change(a.connection.severed)
-	asking.Wait()
+	a.asking.Close()
 	a.watching.Wait()
 	if !within(task.Start(a.parents.Close).Done()) {
 		problems = append(problems, fmt.Sprintf("handlers of the parent have not ended %v after they were told to: %s", patience, strings.Join(a.parents.Running(true), ", ")))
@@ -199,9 +229,7 @@ func (a *Actor) ask() {
 		_, err = a.parents.CallRuntime(context.Background(), wire.CancelActor, args)
 	}
 	if err != nil && !errors.Is(err, fault.ErrActorLost) && !errors.Is(err, fault.ErrActorClosing) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.failed = append(a.failed, fmt.Errorf("it could not be asked to end: %w", err))
+		a.fail(fmt.Errorf("it could not be asked to end: %w", err))
 	}
 }
 
