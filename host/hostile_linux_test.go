@@ -76,7 +76,8 @@ var attacks = []struct {
 	{"callers", 300, 3_000, spending{64 << 20, 100, 40}},
 	{"dialogs", 10_000, 100_000, spending{256 << 20, 4_096 + 200, 20}},
 	{"arguments", 200, 700, spending{384 << 20, 300, 20}},
-	{"answers", 200, 4_000, spending{1536 << 20, 4_096 + 200, 20}},
+	{"answers", 200, 4_000, spending{2048 << 20, 4_096 + 200, 20}},
+	{"few answers", 200, 4_000, spending{384 << 20, 4_096 + 200, 20}},
 	{"numbers", 10, 100, spending{128 << 20, 300, 20}},
 	{"metadata", 100, 500, spending{384 << 20, 300, 20}},
 	{"errors", 50, 500, spending{1024 << 20, 300, 20}},
@@ -89,6 +90,8 @@ var attacks = []struct {
 func hostEndpoints() []contract.Handler {
 	sit := contract.Func[any, struct{}]("sit")
 	big := contract.Func[string, []byte]("big")
+	few := contract.Func[string, []byte]("few")
+	answer := func(context.Context, string) ([]byte, error) { return make([]byte, 1<<20), nil }
 	deaf := contract.Context[any, struct{}, []byte, struct{}, struct{}]("deaf")
 	return []contract.Handler{
 		deaf.Handle(func(ctx context.Context, _ any, c *contract.Callee[struct{}, []byte, struct{}]) (struct{}, error) {
@@ -102,7 +105,8 @@ func hostEndpoints() []contract.Handler {
 			return struct{}{}, err
 		}),
 		sit.Handle(func(ctx context.Context, _ any) (struct{}, error) { <-ctx.Done(); return struct{}{}, ctx.Err() }),
-		big.Handle(func(context.Context, string) ([]byte, error) { return make([]byte, 1<<20), nil }),
+		big.Handle(answer),
+		few.Handle(answer).Concurrent(8),
 	}
 }
 

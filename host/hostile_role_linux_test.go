@@ -215,6 +215,8 @@ func (a *attacker) frames(id uint64) []*wire.Frame {
 		return []*wire.Frame{begin("sit", wire.AppendBytes(nil, make([]byte, 1<<20)))}
 	case "answers":
 		return []*wire.Frame{begin("big", text)}
+	case "few answers":
+		return []*wire.Frame{begin("few", text)}
 	case "numbers":
 		number := append([]byte{0xc2}, wire.AppendBytes(nil, bytes.Repeat([]byte{0xff}, 2<<20))...)
 		return []*wire.Frame{begin("sit", number)}

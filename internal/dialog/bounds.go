@@ -118,6 +118,38 @@ func (d *Dialog) awaitAnswered() error {
 	return d.await(d.ctx, func() bool { return !d.table.congested(d, link.Answer) })
 }
 
+// Enter waits until fewer than n tasks of this endpoint run for the peer, and the peer reads its
+// answers. The task, which calls it first of all and once, then counts until its ending is sent: an
+// answer that waits for its turn keeps its place, so that no others are made meanwhile. The error
+// is why the task must not begin.
+func (d *Dialog) Enter(n int) error {
+	t := d.table
+	t.mu.Lock()
+	running := t.running[d.endpoint]
+	if running == nil {
+		running = make(chan struct{}, n)
+		t.running[d.endpoint] = running
+	}
+	t.mu.Unlock()
+	select {
+	case running <- struct{}{}:
+		d.place = running
+	case <-d.ctx.Done():
+		return context.Cause(d.ctx)
+	}
+	if err := d.awaitAnswered(); err != nil || d.phase() == Ending {
+		return context.Cause(d.ctx)
+	}
+	return nil
+}
+
+// makeRoom lets the next task enter, if this one has.
+func (d *Dialog) makeRoom() {
+	if d.place != nil {
+		<-d.place
+	}
+}
+
 // takeTurn waits until an answer of that size may go, and lets no other large one go until
 // leave is called. Large answers so enter the outbox one at a time, each only when the link is
 // not congested; without the turn, all that wait would enter together when it drains. Small

@@ -106,6 +106,47 @@ func TestR6_LargeAnswersTakeTurns(t *testing.T) {
 	}
 }
 
+// R6: a task that has entered keeps its place until its answer is on its way. So a peer that asks for
+// large answers and does not read them has few of them made. Those that wait are cancelled at once.
+func TestR6_FewLargeAnswersAreMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls, most = 100, 4
+		var made atomic.Int64
+		value := make([]byte, 1<<20)
+		reads := make(chan struct{})
+		r := newRaw(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+			if err := d.Enter(most); err != nil {
+				return nil, err
+			}
+			made.Add(1)
+			return value, nil
+		}}, deafPeer(reads))
+		for id := uint64(1); id < 2*calls; id += 2 {
+			r.send(start(id, dialog.Func))
+		}
+		if n := made.Load(); n < 8 || n > 8+most+2 {
+			t.Errorf("%d answers of 1 MiB were made, want what the link takes and %d that wait", n, most)
+		}
+		entered, running := made.Load(), r.table.Len()
+		r.send(frame(2*calls-1, wire.Kind_KIND_CANCEL))
+		if n := r.table.Len(); n != running-1 {
+			t.Errorf("%d dialogs run after one of %d that waited was cancelled", n, running)
+		}
+		close(reads)
+		if acks, errs := r.got(wire.Kind_KIND_CANCEL_ACK, 2*calls-1), r.got(wire.Kind_KIND_ERROR, 2*calls-1); len(acks) != 1 || len(errs) != 1 {
+			t.Errorf("the one that was cancelled has %d acks and %d errors, want one of each", len(acks), len(errs))
+		}
+		for id := uint64(1); id < 2*calls-1; id += 2 {
+			if got := r.got(wire.Kind_KIND_RETURN, id); len(got) == 0 || got[len(got)-1].More {
+				t.Fatalf("call %d has no answer", id)
+			}
+		}
+		if n := made.Load(); n != calls-1 {
+			t.Errorf("%d answers were made, want all but one (%d before it read)", n, entered)
+		}
+	})
+}
+
 // R6: credit is the receiver's word for its own memory, not for the sender's: a sender waits
 // for a connection that takes nothing, whatever credit it has.
 func TestR6_SenderWithCreditWaitsForTheConnection(t *testing.T) {

@@ -60,6 +60,7 @@ type Dialog struct {
 	ctx      context.Context         // callee: nil until its task begins
 	cancel   context.CancelCauseFunc // nil for the opener of a Func, whose ctx is its caller's
 	tasks    task.Group              // that this side's task has started with Go
+	place    chan struct{}           // callee: what it has entered (Enter); only its task uses it
 
 	mu          sync.Mutex
 	state       State

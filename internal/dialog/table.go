@@ -78,13 +78,14 @@ type Table struct {
 	// dialogs are those that are not over, by id. An id that is not among them belonged to a
 	// dialog that is over, or to none yet: nextID and highest tell which (see over).
 	dialogs map[uint64]*Dialog
-	nextID  uint64               // of the next dialog that is opened here
-	highest uint64               // the highest id that the peer has used
-	stalled []*Dialog            // those in which somebody waits until the link is not congested any more
-	guests  guests               // what the peer has running here
-	stuck   map[uint64]StuckTask // tasks of the peer that were told to end and have not
-	closing error                // why no new dialog begins; nil while open; the first one stays
-	lost    error                // why the link is gone; nil while it is there
+	nextID  uint64                   // of the next dialog that is opened here
+	highest uint64                   // the highest id that the peer has used
+	stalled []*Dialog                // those in which somebody waits until the link is not congested any more
+	guests  guests                   // what the peer has running here
+	running map[string]chan struct{} // semaphores of endpoints of which not all may run at once, by name
+	stuck   map[uint64]StuckTask     // tasks of the peer that were told to end and have not
+	closing error                    // why no new dialog begins; nil while open; the first one stays
+	lost    error                    // why the link is gone; nil while it is there
 }
 
 // NewTable makes the table of l, and starts l: frames may come before NewTable returns. The
@@ -105,7 +106,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	}
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
-		dialogs: map[uint64]*Dialog{}, stuck: map[uint64]StuckTask{},
+		dialogs: map[uint64]*Dialog{}, stuck: map[uint64]StuckTask{}, running: map[string]chan struct{}{},
 	}
 	if l.Dialled() {
 		t.nextID = 1

@@ -53,6 +53,7 @@ func (d *Dialog) join(failure note, err error) error {
 func (t *Table) run(d *Dialog, run Task) {
 	d.derive()
 	defer d.release()
+	defer d.makeRoom()
 	defer d.leave()
 	err := d.awaitArguments()
 	if err == nil {

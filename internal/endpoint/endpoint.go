@@ -4,6 +4,7 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,8 +28,17 @@ type Served struct {
 	Kind        dialog.Kind
 	Shape       string // of its types, one line for each part: docs/protocol, Fingerprints
 	Fingerprint uint64 // of the shape
-	Err         error  // why its values cannot be sent; nil if they can
+	Err         error  // why it cannot be served, such as by values that cannot be sent; nil if it can
 	Run         dialog.Task
+	Most        int // how many may run at once for one caller; 0: as many as it opens
+}
+
+// task is Run, when there is room for one more.
+func (s *Served) task(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	if err := d.Enter(s.Most); err != nil {
+		return nil, err
+	}
+	return s.Run(ctx, d)
 }
 
 // Served is the endpoint itself: contract.Handler has it inside, out of programs' sight.
@@ -80,6 +90,9 @@ func (e *Exposed) Accept(start *wire.Start) (dialog.Task, error) {
 	}
 	if _, err := wire.CodecByName(start.Codec); err != nil {
 		return nil, err
+	}
+	if s.Most > 0 {
+		return s.task, nil
 	}
 	return s.Run, nil
 }

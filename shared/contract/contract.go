@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
@@ -30,6 +31,19 @@ type served = endpoint.Served
 
 // Name is the name under which callers find the endpoint.
 func (h Handler) Name() string { return h.served.Name }
+
+// Concurrent is the same Handler for an endpoint of which at most n run at once for each
+// caller, an actor with a link to this one. Others wait to begin, and can be cancelled meanwhile.
+// A task counts until its answer is on its way, so a caller that asks for many large answers and
+// does not read them costs n of them. Tasks that wait for others of the same endpoint and caller
+// may wait for ever; bound only what ends without them. An n below 1 is refused where the
+// Handler is served.
+func (h Handler) Concurrent(n int) Handler {
+	if h.served.Most = n; n < 1 {
+		h.served.Err = fmt.Errorf("endpoint %q: Concurrent(%d) would let none run; it must be 1 or more", h.Name(), n)
+	}
+	return h
+}
 
 // signature is what both ends must agree on, and how payloads are coded. It does not change.
 type signature struct {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
 
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -112,6 +114,31 @@ func ExampleContext() {
 	// so far 3
 	// so far 7
 	// 7 <nil>
+}
+
+// An endpoint whose answers are large, or whose work is heavy, is run a few times at once for each
+// caller, and not as often as that likes. The others wait for their turn.
+func ExampleHandler_Concurrent() {
+	var running, most atomic.Int64
+	greeter, end := actorWith(greet.Handle(func(_ context.Context, name string) (string, error) {
+		most.Store(max(most.Load(), running.Add(1)))
+		defer running.Add(-1)
+		return "Hello, " + name + "!", nil
+	}).Concurrent(1))
+	defer end()
+
+	var calls sync.WaitGroup
+	for range 10 {
+		calls.Go(func() {
+			if _, err := greet.Call(context.Background(), greeter, "world"); err != nil {
+				fmt.Println(err)
+			}
+		})
+	}
+	calls.Wait()
+	fmt.Println("at once:", most.Load())
+	// Output:
+	// at once: 1
 }
 
 // Cancel returns when the callee's task has ended, its clean-up included. It is not a
