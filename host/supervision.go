@@ -15,16 +15,16 @@ type need struct {
 	healthy bool // and not only up
 }
 
-// order is what the supervisor has decided about a process. It is apart from the state,
+// decision is what the supervisor has decided about a process. It is apart from the state,
 // which says what the process does: one that was condemned goes on being ready while those
 // that need it end, and one may be stopping though nobody has told it to.
-type order uint8
+type decision uint8
 
-// The orders.
+// The decisions.
 const (
-	stays     order = iota // it lives for as long as it can
-	condemned              // it is to end, once those that need it have ended
-	toldToEnd              // it was told to end, or to give up its start
+	stays     decision = iota // it lives for as long as it can
+	condemned                 // it is to end, once those that need it have ended
+	toldToEnd                 // it was told to end, or to give up its start
 )
 
 // childState is what the supervisor's table knows of one child. Its state is the one
@@ -39,13 +39,13 @@ type childState struct {
 	needs   []need
 
 	state     State
-	order     order // stays while there is no process
-	fresh     bool  // it has never been up
-	paused    bool  // there is no process, and the pause before the next one is not over
-	comesBack bool  // it is condemned or told to end, and is started again after that
-	healthy   bool  // its last health check has succeeded
-	over      bool  // no process comes any more; it is forgotten at the end of the step
-	unstable  int   // restarts since it was last up for long enough to count as stable
+	decision  decision // stays while there is no process
+	fresh     bool     // it has never been up
+	paused    bool     // there is no process, and the pause before the next one is not over
+	comesBack bool     // it is condemned or told to end, and is started again after that
+	healthy   bool     // its last health check has succeeded
+	over      bool     // no process comes any more; it is forgotten at the end of the step
+	unstable  int      // restarts since it was last up for long enough to count as stable
 }
 
 // hasProcess reports whether there is a process, be it one that only comes up or ends.
@@ -60,7 +60,7 @@ func (c *childState) hasProcess() bool {
 
 // isUp reports whether its process can be called, and nobody wants it to end.
 func (c *childState) isUp() bool {
-	return c.order == stays && (c.state == Ready || c.state == Unhealthy)
+	return c.decision == stays && (c.state == Ready || c.state == Unhealthy)
 }
 
 // takesCalls reports whether calls go to the process that came up last. One that is to end
@@ -72,7 +72,7 @@ func (c *childState) takesCalls() bool {
 	switch {
 	case c.fresh:
 		return false
-	case c.order != stays:
+	case c.decision != stays:
 		return !c.comesBack
 	case c.state == Stopping: // by itself, and what follows is known when it is reaped
 		return c.kind == config.Temporary
@@ -147,7 +147,7 @@ func (s *supervision) add(c *childState) []action {
 }
 
 // up takes note that a process can be called. It may have been condemned or told to end
-// while it was coming up; its order stays, and it is ended in the same way as any other.
+// while it was coming up; the decision stands, and it is ended in the same way as any other.
 func (s *supervision) up(id int) []action {
 	c, e := s.child(id), Event{To: Ready}
 	if !c.fresh {
@@ -213,14 +213,14 @@ func (s *supervision) resume(id int) []action {
 // nobody wants it back.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
-	wasUp, order, failed := c.state != Starting, c.order, how.failure != nil
+	wasUp, decided, failed := c.state != Starting, c.decision, how.failure != nil
 	s.enter(c, actionTell, Event{To: Reaped, Cause: how.cause, Reason: how.reason, Err: how.failure})
-	c.order, c.healthy = stays, false
+	c.decision, c.healthy = stays, false
 	if how.stable {
 		c.unstable = 0
 	}
 	switch answered := s.answers(c, failed); {
-	case order != stays:
+	case decided != stays:
 		if s.closing && failed && wasUp {
 			s.report(c, how.failure)
 		}
@@ -337,12 +337,12 @@ func (s *supervision) endForGood(c *childState) {
 	c.comesBack, c.over = false, !c.hasProcess()
 }
 
-// condemn has a process ended, once those that need it have. The first order stands: a
+// condemn has a process ended, once those that need it have. The first decision stands: a
 // child that is being ended already keeps it, and endForGood then changes whether it comes
 // back.
 func (s *supervision) condemn(c *childState, comesBack bool) {
-	if c.hasProcess() && c.order == stays {
-		c.order, c.comesBack, c.healthy = condemned, comesBack, false
+	if c.hasProcess() && c.decision == stays {
+		c.decision, c.comesBack, c.healthy = condemned, comesBack, false
 	}
 }
 
@@ -354,8 +354,8 @@ func (s *supervision) condemn(c *childState, comesBack bool) {
 func (s *supervision) settle() []action {
 	for _, c := range s.children {
 		switch {
-		case c.order == condemned && !s.held(c):
-			c.order = toldToEnd
+		case c.decision == condemned && !s.held(c):
+			c.decision = toldToEnd
 			s.actions = append(s.actions, action{kind: actionStop, id: c.id})
 		case c.fresh && !c.hasProcess() && s.orphanedDependency(c):
 			c.over = true
@@ -382,7 +382,7 @@ func (s *supervision) settle() []action {
 // restarted.
 func (s *supervision) held(c *childState) bool {
 	return slices.ContainsFunc(s.children, func(other *childState) bool {
-		return other.order != stays && slices.ContainsFunc(other.needs, func(n need) bool { return n.id == c.id })
+		return other.decision != stays && slices.ContainsFunc(other.needs, func(n need) bool { return n.id == c.id })
 	})
 }
 
@@ -394,7 +394,7 @@ func (s *supervision) mayStart(c *childState) bool {
 		return false
 	}
 	return c.oneShot || !s.inGroups() || !slices.ContainsFunc(s.children, func(other *childState) bool {
-		return !other.oneShot && !other.over && (other.order != stays || other.paused)
+		return !other.oneShot && !other.over && (other.decision != stays || other.paused)
 	})
 }
 

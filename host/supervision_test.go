@@ -68,7 +68,7 @@ type key struct {
 type childKey struct {
 	id                                int
 	state                             State
-	order                             order
+	decision                          decision
 	fresh, paused, comesBack, healthy bool
 	unstable                          int
 }
@@ -76,7 +76,7 @@ type childKey struct {
 func (w *world) key() key {
 	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old}
 	for i, c := range w.plan.children {
-		k.children[i] = childKey{c.id, c.state, c.order, c.fresh, c.paused, c.comesBack, c.healthy, c.unstable}
+		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.unstable}
 	}
 	return k
 }
@@ -197,7 +197,7 @@ func (w *world) age(culprit int) {
 // checkOrder checks that what is needed ends after those that need it, as far as they end.
 func (w *world) checkOrder(id int) {
 	for _, c := range w.plan.children {
-		if c.order != stays && slices.ContainsFunc(c.needs, func(n need) bool { return n.id == id }) {
+		if c.decision != stays && slices.ContainsFunc(c.needs, func(n need) bool { return n.id == id }) {
 			w.spoil("child %d is stopped while %d, which needs it, is dying", id, c.id)
 		}
 	}
@@ -227,7 +227,7 @@ func (w *world) next(limits explored) (moves []move) {
 	if !w.plan.closing {
 		moves = append(moves, move{what: "close", do: func(w *world) { w.do(w.plan.close()) }})
 	}
-	if c := w.plan.child(limits.dismissed); c != nil && c.order == stays {
+	if c := w.plan.child(limits.dismissed); c != nil && c.decision == stays {
 		moves = append(moves, move{what: "dismiss", id: c.id, do: func(w *world) { w.do(w.plan.dismiss(limits.dismissed)) }})
 	}
 	return moves
