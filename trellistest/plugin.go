@@ -41,6 +41,6 @@ type Plugin struct {
 	Starting func(ctx context.Context, stage Stage) error
 
 	// Record, if not nil, gets what is said with the actor, as host run --record writes it,
-	// for [Replay]. In a tree the host records. It is whole when the test that the actor belongs to has ended.
+	// for [Replay]. Plugins in a tree are not recorded. It is whole when the test that the actor belongs to has ended.
 	Record io.Writer
 }

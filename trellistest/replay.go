@@ -2,26 +2,25 @@ package trellistest
 
 import (
 	"cmp"
-	"context"
 	"errors"
+	"maps"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/conform"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/trellistest/internal/recorded"
 )
 
-// Replayed is what a recording can be played to: a [Plugin].
+// Replayed is what a recording can be played to: a [Plugin], or a [Program].
 type Replayed interface {
-	// meet starts an actor of that name for a host, has play play the host over its link, and
-	// waits for the actor's end. An error says what is wrong beside what play has found.
-	meet(ctx context.Context, name string, host actor.ID, play func(link.Transport) error) error
-	// fingerprint is that of an endpoint's types, 0 if it is not known.
-	fingerprint(endpoint string) uint64
+	// meet starts an actor of that name, has play play its host over the link, and waits for
+	// its end. An error says what is wrong beside what play has found.
+	meet(t testing.TB, name string, host actor.ID, play func(link.Transport, recorded.Options) error) error
 }
 
 // Replay plays a recording (host run --record, host.Options.Record) to another version of the
@@ -60,14 +59,15 @@ func Replay(t testing.TB, file string, to Replayed, options ...ReplayOption) {
 		if host.IsZero() {
 			host = actor.NewID("host")
 		}
-		err := to.meet(t.Context(), name, host, func(l link.Transport) error {
-			found, err := p.Play(t.Context(), l, recorded.Options{Self: host, Patience: r.patience, Ignore: r.ignored, Fingerprint: to.fingerprint})
+		err := to.meet(t, name, host, func(l link.Transport, o recorded.Options) error {
+			o.Patience, o.Ignore = r.patience, r.ignored
+			found, err := p.Play(t.Context(), l, o)
 			for _, d := range found {
 				t.Errorf("%s: %s", file, d)
 			}
 			return err
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, recorded.ErrDiedAgain) {
 			t.Errorf("%s: %s: %v", file, p.Name, err)
 		}
 	}
@@ -111,14 +111,14 @@ func Incomplete() ReplayOption { return func(r *replay) { r.incomplete = true } 
 func Within(patience time.Duration) ReplayOption { return func(r *replay) { r.patience = patience } }
 
 // meet starts the plugin without a process.
-func (p Plugin) meet(_ context.Context, name string, host actor.ID, play func(link.Transport) error) error {
+func (p Plugin) meet(_ testing.TB, name string, host actor.ID, play func(link.Transport, recorded.Options) error) error {
 	p.Name = cmp.Or(p.Name, name)
 	a := p.actor(host)
 	transport, err := a.boot(dialog.Receiving{Window: dialog.Window(p.Window)}, p.CancelTimeout)
 	if err != nil {
 		return err
 	}
-	failures := []error{play(transport)}
+	failures := []error{play(transport, recorded.Options{Self: host, Fingerprint: p.fingerprint})}
 	ended := within(a.over)
 	if !ended {
 		failures = append(failures, errors.New(a.stuck()))
@@ -129,6 +129,7 @@ func (p Plugin) meet(_ context.Context, name string, host actor.ID, play func(li
 	return errors.Join(failures...)
 }
 
+// fingerprint is that of an endpoint's types, 0 if the plugin does not serve it.
 func (p Plugin) fingerprint(endpoint string) uint64 {
 	for _, h := range p.Endpoints {
 		if h.Name() == endpoint {
@@ -136,4 +137,25 @@ func (p Plugin) fingerprint(endpoint string) uint64 {
 		}
 	}
 	return 0
+}
+
+// meet starts the program itself, once for each process of a recording. Of its Spec only the
+// program and its environment are used.
+func (p Program) meet(t testing.TB, name string, host actor.ID, play func(link.Transport, recorded.Options) error) error {
+	p.Spec.Name = cmp.Or(p.Spec.Name, name)
+	p.Spec.Env = maps.Clone(p.Spec.Env)
+	if p.Spec.Env == nil {
+		p.Spec.Env = map[string]string{}
+	}
+	spec, err := p.build(t)
+	if err != nil {
+		return err
+	}
+	program := conform.Program{Command: spec.Command, Name: spec.Name}
+	for key, value := range spec.Env {
+		program.Env = append(program.Env, key+"="+value)
+	}
+	return program.Link(t.Context(), func(l link.Transport, booted func()) error {
+		return play(l, recorded.Options{Self: actor.ID{Name: host.Name, UUID: conform.Identity}, Greeted: booted})
+	})
 }

@@ -34,6 +34,7 @@ const LimitsVariable = "CONFORM_LIMITS"
 type Program struct {
 	Command []string
 	Env     []string // as KEY=value, beside what a host gives a plugin
+	Name    string   // of the actor; "plugin" if it is empty
 	GRPC    bool     // the link goes over gRPC: the plugin is told no address for a direct connection
 	// Patience is how long a frame, a start and an end may take; 0 is a minute.
 	Patience time.Duration
@@ -50,9 +51,28 @@ func (u *Unplayed) Error() string { return u.Reason }
 // Play plays a transcript with a process of its own. What differs from it is a
 // *[Difference]; a program that does not tell the transcript's limits is *[Unplayed]. Any
 // other error is of its start or its end.
-func (p Program) Play(ctx context.Context, s *Script) (err error) {
+func (p Program) Play(ctx context.Context, s *Script) error {
+	return p.link(ctx, s, s.endsActor(), func(r *run, t link.Transport, booted func()) error {
+		err := s.Play(r.tell(t), Pace{Forever: forever, Patience: r.program.Patience, Greeted: booted})
+		if r.unplayed != nil {
+			return r.unplayed
+		}
+		return err
+	})
+}
+
+// Link starts a process, and has play play its host over the link. play calls booted when it has
+// said HELLO, to wait for the process, and asks that to end. An error is play's, or is of the
+// start or the end.
+func (p Program) Link(ctx context.Context, play func(t link.Transport, booted func()) error) error {
+	return p.link(ctx, new(Script), true, func(r *run, t link.Transport, booted func()) error { return play(r.tell(t), booted) })
+}
+
+// link is a process and its link, which play plays the host's end of. asked says that play asks the
+// process to end.
+func (p Program) link(ctx context.Context, s *Script, asked bool, play func(r *run, t link.Transport, booted func()) error) (err error) {
 	p.Patience = cmp.Or(p.Patience, time.Minute)
-	r := &run{program: p, script: s, id: uuid.NewString(), links: make(chan link.Transport, 1), linked: make(chan struct{})}
+	r := &run{program: p, script: s, asked: asked, id: uuid.NewString(), links: make(chan link.Transport, 1), linked: make(chan struct{})}
 	defer func() { err = errors.Join(err, r.release()) }()
 	if err := r.start(ctx); err != nil {
 		return fmt.Errorf("start: %w%s", err, r.said())
@@ -70,7 +90,7 @@ func (p Program) Play(ctx context.Context, s *Script) (err error) {
 	case <-ctx.Done():
 		return fmt.Errorf("boot: %w", context.Cause(ctx))
 	}
-	err = s.Play(r.tell(transport), Pace{Forever: forever, Patience: p.Patience, Greeted: booted.Wait})
+	err = play(r, transport, booted.Wait)
 	switch {
 	case r.unplayed != nil:
 		return r.unplayed
@@ -85,6 +105,7 @@ func (p Program) Play(ctx context.Context, s *Script) (err error) {
 type run struct {
 	program Program
 	script  *Script
+	asked   bool   // to end, by what is played
 	id      string // the uuid that the plugin is given
 
 	dir      string // of its sockets
@@ -230,7 +251,7 @@ func (r *run) boot(ctx context.Context) *task.Worker {
 	request := &wire.BootRequest{
 		Broker: r.number,
 		Parent: &wire.Identity{Name: "script", Uuid: Identity, Pid: int64(os.Getpid())},
-		Self:   &wire.Identity{Name: "plugin", Uuid: r.id, Pid: int64(r.process.PID())},
+		Self:   &wire.Identity{Name: cmp.Or(r.program.Name, "plugin"), Uuid: r.id, Pid: int64(r.process.PID())},
 	}
 	if !r.script.Bounds { // which a slow machine must not run into
 		request.CancelTimeout, request.ReadyTimeout = int64(time.Hour), int64(time.Hour)
@@ -254,7 +275,7 @@ func (r *run) awaitExit() error {
 		return fmt.Errorf("the link has ended, and the process runs on after %v", r.program.Patience)
 	}
 	exit, _ := r.process.Exit()
-	switch asked := r.script.endsActor(); {
+	switch asked := r.asked; {
 	case r.raced() != nil:
 		return r.raced()
 	case asked && !exit.Success():

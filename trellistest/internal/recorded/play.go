@@ -2,6 +2,7 @@ package recorded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type Options struct {
 	// Fingerprint gives that of the types of an endpoint, 0 if it is not known. The recording's
 	// own is not sent, so that payloads can be compared whose types differ. May be nil.
 	Fingerprint func(endpoint string) uint64
+	// Greeted, if not nil, is called when both have said HELLO: it waits until the actor is ready.
+	Greeted func()
 }
 
 // Play plays the host's part of what was said with one process, and says in what the actor's part
@@ -48,6 +51,9 @@ func (p *Process) Play(ctx context.Context, t link.Transport, o Options) ([]Diff
 		<-r.link.Done()
 		return nil, fmt.Errorf("the actor has not opened its link: %w", r.link.Err())
 	}
+	if o.Greeted != nil {
+		o.Greeted()
+	}
 	r.meet(p.Lines)
 	for _, l := range p.Lines {
 		if l.Frame != nil && byID[l.Frame.Dialog] != nil {
@@ -56,8 +62,14 @@ func (p *Process) Play(ctx context.Context, t link.Transport, o Options) ([]Diff
 	}
 	r.await()
 	err := r.end()
+	if err != nil && p.died() {
+		err = fmt.Errorf("%w: %w", ErrDiedAgain, err)
+	}
 	return r.differences(), err
 }
+
+// ErrDiedAgain is what a link has ended with that was lost in the recording, too.
+var ErrDiedAgain = errors.New("the actor has died, as in the recording")
 
 // player plays the host. Play's goroutine is its owner, and the link's reader calls Frame. mu
 // guards what is below it, and the dialogs. It has ended when the link is Done.

@@ -132,3 +132,13 @@ func (p *Process) Host() actor.ID {
 	}
 	return actor.ID{}
 }
+
+// died reports whether the actor was lost: its end came without a BYE.
+func (p *Process) died() bool {
+	bye, end := false, false
+	for _, l := range p.Lines {
+		end = end || l.Frame == nil
+		bye = bye || !l.Sent && l.Frame != nil && l.Frame.Kind == wire.Kind_KIND_BYE
+	}
+	return end && !bye
+}
