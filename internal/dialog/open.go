@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -154,7 +155,10 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 // can pass them, while the Start itself stays control and is never overtaken. The buffer of the
 // arguments is the link's, or freed, only on success; after an error it is still the caller's.
 func (d *Dialog) enter(r *Request) error {
-	f := d.startFrame(r)
+	start := blankStarts.Get().(*wire.Start) //nolint:forcetypeassert // nothing else is put there
+	defer func() { start.Reset(); blankStarts.Put(start) }()
+	d.describe(r, start)
+	f := &wire.Frame{Kind: wire.Kind_KIND_START, Start: start}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	large := len(r.Args) > smallPayload
@@ -174,19 +178,19 @@ func (d *Dialog) enter(r *Request) error {
 	return nil
 }
 
-// startFrame is the Start of a request, without its arguments. A Func has no stream, so it
+// blankStarts are to be filled in. Each belongs to one call of enter, since the link has encoded it
+// when Send returns.
+var blankStarts = sync.Pool{New: func() any { return new(wire.Start) }}
+
+// describe fills in the Start of a request, without its arguments. A Func has no stream, so it
 // announces no window.
-func (d *Dialog) startFrame(r *Request) *wire.Frame {
-	s := &wire.Start{
-		Endpoint: r.Endpoint, Kind: r.Kind, Fingerprint: r.Fingerprint, Codec: r.Codec,
-		Timeout: timeLeft(d.deadline), Metadata: r.Metadata,
-		Traceparent: r.TraceParent, Tracestate: r.TraceState,
-	}
+func (d *Dialog) describe(r *Request, s *wire.Start) {
+	s.Endpoint, s.Kind, s.Fingerprint, s.Codec = r.Endpoint, r.Kind, r.Fingerprint, r.Codec
+	s.Timeout, s.Metadata, s.Traceparent, s.Tracestate = timeLeft(d.deadline), r.Metadata, r.TraceParent, r.TraceState
 	if r.Kind != Func {
 		s.Window = d.in.window.wire()
 		s.Attached, s.Overflow = d.fresh, d.in.overflow
 	}
-	return &wire.Frame{Kind: wire.Kind_KIND_START, Start: s}
 }
 
 // follow makes the end of ctx the end of the dialog, until unfollow. It is not left to d.ctx,
