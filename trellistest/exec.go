@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -32,9 +33,10 @@ type Program struct {
 	Parent []contract.Handler
 	// Race builds Package with the race detector, and fails the test if that finds something.
 	Race bool
-	// Cover builds Package so that what the test covers of it counts in the coverage of the
-	// test, if that is measured at all: in its profile (go test -coverprofile), for the
-	// packages of -coverpkg, or in the folder of the variable GOCOVERDIR.
+	// Cover builds Package so that what runs of it is written to where the test writes its own
+	// coverage, -test.gocoverdir, or else to the folder of the variable GOCOVERDIR, if there
+	// is one of them. The go command merges all that is in such a folder (go tool covdata);
+	// the profile that it makes by itself, -coverprofile, is of the test binary alone.
 	Cover bool
 	// MayDie says that the test may make the program die: that alone does not fail it.
 	MayDie bool
@@ -162,10 +164,15 @@ func (p Program) build(t testing.TB) (spec host.Spec, err error) {
 	return actors[0], nil
 }
 
-// coverage is the folder where the coverage of this test is gathered; "" if it is not.
-// The go command gives each test binary whose coverage it measures one of its own in this
-// variable, and makes the profile of all that it finds there.
-func coverage() string { return os.Getenv("GOCOVERDIR") }
+// coverage is the folder where the coverage of this test is gathered; "" if it is not. The
+// variable of a test under go test -cover is the go command's own, and so is the flag unless
+// somebody has set that, too.
+func coverage() string {
+	if f := flag.Lookup("test.gocoverdir"); f != nil && f.Value.String() != "" {
+		return f.Value.String()
+	}
+	return os.Getenv("GOCOVERDIR")
+}
 
 // run is the host of the program, until the test is over.
 func (e *execution) run(ctx context.Context) {

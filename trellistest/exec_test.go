@@ -2,6 +2,7 @@ package trellistest_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -124,7 +125,15 @@ func TestExecReportsDataRaces(t *testing.T) {
 // The coverage of the program goes where that of the test goes.
 func TestExecCovers(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("GOCOVERDIR", dir) // as the go command does
+	dirFlag := flag.Lookup("test.gocoverdir")
+	before := dirFlag.Value.String() // of a test whose coverage is measured
+	set := func(to string) {
+		if err := dirFlag.Value.Set(to); err != nil {
+			t.Error(err)
+		}
+	}
+	set(dir)
+	defer func() { set(before) }()
 	t.Run("test", func(t *testing.T) {
 		if _, err := doCount.Call(t.Context(), trellistest.Exec(t, "./testdata/racy", trellistest.Cover), 1); err != nil {
 			t.Error(err)
