@@ -41,26 +41,28 @@ func TestV07_StoppedProcessIsReplaced(t *testing.T) {
 // TestV07_OwnEndpointAddsToTheChecks: a plugin that says itself that it is unwell
 // is asked to end first, and then replaced.
 func TestV07_OwnEndpointAddsToTheChecks(t *testing.T) {
-	log, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		s := plug("a", "checked")
-		s.Restart, s.Backoff, s.Health = config.Permanent, soon, quickHealth
-		s.Health.Endpoint = wellness.Name()
-		p := startAll(ctx, t, n, s)[0]
-		old := p.ID()
-		if _, err := sicken.Call(ctx, p, none{}); err != nil {
-			return err
+	synctest.Test(t, func(t *testing.T) {
+		log, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+			s := plug("a", "checked")
+			s.Restart, s.Backoff = config.Permanent, soon
+			s.Health.Endpoint = wellness.Name()
+			p := startAll(ctx, t, n, s)[0]
+			old := p.ID()
+			if _, err := sicken.Call(ctx, p, none{}); err != nil {
+				return err
+			}
+			ended := await(ctx, t, "its end", func(e host.Event) bool { return e.To == host.Reaped && e.Actor.Is(old) })
+			if ended.Cause != host.Sick || !strings.Contains(ended.Err.Error(), "I feel unwell") {
+				t.Errorf("got %v: %v", ended, ended.Err)
+			}
+			successor(ctx, t, p, old)
+			n.Cancel()
+			return nil
+		})
+		if err != nil || strings.Contains(log.String(), "teardown goes on") {
+			t.Errorf("%v\n%s", err, log)
 		}
-		successor(ctx, t, p, old)
-		ended := await(ctx, t, "its end", func(e host.Event) bool { return e.To == host.Reaped && e.Actor.Is(old) })
-		if ended.Cause != host.Sick || !strings.Contains(ended.Err.Error(), "I feel unwell") {
-			t.Errorf("got %v: %v", ended, ended.Err)
-		}
-		n.Cancel()
-		return nil
 	})
-	if err != nil || strings.Contains(log.String(), "teardown goes on") {
-		t.Errorf("%v\n%s", err, log)
-	}
 }
 
 func TestV09_HealthyBeforeDependentsStart(t *testing.T) {

@@ -286,7 +286,8 @@ func open(t testing.TB, o host.Options, body func(ctx context.Context, n *host.N
 const patience = 5 * time.Minute
 
 // syncBuffer is a log in memory. mu guards the rest.
-// here is open without a process: what the specs of plug name runs inside this one.
+// here is open without a process: what the specs of plug name runs inside this one. Tests call it in
+// a bubble, in which no machine is too slow.
 func here(t testing.TB, o host.Options, body func(ctx context.Context, n *host.Nursery) error) (log *syncBuffer, err error) {
 	t.Helper()
 	log = &syncBuffer{}

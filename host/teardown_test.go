@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
@@ -60,74 +61,80 @@ func TestN08_StuckChildIsKilledWithinTheBounds(t *testing.T) {
 }
 
 func TestP05_CancelTwiceAndOnADeadActor(t *testing.T) {
-	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, plug("good", "good"))
-		if err != nil {
-			return err
-		}
-		for range 2 {
-			if err := p.Cancel(ctx, "done"); err != nil {
-				t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+			p, err := n.Start(ctx, plug("good", "good"))
+			if err != nil {
+				return err
 			}
+			for range 2 {
+				if err := p.Cancel(ctx, "done"); err != nil {
+					t.Error(err)
+				}
+			}
+			<-p.Done()
+			if err := p.Cancel(ctx, "done"); err != nil {
+				t.Errorf("on a dead actor: %v", err)
+			}
+			if _, err := echo.Call(ctx, p, "x"); !errors.Is(err, fault.ErrActorClosing) {
+				t.Errorf("a call into it gave %v", err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		<-p.Done()
-		if err := p.Cancel(ctx, "done"); err != nil {
-			t.Errorf("on a dead actor: %v", err)
-		}
-		if _, err := echo.Call(ctx, p, "x"); !errors.Is(err, fault.ErrActorClosing) {
-			t.Errorf("a call into it gave %v", err)
-		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // T7 · P05: the ctx of a scope into the actor ends when the actor's tasks do. That is
 // what Cancel waits for, and not why it should fail.
 func TestP05_CancelWithTheCtxOfAScopeIntoTheActor(t *testing.T) {
-	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, plug("good", "good"))
-		if err != nil {
-			return err
-		}
-		_, err = forever.Open(ctx, p, none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
-			if err := p.Cancel(ctx, "done"); err != nil {
-				t.Errorf("Cancel: %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+			p, err := n.Start(ctx, plug("good", "good"))
+			if err != nil {
+				return err
+			}
+			_, err = forever.Open(ctx, p, none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
+				if err := p.Cancel(ctx, "done"); err != nil {
+					t.Errorf("Cancel: %v", err)
+				}
+				return nil
+			})
+			if c, ok := fault.Cancelled(err); !ok || !c.Canceller.Is(n.Self()) {
+				t.Errorf("the scope gave %v; want a ContextCancelled by %s", err, n.Self())
 			}
 			return nil
 		})
-		if c, ok := fault.Cancelled(err); !ok || !c.Canceller.Is(n.Self()) {
-			t.Errorf("the scope gave %v; want a ContextCancelled by %s", err, n.Self())
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestP06_CancelledActorsTasksAnswerBeforeTheLinkEnds(t *testing.T) {
-	_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, plug("good", "good"))
+	synctest.Test(t, func(t *testing.T) {
+		_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+			p, err := n.Start(ctx, plug("good", "good"))
+			if err != nil {
+				return err
+			}
+			called := hold(ctx, n, forever, p)
+			if err := p.Cancel(ctx, "done"); err != nil {
+				t.Error(err)
+			}
+			err = <-called
+			cancelled, ok := fault.Cancelled(err)
+			if !ok || !cancelled.Canceller.Is(n.Self()) {
+				t.Errorf("the call gave %v; want a ContextCancelled by %s", err, n.Self())
+			}
+			return nil
+		})
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		called := hold(ctx, n, forever, p)
-		if err := p.Cancel(ctx, "done"); err != nil {
-			t.Error(err)
-		}
-		err = <-called
-		cancelled, ok := fault.Cancelled(err)
-		if !ok || !cancelled.Canceller.Is(n.Self()) {
-			t.Errorf("the call gave %v; want a ContextCancelled by %s", err, n.Self())
-		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestF04_LogsKeepLevelAndFields(t *testing.T) {
