@@ -1,6 +1,7 @@
 package self
 
 import (
+	"context"
 	"math"
 	"sync"
 	"time"
@@ -12,24 +13,27 @@ import (
 // those that read may be called on a nil Ending, which is that of a root host: nobody ends
 // it.
 type Ending struct {
+	bound   sync.Once
 	bounded chan struct{} // closed when until is known
+	until   time.Time     // when the parent will use force
 
-	mu    sync.Mutex // guards until and cause
-	until time.Time  // when the parent will use force
-	cause error      // why the actor ends
+	given context.Context // whose cause is why the actor ends
+	give  context.CancelCauseFunc
 }
 
 // NewEnding returns the ending of an actor that nobody has asked to end.
-func NewEnding() *Ending { return &Ending{bounded: make(chan struct{})} }
+func NewEnding() *Ending {
+	e := &Ending{bounded: make(chan struct{})}
+	e.given, e.give = context.WithCancelCause(context.Background())
+	return e
+}
 
 // Bound sets when the parent will use force. Only the first time counts.
 func (e *Ending) Bound(until time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.until.IsZero() {
+	e.bound.Do(func() {
 		e.until = until
 		close(e.bounded)
-	}
+	})
 }
 
 // Bounded is closed when it is known how long the parent will wait.
@@ -43,32 +47,21 @@ func (e *Ending) Bounded() <-chan struct{} {
 // Left is how long the parent will wait from now on: for ever, as far as is known
 // before Bounded is closed.
 func (e *Ending) Left(now time.Time) time.Duration {
-	if e == nil {
+	select {
+	case <-e.Bounded():
+		return e.until.Sub(now)
+	default:
 		return math.MaxInt64
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.until.IsZero() {
-		return math.MaxInt64
-	}
-	return e.until.Sub(now)
 }
 
 // Give sets why the actor ends. Only the first cause counts.
-func (e *Ending) Give(cause error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.cause == nil {
-		e.cause = cause
-	}
-}
+func (e *Ending) Give(cause error) { e.give(cause) }
 
 // Cause is why the actor ends; nil as long as it does not.
 func (e *Ending) Cause() error {
 	if e == nil {
 		return nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.cause
+	return context.Cause(e.given)
 }
