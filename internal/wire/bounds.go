@@ -21,13 +21,13 @@ var (
 	errManyParts  = fmt.Errorf("a frame has more than %d errors, relays and entries of metadata", mostParts)
 )
 
-// Numbers of the fields, in docs/protocol/trellis.proto, whose messages a peer may repeat.
-const (
-	packetFrames  protowire.Number = 1
-	faultNodes    protowire.Number = 1
-	nodeRelays    protowire.Number = 7
-	startMetadata protowire.Number = 7
-)
+// packetFrames is the field of a packet that has its frames.
+const packetFrames protowire.Number = 1
+
+// repeated are the fields, by those of a frame that they are in, whose messages a peer may
+// repeat: entries of metadata in a Start; errors in a Fault, and relays in each of them. The numbers
+// are those of docs/protocol/trellis.proto.
+var repeated = map[protowire.Number][]protowire.Number{9: {7}, 12: {1, 7}}
 
 // count takes the messages off left that the first field of path has in b, and those that the
 // next one has in each of them. It only looks at the encoding, and makes nothing; what it cannot

@@ -121,7 +121,8 @@ func (f *Frame) clear() {
 
 // read decodes a frame. own gives the frame a payload of its own, by a copy or by leaving it in
 // b if that is not used again. Fields that are not known, or have another kind of value than
-// they should, are skipped, as protobuf does: later versions may send them.
+// they should, are skipped, as protobuf does: later versions may send them, and a relay would
+// pass on what no bound knows. left is how many parts the frame may still have.
 func (f *Frame) read(b []byte, own func(payload []byte) []byte) error {
 	left := mostParts
 	for len(b) > 0 {
@@ -129,15 +130,18 @@ func (f *Frame) read(b []byte, own func(payload []byte) []byte) error {
 		if err != nil {
 			return err
 		}
+		whole := b[:len(b)-len(rest)]
 		b = rest
 		switch {
 		case v.kind == protowire.VarintType:
 			f.readNumber(number, v.number)
-		case v.kind != protowire.BytesType:
-		case number == 3:
+		case v.kind == protowire.BytesType && number == 3:
 			f.Payload = own(v.bytes)
-		default:
-			if err := f.readPart(number, v.bytes, &left); err != nil {
+		case v.kind == protowire.BytesType: // a message, which is merged with one of the same field before it
+			if err = count(v.bytes, &left, errManyParts, repeated[number]...); err == nil {
+				err = proto.UnmarshalOptions{Merge: true, DiscardUnknown: true}.Unmarshal(whole, f)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -169,41 +173,6 @@ func (f *Frame) readNumber(n protowire.Number, v uint64) {
 	case 16:
 		f.Attached = v != 0
 	}
-}
-
-// readPart decodes a message inside a frame. left is how many parts the frame may still have.
-func (f *Frame) readPart(number protowire.Number, b []byte, left *int) error {
-	switch number {
-	case 8:
-		return merge(&f.Credit, b, left)
-	case 9:
-		return merge(&f.Start, b, left, startMetadata)
-	case 10:
-		return merge(&f.Window, b, left)
-	case 12:
-		return merge(&f.Fault, b, left, faultNodes, nodeRelays)
-	case 13:
-		return merge(&f.Cancel, b, left)
-	case 14:
-		return merge(&f.Hello, b, left)
-	}
-	return nil
-}
-
-// merge decodes b into a message that is made when it is needed. One that comes twice is merged, as
-// protobuf wants it, so that parts, those of path, are counted in all pieces that it comes in.
-// Unknown fields are discarded, or a relay would pass on what no bound knows.
-func merge[M any, P interface {
-	*M
-	proto.Message
-}](into *P, b []byte, left *int, path ...protowire.Number) error {
-	if err := count(b, left, errManyParts, path...); err != nil {
-		return err
-	}
-	if *into == nil {
-		*into = P(new(M))
-	}
-	return proto.UnmarshalOptions{Merge: true, DiscardUnknown: true}.Unmarshal(b, *into)
 }
 
 // value is one field's value, in the form that its kind has. bytes lie in the message that was
