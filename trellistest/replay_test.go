@@ -1,7 +1,9 @@
 package trellistest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -380,4 +382,167 @@ func TestReplayRefuses(t *testing.T) {
 		wantReplayed(t, file, trellistest.Plugin{}, []string{want})
 	}
 	wantReplayed(t, filepath.Join(dir, "none"), trellistest.Plugin{}, []string{"no such file or directory"})
+}
+
+// quitter serves shout: it sends n messages, and then waits until it is told to end, or cancels.
+func quitter(n int, cancel string) trellistest.Plugin {
+	return trellistest.Plugin{Endpoints: []contract.Handler{
+		shout.Handle(func(ctx context.Context, _ string, c *contract.Callee[string, string, string]) (int, error) {
+			if err := c.Started("ready"); err != nil {
+				return 0, err
+			}
+			stream, err := c.Stream(contract.StreamOptions{})
+			if err != nil {
+				return 0, err
+			}
+			for i := range n {
+				if err := stream.Send(ctx, fmt.Sprint(i)); err != nil {
+					return 0, err
+				}
+			}
+			if cancel != "" {
+				return 0, c.Cancel(ctx, cancel)
+			}
+			<-ctx.Done()
+			return 0, context.Cause(ctx)
+		}),
+	}}
+}
+
+// receive opens shout, takes n messages, and does what end does.
+func receive(ctx context.Context, portal contract.Portal, n int, end func(ctx context.Context, c *contract.Opener[string, string, string, int]) error) error {
+	_, err := shout.Open(ctx, portal, "", func(ctx context.Context, c *contract.Opener[string, string, string, int]) error {
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		for range n {
+			if _, err := stream.Recv(ctx); err != nil {
+				return err
+			}
+		}
+		return end(ctx, c)
+	})
+	return err
+}
+
+// However a context ends, it ends so again, and at the same message.
+func TestReplayOfEndings(t *testing.T) {
+	type opener = contract.Opener[string, string, string, int]
+	errMine := errors.New("mine")
+	for name, test := range map[string]struct {
+		plugin, other trellistest.Plugin
+		end           func(ctx context.Context, c *opener) error
+		timeout       time.Duration
+		want          error
+		differs       []string // to the other
+	}{
+		"cancelled": {
+			plugin: quitter(3, ""), other: quitter(2, ""),
+			end:     func(ctx context.Context, c *opener) error { return c.Cancel(ctx, "enough") },
+			differs: []string{`shout: message[2]: "2" → nothing`},
+		},
+		"opener fails": {
+			plugin: quitter(3, ""), other: quitter(4, ""), want: errMine,
+			end: func(context.Context, *opener) error { return errMine },
+		},
+		"callee cancels": {
+			plugin: quitter(3, "no time"), other: quitter(3, "no wish"), want: context.Canceled,
+			end: func(ctx context.Context, _ *opener) error { <-ctx.Done(); return context.Cause(ctx) },
+			// What the host has failed with says "no time", and so does the echo of that.
+			differs: []string{`shout: cancel: "no time" → "no wish"`},
+		},
+		"deadline": {
+			plugin: quitter(3, ""), other: quitter(3, "no wish"), want: context.DeadlineExceeded, timeout: time.Minute,
+			end: func(ctx context.Context, _ *opener) error { <-ctx.Done(); return context.Cause(ctx) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				file := recordedHere(t, test.plugin, func(portal contract.Portal) {
+					ctx := t.Context()
+					if test.timeout > 0 {
+						limited, cancel := context.WithTimeout(ctx, test.timeout)
+						defer cancel()
+						ctx = limited
+					}
+					if err := receive(ctx, portal, 3, test.end); !errors.Is(err, test.want) {
+						t.Errorf("%v, want %v", err, test.want)
+					}
+				})
+				wantReplayed(t, file, test.plugin, nil)
+				if test.differs != nil {
+					wantReplayed(t, file, test.other, test.differs)
+				} else if got := replayed(t, file, test.other); name == "deadline" && len(got) == 0 {
+					t.Error("no difference")
+				}
+			})
+		})
+	}
+}
+
+// recordedHere is recorded for a test in a bubble, which has no subtests.
+func recordedHere(t *testing.T, p trellistest.Plugin, body func(portal contract.Portal)) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "actor.rec")
+	var text bytes.Buffer
+	p.Name, p.Record = "parser", &text
+	o := &owner{TB: t}
+	body(p.Serve(o))
+	for _, f := range slices.Backward(o.cleanups) {
+		f()
+	}
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// owner is a test whose end comes before that of the test that it is.
+type owner struct {
+	testing.TB
+
+	cleanups []func()
+}
+
+func (o *owner) Cleanup(f func()) { o.cleanups = append(o.cleanups, f) }
+
+// A recording that was cut off is played as far as it goes.
+func TestReplayOfWhatIsThere(t *testing.T) {
+	file := recorded(t, counter(same), func(t *testing.T, portal contract.Portal) {
+		for _, err := range counts.Stream(t.Context(), portal, 9) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, ok := strings.Cut(string(text), "<- YIELD 2 5\n")
+	if !ok {
+		t.Fatalf("no message 5 in\n%s", text)
+	}
+	if err := os.WriteFile(file, []byte(before+"<- YIE"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantReplayed(t, file, counter(same), nil, trellistest.Incomplete())
+	wantReplayed(t, file, counter(func(i int) int { return i + i/4 }), []string{"count: message[4]: 4 → 5"}[:1], trellistest.Incomplete())
+}
+
+// Calls by hand have JSON, which is compared as what it means.
+func TestReplayOfJSON(t *testing.T) {
+	serve := func(text string) trellistest.Plugin {
+		return trellistest.Plugin{Endpoints: []contract.Handler{
+			contract.FuncByHand("raw").Handle(func(context.Context, json.RawMessage) (json.RawMessage, error) { return json.RawMessage(text), nil }),
+		}}
+	}
+	file := recorded(t, serve(`{"a": [1, 2.5, "ä"], "b": null}`), func(t *testing.T, portal contract.Portal) {
+		if _, err := contract.FuncByHand("raw").Call(t.Context(), portal, json.RawMessage(`{"x":1}`)); err != nil {
+			t.Error(err)
+		}
+	})
+	wantReplayed(t, file, serve(`{"b":null,"a":[1,2.5,"ä"]}`), nil)
+	wantReplayed(t, file, serve(`{"b":0,"a":[1,2,"ä"]}`), []string{`raw: answer.a[1]: 2.5_3 → 2`, `raw: answer.b: null → 0`})
 }

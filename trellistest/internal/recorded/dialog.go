@@ -30,7 +30,13 @@ type recordedDialog struct {
 	sent     uint64 // of those
 	reading  bool   // the host's end of the stream is open
 	answered bool   // the host, as the callee, has ended it
-	stalled  bool   // something has not come: nobody waits for it any more
+	missed   missed // what has not come, and nobody waits for any more
+}
+
+// missed is what has not come in time.
+type missed struct {
+	opening, started, fail, cancel, ack, ending bool
+	messages                                    int
 }
 
 // name is how differences name the dialog.
@@ -42,20 +48,35 @@ func (d *recordedDialog) name() string {
 }
 
 // over reports whether nothing more comes in it.
-func (d *recordedDialog) over() bool { return d.stalled || d.answered || d.came.ended() }
+func (d *recordedDialog) over() bool { return d.missed.ending || d.answered || d.came.ended() }
 
-// due reports whether all has come that had come when the script was where it is.
-func (d *recordedDialog) due() bool {
+// behind is what has not come of what had come when the script was where it is, apart from what
+// nobody waits for any more.
+func (d *recordedDialog) behind() (m missed) {
 	want, got := &d.said, &d.came
-	switch {
-	case d.over():
-		return true
-	case want.ended() || want.opened() && !got.opened() || want.started != nil && got.started == nil:
-		return false
-	case want.fail != nil && got.fail == nil || want.cancel != nil && got.cancel == nil || want.acked && !got.acked:
-		return false
+	if d.over() {
+		return m
 	}
-	return d.cut >= 0 || len(got.messages) >= len(want.messages)
+	m = missed{
+		opening: want.opened() && !got.opened() && !d.missed.opening,
+		started: want.started != nil && got.started == nil && !d.missed.started,
+		fail:    want.fail != nil && got.fail == nil && !d.missed.fail,
+		cancel:  want.cancel != nil && got.cancel == nil && !d.missed.cancel,
+		ack:     want.acked && !got.acked && !d.missed.ack,
+		ending:  want.ended(),
+	}
+	if d.cut < 0 {
+		m.messages = max(0, len(want.messages)-len(got.messages)-d.missed.messages)
+	}
+	return m
+}
+
+// miss gives up what has not come.
+func (d *recordedDialog) miss() {
+	b, m := d.behind(), &d.missed
+	m.opening, m.started, m.ending = m.opening || b.opening, m.started || b.started, m.ending || b.ending
+	m.fail, m.cancel, m.ack = m.fail || b.fail, m.cancel || b.cancel, m.ack || b.ack
+	m.messages += b.messages
 }
 
 // side is what one actor has said in a dialog.

@@ -120,7 +120,7 @@ func (r *player) line(d *recordedDialog, l Line) {
 	if l.Frame.Kind == wire.Kind_KIND_YIELD && !l.Frame.Probe && !r.until(func() bool { return d.over() || d.room.takes() || d.id == 0 }) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		d.stalled = true
+		d.missed.ending = true
 		r.found = append(r.found, Difference{Line: l.Number, Dialog: d.name(), Path: fmt.Sprintf("command[%d]", d.sent), Recorded: "it was taken", Came: "there is no credit for it"})
 		return
 	}
@@ -333,7 +333,7 @@ func (r *player) until(ready func() bool) bool {
 func (r *player) await() {
 	due := func() bool {
 		for _, d := range r.all {
-			if !d.due() {
+			if d.behind() != (missed{}) {
 				return false
 			}
 		}
@@ -345,7 +345,7 @@ func (r *player) await() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, d := range r.all {
-		d.stalled = d.stalled || !d.due()
+		d.miss()
 	}
 }
 
