@@ -309,11 +309,12 @@ func (r *player) until(ready func() bool) bool {
 	for {
 		r.mu.Lock()
 		ok, news := ready(), r.news
+		bound := r.options.Patience + r.deadline()
 		r.mu.Unlock()
 		if ok {
 			return true
 		}
-		patience := time.NewTimer(r.options.Patience)
+		patience := time.NewTimer(bound)
 		select {
 		case <-news:
 			patience.Stop()
@@ -326,6 +327,17 @@ func (r *player) until(ready func() bool) bool {
 			return false
 		}
 	}
+}
+
+// deadline is the longest that a dialog still has which ended with its deadline: until then it is
+// right to say nothing. The caller holds mu.
+func (r *player) deadline() (longest time.Duration) {
+	for _, d := range r.all {
+		if d.timed && d.id != 0 && !d.over() {
+			longest = max(longest, time.Duration(d.start.Start.Timeout))
+		}
+	}
+	return longest
 }
 
 // await waits until all has come that had come in the recording. What does not come is not waited
