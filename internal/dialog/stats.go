@@ -44,6 +44,24 @@ func (t *Table) Stats() Stats {
 	}
 }
 
+// Room is how many messages may be sent now, before a sender waits for the peer to take some, in
+// each dialog of an endpoint that has not ended on both sides.
+func (t *Table) Room(endpoint string) (messages []int) {
+	for _, d := range t.snapshot(false) {
+		if d.endpoint != endpoint {
+			continue
+		}
+		d.mu.Lock()
+		room := d.out.room
+		d.mu.Unlock()
+		if room.Bytes <= 0 {
+			room.Messages = 0
+		}
+		messages = append(messages, max(0, room.Messages)) // the message that probes is beyond it
+	}
+	return messages
+}
+
 // counters are added to where things happen, on any goroutine and with or without a lock. They
 // only go up, so Stats may read them at any time.
 type counters struct {

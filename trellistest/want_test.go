@@ -1,0 +1,110 @@
+package trellistest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/trellistest"
+)
+
+// full is an author's error.
+type full struct{ Left int }
+
+func (f *full) Error() string { return fmt.Sprintf("only %d bytes are left", f.Left) }
+
+func init() { fault.Type[full]("trellistest.full") }
+
+func TestWantError(t *testing.T) {
+	a := trellistest.Serve(t, greet.Handle(func(_ context.Context, name string) (string, error) {
+		if name == "" {
+			return "", errors.New("nobody")
+		}
+		return "", fmt.Errorf("greet: %w", &full{Left: len(name)})
+	}))
+	_, err := greet.Call(t.Context(), a, "Ada")
+	if f := trellistest.WantError[*full](t, err); f.Left != 3 {
+		t.Errorf("%+v", f)
+	}
+	_, err = greet.Call(t.Context(), a, "")
+	wantOne(t, record(func(t testing.TB) { trellistest.WantError[*full](t, err) }),
+		"expected an error of type *trellistest_test.full", "*fault.RemoteError: ", "nobody", "both programs register it")
+	wantOne(t, record(func(t testing.TB) { trellistest.WantError[*full](t, nil) }), "and got no error")
+}
+
+func TestWantCancelledBy(t *testing.T) {
+	cause := make(chan error, 1)
+	a := trellistest.Serve(t, upload.Handle(func(ctx context.Context, _ struct{}, c *uploadCallee) (int, error) {
+		if err := c.Started(struct{}{}); err != nil {
+			return 0, err
+		}
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return 0, ctx.Err()
+	}))
+	_, err := upload.Open(t.Context(), a, struct{}{}, func(ctx context.Context, c *uploadOpener) error { return c.Cancel(ctx, "enough") })
+	if err != nil {
+		t.Error(err)
+	}
+	err = <-cause
+	trellistest.WantCancelledBy(t, err, "test", "enough")
+	trellistest.WantCancelledBy(t, err, "test", "")
+	wantOne(t, record(func(t testing.TB) { trellistest.WantCancelledBy(t, err, "host", "enough") }), `"host" has cancelled, because "enough"`, "*fault.ContextCancelled: ")
+	wantOne(t, record(func(t testing.TB) { trellistest.WantCancelledBy(t, err, "test", "why") }), `because "why"`)
+	wantOne(t, record(func(t testing.TB) { trellistest.WantCancelledBy(t, context.Canceled, "test", "") }), "context canceled")
+}
+
+func TestWantCredit(t *testing.T) {
+	for name, run := range modes {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T) {
+				take := make(chan struct{})
+				a := trellistest.Serve(t, upload.Handle(func(ctx context.Context, _ struct{}, c *uploadCallee) (int, error) {
+					if err := c.Started(struct{}{}); err != nil {
+						return 0, err
+					}
+					stream, err := c.Stream(contract.StreamOptions{Window: contract.Window{Messages: 2}})
+					if err != nil {
+						return 0, err
+					}
+					<-take
+					n := 0
+					for _, err := range stream.All(ctx) {
+						if n++; err != nil {
+							return n, err
+						}
+					}
+					return n, nil
+				}))
+				credit := func(t testing.TB, n int) {
+					t.Helper()
+					trellistest.WantCredit(t, a, upload, trellistest.ToActor, n)
+				}
+				wantOne(t, record(func(t testing.TB) { credit(t, 0) }), "upload: expected one open context, and there are 0")
+				n, err := upload.Open(t.Context(), a, struct{}{}, func(ctx context.Context, c *uploadOpener) error {
+					stream, err := c.Stream(contract.StreamOptions{})
+					if err != nil {
+						return err
+					}
+					defer stream.CloseSend()
+					for left := 2; left > 0; left-- {
+						credit(t, left)
+						if err := stream.Send(ctx, "chunk"); err != nil {
+							return err
+						}
+					}
+					credit(t, 0)
+					wantOne(t, record(func(t testing.TB) { credit(t, 2) }), "upload: expected credit for 2 more messages to the actor, and there is credit for 0")
+					close(take)
+					return stream.Send(ctx, "chunk")
+				})
+				if err != nil || n != 3 {
+					t.Errorf("%d, %v", n, err)
+				}
+			})
+		})
+	}
+}
