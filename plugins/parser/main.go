@@ -11,10 +11,10 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
-func main() {
-	// Reading: the stream is open from the start, since it is read in any case.
-	sdk.Serve(census.Parse.With(contract.ContextOptions{Reading: true}).Handle(parse))
-}
+// parser reads its stream in any case, so the stream is open from the start.
+var parser = census.Parse.With(contract.ContextOptions{Reading: true}).Handle(parse)
+
+func main() { sdk.Serve(parser) }
 
 // parse answers each path with what the file holds, until the census closes its end of the
 // stream. A file that does not parse is an answer as well; an error here is the end of the

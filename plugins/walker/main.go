@@ -13,8 +13,8 @@ import (
 	"github.com/seed-2ba35074/trellis/sdk"
 )
 
-func main() {
-	sdk.Serve(census.Walk.Handle(func(ctx context.Context, r census.Root) iter.Seq2[tally.Found, error] {
-		return tally.Walk(ctx, r.Root)
-	}))
+func main() { sdk.Serve(census.Walk.Handle(walk)) }
+
+func walk(ctx context.Context, r census.Root) iter.Seq2[tally.Found, error] {
+	return tally.Walk(ctx, r.Root)
 }
