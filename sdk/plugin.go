@@ -46,7 +46,8 @@ type Plugin struct {
 	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error
 	// What the plugin takes from its host, which is told so: bytes of one message or value,
 	// dialogs that run at once, and bytes of the arguments of all of these, below which
-	// another one is taken. 0 is the default: 64 MiB, 4096 and 64 MiB.
+	// another one is taken. 0 is the default: 64 MiB, 4096 and 64 MiB. Values below 0 are refused
+	// at the start, and more than 4096 dialogs, whose windows would be more than a link has.
 	MaxMessage, MaxDialogs, MaxArguments int
 }
 

@@ -40,11 +40,16 @@ func (l *Life) Boot(ctx context.Context, r *wire.BootRequest, connect func(ctx c
 
 // check refuses a boot that this program cannot carry out, before anything is begun. A
 // request without an identity or a link comes from a host whose messages have other
-// fields.
+// fields. More dialogs than the default are refused, because the windows that
+// they are guaranteed, and what is lent beside, would add up to more than a link has (docs/bounds.md).
 func (c *Config) check(r *wire.BootRequest) error {
 	if len(r.Tree) > 0 && c.Hosts == nil {
 		return fmt.Errorf("the tree gives actor %q children, but this plugin does not host any: "+
 			"serve it with sdk.Plugin{Hosts: host.Subtree, …}", r.Self.GetName())
+	}
+	if min(c.MaxMessage, c.MaxDialogs, c.MaxArguments) < 0 || c.MaxDialogs > link.DefaultMaxDialogs {
+		return fmt.Errorf("sdk.Plugin has MaxMessage %d, MaxDialogs %d and MaxArguments %d; expected 0, for the default, or more of each, and at most %d dialogs",
+			c.MaxMessage, c.MaxDialogs, c.MaxArguments, link.DefaultMaxDialogs)
 	}
 	if r.Self.GetUuid() == "" || r.Broker == 0 {
 		return fmt.Errorf("the host's boot request has no identity or no link; host and plugin were built with different versions")

@@ -38,7 +38,7 @@ type Config struct {
 	// act of the goroutine that has run it.
 	Exit func(failure error)
 	// Log is asked at the boot what the runtime logs to, whose handler must not wait for
-	// anybody. It may return nil: nothing is logged.
+	// anybody. It may be nil, or return nil: nothing is logged.
 	Log func() *slog.Logger
 }
 
@@ -79,6 +79,12 @@ type stopRequest struct {
 // New makes the life of an actor that has not been booted yet.
 func New(cfg Config) *Life {
 	cfg.Base = cmp.Or(cfg.Base, context.Background())
+	if cfg.Begins == nil {
+		cfg.Begins = func() {}
+	}
+	if cfg.Log == nil {
+		cfg.Log = func() *slog.Logger { return nil }
+	}
 	return &Life{
 		cfg: cfg, ending: self.NewEnding(), ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
@@ -99,6 +105,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
 	l.cancel = cancel
 	log := l.cfg.Log()
+	l.cfg.Begins() // nothing refuses the boot from here on
 	l.table = dialog.NewTable(
 		link.New(t, link.Config{
 			Self: l.self, Dialled: true, Log: log,
@@ -108,7 +115,6 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
 			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout),
 		})
-	l.cfg.Begins()
 	watching := task.Start(l.watchLink)
 	l.running.Store(task.Start(func() {
 		err := l.serve(ctx, r.Tree)

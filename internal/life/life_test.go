@@ -1,11 +1,18 @@
 package life
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -24,4 +31,65 @@ func TestR2_N17_AFrozenHostDoesNotHoldItsPlugin(t *testing.T) {
 		l.table.Lose(fault.ErrActorClosing)
 		l.table.Close()
 	})
+}
+
+// Limits that the actor could not keep are refused at the boot, before anything is begun, and for
+// good: another start would be refused as well.
+func TestBootRefusesLimitsThatCannotBeKept(t *testing.T) {
+	const want = "; expected 0, for the default, or more of each, and at most 4096 dialogs"
+	for found, cfg := range map[string]Config{
+		"MaxMessage -1, MaxDialogs 0 and MaxArguments 0":   {MaxMessage: -1},
+		"MaxMessage 0, MaxDialogs -1 and MaxArguments 0":   {MaxDialogs: -1},
+		"MaxMessage 0, MaxDialogs 4097 and MaxArguments 0": {MaxDialogs: link.DefaultMaxDialogs + 1},
+		"MaxMessage 0, MaxDialogs 0 and MaxArguments -5":   {MaxArguments: -5},
+	} {
+		_, err := New(cfg).Boot(t.Context(), bootRequest(), func(context.Context) (link.Transport, error) {
+			return nil, errors.New("the link was asked for")
+		})
+		if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), found+want) {
+			t.Errorf("%s: %v", found, err)
+		}
+	}
+}
+
+func bootRequest() *wire.BootRequest {
+	return &wire.BootRequest{Self: wire.FromID(actor.NewID("parser")), Parent: wire.FromID(actor.NewID("host")), Broker: 1}
+}
+
+// What a Config may leave out is left out. An actor that has more catches signals before anything
+// of it runs: when it begins, it has no table yet that reads.
+func TestBootWithoutAndWithBegins(t *testing.T) {
+	for name, begins := range map[string]func(l *Life){
+		"without": nil,
+		"with": func(l *Life) {
+			if l.Table() != nil {
+				t.Error("the table reads already")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { bootAndEnd(t, begins) }) })
+	}
+}
+
+func bootAndEnd(t *testing.T, begins func(l *Life)) {
+	here, there := link.Pipe()
+	host := dialog.NewTable(link.New(here, link.Config{Self: actor.NewID("host")}), dialog.Config{Base: t.Context()})
+	begun, exited := false, false
+	cfg := Config{Exit: func(error) { exited = true }}
+	var l *Life
+	if begins != nil {
+		cfg.Begins = func() { begun = true; begins(l) }
+	}
+	l = New(cfg)
+	if _, err := l.Boot(t.Context(), bootRequest(), func(context.Context) (link.Transport, error) { return there, nil }); err != nil {
+		t.Fatal(err)
+	}
+	l.Stop(nil, nil)
+	host.Link().Close(nil)
+	l.Wait()
+	<-host.Link().Done()
+	host.Close()
+	if begun != (begins != nil) || !exited {
+		t.Errorf("begun %v, exited %v", begun, exited)
+	}
 }
