@@ -1,13 +1,11 @@
 // Package recording writes down what a host and one of its actors say to each other, frame by
-// frame, in a text file that people can read and compare, and reads such files again. It is
-// machinery of this project and promises no stable API.
+// frame, in a text file that people can read and compare. Package trellistest/internal/recorded reads
+// such files again. It is machinery of this project and promises no stable API.
 //
 //	r := recording.New(file, "parser", log) // returns at once, and never makes a link wait
 //	transport = r.Tap(transport, id)        // one for each process of the actor
 //	...
 //	r.Close()
-//
-//	rec, err := recording.Read(file)        // for whoever plays it again
 //
 // # The file
 //
@@ -36,12 +34,12 @@
 // A payload is the diagnostic notation of CBOR (RFC 8949, 8), of which JSON is a part, so that no
 // byte is lost: h'00ff' is a byte string, 0("…") a tagged value, 1.5_2 a number of 32 bits.
 // json= is before a payload that was JSON, and hex= before any other bytes. An error is one
-// fault= and, for each error below it, a cause= whose parent counts as in trellis.proto; the
-// detail= behind one of them is its own.
+// fault= with all of its nodes, as trellis.proto has them; those details that are CBOR stand behind
+// it, detail0= for that of the first node, and so on.
 //
 // # What bounds it
 //
-// What waits to be written has a bound, and so has the file (docs/bounds.md). Past one of them, and
+// What waits to be written has a bound, empty packets included, and so has the file (docs/bounds.md). Past one of them, and
 // after a failed write, the recording is given up, with a warning; the actor does not notice.
 // What a file has is therefore always what was said from its beginning on, without a gap.
 package recording

@@ -3,6 +3,8 @@ package recording
 import (
 	"io"
 	"log/slog"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
 )
 
 // NewSmall makes a recorder with bounds of its own.
@@ -14,3 +16,6 @@ func NewSmall(w io.Writer, name string, log *slog.Logger, waiting, most int) *Re
 
 // Idle is closed when nothing waits to be written.
 func (r *Recorder) Idle() <-chan struct{} { return r.queue.Idle() }
+
+// Known is of how many dialogs it is known that they are in JSON. The recorder must be idle.
+func Known(t link.Transport) int { return len(t.(*tap).json) }

@@ -17,8 +17,10 @@ import (
 
 // Bounds of a recording, in bytes.
 const (
-	// mostWaiting is what may wait for the writer: the packets themselves.
+	// mostWaiting is what may wait for the writer: the packets, and perEvent for each of them, since
+	// a packet may be empty.
 	mostWaiting = 32 << 20
+	perEvent    = 128
 	// Most is how large the file may become.
 	Most = 256 << 20
 	// lastLines is how long Close waits for a writer that does not return.
@@ -57,6 +59,9 @@ type event struct {
 	at     time.Time
 	why    string // it ends early
 }
+
+// cost is what an event keeps of memory, in bytes.
+func (e event) cost() int { return perEvent + len(e.packet) }
 
 // New makes a recorder of the actor of a name. It writes to w on a goroutine of its own, and does
 // not close it.
@@ -99,11 +104,11 @@ func (r *Recorder) put(e event) {
 	defer r.mu.Unlock()
 	switch {
 	case r.ended:
-	case r.waiting+len(e.packet) > r.limits.waiting:
+	case r.waiting+e.cost() > r.limits.waiting:
 		r.ended = true
 		r.queue.Put(event{why: fmt.Sprintf("it is written more slowly than it comes: more than %d KiB wait", r.limits.waiting>>10)}, 0)
 	default:
-		r.waiting += len(e.packet)
+		r.waiting += e.cost()
 		r.queue.Put(e, 0)
 	}
 }
@@ -136,7 +141,7 @@ func (r *Recorder) write(e event) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting -= len(e.packet)
+	r.waiting -= e.cost()
 	r.ended = r.ended || r.over
 }
 
@@ -206,6 +211,7 @@ type tap struct {
 
 	in, out *wire.Frame     // a payload of which pieces have come, or gone
 	json    map[uint64]bool // dialogs whose payloads are JSON
+	over    []uint64        // those of them that have ended last
 }
 
 // Send records a packet before it goes out: what answers it comes behind it.
@@ -263,15 +269,20 @@ func (t *tap) text(e event) (lines []byte, err error) {
 	return lines, nil
 }
 
-// isJSON reports whether a frame's payload is JSON, as the START of its dialog has said. Nothing
-// is kept of a dialog that has ended.
+// isJSON reports whether a frame's payload is JSON, as the START of its dialog has said. A dialog
+// that has ended is still known for a while, since what its opener has sent may cross the ending:
+// until as many others have ended as a link may have at once.
 func (t *tap) isJSON(f *wire.Frame) (is bool) {
 	if f.Start != nil && f.Start.Codec == wire.JSON.Name() {
 		t.json[f.Dialog] = true
 	}
 	is = t.json[f.Dialog]
-	if f.Kind == wire.Kind_KIND_RETURN || f.Kind == wire.Kind_KIND_ERROR {
-		delete(t.json, f.Dialog)
+	if is && (f.Kind == wire.Kind_KIND_RETURN || f.Kind == wire.Kind_KIND_ERROR) {
+		t.over = append(t.over, f.Dialog)
+	}
+	if len(t.over) > link.DefaultMaxDialogs {
+		delete(t.json, t.over[0])
+		t.over = t.over[1:]
 	}
 	return is
 }

@@ -138,6 +138,35 @@ func TestRecorderWritesWhatIsSaid(t *testing.T) {
 	}
 }
 
+// A payload of JSON is one as well if it crosses the end of its dialog, or comes in the same packet.
+func TestRecorderKnowsTheCodecAfterTheEnd(t *testing.T) {
+	for _, ending := range []wire.Kind{wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR} {
+		var f file
+		r := recording.New(&f, "parser", slog.New(slog.DiscardHandler))
+		c := record(t, r, uuid1)
+		c.says(start(2, "json", "{}"), start(4, "cbor", "\xa0"))
+		c.hears(frame(2, ending, ""), frame(4, ending, ""))
+		c.says(frame(2, wire.Kind_KIND_YIELD, "1"), frame(4, wire.Kind_KIND_YIELD, "1"))
+		r.Close()
+		if want := "\n-> YIELD 2 json=1\n-> YIELD 4 -18\n-- end\n"; !strings.HasSuffix(f.text(), want) {
+			t.Errorf("%s does not end with %q", f.text(), want)
+		}
+	}
+}
+
+// What is known of dialogs that have ended is bounded.
+func TestRecorderForgetsDialogs(t *testing.T) {
+	r := recording.New(io.Discard, "parser", slog.New(slog.DiscardHandler))
+	c := record(t, r, uuid1)
+	for id := range uint64(3 * link.DefaultMaxDialogs) {
+		c.says(start(2*id+2, "json", ""), frame(2*id+2, wire.Kind_KIND_RETURN, ""))
+	}
+	r.Close()
+	if n := recording.Known(c.taped); n != link.DefaultMaxDialogs {
+		t.Errorf("%d dialogs are known", n)
+	}
+}
+
 // Whatever becomes of the file, the link works, somebody is told, and what is there can be read.
 func TestRecorderGivesUp(t *testing.T) {
 	large := strings.Repeat("x", 4<<10)
@@ -173,6 +202,24 @@ func TestRecorderGivesUp(t *testing.T) {
 				t.Errorf("it ends with %q", text[len(text)-200:])
 			}
 		})
+	}
+}
+
+// Packets that are nearly empty, or empty, count what they keep of memory while they wait.
+func TestRecorderBoundsWhatSmallPacketsKeep(t *testing.T) {
+	for name, frames := range map[string][]*wire.Frame{"small": {frame(2, wire.Kind_KIND_STOP, "")}, "empty": nil} {
+		f := &file{gate: make(chan struct{})}
+		r := recording.NewSmall(f, "parser", slog.New(slog.DiscardHandler), 32<<10, 1<<20)
+		c := record(t, r, uuid1)
+		c.hears(frame(2, wire.Kind_KIND_STOP, ""))
+		for range 256 {
+			c.hears(frames...)
+		}
+		close(f.gate)
+		r.Close()
+		if want := "\n-- incomplete: it is written more slowly than it comes: more than 32 KiB wait\n"; !strings.HasSuffix(f.text(), want) {
+			t.Errorf("%s: all is kept: %d bytes", name, len(f.text()))
+		}
 	}
 }
 
