@@ -211,6 +211,20 @@ func (e *end) take() (frames []*wire.Frame, again look, err error) {
 	return nil, again, next.err
 }
 
+// lastDue is when the last of what is under way arrives; zero if nothing does by waiting alone.
+func (c *connection) lastDue() (last time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for i := range c.lanes {
+		l := &c.lanes[i]
+		if n := len(l.underWay); n > 0 && !l.stalled && l.underWay[n-1].due.After(now) && l.underWay[n-1].due.After(last) {
+			last = l.underWay[n-1].due
+		}
+	}
+	return last
+}
+
 func (e *end) CloseSend() error {
 	e.change(func() { e.lanes[e.out].ended = true })
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -55,6 +56,69 @@ func TestWantCancelledBy(t *testing.T) {
 	wantOne(t, record(func(t testing.TB) { trellistest.WantCancelledBy(t, err, "host", "enough") }), `"host" has cancelled, because "enough"`, "*fault.ContextCancelled: ")
 	wantOne(t, record(func(t testing.TB) { trellistest.WantCancelledBy(t, err, "test", "why") }), `because "why"`)
 	wantOne(t, record(func(t testing.TB) { trellistest.WantCancelledBy(t, context.Canceled, "test", "") }), "context canceled")
+}
+
+// What is under way counts as arrived: credit that takes its time is waited for, and a number that
+// only is there meanwhile is not what was asked for.
+func TestWantCreditWaitsForWhatIsUnderWay(t *testing.T) {
+	trellistest.Bubble(t, func(t *testing.T) {
+		a := trellistest.Serve(t, upload.Handle(func(ctx context.Context, _ struct{}, c *uploadCallee) (int, error) {
+			if err := c.Started(struct{}{}); err != nil {
+				return 0, err
+			}
+			stream, err := c.Stream(contract.StreamOptions{Window: contract.Window{Messages: 1}})
+			if err != nil {
+				return 0, err
+			}
+			n := 0
+			for _, err := range stream.All(ctx) {
+				if n++; err != nil {
+					return n, err
+				}
+			}
+			return n, nil
+		}))
+		a.DelayEach(func(_ trellistest.Direction, frame int) time.Duration { return time.Duration(frame) * time.Hour })
+		_, err := upload.Open(t.Context(), a, struct{}{}, func(ctx context.Context, c *uploadOpener) error {
+			stream, err := c.Stream(contract.StreamOptions{})
+			if err != nil {
+				return err
+			}
+			defer stream.CloseSend()
+			trellistest.WantCredit(t, a, upload, trellistest.ToActor, 1)
+			if err := stream.Send(ctx, "chunk"); err != nil {
+				return err
+			}
+			wantOne(t, record(func(t testing.TB) { trellistest.WantCredit(t, a, upload, trellistest.ToActor, 0) }),
+				"upload: expected credit for 0 more messages to the actor, and there is credit for 1")
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Frames that are held up do not come by waiting.
+func TestWantCreditDoesNotWaitForAStall(t *testing.T) {
+	trellistest.Bubble(t, func(t *testing.T) {
+		a := trellistest.Serve(t, greet.Handle(hello))
+		a.Stall(trellistest.ToActor)
+		done := make(chan error)
+		go func() {
+			_, err := greet.Call(t.Context(), a, "Ada")
+			done <- err
+		}()
+		begun := time.Now()
+		trellistest.WantCredit(t, a, greet, trellistest.ToActor, 0)
+		if waited := time.Since(begun); waited != 0 {
+			t.Errorf("it has waited for %v", waited)
+		}
+		a.Resume(trellistest.ToActor)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestWantCredit(t *testing.T) {
