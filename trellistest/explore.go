@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,10 +28,13 @@ type Schedule struct {
 	seed uint64
 	rand *rand.Rand
 
+	lossy   atomic.Bool // an actor has been lost, or been asked to end; set under locks of connections
+	endless *time.Timer
+
 	mu     sync.Mutex
-	actors uint64   // that follow it so far
-	lossy  bool     // one of them is to be lost, or to end
-	plans  []string // what is to become of each, for people
+	most   time.Duration // how long an actor may run
+	actors uint64        // that follow it so far
+	plans  []string      // what is to become of each, for people
 }
 
 // Explore runs f in n bubbles, each time with another schedule: frames are delayed, links are
@@ -55,7 +59,7 @@ func Explore(t *testing.T, n int, f func(t *testing.T, s *Schedule)) {
 // deferred function.
 func explore(t *testing.T, seed uint64, f func(t *testing.T, s *Schedule)) {
 	t.Helper()
-	s, passed := &Schedule{seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}, false
+	s, passed := &Schedule{seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), most: mostTime}, false
 	defer func() {
 		t.Helper()
 		if !passed {
@@ -67,10 +71,10 @@ func explore(t *testing.T, seed uint64, f func(t *testing.T, s *Schedule)) {
 		defer schedules.Delete(t)
 		// Either it is a deadlock, which is found now, or it goes on until go test is over, whose
 		// report has no seed.
-		endless := time.AfterFunc(2*mostTime, func() {
-			fmt.Fprintf(os.Stderr, "trellistest: seed %d: %s has not ended after %v of virtual time\n", seed, t.Name(), 2*mostTime)
+		s.endless = time.AfterFunc(2*s.most, func() {
+			fmt.Fprintf(os.Stderr, "trellistest: seed %d: %s has not ended; its actors were killed long ago\n", seed, t.Name())
 		})
-		defer endless.Stop()
+		defer s.endless.Stop()
 		defer func() { // a panic would end all tests, and the seed were not told
 			if p := recover(); p != nil {
 				t.Fatalf("panic: %v\n%s", p, debug.Stack())
@@ -105,14 +109,22 @@ func (s *Schedule) Seed() uint64 { return s.seed }
 // Rand gives the random numbers of the test's own choices. It is for one goroutine.
 func (s *Schedule) Rand() *rand.Rand { return s.rand }
 
-// Excuses reports whether an error may be what the schedule does to its actors, and not the
-// plugin's: an actor was to be lost or to end, and that is what the error says. A schedule of
-// delays alone excuses nothing.
-func (s *Schedule) Excuses(err error) bool {
+// Limit says how long the actors that are served from now on may run in virtual time: 10 minutes
+// if it is not called. An actor that runs for longer is killed, and the test fails. Without a
+// limit, a test that never ends would go on, with its seed untold, until go test is over.
+func (s *Schedule) Limit(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.most = d
+	s.endless.Reset(2 * d)
+}
+
+// Excuses reports whether an error may be what the schedule has done to its actors, and not the
+// plugin's fault: an actor was lost or asked to end, and that is what the error says. What is
+// yet to happen excuses nothing.
+func (s *Schedule) Excuses(err error) bool {
 	_, cancelled := errors.AsType[*fault.ContextCancelled](err)
-	return s.lossy && (cancelled || errors.Is(err, fault.ErrActorLost) || errors.Is(err, fault.ErrActorClosing))
+	return s.lossy.Load() && (cancelled || errors.Is(err, fault.ErrActorLost) || errors.Is(err, fault.ErrActorClosing))
 }
 
 // fate is what becomes of an actor.
@@ -140,7 +152,6 @@ func (s *Schedule) follow(a *Actor) {
 	r := rand.New(rand.NewPCG(s.seed, nth))
 	scale := math.Pow(10, 6*r.Float64()) * float64(time.Microsecond) // up to a second
 	what, when := fate(r.IntN(int(fates))), int(math.Pow(2, 9*r.Float64()))
-	s.lossy = s.lossy || what != lives
 	a.DelayEach(func(to Direction, frame int) time.Duration {
 		one := rand.New(rand.NewPCG(s.seed, nth<<40|uint64(to)<<32|uint64(frame)))
 		return time.Duration(one.ExpFloat64() * scale)
@@ -148,20 +159,29 @@ func (s *Schedule) follow(a *Actor) {
 	plan := what.String()
 	if what != lives {
 		plan = fmt.Sprintf("%v after %d frames", what, when)
-		a.after(when, func() { a.meet(what) })
+		a.after(when, func() {
+			s.lossy.Store(true)
+			a.meet(what)
+		})
 	}
-	a.limit()
+	a.limit(s.most)
 	s.plans = append(s.plans, fmt.Sprintf("%s: its frames take %v or so; it %s", a.id.Name, time.Duration(scale).Round(time.Microsecond), plan))
 }
 
-// mostTime is how long an actor may run in virtual time. A test that never ends because of it, while
-// some ticker keeps the time going, is not a deadlock, and would go on until go test is over.
-const mostTime = 10 * time.Minute
+const (
+	// mostTime is how long an actor may run in virtual time, if the test does not say otherwise.
+	// A test that never ends because of it, while some ticker keeps the time going, is not a
+	// deadlock, and would go on until go test is over.
+	mostTime = 10 * time.Minute
+	// scheduledTimeout is what a cancel may take to be answered, and a task to open its stream:
+	// frames take seconds at most, and those are the schedule's fault.
+	scheduledTimeout = time.Minute
+)
 
 // limit kills an actor that runs for too long, so that the calls fail for which its test waits.
-func (a *Actor) limit() {
-	a.limiting = time.AfterFunc(mostTime, func() {
-		a.fail(fmt.Errorf("its test has not ended after %v of virtual time; calls of it are killed", mostTime))
+func (a *Actor) limit(most time.Duration) {
+	a.limiting = time.AfterFunc(most, func() {
+		a.fail(fmt.Errorf("its test has not ended after %v of virtual time, and it is killed; Schedule.Limit allows more", most))
 		a.die()
 	})
 }
@@ -177,7 +197,7 @@ func (a *Actor) meet(what fate) {
 	case isAskedToEnd: // and killed if it does not end, as its host would do
 		a.asking.Go(a.ask)
 		a.asking.Go(func() {
-			if !within(a.over) {
+			if !within(a.over, a.grace) {
 				a.die()
 			}
 		})

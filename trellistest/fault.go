@@ -1,6 +1,9 @@
 package trellistest
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Direction is one of the two of a link.
 type Direction uint8
@@ -11,7 +14,15 @@ const (
 	FromActor                  // from the actor
 )
 
-func (d Direction) String() string { return [...]string{"to the actor", "from the actor"}[d] }
+func (d Direction) String() string {
+	switch d {
+	case ToActor:
+		return "to the actor"
+	case FromActor:
+		return "from the actor"
+	}
+	return fmt.Sprintf("direction %d", uint8(d))
+}
 
 // Faults are what can be wrong with the link of an actor. They are its methods: what is done to
 // a link holds from then on, and when the test ends the link is mended, so that the actor can

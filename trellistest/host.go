@@ -164,7 +164,7 @@ func (p *Programs) end() {
 			one.life.Wait()
 			one.stages.Close()
 		})
-		if !within(ended.Done()) {
+		if !within(ended.Done(), patience) {
 			p.t.Errorf("%s: it is dead, and its code goes on; a handler that ignores its ctx can wait for ProcessOf(ctx).Dead()\n%s",
 				one.ID(), stacks(goroutinesOf(one.order.ID)))
 			continue

@@ -26,8 +26,12 @@ type Plugin struct {
 	// Window is the receive buffer of both actors in contexts that do not say otherwise.
 	Window contract.Window
 	// CancelTimeout is how long a task may take to end that was told to, before whoever
-	// waits for it gives up: 500 ms if 0.
+	// waits for it gives up: 500 ms if 0, or a minute in a schedule, whose delays are not
+	// the task's.
 	CancelTimeout time.Duration
+	// Grace is how long the actor may take to end when its test has: 10 s if 0. In a tree, the
+	// tree says it.
+	Grace time.Duration
 
 	// Fresh, if not nil, makes endpoints for each process of a tree, besides Endpoints: what they
 	// remember is gone with their process, as it is in a program.

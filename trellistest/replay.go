@@ -119,7 +119,7 @@ func (p Plugin) meet(_ testing.TB, name string, host actor.ID, play func(link.Tr
 		return err
 	}
 	failures := []error{play(transport, recorded.Options{Self: host, Fingerprint: p.fingerprint})}
-	ended := within(a.over)
+	ended := within(a.over, a.grace)
 	if !ended {
 		failures = append(failures, errors.New(a.stuck()))
 	}

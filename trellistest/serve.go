@@ -30,8 +30,8 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// patience is how long an actor may take to end when its test has: far longer than anything
-// that is right takes, also on a busy machine. In a bubble it costs nothing.
+// patience is how long an actor may take to end when its test has, if nobody says otherwise: far
+// longer than most that is right takes, also on a busy machine. In a bubble it costs nothing.
 const patience = 10 * time.Second
 
 // Actor is an actor inside the test's process, and a [contract.Portal] to it. It belongs to
@@ -41,9 +41,10 @@ const patience = 10 * time.Second
 // The life of the actor owns its end of the link, and another goroutine watches the other end,
 // which is the parent's.
 type Actor struct {
-	endpoint.Reach
+	reach
 	Faults
 	id, parent actor.ID
+	grace      time.Duration
 	life       *life.Life
 	parents    *dialog.Table // the parent's end of the link
 	watching   *task.Worker  // of that end
@@ -59,6 +60,9 @@ type Actor struct {
 	mu     sync.Mutex
 	failed []error // of hooks, and of asking
 }
+
+// reach keeps a field out of what an Actor exports; its methods are exported.
+type reach = endpoint.Reach
 
 // ID is the actor's identity, which sdk.Self gives to its handlers.
 func (a *Actor) ID() actor.ID { return a.id }
@@ -80,11 +84,16 @@ func Serve(t testing.TB, endpoints ...contract.Handler) *Actor {
 // actor's code has started.
 func (p Plugin) Serve(t testing.TB) *Actor {
 	t.Helper()
-	a, err := p.start()
+	s := scheduleOf(t)
+	receiving := dialog.Receiving{Window: dialog.Window(p.Window)}
+	if s != nil {
+		p.CancelTimeout, receiving.ReadyTimeout = cmp.Or(p.CancelTimeout, scheduledTimeout), scheduledTimeout
+	}
+	a, err := p.start(receiving)
 	if err != nil {
 		t.Fatalf("trellistest: %v", err)
 	}
-	if s := scheduleOf(t); s != nil {
+	if s != nil {
 		s.follow(a)
 	}
 	t.Cleanup(func() {
@@ -97,13 +106,12 @@ func (p Plugin) Serve(t testing.TB) *Actor {
 }
 
 // start boots the actor, and returns when both ends have greeted each other.
-func (p Plugin) start() (*Actor, error) {
+func (p Plugin) start(receiving dialog.Receiving) (*Actor, error) {
 	a := p.actor(actor.NewID("test"))
 	offered, err := endpoint.Expose(a.parent, p.Parent...)
 	if err != nil {
 		return nil, fmt.Errorf("the parent's endpoints: %w", err)
 	}
-	receiving := dialog.Receiving{Window: dialog.Window(p.Window)}
 	here, err := a.boot(receiving, p.CancelTimeout)
 	if err != nil {
 		return nil, err
@@ -115,7 +123,7 @@ func (p Plugin) start() (*Actor, error) {
 		Accept: offered.Accept, Receiving: receiving, CancelTimeout: p.CancelTimeout,
 		Base: dialog.WithReceiving(self.With(context.Background(), a.parent, nil), receiving),
 	})
-	a.Reach = endpoint.To(a.parents)
+	a.reach = endpoint.To(a.parents)
 	a.watching = task.Start(a.watchLink)
 	<-a.parents.Link().Greeted()
 	<-a.life.Table().Link().Greeted()
@@ -125,7 +133,7 @@ func (p Plugin) start() (*Actor, error) {
 // actor is an actor that has not been booted.
 func (p Plugin) actor(parent actor.ID) *Actor {
 	a := &Actor{
-		id: actor.NewID(cmp.Or(p.Name, "actor")), parent: parent,
+		id: actor.NewID(cmp.Or(p.Name, "actor")), parent: parent, grace: cmp.Or(p.Grace, patience),
 		Faults: Faults{newConnection()}, over: make(chan struct{}), gone: make(chan struct{}), hooks: new(life.Hooks),
 	}
 	a.id.PID = os.Getpid()
@@ -173,7 +181,7 @@ func (a *Actor) die() {
 func (a *Actor) watchLink() {
 	<-a.parents.Link().Done()
 	a.parents.Lose(a.loss())
-	within(a.over)
+	within(a.over, a.grace)
 	close(a.gone)
 }
 
@@ -205,15 +213,15 @@ func (a *Actor) end() (problems []string) {
 		problems = append(problems, fmt.Sprintf("contexts are open when the test ends: %s; wait for them, or end the ctx that they have", strings.Join(open, ", ")))
 	}
 	a.asking.Go(a.ask)
-	ended := within(a.over)
+	ended := within(a.over, a.grace)
 	if !ended {
 		problems = append(problems, a.stuck())
 	}
 	a.connection.change(a.connection.severed)
 	a.asking.Close()
 	a.watching.Wait()
-	if !within(task.Start(a.parents.Close).Done()) {
-		problems = append(problems, fmt.Sprintf("handlers of the parent have not ended %v after they were told to: %s", patience, strings.Join(a.parents.Running(true), ", ")))
+	if !within(task.Start(a.parents.Close).Done(), a.grace) {
+		problems = append(problems, fmt.Sprintf("handlers of the parent have not ended %v after they were told to: %s", a.grace, strings.Join(a.parents.Running(true), ", ")))
 	}
 	if a.recorder != nil {
 		a.recorder.Close()
@@ -224,7 +232,7 @@ func (a *Actor) end() (problems []string) {
 // ask asks the actor to end, as a host does. That fails if the link is lost, and then the actor
 // ends by itself.
 func (a *Actor) ask() {
-	args, err := cbor.Marshal(wire.CancelRequest{Canceller: a.parent, Reason: "its test has ended", Grace: patience})
+	args, err := cbor.Marshal(wire.CancelRequest{Canceller: a.parent, Reason: "its test has ended", Grace: a.grace})
 	if err == nil {
 		_, err = a.parents.CallRuntime(context.Background(), wire.CancelActor, args)
 	}
@@ -234,11 +242,11 @@ func (a *Actor) ask() {
 }
 
 // within reports whether c is closed in time.
-func within(c <-chan struct{}) bool {
+func within(c <-chan struct{}, bound time.Duration) bool {
 	select {
 	case <-c:
 		return true
-	case <-time.After(patience):
+	case <-time.After(bound):
 		return false
 	}
 }
@@ -253,7 +261,7 @@ func (a *Actor) stuck() string {
 	if authors := slices.DeleteFunc(slices.Clone(all), goroutines.ours); len(authors) > 0 {
 		all = authors
 	}
-	return fmt.Sprintf("it has not ended %v after it was told to; %s not\n%s", patience, what, stacks(all))
+	return fmt.Sprintf("it has not ended %v after it was told to; %s not\n%s", a.grace, what, stacks(all))
 }
 
 // left says what is wrong behind the actor's end: goroutines that have outlived it, and what has
