@@ -107,6 +107,15 @@ func (t *Table) congested(d *Dialog, lane link.Lane) bool {
 	return true
 }
 
+// mayBegin waits until the arguments are there and the peer reads its answers. The error is why the
+// task must not begin. Its ctx ends a moment after the task was told to end, so mustEnd waits for that.
+func (d *Dialog) mayBegin() error {
+	if d.awaitArguments() == nil && d.awaitAnswered() == nil {
+		d.mustEnd()
+	}
+	return context.Cause(d.ctx)
+}
+
 // awaitAnswered waits until the peer has read enough of the answers that it has asked for. So no
 // task begins for a peer that asks and does not read, and at most those that had begun before
 // have made answers which nobody takes. The runtime's own tasks never wait: ending an actor
@@ -137,10 +146,7 @@ func (d *Dialog) Enter(n int) error {
 	case <-d.ctx.Done():
 		return context.Cause(d.ctx)
 	}
-	if err := d.awaitAnswered(); err != nil || d.phase() == Ending {
-		return context.Cause(d.ctx)
-	}
-	return nil
+	return d.mayBegin()
 }
 
 // makeRoom lets the next task enter, if this one has.

@@ -147,6 +147,32 @@ func TestR6_FewLargeAnswersAreMade(t *testing.T) {
 	})
 }
 
+// C14: a task that was told to end does not enter, also when the end of its ctx is still under way.
+func TestC14_NoTaskEntersThatWasToldToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told, ends := make(chan struct{}), make(chan struct{})
+		var why error
+		r := newRaw(t, tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			d.Delay(ends)
+			<-told
+			why = d.Enter(1)
+			if cause := context.Cause(ctx); why != cause { //nolint:errorlint // identity is meant
+				t.Errorf("Enter says %v, the ctx ended with %v", why, cause)
+			}
+			return nil, why
+		}})
+		r.send(start(1, dialog.Func))
+		r.send(frame(1, wire.Kind_KIND_CANCEL))
+		close(told)
+		synctest.Wait()
+		close(ends)
+		synctest.Wait()
+		if !fault.IsCancel(why) {
+			t.Errorf("Enter says %v, want that the task was cancelled", why)
+		}
+	})
+}
+
 // R6: credit is the receiver's word for its own memory, not for the sender's: a sender waits
 // for a connection that takes nothing, whatever credit it has.
 func TestR6_SenderWithCreditWaitsForTheConnection(t *testing.T) {

@@ -34,3 +34,11 @@ const (
 	MostBeyond      = mostBeyond
 	GuaranteedBytes = 16 << 10
 )
+
+// Delay makes the end of the task's ctx wait for gate, as if the goroutine that cancels it came late.
+func (d *Dialog) Delay(gate <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cancel := d.cancel
+	d.cancel = func(cause error) { <-gate; cancel(cause) }
+}

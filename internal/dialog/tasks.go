@@ -55,16 +55,12 @@ func (t *Table) run(d *Dialog, run Task) {
 	defer d.release()
 	defer d.makeRoom()
 	defer d.leave()
-	err := d.awaitArguments()
-	if err == nil {
-		err = d.awaitAnswered()
-	}
-	if err != nil || d.phase() == Ending {
-		d.finish(nil, context.Cause(d.ctx)) // cancelled before it began
+	if err := d.mayBegin(); err != nil {
+		d.finish(nil, err)
 		return
 	}
 	var payload []byte
-	err = panics.Catch(func() (err error) {
+	err := panics.Catch(func() (err error) {
 		payload, err = run(d.ctx, d)
 		return err
 	})
