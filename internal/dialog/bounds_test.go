@@ -398,6 +398,40 @@ func TestF06_MessagesBeyondTheWindowsAreBounded(t *testing.T) {
 	})
 }
 
+// F06: what an honest peer sends before it hears that its dialog is overloaded breaks no rule, the
+// probe included. However many dialogs fail like that, the link and its other dialogs go on.
+func TestF06_MessagesThatCrossAnOverloadAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const dialogs = 100 // many more than a link forgives violations
+		gate := make(chan struct{})
+		r := newRaw(t, started(func(context.Context, *dialog.Dialog) ([]byte, error) {
+			<-gate // the dialogs are in the table until all messages have come
+			return nil, nil
+		}))
+		t.Cleanup(func() { close(gate) })
+		r.table.Exhaust(dialog.MostBeyond)
+		probe := yield(0, "x")
+		probe.Probe = true
+		large := yield(0, string(make([]byte, 3*dialog.GuaranteedBytes)))
+		for id := uint64(1); id < 2*dialogs; id += 2 {
+			large.Dialog, probe.Dialog = id, id
+			r.send(start(id, dialog.Context))
+			r.send(large, probe)
+			fails := r.got(wire.Kind_KIND_FAIL, id)
+			if len(fails) != 1 || !errors.Is(fault.Unpack(fails[0].Fault), fault.ErrOverloaded) {
+				t.Fatalf("dialog %d: %v, want one failure: overloaded", id, fails)
+			}
+		}
+		if n := r.warns.n.Load(); n != 0 {
+			t.Errorf("%d violations, want none", n)
+		}
+		r.send(probe)
+		if n := r.warns.n.Load(); n != 1 {
+			t.Errorf("%d violations after a second probe, want one", n)
+		}
+	})
+}
+
 // ended is the failure of an attempt, but for the end of a stream, with which the callee ended.
 func ended(a *attempt) error {
 	if err := a.wait(); !errors.Is(err, io.EOF) {

@@ -307,20 +307,20 @@ func (in *inflow) spills() bool {
 // the life of the direction, the probe, when it does not know that this end is open. If this
 // end is open by now, the probe has crossed the Attach, and is a message like any other.
 // Otherwise it is kept as well, but the dialog has to find out whether this end will be
-// opened (ready.go).
+// opened (ready.go). After a refusal it is dropped: its sender may not have heard of that.
 func (in *inflow) judge(payload []byte, probe bool) arrival {
-	first := probe && !in.probed && !in.broken
-	in.probed = in.probed || probe
-	if !first {
+	if !probe || in.probed {
 		in.broken = true
 		return overpaid
 	}
-	if in.attached {
+	in.probed = true
+	switch {
+	case in.broken:
+		return dropped
+	case in.attached:
 		return in.push(payload, kept)
 	}
-	became := in.push(payload, doubtful)
-	in.doubted = became == doubtful
-	return became
+	return in.push(payload, doubtful)
 }
 
 // push keeps a message, unless it is one too many for all streams of the link.
@@ -331,6 +331,7 @@ func (in *inflow) push(payload []byte, became arrival) arrival {
 	}
 	in.queue = append(in.queue, payload)
 	in.queued += max(1, len(payload))
+	in.doubted = in.doubted || became == doubtful
 	return became
 }
 
