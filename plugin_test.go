@@ -239,6 +239,11 @@ func TestCensusOfNothing(t *testing.T) {
 func TestThirdPartyPluginAndApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	theirs := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./...")
+	theirs.Dir = "testdata/thirdparty"
+	if out, err := theirs.CombinedOutput(); err != nil || !strings.Contains(string(out), "ok  \texample.com/thirdparty/greeter") {
+		t.Errorf("its own tests: %v\n%s", err, out)
+	}
 	for _, program := range []string{"greeter", "app"} {
 		if err := goBuild("testdata/thirdparty", filepath.Join(dir, program), "./"+program); err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ func readme(t *testing.T) string {
 }
 
 func TestReadmeIsShort(t *testing.T) {
-	const most = 180
+	const most = 200
 	if lines := strings.Count(readme(t), "\n"); lines > most {
 		t.Errorf("README.md has %d lines, more than %d; what few need belongs into docs", lines, most)
 	}
@@ -43,7 +43,7 @@ func TestDocCodeIsCodeOfTheRepository(t *testing.T) {
 		}
 		return b.String()
 	}
-	for _, name := range []string{"host/doc.go", "sdk/doc.go", "shared/actor/doc.go", "shared/contract/doc.go", "shared/fault/doc.go", "shared/flow/doc.go"} {
+	for _, name := range []string{"host/doc.go", "sdk/doc.go", "shared/actor/doc.go", "shared/contract/doc.go", "shared/fault/doc.go", "shared/flow/doc.go", "trellistest/doc.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

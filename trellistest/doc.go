@@ -3,10 +3,13 @@
 //
 //	func TestGreet(t *testing.T) {
 //		actor := trellistest.Serve(t, greeting.Greet.Handle(greet))
-//		text, err := greeting.Greet.Call(t.Context(), actor, "Ada")
+//		ctx := contract.WithMetadata(t.Context(), contract.Metadata{"salute": "Hello"})
+//		text, err := greeting.Greet.Call(ctx, actor, "Ada")
 //		if err != nil || text != "Hello, Ada!" {
 //			t.Errorf("%q, %v", text, err)
 //		}
+//		_, err = greeting.Greet.Call(ctx, actor, "nuts")
+//		trellistest.WantError[*greeting.Rude](t, err)
 //	}
 //
 // It mirrors package sdk: what a program gives to sdk.Serve or sdk.Plugin, its test gives to
