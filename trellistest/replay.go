@@ -67,7 +67,7 @@ func Replay(t testing.TB, file string, to Replayed, options ...ReplayOption) {
 			}
 			return err
 		})
-		if err != nil && !errors.Is(err, recorded.ErrDiedAgain) {
+		if err != nil {
 			t.Errorf("%s: %s: %v", file, p.Name, err)
 		}
 	}
@@ -118,7 +118,11 @@ func (p Plugin) meet(_ testing.TB, name string, host actor.ID, play func(link.Tr
 	if err != nil {
 		return err
 	}
-	failures := []error{play(transport, recorded.Options{Self: host, Fingerprint: p.fingerprint})}
+	played := play(transport, recorded.Options{Self: host, Fingerprint: p.fingerprint})
+	if errors.Is(played, recorded.ErrDiedAgain) {
+		played = nil
+	}
+	failures := []error{played}
 	ended := within(a.over, a.grace)
 	if !ended {
 		failures = append(failures, errors.New(a.stuck()))
@@ -156,6 +160,10 @@ func (p Program) meet(t testing.TB, name string, host actor.ID, play func(link.T
 		program.Env = append(program.Env, key+"="+value)
 	}
 	return program.Link(t.Context(), func(l link.Transport, booted func()) error {
-		return play(l, recorded.Options{Self: actor.ID{Name: host.Name, UUID: conform.Identity}, Greeted: booted})
+		err := play(l, recorded.Options{Self: actor.ID{Name: host.Name, UUID: conform.Identity}, Greeted: booted})
+		if errors.Is(err, recorded.ErrDiedAgain) {
+			return conform.ErrDied
+		}
+		return err
 	})
 }

@@ -62,11 +62,14 @@ func (p Program) Play(ctx context.Context, s *Script) error {
 }
 
 // Link starts a process, and has play play its host over the link. play calls booted when it has
-// said HELLO, to wait for the process, and asks that to end. An error is play's, or is of the
-// start or the end.
+// said HELLO, to wait for the process, and asks that to end, or gives [ErrDied]. An error is play's,
+// or is of the start or the end.
 func (p Program) Link(ctx context.Context, play func(t link.Transport, booted func()) error) error {
 	return p.link(ctx, new(Script), true, func(r *run, t link.Transport, booted func()) error { return play(r.tell(t), booted) })
 }
+
+// ErrDied is what play gives to [Program.Link] if it was right that the process has died.
+var ErrDied = errors.New("the process has died, as it should")
 
 // link is a process and its link, which play plays the host's end of. asked says that play asks the
 // process to end.
@@ -94,6 +97,8 @@ func (p Program) link(ctx context.Context, s *Script, asked bool, play func(r *r
 	switch {
 	case r.unplayed != nil:
 		return r.unplayed
+	case errors.Is(err, ErrDied):
+		return errors.Join(r.bootFailure, r.awaitDeath())
 	case err != nil:
 		return errors.Join(err, r.bootFailure, r.raced())
 	}
@@ -269,21 +274,27 @@ func (r *run) boot(ctx context.Context) *task.Worker {
 // awaitExit waits for the end of the process, whose link has ended. It ends well exactly if
 // it was asked to.
 func (r *run) awaitExit() error {
-	select {
-	case <-r.process.Dead():
-	case <-time.After(r.program.Patience):
-		return fmt.Errorf("the link has ended, and the process runs on after %v", r.program.Patience)
+	if err := r.awaitDeath(); err != nil {
+		return err
 	}
 	exit, _ := r.process.Exit()
 	switch asked := r.asked; {
-	case r.raced() != nil:
-		return r.raced()
 	case asked && !exit.Success():
 		return fmt.Errorf("it was asked to end, and ended with %s, expected exit code 0%s", exit, r.said())
 	case !asked && exit.Success():
 		return errors.New("its link ended, which it had not been asked for, and it ended with exit code 0, expected another one")
 	}
 	return nil
+}
+
+// awaitDeath waits for the end of the process, whose link has ended, however that is.
+func (r *run) awaitDeath() error {
+	select {
+	case <-r.process.Dead():
+		return r.raced()
+	case <-time.After(r.program.Patience):
+		return fmt.Errorf("the link has ended, and the process runs on after %v", r.program.Patience)
+	}
 }
 
 // raceCode is what a Go program exits with whose race detector has found something.

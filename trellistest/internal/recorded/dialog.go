@@ -30,6 +30,7 @@ type recordedDialog struct {
 	sent     uint64 // of those
 	reading  bool   // the host's end of the stream is open
 	answered bool   // the host, as the callee, has ended it
+	held     bool   // a message was kept back, since there was no credit for it
 	missed   missed // what has not come, and nobody waits for any more
 }
 
@@ -37,6 +38,15 @@ type recordedDialog struct {
 type missed struct {
 	opening, started, fail, cancel, ack, ending bool
 	messages                                    int
+}
+
+// count is how many things have not come.
+func (m missed) count() int {
+	n := m.messages
+	for _, is := range []bool{m.opening, m.started, m.fail, m.cancel, m.ack, m.ending} {
+		n += missing(!is)
+	}
+	return n
 }
 
 // name is how differences name the dialog.
@@ -47,8 +57,11 @@ func (d *recordedDialog) name() string {
 	return d.start.Start.Endpoint
 }
 
-// over reports whether nothing more comes in it.
-func (d *recordedDialog) over() bool { return d.missed.ending || d.answered || d.came.ended() }
+// ended reports whether nothing more is said in it.
+func (d *recordedDialog) ended() bool { return d.answered || d.came.ended() }
+
+// over reports whether nothing more is waited for in it.
+func (d *recordedDialog) over() bool { return d.missed.ending || d.ended() }
 
 // behind is what has not come of what had come when the script was where it is, apart from what
 // nobody waits for any more.

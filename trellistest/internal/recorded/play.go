@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -39,13 +40,13 @@ func (p *Process) Play(ctx context.Context, t link.Transport, o Options) ([]Diff
 		live: map[uint64]*recordedDialog{}, next: 2, news: make(chan struct{}),
 	}
 	r.link.Start(r)
-	stop := context.AfterFunc(ctx, func() { r.link.Abort(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { r.abort("the replay was given up: %w", context.Cause(ctx)) })
 	defer stop()
 	select {
 	case <-r.link.Greeted():
 	case <-r.link.Done():
 	case <-time.After(o.Patience):
-		r.link.Abort(fmt.Errorf("it has not said HELLO within %v", o.Patience))
+		r.abort("it has not said HELLO within %v", o.Patience)
 	}
 	if r.link.Peer().IsZero() {
 		<-r.link.Done()
@@ -62,14 +63,25 @@ func (p *Process) Play(ctx context.Context, t link.Transport, o Options) ([]Diff
 	}
 	r.await()
 	err := r.end()
-	if err != nil && p.died() {
+	if _, ours := errors.AsType[aborted](err); err != nil && !ours && p.died() {
 		err = fmt.Errorf("%w: %w", ErrDiedAgain, err)
 	}
 	return r.differences(), err
 }
 
-// ErrDiedAgain is what a link has ended with that was lost in the recording, too.
+// ErrDiedAgain is what a link has ended with that was lost in the recording, too. A link that the
+// player has cut itself, because the actor did not do what it should, has not ended so.
 var ErrDiedAgain = errors.New("the actor has died, as in the recording")
+
+// aborted is why the player has cut the link itself.
+type aborted struct{ error }
+
+func (a aborted) Unwrap() error { return a.error }
+
+// abort cuts the link. It changes nothing if the link has ended already.
+func (r *player) abort(format string, args ...any) {
+	r.link.Abort(aborted{fmt.Errorf(format, args...)})
+}
 
 // player plays the host. Play's goroutine is its owner, and the link's reader calls Frame. mu
 // guards what is below it, and the dialogs. It has ended when the link is Done.
@@ -117,16 +129,27 @@ func (r *player) line(d *recordedDialog, l Line) {
 	if l.Frame.Kind == wire.Kind_KIND_CREDIT {
 		return // it is given as messages come
 	}
-	if l.Frame.Kind == wire.Kind_KIND_YIELD && !l.Frame.Probe && !r.until(func() bool { return d.over() || d.room.takes() || d.id == 0 }) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		d.missed.ending = true
-		r.found = append(r.found, Difference{Line: l.Number, Dialog: d.name(), Path: fmt.Sprintf("command[%d]", d.sent), Recorded: "it was taken", Came: "there is no credit for it"})
-		return
+	needsRoom := l.Frame.Kind == wire.Kind_KIND_YIELD && !l.Frame.Probe
+	if needsRoom {
+		r.until(func() int { return missing(d.over() || d.room.takes() || d.id == 0) })
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if needsRoom && d.id != 0 && !d.ended() && !d.room.takes() {
+		r.hold(d, l)
+		return
+	}
 	r.say(d, l.Frame)
+}
+
+// hold keeps back a message for which the actor has given no credit, and no more is waited for in
+// its dialog. The actor would count it as a violation, and end the link for too many of them. The
+// caller holds mu.
+func (r *player) hold(d *recordedDialog, l Line) {
+	if !d.held {
+		r.found = append(r.found, Difference{Line: l.Number, Dialog: d.name(), Path: fmt.Sprintf("command[%d]", d.sent), Recorded: "it was taken", Came: "there is no credit for it"})
+	}
+	d.held, d.missed.ending = true, true
 }
 
 // copy is a frame to be sent. Failures, and who has asked for an end, name those of this time. The
@@ -148,7 +171,7 @@ func (r *player) say(d *recordedDialog, f *wire.Frame) {
 	if f.Kind == wire.Kind_KIND_START {
 		r.begin(d, f)
 	}
-	if d.id == 0 || d.answered || d.came.ended() {
+	if d.id == 0 || d.ended() {
 		return
 	}
 	f.Dialog = d.id
@@ -303,30 +326,41 @@ func (r *player) refuse(id uint64, why string) {
 	}}}})
 }
 
-// until waits until ready, which is called under the lock. It reports false if the actor says
-// nothing for too long, or is gone.
-func (r *player) until(ready func() bool) bool {
+// until waits until nothing is left to come, which left counts under the lock. It reports false if
+// for too long nothing has come of that, whatever else the actor says meanwhile, or if the actor is
+// gone.
+func (r *player) until(left func() int) bool {
+	least := math.MaxInt
+	var patience <-chan time.Time
 	for {
 		r.mu.Lock()
-		ok, news := ready(), r.news
+		n, news := left(), r.news
 		bound := r.options.Patience + r.deadline()
 		r.mu.Unlock()
-		if ok {
+		if n == 0 {
 			return true
 		}
-		patience := time.NewTimer(bound)
+		if n < least {
+			least, patience = n, time.After(bound)
+		}
 		select {
 		case <-news:
-			patience.Stop()
 		case <-r.link.Done():
-			patience.Stop()
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			return ready()
-		case <-patience.C:
+			return left() == 0
+		case <-patience:
 			return false
 		}
 	}
+}
+
+// missing is the count of one thing that has come, or not.
+func missing(come bool) int {
+	if come {
+		return 0
+	}
+	return 1
 }
 
 // deadline is the longest that a dialog still has which ended with its deadline: until then it is
@@ -343,13 +377,11 @@ func (r *player) deadline() (longest time.Duration) {
 // await waits until all has come that had come in the recording. What does not come is not waited
 // for again.
 func (r *player) await() {
-	due := func() bool {
+	due := func() (n int) {
 		for _, d := range r.all {
-			if d.behind() != (missed{}) {
-				return false
-			}
+			n += d.behind().count()
 		}
-		return true
+		return n
 	}
 	if r.until(due) {
 		return
@@ -384,13 +416,13 @@ func (r *player) end() error {
 		}
 	}
 	r.mu.Unlock()
-	if !r.until(func() bool { return r.closed }) {
-		r.link.Abort(fmt.Errorf("the actor has not ended its tasks %v after it was asked to", r.options.Patience))
+	if !r.until(func() int { return missing(r.closed) }) {
+		r.abort("the actor has not ended its tasks %v after it was asked to", r.options.Patience)
 	}
 	select {
 	case <-r.link.Done():
 	case <-time.After(r.options.Patience):
-		r.link.Abort(fmt.Errorf("the actor has not ended %v after its tasks", r.options.Patience))
+		r.abort("the actor has not ended %v after its tasks", r.options.Patience)
 		<-r.link.Done()
 	}
 	return r.link.Err()
