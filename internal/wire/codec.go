@@ -47,12 +47,14 @@ func CodecByName(name string) (Codec, error) {
 }
 
 // Bounds of what is decoded. maxNesting, in levels, keeps a decoder's recursion from overflowing
-// the stack; docs/protocol states it, since senders must know it too. A payload is bounded
-// itself, in bytes, and each element has at least one; so maxElements is only there because the
-// decoder's own default is lower than what fits into a payload.
+// the stack; docs/protocol states it, since senders must know it too. maxJSONNesting is what
+// encoding/json has set for its decoder. A payload is bounded itself, in bytes, and each element
+// has at least one; so maxElements is only there because the CBOR decoder's own default is lower
+// than what fits into a payload.
 const (
-	maxNesting  = 64
-	maxElements = 1 << 26
+	maxNesting     = 64
+	maxJSONNesting = 10_000
+	maxElements    = 1 << 26
 )
 
 // errEmpty is what no codec but proto takes for a value: it would read as io.EOF,
@@ -111,7 +113,7 @@ func (cborCodec) Name() string { return "cbor" }
 // Marshal looks for a value without an end first, since the encoder would follow it until the
 // stack overflows, which no recover catches.
 func (cborCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error {
-	if err := check(v, unfit); err != nil {
+	if err := cborView.check(v, unfit); err != nil {
 		return err
 	}
 	return cborEncode.MarshalToBuffer(v, &to.Buffer)
@@ -185,7 +187,7 @@ type jsonCodec struct{}
 func (jsonCodec) Name() string { return "json" }
 
 func (jsonCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error {
-	if err := check(v, unfit); err != nil {
+	if err := jsonView.check(v, unfit); err != nil {
 		return err
 	}
 	return to.Append(json.Marshal(v))

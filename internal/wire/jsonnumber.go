@@ -35,7 +35,7 @@ func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for
 			v.SetMapIndex(it.Key(), value)
 		}
 	default:
-		for part := range inside(v) {
+		for part := range inside(v, jsonTag) {
 			if err := nativeNumbers(part); err != nil {
 				return err
 			}

@@ -20,6 +20,7 @@ type places struct {
 	M map[string]any
 	R [1]map[string][]any
 	P *places
+	X any `json:"x" cbor:"-"`
 	N json.Number
 	F float64
 	U custom
@@ -53,10 +54,10 @@ func TestB08_NumbersInAnyAreExact(t *testing.T) {
 		}
 	}
 	const n = uint64(9007199254740993)
-	text := strings.ReplaceAll(`{"E":#,"A":{"a":[#,{"b":#}]},"L":[#,"x"],"M":{"m":#},"R":[{"r":[#]}],"P":{"A":#},"N":#,"F":2,"U":#}`, "#", "9007199254740993")
+	text := strings.ReplaceAll(`{"E":#,"A":{"a":[#,{"b":#}]},"L":[#,"x"],"M":{"m":#},"R":[{"r":[#]}],"P":{"A":#},"x":#,"N":#,"F":2,"U":#}`, "#", "9007199254740993")
 	want := places{
 		anywhere: anywhere{n}, A: map[string]any{"a": []any{n, map[string]any{"b": n}}}, L: []any{n, "x"}, M: map[string]any{"m": n},
-		R: [1]map[string][]any{{"r": {n}}}, P: &places{A: n}, N: "9007199254740993", F: 2, U: custom{json.Number("9007199254740993")},
+		R: [1]map[string][]any{{"r": {n}}}, P: &places{A: n}, X: n, N: "9007199254740993", F: 2, U: custom{json.Number("9007199254740993")},
 	}
 	var got places
 	if err := wire.JSON.Unmarshal([]byte(text), &got); err != nil {

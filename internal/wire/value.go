@@ -2,10 +2,12 @@ package wire
 
 import (
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"math/big"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,12 +83,15 @@ func EncodesItself(t reflect.Type) bool {
 	if t == reflect.TypeFor[time.Time]() {
 		return true
 	}
-	for _, custom := range []reflect.Type{reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[encoding.BinaryMarshaler]()} {
-		if t.Implements(custom) || reflect.PointerTo(t).Implements(custom) {
-			return t.Kind() != reflect.Interface
-		}
-	}
-	return false
+	return hasMethod(t, reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[encoding.BinaryMarshaler]())
+}
+
+// hasMethod reports whether a type that is not an interface, or a pointer to it, implements one
+// of these.
+func hasMethod(t reflect.Type, interfaces ...reflect.Type) bool {
+	return t.Kind() != reflect.Interface && slices.ContainsFunc(interfaces, func(i reflect.Type) bool {
+		return t.Implements(i) || reflect.PointerTo(t).Implements(i)
+	})
 }
 
 // Tag is the tag that says how a field is coded: a cbor tag counts before a json tag.
@@ -97,24 +102,41 @@ func Tag(f reflect.StructField) string {
 	return f.Tag.Get("json")
 }
 
+// jsonTag is the tag that says how the JSON encoder and decoder take a field.
+func jsonTag(f reflect.StructField) string { return f.Tag.Get("json") }
+
+// view is what an encoder sees of a value, and how many levels of it its receivers take.
+type view struct {
+	levels int
+	tag    func(reflect.StructField) string
+	leaves []reflect.Type // values that implement one of these it leaves to their authors; nil: traits know them
+}
+
+var (
+	cborView = view{maxNesting, Tag, nil}
+	jsonView = view{maxJSONNesting, jsonTag, []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler]()}}
+)
+
 // check refuses a value that has no end, or is nested more deeply than any receiver takes: the
 // sender then hears of it where it encodes, and not from the peer. What unfit says of the types
 // behind interfaces, which nobody can know before there is a value, is refused as well.
-func check(v any, unfit func(reflect.Type) error) error {
+func (s view) check(v any, unfit func(reflect.Type) error) error {
 	if v == nil || unfit == nil && !traitsOf(reflect.TypeOf(v)).endless {
 		return nil // as with most, and without the walk's memory
 	}
-	w := walk{unfit: unfit, left: maxElements}
+	w := walk{view: s, unfit: unfit, left: maxElements}
 	return w.enter(reflect.ValueOf([]any{v}).Index(0), 0, 0)
 }
 
-// maxDepth bounds the values around one. A receiver does not see pointers and interfaces, so there
-// may be more of them than maxNesting; the bound keeps the walk's own recursion from becoming long.
-const maxDepth = 16 * maxNesting
+// perLevel bounds the values around one. A receiver does not see pointers and interfaces, so there
+// may be more of them than levels; the bound keeps the walk's own recursion from becoming long.
+const perLevel = 16
 
 // walk goes through one value. It lives for one check and belongs to its goroutine. A value
 // that another goroutine changes meanwhile is a data race of its author's, here as in the encoder.
 type walk struct {
+	view
+
 	unfit func(reflect.Type) error // nil if there is nothing to ask
 	left  int                      // values that it may still look at
 }
@@ -124,7 +146,7 @@ type walk struct {
 // or of pointers, so that no search for the same value on the way is needed. Types that cannot
 // contain themselves are not entered.
 func (w *walk) enter(v reflect.Value, levels, depth int) error {
-	if !traitsOf(v.Type()).endless {
+	if !traitsOf(v.Type()).endless || hasMethod(v.Type(), w.leaves...) {
 		return nil
 	}
 	if w.left--; w.left < 0 {
@@ -137,8 +159,8 @@ func (w *walk) enter(v reflect.Value, levels, depth int) error {
 	if kind != reflect.Interface && kind != reflect.Pointer {
 		levels++
 	}
-	if levels > maxNesting || depth > maxDepth {
-		return fmt.Errorf("the value contains itself, or is nested more than %d levels deep, which no receiver accepts", maxNesting)
+	if levels > w.levels || depth > perLevel*w.levels {
+		return fmt.Errorf("the value contains itself, or is nested more than %d levels deep, which no receiver accepts", w.levels)
 	}
 	if kind == reflect.Interface && w.unfit != nil {
 		if err := w.unfit(v.Elem().Type()); err != nil {
@@ -148,7 +170,7 @@ func (w *walk) enter(v reflect.Value, levels, depth int) error {
 	if kind == reflect.Interface || kind == reflect.Pointer {
 		return w.enter(v.Elem(), levels, depth+1)
 	}
-	for part, embedded := range inside(v) {
+	for part, embedded := range inside(v, w.tag) {
 		inner := levels
 		if embedded {
 			inner-- // its fields count as those of the outer one
@@ -160,10 +182,10 @@ func (w *walk) enter(v reflect.Value, levels, depth int) error {
 	return nil
 }
 
-// inside gives the values directly inside a list, a mapping or a structure, as the encoder sees it: fields that it leaves out are
-// left out. embedded is true for an embedded structure; one that is not exported may have fields
+// inside gives the values directly inside a list, a mapping or a structure, as the encoder sees it
+// that goes by this tag: fields that it leaves out are left out. embedded is true for an embedded structure; one that is not exported may have fields
 // that are.
-func inside(v reflect.Value) iter.Seq2[reflect.Value, bool] {
+func inside(v reflect.Value, tag func(reflect.StructField) string) iter.Seq2[reflect.Value, bool] {
 	return func(yield func(part reflect.Value, embedded bool) bool) {
 		switch v.Kind() {
 		case reflect.Slice, reflect.Array:
@@ -174,7 +196,7 @@ func inside(v reflect.Value) iter.Seq2[reflect.Value, bool] {
 			}
 		case reflect.Struct:
 			for f, part := range v.Fields() {
-				if (f.IsExported() || f.Anonymous) && Tag(f) != "-" && !yield(part, f.Anonymous) {
+				if (f.IsExported() || f.Anonymous) && tag(f) != "-" && !yield(part, f.Anonymous) {
 					return
 				}
 			}

@@ -119,6 +119,48 @@ func TestP08_ValuesThatAreTooDeep(t *testing.T) {
 	}
 }
 
+// jsonMade is coded by its own method in JSON, which knows where it ends, and jsonText by that of its text.
+type (
+	jsonMade struct{ Self *jsonMade }
+	jsonText struct{ Self *jsonText }
+)
+
+func (jsonMade) MarshalJSON() ([]byte, error)  { return []byte(`{}`), nil }
+func (*jsonText) MarshalText() ([]byte, error) { return []byte("{}"), nil }
+
+// JSON is refused where it is sent only for what its own decoder does not take.
+func TestP08_JSONHasBoundsOfItsOwn(t *testing.T) {
+	made, text := &jsonMade{}, &jsonText{}
+	made.Self, text.Self = made, text
+	hidden := struct {
+		Up any `json:"-" cbor:"up"`
+	}{ring()}
+	const most = 10_000
+	for name, v := range map[string]any{
+		"list": long(65), "any": deep(65), "deepest list": long(most), "deepest any": deep(most),
+		"own method": made, "own text": []any{text}, "not coded": hidden,
+	} {
+		b, err := marshal(wire.JSON, v)
+		var got any
+		if err == nil {
+			err = wire.JSON.Unmarshal(b, &got)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, v := range map[string]any{"ring": ring(), "list": long(most + 1), "any": deep(most + 1), "long": long(1 << 20)} {
+		b, err := marshal(wire.JSON, v)
+		if err == nil || !strings.Contains(err.Error(), "the value contains itself, or is nested more than 10000 levels deep") {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
+	}
+	deepest := strings.Repeat("[", most+1) + strings.Repeat("]", most+1)
+	if err := wire.JSON.Unmarshal([]byte(deepest), new(any)); err == nil {
+		t.Error("the decoder takes more levels than the encoder")
+	}
+}
+
 // A value of a type that has an end is not walked, and costs nothing more.
 func TestP08_OrdinaryValuesAreNotWalked(t *testing.T) {
 	v := record2{Names: make([]string, 1000), Sizes: map[string][]int{"a": {1}}}
