@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing/synctest"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
@@ -121,9 +120,7 @@ func (p *Programs) WantEvents(want ...Expected) {
 	bound := time.NewTimer(time.Minute)
 	defer bound.Stop()
 	for late := false; ; {
-		if inBubble() {
-			synctest.Wait() // what comes at this very moment has come
-		}
+		p.settle()
 		events, changed := p.events.unseen()
 		l := compare(want, events)
 		switch {
@@ -143,9 +140,7 @@ func (p *Programs) WantEvents(want ...Expected) {
 
 // Events are all events so far.
 func (p *Programs) Events() []host.Event {
-	if inBubble() {
-		synctest.Wait()
-	}
+	p.settle()
 	p.events.mu.Lock()
 	defer p.events.mu.Unlock()
 	return slices.Clone(p.events.all)

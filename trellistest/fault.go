@@ -73,12 +73,15 @@ func (f Faults) Corrupt(d Direction) {
 	f.connection.change(func() { f.connection.lanes[d].corrupt = true })
 }
 
-// mend ends what holds up the link.
+// mend ends what holds up the link. What is under way is due at once.
 func (f Faults) mend() {
 	f.connection.change(func() {
 		for i := range f.connection.lanes {
 			l := &f.connection.lanes[i]
-			l.delay, l.stalled, l.corrupt = nil, false, false
+			l.delay, l.last, l.stalled, l.corrupt = nil, time.Time{}, false, false
+			for n := range l.underWay {
+				l.underWay[n].due = time.Time{}
+			}
 		}
 		f.connection.then = nil
 	})

@@ -177,3 +177,18 @@ func TestAStalledLinkMakesSendersWait(t *testing.T) {
 		}
 	})
 }
+
+// What holds up the link when the test ends is over by then, for what is under way as well.
+func TestTheLinkIsMendedWhenTheTestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wantNone(t, record(func(r testing.TB) {
+			a := trellistest.Serve(r, greet.Handle(hello))
+			a.Delay(time.Hour)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := greet.Call(ctx, a, "Ada"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the call gave %v", err)
+			}
+		}))
+	})
+}

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
@@ -58,16 +60,18 @@ type Programs struct {
 	plugins map[string]*Plugin
 	ctx     context.Context
 	events  follower
+	look    chan struct{} // cap 1: full while somebody settles
 
 	mu        sync.Mutex // guards the rest
-	processes []*Process // all that were ever executed
+	starts    []*Process // all that hosts have asked for, in this order
+	processes int        // those of them that were executed
 }
 
 // NewPrograms makes plugins the programs of all hosts below [Programs.Context]. The Name of
 // each is that of its program: the last element of a command's or a package's path.
 func NewPrograms(t testing.TB, plugins ...Plugin) *Programs {
 	t.Helper()
-	p := &Programs{t: t, plugins: map[string]*Plugin{}}
+	p := &Programs{t: t, plugins: map[string]*Plugin{}, look: make(chan struct{}, 1)}
 	for _, plugin := range plugins {
 		if plugin.Name == "" || p.plugins[plugin.Name] != nil {
 			t.Fatalf("trellistest: expected plugins with the names of different programs, got %q; set Plugin.Name", plugin.Name)
@@ -103,8 +107,8 @@ func (p *Programs) Process(actor string) *Process {
 func (p *Programs) Processes(actor string) (all []*Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, one := range p.processes {
-		if one.order.ID.Name == actor {
+	for _, one := range p.starts {
+		if one.order.ID.Name == actor && (program{one}).Process() != nil {
 			all = append(all, one)
 		}
 	}
@@ -115,14 +119,31 @@ func (p *Programs) Processes(actor string) (all []*Process) {
 // the root.
 func (p *Programs) launcher(parent *Process) launch.Launcher {
 	return func(o launch.Order) launch.Program {
+		c := newConnection()
 		one := &Process{
-			programs: p, plugin: p.named(o.Command[0]), order: o, parent: parent, id: o.ID, Faults: Faults{newConnection()},
+			programs: p, plugin: p.named(o.Command[0]), order: o, parent: parent, id: o.ID, Faults: Faults{c},
 			log: logs.NewQueue(mostLines, o.Log, func(n int) { o.Log(process.Line{Dropped: n}) }),
 		}
+		one.outer, one.inner = c.ends()
 		one.alive, one.die = context.WithCancel(context.Background())
 		one.exit.Code = -1
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.starts = append(p.starts, one)
 		return program{one}
 	}
+}
+
+// settle returns when what comes at this very moment of a bubble has come. Only one goroutine
+// of a bubble may wait for that. The others wait for their turn in a channel, since a bubble
+// does not settle while one of its goroutines waits for a lock.
+func (p *Programs) settle() {
+	if !inBubble() {
+		return
+	}
+	p.look <- struct{}{}
+	defer func() { <-p.look }()
+	synctest.Wait()
 }
 
 // named is the plugin that stands for a program; nil if there is none.
@@ -144,12 +165,22 @@ func (p *Programs) names() string {
 // so that a signal that the code under test sends to one of them meets nobody.
 const lastPID = 1 << 22
 
-// executed counts a process, and gives it its pid.
-func (p *Programs) executed(one *Process) (pid int) {
+// pid is that of the next process.
+func (p *Programs) pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.processes = append(p.processes, one)
-	return lastPID + len(p.processes)
+	p.processes++
+	return lastPID + p.processes
+}
+
+// mend makes all processes hear what they are asked.
+func (p *Programs) mend() {
+	p.mu.Lock()
+	all := slices.Clone(p.starts)
+	p.mu.Unlock()
+	for _, one := range all {
+		one.mend()
+	}
 }
 
 // end waits for the code of all processes. Their hosts have ended. What a process that ended
@@ -158,13 +189,9 @@ func (p *Programs) executed(one *Process) (pid int) {
 func (p *Programs) end() {
 	p.t.Helper()
 	p.events.end()
-	for _, one := range p.processes {
-		one.Thaw()
-		ended := task.Start(func() {
-			one.life.Wait()
-			one.stages.Close()
-		})
-		if !within(ended.Done(), patience) {
+	p.mend()
+	for _, one := range p.starts {
+		if !within(task.Start(one.wait).Done(), patience) {
 			p.t.Errorf("%s: it is dead, and its code goes on; a handler that ignores its ctx can wait for ProcessOf(ctx).Dead()\n%s",
 				one.ID(), stacks(goroutinesOf(one.order.ID)))
 			continue
@@ -172,7 +199,7 @@ func (p *Programs) end() {
 		disown(one.order.ID)
 	}
 	alive := allGoroutines()
-	for _, one := range p.processes {
+	for _, one := range p.starts {
 		bears := func(g goroutines) bool { return strings.Contains(g.labels, one.order.ID.UUID) }
 		if exit, _ := (system{one}).Exit(); !exit.Success() || !slices.ContainsFunc(alive, bears) {
 			continue
@@ -193,8 +220,8 @@ type Tree struct {
 	close chan struct{} // closed when it is to end
 	once  sync.Once
 	ended chan struct{}
-	err   error // set before ended
-	asked bool  // the test knows err
+	err   error       // set before ended
+	asked atomic.Bool // the test knows err
 }
 
 // Host opens a tree, as the command and host.OpenTree do, whose programs are plugins. It
@@ -233,7 +260,8 @@ func (p *Programs) Open(o host.Options, actors []host.Spec) *Tree {
 	})
 	p.t.Cleanup(func() {
 		p.t.Helper()
-		known := tr.asked
+		p.mend()
+		known := tr.asked.Load()
 		if err := tr.End(); err != nil && !known {
 			p.t.Errorf("the tree has failed: %v; a test that expects that asks for it with Wait or End", err)
 		}
@@ -278,7 +306,7 @@ func (tr *Tree) End() error {
 // too often, with what host.OpenTree has returned.
 func (tr *Tree) Wait() error {
 	<-tr.ended
-	tr.asked = true
+	tr.asked.Store(true)
 	return tr.err
 }
 

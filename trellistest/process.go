@@ -40,6 +40,8 @@ type Process struct {
 	order    launch.Order
 	parent   *Process // nil for an actor of the host's own
 	log      *logs.Queue[process.Line]
+	outer    link.Transport  // its host's end of the link
+	inner    link.Transport  // its own
 	alive    context.Context // ends with the process
 	die      context.CancelFunc
 	stages   task.Group                                  // what the plugin's Starting does
@@ -47,7 +49,7 @@ type Process struct {
 
 	mu       sync.Mutex // guards the rest
 	id       actor.ID
-	life     *life.Life // nil before it is executed
+	life     *life.Life // nil unless it has been executed
 	hooks    life.Hooks
 	catches  bool          // signals reach its runtime, which comes up in the boot
 	thawed   chan struct{} // closed by Thaw; nil unless it is frozen
@@ -115,6 +117,12 @@ func (p *Process) Thaw() {
 	}
 }
 
+// mend ends what holds up the process and its link, so that it can be asked to end.
+func (p *Process) mend() {
+	p.Thaw()
+	p.Faults.mend()
+}
+
 // Stdout makes the process print a line, which comes into the log of its host.
 func (p *Process) Stdout(line string) { p.print(process.Stdout, line) }
 
@@ -130,12 +138,15 @@ const (
 )
 
 func (p *Process) print(to process.Stream, line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
 	p.log.Put(process.Line{Stream: to, Text: []byte(line)}, 1)
 	if to != process.Stderr {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.exit.Panic == "" && process.Crashes([]byte(line)) {
 		p.exit.Panic = line
 	}
@@ -146,8 +157,8 @@ func (p *Process) print(to process.Stream, line string) {
 }
 
 // end is the end of the process, the first one that is given. What it has written to its link
-// before that is still read by its host, as from a socket. Its own children end with it, as
-// the kernel sees to with real ones.
+// before that is still read by its host, as from a socket; what is on its way to it arrives
+// nowhere. Its own children end with it, as the kernel sees to with real ones.
 func (p *Process) end(exit process.Exit) {
 	p.mu.Lock()
 	if p.ended {
@@ -162,9 +173,19 @@ func (p *Process) end(exit process.Exit) {
 		c.Kill(syscall.SIGKILL)
 	}
 	p.log.Close()
-	_, inside := p.connection.ends()
-	inside.Abort()
+	p.inner.Abort()
 	p.die()
+}
+
+// wait returns when no code of the process runs any more. The process has ended.
+func (p *Process) wait() {
+	p.mu.Lock()
+	executed := p.life
+	p.mu.Unlock()
+	if executed != nil {
+		executed.Wait()
+	}
+	p.stages.Close()
 }
 
 // terminate is SIGTERM. Before the runtime of the plugin is there, it does what it does to any
@@ -236,7 +257,9 @@ func (p *Process) reach(ctx context.Context, stage Stage) error {
 	defer cancel()
 	defer context.AfterFunc(p.alive, cancel)()
 	passed := make(chan error, 1)
-	p.stages.Go(func() { passed <- p.plugin.Starting(ctx, stage) })
+	p.stages.Go(func() {
+		as(p.order.ID, func(context.Context) { passed <- p.plugin.Starting(ctx, stage) })
+	})
 	select {
 	case err := <-passed:
 		return p.gone(err)
@@ -300,14 +323,14 @@ func (g program) execute(ctx context.Context) error {
 	if g.plugin.Fresh != nil {
 		endpoints = slices.Concat(endpoints, g.plugin.Fresh())
 	}
-	pid := g.programs.executed(g.standIn)
+	pid := g.programs.pid()
 	if parent := g.parent; parent != nil {
 		parent.mu.Lock()
 		defer parent.mu.Unlock()
-		parent.children = append(parent.children, g.standIn)
 		if parent.ended {
 			return process.ErrKilled
 		}
+		parent.children = append(parent.children, g.standIn)
 	}
 	base := context.WithValue(launch.With(context.Background(), g.programs.launcher(g.standIn)), processKey{}, g.standIn)
 	g.mu.Lock()
@@ -348,11 +371,10 @@ func (g program) Boot(ctx context.Context, boot *wire.BootRequest) (answer *wire
 			if err := g.reach(ctx, StageLink); err != nil {
 				return nil, err
 			}
-			host, actor := g.connection.ends()
 			pprof.SetGoroutineLabels(context.Background())
-			g.take(host)
+			g.take(g.outer)
 			pprof.SetGoroutineLabels(labelled)
-			return actor, nil
+			return g.inner, nil
 		})
 	})
 	if silent := g.awake(ctx); silent != nil {
@@ -369,8 +391,9 @@ func (g program) Check(ctx context.Context) (healthpb.HealthCheckResponse_Servin
 	return healthpb.HealthCheckResponse_SERVING, nil
 }
 
-// Release has nothing to let go of: what is left of an actor is waited for when the test ends.
-func (g program) Release() {}
+// Release is the end of what has never become a process; any other has ended. What is left of
+// its code is waited for when the test ends.
+func (g program) Release() { g.end(process.Exit{Code: -1}) }
 
 // system is the process as a host sees it ([launch.Process]).
 type system struct{ *standIn }

@@ -70,3 +70,11 @@ func wantOne(t *testing.T, problems []string, words ...string) {
 		}
 	}
 }
+
+// wantNone fails if there is a problem.
+func wantNone(t *testing.T, problems []string) {
+	t.Helper()
+	for _, p := range problems {
+		t.Errorf("a problem, where none was expected: %s", p)
+	}
+}
