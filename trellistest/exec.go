@@ -3,6 +3,7 @@ package trellistest
 import (
 	"cmp"
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -31,7 +33,8 @@ type Program struct {
 	Spec host.Spec
 	// Parent is what the host serves: the program calls it through sdk.Parent.
 	Parent []contract.Handler
-	// Race builds Package with the race detector, and fails the test if that finds something.
+	// Race builds Package with the race detector, and fails the test if that finds something. A
+	// program of Command must have been built with -race.
 	Race bool
 	// Cover builds Package so that what runs of it is written to where the test writes its own
 	// coverage, -test.gocoverdir, or else to the folder of the variable GOCOVERDIR, if there
@@ -161,7 +164,27 @@ func (p Program) build(t testing.TB) (spec host.Spec, err error) {
 	if err != nil {
 		return spec, err
 	}
-	return actors[0], nil
+	if p.Race {
+		err = tellsRaces(actors[0].Command[0])
+	}
+	return actors[0], err
+}
+
+// tellsRaces fails unless a program was built with the race detector.
+func tellsRaces(program string) error {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return err
+	}
+	const mend = "give its Package instead, or leave Race out"
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("trellistest: Race: %s is not a Go program, so nobody looks for its races; %s: %w", path, mend, err)
+	}
+	if !slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return fmt.Errorf("trellistest: Race: %s is built without -race, so nobody looks for its races; build it with -race, or %s", path, mend)
+	}
+	return nil
 }
 
 // coverage is the folder where the coverage of this test is gathered; "" if it is not. The

@@ -122,6 +122,19 @@ func TestExecReportsDataRaces(t *testing.T) {
 	}), "racy has data races", "WARNING: DATA RACE", "racy/main.go:17")
 }
 
+// Races that a program cannot tell are not looked for in vain.
+func TestExecWithRaceWantsAProgramBuiltForIt(t *testing.T) {
+	racy := filepath.Join(t.TempDir(), "racy")
+	build := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", racy, "./testdata/racy")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wantOne(t, recordIn(t, func(t testing.TB) { trellistest.Exec(t, racy, trellistest.Race) }), racy, "is built without -race", "Package")
+	wantOne(t, recordIn(t, func(t testing.TB) {
+		trellistest.Program{Spec: host.Spec{Command: []string{"true"}}, Race: true}.Exec(t)
+	}), "true", "is not a Go program", "Package")
+}
+
 // The coverage of the program goes where that of the test goes.
 func TestExecCovers(t *testing.T) {
 	dir := t.TempDir()
