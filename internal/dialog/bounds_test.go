@@ -343,6 +343,45 @@ func TestF06_PeersAreToldTheWindowsThatAreLent(t *testing.T) {
 	})
 }
 
+// F06: contexts that wait for their turn, or for their arguments, borrow nothing: the one that runs
+// has its whole window, however many wait. Before STARTED there is no window: a message has no room.
+func TestF06_ContextsThatWaitBorrowNothing(t *testing.T) {
+	for name, size := range map[string]int{"for their turn": 0, "for their arguments": 100} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const contexts, window = 100, 2 << 20 // so much is not to be had for all of them
+				r := newRaw(t, tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					if err := d.Enter(1); err != nil {
+						return nil, err
+					}
+					d.Receive(dialog.Window{Bytes: window}, nil)
+					return started(waits)["task"](ctx, d)
+				}})
+				for id := uint64(1); id < 2*contexts; id += 2 {
+					r.send(announcing(id, dialog.Context, size))
+				}
+				for id := uint64(1); id < 7; id += 2 {
+					if size > 0 {
+						r.send(arguments(id, size))
+					}
+					if s := r.got(wire.Kind_KIND_STARTED, id); len(s) != 1 || s[0].Window.GetBytes() != window {
+						t.Errorf("context %d: %v, want one STARTED with a window of %d bytes", id, s, window)
+					}
+					if lent, _ := r.table.Spent(); lent != window-dialog.GuaranteedBytes {
+						t.Errorf("%d bytes are lent while one context runs, want %d", lent, window-dialog.GuaranteedBytes)
+					}
+					r.send(frame(id, wire.Kind_KIND_CANCEL))
+				}
+				before := r.warns.n.Load()
+				r.send(yield(2*contexts-1, "x"))
+				if n, fails := r.warns.n.Load()-before, r.got(wire.Kind_KIND_FAIL, 2*contexts-1); n != 1 || len(fails) != 1 {
+					t.Errorf("%d violations and %v after a message before STARTED, want one of each", n, fails)
+				}
+			})
+		})
+	}
+}
+
 // F06: messages that have no room in their window are kept up to a bound for the whole link. The
 // dialog of one more fails; the others, and messages that have room, are not touched.
 func TestF06_MessagesBeyondTheWindowsAreBounded(t *testing.T) {

@@ -61,6 +61,8 @@ type Dialog struct {
 	cancel   context.CancelCauseFunc // nil for the opener of a Func, whose ctx is its caller's
 	tasks    task.Group              // that this side's task has started with Go
 	place    chan struct{}           // callee: what it has entered (Enter); only its task uses it
+	window   Window                  // callee: how it receives (Receive); not changed once Started is called
+	reads    *StreamOptions          // callee: the same, of an end that is open from the start
 
 	mu          sync.Mutex
 	state       State
@@ -217,6 +219,7 @@ func (d *Dialog) answer(e Event, n note) {
 // emit queues the frames of one step, in the order that the protocol wants.
 func (d *Dialog) emit(do Action, n note) {
 	if do&SendStarted != 0 {
+		d.receive(d.window, d.reads)
 		d.sendSized(&wire.Frame{
 			Kind: wire.Kind_KIND_STARTED, Payload: n.payload,
 			Window: d.in.window.wire(), Attached: d.in.attached, Overflow: d.in.overflow,

@@ -182,7 +182,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
-		running: true,
+		running: true, in: inflow{lent: guaranteed, quota: &t.quota}, // without a window until Started
 	}
 	d.state.Phase = Live
 	if d.kind == Context {

@@ -48,6 +48,7 @@ func (w *world) event(me int, e Event, err bool) Action {
 func (w *world) emit(me int, do Action) {
 	s := &w.side[me]
 	if do&SendStarted != 0 {
+		s.in = w.sc.inflow(me)
 		w.sendSized(me, packet{kind: uint8(wire.Kind_KIND_STARTED), n: uint8(s.in.window.Messages), flag: bits(s.in.attached && !w.sc.rules.silent)})
 	}
 	yields := uint8(s.out.sent)
@@ -228,7 +229,6 @@ func (w *world) stray(me int, p packet) {
 func (w *world) accept(p packet, refused bool) {
 	s := &w.side[callee]
 	s.known, s.task, s.awaits = true, waiting, p.flag&2 != 0
-	s.in = w.sc.inflow(callee)
 	s.announced(p)
 	s.out.attached = s.out.attached || w.sc.kind == Source
 	s.st.Phase = Live

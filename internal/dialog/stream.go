@@ -96,18 +96,15 @@ func (d *Dialog) mayOpen(readable bool) error {
 // the peer has been told of the others.
 var errOptionsTwice = errors.New("the options of a stream that is open from the start are those of its context")
 
-// Receive says how a callee receives; it is called before Started. Window is what a
-// Request's is, and so is reads: the end is open as soon as the context has started.
-func (d *Dialog) Receive(w Window, reads *StreamOptions) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.receive(w, reads)
-}
+// Receive says how a callee receives. Its task calls it before anybody can call Started. Window is
+// what a Request's is, and so is reads: the end is open as soon as the context has started.
+func (d *Dialog) Receive(w Window, reads *StreamOptions) { d.window, d.reads = w, reads }
 
-// receive sets up the account of this end, if it has one, before its window is announced. What
-// Start or Started says must be the account's very numbers.
+// receive sets up the account of this end, if it has one, just before its window is announced: a
+// callee that waits for its turn or its arguments borrows nothing. What Start or Started says must
+// be the account's very numbers.
 func (d *Dialog) receive(w Window, reads *StreamOptions) {
-	if d.kind == Func || d.kind == Source && d.callee {
+	if d.kind == Func {
 		return
 	}
 	d.in.close()

@@ -369,7 +369,6 @@ func (t *Table) claim(d *Dialog) (refused, err error) {
 	t.dialogs[d.id] = d
 	t.counters.accepted.Add(1)
 	d.outer = t.cfg.Base
-	d.receive(Window{}, nil)
 	refused = t.closing
 	if full := t.guests.enter(d); full != nil {
 		refused = full
