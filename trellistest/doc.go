@@ -21,5 +21,6 @@
 // has ended when that test has. The test fails if something of the author's has not: a call, a
 // handler or a goroutine.
 //
-// docs/testing.md is the guide.
+// docs/testing.md is the guide. The examples of [Plugin.Serve], [Bubble], [Explore], [Host] and
+// [WantError] are whole tests.
 package trellistest
