@@ -23,7 +23,7 @@ type Expected struct {
 	cause  host.Cause
 	detail string // the step or the endpoint
 	not    bool
-	any    []Expected // in any order
+	any    []Expected // in any order; not nil for those of InAnyOrder
 }
 
 // Started expects that an actor is ready, with a first process or a next one.
@@ -62,13 +62,31 @@ func TaskStuck(actor, endpoint string) Expected {
 }
 
 // InAnyOrder expects events at one place whose order says nothing, as of actors that end side
-// by side.
-func InAnyOrder(events ...Expected) Expected { return Expected{any: events} }
+// by side. Which of them an event is counted for
+// does not depend on the order in which they are written.
+func InAnyOrder(events ...Expected) Expected { return Expected{any: append([]Expected{}, events...)} }
 
-// No expects that there is no such event.
+// No expects that there is no such event so far, wherever it stands in the list; of InAnyOrder,
+// that there is none of them.
 func No(e Expected) Expected {
 	e.not = true
 	return e
+}
+
+// split gives the events that e expects, and those that it refuses.
+func (e Expected) split() (expected, refused []Expected) {
+	switch {
+	case e.any == nil && e.not:
+		return nil, []Expected{e}
+	case e.any == nil:
+		return []Expected{e}, nil
+	}
+	for _, one := range e.any {
+		one.not = one.not || e.not
+		x, r := one.split()
+		expected, refused = append(expected, x...), append(refused, r...)
+	}
+	return expected, refused
 }
 
 // String is the expectation in a few words.
@@ -106,12 +124,17 @@ func kindOf(e host.Event) Expected {
 }
 
 // WantEvents waits until the events have come that are expected, in this order. Each call goes
-// on behind the last event of the one before.
+// on behind the last event that was expected by the ones before.
 //
 // Of the kinds that it names, there must be no other: WantEvents(Ended("a", host.Crashed),
 // Started("a")) fails if another actor has ended or started meanwhile. Kinds that it does not
 // name do not count. So few words say much, and a test may say as much as it wants to: it
 // names a kind, and nothing of that kind is left out.
+//
+// It looks at what has come so far; in a bubble, at all that comes without time passing. In real
+// time that hangs on the speed of the machine, if one more event of a kind comes about when the
+// last expected one does, or if No refuses what comes a little later. So expect all events of a
+// kind in one call there, and say No together with an event that comes after what is refused.
 //
 // If something else has come, or not all comes within a minute, which is virtual in a bubble,
 // the test fails and both lists are printed side by side.
@@ -148,82 +171,96 @@ func (p *Programs) Events() []host.Event {
 
 // comparison are an expected and a real list side by side.
 type comparison struct {
-	rows    []row
+	places  []place
+	rows    []*row
 	seen    int  // events up to the last one that was expected
 	wrong   bool // no event that comes can make it right
 	missing bool
 }
 
-// row is an expectation and what has come in its place; one of the two may be "".
+// place is what is expected at one place of the list, in any order, and the row of each, which
+// is nil until an event has come for it.
+type place struct {
+	want []Expected
+	rows []*row
+}
+
+// row is an expectation and what has come in its place; one of the two may be the zero value.
 type row struct {
-	want, came string
+	want, came Expected
 	fits       bool
 }
 
 // compare is the rule of [Programs.WantEvents].
 func compare(want []Expected, events []host.Event) (c comparison) {
 	var refused []Expected
-	var places [][]Expected // what is expected at each place, in any order
 	kinds := map[kind]bool{}
 	for _, w := range want {
-		switch {
-		case w.not:
-			refused = append(refused, w)
-			continue
-		case w.any != nil:
-			places = append(places, slices.Clone(w.any))
-		default:
-			places = append(places, []Expected{w})
-		}
-		for _, one := range places[len(places)-1] {
+		expected, not := w.split()
+		refused = append(refused, not...)
+		c.places = append(c.places, place{expected, make([]*row, len(expected))})
+		for _, one := range expected {
 			kinds[one.kind] = true
 		}
 	}
 	for i, e := range events {
 		came := kindOf(e)
 		unwanted := slices.ContainsFunc(refused, func(r Expected) bool { return r.matches(came) })
-		if !unwanted && !kinds[came.kind] {
-			continue
-		}
-		c.place(&places, came, i, unwanted)
-	}
-	for _, place := range places {
-		for _, one := range place {
-			c.missing = true
-			c.rows = append(c.rows, row{want: one.String()})
+		if unwanted || kinds[came.kind] {
+			c.put(came, i, unwanted)
 		}
 	}
-	if len(want) == len(refused) {
-		c.seen = len(events)
+	for _, p := range c.places {
+		for n, r := range p.rows {
+			if r == nil {
+				c.missing = true
+				c.rows = append(c.rows, &row{want: p.want[n]})
+			}
+		}
 	}
 	return c
 }
 
-// place puts an event beside what is expected at the first place that is not full.
-func (c *comparison) place(places *[][]Expected, came Expected, i int, unwanted bool) {
-	if unwanted || len(*places) == 0 {
+// put puts an event beside what is expected at the first place that is not full.
+func (c *comparison) put(came Expected, i int, unwanted bool) {
+	r := &row{came: came}
+	c.rows = append(c.rows, r)
+	here := slices.IndexFunc(c.places, func(p place) bool { return slices.Contains(p.rows, nil) })
+	if unwanted || here < 0 {
 		c.wrong = true
-		c.rows = append(c.rows, row{came: came.String()})
 		return
 	}
-	here := (*places)[0]
-	n := slices.IndexFunc(here, func(e Expected) bool { return e.matches(came) })
-	fits := n >= 0
-	if !fits {
-		c.wrong, n = true, 0
-	}
-	c.rows = append(c.rows, row{here[n].String(), came.String(), fits})
 	c.seen = i + 1
-	if (*places)[0] = slices.Delete(here, n, n+1); len((*places)[0]) == 0 {
-		*places = (*places)[1:]
+	p := c.places[here]
+	if r.fits = p.take(r, make([]bool, len(p.want))); !r.fits {
+		c.wrong = true
+		free := slices.Index(p.rows, nil)
+		r.want, p.rows[free] = p.want[free], r
 	}
+}
+
+// take gives an event an expectation that it fits. If other events have all of those, one of
+// these is moved to another that it fits as well, so that no earlier choice is in the way. It
+// reports whether there is one for all; an expectation that is marked in tried is not tried again.
+func (p place) take(r *row, tried []bool) bool {
+	for n, w := range p.want {
+		if tried[n] || !w.matches(r.came) {
+			continue
+		}
+		tried[n] = true
+		if p.rows[n] == nil || p.take(p.rows[n], tried) {
+			r.want, p.rows[n] = w, r
+			return true
+		}
+	}
+	return false
 }
 
 // report prints the rows, and below them all events as they came.
 func (c comparison) report(events []host.Event) string {
 	width := len("expected")
 	for _, r := range c.rows {
-		width = max(width, len(r.want))
+		width = max(width, len(r.want.String()))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "    %-*s      came\n", width, "expected")

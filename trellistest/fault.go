@@ -60,7 +60,9 @@ func (f Faults) Resume(d Direction) {
 // Cut cuts the link. What is under way is lost.
 func (f Faults) Cut() { f.connection.change(f.connection.severed) }
 
-// CutAfter cuts the link once n more frames have gone, in either direction. The next one is lost.
+// CutAfter cuts the link when n more frames have been sent, both directions counted together, and
+// the next one is about to be. That one is lost, and so are those of the n that have not been read
+// by then: the ones that are delayed or stalled, and others if they follow each other closely.
 func (f Faults) CutAfter(n int) { f.after(n, f.connection.severed) }
 
 // after calls then, with the connection's lock, when the frame after the next n is sent.
