@@ -62,8 +62,8 @@ func TaskStuck(actor, endpoint string) Expected {
 }
 
 // InAnyOrder expects events at one place whose order says nothing, as of actors that end side
-// by side. Which of them an event is counted for
-// does not depend on the order in which they are written.
+// by side. Which of them an event is counted for does not depend on the order in which they are
+// written.
 func InAnyOrder(events ...Expected) Expected { return Expected{any: append([]Expected{}, events...)} }
 
 // No expects that there is no such event so far, wherever it stands in the list; of InAnyOrder,
