@@ -62,14 +62,14 @@ func TestExploreDoesNotBlameAPluginForTheDelayBeforeItsStream(t *testing.T) {
 
 // What was to become of an actor excuses nothing until it has.
 func TestScheduleExcusesWhatHasHappened(t *testing.T) {
-	const frames = 1000 // more than any schedule waits for
+	const calls = 300 // of two frames each: more than any schedule waits for
 	happened := 0
 	trellistest.Explore(t, 50, func(t *testing.T, s *trellistest.Schedule) {
 		a := trellistest.Serve(t, greet.Handle(hello))
 		if s.Excuses(fault.ErrActorLost) {
 			t.Error("nothing has been sent, and the loss of the actor is excused")
 		}
-		for range frames {
+		for range calls {
 			_, err := greet.Call(t.Context(), a, "Ada")
 			if err == nil {
 				continue
