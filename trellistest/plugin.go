@@ -2,7 +2,9 @@ package trellistest
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -33,18 +35,37 @@ type Plugin struct {
 	// tree says it.
 	Grace time.Duration
 
-	// Fresh, if not nil, makes endpoints for each process of a tree, besides Endpoints: what they
-	// remember is gone with their process, as it is in a program.
+	// Fresh, if not nil, makes endpoints for each actor, besides Endpoints: for each process of
+	// a tree or of a recording, and each Serve. What they remember is gone with their process, as
+	// it is in a program.
 	Fresh func() []contract.Handler
-	// Hosts runs what the plugin hosts, as in sdk.Plugin; its programs are plugins, too. For
-	// plugins in a tree.
+	// Hosts runs what the plugin hosts, as in sdk.Plugin; its programs are plugins, too.
+	// An actor that is not in a tree has nothing to host, so that Hosts is not called.
 	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error
 	// Starting, if not nil, is called in a tree at each stage of each start. It may take its
 	// time, as with [Slow], and an error is the failure of the start. ctx ends when the start
-	// is given up; [ProcessOf] finds the process in it.
+	// is given up; [ProcessOf] finds the process in it. Serve and [Replay] have no such stages,
+	// and refuse a plugin with it.
 	Starting func(ctx context.Context, stage Stage) error
 
 	// Record, if not nil, gets what is said with the actor, as host run --record writes it,
-	// for [Replay]. Plugins in a tree are not recorded. It is whole when the test that the actor belongs to has ended.
+	// for [Replay], which refuses it. Plugins in a tree are not recorded. It is whole when the test that the actor belongs to has ended.
 	Record io.Writer
+}
+
+// handlers are the endpoints of one actor.
+func (p Plugin) handlers() []contract.Handler {
+	if p.Fresh == nil {
+		return p.Endpoints
+	}
+	return slices.Concat(p.Endpoints, p.Fresh())
+}
+
+// alone is the plugin of one actor that no host starts.
+func (p Plugin) alone() (Plugin, error) {
+	if p.Starting != nil {
+		return p, errors.New("Plugin.Starting is for the processes of a tree (trellistest.Host); without a host there is no start that has stages")
+	}
+	p.Endpoints, p.Fresh = p.handlers(), nil
+	return p, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/pprof"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -319,10 +318,7 @@ func (g program) Start(ctx context.Context) error {
 
 // execute makes the process, unless the start has been given up, or the parent is dead.
 func (g program) execute(ctx context.Context) error {
-	endpoints := g.plugin.Endpoints
-	if g.plugin.Fresh != nil {
-		endpoints = slices.Concat(endpoints, g.plugin.Fresh())
-	}
+	endpoints := g.plugin.handlers()
 	pid := g.programs.pid()
 	if parent := g.parent; parent != nil {
 		parent.mu.Lock()

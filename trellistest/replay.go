@@ -112,6 +112,13 @@ func Within(patience time.Duration) ReplayOption { return func(r *replay) { r.pa
 
 // meet starts the plugin without a process.
 func (p Plugin) meet(_ testing.TB, name string, host actor.ID, play func(link.Transport, recorded.Options) error) error {
+	p, err := p.alone()
+	if err != nil {
+		return err
+	}
+	if p.Record != nil {
+		return errors.New("Plugin.Record: a replay is not recorded; take it out of the plugin")
+	}
 	p.Name = cmp.Or(p.Name, name)
 	a := p.actor(host)
 	transport, err := a.boot(dialog.Receiving{Window: dialog.Window(p.Window)}, p.CancelTimeout)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -157,4 +158,42 @@ func TestReplayToOneThatTakesNoCommands(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// Each process of a recording is a new actor, with endpoints of its own.
+func TestReplayMakesFreshEndpoints(t *testing.T) {
+	once := trellistest.Plugin{Fresh: func() []contract.Handler {
+		asked := false
+		return []contract.Handler{parse.Handle(func(context.Context, string) (parts, error) {
+			if asked {
+				return parts{}, errors.New("asked twice")
+			}
+			asked = true
+			return parts{}, nil
+		})}
+	}}
+	file := recorded(t, once, func(t *testing.T, portal contract.Portal) {
+		if _, err := parse.Call(t.Context(), portal, ""); err != nil {
+			t.Error(err)
+		}
+	})
+	wantReplayed(t, file, once, nil)
+	wantReplayed(t, file, once, nil)
+	type more struct {
+		parts
+		Lines int
+	}
+	wantReplayed(t, file, trellistest.Plugin{Fresh: func() []contract.Handler {
+		return []contract.Handler{contract.Func[string, more]("parse").Handle(func(context.Context, string) (more, error) { return more{}, nil })}
+	}}, []string{"parse: types: those of the recording's host → others: hosts have to be built with them, too", "parse: answer.Lines: nothing → 0"})
+
+	once.Starting = trellistest.Slow(trellistest.StageBoot, time.Second)
+	if got := replayed(t, file, once); len(got) != 1 || !strings.Contains(got[0], "Plugin.Starting is for the processes of a tree") {
+		t.Errorf("replayed with Starting: %q", got)
+	}
+	wantOne(t, record(func(t testing.TB) { once.Serve(t) }), "Plugin.Starting is for the processes of a tree")
+	once.Starting, once.Record = nil, io.Discard
+	if got := replayed(t, file, once); len(got) != 1 || !strings.Contains(got[0], "a replay is not recorded") {
+		t.Errorf("replayed with Record: %q", got)
+	}
 }

@@ -107,6 +107,10 @@ func (p Plugin) Serve(t testing.TB) *Actor {
 
 // start boots the actor, and returns when both ends have greeted each other.
 func (p Plugin) start(receiving dialog.Receiving) (*Actor, error) {
+	p, err := p.alone()
+	if err != nil {
+		return nil, err
+	}
 	a := p.actor(actor.NewID("test"))
 	offered, err := endpoint.Expose(a.parent, p.Parent...)
 	if err != nil {
