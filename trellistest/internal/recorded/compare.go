@@ -94,8 +94,8 @@ func (c *comparison) differ(path, recorded, came string) {
 func (c *comparison) dialog() {
 	d, was, is := c.of, &c.of.said, &c.of.came
 	if d.calls {
-		if !was.opened() {
-			return // it was cut off before its arguments were there
+		if !was.opened() || d.crossed && !is.opened() {
+			return // it was cut off before its arguments were there, or crossed the request to end
 		}
 		if !is.opened() {
 			c.differ("arguments", d.text(d.args), absent)

@@ -30,6 +30,7 @@ type recordedDialog struct {
 	sent     uint64 // of those
 	reading  bool   // the host's end of the stream is open
 	answered bool   // the host, as the callee, has ended it
+	crossed  bool   // the actor has opened it after it was asked to end: a matter of time
 	held     bool   // a message was kept back, since there was no credit for it
 	missed   missed // what has not come, and nobody waits for any more
 }

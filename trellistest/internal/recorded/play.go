@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
@@ -56,31 +55,12 @@ func (p *Process) Play(ctx context.Context, t link.Transport, o Options) ([]Diff
 		o.Greeted()
 	}
 	r.meet(p.Lines)
-	for _, l := range p.Lines {
-		if l.Frame != nil && byID[l.Frame.Dialog] != nil {
-			r.line(byID[l.Frame.Dialog], l)
-		}
-	}
-	r.await()
-	err := r.end()
+	r.play(p, byID)
+	err := r.end(p.endedItself())
 	if _, ours := errors.AsType[aborted](err); err != nil && !ours && p.died() {
 		err = fmt.Errorf("%w: %w", ErrDiedAgain, err)
 	}
 	return r.differences(), err
-}
-
-// ErrDiedAgain is what a link has ended with that was lost in the recording, too. A link that the
-// player has cut itself, because the actor did not do what it should, has not ended so.
-var ErrDiedAgain = errors.New("the actor has died, as in the recording")
-
-// aborted is why the player has cut the link itself.
-type aborted struct{ error }
-
-func (a aborted) Unwrap() error { return a.error }
-
-// abort cuts the link. It changes nothing if the link has ended already.
-func (r *player) abort(format string, args ...any) {
-	r.link.Abort(aborted{fmt.Errorf(format, args...)})
 }
 
 // player plays the host. Play's goroutine is its owner, and the link's reader calls Frame. mu
@@ -95,8 +75,9 @@ type player struct {
 	live    map[uint64]*recordedDialog // by their ids this time
 	found   []Difference
 	next    uint64 // id
-	closing uint64 // the dialog in which the actor was asked to end; nothing is compared any more
+	closing uint64 // the dialog in which the actor was asked to end; 0 before that
 	closed  bool   // it has answered
+	played  bool   // the script is at its end: calls that come now were not recorded
 	news    chan struct{}
 }
 
@@ -116,6 +97,30 @@ func (r *player) meet(lines []Line) {
 	}
 }
 
+// play goes through the script, up to where the actor hears nothing any more.
+func (r *player) play(p *Process, byID map[uint64]*recordedDialog) {
+	for _, l := range p.Lines {
+		if l.says(wire.Kind_KIND_BYE) {
+			return
+		}
+		d := byID[l.Frame.GetDialog()]
+		request, asked := l.asksToEnd()
+		reason, wished := l.ownWish()
+		switch {
+		case r.closing != 0: // both can have wished for the end
+		case asked: // an error may have crossed the request, and have come of a signal
+			r.await(func(d *recordedDialog) bool { return d.said.ending.GetKind() == wire.Kind_KIND_ERROR })
+			r.ask(r.options.Self, request.Reason)
+		case wished && p.saysBye() && d != nil && d.said.cancel == nil:
+			r.await(nil)
+			r.ask(r.link.Peer(), reason)
+		}
+		if d != nil {
+			r.line(d, l)
+		}
+	}
+}
+
 // line does what a line of the recording says: what the actor has said is awaited before the host
 // says more.
 func (r *player) line(d *recordedDialog, l Line) {
@@ -125,7 +130,7 @@ func (r *player) line(d *recordedDialog, l Line) {
 		d.said.add(l.Frame)
 		return
 	}
-	r.await()
+	r.await(nil)
 	if l.Frame.Kind == wire.Kind_KIND_CREDIT {
 		return // it is given as messages come
 	}
@@ -254,8 +259,9 @@ func (r *player) Frame(f *wire.Frame) error {
 	switch {
 	case f.Dialog == r.closing && f.Kind == wire.Kind_KIND_RETURN:
 		r.closed = true
-	case r.closing != 0:
+	case r.played && d == nil:
 		r.dismiss(f)
+	case r.closing != 0 && d != nil && d.missed.ending: // it comes because of the request
 	case f.Kind == wire.Kind_KIND_START && f.Start != nil:
 		d = &recordedDialog{calls: true, id: f.Dialog, start: f, cut: -1}
 		r.live[f.Dialog] = d
@@ -314,7 +320,9 @@ func (r *player) match(d *recordedDialog) {
 		}
 		return
 	}
-	r.found = append(r.found, Difference{Dialog: d.name(), Path: "arguments", Recorded: absent, Came: d.text(d.came.args)})
+	if r.closing == 0 { // else it may have crossed the request
+		r.found = append(r.found, Difference{Dialog: d.name(), Path: "arguments", Recorded: absent, Came: d.text(d.came.args)})
+	}
 	r.refuse(d.id, fmt.Sprintf("the recording has no such call of %q, or no more of them", d.start.Start.Endpoint))
 	delete(r.live, d.id)
 }
@@ -375,64 +383,32 @@ func (r *player) deadline() (longest time.Duration) {
 }
 
 // await waits until all has come that had come in the recording. What does not come is not waited
-// for again.
-func (r *player) await() {
-	due := func() (n int) {
-		for _, d := range r.all {
-			n += d.behind().count()
-		}
-		return n
-	}
-	if r.until(due) {
+// for again, unless its dialog is spared; spared may be nil.
+func (r *player) await(spared func(d *recordedDialog) bool) {
+	if r.until(r.due) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, d := range r.all {
-		d.miss()
+		if spared == nil || !spared(d) {
+			d.miss()
+		}
 	}
+}
+
+// due is how much has not come of what had come when the script was where it is.
+func (r *player) due() (n int) {
+	for _, d := range r.all {
+		n += d.behind().count()
+	}
+	return n
 }
 
 func (r *player) report(d Difference) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.found = append(r.found, d)
-}
-
-// end asks the actor to end, as a host does, and waits for it. Calls that it waits for fail first.
-func (r *player) end() error {
-	args, err := cbor.Marshal(wire.CancelRequest{Canceller: r.options.Self, Reason: "the recording has ended", Grace: r.options.Patience})
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.closing, r.next = r.next, r.next+2
-	r.link.Send(link.Data, &wire.Frame{Dialog: r.closing, Kind: wire.Kind_KIND_START, Payload: args, Start: &wire.Start{
-		Endpoint: wire.CancelActor, Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Codec: wire.CBOR.Name(),
-	}})
-	for id, d := range r.live {
-		if d.calls && !d.answered {
-			r.refuse(id, "the recording has ended")
-		}
-	}
-	r.mu.Unlock()
-	if !r.until(func() int { return missing(r.closed) }) {
-		r.abort("the actor has not ended its tasks %v after it was asked to", r.options.Patience)
-	}
-	select {
-	case <-r.link.Done():
-	case <-time.After(r.options.Patience):
-		r.abort("the actor has not ended %v after its tasks", r.options.Patience)
-		<-r.link.Done()
-	}
-	return r.link.Err()
-}
-
-// dismiss answers what the actor begins while it ends.
-func (r *player) dismiss(f *wire.Frame) {
-	if f.Kind == wire.Kind_KIND_START {
-		r.refuse(f.Dialog, "the recording has ended")
-	}
 }
 
 // differences are all that were found, in the order of the recording.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Recording is what a file has.
@@ -133,12 +135,42 @@ func (p *Process) Host() actor.ID {
 	return actor.ID{}
 }
 
+// says reports whether it is a frame of a kind, and of the actor.
+func (l Line) says(kind wire.Kind) bool { return !l.Sent && l.Frame != nil && l.Frame.Kind == kind }
+
+// asksToEnd is the host's request that the actor ends, if the line is that.
+func (l Line) asksToEnd() (request wire.CancelRequest, ok bool) {
+	if !l.Sent || l.Frame == nil || l.Frame.Kind != wire.Kind_KIND_START || l.Frame.GetStart().GetEndpoint() != wire.CancelActor {
+		return request, false
+	}
+	return request, wire.CBOR.Unmarshal(l.Frame.Payload, &request) == nil
+}
+
+// ownWish is why the actor has ended by its own wish, if the line is an error that says so.
+func (l Line) ownWish() (reason string, ok bool) {
+	if !l.says(wire.Kind_KIND_ERROR) {
+		return "", false
+	}
+	for _, n := range l.Frame.Fault.GetNodes() {
+		var cancelled fault.ContextCancelled
+		if n.Name == "trellis.ContextCancelled" && wire.CBOR.Unmarshal(n.Detail, &cancelled) == nil && cancelled.Canceller.UUID == n.Origin.GetUuid() {
+			return cancelled.Reason, true
+		}
+	}
+	return "", false
+}
+
 // died reports whether the actor was lost: its end came without a BYE.
 func (p *Process) died() bool {
-	bye, end := false, false
-	for _, l := range p.Lines {
-		end = end || l.Frame == nil
-		bye = bye || !l.Sent && l.Frame != nil && l.Frame.Kind == wire.Kind_KIND_BYE
-	}
-	return end && !bye
+	return slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Frame == nil }) && !p.saysBye()
+}
+
+// endedItself reports whether the actor has ended in order without being asked over the link.
+func (p *Process) endedItself() bool {
+	asked := func(l Line) bool { _, ok := l.asksToEnd(); return ok }
+	return p.saysBye() && !slices.ContainsFunc(p.Lines, asked)
+}
+
+func (p *Process) saysBye() bool {
+	return slices.ContainsFunc(p.Lines, func(l Line) bool { return l.says(wire.Kind_KIND_BYE) })
 }
