@@ -21,7 +21,7 @@ func TestF04_WhatIsStillToBeLoggedIsWaitedFor(t *testing.T) {
 			begun := time.Now()
 			e.flush()
 			if waited := time.Since(begun); waited != want {
-				t.Errorf("lines that take %v were waited for for %v, want %v", takes, waited, want)
+				t.Errorf("lines that take %v were awaited for %v, want %v", takes, waited, want)
 			}
 			e.printed.Wait()
 		})

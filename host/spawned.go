@@ -49,10 +49,11 @@ var _ launch.Program = (*spawned)(nil)
 
 // Process is the process, from the moment on in which go-plugin begins to start it.
 func (s *spawned) Process() launch.Process {
-	if proc := s.proc.Load(); proc != nil {
-		return proc
+	proc := s.proc.Load()
+	if proc == nil {
+		return nil // not an interface that holds nil
 	}
-	return nil
+	return proc
 }
 
 // foreign reports whether the program knows nothing of Trellis.

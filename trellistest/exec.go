@@ -124,7 +124,7 @@ func (p Program) prepare(t testing.TB) (_ *execution, err error) {
 	if p.Spec, err = p.build(t); err != nil {
 		return nil, err
 	}
-	if e.temp, err = os.MkdirTemp("", "exec-"); err != nil { // t.TempDir's is too long for sockets
+	if e.temp, err = os.MkdirTemp("", "exec-"); err != nil { //nolint:usetesting // the path of t.TempDir is too long for sockets
 		return nil, err
 	}
 	p.Spec.Env["TMPDIR"] = e.temp
@@ -224,8 +224,8 @@ func (e *execution) run(ctx context.Context) {
 // the death of an actor that was asked to end in the same moment.
 func crash(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	cancel() // all has happened
-	for event := range host.Events(ctx) {
+	cancel()                              // all has happened
+	for event := range host.Events(ctx) { //nolint:errcheck // it gives no error
 		if event.To == host.Reaped && event.Cause == host.Crashed {
 			return event.Err
 		}
@@ -239,7 +239,7 @@ func (e *execution) finish(t testing.TB) {
 	close(e.over)
 	e.nursery.Wait()
 	defer e.log.end()
-	if _, died := errors.AsType[*fault.ActorDied](e.err); e.err != nil && !(died && e.MayDie) {
+	if _, died := errors.AsType[*fault.ActorDied](e.err); e.err != nil && (!died || !e.MayDie) {
 		t.Errorf("%+v", e.err)
 	}
 	for _, left := range e.stock.left() {
@@ -270,7 +270,7 @@ func (e *execution) reportRaces(t testing.TB) {
 		t.Errorf("%v", err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := os.ReadFile(file) //nolint:gosec // the race detector's
 		if err != nil {
 			t.Errorf("%v", err)
 		}

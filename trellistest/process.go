@@ -290,7 +290,7 @@ func (g program) Process() launch.Process {
 	if g.life == nil {
 		return nil
 	}
-	return system{g.standIn}
+	return system(g)
 }
 
 // Start executes the program, which takes no time unless the plugin's Starting says so.

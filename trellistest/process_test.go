@@ -21,7 +21,7 @@ func TestADeadProcessReceivesNothing(t *testing.T) {
 		t.Run(delay.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				plugin := trellistest.Plugin{Name: "greeter", Endpoints: []contract.Handler{
-					greet.Handle(func(ctx context.Context, name string) (string, error) {
+					greet.Handle(func(_ context.Context, name string) (string, error) {
 						t.Errorf("%s was called by a process that is dead", name)
 						return name, nil
 					}),

@@ -18,7 +18,7 @@ import (
 
 // Replayed is what a recording can be played to: a [Plugin], or a [Program].
 type Replayed interface {
-	// meet starts an actor of that name, has play play its host over the link, and waits for
+	// meet starts an actor of that name, lets play be its host on the link, and waits for
 	// its end. An error says what is wrong beside what play has found.
 	meet(t testing.TB, name string, host actor.ID, play func(link.Transport, recorded.Options) error) error
 }
@@ -74,7 +74,7 @@ func Replay(t testing.TB, file string, to Replayed, options ...ReplayOption) {
 }
 
 func readRecording(file string) (*recorded.Recording, error) {
-	f, err := os.Open(file)
+	f, err := os.Open(file) //nolint:gosec // the test names the file
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func replayed(t *testing.T, file string, to trellistest.Plugin, options ...trell
 func wantReplayed(t *testing.T, file string, to trellistest.Plugin, want []string, options ...trellistest.ReplayOption) {
 	t.Helper()
 	got := replayed(t, file, to, options...)
-	if !slices.EqualFunc(got, want, func(g, w string) bool { return strings.HasSuffix(g, w) }) {
+	if !slices.EqualFunc(got, want, strings.HasSuffix) {
 		text, _ := os.ReadFile(file)
 		t.Errorf("got\n  %s\nwant\n  %s\n%s", strings.Join(got, "\n  "), strings.Join(want, "\n  "), text)
 	}
@@ -196,7 +196,7 @@ func TestReplayOfAFailure(t *testing.T) {
 // counter serves count: the numbers that f gives, below n.
 func counter(f func(i int) int) trellistest.Plugin {
 	return trellistest.Plugin{Endpoints: []contract.Handler{
-		counts.Handle(func(ctx context.Context, n int) iter.Seq2[int, error] {
+		counts.Handle(func(_ context.Context, n int) iter.Seq2[int, error] {
 			return func(yield func(int, error) bool) {
 				for i := 0; i < n || n < 0; i++ {
 					if v := f(i); v >= 0 && !yield(v, nil) {

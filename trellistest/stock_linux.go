@@ -40,7 +40,7 @@ func takeStock(t testing.TB, env map[string]string) stock {
 // alone reports whether no other test runs at the same time, which package testing tells only
 // in this way: it refuses a test that does to change the environment.
 func alone(t testing.TB) (yes bool) {
-	defer func() { _ = recover() }() //nolint:errcheck // it says no
+	defer func() { _ = recover() }() // it says no
 	t.Setenv("TRELLISTEST_ALONE", "1")
 	return true
 }
@@ -71,7 +71,7 @@ func (s stock) strays() (pids []int) {
 	}
 	mark := []byte(markVar + "=" + s.mark)
 	for _, entry := range entries {
-		env, err := os.ReadFile(filepath.Join(entry, "environ"))
+		env, err := os.ReadFile(filepath.Join(entry, "environ")) //nolint:gosec // of /proc
 		if err != nil || !slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return bytes.Equal(e, mark) }) {
 			continue // it is somebody else's, has ended, or is a zombie, whose environment is empty
 		}

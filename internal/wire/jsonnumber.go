@@ -14,7 +14,7 @@ import (
 
 // nativeNumbers does that in a value that was decoded. It does not look into types without a place
 // for any value, nor into those that decode themselves: what they hold is their author's.
-func nativeNumbers(v reflect.Value) error { //nolint:cyclop // it has a case for each kind
+func nativeNumbers(v reflect.Value) error {
 	if !traitsOf(v.Type()).any || reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return nil
 	}

@@ -156,7 +156,8 @@ func (w *walk) enter(v reflect.Value, levels, depth int) error {
 	if kind != reflect.Struct && kind != reflect.Array && v.IsNil() {
 		return nil
 	}
-	if kind != reflect.Interface && kind != reflect.Pointer {
+	leads := kind == reflect.Interface || kind == reflect.Pointer
+	if !leads {
 		levels++
 	}
 	if levels > w.levels || depth > perLevel*w.levels {
@@ -167,9 +168,14 @@ func (w *walk) enter(v reflect.Value, levels, depth int) error {
 			return err
 		}
 	}
-	if kind == reflect.Interface || kind == reflect.Pointer {
+	if leads {
 		return w.enter(v.Elem(), levels, depth+1)
 	}
+	return w.parts(v, levels, depth)
+}
+
+// parts enters what is directly inside a value.
+func (w *walk) parts(v reflect.Value, levels, depth int) error {
 	for part, embedded := range inside(v, w.tag) {
 		inner := levels
 		if embedded {
@@ -183,8 +189,8 @@ func (w *walk) enter(v reflect.Value, levels, depth int) error {
 }
 
 // inside gives the values directly inside a list, a mapping or a structure, as the encoder sees it
-// that goes by this tag: fields that it leaves out are left out. embedded is true for an embedded structure; one that is not exported may have fields
-// that are.
+// that goes by this tag: fields that it leaves out are left out. embedded is true for an embedded
+// structure; one that is not exported may have fields that are.
 func inside(v reflect.Value, tag func(reflect.StructField) string) iter.Seq2[reflect.Value, bool] {
 	return func(yield func(part reflect.Value, embedded bool) bool) {
 		switch v.Kind() {

@@ -39,8 +39,8 @@ func (h Handler) Name() string { return h.served.Name }
 // may wait for ever; bound only what ends without them. An n below 1 is refused where the
 // Handler is served.
 func (h Handler) Concurrent(n int) Handler {
-	if h.served.Most = n; n < 1 {
-		h.served.Err = fmt.Errorf("endpoint %q: Concurrent(%d) would let none run; it must be 1 or more", h.Name(), n)
+	if h.Most = n; n < 1 {
+		h.Err = fmt.Errorf("endpoint %q: Concurrent(%d) would let none run; it must be 1 or more", h.Name(), n)
 	}
 	return h
 }

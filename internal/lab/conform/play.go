@@ -110,11 +110,8 @@ func (d *Difference) Error() string {
 	if d.Expect != "" {
 		where = fmt.Sprintf("line %d: %s", d.Line, d.Expect)
 	}
-	text := where + ": " + d.Reason
-	for _, frame := range d.Came {
-		text += "\n    has come: " + frame
-	}
-	return text
+	lines := append([]string{where + ": " + d.Reason}, d.Came...)
+	return strings.Join(lines, "\n    has come: ")
 }
 
 // differs is the Difference at a line.

@@ -61,7 +61,7 @@ func (p Program) Play(ctx context.Context, s *Script) error {
 	})
 }
 
-// Link starts a process, and has play play its host over the link. play calls booted when it has
+// Link starts a process, and lets play be its host on the link. It calls booted when it has
 // said HELLO, to wait for the process, and asks that to end, or gives [ErrDied]. An error is play's,
 // or is of the start or the end.
 func (p Program) Link(ctx context.Context, play func(t link.Transport, booted func()) error) error {

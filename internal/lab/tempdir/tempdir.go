@@ -12,7 +12,7 @@ import (
 // removed when the test has ended.
 func Use(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "t")
+	dir, err := os.MkdirTemp("/tmp", "t") //nolint:usetesting // that is what this is about
 	if err != nil {
 		t.Fatal(err)
 	}

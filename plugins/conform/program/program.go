@@ -3,14 +3,12 @@
 package program
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
 
 	"github.com/seed-2ba35074/trellis/plugins/conform/steps"
 	"github.com/seed-2ba35074/trellis/sdk"
-	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
 // Serve serves the endpoints of package steps, within the limits that the variable
@@ -24,7 +22,7 @@ func Serve() {
 		}
 	}
 	sdk.Plugin{
-		Endpoints:  steps.Endpoints(func(ctx context.Context) contract.Portal { return sdk.Parent(ctx) }),
+		Endpoints:  steps.Endpoints(sdk.Parent),
 		MaxMessage: limits.MaxMessage, MaxDialogs: limits.MaxDialogs, MaxArguments: limits.MaxArguments,
 	}.Serve()
 }
