@@ -52,7 +52,8 @@ type Options struct {
 	// processes of each, for trellistest.Replay; what they host themselves is not said here.
 	// Payloads are written as they are, and so are secrets in them. Nobody waits for a
 	// writer: past docs/bounds.md a recording is given up, with a warning. It is
-	// whole when the nursery has ended; closing its writer is the caller's.
+	// whole when the nursery has ended, which waits 5 seconds at most for writers that
+	// hang; closing its writer is the caller's.
 	Record map[string]io.Writer
 }
 
@@ -128,11 +129,14 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}, ctx, nil
 }
 
-// endRecordings returns when what was recorded has been written.
+// endRecordings returns when what was recorded has been written. All end at once, so that writers
+// that hang hold the nursery's end for as long as one of them does.
 func (e *environment) endRecordings() {
+	var ending task.Group
 	for _, r := range e.records {
-		r.Close()
+		ending.Go(r.Close)
 	}
+	ending.Wait()
 }
 
 // lastLogs is how long a nursery that has ended waits for its log's handler.

@@ -230,6 +230,16 @@ func TestP03_ForeignProgramServesNoEndpoints(t *testing.T) {
 	}
 }
 
+// reaped is the first event that says that an actor's process is gone.
+func reaped(ctx context.Context) host.Event {
+	for e := range host.Events(ctx) {
+		if e.To == host.Reaped {
+			return e
+		}
+	}
+	return host.Event{}
+}
+
 func TestF03_ForeignProgramThatDoesNotStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		role  string
@@ -257,6 +267,11 @@ func TestF03_ForeignProgramThatDoesNotStart(t *testing.T) {
 				start, ok := errors.AsType[*host.StartError](err)
 				if !ok || !strings.Contains(start.Error(), c.says) {
 					t.Errorf("Start = %v\nexpected to read %q", err, c.says)
+				}
+				if ok && start.Stage == "handshake" {
+					if e := reaped(ctx); e.Actor.PID == 0 {
+						t.Errorf("there was a process, and the event does not name it: %v", e)
+					}
 				}
 				return nil
 			})

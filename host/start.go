@@ -59,20 +59,23 @@ func (i *incarnation) start(ctx context.Context) error {
 // bringUp goes through the stages of a start, and names the one that has failed. "program"
 // is whatever keeps a process from being there at all; everything after that, until
 // go-plugin is connected, is "handshake". The pid is reported as soon as it is known,
-// before the child can be called, so that events of a start that hangs name the process.
+// before the child can be called, so that events of a start that hangs or fails name the process.
 func (i *incarnation) bringUp(ctx context.Context) (stage string, err error) {
 	err = i.program.Start(ctx)
 	proc := i.program.Process()
+	ran := proc != nil && proc.PID() != 0
+	if ran {
+		i.id.PID = proc.PID()
+		i.owner.identified(i.id)
+	}
 	switch {
 	case err != nil && cannotExecute(err):
 		return "program", &lastingError{err}
-	case err != nil && (proc == nil || proc.PID() == 0):
+	case err != nil && !ran:
 		return "program", err
 	case err != nil:
 		return "handshake", err
 	}
-	i.id.PID = proc.PID()
-	i.owner.identified(i.id)
 	if i.foreign() {
 		return "connection", i.awaitForeign(ctx)
 	}
