@@ -193,6 +193,34 @@ func TestReplayOfAFailure(t *testing.T) {
 	})
 }
 
+// A payload that is too long to be written in the notation is compared part by part, too. A map's
+// entries have no order.
+func TestReplayComparesLargeAnswers(t *testing.T) {
+	type report struct {
+		Took int
+		Seen map[string]int
+	}
+	survey := contract.Func[int, report]("survey")
+	plugin := func(took, last int) trellistest.Plugin {
+		return trellistest.Plugin{Endpoints: []contract.Handler{survey.Handle(func(_ context.Context, n int) (report, error) {
+			seen := map[string]int{}
+			for i := range n {
+				seen[fmt.Sprintf("key-%020d", i)] = i
+			}
+			seen["last"] = last
+			return report{Took: took, Seen: seen}, nil
+		})}}
+	}
+	file := recorded(t, plugin(1, 7), func(t *testing.T, portal contract.Portal) {
+		if r, err := survey.Call(t.Context(), portal, 20_000); err != nil || len(r.Seen) != 20_001 {
+			t.Error(len(r.Seen), err)
+		}
+	})
+	wantReplayed(t, file, plugin(1, 7), nil)
+	wantReplayed(t, file, plugin(2, 7), nil, trellistest.Ignore("answer.Took"))
+	wantReplayed(t, file, plugin(1, 8), []string{"answer.Seen.last: 7 → 8"})
+}
+
 // counter serves count: the numbers that f gives, below n.
 func counter(f func(i int) int) trellistest.Plugin {
 	return trellistest.Plugin{Endpoints: []contract.Handler{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -30,7 +31,7 @@ const mostNotation = 256 << 10
 // notation is that of RFC 8949, 8. Letters beyond ASCII are escaped in it, as are characters on
 // which a terminal would act.
 var notation = func() cbor.DiagMode {
-	mode, err := cbor.DiagOptions{FloatPrecisionIndicator: true, MaxNestedLevels: 64, MaxArrayElements: mostNotation, MaxMapPairs: mostNotation}.DiagMode()
+	mode, err := cbor.DiagOptions{FloatPrecisionIndicator: true, MaxNestedLevels: 64, MaxArrayElements: math.MaxInt32, MaxMapPairs: math.MaxInt32}.DiagMode()
 	if err != nil {
 		panic(err) // constant options
 	}
@@ -39,11 +40,8 @@ var notation = func() cbor.DiagMode {
 
 // Notation is the text of one CBOR item. ok is false for bytes that are not one, or have no text.
 func Notation(item []byte) (text string, ok bool) {
-	if len(item) == 0 || len(item) > mostNotation {
-		return "", false
-	}
 	text, err := notation.Diagnose(item)
-	return text, err == nil
+	return text, err == nil && len(item) > 0
 }
 
 // AppendFrame writes a frame as text. isJSON says that its payload is. The frame is used up.
@@ -81,7 +79,10 @@ func AppendFrame(to []byte, f *wire.Frame, isJSON bool) ([]byte, error) {
 
 // appendPayload writes bytes in the way that people read best, of those that lose nothing.
 func appendPayload(to, payload []byte, isJSON bool) []byte {
-	text, ok := Notation(payload)
+	text, ok := "", false
+	if len(payload) <= mostNotation {
+		text, ok = Notation(payload)
+	}
 	switch {
 	case len(payload) == 0:
 		return to

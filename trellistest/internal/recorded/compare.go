@@ -312,12 +312,13 @@ func (c *comparison) part(path string, was, is []byte) {
 // mappings compares by key. An actor's uuid and pid are others this time.
 func (c *comparison) mappings(path string, a, b value) {
 	was, is := byKey(a), byKey(b)
-	keys := slices.Concat(keysOf(a), keysOf(b))
+	done := map[string]bool{}
 	actor := was[`"name"`] != nil && was[`"uuid"`] != nil && was[`"pid"`] != nil
-	for i, key := range keys {
-		if slices.Index(keys, key) < i || actor && (key == `"uuid"` || key == `"pid"`) {
+	for _, key := range slices.Concat(keysOf(a), keysOf(b)) {
+		if done[key] || actor && (key == `"uuid"` || key == `"pid"`) {
 			continue
 		}
+		done[key] = true
 		c.part(path+step(key), was[key], is[key])
 	}
 }
