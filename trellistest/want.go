@@ -62,7 +62,7 @@ func WantCredit(t testing.TB, a *Actor, e interface{ Name() string }, d Directio
 	if inBubble() {
 		a.settle()
 	} else {
-		for begun := time.Now(); !(a.connection.lastDue().IsZero() && right()) && time.Since(begun) < patience; {
+		for begun := time.Now(); (!a.connection.lastDue().IsZero() || !right()) && time.Since(begun) < patience; {
 			<-time.After(lookAgain)
 		}
 	}

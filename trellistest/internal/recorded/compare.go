@@ -93,15 +93,8 @@ func (c *comparison) differ(path, recorded, came string) {
 // dialog compares all that the actor has said.
 func (c *comparison) dialog() {
 	d, was, is := c.of, &c.of.said, &c.of.came
-	if d.calls {
-		if !was.opened() || d.crossed && !is.opened() {
-			return // it was cut off before its arguments were there, or crossed the request to end
-		}
-		if !is.opened() {
-			c.differ("arguments", d.text(d.args), absent)
-			return
-		}
-		c.payloads("arguments", d.args, is.args)
+	if d.calls && !c.arguments() {
+		return
 	}
 	switch {
 	case was.started != nil && is.started != nil:
@@ -119,6 +112,22 @@ func (c *comparison) dialog() {
 			c.differ("cancel", reason(was.cancel), reason(is.cancel))
 		}
 	}
+}
+
+// arguments compares those of a dialog that the actor has opened. It reports whether there is more
+// to compare: none of it if the actor was cut off before its arguments were there, or if they
+// crossed the request to end.
+func (c *comparison) arguments() (more bool) {
+	d := c.of
+	switch {
+	case !d.said.opened() || d.crossed && !d.came.opened():
+		return false
+	case !d.came.opened():
+		c.differ("arguments", d.text(d.args), absent)
+		return false
+	}
+	c.payloads("arguments", d.args, d.came.args)
+	return true
 }
 
 func reason(f *wire.Frame) string {

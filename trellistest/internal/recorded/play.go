@@ -181,11 +181,22 @@ func (r *player) say(d *recordedDialog, f *wire.Frame) {
 	}
 	f.Dialog = d.id
 	opens := f.Kind == wire.Kind_KIND_ATTACH || f.Attached || f.GetStart().GetAttached() || d.start.Start.Kind == wire.EndpointKind_ENDPOINT_KIND_SOURCE
+	if f.Kind == wire.Kind_KIND_YIELD && d.room.nobody {
+		return
+	}
+	d.saying(f)
+	r.link.Send(link.Data, f) // of one lane: the order is the recording's
+	if opens && !d.reading && d.cut < 0 {
+		d.reading = true
+		r.credit(d, d.came.messages...)
+	}
+}
+
+// saying counts what a frame that is about to be sent means for its dialog, and puts this time's
+// counts into it.
+func (d *recordedDialog) saying(f *wire.Frame) {
 	switch f.Kind {
 	case wire.Kind_KIND_YIELD:
-		if d.room.nobody {
-			return
-		}
 		f.Probe = f.Probe && !d.room.takes()
 		d.sent++
 		d.room.messages, d.room.bytes = d.room.messages-1, d.room.bytes-int64(len(f.Payload))
@@ -202,11 +213,6 @@ func (r *player) say(d *recordedDialog, f *wire.Frame) {
 			d.reading = false
 			d.hangUp()
 		}
-	}
-	r.link.Send(link.Data, f) // of one lane: the order is the recording's
-	if opens && !d.reading && d.cut < 0 {
-		d.reading = true
-		r.credit(d, d.came.messages...)
 	}
 }
 
@@ -403,12 +409,6 @@ func (r *player) due() (n int) {
 		n += d.behind().count()
 	}
 	return n
-}
-
-func (r *player) report(d Difference) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.found = append(r.found, d)
 }
 
 // differences are all that were found, in the order of the recording.

@@ -30,7 +30,7 @@ func TestReadNamesTheLine(t *testing.T) {
 		begin + "-> YIELD 2 leap=1\n":            `line 3: a field of the frame: unknown field "leap"`,
 		begin + "-> YIELD 2 hex=\"0\"\n":         "line 3: hex:",
 		begin + "-> YIELD 2 overflow=\"x\"\n":    `line 3: a field of the frame: invalid value for enum field overflow: "x"`,
-		begin + "-> YIELD 2 yields=1 yields=1\n": "line 3: yields: it comes twice",
+		begin + "-> YIELD 2 yields=1 yields=2\n": "line 3: yields: it comes twice",
 		begin + "-> YIELD 2 dialog=1\n":          "line 3: dialog: it cannot be given so",
 		begin + "-> YIELD 2 yields=-1\n":         "line 3: a field of the frame: ",
 		begin + "-> ERROR 2 detail0=1\n":         "line 3: detail0: the fault has 0 errors",
