@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	census "github.com/seed-2ba35074/trellis/plugins/census/contract"
@@ -105,6 +106,8 @@ func TestCountWithAParserThatDies(t *testing.T) {
 		if err != nil || report.Files != 20 {
 			t.Errorf("%d files, %v", report.Files, err)
 		}
+		// The other parser may have done all before this one is back.
+		<-time.After(time.Minute) // in virtual time: longer than a pause before a restart
 		if n := len(h.Processes("parser")); n != 3 {
 			t.Errorf("%d processes of the two parsers, want one more", n)
 		}
