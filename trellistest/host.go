@@ -247,7 +247,9 @@ func (p *Programs) Open(o host.Options, actors []host.Spec) *Tree {
 	p.t.Helper()
 	tr := &Tree{Programs: p, tree: &host.Tree{}, up: make(chan struct{}), close: make(chan struct{}), ended: make(chan struct{})}
 	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(p.t.Output(), nil))
+		log := &testLog{t: p.t}
+		p.t.Cleanup(log.end)
+		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}
 	ctx := context.WithoutCancel(p.ctx) // the test's own end comes through End
 	actors, err := host.Build(ctx, ".", actors, nil)
