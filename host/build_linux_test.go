@@ -137,18 +137,25 @@ func TestF08_ProgramsAreNotKeptForEver(t *testing.T) {
 	}
 }
 
-// F08: a program that was removed from the cache is built anew when its actor starts.
-func TestF08_ARemovedProgramIsBuiltAnew(t *testing.T) {
+// builtAndRemoved gives actors whose programs are not in the cache any more.
+func builtAndRemoved(t *testing.T) []host.Spec {
+	t.Helper()
 	useCache(t)
 	actors, err := host.Build(t.Context(), source(t), package0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := actors[0].Command[0]
 	if _, _, err := host.CleanPrograms(0); err != nil {
 		t.Fatal(err)
 	}
-	err = host.OpenNursery(context.Background(), host.Options{Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
+	return actors
+}
+
+// F08: a program that was removed from the cache is built anew when its actor starts.
+func TestF08_ARemovedProgramIsBuiltAnew(t *testing.T) {
+	actors := builtAndRemoved(t)
+	program := actors[0].Command[0]
+	err := host.OpenNursery(context.Background(), host.Options{Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
 		_, err := n.Start(ctx, actors[0])
 		return err
 	})
@@ -163,15 +170,8 @@ func TestF08_ARemovedProgramIsBuiltAnew(t *testing.T) {
 // F08: only the program that was built is built anew: what a command begins with otherwise, a
 // wrapper or another path, is never built over.
 func TestF08_AProgramOfAnothersIsNotBuilt(t *testing.T) {
-	useCache(t)
-	actors, err := host.Build(t.Context(), source(t), package0, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	actors := builtAndRemoved(t)
 	program := actors[0].Command[0]
-	if _, _, err := host.CleanPrograms(0); err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for name, c := range map[string]struct {

@@ -141,9 +141,7 @@ func (p Plugin) actor(parent actor.ID) *Actor {
 		Faults: Faults{newConnection()}, over: make(chan struct{}), gone: make(chan struct{}), hooks: new(life.Hooks),
 	}
 	a.id.PID = os.Getpid()
-	a.life = life.New(life.Config{
-		Endpoints: p.Endpoints, PID: a.id.PID, Begins: func() {}, Exit: a.exit, Log: func() *slog.Logger { return nil },
-	})
+	a.life = life.New(life.Config{Endpoints: p.Endpoints, PID: a.id.PID, Exit: a.exit})
 	return a
 }
 

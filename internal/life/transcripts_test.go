@@ -2,7 +2,6 @@ package life
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,9 +44,7 @@ func live(t *testing.T, transport link.Transport) *Life {
 	t.Helper()
 	l := New(Config{
 		Endpoints: steps.Endpoints(func(ctx context.Context) contract.Portal { return Parent(ctx) }),
-		Begins:    func() {},
 		Exit:      func(error) {},
-		Log:       func() *slog.Logger { return nil },
 	})
 	_, err := l.Boot(t.Context(), &wire.BootRequest{Self: wire.FromID(actor.NewID("child")), Broker: 1},
 		func(context.Context) (link.Transport, error) { return transport, nil })

@@ -182,11 +182,7 @@ func (f *frameText) mismatch(got *wire.Frame) string {
 	if !reflect.DeepEqual(decode(got.Payload), decode(f.payload)) {
 		return "it has another payload"
 	}
-	var fields object
-	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(got)
-	if err == nil {
-		err = json.Unmarshal(text, &fields)
-	}
+	fields, err := fieldsOf(got)
 	if err != nil {
 		return err.Error()
 	}
@@ -253,6 +249,16 @@ func withinLimit(want, got any) bool {
 	return isText && isLimit && bad == nil && worse == nil && 0 < n && n <= most
 }
 
+// fieldsOf are the fields of a frame that are set, by their names in trellis.proto.
+func fieldsOf(f *wire.Frame) (fields object, err error) {
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(f)
+	if err != nil {
+		return nil, err
+	}
+	err = json.Unmarshal(text, &fields)
+	return fields, err
+}
+
 // describe is a frame that has come, as a line of a transcript would have it.
 func describe(f *wire.Frame) string {
 	parts := []string{strings.TrimPrefix(f.Kind.String(), "KIND_")}
@@ -262,11 +268,7 @@ func describe(f *wire.Frame) string {
 	if payload, err := json.Marshal(decode(f.Payload)); err == nil && len(f.Payload) > 0 {
 		parts = append(parts, string(payload))
 	}
-	var fields object
-	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(f)
-	if err == nil {
-		err = json.Unmarshal(text, &fields)
-	}
+	fields, err := fieldsOf(f)
 	if err != nil {
 		return err.Error()
 	}

@@ -163,14 +163,12 @@ func (w *wrongPlugin) Boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 	l := life.New(life.Config{
 		Endpoints: steps.Endpoints(func(ctx context.Context) contract.Portal { return life.Parent(ctx) }),
 		PID:       os.Getpid(),
-		Begins:    func() {},
 		Exit: func(failure error) {
 			if failure != nil {
 				os.Exit(1)
 			}
 			os.Exit(0)
 		},
-		Log: func() *slog.Logger { return nil },
 	})
 	return l.Boot(ctx, r, func(ctx context.Context) (link.Transport, error) {
 		t, err := link.DialDirect(ctx, r.Network, r.Address, w.identity, int(r.Parent.GetPid()))
