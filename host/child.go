@@ -76,7 +76,7 @@ func (c *child) startProcess(e Event) {
 	if c.current != nil {
 		c.self = actor.NewID(c.spec.Name)
 	}
-	i := newIncarnation(c, c.n.env, c.spec, c.self, giveUp)
+	i := newIncarnation(c, newExecution(c.n.env, c.spec, c.self), giveUp)
 	c.current = i
 	c.tell(e)
 	c.n.tasks.Go(func() { c.run(ctx, i) })

@@ -52,13 +52,13 @@ type illness struct {
 // be, as the process may be ended for another reason at the same time.
 type watch struct {
 	spec    Spec
-	health  config.Health // the spec's, with its defaults
-	program launch.Program
+	health  config.Health                      // the spec's, with its defaults
 	checked func(reason string, failure error) // is told what each check has found
 	note    func(e Event)
 
-	id    actor.ID
-	table *dialog.Table // nil for a foreign program
+	program launch.Program // this and the following two are set by start
+	id      actor.ID
+	table   *dialog.Table // nil for a foreign program
 
 	stuck  chan struct{} // cap 1: another task is stuck
 	found  chan illness  // cap 2: one of each worker
@@ -66,16 +66,16 @@ type watch struct {
 	group  task.Group
 }
 
-func newWatch(spec Spec, program launch.Program, checked func(reason string, failure error), note func(e Event)) watch {
+func newWatch(spec Spec, checked func(reason string, failure error), note func(e Event)) watch {
 	return watch{
-		spec: spec, health: spec.WithDefaults().Health, program: program, checked: checked, note: note,
+		spec: spec, health: spec.WithDefaults().Health, checked: checked, note: note,
 		stuck: make(chan struct{}, 1), found: make(chan illness, 2), ending: make(chan struct{}),
 	}
 }
 
 // start begins to look after a process that is up.
-func (w *watch) start(id actor.ID, table *dialog.Table) {
-	w.id, w.table = id, table
+func (w *watch) start(program launch.Program, id actor.ID, table *dialog.Table) {
+	w.program, w.id, w.table = program, id, table
 	if !w.health.Off {
 		w.group.Go(w.checkHealth)
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -25,18 +24,14 @@ import (
 // What an incarnation owns ends in release: the program with its process and connections, the
 // table, the watch, and the goroutine of the cancel request.
 type incarnation struct {
+	execution
 	owner  owner
-	env    *environment
-	spec   Spec
-	id     actor.ID                // its pid is known once there is a process
 	giveUp context.CancelCauseFunc // ends the start, with the reason as cause
 
-	program    launch.Program
 	waitsFor   string             // what its start waits for, as the end of an error
 	links      chan *dialog.Table // cap 1: the child has opened its link
 	table      *dialog.Table      // nil for a foreign program
-	client     *pluginClient
-	connection connection // nil until the start has succeeded
+	connection connection         // nil until the start has succeeded
 	endpoints  []*wire.Endpoint
 
 	watch  watch // while it is up
@@ -66,32 +61,14 @@ type owner interface {
 	stopping(how end, refuse func())
 }
 
-func newIncarnation(o owner, env *environment, spec Spec, id actor.ID, giveUp context.CancelCauseFunc) *incarnation {
+func newIncarnation(o owner, x execution, giveUp context.CancelCauseFunc) *incarnation {
 	i := &incarnation{
-		owner: o, env: env, spec: spec, id: id, giveUp: giveUp, client: newPluginClient(env.base),
+		execution: x, owner: o, giveUp: giveUp, watch: newWatch(x.spec, o.checked, o.note),
 		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), acked: make(chan struct{}),
 	}
-	i.program = i.newProgram()
-	i.watch = newWatch(spec, i.program, o.checked, o.note)
-	i.ladder = ladder{own: boundsOf(spec), ending: env.ending, hurry: env.hurry, turns: env.turns, note: o.note, failed: i.onSignalFailed}
+	i.ladder = i.newLadder(o.note)
 	return i
 }
-
-// newProgram makes what is to be started: a process, unless the ctx of the nursery knows
-// better.
-func (i *incarnation) newProgram() launch.Program {
-	if i.env.launch == nil {
-		return &spawned{env: i.env, spec: i.spec, id: i.id, client: i.client}
-	}
-	return i.env.launch(launch.Order{
-		ID: i.id, Command: i.spec.Command, Foreign: i.foreign(),
-		Log: newLogger(i.env.lines, i.id, len(i.spec.Actors) > 0).line, Gist: gist,
-	})
-}
-
-// foreign reports whether the program knows nothing of Trellis. It has no link then, no
-// boot, no endpoints and no goodbye.
-func (i *incarnation) foreign() bool { return i.spec.GoPlugin != nil }
 
 // cancel makes the process end. It does not wait; only the first one counts. It may come
 // before the process is up: the channel has room for it, and awaitEnd finds it there.
@@ -114,7 +91,7 @@ func (i *incarnation) acknowledge() { i.ackOnce.Do(func() { close(i.acked) }) }
 // watch is waited for last: its workers call the process, and return when the connection
 // is closed.
 func (i *incarnation) live() end {
-	i.watch.start(i.id, i.table)
+	i.watch.start(i.program, i.id, i.table)
 	t := i.awaitEnd()
 	i.endWith(t)
 	i.release()
@@ -331,10 +308,6 @@ func (i *incarnation) request(why *cancellation) trigger {
 		return unasked
 	}
 	return unheard
-}
-
-func (i *incarnation) onSignalFailed(s step, err error) {
-	i.env.log.Error("teardown", "actor", i.id.String(), "step", s.String(), "error", err)
 }
 
 // release lets go of everything that belonged to the process, and waits for its end. The

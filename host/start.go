@@ -56,25 +56,11 @@ func (i *incarnation) start(ctx context.Context) error {
 	return failure
 }
 
-// bringUp goes through the stages of a start, and names the one that has failed. "program"
-// is whatever keeps a process from being there at all; everything after that, until
-// go-plugin is connected, is "handshake". The pid is reported as soon as it is known,
-// before the child can be called, so that events of a start that hangs or fails name the process.
+// bringUp goes through the stages of a start, and names the one that has failed. The pid is
+// reported before the child can be called.
 func (i *incarnation) bringUp(ctx context.Context) (stage string, err error) {
-	err = i.program.Start(ctx)
-	proc := i.program.Process()
-	ran := proc != nil && proc.PID() != 0
-	if ran {
-		i.id.PID = proc.PID()
-		i.owner.identified(i.id)
-	}
-	switch {
-	case err != nil && cannotExecute(err):
-		return "program", &lastingError{err}
-	case err != nil && !ran:
-		return "program", err
-	case err != nil:
-		return "handshake", err
+	if stage, err := i.execute(ctx, i.owner.identified); err != nil {
+		return stage, err
 	}
 	if i.foreign() {
 		return "connection", i.awaitForeign(ctx)
@@ -87,14 +73,6 @@ func (i *incarnation) bringUp(ctx context.Context) (stage string, err error) {
 		return "link", err
 	}
 	return "boot", i.boot(ctx, request)
-}
-
-// kill kills the process, if there is one yet, and waits for its reaping. It needs no ctx,
-// since it must happen in any case.
-func (i *incarnation) kill() {
-	if proc := i.program.Process(); proc != nil {
-		_ = proc.Kill(context.Background()) // that ctx never ends
-	}
 }
 
 // cannotExecute reports whether a program cannot be executed, and not only at the moment.

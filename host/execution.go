@@ -1,0 +1,84 @@
+package host
+
+import (
+	"context"
+
+	"github.com/seed-2ba35074/trellis/internal/launch"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// execution is one process of a program, as far as it is the same whether the process is an
+// actor's already or waits to become one. What it is part of owns it: an [incarnation]. It
+// needs no lock: its owner's goroutine calls its methods, and others only once start has
+// succeeded.
+type execution struct {
+	env     *environment
+	spec    Spec
+	id      actor.ID // its pid is known once there is a process
+	program launch.Program
+	client  *pluginClient
+}
+
+// newExecution starts nothing yet.
+func newExecution(env *environment, spec Spec, id actor.ID) execution {
+	x := execution{env: env, spec: spec, id: id, client: newPluginClient(env.base)}
+	x.program = x.newProgram()
+	return x
+}
+
+// newProgram makes what is to be started: a process, unless the ctx of the nursery knows
+// better.
+func (x *execution) newProgram() launch.Program {
+	if x.env.launch == nil {
+		return &spawned{env: x.env, spec: x.spec, id: x.id, client: x.client}
+	}
+	return x.env.launch(launch.Order{
+		ID: x.id, Command: x.spec.Command, Foreign: x.foreign(),
+		Log: newLogger(x.env.lines, x.id, len(x.spec.Actors) > 0).line, Gist: gist,
+	})
+}
+
+// foreign reports whether the program knows nothing of Trellis. It has no link then, no
+// boot, no endpoints and no goodbye.
+func (x *execution) foreign() bool { return x.spec.GoPlugin != nil }
+
+// execute starts the process and connects to it, and names the stage that has failed. "program"
+// is whatever keeps a process from being there at all; everything after that, until go-plugin is
+// connected, is "handshake". identified is told the pid as soon as it is known, so that events of
+// a start that hangs or fails name the process.
+func (x *execution) execute(ctx context.Context, identified func(actor.ID)) (stage string, err error) {
+	err = x.program.Start(ctx)
+	proc := x.program.Process()
+	ran := proc != nil && proc.PID() != 0
+	if ran {
+		x.id.PID = proc.PID()
+		identified(x.id)
+	}
+	switch {
+	case err != nil && cannotExecute(err):
+		return "program", &lastingError{err}
+	case err != nil && !ran:
+		return "program", err
+	}
+	return "handshake", err
+}
+
+// kill kills the process, if there is one yet, and waits for its reaping. It needs no ctx,
+// since it must happen in any case.
+func (x *execution) kill() {
+	if proc := x.program.Process(); proc != nil {
+		_ = proc.Kill(context.Background()) // that ctx never ends
+	}
+}
+
+// newLadder makes the teardown of the process. note is told of each step that uses force.
+func (x *execution) newLadder(note func(e Event)) ladder {
+	return ladder{
+		own: boundsOf(x.spec), ending: x.env.ending, hurry: x.env.hurry, turns: x.env.turns,
+		note: note, failed: x.onSignalFailed,
+	}
+}
+
+func (x *execution) onSignalFailed(s step, err error) {
+	x.env.log.Error("teardown", "actor", x.id.String(), "step", s.String(), "error", err)
+}
