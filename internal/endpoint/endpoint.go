@@ -48,13 +48,13 @@ func (s Served) Served() Served { return s }
 // use it at the same time.
 type Exposed struct {
 	self   actor.ID
-	served map[string]Served
+	served map[string]*Served
 }
 
 // Expose gathers handlers. Two of one name, an empty name, names that the runtime keeps for
 // itself, and endpoints whose values cannot be sent are errors.
 func Expose[H interface{ Served() Served }](self actor.ID, handlers ...H) (*Exposed, error) {
-	e := &Exposed{self: self, served: map[string]Served{}}
+	e := &Exposed{self: self, served: map[string]*Served{}}
 	for _, h := range handlers {
 		s := h.Served()
 		_, twice := e.served[s.Name]
@@ -68,7 +68,7 @@ func Expose[H interface{ Served() Served }](self actor.ID, handlers ...H) (*Expo
 		case twice:
 			return nil, fmt.Errorf("endpoint %q is served twice", s.Name)
 		}
-		e.served[s.Name] = s
+		e.served[s.Name] = &s
 	}
 	return e, nil
 }

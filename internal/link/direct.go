@@ -52,7 +52,7 @@ func DialDirect(ctx context.Context, network, address string, config *tls.Config
 	if err := awaitGoAhead(ctx, conn); err != nil {
 		return nil, err
 	}
-	return newLocal(local), nil
+	return NewLocal(local), nil
 }
 
 // awaitGoAhead waits until the server has found this end to be the right one too. When ctx ends,
@@ -128,6 +128,6 @@ func (e *either) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	if err := raw.SetDeadline(time.Time{}); err != nil { // gRPC's, for the handshake
 		return nil, nil, err
 	}
-	e.server.take(newLocal(local))
+	e.server.take(NewLocal(local))
 	return nil, nil, credentials.ErrConnDispatched
 }

@@ -13,18 +13,20 @@ import (
 type local struct {
 	conn  *net.UnixConn
 	in    *wire.PacketReader
-	parts net.Buffers // of the packet that is written
+	parts net.Buffers // of the packet that is written, those that are still to go
 }
 
-func newLocal(conn *net.UnixConn) *local { return &local{conn: conn, in: wire.NewPacketReader(conn)} }
+// NewLocal is a transport over a socket whose other end is known.
+func NewLocal(conn *net.UnixConn) Transport { return &local{conn, wire.NewPacketReader(conn), nil} }
 
 // Send writes a packet, in one system call where the kernel takes it. It waits while the peer
-// does not read. parts is a copy, as writing consumes the list; its memory is used again.
+// does not read. Writing consumes the list of parts and clears what has gone; its memory is
+// used again.
 func (l *local) Send(b wire.Batch) error {
-	l.parts = append(l.parts[:0], b...)
-	rest := l.parts // which writing consumes
-	_, err := rest.WriteTo(l.conn)
-	clear(l.parts)
+	whole := append(l.parts[:0], b...)
+	l.parts = whole
+	_, err := l.parts.WriteTo(l.conn)
+	l.parts = whole[:0]
 	return err
 }
 

@@ -24,12 +24,17 @@ type Portal struct {
 
 // Start links a caller with an actor that serves handlers. Close ends both.
 func Start(handlers ...contract.Handler) (*Portal, error) {
+	a, b := link.Pipe()
+	return Join(a, b, handlers...)
+}
+
+// Join is Start over the two ends of another transport.
+func Join(a, b link.Transport, handlers ...contract.Handler) (*Portal, error) {
 	callee := actor.NewID("callee")
 	exposed, err := endpoint.Expose(callee, handlers...)
 	if err != nil {
 		return nil, err
 	}
-	a, b := link.Pipe()
 	p := &Portal{
 		Callee:  callee,
 		Dialogs: dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("caller")}), dialog.Config{}),
