@@ -50,7 +50,7 @@ func TestN15_ForeignProgramIsAChild(t *testing.T) {
 	for _, mtls := range []config.MTLS{"", config.MTLSAuto, config.MTLSOff} {
 		t.Run("mtls "+string(mtls), func(t *testing.T) {
 			log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-				s := foreign(t, "foreign")
+				s := unforced(foreign(t, "foreign"))
 				s.GoPlugin.MTLS = mtls
 				f, err := n.Start(ctx, s)
 				if err != nil {

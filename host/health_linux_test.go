@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,23 +18,26 @@ import (
 )
 
 func TestV07_StoppedProcessIsReplaced(t *testing.T) {
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		s := restarting(t, "a", config.Permanent)
-		s.Health, s.TermTimeout = quickHealth, config.Duration(10*time.Millisecond)
-		p := startAll(ctx, t, n, s)[0]
-		called := hold(ctx, n, forever, p)
-		old := kill(t, p, syscall.SIGSTOP)
-		sick, ok := errors.AsType[*fault.ActorUnhealthy](<-called)
-		if !ok || !sick.ID.Is(old) || sick.Checks != 3 {
-			t.Errorf("the call got %+v", sick)
+	synctest.Test(t, func(t *testing.T) {
+		_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+			s := plug("a", "good")
+			s.Restart, s.Backoff = config.Permanent, soon
+			p := startAll(ctx, t, n, s)[0]
+			called := hold(ctx, n, forever, p)
+			old := p.ID()
+			processOf(ctx, p).Freeze()
+			sick, ok := errors.AsType[*fault.ActorUnhealthy](<-called)
+			if !ok || !sick.ID.Is(old) || sick.Checks != 3 {
+				t.Errorf("the call got %+v", sick)
+			}
+			successor(ctx, t, p, old)
+			n.Cancel()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		successor(ctx, t, p, old)
-		n.Cancel()
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestV07_OwnEndpointAddsToTheChecks: a plugin that says itself that it is unwell

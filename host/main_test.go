@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -257,16 +258,39 @@ func playBad(role string) {
 	}
 }
 
-// spec is an actor of the given role: this test binary.
+// spec is an actor of the given role: this test binary. Its bounds are such that no machine
+// is too slow for them; a test that is about a bound sets that.
 func spec(t testing.TB, name, role string) host.Spec {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return host.Spec{Name: name, Command: []string{self}, Env: map[string]string{
-		roleVar: role, "GORACE": "atexit_sleep_ms=0", // a race-built program else takes a second to exit
-	}}
+	long := config.Duration(patience)
+	return host.Spec{
+		Name: name, Command: []string{self}, Env: map[string]string{
+			roleVar: role, "GORACE": "atexit_sleep_ms=0", // a race-built program else takes a second to exit
+		},
+		StartTimeout: long, Health: config.Health{Timeout: long},
+	}
+}
+
+// unforced is a spec with so much time for its end that no machine is too slow: who is forced
+// nevertheless did not end by itself.
+func unforced(s host.Spec) host.Spec {
+	s.CancelTimeout, s.Grace, s.TermTimeout = config.Duration(patience), config.Duration(patience), config.Duration(patience)
+	return s
+}
+
+// longEnough tries what must come to a certain point before a bound is over, and says
+// whether it did. Where a machine is too slow for that, it tries again with twice the time.
+func longEnough(bound time.Duration, try func(bound config.Duration) bool) bool {
+	for ; bound < patience; bound *= 2 {
+		if try(config.Duration(bound)) {
+			return true
+		}
+	}
+	return false
 }
 
 // open runs a nursery whose log can be read.
@@ -285,7 +309,6 @@ func open(t testing.TB, o host.Options, body func(ctx context.Context, n *host.N
 // only makes a failure of a hang: no machine is so slow that it matters otherwise.
 const patience = 5 * time.Minute
 
-// syncBuffer is a log in memory. mu guards the rest.
 // here is open without a process: what the specs of plug name runs inside this one. Tests call it in
 // a bubble, in which no machine is too slow.
 func here(t testing.TB, o host.Options, body func(ctx context.Context, n *host.Nursery) error) (log *syncBuffer, err error) {
@@ -311,6 +334,7 @@ func plug(name, program string) host.Spec {
 	return host.Spec{Name: name, Command: []string{program}}
 }
 
+// syncBuffer is a log in memory. mu guards the rest.
 type syncBuffer struct {
 	mu      sync.Mutex
 	b       bytes.Buffer

@@ -94,7 +94,7 @@ func TestT4_P10_GoexitInAPluginsHosting(t *testing.T) {
 func TestT4_N17_GoexitInTheLogOfAHook(t *testing.T) {
 	s, read := diary(t, "hooks and log vanish")
 	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, s)
+		p, err := n.Start(ctx, unforced(s))
 		if err != nil {
 			return err
 		}

@@ -242,6 +242,3 @@ func TestV06_PortalWaitsOrFailsWhileDown(t *testing.T) {
 		}
 	})
 }
-
-// quickHealth fails a process after three checks of 50 ms.
-var quickHealth = config.Health{Interval: config.Duration(20 * time.Millisecond), Timeout: config.Duration(50 * time.Millisecond)}

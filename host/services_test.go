@@ -27,7 +27,7 @@ func served(t *testing.T, o host.Options, body func(ctx context.Context, p *host
 	t.Helper()
 	o.Endpoints = []contract.Handler{upper.Handle(func(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil })}
 	log, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, spec(t, "shop", "services"))
+		p, err := n.Start(ctx, unforced(spec(t, "shop", "services")))
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func TestP10_PanicOfAService(t *testing.T) {
 func TestP05_CancelEndsTheCallsOfServices(t *testing.T) {
 	log := newNoticing()
 	err := host.OpenNursery(t.Context(), host.Options{Log: log.logger()}, func(ctx context.Context, n *host.Nursery) error {
-		p, err := n.Start(ctx, spec(t, "shop", "services"))
+		p, err := n.Start(ctx, unforced(spec(t, "shop", "services")))
 		if err != nil {
 			return err
 		}

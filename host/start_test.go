@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -82,43 +83,34 @@ func TestF03_BadPlugins(t *testing.T) {
 }
 
 // Those that would wait for ever wait at the same time, and while the tests run that have
-// no processes: their bound is one that no machine needs for getting to where they hang.
+// no processes.
 func TestF03_PluginsThatHang(t *testing.T) {
 	t.Parallel()
-	short := func(s host.Spec) host.Spec {
-		s.StartTimeout = config.Duration(5 * time.Second)
-		return s
-	}
-	cases := map[string]badPlugin{
-		"silent":        {short(spec(t, "x", "silent")), "handshake", []string{"not ready in time", "5s"}},
-		"liar":          {short(spec(t, "x", "liar")), "", []string{"x"}},
-		"hangs in boot": {withChild(short(spec(t, "x", "hangs in boot"))), "boot", []string{"not ready in time", "not answered its boot"}},
-		"no link":       {short(spec(t, "x", "stranger without link")), "boot", []string{"not ready in time", "not opened its link"}},
-		"no hello":      {short(spec(t, "x", "stranger without a word")), "boot", []string{"not ready in time", "not said HELLO"}},
-	}
-	errs := make(map[string]chan error)
-	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-		for name, c := range cases {
-			failed := make(chan error, 1)
-			errs[name] = failed
-			c.spec.Name = "x"
-			n.Go(func() {
-				_, err := n.Start(ctx, c.spec)
-				failed <- err
-			})
+	t.Cleanup(func() {
+		if left := childrenLeft(t); len(left) > 0 {
+			t.Errorf("processes are left: %v", left)
 		}
-		for _, failed := range errs {
-			failed <- <-failed // all have been answered before the nursery is left
-		}
-		return nil
 	})
-	if err != nil {
-		t.Error(err)
+	cases := map[string]badPlugin{
+		"silent":        {spec(t, "x", "silent"), "handshake", []string{"not ready in time"}},
+		"liar":          {spec(t, "x", "liar"), "", []string{"x"}},
+		"hangs in boot": {withChild(spec(t, "x", "hangs in boot")), "boot", []string{"not ready in time", "not answered its boot"}},
+		"no link":       {spec(t, "x", "stranger without link"), "boot", []string{"not ready in time", "not opened its link"}},
+		"no hello":      {spec(t, "x", "stranger without a word"), "boot", []string{"not ready in time", "not said HELLO"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.check(t, <-errs[name])
+			var err error
+			longEnough(time.Second, func(bound config.Duration) bool {
+				c.spec.StartTimeout = bound
+				err = host.OpenNursery(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
+					_, err := n.Start(ctx, c.spec)
+					return err
+				})
+				return err == nil || strings.Contains(err.Error(), c.want[len(c.want)-1])
+			})
+			c.check(t, err)
 		})
 	}
 }

@@ -10,14 +10,13 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 func TestN08_WellBehavedChildMeetsNoForce(t *testing.T) {
 	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		for range 3 {
-			p, err := n.Start(ctx, spec(t, "good", "good"))
+			p, err := n.Start(ctx, unforced(spec(t, "good", "good")))
 			if err != nil {
 				return err
 			}
@@ -78,32 +77,6 @@ func TestP05_CancelTwiceAndOnADeadActor(t *testing.T) {
 			}
 			if _, err := echo.Call(ctx, p, "x"); !errors.Is(err, fault.ErrActorClosing) {
 				t.Errorf("a call into it gave %v", err)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-// T7 · P05: the ctx of a scope into the actor ends when the actor's tasks do. That is
-// what Cancel waits for, and not why it should fail.
-func TestP05_CancelWithTheCtxOfAScopeIntoTheActor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, err := here(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
-			p, err := n.Start(ctx, plug("good", "good"))
-			if err != nil {
-				return err
-			}
-			_, err = forever.Open(ctx, p, none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
-				if err := p.Cancel(ctx, "done"); err != nil {
-					t.Errorf("Cancel: %v", err)
-				}
-				return nil
-			})
-			if c, ok := fault.Cancelled(err); !ok || !c.Canceller.Is(n.Self()) {
-				t.Errorf("the scope gave %v; want a ContextCancelled by %s", err, n.Self())
 			}
 			return nil
 		})
