@@ -45,6 +45,7 @@ func importMap() []area {
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/terminal", nil, "it knows texts, and nothing of where they come from"},
 		{"internal/cgroup", nil, "it knows the kernel's files, and nothing of whose they are"},
+		{"internal/shm", nil, "it carries bytes, and knows nothing of what they mean"},
 		{"internal/rundir", []string{"internal/cgroup", "internal/environ"}, "it removes what processes have left, and starts none"},
 		{"internal/process", []string{"internal/rundir", "internal/cgroup", "internal/logs", "internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/launch", []string{"internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},

@@ -1,0 +1,227 @@
+package shm
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// What comes over the socket: a bell, or the head of a record.
+const (
+	bell       = 0
+	record     = 1
+	recordHead = 1 + 8 + 4 // with the position and the length
+)
+
+// socketBuffer is for bells and the heads of records; what is larger than it is not copied.
+const socketBuffer = 512
+
+// incoming is the direction from the peer. All of it belongs to whoever reads, but mayspin.
+type incoming struct {
+	conn *Conn
+	ctl  *controls
+	ring []byte
+	at   inward
+	sock *bufio.Reader
+
+	records uint64 // whose heads have been read
+	place   uint64 // in the ring, of the record that is next
+	left    int    // bytes of that record; 0 if there is none
+	end     error  // of the socket; nil while it is open
+
+	sleeps, bells int // an honest peer rings once at most for each time that this end has slept
+	spins, dozes  patience
+	mayspin       atomic.Bool
+}
+
+func (r *incoming) begin(c *Conn, ctl *controls, ring []byte) {
+	r.conn, r.ctl, r.ring = c, ctl, ring
+	r.sock = bufio.NewReaderSize(c.sock, socketBuffer)
+}
+
+func (r *incoming) read(b []byte) (int, error) {
+	for {
+		if n, err := r.next(b); n > 0 || err != nil {
+			return n, err
+		}
+		if r.end != nil {
+			return 0, r.end
+		}
+		if err := r.await(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// next gives what there is. It waits only for the rest of a record that is known to have been sent.
+// The ring is read up to where the next record belongs, and that record then.
+func (r *incoming) next(b []byte) (int, error) {
+	if err := r.look(); err != nil {
+		return 0, err
+	}
+	limit := r.at.tail
+	if r.left > 0 {
+		limit = r.place
+	}
+	if n := r.at.take(r.ring, b, limit); n > 0 {
+		r.ctl.head.Store(r.at.head)
+		if r.ctl.writer.word.Load() != awake && Size-r.at.ready() >= Size/2 {
+			r.ctl.writer.rouse() // which is never asleep on the socket; if it says so it lies
+		}
+		return n, nil
+	}
+	if r.left == 0 {
+		return 0, nil
+	}
+	n, err := r.sock.Read(b[:min(len(b), r.left)])
+	r.left -= n
+	if n > 0 {
+		return n, nil
+	}
+	return 0, unexpected(err)
+}
+
+// look loads what the peer says. The count of records is loaded after the position: a
+// record that was sent before those bytes is counted then, and its head is read first.
+func (r *incoming) look() error {
+	tail := r.ctl.tail.Load()
+	missing := r.missing()
+	if err := r.at.saw(tail); err != nil {
+		return err
+	}
+	if r.left > 0 || !missing {
+		return nil
+	}
+	if r.end != nil {
+		return unexpected(r.end)
+	}
+	for r.left == 0 {
+		if err := r.hear(); err != nil {
+			return unexpected(err)
+		}
+	}
+	return nil
+}
+
+// missing reports whether a record has been counted that has not been read. One that was read before
+// it was counted makes the difference negative for a moment.
+func (r *incoming) missing() bool { return int64(r.ctl.asides.Load()-r.records) > 0 }
+
+// some reports whether there is something to read, or an impossible position, which next refuses.
+func (r *incoming) some() bool { return r.ctl.tail.Load() != r.at.tail || r.missing() }
+
+// hear reads one thing from the socket, and waits for it: a bell, or the head of a record.
+func (r *incoming) hear() error {
+	what, err := r.sock.ReadByte()
+	switch {
+	case err != nil:
+		r.end = err
+		return err
+	case what == bell:
+		r.countBells()
+		return nil
+	case what != record:
+		return fmt.Errorf("the byte %d came over the socket, expected %d or %d", what, bell, record)
+	}
+	var head [recordHead - 1]byte
+	if _, err := io.ReadFull(r.sock, head[:]); err != nil {
+		return unexpected(err)
+	}
+	r.records++
+	r.place = binary.NativeEndian.Uint64(head[:])
+	r.left = int(binary.NativeEndian.Uint32(head[8:]))
+	if err := r.at.saw(r.ctl.tail.Load()); err != nil {
+		return err
+	}
+	if r.left == 0 || r.place-r.at.head > uint64(r.at.ready()) {
+		return fmt.Errorf("%w: a record of %d bytes belongs at %d, between %d and %d were expected", ErrPeer, r.left, r.place, r.at.head, r.at.tail)
+	}
+	return nil
+}
+
+// countBells counts the bell that was read, and those that came with it.
+func (r *incoming) countBells() {
+	r.bells++
+	for r.sock.Buffered() > 0 {
+		if what, _ := r.sock.Peek(1); what[0] != bell {
+			break
+		}
+		_, _ = r.sock.Discard(1) // it is there
+		r.bells++
+	}
+	if r.bells > r.sleeps {
+		r.conn.wary.Store(true)
+	}
+}
+
+// await returns when there may be something. First whoever can run does: it may be what was just
+// read that wakes somebody, and a thread that dozes would hold it up.
+func (r *incoming) await() error {
+	runtime.Gosched()
+	if r.some() {
+		return nil
+	}
+	if !r.conn.wary.Load() && (r.spin() || r.doze()) {
+		return nil
+	}
+	return r.sleep()
+}
+
+// spin looks for a while, and reports whether something has come.
+func (r *incoming) spin() bool {
+	if !r.mayspin.Load() || !r.spins.try() {
+		return false
+	}
+	hit := false
+	for begun := time.Now(); !hit && time.Since(begun) < spinBound; {
+		hit = r.some()
+	}
+	r.spins.learn(hit)
+	return hit
+}
+
+// doze waits on this thread, and reports whether something has come.
+func (r *incoming) doze() bool {
+	if !r.dozes.try() {
+		return false
+	}
+	r.ctl.reader.word.Store(dozing)
+	if !r.some() && !r.conn.closed.Load() {
+		r.ctl.reader.doze(dozeBound)
+	}
+	r.ctl.reader.word.Store(awake)
+	hit := r.some()
+	r.dozes.learn(hit)
+	return hit
+}
+
+// sleep waits on the socket: for the bell, a record, or its end, after which
+// what is left in the ring is still to be read.
+func (r *incoming) sleep() error {
+	r.ctl.reader.word.Store(asleep)
+	r.sleeps++
+	defer r.ctl.reader.word.Store(awake)
+	if r.some() {
+		return nil
+	}
+	if err := r.hear(); err != nil && r.end == nil {
+		return err
+	}
+	if r.conn.closed.Load() {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
