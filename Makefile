@@ -92,6 +92,7 @@ tidy-check: ## go.mod is tidy
 	cd tools && go mod tidy -diff
 	cd testdata/thirdparty && go mod tidy -diff
 	cd testdata/foreign && go mod tidy -diff
+	cd testdata/ttrpc && go mod tidy -diff
 
 check: ## everything that CI runs
 	.ci/run

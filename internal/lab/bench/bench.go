@@ -1,7 +1,9 @@
 // Package bench measures what plugins cost: Trellis beside a plain go-plugin plugin
 // (gRPC, automatic mutual TLS, default options), a net/rpc one, and a raw unix socket
-// as the floor. All of them are the same program, started again with a variable that
-// says which one to be, so that measuring needs nothing but the program itself.
+// as the floor; further peers are gRPC and ttrpc without TLS. In a clone, each is a small
+// program of its own, built as its users would do it. Elsewhere the measuring program is
+// all of them but ttrpc, started again with a variable that says which one to be, so that
+// measuring needs nothing but the program itself.
 //
 // What is compared is measured in turn, round by round: whatever else the machine
 // does meanwhile meets all of them, and the ratio of a round stays true.
@@ -12,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
@@ -28,7 +32,7 @@ type Options struct {
 	Rounds int            // 5, or 1 if Quick
 	Only   *regexp.Regexp // of the names of workloads; nil: all
 	Quick  bool           // tiny counts, which prove that it runs and measure nothing
-	Source string         // Trellis's own source folder, for the census; "": the working directory
+	Source string         // Trellis's own source folder; "": the working directory
 	// Step is told what is being done; nil tells nobody.
 	Step func(what string)
 }
@@ -46,25 +50,29 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("no workload matches %q; there are %s", o.Only, namesOf(workloads(sizesOf(o.Quick))))
 	}
-	self, err := os.Executable()
+	folder, err := os.MkdirTemp("", "bench-programs-")
 	if err != nil {
 		return nil, err
 	}
 	begun := time.Now()
 	report := newReport(o)
+	watch := watchOthers()
 	err = host.OpenNursery(ctx, host.Options{Name: "bench", Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
-		l := &lab{options: o, self: self, nursery: n, peers: map[string][]peer{}}
-		defer l.close()
+		l := &lab{options: o, folder: folder, nursery: n, peers: map[string][]process{}}
+		defer func() { _ = l.stopPeers() }() // one that did not end in order is not a failure of what was measured
+		if err := l.prepare(ctx, chosen); err != nil {
+			return err
+		}
 		if err := l.measure(ctx, chosen, report); err != nil {
 			return err
 		}
 		n.Cancel()
 		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, os.RemoveAll(folder)); err != nil {
 		return nil, err
 	}
-	report.Seconds = time.Since(begun).Seconds()
+	report.Seconds, report.Others = time.Since(begun).Seconds(), watch.share()
 	return report, nil
 }
 
@@ -105,6 +113,10 @@ func (l *lab) measure(ctx context.Context, all []*workload, report *Report) erro
 	for _, w := range all {
 		found[w].report(report)
 	}
+	report.Carried = l.carried
+	for _, subject := range slices.Sorted(maps.Keys(l.missing)) {
+		report.Skipped = append(report.Skipped, subject+": "+l.missing[subject])
+	}
 	return nil
 }
 
@@ -112,6 +124,9 @@ func (l *lab) measure(ctx context.Context, all []*workload, report *Report) erro
 func (l *lab) round(ctx context.Context, w *workload, round int, t *tally) error {
 	for i := range w.subjects {
 		subject := w.subjects[(i+round)%len(w.subjects)]
+		if l.missing[subject] != "" {
+			continue
+		}
 		samples, err := w.measure(ctx, l, subject)
 		if missing, ok := errors.AsType[*unavailable](err); ok {
 			t.skipped = missing.why

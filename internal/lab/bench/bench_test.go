@@ -26,6 +26,30 @@ func TestCensusElsewhere(t *testing.T) {
 	}
 }
 
+// Elsewhere the program plays every plugin itself, and says which peer is missing.
+func TestWithoutTheSourceEveryPluginIsCarried(t *testing.T) {
+	r, err := Run(t.Context(), Options{Quick: true, Only: regexp.MustCompile("^(call 64 B, 64 callers$|start)"), Source: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.Rows {
+		for _, subject := range []string{Trellis, Plain, NetRPC, Bare, Socket} {
+			if len(row.Result(subject).Rounds) != 1 {
+				t.Errorf("%s: no %s", row.Name, subject)
+			}
+		}
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Left out: ttrpc: it is built from Trellis's source", "Every plugin was the measuring program itself"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table does not say %q:\n%s", want, table.String())
+		}
+	}
+}
+
 // The full sizes are measured by hand, now and then: they must not be refused by then.
 func TestAsManyIdleContextsAsAPeerTakes(t *testing.T) {
 	if most := slices.Max(sizesOf(false).contexts); most > link.DefaultMaxDialogs {

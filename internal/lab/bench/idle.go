@@ -3,8 +3,10 @@ package bench
 import (
 	"context"
 	"errors"
-	"runtime"
+	"os"
 	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/usage"
 )
 
 // contextsWorkload opens more and more contexts that do nothing.
@@ -16,12 +18,12 @@ func contextsWorkload(s sizes) *workload {
 	for i, n := range s.contexts {
 		m := metric{name: "memory of one of " + plural(n, "idle context") + ", both sides", unit: Bytes, x: float64(n)}
 		if i == len(s.contexts)-1 {
-			m.goals = []Goal{atMost(0.3, 0), within(8<<10, 0)}
+			m.goals = []Goal{atMost(0.6, 0)}
 		}
 		w.metrics = append(w.metrics, m)
 	}
 	w.measure = func(ctx context.Context, l *lab, subject string) ([]sample, error) {
-		p, err := one[holder](ctx, l, subject)
+		p, err := able[holder](ctx, l, subject)
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +51,7 @@ func growContexts(ctx context.Context, p any, h holding, counts []int) (times, m
 		if err != nil {
 			return nil, nil, err
 		}
-		memory = append(memory, sample{value: (float64(now.memory) - float64(before.memory)) / float64(n)})
+		memory = append(memory, sample{value: (float64(now.Memory) - float64(before.Memory)) / float64(n)})
 	}
 	return times, memory, nil
 }
@@ -60,26 +62,36 @@ func childrenWorkload(s sizes) *workload {
 	for _, kind := range []struct {
 		name string
 		unit Unit
+		goal []Goal // with the most children
 	}{
-		{"host memory for one of ", Bytes}, {"host threads for one of ", Pieces}, {"CPU in a second, host and all, for one of ", Nanoseconds},
+		{"host memory for one of ", Bytes, []Goal{atMost(1, 0)}},
+		{"host threads for one of ", Pieces, nil},
+		{"CPU in a second, host and all, for one of ", Nanoseconds, []Goal{atMost(1, 0)}},
 	} {
-		for _, n := range s.children {
+		for i, n := range s.children {
 			name := "children"
 			if n == 1 {
 				name = "child"
 			}
-			w.metrics = append(w.metrics, metric{name: kind.name + grouped(n) + " idle " + name, unit: kind.unit, x: float64(n)})
+			m := metric{name: kind.name + grouped(n) + " idle " + name, unit: kind.unit, x: float64(n)}
+			if i == len(s.children)-1 {
+				m.goals = kind.goal
+			}
+			w.metrics = append(w.metrics, m)
 		}
 	}
 	w.measure = func(ctx context.Context, l *lab, subject string) ([]sample, error) {
-		if _, err := readProcess(0); err != nil {
-			return nil, &unavailable{"threads and CPU time of processes can be read on Linux only, this is " + runtime.GOOS}
+		if _, err := threadsHere(); err != nil {
+			return nil, &unavailable{err.Error()}
 		}
-		before, err := observe(ctx, nil, s.idle)
+		if err := l.stopPeers(); err != nil { // so that the idle children are the only ones
+			return nil, err
+		}
+		before, err := observe(ctx, nil, 0)
 		if err != nil {
 			return nil, err
 		}
-		var all []peer
+		var all []process
 		var memory, threads, busy []sample
 		for _, n := range s.children {
 			more, err := l.startInTens(ctx, subject, n-len(all))
@@ -94,7 +106,7 @@ func childrenWorkload(s sizes) *workload {
 			each := float64(n)
 			memory = append(memory, sample{value: (now.memory - before.memory) / each})
 			threads = append(threads, sample{value: (now.threads - before.threads) / each})
-			busy = append(busy, sample{value: max(0, now.busy-before.busy) / each})
+			busy = append(busy, sample{value: now.busy / each})
 		}
 		return append(append(memory, threads...), busy...), stopMany(all)
 	}
@@ -102,9 +114,9 @@ func childrenWorkload(s sizes) *workload {
 }
 
 // startInTens starts plugins, ten at a time.
-func (l *lab) startInTens(ctx context.Context, subject string, n int) (all []peer, err error) {
+func (l *lab) startInTens(ctx context.Context, subject string, n int) (all []process, err error) {
 	for n > 0 && err == nil {
-		var more []peer
+		var more []process
 		more, err = l.startMany(ctx, subject, min(n, 10))
 		all = append(all, more...)
 		n -= 10
@@ -118,45 +130,29 @@ type observation struct {
 	busy            float64 // nanoseconds of CPU in a second
 }
 
-func observe(ctx context.Context, children []peer, length time.Duration) (observation, error) {
-	memory := ownConsumption().memory
-	before, threads, err := processorTime(children)
+func observe(ctx context.Context, children []process, length time.Duration) (observation, error) {
+	memory := usage.Own().Memory
+	threads, err := threadsHere()
 	if err != nil {
 		return observation{}, err
 	}
+	pids := []int{os.Getpid()}
+	for _, c := range children {
+		pids = append(pids, c.pids()...)
+	}
 	begun := time.Now()
+	before, err := processorTimes(pids)
+	if err != nil {
+		return observation{}, err
+	}
 	select {
 	case <-time.After(length):
 	case <-ctx.Done():
 		return observation{}, context.Cause(ctx)
 	}
-	after, _, err := processorTime(children)
+	after, err := processorTimes(pids)
 	return observation{
 		memory: float64(memory), threads: float64(threads),
 		busy: float64(after-before) / time.Since(begun).Seconds(),
 	}, err
-}
-
-// processorTime is what this process and its children have used, and how many threads
-// this process has.
-func processorTime(children []peer) (used time.Duration, threads int, err error) {
-	own, err := readProcess(0)
-	if err != nil {
-		return 0, 0, err
-	}
-	used = own.used
-	for _, c := range children {
-		theirs, err := readProcess(c.pid())
-		if err != nil {
-			return 0, 0, err
-		}
-		used += theirs.used
-	}
-	return used, own.threads, nil
-}
-
-// processState is what the system says of a process.
-type processState struct {
-	used    time.Duration // of CPU
-	threads int
 }

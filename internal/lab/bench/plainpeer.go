@@ -9,20 +9,25 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/goplugin"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench/plain"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/socket"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/usage"
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
-// plainPeer is a started gRPC plugin.
+// plainPeer is a started gRPC program: a go-plugin plugin, or a server without go-plugin.
 type plainPeer struct {
-	goPlugin
+	process
 	rpc  plain.PlainClient
 	last atomic.Uint64 // id of a held stream
 }
 
-func (l *lab) startPlain(context.Context) (peer, error) {
-	p, process, err := l.startGoPlugin(Plain, plugin.ProtocolGRPC)
+func (l *lab) startPlain(subject string) (peer, error) {
+	p, process, err := l.startGoPlugin(subject, goplugin.GRPC, plugin.ProtocolGRPC)
 	if err != nil {
 		return nil, err
 	}
@@ -30,8 +35,31 @@ func (l *lab) startPlain(context.Context) (peer, error) {
 	if !ok {
 		return nil, fmt.Errorf("go-plugin gave a %T for the gRPC plugin", p)
 	}
-	return &plainPeer{goPlugin: process, rpc: client}, nil
+	return &plainPeer{process: process, rpc: client}, nil
 }
+
+// startBare starts the server that has no go-plugin and no TLS.
+func (l *lab) startBare(subject string) (peer, error) {
+	p, err := socket.Start(l.command(subject))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient("unix:"+p.Path(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
+	return &plainPeer{process: bareProcess{p, conn}, rpc: plain.NewPlainClient(conn)}, nil
+}
+
+// bareProcess is a gRPC server behind a socket.
+type bareProcess struct {
+	*socket.Process
+	conn *grpc.ClientConn
+}
+
+func (p bareProcess) pids() []int { return []int{p.PID()} }
+
+func (p bareProcess) stop() error { return errors.Join(p.conn.Close(), p.Stop()) }
 
 func (p *plainPeer) call(ctx context.Context, payload []byte) ([]byte, error) {
 	answer, err := p.rpc.Call(ctx, &plain.Payload{Data: payload})
@@ -74,8 +102,8 @@ func (p *plainPeer) pour(ctx context.Context, size int, each func() bool) error 
 		if err != nil {
 			return err
 		}
-		if len(m.Data) != size {
-			return fmt.Errorf("a message has %d bytes, expected %d", len(m.Data), size)
+		if err := wrongSize(len(m.Data), size); err != nil {
+			return err
 		}
 		if !each() {
 			return nil
@@ -101,8 +129,8 @@ func (p *plainPeer) echo(ctx context.Context, payload []byte, each func() bool) 
 		if err != nil {
 			return err
 		}
-		if len(m.Data) != len(payload) {
-			return fmt.Errorf("a message has %d bytes, expected %d", len(m.Data), len(payload))
+		if err := wrongSize(len(m.Data), len(payload)); err != nil {
+			return err
 		}
 		if !each() {
 			return nil
@@ -120,7 +148,7 @@ func (p *plainPeer) cancelled(ctx context.Context) (float64, error) {
 	begun := time.Now()
 	cancel()
 	at, err := p.rpc.Ended(ctx, &plain.Mark{Id: id})
-	return since(begun, at.GetUnixNanoseconds()), err
+	return usage.Since(begun, at.GetUnixNanoseconds()), err
 }
 
 // held opens a stream that stays until ctx ends.
@@ -136,9 +164,9 @@ func (p *plainPeer) held(ctx context.Context, id uint64) error {
 	return err
 }
 
-func (p *plainPeer) use(ctx context.Context) (consumption, error) {
+func (p *plainPeer) use(ctx context.Context) (usage.Consumption, error) {
 	u, err := p.rpc.Usage(ctx, &plain.Nothing{})
-	return consumption{memory: u.GetMemory(), allocations: u.GetAllocations()}, err
+	return usage.Consumption{Memory: u.GetMemory(), Allocations: u.GetAllocations()}, err
 }
 
 func (p *plainPeer) hold(ctx context.Context) holding {

@@ -1,41 +1,52 @@
 package bench
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// clockTick is what /proc counts CPU time in: USER_HZ, 100 a second wherever Go runs.
-const clockTick = time.Second / 100
+// processorTime is the time that a process has used, to the nanosecond, threads that have
+// ended included. Its clock is the one that clock_getcpuclockid(3) gives; what /proc/PID/stat
+// has is counted in hundredths of a second.
+func processorTime(pid int) (time.Duration, error) {
+	const schedule = 2 // CPUCLOCK_SCHED: what the scheduler has counted
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|schedule), &t); err != nil {
+		return 0, fmt.Errorf("the processor time of process %d: %w", pid, err)
+	}
+	return time.Duration(t.Nano()), nil
+}
 
-// readProcess reads what a process has used; pid 0 is this one.
-func readProcess(pid int) (s processState, err error) {
-	name := "self"
-	if pid != 0 {
-		name = strconv.Itoa(pid)
+// waitedFor is the processor time of the children that have ended and were waited for.
+func waitedFor() (time.Duration, error) {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &u); err != nil {
+		return 0, err
 	}
-	text, err := os.ReadFile("/proc/" + name + "/stat")
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}
+
+// threadsHere is how many threads this process has.
+func threadsHere() (int, error) {
+	all, err := os.ReadDir("/proc/self/task")
+	return len(all), err
+}
+
+// machineTime is the processor time that all programs have used together.
+func machineTime() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return s, err
+		return 0, err
 	}
-	// The second field is the program's name in parentheses, which may hold anything.
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	const user, system, threads = 11, 12, 17
-	if len(fields) <= threads {
-		return s, fmt.Errorf("/proc/%s/stat has %d fields after the name, expected more than %d", name, len(fields), threads)
+	const tick = time.Second / 100 // USER_HZ, wherever Go runs
+	var user, nice, system int64
+	line, _, _ := strings.Cut(string(text), "\n")
+	if _, err := fmt.Sscanf(line, "cpu %d %d %d", &user, &nice, &system); err != nil {
+		return 0, fmt.Errorf("/proc/stat begins with %q, expected cpu and its times: %w", line, err)
 	}
-	ticks := 0
-	for _, i := range []int{user, system} {
-		n, err := strconv.Atoi(string(fields[i]))
-		if err != nil {
-			return s, err
-		}
-		ticks += n
-	}
-	s.used = time.Duration(ticks) * clockTick
-	s.threads, err = strconv.Atoi(string(fields[threads]))
-	return s, err
+	return time.Duration(user+nice+system) * tick, nil
 }

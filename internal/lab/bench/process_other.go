@@ -2,7 +2,18 @@
 
 package bench
 
-import "errors"
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
 
-// readProcess is for Linux only.
-func readProcess(int) (processState, error) { return processState{}, errors.ErrUnsupported }
+func unreadable(what string) error {
+	return fmt.Errorf("%s can be read on Linux only, this is %s", what, runtime.GOOS)
+}
+
+// They are for Linux only.
+func processorTime(int) (time.Duration, error) { return 0, unreadable("processor times of processes") }
+func waitedFor() (time.Duration, error)        { return 0, unreadable("processor times of processes") }
+func machineTime() (time.Duration, error)      { return 0, unreadable("the machine's processor time") }
+func threadsHere() (int, error)                { return 0, unreadable("threads of processes") }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/measure"
 )
 
 // schema is the version of the report's shape.
@@ -22,7 +24,26 @@ type Report struct {
 	Quick   bool      `json:"quick,omitempty"` // the numbers mean nothing
 	Seconds float64   `json:"seconds"`
 	Rows    []Row     `json:"rows"`
-	Skipped []string  `json:"skipped,omitempty"` // workloads, with the reason
+	Skipped []string  `json:"skipped,omitempty"` // workloads and subjects, with the reason
+	Others  float64   `json:"others"`            // share of the processors' time that other programs used meanwhile
+	Carried bool      `json:"carried,omitempty"` // all plugins were the measuring program itself
+}
+
+// The conditions of a machine.
+const (
+	Quiet = "quiet" // other programs used next to nothing
+	Warm  = "warm"  // they kept the processors from sleeping
+)
+
+// quietShare is what others may use of a quiet machine.
+const quietShare = 0.1
+
+// Condition is that of the machine while it was measured.
+func (r *Report) Condition() string {
+	if r.Others < quietShare {
+		return Quiet
+	}
+	return Warm
 }
 
 // Row is one number, of each subject that has it.
@@ -64,6 +85,7 @@ const (
 	BytesPerSecond Unit = "B/s"
 	Bytes          Unit = "B"
 	Pieces         Unit = "1"
+	Percent        Unit = "%"
 )
 
 // Text is a number with its unit, in three digits.
@@ -77,6 +99,8 @@ func (u Unit) Text(v float64) string {
 		return scaled(v, 1000, "B/s", "kB/s", "MB/s", "GB/s")
 	case Bytes:
 		return scaled(v, 1024, "B", "KiB", "MiB", "GiB")
+	case Percent:
+		return digits(v) + " %"
 	}
 	return digits(v)
 }
@@ -147,7 +171,7 @@ func (t *tally) report(r *Report) {
 func (t *tally) row(i int, m metric) Row {
 	row := Row{Name: m.name, Group: t.workload.group, X: m.x, Unit: m.unit, More: m.more, Goals: m.goals, Against: t.workload.subjects[1]}
 	for _, subject := range t.workload.subjects {
-		if subject == m.except {
+		if subject == m.except || t.samples[subject] == nil {
 			continue
 		}
 		var values, tails []float64
@@ -156,7 +180,7 @@ func (t *tally) row(i int, m metric) Row {
 			tails = append(tails, samples[i].p99)
 		}
 		row.Results = append(row.Results, Result{
-			Subject: subject, Rounds: values, Median: quantile(values, 0.5), Spread: spread(values), P99: quantile(tails, 0.5),
+			Subject: subject, Rounds: values, Median: measure.Quantile(values, 0.5), Spread: measure.Spread(values), P99: measure.Quantile(tails, 0.5),
 		})
 	}
 	row.Ratio = ratioOf(row.Result(Trellis).Rounds, row.Result(row.Against).Rounds)
@@ -171,5 +195,5 @@ func ratioOf(ours, theirs []float64) Ratio {
 			ratios = append(ratios, our/theirs[i])
 		}
 	}
-	return Ratio{quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75)}
+	return Ratio{measure.Quantile(ratios, 0.5), measure.Quantile(ratios, 0.25), measure.Quantile(ratios, 0.75)}
 }

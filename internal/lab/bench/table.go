@@ -8,7 +8,7 @@ import (
 )
 
 // head is the table's first line.
-var head = []string{"what", "Trellis", "spread", "go-plugin gRPC", "net/rpc", "raw socket", "ratio", "to reach", "", "later"}
+var head = []string{"what", "Trellis", "spread", "go-plugin gRPC", "net/rpc", "gRPC", "ttrpc", "raw socket", "ratio", "to reach", "", "later"}
 
 // WriteTable writes the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
@@ -28,7 +28,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
 	line(head)
-	line([]string{"---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "---", "--:"})
+	line([]string{"---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "---", "--:"})
 	for _, row := range r.Rows {
 		line(row.cells())
 	}
@@ -44,9 +44,13 @@ func (r *Report) writeNotes(w io.Writer) error {
 	if r.Quick {
 		b.WriteString("Measured with --quick: it runs; the numbers mean nothing.\n")
 	}
-	fmt.Fprintf(&b, "%d rounds in %.0f s, %d CPUs, %s, %s. Medians of the rounds; (p99) of single operations; ratio to go-plugin gRPC, "+
-		"round by round, with quartiles;\nspread is the distance of the quartiles. The census is compared with the same count in one process.\n",
-		r.Rounds, r.Seconds, r.CPUs, r.System, r.Go)
+	fmt.Fprintf(&b, "%d rounds in %.0f s, %d CPUs, %s, %s; other programs used %.0f %% of the processors meanwhile.\n"+
+		"Medians of the rounds; (p99) of single operations; ratio to go-plugin gRPC, round by round, with quartiles; spread is the distance of the\n"+
+		"quartiles. gRPC and ttrpc are without TLS and go-plugin. The census is compared with the same count in one process.\n",
+		r.Rounds, r.Seconds, r.CPUs, r.System, r.Go, 100*r.Others)
+	if r.Carried {
+		b.WriteString("Every plugin was the measuring program itself, which takes longer to start than a program of its own. In a clone they are built.\n")
+	}
 	for _, s := range r.Skipped {
 		b.WriteString("Left out: " + s + ".\n")
 	}
@@ -72,8 +76,8 @@ func (r Row) cells() []string {
 		verdict = append(verdict, mark(g.met(r, g.Reach)))
 	}
 	return []string{
-		r.Name, r.cell(Trellis), fmt.Sprintf("%.0f %%", 100*r.Result(Trellis).Spread), baseline, r.cell(NetRPC), r.cell(Socket),
-		ratio, strings.Join(reach, ", "), strings.Join(verdict, " "), strings.Join(later, ", "),
+		r.Name, r.cell(Trellis), fmt.Sprintf("%.0f %%", 100*r.Result(Trellis).Spread), baseline, r.cell(NetRPC),
+		r.cell(Bare), r.cell(TTRPC), r.cell(Socket), ratio, strings.Join(reach, ", "), strings.Join(verdict, " "), strings.Join(later, ", "),
 	}
 }
 

@@ -62,7 +62,7 @@ func sizesOf(quick bool) sizes {
 	}
 	return sizes{
 		length: 300 * time.Millisecond, starts: 5, crowd: 50, fan: 8, contexts: []int{10, 100, 1000, 4000},
-		children: []int{1, 10, 50, 100, 200}, idle: 2 * time.Second, census: "src",
+		children: []int{1, 10, 50, 100, 200}, idle: 4 * time.Second, census: "src",
 	}
 }
 
@@ -74,13 +74,16 @@ func workloads(s sizes) []*workload {
 			all = append(all, callWorkload(s, callers, size))
 		}
 	}
-	all = append(all, openWorkload(s))
+	for _, callers := range []int{1, 64} {
+		all = append(all, busyWorkload(s, callers), costWorkload(s, callers))
+	}
+	all = append(all, allocationsWorkload(s), openWorkload(s))
 	for _, way := range []string{oneWay, twoWay} {
 		for _, size := range []int{64, 4 << 10, 64 << 10, 1 << 20} {
 			all = append(all, streamWorkload(s, way, size))
 		}
 	}
-	return append(all, fanWorkload(s), cancelWorkload(s), startWorkload(s), crowdWorkload(s),
+	return append(all, fanWorkload(s), cancelWorkload(s), startWorkload(s), pureWorkload(s), crowdWorkload(s),
 		contextsWorkload(s), childrenWorkload(s), censusWorkload(s))
 }
 

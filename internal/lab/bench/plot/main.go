@@ -1,5 +1,6 @@
-// Command plot makes the page of numbers from a benchmark's JSON: it draws the plots,
-// and puts the table between the page's two markers.
+// Command plot makes the page of numbers from a benchmark's JSON: it puts the table between
+// the page's markers for the machine's condition, which was quiet or warm, and draws the
+// plots of a quiet one.
 //
 //	plot -report bin/bench.json -page docs/performance.md
 //
@@ -16,10 +17,9 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 )
 
-const (
-	begin = "<!-- bench:begin -->\n"
-	end   = "<!-- bench:end -->\n"
-)
+// begin and end stand around a condition's table.
+func begin(condition string) string { return "<!-- bench:" + condition + ":begin -->\n" }
+func end(condition string) string   { return "<!-- bench:" + condition + ":end -->\n" }
 
 func main() {
 	report := flag.String("report", "bin/bench.json", "what host bench --json has written")
@@ -48,11 +48,14 @@ func publish(file, page string) error {
 		return err
 	}
 	for name, panels := range drawings(r) {
+		if r.Condition() != bench.Quiet {
+			break
+		}
 		if err := write(filepath.Join(folder, name), draw(panels)); err != nil {
 			return err
 		}
 	}
-	if err := write(filepath.Join(folder, "report.json"), string(text)); err != nil {
+	if err := write(filepath.Join(folder, r.Condition()+".json"), string(text)); err != nil {
 		return err
 	}
 	return putTable(page, r)
@@ -63,12 +66,13 @@ func write(name, text string) error {
 	return os.WriteFile(name, []byte(text), 0o644) //nolint:gosec // documents are for everybody
 }
 
-// putTable replaces what stands between the page's markers.
+// putTable replaces what stands between the markers of the report's condition.
 func putTable(page string, r *bench.Report) error {
 	text, err := os.ReadFile(page) //nolint:gosec // the user names it
 	if err != nil {
 		return err
 	}
+	begin, end := begin(r.Condition()), end(r.Condition())
 	before, rest, ok := strings.Cut(string(text), begin)
 	_, after, found := strings.Cut(rest, end)
 	if !ok || !found {
@@ -83,8 +87,8 @@ func putTable(page string, r *bench.Report) error {
 
 // drawings are the plots by the names of their files.
 func drawings(r *bench.Report) map[string][]panel {
-	all := []string{bench.Trellis, bench.Plain, bench.NetRPC, bench.Socket}
-	streams := []string{bench.Trellis, bench.Plain, bench.Socket}
+	all := []string{bench.Trellis, bench.Plain, bench.NetRPC, bench.Bare, bench.TTRPC, bench.Socket}
+	streams := []string{bench.Trellis, bench.Plain, bench.Bare, bench.Socket}
 	return map[string][]panel{
 		"size.svg": {
 			{title: "A call, one caller", x: "size of argument and result", log: true, lines: lines(r, "call, 1 caller", "", all, asIs)},

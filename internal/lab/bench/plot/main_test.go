@@ -41,7 +41,7 @@ func TestPageIsMadeFromTheReport(t *testing.T) {
 	dir := t.TempDir()
 	report, page := filepath.Join(dir, "bench.json"), filepath.Join(dir, "performance.md")
 	writeJSON(t, report, measured())
-	if err := os.WriteFile(page, []byte("Before.\n"+begin+"old table\n"+end+"After.\n"), 0o600); err != nil {
+	if err := os.WriteFile(page, []byte("Before.\n"+begin(bench.Quiet)+"old table\n"+end(bench.Quiet)+begin(bench.Warm)+"old warm\n"+end(bench.Warm)+"After.\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := publish(report, page); err != nil {
@@ -51,7 +51,7 @@ func TestPageIsMadeFromTheReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := string(text); !strings.HasPrefix(s, "Before.\n") || !strings.HasSuffix(s, "After.\n") || strings.Contains(s, "old table") || !strings.Contains(s, "| call |") {
+	if s := string(text); !strings.HasPrefix(s, "Before.\n") || !strings.HasSuffix(s, "After.\n") || strings.Contains(s, "old table") || !strings.Contains(s, "old warm") || !strings.Contains(s, "| call |") {
 		t.Errorf("the page is\n%s", s)
 	}
 	for name, want := range map[string]struct{ lines, points int }{
@@ -64,12 +64,41 @@ func TestPageIsMadeFromTheReport(t *testing.T) {
 			t.Errorf("%s has %d lines and %d points, want %d and %d", name, lines, points, want.lines, want.points)
 		}
 	}
-	kept, err := os.ReadFile(filepath.Join(dir, "performance", "report.json"))
+	kept, err := os.ReadFile(filepath.Join(dir, "performance", "quiet.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bench.ParseReport(kept); err != nil {
 		t.Error(err)
+	}
+}
+
+// A report of a warm machine has a table of its own, and draws nothing.
+func TestAWarmMachineHasATableOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	report, page := filepath.Join(dir, "bench.json"), filepath.Join(dir, "performance.md")
+	warm := measured()
+	warm.Others = 0.5
+	writeJSON(t, report, warm)
+	if err := os.WriteFile(page, []byte(begin(bench.Quiet)+"kept\n"+end(bench.Quiet)+begin(bench.Warm)+"old\n"+end(bench.Warm)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(report, page); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(text); !strings.HasPrefix(s, begin(bench.Quiet)+"kept\n") || strings.Contains(s, "old") || !strings.Contains(s, "50 % of the processors") {
+		t.Errorf("the page is\n%s", s)
+	}
+	files, err := os.ReadDir(filepath.Join(dir, "performance"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 1 || files[0].Name() != "warm.json" {
+		t.Errorf("%v were written, want warm.json", files)
 	}
 }
 

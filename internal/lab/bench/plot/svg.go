@@ -32,6 +32,8 @@ var styles = map[string]struct{ name, colour string }{
 	bench.Trellis: {"Trellis", "#1a5fb4"},
 	bench.Plain:   {"go-plugin gRPC", "#e66100"},
 	bench.NetRPC:  {"go-plugin net/rpc", "#9a6fb0"},
+	bench.Bare:    {"gRPC", "#f5a97f"},
+	bench.TTRPC:   {"ttrpc", "#2f8f6b"},
 	bench.Socket:  {"raw socket", "#7a7a7a"},
 }
 

@@ -1,13 +1,13 @@
-package bench
+package measure
 
 import (
 	"math"
 	"slices"
 )
 
-// quantile is the value below which a share q of values lies, between neighbours in
+// Quantile is the value below which a share q of values lies, between neighbours in
 // proportion; 0 of none.
-func quantile(values []float64, q float64) float64 {
+func Quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
@@ -26,12 +26,12 @@ func mean(values []float64) float64 {
 	return sum / float64(max(1, len(values)))
 }
 
-// spread is the distance of the quartiles as a share of the median: what the middle
+// Spread is the distance of the quartiles as a share of the median: what the middle
 // half of the rounds differs by.
-func spread(values []float64) float64 {
-	median := quantile(values, 0.5)
+func Spread(values []float64) float64 {
+	median := Quantile(values, 0.5)
 	if median == 0 {
 		return 0
 	}
-	return math.Abs((quantile(values, 0.75) - quantile(values, 0.25)) / median)
+	return math.Abs((Quantile(values, 0.75) - Quantile(values, 0.25)) / median)
 }
