@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -29,9 +30,10 @@ type child struct {
 	n       *Nursery
 	spec    Spec
 	backoff backoff
-	history history // of its events
+	member  directory.Membership // in the registry, until it is gone
 
 	self         actor.ID      // of the present or last process; before the first, of that one
+	epoch        int           // processes so far
 	current      *incarnation  // the present or last process; nil before the first
 	lastUp       *incarnation  // the process that came up last; nil before the first
 	upAt         time.Time     // when that was
@@ -48,11 +50,14 @@ var (
 
 // tell makes the event known that a step of the table has given. It is called under the
 // nursery's lock, in the same change as the step, so that followers get events in the
-// order in which states change. The event log never waits for a follower. The handler of
+// order in which states change. The registry never waits for a follower. The handler of
 // the log might: it gets the event from [Nursery.update], after the lock is released.
 func (c *child) tell(e Event) {
-	e.Time, e.Actor = time.Now(), c.self
-	c.n.env.events.add(&c.history, e)
+	e.Time, e.Actor, e.Epoch = time.Now(), c.self, c.epoch
+	if e.From == Starting && e.To == Ready {
+		e.Endpoints = c.lastUp.served()
+	}
+	c.member.Publish(e)
 	c.n.told = append(c.n.told, e)
 }
 
@@ -78,6 +83,7 @@ func (c *child) startProcess(e Event) {
 	}
 	i := newIncarnation(c, newExecution(c.n.env, c.spec, c.self), giveUp)
 	c.current = i
+	c.epoch++
 	c.tell(e)
 	c.n.tasks.Go(func() { c.run(ctx, i) })
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // Options says how a nursery works. The zero value is ready to use.
@@ -59,7 +60,7 @@ type Options struct {
 
 // environment is what all children of a nursery have in common. It is made before the
 // first of them, and not changed after, so that it is read without a lock; the nursery
-// owns it. What it points to guards itself: turns, events, the queue and the ending of the
+// owns it. What it points to guards itself: turns, the registry, the queue and the ending of the
 // actor.
 //
 // base is the nursery's own ctx, whose end ends what the children have called here. ending
@@ -83,16 +84,16 @@ type environment struct {
 	ending    *self.Ending // of the actor itself
 	turns     *turns       // of its children's ends
 	authority func() (*trust.Authority, error)
-	events    *eventLog
-	root      bool // the eventLog is this nursery's own
+	registry  directory.Registry // of the actor
+	end       func()             // ends the registry, if it is this nursery's own
 }
 
 // newEnvironment makes ctx's actor the parent of the nursery's children. A ctx without one
 // belongs to a program that is not a plugin, which becomes a root actor here; each
 // outermost nursery of such a program has an identity of its own.
 //
-// The outermost nursery that finds no event log in its ctx makes one and owns it (root):
-// events of the nurseries inside it go there too, and followers end with it.
+// The outermost nursery that finds no registry in its ctx makes one and owns it: events of the
+// nurseries inside it go there too, and followers end with it.
 func newEnvironment(ctx context.Context, o Options) (*environment, context.Context, error) {
 	id, ok := self.From(ctx)
 	if !ok {
@@ -117,14 +118,15 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	for name, w := range o.Record {
 		records[name] = recording.New(w, name, queue.Logger())
 	}
-	events, told := ctx.Value(eventLogKey{}).(*eventLog)
-	if !told {
-		ctx = WithEvents(ctx)
-		events = ctx.Value(eventLogKey{}).(*eventLog)
+	registry, end := directory.From(ctx), func() {}
+	if registry == nil {
+		own := directory.NewMemory(nil)
+		registry, end = own, own.Finish
+		ctx = directory.With(ctx, own)
 	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), records: records, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), events: events, root: !told,
+		dial: o.DialOptions, launch: launch.From(ctx), records: records, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, end: end,
 		authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -68,6 +69,15 @@ func newIncarnation(o owner, x execution, giveUp context.CancelCauseFunc) *incar
 	}
 	i.ladder = i.newLadder(o.note)
 	return i
+}
+
+// served is what the process serves, as the directory has it.
+func (i *incarnation) served() []directory.Endpoint {
+	served := make([]directory.Endpoint, len(i.endpoints))
+	for n, e := range i.endpoints {
+		served[n] = directory.Endpoint{Name: e.Name, Kind: dialog.KindName(e.Kind)}
+	}
+	return served
 }
 
 // cancel makes the process end. It does not wait; only the first one counts. It may come

@@ -73,9 +73,7 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
-	if env.root {
-		defer env.events.finish()
-	}
+	defer env.end() // all children are gone, and so no event comes any more
 	return n.run(ctx, body)
 }
 
@@ -127,7 +125,7 @@ func (n *Nursery) settle(err error) {
 // whether the nursery has ended.
 func (n *Nursery) update(change func()) {
 	for _, e := range n.changeTable(change) {
-		e.log(n.env.log)
+		logEvent(n.env.log, &e)
 	}
 }
 
@@ -331,6 +329,7 @@ func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool
 		n.nextID++
 		state := childState{id: n.nextID, kind: cmp.Or(spec.Restart, config.Temporary), oneShot: oneShot, needs: needs}
 		c = &child{childState: state, n: n, spec: spec, self: actor.NewID(spec.Name), backoff: newBackoff(spec.WithDefaults().Backoff), gone: make(chan struct{})}
+		c.member = n.env.registry.Join(spec.Name, c.found)
 		n.children[c.id] = c
 		n.carryOut(n.plan.add(&c.childState))
 	})

@@ -13,6 +13,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // Portal is the handle on a child, of either kind: a plugin with our SDK, whose endpoints
@@ -43,10 +45,34 @@ func (c *child) dialogs(ctx context.Context) (*dialog.Table, error) {
 	case err != nil:
 		return nil, err
 	case i.foreign():
-		return nil, fmt.Errorf("%w: %q serves no endpoints; call it over its gRPC connection (Portal.Services)", ErrForeign, c.spec.Name)
+		return nil, errForeign(c.spec.Name)
 	}
 	return i.table, nil
 }
+
+// found is the portal to a process of the child, as the directory knows it, or to an actor that
+// the child hosts. It leads to one process: the table of its link says how that has ended.
+func (c *child) found(e directory.Entry) contract.Portal {
+	return reach(func(context.Context) (t *dialog.Table, err error) {
+		if e.Path != c.member.Path() {
+			return nil, fmt.Errorf("%w: %s is hosted by %s, and has no link but to that", directory.ErrNotReachable, e.Path, c.member.Path())
+		}
+		c.n.look(func() {
+			switch i := c.lastUp; {
+			case i == nil || !i.id.Is(e.Actor):
+				err = fmt.Errorf("%w: %s of %s is gone; find the actor again", directory.ErrStale, e.Actor, e.Path)
+			case i.foreign():
+				err = errForeign(e.Actor.Name)
+			default:
+				t = i.table
+			}
+		})
+		return t, err
+	})
+}
+
+// Path is the child's path from the root of this host, by which a directory has it.
+func (p *Portal) Path() string { return p.s.member.Path() }
 
 // Name is the child's name.
 func (p *Portal) Name() string { return p.s.spec.Name }
@@ -234,3 +260,7 @@ func (s services) conn(ctx context.Context, method string) (*grpc.ClientConn, er
 // ErrForeign is what a call of an endpoint fails with if the child is a foreign program
 // (Spec.GoPlugin): it knows nothing of Trellis and serves none. See [Portal.Services].
 var ErrForeign = errors.New("foreign program")
+
+func errForeign(name string) error {
+	return fmt.Errorf("%w: %q serves no endpoints; call it over its gRPC connection (Portal.Services)", ErrForeign, name)
+}

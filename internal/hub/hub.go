@@ -1,6 +1,6 @@
 // Package hub fans a sequence of messages out to many readers, none of which can
 // hold up the others, nor whoever adds a message: a reader that is too slow loses the oldest
-// ones, and is told how many. Events of a host and the broadcasts of package flow go through it.
+// ones, and is told how many. The broadcasts and publications of package flow go through it.
 //
 //	h := hub.New[Event]()
 //	c := h.Subscribe(64)       // from the next message on

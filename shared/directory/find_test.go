@@ -1,0 +1,306 @@
+package directory_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// tree is a registry with actors that do what the test says.
+type tree struct {
+	*directory.Memory
+	ctx context.Context
+}
+
+func newTree(t *testing.T) *tree {
+	r := directory.NewMemory(nil)
+	return &tree{r, directory.With(t.Context(), r)}
+}
+
+// one is an actor of a tree.
+type one struct {
+	directory.Membership
+	id    actor.ID
+	epoch int
+}
+
+// errTold is what a portal of these tests fails with: it has asked for the right actor.
+var errTold = errors.New("the actor was asked")
+
+func (r *tree) join(name string) *one {
+	m := r.Join(name, func(directory.Entry) contract.Portal {
+		return endpoint.Reach(func(context.Context) (*dialog.Table, error) { return nil, errTold })
+	})
+	o := &one{Membership: m, id: actor.NewID(name)}
+	o.Publish(directory.Event{Actor: o.id, To: directory.Waiting})
+	return o
+}
+
+// up makes the next process of an actor ready.
+func (o *one) up() *one {
+	o.epoch++
+	o.id = actor.NewID(o.id.Name)
+	o.Publish(directory.Event{Actor: o.id, Epoch: o.epoch, To: directory.Starting})
+	o.Publish(directory.Event{Actor: o.id, Epoch: o.epoch, To: directory.Ready})
+	return o
+}
+
+func (o *one) to(s directory.State, cause directory.Cause, err error) {
+	o.Publish(directory.Event{Actor: o.id, Epoch: o.epoch, To: s, Cause: cause, Err: err})
+}
+
+func paths(entries []directory.Entry) (all []string) {
+	for _, e := range entries {
+		all = append(all, e.Path)
+	}
+	return all
+}
+
+func TestD02_FindGivesTheLatestAndAll(t *testing.T) {
+	r := newTree(t)
+	first := r.join("parser").up()
+	r.join("parser").up()
+	r.join("parser")
+	r.join("census").up()
+	first.up() // is the latest again
+	p, err := directory.Find(r.ctx, "parser")
+	if err != nil || p.Entry.Path != "parser" || p.Entry.Epoch != 2 {
+		t.Errorf("%+v, %v; want the one that became ready last", p, err)
+	}
+	if p, err := directory.Find(r.ctx, "parser#2"); err != nil || p.Entry.Path != "parser#2" {
+		t.Errorf("%+v, %v; want the one at the path", p, err)
+	}
+	all, err := directory.FindAll(r.ctx, "parser")
+	if err != nil || len(all) != 2 || all[0].Entry.Path != "parser" || all[1].Entry.Path != "parser#2" {
+		t.Errorf("%v, %v; want both that are ready", all, err)
+	}
+	entries, err := directory.Query(r.ctx, "parser")
+	if want := []string{"parser", "parser#2", "parser#3"}; err != nil || !slices.Equal(paths(entries), want) {
+		t.Errorf("%v, %v; want %v", paths(entries), err, want)
+	}
+	if _, err := p.Table(r.ctx); !errors.Is(err, errTold) {
+		t.Errorf("a portal that was found does not ask its actor: %v", err)
+	}
+}
+
+func TestD02_NotFoundSaysWhatIsThere(t *testing.T) {
+	r := newTree(t)
+	for name, want := range map[string]string{
+		"parser": `actor not found: "parser"; there are none`,
+	} {
+		if _, err := directory.Find(r.ctx, name); !errors.Is(err, directory.ErrNotFound) || err.Error() != want {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+	r.join("parser")
+	r.join("walker").up()
+	for name, want := range map[string]string{
+		"parsr":  `actor not found: "parsr"; there are parser, walker; did you mean "parser"?`,
+		"parser": `actor not found: none named "parser" is ready; parser is waiting`,
+	} {
+		_, err := directory.Find(r.ctx, name)
+		if !errors.Is(err, directory.ErrNotFound) || err.Error() != want {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+	if _, err := directory.Find(t.Context(), "parser"); err == nil || errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("a ctx without a tree gives %v", err)
+	}
+}
+
+func TestD02_WaitForBlocksUntilOneIsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTree(t)
+		parser := r.join("parser")
+		found := make(chan *directory.Portal, 1)
+		go func() {
+			p, err := directory.WaitFor(r.ctx, "parser")
+			if err != nil {
+				t.Error(err)
+			}
+			found <- p
+		}()
+		synctest.Wait()
+		select {
+		case <-found:
+			t.Fatal("WaitFor has returned, and none is ready")
+		default:
+		}
+		parser.up()
+		if p := <-found; !p.Entry.Actor.Is(parser.id) {
+			t.Errorf("%v; want %v", p.Entry.Actor, parser.id)
+		}
+		ctx, cancel := context.WithCancelCause(r.ctx)
+		why := errors.New("not worth it")
+		cancel(why)
+		if _, err := directory.WaitFor(ctx, "walker"); !errors.Is(err, why) {
+			t.Errorf("%v; want the cause of ctx", err)
+		}
+		r.Finish()
+		if _, err := directory.WaitFor(r.ctx, "walker"); !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("%v; want that it is not found, as the tree has ended", err)
+		}
+	})
+}
+
+// What happens is told once each, whatever else happens in between.
+func TestD07_WatchTellsReadyRestartedGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTree(t)
+		early := r.join("parser").up()
+		var told []string
+		watching := make(chan struct{})
+		go func() {
+			defer close(watching)
+			for e, err := range directory.Watch(r.ctx, "parser") {
+				if err != nil {
+					t.Error(err)
+				}
+				what := string(e.To)
+				if e.To == directory.Ready && e.Epoch > 1 {
+					what = "restarted"
+				}
+				if e.To == directory.Gone {
+					what += " (" + string(e.Cause) + ")"
+				}
+				told = append(told, e.Path+" "+what)
+				if e.To == directory.Gone && e.Cause == directory.Crashed && !errors.Is(e.Err, errTold) {
+					t.Errorf("the end says %v; want why", e.Err)
+				}
+			}
+		}()
+		synctest.Wait()
+		early.to(directory.Unhealthy, "", nil)
+		early.to(directory.Ready, "", nil)
+		late := r.join("parser")
+		r.join("walker").up()
+		late.up()
+		early.to(directory.Stopping, directory.Crashed, errTold)
+		early.to(directory.Reaped, directory.Crashed, errTold)
+		early.to(directory.Waiting, "", nil)
+		early.up()
+		late.to(directory.Reaped, directory.Crashed, errTold)
+		late.to(directory.Gone, "", nil)
+		early.to(directory.Reaped, directory.Requested, nil)
+		early.to(directory.Gone, "", nil)
+		r.join("parser").to(directory.Gone, "", nil)
+		r.Finish()
+		<-watching
+		want := "parser ready, parser#2 ready, parser restarted, parser#2 gone (crashed), parser gone (requested), parser gone ()"
+		if got := strings.Join(told, ", "); got != want {
+			t.Errorf("D07: told\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// What a member says is bounded, and is of its own subtree.
+func TestO01_AMemberSpeaksForItselfOnly(t *testing.T) {
+	r := newTree(t)
+	victim, liar := r.join("victim").up(), r.join("liar").up()
+	leaf := actor.NewID("leaf")
+	fine := directory.Event{Path: "leaf", Actor: leaf, Epoch: 1, To: directory.Ready}
+	if err := liar.Pass(fine); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(e *directory.Event){
+		"an empty path":                 func(e *directory.Event) { e.Path = "" },
+		"a way out":                     func(e *directory.Event) { e.Path = "../victim" },
+		"an absolute path":              func(e *directory.Event) { e.Path = "/victim" },
+		"control characters":            func(e *directory.Event) { e.Path = "leaf\x1b[2J" },
+		"a path without an end":         func(e *directory.Event) { e.Path = strings.Repeat("a/", 4000) + "a" },
+		"no identity":                   func(e *directory.Event) { e.Actor.UUID = "" },
+		"the identity of another one":   func(e *directory.Event) { e.Actor.UUID = victim.id.UUID },
+		"its own identity":              func(e *directory.Event) { e.Actor.UUID = liar.id.UUID },
+		"a state that there is not":     func(e *directory.Event) { e.To = "triumphant" },
+		"an identity of its own leaf's": func(e *directory.Event) { e.Path = "other" },
+	} {
+		e := fine
+		change(&e)
+		if err := liar.Pass(e); err == nil {
+			t.Errorf("O01: %s was passed on", what)
+		}
+	}
+	e := fine
+	e.Actor.Name, e.From, e.Seq = "victim", "triumphant", 7
+	if err := liar.Pass(e); err != nil {
+		t.Fatal(err)
+	}
+	for got, err := range r.Watch(r.ctx) {
+		if err != nil || !strings.HasPrefix(got.Path, "liar/") {
+			continue
+		}
+		if got.Path != "liar/leaf" || got.Actor.Name != "leaf" || got.From != directory.Ready {
+			t.Errorf("O01: %+v was passed on as it was told", got)
+		}
+		break
+	}
+	for n := range 5000 {
+		if err := liar.Pass(directory.Event{Path: "x", Actor: actor.NewID("x"), To: directory.Gone}); err != nil {
+			t.Fatalf("%d: %v", n, err) // one that comes and goes does not count
+		}
+	}
+	if found, err := directory.Query(r.ctx, "leaf"); err != nil || len(found) != 1 {
+		t.Errorf("%v, %v; want the leaf only", found, err)
+	}
+	liar.Close("the liar is dead", errTold)
+	if found, err := directory.Query(r.ctx, ""); err != nil || len(found) != 2 {
+		t.Errorf("%v, %v; want both members, and nobody below them", found, err)
+	}
+}
+
+func TestO01_AMemberHasOnlySoManyBelow(t *testing.T) {
+	r := newTree(t)
+	host := r.join("host").up()
+	refused := 0
+	for n := range 5000 {
+		id := actor.NewID("x")
+		path := "x"
+		if n > 0 {
+			path = "x#" + strconv.Itoa(n+1)
+		}
+		if host.Pass(directory.Event{Path: path, Actor: id, To: directory.Waiting}) != nil {
+			refused++
+		}
+	}
+	if refused != 5000-4096 {
+		t.Errorf("O01: %d of 5000 actors were refused; want all beyond 4096", refused)
+	}
+}
+
+// A follower that is slow loses the oldest, and is told how many.
+func TestO01_ASlowFollowerIsToldHowMany(t *testing.T) {
+	r := newTree(t)
+	busy := r.join("busy").up()
+	seen, lost, last := 0, 0, uint64(0)
+	for e, err := range r.Watch(r.ctx) {
+		if seen == 0 { // the loop stands still, and nobody waits for it
+			for range 10_000 {
+				busy.to(directory.Unhealthy, "", nil)
+				busy.to(directory.Ready, "", nil)
+			}
+			r.Finish()
+		}
+		if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
+			lost += lagged.Missed
+			continue
+		}
+		if e.Seq < last {
+			t.Fatalf("O01: number %d comes after %d", e.Seq, last)
+		}
+		seen, last = seen+1, e.Seq
+	}
+	if seen+lost != 20_001 || lost == 0 || last != 20_003 {
+		t.Errorf("O01: %d events came and %d were told as lost, the last one is number %d; want 20001 together, and 20003", seen, lost, last)
+	}
+}

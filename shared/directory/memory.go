@@ -1,0 +1,292 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Bounds of what is remembered, for each member and all that is below it.
+const (
+	keptOfEach = 256  // events, and the last one of each actor that is there
+	keptGone   = 64   // members that are over
+	mostBelow  = 4096 // actors below a member
+)
+
+// Memory is a registry in the memory of its host's process. The outermost nursery of a root
+// host makes one, and so does each plugin for the nurseries in it. It owns no goroutine, and ends
+// with Finish.
+//
+// mu guards all fields below it, those of the followers and those of the members. It is taken
+// under the locks of nurseries, and under it no other one.
+type Memory struct {
+	joined func() // is called before the first member joins
+	behind int    // events that a follower may be behind
+
+	mu        sync.Mutex
+	once      bool // joined was called
+	table     Table
+	actors    map[string]string // the paths of processes that are there, by their UUIDs
+	seq       uint64
+	members   map[string]*member // by their paths
+	gone      []*member          // that are over, the oldest first
+	followers map[*follower]struct{}
+	finished  bool
+}
+
+// member is one actor that has joined, and what is kept of it and of those below it.
+type member struct {
+	r     *Memory
+	path  string
+	call  func(Entry) contract.Portal
+	kept  []Event // the last ones, the oldest first
+	below int     // actors that are there
+}
+
+// NewMemory makes an empty registry. joined, if it is not nil, is called when the first member
+// joins, and must not wait.
+func NewMemory(joined func()) *Memory {
+	return &Memory{joined: joined, behind: 4096, actors: map[string]string{}, members: map[string]*member{}, followers: map[*follower]struct{}{}}
+}
+
+// Join takes in a member.
+func (r *Memory) Join(name string, call func(Entry) contract.Portal) Membership {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.once && r.joined != nil {
+		r.joined()
+	}
+	r.once = true
+	m := &member{r: r, path: name, call: call}
+	for n := 2; r.members[m.path] != nil; n++ {
+		m.path = fmt.Sprintf("%s#%d", name, n)
+	}
+	r.members[m.path] = m
+	return m
+}
+
+// Path is the member's path.
+func (m *member) Path() string { return m.path }
+
+// Publish tells an event of the member itself. One with Missed changes no state, and needs to
+// say nothing else.
+func (m *member) Publish(e Event) {
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	m.r.seq++
+	e.Path, e.Seq = m.path, m.r.seq
+	if now, there := m.r.table.entries[m.path]; e.Missed > 0 && there {
+		e.Time, e.Actor, e.Epoch, e.From, e.To = time.Now(), now.Actor, now.Epoch, now.State, now.State
+		e.Reason = fmt.Sprintf("%d events of what it hosts were lost on their way", e.Missed)
+	}
+	m.put(e)
+	if e.To == Gone {
+		delete(m.r.members, m.path)
+		m.r.gone = append(m.r.gone, m)
+		m.r.gone = m.r.gone[max(0, len(m.r.gone)-keptGone):]
+	}
+}
+
+// Pass checks an event of an actor below, and tells it. Its path comes with the member's in
+// front, its state before is the one that is known here, and its name is that of its path; so
+// the member can say what it wants of its own subtree, and nothing of others.
+func (m *member) Pass(e Event) error {
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	path := m.path + "/" + e.Path
+	old, known := m.r.table.entries[path]
+	if err := m.mayPass(&e, path, known); err != nil || !known && e.To == Gone {
+		return err // what has come and gone while its events were lost was never here
+	}
+	e.Path, e.From, e.Actor.Name = path, old.State, nameAt(path)
+	e.Endpoints = e.Endpoints[:min(len(e.Endpoints), mostEndpoints)]
+	if now := time.Now(); e.Time.After(now) {
+		e.Time = now
+	}
+	m.put(e)
+	return nil
+}
+
+// mayPass is why an event of an actor below is refused; nil if it is not.
+func (m *member) mayPass(e *Event, path string, known bool) error {
+	at, taken := m.r.actors[e.Actor.UUID]
+	switch {
+	case m.r.members[m.path] != m:
+		return fmt.Errorf("%s is gone, and tells of %q", m.path, e.Path)
+	case !validPath(e.Path):
+		return fmt.Errorf("%q is not the path of an actor below %s", e.Path, m.path)
+	case e.Actor.UUID == "" || taken && at != path:
+		return fmt.Errorf("the actor at %s has no identity of its own: %q", path, e.Actor.UUID)
+	case !slices.Contains([]State{Waiting, Starting, Ready, Unhealthy, Stopping, Reaped, Gone}, e.To):
+		return fmt.Errorf("the actor at %s has a state that there is not: %q", path, e.To)
+	case !known && m.below >= mostBelow:
+		return fmt.Errorf("below %s are more than %d actors", m.path, mostBelow)
+	}
+	return nil
+}
+
+// Close tells of all below the member that they are gone, those first that are hosted by others.
+func (m *member) Close(reason string, err error) {
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	entries := m.r.table.Entries("")
+	slices.Reverse(entries) // a path comes behind that of its host
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Path, m.path+"/") {
+			e := entry.ended(reason, err)
+			e.Time = time.Now()
+			m.put(e)
+		}
+	}
+}
+
+// put takes an event in: into the table, what is kept of the member, and the rings of all who
+// follow. The caller holds the lock, so that all of them have the same order.
+func (m *member) put(e Event) {
+	r := m.r
+	e.n = r.table.applied + 1
+	old, known := r.table.entries[e.Path]
+	delete(r.actors, old.Actor.UUID)
+	r.table.Apply(e)
+	if e.To != Gone {
+		r.actors[e.Actor.UUID] = e.Path
+	}
+	switch {
+	case e.Path == m.path:
+	case !known && e.To != Gone:
+		m.below++
+	case known && e.To == Gone:
+		m.below--
+	}
+	m.kept = append(m.kept, e)
+	if more := len(m.kept) - keptOfEach; more > 0 {
+		m.kept = slices.Delete(m.kept, 0, more)
+	}
+	for f := range r.followers {
+		f.put(e)
+	}
+}
+
+// Entries are those that are there.
+func (r *Memory) Entries(name string) []Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.table.Entries(name)
+}
+
+// Portal leads to an actor through the member that it is, or that hosts it.
+func (r *Memory) Portal(e Entry) contract.Portal {
+	first, _, _ := strings.Cut(e.Path, "/")
+	r.mu.Lock()
+	m := r.members[first]
+	r.mu.Unlock()
+	if m == nil {
+		return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
+			return nil, fmt.Errorf("%w: %s of %s is gone", ErrStale, e.Actor, e.Path)
+		})
+	}
+	return m.call(e)
+}
+
+// Events begins with what is kept.
+func (r *Memory) Events(ctx context.Context) iter.Seq2[Event, error] { return r.loop(ctx, true) }
+
+// Watch begins with what is there.
+func (r *Memory) Watch(ctx context.Context) iter.Seq2[Event, error] { return r.loop(ctx, false) }
+
+func (r *Memory) loop(ctx context.Context, kept bool) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		events, f := r.follow(kept)
+		defer r.leave(f)
+		for {
+			for _, e := range events {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			var lost int
+			var over bool
+			events, lost, over = r.next(ctx, f)
+			if over || lost > 0 && !yield(Event{}, &fault.Lagged{Missed: lost}) {
+				return
+			}
+		}
+	}
+}
+
+// follow takes the state and the follower's place under one lock: no event is missed between
+// the two, and none is given twice.
+func (r *Memory) follow(kept bool) ([]Event, *follower) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := &follower{most: r.behind, past: r.table.clone(), wake: make(chan struct{}, 1), nothing: r.finished}
+	r.followers[f] = struct{}{}
+	events := r.table.since(&Table{})
+	if kept {
+		events = r.history(events)
+	}
+	return events, f
+}
+
+// history is what is kept, in order: of the members, and the last event of each actor.
+func (r *Memory) history(last []Event) []Event {
+	events := last
+	for _, m := range r.gone {
+		events = append(events, m.kept...)
+	}
+	for _, m := range r.members {
+		events = append(events, m.kept...)
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.n, b.n) })
+	return slices.CompactFunc(events, func(a, b Event) bool { return a.n == b.n })
+}
+
+func (r *Memory) leave(f *follower) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.followers, f)
+}
+
+// next waits for what comes next. It is over when ctx or the registry has ended, and all that
+// came before that was given.
+func (r *Memory) next(ctx context.Context, f *follower) (events []Event, lost int, over bool) {
+	for {
+		r.mu.Lock()
+		events, lost = f.take()
+		over = f.nothing || ctx.Err() != nil
+		r.mu.Unlock()
+		if len(events) > 0 || lost > 0 {
+			return events, lost, false
+		}
+		if over {
+			return nil, 0, true
+		}
+		select {
+		case <-f.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Finish ends all loops, once they have had what was told before.
+func (r *Memory) Finish() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.finished = true
+	for f := range r.followers {
+		f.finish()
+	}
+}
+
+var errNoDirectory = errors.New("this ctx belongs to no tree: it is not one of a nursery's body, a handler's, or one that directory.With has made")

@@ -1,0 +1,52 @@
+package directory
+
+import (
+	"context"
+	"iter"
+
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// Registry is where the events of a tree come together. Each host has one for what it hosts,
+// however many levels there are below; that of the root is the one of the whole tree. It may
+// be used from any goroutine, and none of its methods waits but the loops over events.
+type Registry interface {
+	// Join takes in an actor of a name, which gets a path of its own. call gives portals to the
+	// actor, and to those below it.
+	Join(name string, call func(Entry) contract.Portal) Membership
+	// Entries are those that are there, of a name or at a path; all of them if it is "".
+	Entries(name string) []Entry
+	// Portal leads to the process of an entry, and to no other one.
+	Portal(e Entry) contract.Portal
+	// Events ranges over what has happened so far, as far as it is kept, and then over all
+	// that happens. Watch begins with the last event of each actor that is there. A loop that
+	// is slow loses the oldest events: it gets a *fault.Lagged, and events from which the same
+	// table follows as from those that were lost. The loops end with ctx, and with the registry.
+	Events(ctx context.Context) iter.Seq2[Event, error]
+	Watch(ctx context.Context) iter.Seq2[Event, error]
+}
+
+// Membership is the place of one actor in a registry, with all that it hosts. Its host has
+// made it, and ends it with the event that the actor is gone.
+type Membership interface {
+	// Path is the path of the actor.
+	Path() string
+	// Publish tells an event of the actor itself. It never waits.
+	Publish(e Event)
+	// Pass passes on an event of an actor below, as the actor itself has told it. What it says
+	// of others than those below it, or more than it may say, is refused with an error.
+	Pass(e Event) error
+	// Close tells of all below the actor that they are gone, and why: nothing more comes from it.
+	Close(reason string, err error)
+}
+
+type key struct{}
+
+// With returns a ctx whose nurseries join r, and under which r is the directory.
+func With(ctx context.Context, r Registry) context.Context { return context.WithValue(ctx, key{}, r) }
+
+// From is the registry of a ctx; nil if there is none.
+func From(ctx context.Context) Registry {
+	r, _ := ctx.Value(key{}).(Registry)
+	return r
+}

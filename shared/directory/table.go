@@ -1,0 +1,101 @@
+package directory
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+)
+
+// Entry is one actor of a tree, as the events so far say it is. It is a copy, which does not
+// change.
+type Entry struct {
+	Path  string
+	Actor actor.ID // its process, as in [Event]
+	Epoch int
+	State State
+	// Endpoints are what the process serves that came up last. They are still known while the
+	// actor is down, until its next process starts.
+	Endpoints []Endpoint
+	// Last is the last event of the actor. It tells all of the entry, so that the entry is
+	// there for whoever has seen no other event of the actor.
+	Last Event
+
+	// Places of events in the table's fold: with which the actor came, and with which its
+	// process became ready. A path may be used again, and so born tells two actors apart.
+	born, up uint64
+}
+
+// named reports whether this is an actor of a name, or the one at a path; "" is every one.
+func (e *Entry) named(name string) bool { return name == "" || e.Actor.Name == name || e.Path == name }
+
+// Table is who is in a tree: a fold over its events, by which the entries are made and removed,
+// and by nothing else. The zero value is the table before the first event. It has no lock.
+type Table struct {
+	entries map[string]Entry // by their paths
+	applied uint64           // events
+}
+
+// Apply makes the table what it is after one more event.
+func (t *Table) Apply(e Event) {
+	t.applied++
+	old, there := t.entries[e.Path]
+	if !there {
+		old.born = t.applied
+	}
+	switch {
+	case e.To == Gone:
+		delete(t.entries, e.Path)
+		return
+	case t.entries == nil:
+		t.entries = map[string]Entry{}
+	case e.Endpoints == nil && old.Actor.Is(e.Actor):
+		e.Endpoints = old.Endpoints
+	}
+	entry := Entry{Path: e.Path, Actor: e.Actor, Epoch: e.Epoch, State: e.To, Endpoints: e.Endpoints, Last: e, born: old.born, up: old.up}
+	if e.To.Callable() && (!old.State.Callable() || !old.Actor.Is(e.Actor)) {
+		entry.up = t.applied
+	}
+	t.entries[e.Path] = entry
+}
+
+// Entries are those of actors of a name, and that of the actor at a path, in the order of their
+// paths; all of them if name is "".
+func (t *Table) Entries(name string) (found []Entry) {
+	for _, e := range t.entries {
+		if e.named(name) {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	return found
+}
+
+// clone is a copy, which shares nothing that changes.
+func (t *Table) clone() Table { return Table{maps.Clone(t.entries), t.applied} }
+
+// since are events that make of an older table what this one is: the last one of each actor
+// that has changed, and an end of each that is not there any more. Ends come first, since a
+// new actor may have the path of one that has ended. The older table is a clone of this one,
+// which was given some of the same events.
+func (t *Table) since(old *Table) (events []Event) {
+	for _, e := range old.Entries("") {
+		if now, there := t.entries[e.Path]; !there || now.born != e.born {
+			events = append(events, e.ended("its end is among the events that were lost", nil))
+		}
+	}
+	for _, e := range t.entries {
+		if e.Last.n != old.entries[e.Path].Last.n {
+			events = append(events, e.Last)
+		}
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.n, b.n) })
+	return events
+}
+
+// ended is the event by which somebody tells of an actor's end in its host's stead.
+func (e *Entry) ended(reason string, err error) Event {
+	return Event{Time: e.Last.Time, Path: e.Path, Actor: e.Actor, Epoch: e.Epoch, From: e.State, To: Gone, Cause: Lost, Reason: reason, Err: err}
+}
