@@ -212,13 +212,13 @@ func (a *attacker) frames(id uint64) []*wire.Frame {
 		f.Start.Kind = wire.EndpointKind_ENDPOINT_KIND_CONTEXT
 		return []*wire.Frame{f}
 	case "arguments":
-		return []*wire.Frame{begin("sit", wire.AppendBytes(nil, make([]byte, 1<<20)))}
+		return []*wire.Frame{begin("sit", wire.EncodeBytes(make([]byte, 1<<20)).Bytes())}
 	case "answers":
 		return []*wire.Frame{begin("big", text)}
 	case "few answers":
 		return []*wire.Frame{begin("few", text)}
 	case "numbers":
-		number := append([]byte{0xc2}, wire.AppendBytes(nil, bytes.Repeat([]byte{0xff}, 2<<20))...)
+		number := append([]byte{0xc2}, wire.EncodeBytes(bytes.Repeat([]byte{0xff}, 2<<20)).Bytes()...)
 		return []*wire.Frame{begin("sit", number)}
 	case "metadata":
 		f := begin("sit", text)

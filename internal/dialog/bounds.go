@@ -156,16 +156,16 @@ func (d *Dialog) makeRoom() {
 	}
 }
 
-// takeTurn waits until an answer of that size may go, and lets no other large one go until
+// takeTurn waits until an answer may go, and lets no other large one go until
 // leave is called. Large answers so enter the outbox one at a time, each only when the link is
 // not congested; without the turn, all that wait would enter together when it drains. Small
 // answers never wait. The error is why the answer must not go: the task has been told to end,
 // or too many bytes wait already.
-func (d *Dialog) takeTurn(size int) (leave func(), err error) {
-	if size <= smallPayload {
+func (d *Dialog) takeTurn(answer []byte) (leave func(), err error) {
+	if len(answer) <= smallPayload {
 		return func() {}, nil
 	}
-	t := d.table
+	t, size := d.table, cap(answer) // what its memory has
 	if err := t.hold(size); err != nil {
 		return nil, err
 	}

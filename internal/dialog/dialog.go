@@ -61,6 +61,7 @@ type Dialog struct {
 	cancel   context.CancelCauseFunc // nil for the opener of a Func, whose ctx is its caller's
 	tasks    task.Group              // that this side's task has started with Go
 	place    chan struct{}           // callee: what it has entered (Enter); only its task uses it
+	owner    *wire.Buffer            // callee: what its value lies in (Own); only its task uses it
 	window   Window                  // callee: how it receives (Receive); not changed once Started is called
 	reads    *StreamOptions          // callee: the same, of an end that is open from the start
 
@@ -115,7 +116,8 @@ func (d *Dialog) First() []byte { return d.first }
 // note is what an event says beside its kind: [Step] decides without looking at it.
 type note struct {
 	reason
-	payload []byte // of Started and Return
+	payload []byte       // of Started and Return
+	owner   *wire.Buffer // what it lies in; nil if that is nobody's
 }
 
 // because is a note of an error that may be an author's. It is packed here, where no
@@ -223,7 +225,7 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendSized(&wire.Frame{
 			Kind: wire.Kind_KIND_STARTED, Payload: n.payload,
 			Window: d.in.window.wire(), Attached: d.in.attached, Overflow: d.in.overflow,
-		})
+		}, n.owner)
 	}
 	if do&SendFail != 0 {
 		d.told = d.cause.pack(d.Self())
@@ -237,7 +239,7 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendCancel(wire.Kind_KIND_CANCEL_ACK, nil)
 	}
 	if do&SendReturn != 0 {
-		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload})
+		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload}, n.owner)
 	}
 	if do&SendError != 0 {
 		d.sendFault(wire.Kind_KIND_ERROR, d.lastWord(n.reason).pack(d.Self()))
@@ -271,12 +273,12 @@ func (d *Dialog) lastWord(own reason) *reason {
 
 // sendSized sends a Started or Return: as control while that is small, so that calls stay quick beside
 // a saturated stream, but behind what this dialog has put into the data lane, which it must not overtake.
-func (d *Dialog) sendSized(f *wire.Frame) {
+func (d *Dialog) sendSized(f *wire.Frame, owner *wire.Buffer) {
 	lane := link.Control
 	if d.ordered || len(f.Payload) > smallPayload {
 		lane = link.Answer
 	}
-	d.send(lane, f)
+	d.sendOwned(lane, f, owner)
 }
 
 // smallPayload is the largest payload, in bytes, that may go before data: the protocol's 16 KiB.
@@ -381,7 +383,7 @@ func (d *Dialog) Started(value []byte) error {
 	if err := d.checkSize(len(value)); err != nil {
 		return err
 	}
-	leave, err := d.takeTurn(len(value))
+	leave, err := d.takeTurn(value)
 	if err != nil {
 		return err
 	}
@@ -412,9 +414,9 @@ func (d *Dialog) finish(payload []byte, err error) {
 	}
 	if err == nil {
 		var leave func()
-		if leave, err = d.takeTurn(len(payload)); err == nil {
+		if leave, err = d.takeTurn(payload); err == nil {
 			defer leave()
-			d.event(DoSucceed, note{payload: payload})
+			d.event(DoSucceed, note{payload: payload, owner: d.owner})
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -45,6 +46,13 @@ func (d *Dialog) join(failure note, err error) error {
 		return err
 	}
 	return d.lapsed
+}
+
+// Own takes the buffer that the task's value lies in, which is the link's when that is sent, and
+// gives what the task is to return.
+func (d *Dialog) Own(b *wire.Buffer) []byte {
+	d.owner = b
+	return b.Bytes()
 }
 
 // run is a callee's task from its first to its last act, in a goroutine of the table. The order

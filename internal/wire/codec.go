@@ -134,19 +134,13 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 	return cborDecodeNumbers.decode(data, v)
 }
 
-// EncodeBytes is CBOR's Marshal of b, which is not nil. This and the next two are the short way
+// EncodeBytes is CBOR's Marshal of b, which is not nil. This and the next one are the short way
 // for payloads that are bytes: no reflection, and one copy at most.
 func EncodeBytes(b []byte) *Buffer {
 	to := NewBuffer(longestHead + len(b))
 	_, _ = to.Write(appendByteString(to.AvailableBuffer(), len(b))) // a buffer takes everything
 	_, _ = to.Write(b)
 	return to
-}
-
-// AppendBytes is CBOR's Marshal of b, which is not nil, behind what is in to.
-func AppendBytes(to, b []byte) []byte {
-	to = slices.Grow(to, longestHead+len(b))
-	return append(appendByteString(to, len(b)), b...)
 }
 
 // DecodeBytes is CBOR's Unmarshal into a []byte, of data that nobody else uses: the value

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"context"
 	"reflect"
 
@@ -94,8 +95,7 @@ type Opener[Started, In, Out, Result any] struct {
 // context's result. Its ctx ends when the opener fails, cancels or is gone.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx context.Context, args Args, c *Callee[Started, In, Out]) (Result, error)) Handler {
 	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-		codec := d.Request().Codec
-		args, err := decode[Args](e.sig, codec, arguments, d.Args())
+		args, err := decode[Args](e.sig, d.Request().Codec, arguments, d.Args())
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +104,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 		if err != nil {
 			return nil, err
 		}
-		return encode(e.sig, codec, result, value)
+		return answer(e.sig, d, value)
 	})
 }
 
@@ -130,7 +130,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Context, p Portal, args Args,
 	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error,
 ) (r Result, err error) {
-	payload, err := encodeToSend(e.sig, e.sig.codec, arguments, args)
+	payload, err := encode(e.sig, e.sig.codec, arguments, args)
 	if err != nil {
 		return r, err
 	}
@@ -221,7 +221,8 @@ func (c *Callee[Started, In, Out]) Started(value Started) error {
 	if err != nil {
 		return err
 	}
-	return c.d.Started(payload)
+	defer payload.Free()
+	return c.d.Started(bytes.Clone(payload.Bytes()))
 }
 
 // Stream opens this end of the stream, once, after Started, or gives the one that is open

@@ -26,8 +26,7 @@ func (e FuncEndpoint[Args, Result]) Name() string { return e.sig.name }
 // panics with is the caller's error, as a [*fault.RemoteError].
 func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args) (Result, error)) Handler {
 	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-		codec := d.Request().Codec
-		args, err := decodeOwned[Args](e.sig, codec, arguments, d.Args())
+		args, err := decodeOwned[Args](e.sig, d.Request().Codec, arguments, d.Args())
 		if err != nil {
 			return nil, err
 		}
@@ -35,7 +34,7 @@ func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args
 		if err != nil {
 			return nil, err
 		}
-		return encode(e.sig, codec, result, value)
+		return answer(e.sig, d, value)
 	})
 }
 
@@ -48,7 +47,7 @@ func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args
 // [fault.ErrActorClosing] if the actor takes no calls; what matches [fault.ErrActorLost] if
 // the actor or the link to it is lost; or the cause of ctx.
 func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Args) (r Result, err error) {
-	payload, err := encodeToSend(e.sig, e.sig.codec, arguments, args)
+	payload, err := encode(e.sig, e.sig.codec, arguments, args)
 	if err != nil {
 		return r, err
 	}

@@ -1,32 +1,19 @@
 package contract
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// encode makes a payload of one part of an endpoint.
-func encode[T any](s *signature, codec, what string, v T) ([]byte, error) {
-	if plain, ok := plainBytes(codec, v); ok {
-		return wire.AppendBytes(nil, plain), nil
-	}
-	b, err := encodeToSend(s, codec, what, v)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Free()
-	return bytes.Clone(b.Bytes()), nil
-}
-
-// encodeToSend is encode for a payload that is given away.
-func encodeToSend[T any](s *signature, codec, what string, v T) (*wire.Buffer, error) {
+// encode makes a payload of one part of an endpoint, in memory that is given away.
+func encode[T any](s *signature, codec, what string, v T) (*wire.Buffer, error) {
 	if s.unfit != nil {
 		return nil, s.unfit
 	}
@@ -45,6 +32,15 @@ func encodeToSend[T any](s *signature, codec, what string, v T) (*wire.Buffer, e
 		}
 	}
 	return b, nil
+}
+
+// answer is the payload of what a handler has returned. Its memory is given to the dialog.
+func answer[T any](s *signature, d *dialog.Dialog, v T) ([]byte, error) {
+	b, err := encode(s, d.Request().Codec, result, v)
+	if err != nil {
+		return nil, err
+	}
+	return d.Own(b), nil
 }
 
 // plainBytes gives a value that has a way of its own to be encoded.

@@ -80,7 +80,7 @@ func (e SourceEndpoint[Args, Message]) Stream(ctx context.Context, p Portal, arg
 }
 
 func (e SourceEndpoint[Args, Message]) scope(ctx context.Context, p Portal, args Args, body func(context.Context, *dialog.Dialog) error) error {
-	payload, err := encodeToSend(e.sig, e.sig.codec, arguments, args)
+	payload, err := encode(e.sig, e.sig.codec, arguments, args)
 	if err != nil {
 		return err
 	}

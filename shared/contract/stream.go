@@ -56,7 +56,7 @@ type Stream[Out, In any] struct {
 // (only this Send fails), [*fault.ContractError], [*fault.StreamOverrun], what the
 // context failed with, or the cause of ctx.
 func (s *Stream[Out, In]) Send(ctx context.Context, m Out) error {
-	payload, err := encodeToSend(s.sig, s.codec, s.out, m)
+	payload, err := encode(s.sig, s.codec, s.out, m)
 	if err != nil {
 		return err
 	}
