@@ -107,6 +107,7 @@ func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	return dialog.NewTable(link.New(i.env.records[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Log: log}), dialog.Config{
 		Base: i.env.base, Accept: i.env.exposed.Accept, Log: log,
 		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
+		Trials: dialog.DefaultTrials,
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/process"
@@ -68,7 +69,7 @@ func (p Plugin) Serve() {
 	q := &program{plugin: p, stdout: os.Stdout, stderr: os.Stderr}
 	q.life = life.New(life.Config{
 		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Begins: q.heedSignals, Exit: q.exitAfter,
-		MaxMessage: p.MaxMessage, MaxDialogs: p.MaxDialogs, MaxArguments: p.MaxArguments,
+		MaxMessage: p.MaxMessage, MaxDialogs: p.MaxDialogs, MaxArguments: p.MaxArguments, Trials: dialog.DefaultTrials,
 		Log: func() *slog.Logger {
 			return logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read
 		},

@@ -140,6 +140,9 @@ func (d *Dialog) Enter(n int) error {
 		t.running[d.endpoint] = running
 	}
 	t.mu.Unlock()
+	if len(running) == cap(running) {
+		d.handOver()
+	}
 	select {
 	case running <- struct{}{}:
 		d.place = running
@@ -170,6 +173,7 @@ func (d *Dialog) takeTurn(answer []byte) (leave func(), err error) {
 		return nil, err
 	}
 	leave = func() { t.release(size) }
+	d.handOver()
 	select {
 	case t.turn <- struct{}{}:
 	case <-d.ctx.Done():

@@ -48,9 +48,12 @@ type Dialog struct {
 	table  *Table
 	kind   Kind
 	callee bool
-	start  *wire.Start // callee: what came
-	args   []byte      // callee: the opener's arguments, once complete
-	weight int         // callee: bytes of its Start
+	start  *wire.Start               // callee: what came
+	args   []byte                    // callee: the opener's arguments, once complete
+	weight int                       // callee: bytes of its Start
+	task   Task                      // callee
+	pace   *pace                     // callee: of its endpoint; nil if it always has a goroutine
+	turn   atomic.Pointer[link.Turn] // callee: of the reader that its task runs on, if that is so
 
 	endpoint  string
 	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
@@ -338,6 +341,7 @@ func (d *Dialog) await(ctx context.Context, ready func() bool) error {
 		}
 		changed := d.change()
 		d.mu.Unlock()
+		aboutToWait(ctx)
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -416,7 +420,7 @@ func (d *Dialog) finish(payload []byte, err error) {
 		var leave func()
 		if leave, err = d.takeTurn(payload); err == nil {
 			defer leave()
-			d.event(DoSucceed, note{payload: payload, owner: d.owner})
+			d.answerPromptly(note{payload: payload, owner: d.owner})
 			return
 		}
 	}

@@ -58,7 +58,9 @@
 //
 // The lock of a dialog comes before its table's, and that before the link's. Nobody else's
 // code runs under any of them, nor on the reader: errors are packed before, judged by whoever
-// looks (ending.go), and a ctx is cancelled by a goroutine of its own.
+// looks (ending.go), and a ctx is cancelled by a goroutine of its own. The one exception is the
+// handler of a Func that is known to be fast. Should it be slow this once, somebody else is
+// the reader before that is noticed (inplace.go).
 //
 // # What bounds it
 //

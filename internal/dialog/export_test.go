@@ -42,3 +42,13 @@ func (d *Dialog) Delay(gate <-chan struct{}) {
 	cancel := d.cancel
 	d.cancel = func(cause error) { <-gate; cancel(cause) }
 }
+
+// OnReader reports whether the dialog's task runs on the goroutine that reads.
+func (d *Dialog) OnReader() bool {
+	t := d.turn.Load()
+	return t != nil && t.Holds()
+}
+
+// BegunOnReader reports whether its task was begun on the goroutine that read then. On a machine
+// that is slow, another one may read before the task's first line.
+func (d *Dialog) BegunOnReader() bool { return d.turn.Load() != nil }

@@ -121,6 +121,7 @@ func (d *Dialog) abandon() {
 // which the peer has never heard of. A Func's ctx is its caller's; the others get one that the
 // runtime can cancel with a reason.
 func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
+	aboutToWait(ctx)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -140,7 +141,9 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	if r.Kind != Context {
 		d.state.Phase = Open
 	}
-	if err := d.enter(r); err != nil {
+	var err error
+	t.link.Promptly(func() { err = d.enter(r) })
+	if err != nil {
 		d.in.close()
 		if d.cancel != nil {
 			d.cancel(nil)

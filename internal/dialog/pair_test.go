@@ -3,6 +3,7 @@ package dialog_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,9 @@ import (
 
 // cancelTimeout is the default bound of an acknowledged cancel.
 const cancelTimeout = dialog.DefaultCancelTimeout
+
+// allInPlace has the tests of this package run as if all their calls were known to be fast.
+var allInPlace = flag.Bool("inplace", false, "run every call on the link's reader")
 
 // pair is two actors with a link between them, inside this process.
 type pair struct {
@@ -48,6 +52,7 @@ type setup struct {
 	ungreeted  bool          // a raw peer says no Hello
 	patience   time.Duration
 	ready      time.Duration
+	eager      bool                                                                // calls run on the reader from the first one on
 	between    func(parent, child link.Transport) (link.Transport, link.Transport) // what lies between them
 }
 
@@ -115,11 +120,15 @@ func (s *setup) link(p *pair, served tasks) {
 
 func (s *setup) table(tr link.Transport, cfg link.Config, served tasks) *dialog.Table {
 	cfg.MaxMessage = s.maxMessage
-	table := dialog.NewTable(link.New(tr, cfg), dialog.Config{
+	config := dialog.Config{
 		Base: s.base, Accept: served.accept, Runtime: served.accept, CancelTimeout: s.patience,
 		Receiving: dialog.Receiving{Window: s.window, ReadyTimeout: s.ready},
-		Log:       cfg.Log,
-	})
+		Log:       cfg.Log, Trials: dialog.DefaultTrials,
+	}
+	if s.eager || *allInPlace {
+		config.Trials = -1
+	}
+	table := dialog.NewTable(link.New(tr, cfg), config)
 	loseWithLink(table)
 	return table
 }

@@ -37,7 +37,8 @@ type Config struct {
 	// Base is the ctx that every callee's ctx derives from, for its values.
 	Base context.Context
 	// Accept finds the task for a Start, or refuses it; the refusal goes to the opener. It
-	// runs on the link's reader, so it must not block. Nil: nothing is served.
+	// runs on the link's reader, so it must not block. The task may run there as well
+	// (inplace.go), and may block. Nil: nothing is served.
 	Accept func(start *wire.Start) (Task, error)
 	// Runtime does the same for endpoints below RuntimePrefix, which are served
 	// while the actor is ending, too. Nil if there are none.
@@ -50,6 +51,10 @@ type Config struct {
 	// Log is called on the link's reader and under locks: its handler must not wait
 	// for anybody. Package logs makes one that does not.
 	Log *slog.Logger
+
+	// Trials is how many calls of an endpoint must have been fast before others run on the
+	// link's reader ([DefaultTrials]). 0: none ever does.
+	Trials int
 }
 
 // Table holds all dialogs of one link, and is that link's [link.Receiver]. It owns the
@@ -73,6 +78,7 @@ type Table struct {
 	// unread lists dialogs that have got messages from the packet that is being handled, and
 	// in which somebody waits. Only the link's reader uses it, so no lock guards it.
 	unread []*Dialog
+	paces  map[string]*pace // by endpoint; only the link's reader uses it
 
 	mu sync.Mutex
 	// dialogs are those that are not over, by id. An id that is not among them belonged to a
@@ -106,7 +112,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	}
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
-		dialogs: map[uint64]*Dialog{}, stuck: map[uint64]StuckTask{}, running: map[string]chan struct{}{},
+		dialogs: map[uint64]*Dialog{}, stuck: map[uint64]StuckTask{}, running: map[string]chan struct{}{}, paces: map[string]*pace{},
 	}
 	if l.Dialled() {
 		t.nextID = 1
@@ -312,7 +318,7 @@ func (t *Table) over(id uint64) bool {
 
 // accept begins a dialog that the peer opens. A Start that breaks the protocol is the link's
 // to count; one that is only refused gets an ending from its dialog, which was entered into
-// the table before for that. It runs on the link's reader: the task gets its own goroutine.
+// the table before for that. It runs on the link's reader.
 func (t *Table) accept(f *wire.Frame) error {
 	if f.Start == nil {
 		return fmt.Errorf("%w: START of dialog %d without its fields", fault.ErrProtocol, f.Dialog)
@@ -327,14 +333,24 @@ func (t *Table) accept(f *wire.Frame) error {
 		d.event(DoFail, d.because(err))
 		return nil
 	}
-	group := &t.tasks
-	if d.runtime() {
-		group = &t.runtime
-	}
-	if !group.Go(func() { t.run(d, run) }) { // the table is closed: a Start that was late
+	d.task, d.pace = run, t.paceOf(d)
+	if !t.begin(d) { // the table is closed: a Start that was late
 		d.event(DoFail, saying(fault.ErrActorClosing))
 	}
 	return nil
+}
+
+// begin runs a callee's task. Whoever waits for messages of this packet is woken before one that runs
+// on this goroutine.
+func (t *Table) begin(d *Dialog) bool {
+	switch {
+	case d.runtime():
+		return t.runtime.Go(func() { t.run(d) })
+	case d.inPlace():
+		t.PacketEnd()
+		return t.tasks.Here(func() { t.link.RunInPlace((*guest)(d)) })
+	}
+	return t.tasks.Go(func() { t.run(d) })
 }
 
 // find returns the task for a dialog that the peer opens. Endpoints of the runtime are found
@@ -384,6 +400,9 @@ func (d *Dialog) derive() {
 	base := d.outer
 	if d.runtime() {
 		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
+	}
+	if d.turn.Load() != nil {
+		base = context.WithValue(base, taskKey{}, d)
 	}
 	ctx, cancel := context.WithCancelCause(base)
 	all := cancel

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -55,10 +56,11 @@ func (d *Dialog) Own(b *wire.Buffer) []byte {
 	return b.Bytes()
 }
 
-// run is a callee's task from its first to its last act, in a goroutine of the table. The order
-// matters: the author's code begins only when its arguments are there and the peer reads its
-// answers; further tasks have ended before the ending is sent; and the ctx is released last.
-func (t *Table) run(d *Dialog, run Task) {
+// run is a callee's task from its first to its last act, in a goroutine of the table or on the
+// link's reader. The order matters: the author's code begins only when its arguments are there and
+// the peer reads its answers; further tasks have ended before the ending is sent; and the ctx is
+// released last.
+func (t *Table) run(d *Dialog) {
 	d.derive()
 	defer d.release()
 	defer d.makeRoom()
@@ -68,10 +70,14 @@ func (t *Table) run(d *Dialog, run Task) {
 		return
 	}
 	var payload []byte
+	began := time.Now()
 	err := panics.Catch(func() (err error) {
-		payload, err = run(d.ctx, d)
+		payload, err = d.task(d.ctx, d)
 		return err
 	})
+	if d.pace != nil {
+		d.pace.ended(time.Since(began), false)
+	}
 	d.finish(payload, d.join(d.failed(err), err))
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	PID       int
 	// What the actor takes from its host; sdk.Plugin has them.
 	MaxMessage, MaxDialogs, MaxArguments int
+	Trials                               int // [dialog.Config] has it
 	// Base is what the ctx of every handler derives from; context.Background if nil. Its end
 	// is theirs.
 	Base context.Context
@@ -113,7 +114,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 		}),
 		dialog.Config{
 			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
-			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout),
+			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout), Trials: l.cfg.Trials,
 		})
 	watching := task.Start(l.watchLink)
 	l.running.Store(task.Start(func() {

@@ -29,7 +29,9 @@
 //
 // # Out
 //
-// Frames wait in an outbox, encoded, in one of two queues ([Lane]). The writer empties control
+// Frames wait in an outbox, encoded, in one of two queues ([Lane]). One goroutine at a time
+// writes: the reader behind the packet that it has handled, whoever uses [Link.Promptly], or
+// else the writer, which alone waits for the peer. Whoever writes empties control
 // first, and some data always: a frame of data never overtakes control that was put before it,
 // and control that comes later does not hold it up for ever. Large payloads go in pieces, so
 // that control passes between them. Send never blocks. Whoever can wait asks [Link.Congested]
@@ -39,6 +41,7 @@
 // # In
 //
 // The reader puts payloads in pieces together again, one at a time, and gives each frame to
-// the [Receiver], which must not block. What breaks the protocol is dropped, and counted as a
+// the [Receiver], which must not block, except in a [Guest]: if that does, the reading is handed over
+// to another goroutine ([Turn]). What breaks the protocol is dropped, and counted as a
 // violation: the 32nd ends the link, and the peer is told why.
 package link

@@ -2,11 +2,8 @@ package link
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +29,7 @@ const (
 )
 
 // Transport carries packets, in order, both ways. It belongs to its [Link]. Send and Recv are
-// called from one goroutine each; CloseSend after the last Send; Abort, from anywhere and more
+// called by one goroutine at a time each, which may be another one each time; CloseSend after the last Send; Abort, from anywhere and more
 // than once, makes all of them return soon and lets go of the connection. What Send was given
 // is the caller's again when it returns.
 type Transport interface {
@@ -42,8 +39,18 @@ type Transport interface {
 	Abort()
 }
 
+// Prompt is a [Transport] that can send without waiting, on the path of every call. SendNow is called
+// like Send, and never beside it, but from any goroutine: the reader between two Recvs, and whoever
+// sends. It waits neither for the peer nor for anybody who may wait for it, and gives how many bytes
+// have gone. The rest comes again with the next Send or SendNow, cut at that very byte.
+type Prompt interface {
+	Transport
+	SendNow(wire.Batch) (sent int, err error)
+}
+
 // Receiver takes the frames that come in. It is called by the link's reader and must not block:
-// while it does, no cancel and no credit of any dialog on the link is heard.
+// while it does, no cancel and no credit of any dialog on the link is heard. Frame may call
+// RunInPlace for what might.
 type Receiver interface {
 	// Frame takes one frame, which is valid until PacketEnd; its payload and the messages
 	// inside it stay. An error is a violation by the peer: the frame is dropped, and a peer
@@ -51,7 +58,7 @@ type Receiver interface {
 	Frame(f *wire.Frame) error
 	// PacketEnd comes after the last of some frames that have come together.
 	PacketEnd()
-	// Drained comes, from the link's writer, when a lane is not Congested any more.
+	// Drained comes, from whoever writes, when a lane is not Congested any more.
 	Drained()
 }
 
@@ -67,7 +74,8 @@ type Config struct {
 }
 
 // Link is one end of a connection. It owns two goroutines, its reader and its writer, and a
-// third that waits for both, from Start until Done is closed. mu guards err, bye and byeIn: how
+// third that waits for both, from Start until Done is closed. The reader may be another goroutine
+// after a guest (RunInPlace); the one before is then its receiver's. mu guards err, bye and byeIn: how
 // the link ended. What waits to be sent has a lock of its own, in the outbox; receiver, writer
 // and reader are set once, by Start. A link ends when both sides have said Bye (Close), or when
 // it is cut (Abort, a broken connection, a peer that breaks the protocol). Send, Close, Abort,
@@ -75,14 +83,18 @@ type Config struct {
 type Link struct {
 	cfg       Config
 	transport Transport
+	prompt    Prompt // the transport; nil if it cannot
 	out       *outbox
+	batch     batch // of whoever writes
 	receiver  Receiver
 
 	greeted chan struct{}              // the peer's Hello is in
 	peer    atomic.Pointer[wire.Hello] // what it has said of itself; nil before that
 	writer  *task.Worker
-	reader  *task.Worker
 	done    chan struct{}
+
+	in       incoming
+	heardAll chan struct{} // the last reader has ended
 
 	mu      sync.Mutex
 	err     error        // why it ended, if not in order
@@ -101,9 +113,10 @@ func New(t Transport, cfg Config) *Link {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	now, _ := t.(Prompt)
 	return &Link{
-		cfg: cfg, transport: t, out: newOutbox(),
-		greeted: make(chan struct{}), done: make(chan struct{}),
+		cfg: cfg, transport: t, prompt: now, out: newOutbox(), in: incoming{whole: assembler{limit: cfg.MaxMessage}},
+		greeted: make(chan struct{}), heardAll: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -115,8 +128,9 @@ func (l *Link) Start(r Receiver) {
 		Version: wire.Version, Self: wire.FromID(l.cfg.Self), MaxMessage: uint64(l.cfg.MaxMessage),
 		MaxDialogs: uint32(l.cfg.MaxDialogs), MaxArguments: uint64(l.cfg.MaxArguments),
 	}})
+	l.cork() // as if for a first packet, without frames
 	l.writer = task.Start(l.write)
-	l.reader = task.Start(l.read)
+	task.Start(l.read)   // waited for by heardAll
 	task.Start(l.finish) // waited for by Done
 }
 
@@ -126,7 +140,7 @@ func (l *Link) Start(r Receiver) {
 // has read that: gRPC would drop what a client sends just before it cancels. A peer that does
 // neither would hold this up for ever, so it gets only lastWords.
 func (l *Link) finish() {
-	l.reader.Wait()
+	<-l.heardAll
 	if l.dropped.Load() > 0 && l.Err() != nil {
 		cut := time.AfterFunc(lastWords, l.transport.Abort)
 		l.writer.Wait()
@@ -232,165 +246,4 @@ func (l *Link) fail(err error) {
 	if l.err == nil {
 		l.err = err
 	}
-}
-
-// write is the writer goroutine: it sends whatever is queued and never waits to fill a packet. It
-// ends after the last batch or with the first error. The channel wake is never closed; closing
-// the outbox signals it, and so does Abort.
-func (l *Link) write() {
-	var b batch
-	for range l.out.wake {
-		runtime.Gosched() // whoever runs now may have more to send, which then goes with it
-		end, err := l.sendAll(&b)
-		if err != nil {
-			l.Abort(fmt.Errorf("send: %w", err))
-			return
-		}
-		if end {
-			l.finishWriting()
-			return
-		}
-	}
-}
-
-// sendAll sends until nothing is queued; end is true after the last batch. Those who wait for
-// room are woken before the batch is written, so that they fill the outbox during the write.
-func (l *Link) sendAll(b *batch) (end bool, err error) {
-	defer b.release()
-	for {
-		if end, err = l.out.take(b); err != nil || b.frames == 0 {
-			return end, err
-		}
-		if b.drained {
-			l.receiver.Drained()
-		}
-		l.sent.add(b.frames, b.payloads)
-		if err := l.transport.Send(b.parts); err != nil || end {
-			return end, err
-		}
-		b.release()
-	}
-}
-
-func (l *Link) finishWriting() {
-	if err := l.transport.CloseSend(); err != nil {
-		l.Abort(fmt.Errorf("close: %w", err))
-	}
-}
-
-// read is the reader goroutine. It never blocks but for the next packet: both ends promise to
-// read always, which is what makes credit the only thing that a sender waits for. It ends with
-// the transport, or when the peer is cut off.
-func (l *Link) read() {
-	in := assembler{limit: l.cfg.MaxMessage}
-	for {
-		p, err := l.transport.Recv()
-		if err != nil {
-			l.endReading(err)
-			return
-		}
-		l.heard.addPacket(p)
-		goOn := l.takeAll(&in, p)
-		l.receiver.PacketEnd()
-		if !goOn {
-			return
-		}
-	}
-}
-
-// takeAll handles the frames of a packet; it reports false if the peer was cut off.
-func (l *Link) takeAll(in *assembler, p *wire.Packet) bool {
-	for _, f := range p.Frames {
-		if err := l.take(in, f); err != nil && !l.tolerate(err) {
-			return false
-		}
-	}
-	return true
-}
-
-// endReading sorts an orderly end from a loss. The end of the stream is in order only after the
-// peer's Bye: a process that dies closes its connection as well.
-func (l *Link) endReading(err error) {
-	if orderly, _ := l.Farewell(); orderly {
-		return
-	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	l.Abort(fmt.Errorf("receive: %w", err))
-}
-
-// take handles one frame as it comes from the transport. The first one must be Hello, which is
-// checked before anything else of the peer is believed. Frames of dialog 0 are the link's own;
-// kinds above the last one of this version are ignored there, as they are in dialogs.
-func (l *Link) take(in *assembler, f *wire.Frame) error {
-	whole, err := in.whole(f)
-	if err != nil || whole == nil {
-		return err
-	}
-	switch {
-	case l.peer.Load() == nil:
-		return l.greet(whole)
-	case whole.Kind == wire.Kind_KIND_BYE && whole.Dialog == 0:
-		l.hearBye(whole)
-		return nil
-	case whole.Dialog == 0 && whole.Kind > wire.Kind_KIND_ARGUMENTS:
-		return nil // of a later version of the protocol
-	case whole.Dialog == 0:
-		return violation("%v on the link itself", whole.Kind)
-	}
-	return l.receiver.Frame(whole)
-}
-
-// fatal is a violation after which nothing that the peer says makes sense.
-type fatal struct{ error }
-
-func (f fatal) Unwrap() error { return f.error }
-
-// greet takes the peer's Hello. A peer with another version of the protocol is refused at once,
-// since no frame could be relied on to mean the same at both ends.
-func (l *Link) greet(f *wire.Frame) error {
-	h := f.Hello
-	if f.Kind != wire.Kind_KIND_HELLO || f.Dialog != 0 || h == nil {
-		return fatal{violation("the first frame was %v, it must be HELLO", f.Kind)}
-	}
-	if h.Version == 0 || h.MaxMessage == 0 || h.Self.GetUuid() == "" {
-		return fatal{violation("HELLO without version, identity or message limit")}
-	}
-	if h.Version != wire.Version {
-		return fatal{violation("%v speaks version %d of the link protocol, and %v expects version %d: build both programs with the same version of Trellis",
-			h.Self.ToID(), h.Version, l.cfg.Self, wire.Version)}
-	}
-	l.peer.Store(h)
-	close(l.greeted)
-	return nil
-}
-
-// hearBye takes the peer's last frame, and answers with a Bye of our own behind what is still
-// queued. If this side has said Bye already, the outbox is closed and the answer is dropped.
-func (l *Link) hearBye(f *wire.Frame) {
-	var reason error
-	if f.Fault != nil {
-		reason = fault.Unpack(f.Fault)
-	}
-	l.mu.Lock()
-	l.byeIn, l.bye = true, reason
-	l.mu.Unlock()
-	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE})
-}
-
-// tolerate logs a violation, and reports false after cutting off a peer that has gone too far.
-// The Bye that says so goes out behind what is queued, and finish waits for it a while.
-func (l *Link) tolerate(err error) bool {
-	n := l.dropped.Add(1)
-	l.cfg.Log.Warn("dropped a frame", "peer", l.Peer().String(), "violations", n, "reason", err)
-	reason := fmt.Errorf("cut off after %d violations, the last one: %w", n, err)
-	if _, once := errors.AsType[fatal](err); once {
-		reason = fmt.Errorf("cut off: %w", err)
-	} else if n < maxViolations {
-		return true
-	}
-	l.fail(reason)
-	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: fault.Pack(err, l.cfg.Self)})
-	return false
 }

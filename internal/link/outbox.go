@@ -72,11 +72,15 @@ func (l *load) drop(bytes int) (drained bool) {
 	return l.bytes <= congestion/2 && l.congested.Swap(false)
 }
 
-// outbox is a guarded table: the frames that wait for the link's writer, encoded. It belongs to
-// its [Link]. mu guards all of it but the marks of congestion, which are read without, and is
-// the last lock that anybody takes. put never blocks; close makes it refuse whatever comes later.
+// outbox is a guarded table: the frames that wait to be written, encoded, and who writes them. It
+// belongs to its [Link]. mu guards all of it but what is atomic, and is the last lock that anybody
+// takes. put never blocks; close makes it refuse whatever comes later.
+//
+// One goroutine writes at a time: whoever has got true from begin, until take finds nothing
+// more, or pass leaves the rest to the link's writer. All others only put, and leave.
 type outbox struct {
-	loads [lanes]load // of the accounts; congested is read without mu
+	loads [lanes]load  // of the accounts; congested is read without mu
+	corks atomic.Int32 // those who will call begin as soon as they have put something
 
 	mu      sync.Mutex
 	control queue
@@ -84,10 +88,11 @@ type outbox struct {
 	offset  int // bytes of the first large payload in data that have been sent; 0 between payloads
 	// queued counts the control frames that were ever put, and taken those that the writer has
 	// taken. Data remembers queued as it was, and goes when taken has reached that (run.after).
-	queued uint64
-	taken  uint64
-	last   *wire.Frame // the Bye, sent when both queues are empty; nil if none is to be sent
-	closed bool        // no frame is accepted any more
+	queued  uint64
+	taken   uint64
+	last    *wire.Frame // the Bye, sent when both queues are empty; nil if none is to be sent
+	closed  bool        // no frame is accepted any more
+	writing bool        // somebody has begun to write
 	// wake holds at most one signal: that there is something to do. The writer then takes
 	// until nothing is left, so a signal that finds the channel full is not missed.
 	wake chan struct{}
@@ -200,9 +205,9 @@ func clone(f *wire.Frame) *wire.Frame {
 	}
 }
 
-// put queues a frame. owner is what its payload lies in, and belongs to the outbox if
-// that takes the frame; nil if the payload is nobody's. put reports false once the
-// outbox is closed. f itself stays the caller's.
+// put queues a frame, and wakes the writer unless somebody else is about to write. owner is
+// what its payload lies in, and belongs to the outbox if that takes the frame; nil if the
+// payload is nobody's. put reports false once the outbox is closed. f itself stays the caller's.
 func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -224,7 +229,9 @@ func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err
 	r.after = o.queued
 	r.loads[account] += bytes
 	o.loads[account].add(bytes)
-	o.signal()
+	if !o.writing && o.corks.Load() == 0 {
+		o.signal()
+	}
 	if account == Answer && o.loads[Answer].bytes > mostUnread {
 		return false, fmt.Errorf("the peer does not read: %d bytes of answers wait for it", o.loads[Answer].bytes)
 	}
@@ -257,12 +264,45 @@ func (o *outbox) signal() {
 	}
 }
 
-// take moves what goes out next into b; end is true if it is the last. Control comes first, up to
-// a batch's size; then data, at least one piece if any may go. The Bye is added when the outbox
-// is closed and both queues are empty, so that it is the last frame.
-func (o *outbox) take(b *batch) (end bool, err error) {
+// begin makes its caller the one who writes, and reports false if there already is one, or nothing
+// to write. The writer alone ends a link that is closed.
+func (o *outbox) begin(writer bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.writing || !writer && (o.closed || o.control.last() == nil && o.data.last() == nil) {
+		return false
+	}
+	o.writing = true
+	return true
+}
+
+// pass ends the caller's writing, and leaves what there is to the writer.
+func (o *outbox) pass() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing = false
+	o.signal()
+}
+
+// take moves what goes out next into b, which is empty; end is true if it is the last. Control comes
+// first, up to a batch's size; then data, at least one piece if any may go. The Bye is added when
+// the outbox is closed and both queues are empty, so that it is the last frame. Unless mine is true,
+// nothing is to be written, or only by the writer: the caller writes no more, and b may be another's.
+func (o *outbox) take(b *batch, writer bool) (mine, end bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed && !writer {
+		o.writing = false
+		o.signal()
+		return false, false, nil
+	}
+	end, err = o.fill(b)
+	o.writing = err == nil && b.frames > 0
+	return o.writing, end, err
+}
+
+// fill is take for a caller that holds mu.
+func (o *outbox) fill(b *batch) (end bool, err error) {
 	n := 0
 	for waiting := o.control.waiting(); n < len(waiting) && b.bytes < batchBytes; n++ {
 		b.add(&waiting[n])
@@ -318,7 +358,7 @@ func (o *outbox) takeData(b *batch, gone *loads) (err error) {
 	return nil
 }
 
-// batch is what goes out at once. The writer owns it, and uses its memory for every batch; its
+// batch is what goes out at once. Whoever writes owns it, and uses its memory for every batch; its
 // parts point into the buffers in used, and into payloads that lie elsewhere.
 type batch struct {
 	parts    wire.Batch
@@ -372,6 +412,19 @@ func (b *batch) addPiece(r *run, offset int) (int, error) {
 	b.frames++
 	b.payloads += len(payload)
 	return next, nil
+}
+
+// advance leaves out the first n bytes, which have gone. It is for a batch that is cut off in the
+// middle; the memory of parts before that is not used again.
+func (b *batch) advance(n int) {
+	b.bytes -= n
+	for len(b.parts) > 0 && n >= len(b.parts[0]) {
+		n -= len(b.parts[0])
+		b.parts = b.parts[1:]
+	}
+	if n > 0 {
+		b.parts[0] = b.parts[0][n:]
+	}
 }
 
 // release lets go of everything, when the transport has sent it or never will.

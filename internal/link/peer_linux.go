@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -24,4 +25,14 @@ func peerPID(conn *net.UnixConn) int {
 		return 0
 	}
 	return pid
+}
+
+// writeNow writes to a socket that does not block, in one system call, and gives how many bytes it
+// has taken.
+func writeNow(fd int, parts [][]byte) (int, error) {
+	n, err := unix.Writev(fd, parts)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return 0, nil
+	}
+	return max(n, 0), err
 }

@@ -16,19 +16,35 @@ type Group struct {
 // Go runs f in a goroutine of the group. It reports false, and does not run f,
 // once the group has been closed.
 func (g *Group) Go(f func()) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
+	if !g.enter() {
 		return false
 	}
-	g.running++
 	go g.run(f)
+	return true
+}
+
+// Here runs f on the caller's goroutine, which counts as one of the group meanwhile. It reports
+// false, and does not run f, once the group has been closed.
+func (g *Group) Here(f func()) bool {
+	if !g.enter() {
+		return false
+	}
+	g.run(f)
 	return true
 }
 
 func (g *Group) run(f func()) {
 	defer g.leave() // also when f panics or calls runtime.Goexit
 	f()
+}
+
+func (g *Group) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.running++
+	}
+	return !g.closed
 }
 
 func (g *Group) leave() {

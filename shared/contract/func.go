@@ -21,9 +21,13 @@ func Func[Args, Result any](name string) FuncEndpoint[Args, Result] {
 // Name is the endpoint's name.
 func (e FuncEndpoint[Args, Result]) Name() string { return e.sig.name }
 
-// Handle makes f the code that serves the endpoint. Each call runs f in a goroutine of its
-// own. Its ctx ends when the caller's does, with the reason as cause. What f returns or
-// panics with is the caller's error, as a [*fault.RemoteError].
+// Handle makes f the code that serves the endpoint. Each call runs f as if in a goroutine of its
+// own, and may block in any way. Its ctx ends when the caller's does, with the reason as cause.
+// What f returns or panics with is the caller's error, as a [*fault.RemoteError].
+//
+// Calls of a function that has always been fast run one after the other on a shared goroutine,
+// until one takes long or waits. So a function that locks its thread ([runtime.LockOSThread]), or
+// changes that thread, must undo it before it returns.
 func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args) (Result, error)) Handler {
 	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 		args, err := decodeOwned[Args](e.sig, d.Request().Codec, arguments, d.Args())
