@@ -98,6 +98,7 @@ func (c *pluginClient) refusal() error {
 func (c *pluginClient) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithIdleTimeout(0), // a connection that nobody uses is not broken
+		grpc.WithReadBufferSize(readBuffer),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostMessage)), // go-plugin's own is 2 GiB
 		grpc.WithChainUnaryInterceptor(c.unary), grpc.WithChainStreamInterceptor(c.stream),
 	}
@@ -205,6 +206,9 @@ const (
 	// mostMessage is the largest message of other services, unless a call says otherwise
 	// (grpc.MaxCallRecvMsgSize).
 	mostMessage = link.DefaultMaxMessage
+	// readBuffer is gRPC's buffer for what comes, in bytes, which an idle connection keeps. Its
+	// own 32 KiB would save no system calls: TLS reads whole records below it.
+	readBuffer = 4 << 10
 	// go-plugin keeps each announcement of its broker for brokerMemory, in a goroutine
 	// of its own. mostAnnounced of them are let through within that time; the others wait.
 	mostAnnounced = 512
@@ -220,11 +224,11 @@ func ownCall(o []grpc.CallOption) []grpc.CallOption {
 // pacedStream is a stream that takes mostAnnounced messages within brokerMemory. It is
 // go-plugin's stream of announcements, for each of which go-plugin starts a goroutine that
 // lives for five seconds. A plugin that sends more is not told so: its messages wait in
-// gRPC's flow control. One goroutine of go-plugin's receives; taken and n are its own.
+// gRPC's flow control. One goroutine of go-plugin's receives; taken is its own, and has no
+// memory as long as nothing comes.
 type pacedStream struct {
 	grpc.ClientStream
-	taken [mostAnnounced]time.Time // when the last ones were, in turn
-	n     int
+	taken []time.Time // when those came that may still be remembered
 }
 
 // RecvMsg receives a message, when its turn has come.
@@ -232,14 +236,14 @@ func (p *pacedStream) RecvMsg(m any) error {
 	if err := p.ClientStream.RecvMsg(m); err != nil {
 		return err
 	}
-	last := &p.taken[p.n%mostAnnounced]
-	if p.n++; p.n > mostAnnounced {
+	if len(p.taken) == mostAnnounced {
 		select {
-		case <-time.After(time.Until(last.Add(brokerMemory))):
+		case <-time.After(time.Until(p.taken[0].Add(brokerMemory))):
 		case <-p.Context().Done():
 			return io.ErrUnexpectedEOF
 		}
+		p.taken = p.taken[1:]
 	}
-	*last = time.Now()
+	p.taken = append(p.taken, time.Now())
 	return nil
 }

@@ -2,7 +2,9 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -53,8 +55,7 @@ func TestWholeCharacters(t *testing.T) {
 }
 
 func TestFeed(t *testing.T) {
-	end := make(chan struct{})
-	f := newFeed(end)
+	f := newFeed()
 	f.offer("hello")
 	f.offer("late")
 	var b [3]byte
@@ -66,13 +67,14 @@ func TestFeed(t *testing.T) {
 	if n, err := f.Read(b[:]); n != 2 || err != nil || !bytes.Equal(b[:2], []byte("lo")) {
 		t.Error(n, err)
 	}
-	close(end)
-	if n, err := f.Read(b[:]); n != 0 || err == nil {
-		t.Error(n, err)
+	for range 2 {
+		if n, err := f.Read(b[:]); n != 0 || !errors.Is(err, io.EOF) {
+			t.Error(n, err)
+		}
 	}
-	blocked := newFeed(make(chan struct{}))
+	blocked := newFeed()
 	time.AfterFunc(time.Millisecond, func() { _ = blocked.Close() })
-	if _, err := blocked.Read(b[:]); err == nil {
-		t.Error("Read of a closed feed")
+	if _, err := blocked.Read(b[:]); !errors.Is(err, io.ErrClosedPipe) {
+		t.Error("Read of a closed feed:", err)
 	}
 }

@@ -92,9 +92,8 @@ func New(spec Spec, cmd *exec.Cmd) *Process {
 	}
 	p := &Process{
 		spec: spec, env: environ.Merge(cgroup.Environment(), spec.Env, top, lifelineEnv),
-		dead: make(chan struct{}), done: make(chan struct{}), log: newLog(spec.Log),
+		dead: make(chan struct{}), done: make(chan struct{}), stdout: newFeed(), log: newLog(spec.Log),
 	}
-	p.stdout = newFeed(p.done)
 	p.lk.exit.Code = -1
 	return p
 }
@@ -183,9 +182,6 @@ func (p *Process) reap(c *child) {
 	p.lk.Lock()
 	p.lk.state, p.lk.exit = Ended, exit
 	p.lk.Unlock()
-	// go-plugin must find a line, not an end of file, whose error would be one of two
-	// by chance and neither of them clear. So the line comes before Done.
-	p.stdout.offer("(the process ended before its handshake line)\n")
 	close(p.dead)
 	_ = c.group.Remove() // what is not gone in time is removed with the runtime directory
 	p.finish()
@@ -215,8 +211,11 @@ func (p *Process) bury(c *child) Exit {
 }
 
 // finish ends what a Process has even if it never ran. It does not wait until the log is flushed,
-// since Spec.Log is not ours and may never return.
+// since Spec.Log is not ours and may never return. go-plugin must find a line, not an end of file,
+// whose error would be one of two by chance and neither of them clear; so the line comes before
+// Done.
 func (p *Process) finish() {
+	p.stdout.offer("(the process ended before its handshake line)\n")
 	p.log.Close()
 	if p.spec.Scratch != "" {
 		rundir.Discard(p.spec.Scratch)

@@ -21,13 +21,13 @@ type pluginRunner struct{ *Process }
 // Stdout is what go-plugin may see of the child's standard output: exactly one
 // line, which is the handshake line if that was well formed, and otherwise a
 // harmless text without the separator, so that go-plugin fails at once and
-// asks Diagnose. It ends with the process.
+// asks Diagnose. It ends after that line: go-plugin keeps neither a goroutine nor a buffer for
+// what will not come, and learns of the end of the process from Wait.
 func (p pluginRunner) Stdout() io.ReadCloser { return p.stdout }
 
-// Stderr is empty and ends with the process: all of the child's standard error
-// goes to Spec.Log. (go-plugin's own reader panics at a JSON line whose
-// "@message" is not a string.)
-func (p pluginRunner) Stderr() io.ReadCloser { return newFeed(p.done) }
+// Stderr is empty: all of the child's standard error goes to Spec.Log. (go-plugin's own reader
+// panics at a JSON line whose "@message" is not a string.)
+func (p pluginRunner) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
 
 // Name is the title of the process, or else its name, for go-plugin's logger.
 func (p pluginRunner) Name() string { return p.spec.title() }
@@ -89,52 +89,38 @@ func (p pluginRunner) HostToPlugin(network, addr string) (string, string, error)
 	return network, addr, nil
 }
 
-// feed is a reader for go-plugin: it holds back until it is offered a text, gives that,
-// and ends when end is closed. It needs no goroutine. One goroutine reads at a time; any may
-// offer or close. Close is go-plugin's, and end the process's: either may come first.
+// feed is a reader for go-plugin: it holds back until it is offered a text, gives that, and
+// ends. It needs no goroutine. One goroutine reads at a time; any may offer or close. Every
+// Process offers a text, at its end if not before.
 type feed struct {
-	texts   chan string // the one text that was offered
+	texts   chan string // the one text that was offered; closed behind it
 	offered sync.Once
-	end     <-chan struct{}
 	closed  chan struct{}
 	closing sync.Once
 	rest    strings.Reader // the reader's
 }
 
-func newFeed(end <-chan struct{}) *feed {
-	return &feed{texts: make(chan string, 1), end: end, closed: make(chan struct{})}
-}
+func newFeed() *feed { return &feed{texts: make(chan string, 1), closed: make(chan struct{})} }
 
 // offer gives the feed its text. Only the first one counts.
-func (f *feed) offer(text string) { f.offered.Do(func() { f.texts <- text }) }
+func (f *feed) offer(text string) {
+	f.offered.Do(func() {
+		f.texts <- text
+		close(f.texts)
+	})
+}
 
-// Read waits for the text, then for the end.
+// Read waits for the text, and ends behind it.
 func (f *feed) Read(b []byte) (int, error) {
 	if f.rest.Len() == 0 {
-		if err := f.next(); err != nil {
-			return 0, err
+		select {
+		case <-f.closed:
+			return 0, io.ErrClosedPipe
+		case text := <-f.texts: // "" once the text is taken, and reading that is the end
+			f.rest.Reset(text)
 		}
 	}
 	return f.rest.Read(b)
-}
-
-// next waits for a text, which counts even if the end has come.
-func (f *feed) next() error {
-	select {
-	case <-f.closed:
-		return io.ErrClosedPipe
-	case text := <-f.texts:
-		f.rest.Reset(text)
-		return nil
-	case <-f.end:
-	}
-	select {
-	case text := <-f.texts:
-		f.rest.Reset(text)
-		return nil
-	default:
-		return io.EOF
-	}
 }
 
 // Close makes Read return. The child does not notice: its output is read on.
