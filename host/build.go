@@ -122,11 +122,15 @@ func buildProgram(ctx context.Context, b config.Built, say func(line string)) er
 	return nil
 }
 
-// goBuild runs the go command, with all of this process's environment.
+// goBuild runs the go command, with all of this process's environment. A program that can do
+// without cgo is built without: it starts sooner, as no dynamic linker has to run first.
 func goBuild(ctx context.Context, from config.Built, file string, say func(line string)) error {
 	output := &goOutput{say: say}
 	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-o", file, "--", from.Package)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = from.Dir, output, output
+	if !wantsCgo(ctx, from) {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
 	// A compiler that the go command has started may hold the pipe open after the go command
 	// was killed.
 	cmd.WaitDelay = time.Second
@@ -137,6 +141,23 @@ func goBuild(ctx context.Context, from config.Built, file string, say func(line 
 		return fmt.Errorf("package %s does not build: %w\n%s", from.Package, err, strings.TrimSpace(output.problems.String()+string(output.line)))
 	}
 	return nil
+}
+
+// wantsCgo reports whether a program is built with cgo, if the go command has it: somebody says
+// so, one of its packages outside the standard library has C code, or a detector needs it that
+// GOFLAGS asks for. Of the standard library, which then uses its Go code instead, packages net
+// and os/user are concerned. A package that cannot be listed will not build either, and the build
+// says why.
+func wantsCgo(ctx context.Context, from config.Built) bool {
+	if os.Getenv("CGO_ENABLED") != "" {
+		return true // what it says is passed on
+	}
+	list := exec.CommandContext(ctx, "go", "list", "-deps", "-f", "{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}", "--", from.Package)
+	list.Dir = from.Dir
+	using, err := list.Output()
+	flags := os.Getenv("GOFLAGS")
+	return err != nil || len(bytes.TrimSpace(using)) > 0 ||
+		slices.ContainsFunc([]string{"-race", "-msan", "-asan"}, func(flag string) bool { return strings.Contains(flags, flag) })
 }
 
 // goOutput takes apart what go build -v prints: how far it is, and what is wrong. os/exec

@@ -2,10 +2,13 @@ package host_test
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -41,6 +44,42 @@ func source(t *testing.T) (dir string) {
 }
 
 var package0 = []host.Spec{{Name: "p", Package: "."}}
+
+// A program that needs no cgo is built without it, as it starts sooner then; one that does, or
+// whose author wants it, is not.
+func TestF08_CgoIsLeftOutWhereNobodyNeedsIt(t *testing.T) {
+	const withC = "package main\n\n// int one() { return 1; }\nimport \"C\"\n\nfunc main() { _ = C.one() }\n"
+	for name, of := range map[string]struct{ variable, flags, main, want string }{
+		"nobody needs it":         {want: "0"},
+		"the author wants it":     {variable: "1", want: "1"},
+		"the author does not":     {variable: "0", want: "0"},
+		"a package of it needs C": {main: withC, want: "1"},
+		"the race detector":       {flags: "-race", want: "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			useCache(t)
+			t.Setenv("CGO_ENABLED", of.variable)
+			t.Setenv("GOFLAGS", of.flags)
+			dir := source(t)
+			if of.main != "" {
+				if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(of.main), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			actors, err := host.Build(t.Context(), dir, package0, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			info, err := buildinfo.ReadFile(actors[0].Command[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (debug.BuildSetting{Key: "CGO_ENABLED", Value: of.want}); !slices.Contains(info.Settings, want) {
+				t.Errorf("built with %v, expected %v", info.Settings, want)
+			}
+		})
+	}
+}
 
 // B16: any number of builds of one package may run at once.
 func TestN20_OnePackageBuiltTwiceAtOnce(t *testing.T) {
