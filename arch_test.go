@@ -43,6 +43,7 @@ func importMap() []area {
 		{"internal/hub", []string{"shared/fault"}, "it moves values and knows none of them"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
+		{"internal/prefault", nil, "it comes before all packages that it does not import"},
 		{"internal/terminal", nil, "it knows texts, and nothing of where they come from"},
 		{"internal/cgroup", nil, "it knows the kernel's files, and nothing of whose they are"},
 		{"internal/shm", nil, "it carries bytes, and knows nothing of what they mean"},
