@@ -75,6 +75,7 @@ type environment struct {
 	queue   *logs.Log    // behind log
 	lines   *slog.Logger // of the children, which wait in a queue of their own
 	printed task.Group   // waits for the queues of processes that are gone
+	letGo   task.Group   // ends what go-plugin holds of processes that are gone
 	hurry   <-chan struct{}
 	dial    func(actor string) []grpc.DialOption
 	launch  launch.Launcher // nil: programs are processes

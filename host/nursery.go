@@ -99,6 +99,7 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 			<-stopped
 		}
 		n.tasks.Close()
+		n.env.letGo.Close()
 	}
 	defer func() { // again only if body called runtime.Goexit
 		if errors.Is(err, fault.ErrGoexit) {

@@ -140,16 +140,16 @@ func (s *spawned) Check(ctx context.Context) (healthpb.HealthCheckResponse_Servi
 	return answer.GetStatus(), err
 }
 
-// Release stops the server, which waits for the handlers of its connections, and then lets go
-// of what go-plugin holds: the process is reaped, so that go-plugin has none to kill. It
-// closes the main connection, and waits for the goroutines that read the process's output.
+// Release stops the server, which waits for the handlers of its connections, and has let go of
+// what go-plugin holds: its main connection and its goroutines. The process is reaped, so that
+// go-plugin has none to kill, and nobody but the end of the nursery waits for it.
 func (s *spawned) Release() {
 	if s.server != nil {
 		s.server.Stop()
 		s.serving.Wait()
 	}
 	if s.plugin != nil {
-		s.plugin.Kill()
+		s.env.letGo.Go(s.plugin.Kill)
 	}
 }
 

@@ -45,7 +45,7 @@ type Program interface {
 	// Check asks the program's health service. Its errors have codes of gRPC.
 	Check(ctx context.Context) (healthpb.HealthCheckResponse_ServingStatus, error)
 	// Release lets go of all that the start has made, when the process is done and its link
-	// is closed, and returns when nothing of it is left.
+	// is closed, and returns when no link can come any more.
 	Release()
 }
 

@@ -142,6 +142,7 @@ func (p *Process) abandon(err error) {
 	p.lk.state, p.lk.err = Failed, err
 	p.lk.Unlock()
 	close(p.dead)
+	p.discard()
 	p.finish()
 }
 
@@ -167,7 +168,8 @@ func (p *Process) adopt(ctx context.Context, c *child) error {
 }
 
 // reap owns a running process: it reads its output, waits for its end, clears
-// up after it and reports. It is the only place that reaps.
+// up after it and reports. It is the only place that reaps. What the process had on disk goes
+// meanwhile: it takes as long as everything else together.
 //
 // The output is read to the end after the burial: by then the whole group was sent SIGKILL, and the
 // last words are complete. Dead comes before the removal of the cgroup, which may take
@@ -175,6 +177,7 @@ func (p *Process) adopt(ctx context.Context, c *child) error {
 func (p *Process) reap(c *child) {
 	drained := p.drain(c)
 	c.awaitExit()
+	clearing := task.Start(p.discard)
 	exit := p.bury(c)
 	drained()
 	c.close()
@@ -184,6 +187,7 @@ func (p *Process) reap(c *child) {
 	p.lk.Unlock()
 	close(p.dead)
 	_ = c.group.Remove() // what is not gone in time is removed with the runtime directory
+	clearing.Wait()
 	p.finish()
 }
 
@@ -217,10 +221,14 @@ func (p *Process) bury(c *child) Exit {
 func (p *Process) finish() {
 	p.stdout.offer("(the process ended before its handshake line)\n")
 	p.log.Close()
+	close(p.done)
+}
+
+// discard removes what the process had on disk.
+func (p *Process) discard() {
 	if p.spec.Scratch != "" {
 		rundir.Discard(p.spec.Scratch)
 	}
-	close(p.done)
 }
 
 // Terminate sends SIGTERM to the process group. A process that does not run
