@@ -19,7 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/logs"
-	_ "github.com/seed-2ba35074/trellis/internal/prefault" // a plugin is started again and again
+	"github.com/seed-2ba35074/trellis/internal/prefault"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/trust"
@@ -59,6 +59,7 @@ func Serve(endpoints ...contract.Handler) { Plugin{Endpoints: endpoints}.Serve()
 
 // Serve serves the plugin. It does not return.
 func (p Plugin) Serve() {
+	prefault.Heap()
 	// The host reads these records from standard error, and decides itself which levels it
 	// keeps. The handler has the file of this moment: go-plugin replaces os.Stderr later.
 	terminal := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -1,7 +1,8 @@
 // Package prefault makes a program start faster by making its memory present, before the packages
 // of the program are initialised:
 //
-//	import _ "github.com/seed-2ba35074/trellis/internal/prefault"
+//	import "github.com/seed-2ba35074/trellis/internal/prefault" // its init does it
+//	prefault.Heap()                                             // once more, for main
 //
 // The kernel maps a program page by page, when each is used for the first time. Until a plugin is
 // ready it uses most pages of code and data that it will ever use, and some hundred pages of heap, and

@@ -11,25 +11,33 @@ const (
 	populateWrite = 23
 )
 
-// heapAhead is how much of the heap that comes next is made present, in bytes. A plugin has used
-// as much when it is ready, and the collector does not run before the heap has 4 MiB.
-const heapAhead = 1 << 20
+const (
+	// heapAround is how much of the heap is made present at a time, in bytes: a quarter of it below
+	// the memory that is given out now, where gaps are left to be filled, and the rest above. A
+	// plugin has used more when it is ready.
+	heapAround = 2 << 20
+	// heapStep is what the heap grows by. It begins anywhere within the first step, so that Heap may
+	// have little to do at first.
+	heapStep = 4 << 20
+)
 
 // list is the head of the list of mappings, where the program is. It is not on the stack, which
 // would have to grow for it.
 var list [4 << 10]byte
 
+// Data that is written gets pages of its own only then: most of it never is.
 func init() {
 	for _, m := range parse(list[:read("/proc/self/maps", list[:])]) {
-		advice := populateRead
-		if m.writable {
-			advice = populateWrite
-		}
-		advise(m.begin, m.end-m.begin, advice)
+		advise(m.begin, m.end-m.begin, populateRead)
 	}
-	// The runtime takes its memory from the lowest address up. What is not mapped yet the kernel
-	// leaves out.
-	advise(uintptr(unsafe.Pointer(new(page)))&^(unsafe.Sizeof(page{})-1), heapAhead, populateWrite)
+	Heap()
+}
+
+// Heap makes the memory present that the heap will use next. The kernel leaves out what is above
+// its end.
+func Heap() {
+	here := uintptr(unsafe.Pointer(new(page))) &^ (unsafe.Sizeof(page{}) - 1)
+	advise(max(here-heapAround/4, here&^(heapStep-1)), heapAround, populateWrite)
 }
 
 type page [4 << 10]byte
@@ -50,10 +58,7 @@ func read(name string, into []byte) int {
 }
 
 // mapping is a part of the program's file in memory.
-type mapping struct {
-	begin, end uintptr
-	writable   bool
-}
+type mapping struct{ begin, end uintptr }
 
 // parse takes the program's mappings out of a list of all. A line is
 //
@@ -76,7 +81,7 @@ func parse(list []byte) (program []mapping) {
 			name = string(path)
 		}
 		if named && string(path) == name {
-			program = append(program, mapping{hex(begin), hex(end), line[1] == 'w'})
+			program = append(program, mapping{hex(begin), hex(end)})
 		}
 	}
 }

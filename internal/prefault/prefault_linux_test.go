@@ -15,7 +15,7 @@ const maps = `00400000-00a4f000 r-xp 00000000 fe:00 1234                       /
 7ffd3b1d8000-7ffd3b1f9000 rw-p 00000000 00:00 0                  [stack]
 `
 
-var program = []mapping{{0x400000, 0xa4f000, false}, {0xa4f000, 0x11a0000, false}, {0x11a0000, 0x1216000, true}}
+var program = []mapping{{0x400000, 0xa4f000}, {0xa4f000, 0x11a0000}, {0x11a0000, 0x1216000}}
 
 func TestParse(t *testing.T) {
 	const heap = "c000000000-c000400000 rw-p 00000000 00:00 0\n"
@@ -40,13 +40,11 @@ var initialised = [1 << 13]byte{1}
 // The lists of this kernel are as expected: what is found has this program's code and variables.
 func TestThisProgramIsFound(t *testing.T) {
 	found := parse(list[:read("/proc/self/maps", list[:])])
-	for address, writable := range map[uintptr]bool{
-		reflect.ValueOf(TestThisProgramIsFound).Pointer():         false,
-		uintptr(unsafe.Pointer(&initialised[len(initialised)/2])): true,
+	for _, address := range []uintptr{
+		reflect.ValueOf(TestThisProgramIsFound).Pointer(),
+		uintptr(unsafe.Pointer(&initialised[len(initialised)/2])),
 	} {
-		if !slices.ContainsFunc(found, func(m mapping) bool {
-			return m.begin <= address && address < m.end && m.writable == writable
-		}) {
+		if !slices.ContainsFunc(found, func(m mapping) bool { return m.begin <= address && address < m.end }) {
 			t.Errorf("nothing of %#v has %#x", found, address)
 		}
 	}
