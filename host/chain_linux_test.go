@@ -25,6 +25,9 @@ func hostsAndNotes(ctx context.Context, tree []byte, serve func(context.Context)
 	ctx = host.WithEvents(ctx)
 	defer func() {
 		for e := range host.Events(ctx) {
+			if strings.Contains(e.Path, "/") {
+				continue // a child's own affair
+			}
 			if e.Step != "" {
 				note(e.String())
 			}

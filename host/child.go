@@ -81,7 +81,7 @@ func (c *child) startProcess(e Event) {
 	if c.current != nil {
 		c.self = actor.NewID(c.spec.Name)
 	}
-	i := newIncarnation(c, newExecution(c.n.env, c.spec, c.self), giveUp)
+	i := newIncarnation(c, newExecution(c.n.env, c.spec, c.self), c.member, giveUp)
 	c.current = i
 	c.epoch++
 	c.tell(e)

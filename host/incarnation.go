@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -34,6 +36,8 @@ type incarnation struct {
 	table      *dialog.Table      // nil for a foreign program
 	connection connection         // nil until the start has succeeded
 	endpoints  []*wire.Endpoint
+	hosted     directory.Membership // whose events it tells of what it hosts itself
+	telling    atomic.Bool          // it does so
 
 	watch  watch // while it is up
 	ladder ladder
@@ -62,9 +66,9 @@ type owner interface {
 	stopping(how end, refuse func())
 }
 
-func newIncarnation(o owner, x execution, giveUp context.CancelCauseFunc) *incarnation {
+func newIncarnation(o owner, x execution, hosted directory.Membership, giveUp context.CancelCauseFunc) *incarnation {
 	i := &incarnation{
-		execution: x, owner: o, giveUp: giveUp, watch: newWatch(x.spec, o.checked, o.note),
+		execution: x, owner: o, hosted: hosted, giveUp: giveUp, watch: newWatch(x.spec, o.checked, o.note),
 		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), acked: make(chan struct{}),
 	}
 	i.ladder = i.newLadder(o.note)
@@ -78,6 +82,20 @@ func (i *incarnation) served() []directory.Endpoint {
 		served[n] = directory.Endpoint{Name: e.Name, Kind: dialog.KindName(e.Kind)}
 	}
 	return served
+}
+
+// runtime serves what actors call in their hosts: there is one stream, of the events of what
+// the actor hosts. It runs on the link's reader.
+func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
+	switch {
+	case start.Endpoint != wire.Events || start.Kind != dialog.Context:
+		return nil, &fault.NotExposed{Actor: i.env.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
+	case i.telling.Swap(true):
+		return nil, fmt.Errorf("%w: it is told the events of this actor already", fault.ErrOverloaded)
+	}
+	return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		return nil, report.Receive(ctx, d, i.hosted)
+	}, nil
 }
 
 // cancel makes the process end. It does not wait; only the first one counts. It may come

@@ -105,7 +105,7 @@ func (i *incarnation) take(t link.Transport) (over <-chan struct{}) {
 func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
 	return dialog.NewTable(link.New(i.env.records[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Log: log}), dialog.Config{
-		Base: i.env.base, Accept: i.env.exposed.Accept, Log: log,
+		Base: i.env.base, Accept: i.env.exposed.Accept, Runtime: i.runtime, Log: log,
 		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
 		Trials: dialog.DefaultTrials,
 	})

@@ -13,11 +13,13 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -67,6 +69,8 @@ type Life struct {
 	cancel  context.CancelFunc          // of the service's ctx
 	ending  *self.Ending                // of the actor itself
 	running atomic.Pointer[task.Worker] // run, once it has been started
+	hosted  *directory.Memory           // what becomes of the actors that it hosts
+	telling task.Group                  // tells the parent of them, from the first one on
 }
 
 // stopRequest is a request that the actor end. Requests come from the host, a signal, the
@@ -86,10 +90,12 @@ func New(cfg Config) *Life {
 	if cfg.Log == nil {
 		cfg.Log = func() *slog.Logger { return nil }
 	}
-	return &Life{
+	l := &Life{
 		cfg: cfg, ending: self.NewEnding(), ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
 	}
+	l.hosted = directory.NewMemory(func() { l.telling.Go(l.tellParent) })
+	return l
 }
 
 // begin makes the table over the transport and starts the service. From here on only run
@@ -128,7 +134,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
-	return context.WithValue(self.With(l.cfg.Base, l.self, l.ending), key{}, l)
+	return directory.With(context.WithValue(self.With(l.cfg.Base, l.self, l.ending), key{}, l), l.hosted)
 }
 
 // key is where [Parent] finds the life of the actor in a ctx. It is a value of the ctx and
@@ -173,10 +179,16 @@ func (l *Life) finish(failure error) {
 	close(l.ended)
 	l.cancel()
 	l.table.WaitRuntime() // the acknowledgement goes out before the goodbye
+	l.hosted.Finish()
 	l.closeLink(failure)
 	l.table.Lose(fault.ErrActorClosing)
 	l.table.Close()
+	l.telling.Close()
 }
+
+// tellParent tells the parent what becomes of the actors that this one hosts, until that or the
+// link ends. A parent that does not want to know refuses it, and then nobody does.
+func (l *Life) tellParent() { _ = report.Send(context.Background(), l.table, l.hosted) }
 
 // serve runs the service, inside what the plugin hosts if it hosts anything. Hosts is the
 // author's code, and host.Subtree under it; should it call runtime.Goexit, the actor still
@@ -213,19 +225,25 @@ func (l *Life) service(ctx context.Context) error {
 	return r.fail
 }
 
-// goodbyeTimeout is how long a host may take to answer an actor's goodbye: as long as it
-// gives the actor by default to exit. A host that is stopped, or hangs, must not keep the
+// goodbyeTimeout is how long a host may take to hear an actor's last events and to answer its
+// goodbye: as long as it gives the actor by default to exit. A host that is stopped, or hangs, must not keep the
 // exit hooks from running.
 const goodbyeTimeout = 5 * time.Second
 
 // closeLink says goodbye, with the actor's failure if it had one, and waits for
-// the host to have heard it.
+// the host to have heard it. The last events of what was hosted go before it.
 func (l *Life) closeLink(failure error) {
+	patience, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	defer cancel()
+	select {
+	case <-l.telling.Idle():
+	case <-patience.Done():
+	}
 	ln := l.table.Link()
 	ln.Close(failure)
 	select {
 	case <-ln.Done():
-	case <-time.After(goodbyeTimeout):
+	case <-patience.Done():
 		ln.Abort(errors.New("the host has not answered the goodbye in time"))
 		<-ln.Done()
 	}

@@ -37,3 +37,7 @@ type CancelRequest struct {
 	// Grace is how long the actor has, from now on, until its host uses force.
 	Grace time.Duration `json:"grace"`
 }
+
+// Events is the runtime endpoint on which an actor tells its host what becomes of the actors that
+// it hosts itself: a Context, whose stream from the opener has them (package report).
+const Events = "trellis/events"

@@ -126,7 +126,7 @@ func (m *member) mayPass(e *Event, path string, known bool) error {
 		return fmt.Errorf("%s is gone, and tells of %q", m.path, e.Path)
 	case !validPath(e.Path):
 		return fmt.Errorf("%q is not the path of an actor below %s", e.Path, m.path)
-	case e.Actor.UUID == "" || taken && at != path:
+	case e.Actor.UUID == "" || len(e.Actor.UUID) > mostUUID || taken && at != path:
 		return fmt.Errorf("the actor at %s has no identity of its own: %q", path, e.Actor.UUID)
 	case !slices.Contains([]State{Waiting, Starting, Ready, Unhealthy, Stopping, Reaped, Gone}, e.To):
 		return fmt.Errorf("the actor at %s has a state that there is not: %q", path, e.To)

@@ -9,6 +9,7 @@ import (
 // its own (internal/report).
 const (
 	mostPath      = 4096 // bytes
+	mostUUID      = 256  // bytes
 	mostEndpoints = 256
 )
 

@@ -1,0 +1,179 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/words"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Bounds of what is told. What is told of an actor is cut by its host, so that a message that is
+// larger is one that somebody else has made, and is refused.
+const (
+	maxMessage = 16 << 10 // bytes
+	maxText    = 1 << 10  // of a reason, and of the name of an endpoint that is stuck
+	maxFault   = 4 << 10  // of an error; a larger one goes as its text
+	maxServed  = 5 << 10  // of the names of endpoints; further ones are left out
+)
+
+// window is what a host keeps of messages that have come and are not taken.
+var window = dialog.Window{Messages: 64, Bytes: 64 << 10, Most: 64}
+
+// Bounds of how many events a host takes from one actor, in the time of a span. More wait, until the actor
+// itself loses the oldest: that a host works for its own actors does not depend on what one of them tells.
+const (
+	mostInSpan = 1000
+	span       = 100 * time.Millisecond
+)
+
+// message is one message of the stream: an event, or how many were lost before the next one.
+type message struct {
+	Event *directory.Event `json:"event,omitempty"`
+	// Fault is the event's error, as the protocol's Fault in protobuf.
+	Fault  []byte `json:"fault,omitempty"`
+	Missed int    `json:"missed,omitempty"`
+}
+
+// Send tells the actor at the other end of t's link all that r has, in order, until r ends or
+// the link does. An actor that takes no events refuses that with fault.ErrNotExposed.
+func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
+	d, err := t.Open(ctx, &dialog.Request{Endpoint: wire.Events, Kind: dialog.Context, Codec: wire.CBOR.Name()})
+	if err != nil {
+		return err
+	}
+	return d.Scope(func(ctx context.Context, d *dialog.Dialog) error {
+		stream, err := d.OpenStream(dialog.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		for e, err := range r.Events(ctx) {
+			m := message{Event: &e}
+			if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
+				m = message{Missed: lagged.Missed}
+			}
+			b, err := encode(&m, t.Self())
+			if err != nil {
+				return err
+			}
+			if err := stream.SendBuffer(ctx, b); err != nil {
+				return err
+			}
+		}
+		return context.Cause(ctx)
+	})
+}
+
+// encode makes a message that is not too large.
+func encode(m *message, self actor.ID) (*wire.Buffer, error) {
+	if e := m.Event; e != nil {
+		e.Reason, e.Stuck, e.Endpoints = words.Clip(e.Reason, maxText), words.Clip(e.Stuck, maxText), cut(e.Endpoints)
+		var err error
+		if m.Fault, err = pack(e.Err, self); err != nil {
+			return nil, err
+		}
+	}
+	b := wire.NewBuffer(0)
+	return b, wire.CBOR.Marshal(b, m, nil)
+}
+
+// pack packs an error, or its text if it is large.
+func pack(err error, self actor.ID) ([]byte, error) {
+	if err == nil {
+		return nil, nil
+	}
+	packed, failed := proto.Marshal(fault.Pack(err, self))
+	if failed == nil && len(packed) > maxFault {
+		return proto.Marshal(fault.Pack(errors.New(words.Clip(fault.Line(err), maxText)), self))
+	}
+	return packed, failed
+}
+
+// cut gives as many endpoints as there is room for.
+func cut(all []directory.Endpoint) []directory.Endpoint {
+	const perEndpoint = 32 // beside its name
+	room := maxServed
+	for i, e := range all {
+		if room -= len(e.Name) + perEndpoint; room < 0 {
+			return all[:i]
+		}
+	}
+	return all
+}
+
+// Receive takes what the actor tells that m is for, and passes it on, until the dialog ends.
+// Whatever ends it, all below the actor is closed then: nothing more is heard of it. An actor
+// that says what it may not say is not listened to any more; nothing else happens to it.
+func Receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) error {
+	err := receive(ctx, d, m)
+	reason := "its host tells no more of it"
+	if err != nil {
+		reason = "its host is lost: " + fault.Line(err)
+	}
+	m.Close(reason, err)
+	return err
+}
+
+func receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) error {
+	d.Receive(window, &dialog.StreamOptions{})
+	if err := d.Started(nil); err != nil {
+		return err
+	}
+	stream, err := d.OpenStream(dialog.StreamOptions{})
+	if err != nil {
+		return err
+	}
+	for begun, n := time.Now(), 1; ; n++ {
+		payload, err := stream.Recv(ctx)
+		switch {
+		case err == io.EOF: //nolint:errorlint // a failure may wrap one
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := pass(payload, m); err != nil {
+			return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, wire.Events, err)
+		}
+		if n == mostInSpan {
+			select {
+			case <-time.After(time.Until(begun.Add(span))):
+			case <-ctx.Done(): // the link is lost: what has come is all that comes
+			}
+			begun, n = time.Now(), 0
+		}
+	}
+}
+
+// pass decodes a message, and passes it on.
+func pass(payload []byte, to directory.Membership) error {
+	if len(payload) > maxMessage {
+		return fmt.Errorf("a message of %d bytes; the limit is %d", len(payload), maxMessage)
+	}
+	var m message
+	if err := wire.CBOR.Unmarshal(payload, &m); err != nil {
+		return err
+	}
+	if m.Missed > 0 {
+		to.Publish(directory.Event{Missed: m.Missed})
+	}
+	if m.Event == nil {
+		return nil
+	}
+	if len(m.Fault) > 0 {
+		var f wire.Fault
+		if err := proto.Unmarshal(m.Fault, &f); err != nil {
+			return err
+		}
+		m.Event.Err = fault.Unpack(&f)
+	}
+	return to.Pass(*m.Event)
+}
