@@ -70,7 +70,7 @@ func importMap() []area {
 		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/words"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/words", "internal/shm"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas

@@ -97,6 +97,9 @@ func findProgram(ctx context.Context, spec Spec) (string, error) {
 // on. The handler of gRPC's stream has to live as long as the link, hence the channel that
 // take returns.
 func (s *spawned) Listen(ctx context.Context, boot *wire.BootRequest, take func(link.Transport) (over <-chan struct{})) error {
+	if _, err := link.Choice(); err != nil {
+		return err
+	}
 	boot.Broker = s.client.broker.NextId()
 	ln, err := s.client.broker.Accept(boot.Broker)
 	if err != nil {

@@ -34,6 +34,9 @@ func (s *actorServer) Boot(ctx context.Context, r *wire.BootRequest) (*wire.Boot
 // for it, if the host says where that is and the kernel tells both who the other is; else,
 // as off Linux and behind a wrapper, as gRPC.
 func (s *actorServer) connect(ctx context.Context, r *wire.BootRequest) (link.Transport, error) {
+	if _, err := link.Choice(); err != nil {
+		return nil, err
+	}
 	if s.program.identity != nil && r.Address != "" {
 		t, err := link.DialDirect(ctx, r.Network, r.Address, s.program.identity, int(r.Parent.GetPid()))
 		// A direct connection is only faster, and any failure of it but the end of the boot

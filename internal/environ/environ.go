@@ -16,7 +16,7 @@ import (
 // docs/config.md for users, as nothing else tells an actor why a variable is missing.
 var inherited = []string{
 	"USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "XDG_*",
-	"GOTOOLCHAIN", "GOTRACEBACK", "GORACE",
+	"GOTOOLCHAIN", "GOTRACEBACK", "GORACE", "TRELLIS_TRANSPORT",
 	// Windows
 	"PATHEXT", "USERNAME", "SYSTEMDRIVE", "HOMEDRIVE", "HOMEPATH", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
 }

@@ -1,20 +1,17 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/credentials"
 )
-
-// LocalProtocol is what the two ends of a direct connection, which is one without gRPC, agree
-// on with TLS (ALPN). TLS has only told them who they are, then: they are two processes of
-// one machine, and the kernel has told each the other's pid.
-const LocalProtocol = "trellis.v1.local"
 
 // goAhead is the byte that the server of a direct connection sends as TLS's only data. In TLS 1.3
 // a client has finished before the server has seen its certificate; the byte says that it was
@@ -24,8 +21,12 @@ const goAhead = 1
 // DialDirect connects to a listener whose server has a Server's Credentials: the child's
 // end. pid is the process that listens there, as this one knows it. It fails where the kernel
 // does not name that process, or the host finds another one than its child: the link goes
-// over gRPC then.
+// over gRPC then, as it does if this process is to use nothing else.
 func DialDirect(ctx context.Context, network, address string, config *tls.Config, pid int) (_ Transport, err error) {
+	protocols, err := Choice()
+	if err != nil || len(protocols) == 0 {
+		return nil, cmp.Or(err, errNotDirect)
+	}
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
@@ -41,35 +42,42 @@ func DialDirect(ctx context.Context, network, address string, config *tls.Config
 		return nil, fmt.Errorf("the process at the other end is not known to be %d", pid)
 	}
 	config = config.Clone()
-	config.NextProtos = []string{LocalProtocol}
+	config.NextProtos = protocols
 	conn := tls.Client(&recordConn{Conn: raw}, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
-	if conn.ConnectionState().NegotiatedProtocol != LocalProtocol {
-		return nil, errors.New("the peer takes no direct connections")
+	if conn.ConnectionState().NegotiatedProtocol == "" {
+		return nil, errNotDirect
 	}
-	if err := awaitGoAhead(ctx, conn); err != nil {
-		return nil, err
-	}
-	return NewLocal(local), nil
+	return settle(ctx, conn, local)
 }
 
-// awaitGoAhead waits until the server has found this end to be the right one too. When ctx ends,
-// a deadline in the past makes the read return; if that has begun, ctx is what is reported.
-func awaitGoAhead(ctx context.Context, conn *tls.Conn) error {
+var errNotDirect = errors.New("there are to be no direct connections")
+
+// settle waits until the server has found this end to be the right one too, and takes the memory that
+// it may offer. When ctx ends, a deadline in the past makes reading return; if that has begun, ctx
+// is what is reported.
+func settle(ctx context.Context, conn *tls.Conn, local *net.UnixConn) (t Transport, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // long ago: reading ends
 	var answer [1]byte
-	_, err := conn.Read(answer[:])
-	switch {
-	case !stop():
-		return context.Cause(ctx)
+	switch _, err = conn.Read(answer[:]); {
 	case err != nil:
-		return fmt.Errorf("the peer did not go on: %w", err)
+		err = fmt.Errorf("the peer did not go on: %w", err)
 	case answer[0] != goAhead:
-		return fmt.Errorf("the peer answered with the byte %d, expected %d", answer[0], goAhead)
+		err = fmt.Errorf("the peer answered with the byte %d, expected %d", answer[0], goAhead)
+	case conn.ConnectionState().NegotiatedProtocol == SharedProtocol:
+		t, err = takeMemory(local)
+	default:
+		t = NewLocal(local)
 	}
-	return nil
+	if !stop() {
+		if t != nil {
+			t.Abort()
+		}
+		return nil, context.Cause(ctx)
+	}
+	return t, err
 }
 
 // localPeer returns the connection if the process with this pid has opened its other end. A
@@ -86,7 +94,7 @@ func localPeer(conn net.Conn, pid int) *net.UnixConn {
 // process with this pid, if it wants them with TLS. They carry s's link then.
 func (s *Server) Credentials(config *tls.Config, pid int) credentials.TransportCredentials {
 	direct := config.Clone()
-	direct.NextProtos = []string{LocalProtocol}
+	direct.NextProtos, _ = Choice() // whoever has started this has asked before
 	return &either{credentials.NewTLS(config), credentials.NewTLS(direct), pid, s}
 }
 
@@ -119,15 +127,21 @@ func (e *either) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	}
 	below.done = true
 	secured, ok := conn.(*tls.Conn)
-	if !ok || secured.ConnectionState().NegotiatedProtocol != LocalProtocol {
+	if !ok || !slices.Contains([]string{LocalProtocol, SharedProtocol}, secured.ConnectionState().NegotiatedProtocol) {
 		return conn, info, nil
 	}
 	if _, err := secured.Write([]byte{goAhead}); err != nil {
 		return nil, nil, err
 	}
+	t := NewLocal(local)
+	if secured.ConnectionState().NegotiatedProtocol == SharedProtocol {
+		if t, err = offerMemory(local); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := raw.SetDeadline(time.Time{}); err != nil { // gRPC's, for the handshake
 		return nil, nil, err
 	}
-	e.server.take(NewLocal(local))
+	e.server.take(t)
 	return nil, nil, credentials.ErrConnDispatched
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -162,15 +163,56 @@ func TestEveryConnectionCarriesALink(t *testing.T) {
 		"the host does not say its pid": {self, 0, false},
 		"the child's pid is not known":  {0, self, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLandingFor(t, c.child)
-			tr, direct := l.dial(c.host)
-			if direct != c.direct {
-				t.Errorf("the connection is direct: %t", direct)
+		for _, transport := range []string{"shm", "local"} {
+			t.Run(name+", "+transport, func(t *testing.T) {
+				t.Setenv(link.Variable, transport)
+				l := newLandingFor(t, c.child)
+				tr, direct := l.dial(c.host)
+				if direct != c.direct {
+					t.Errorf("the connection is direct: %t", direct)
+				}
+				if _, aside := tr.(link.Aside); aside != (direct && transport == "shm") {
+					t.Errorf("the transport is a %T", tr)
+				}
+				host, child := l.greeted(tr)
+				exchange(t, host, child)
+			})
+		}
+	}
+}
+
+// Each end may use less than the other one would, and so both do. Nobody uses anything
+// that neither knows.
+func TestTheLesserTransportIsUsed(t *testing.T) {
+	for _, c := range []struct {
+		host, child    string
+		direct, shared bool
+	}{
+		{"shm", "shm", true, true},
+		{"shm", "local", true, false},
+		{"local", "shm", true, false},
+		{"grpc", "shm", false, false},
+		{"shm", "grpc", false, false},
+		{"shm", "else", false, false},
+	} {
+		t.Run(c.host+" and "+c.child, func(t *testing.T) {
+			t.Setenv(link.Variable, c.host)
+			l := newLanding(t)
+			t.Setenv(link.Variable, c.child)
+			tr, direct := l.dial(os.Getpid())
+			if _, aside := tr.(link.Aside); (direct != c.direct || aside != c.shared) && runtime.GOOS == "linux" {
+				t.Errorf("the connection is direct: %t, and a %T", direct, tr)
 			}
 			host, child := l.greeted(tr)
 			exchange(t, host, child)
 		})
+	}
+}
+
+func TestUnknownTransportIsRefused(t *testing.T) {
+	t.Setenv(link.Variable, "rdma")
+	if protocols, err := link.Choice(); err == nil || !strings.Contains(err.Error(), link.Variable+`: expected shm, local or grpc, got "rdma"`) {
+		t.Errorf("%v, %v", protocols, err)
 	}
 }
 
@@ -243,29 +285,44 @@ func TestDialDirectEndsWithItsCtx(t *testing.T) {
 
 // A peer that is stopped, and so does not read, blocks nobody here.
 func TestSendDoesNotWaitForAStoppedPeer(t *testing.T) {
-	l := newLanding(t)
-	tr, _ := l.dial(os.Getpid())
-	host := <-l.accepted
-	for i := range 64 {
-		if !host.Send(link.Data, message(uint64(i+1), make([]byte, 1<<20))) {
-			t.Fatal("the link is closed")
+	overEach(t, func(t *testing.T) {
+		l := newLanding(t)
+		tr, _ := l.dial(os.Getpid())
+		host := <-l.accepted
+		for i := range 64 {
+			if !host.Send(link.Data, message(uint64(i+1), make([]byte, 1<<20))) {
+				t.Fatal("the link is closed")
+			}
 		}
+		host.Abort(errBoom)
+		<-host.Done()
+		tr.Abort()
+	})
+}
+
+// overEach runs a test over each direct transport.
+func overEach(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	for _, transport := range []string{"shm", "local"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Setenv(link.Variable, transport)
+			test(t)
+		})
 	}
-	host.Abort(errBoom)
-	<-host.Done()
-	tr.Abort()
 }
 
 func TestF01_ABrokenDirectConnectionIsALoss(t *testing.T) {
-	l := newLanding(t)
-	tr, _ := l.dial(os.Getpid())
-	host, child := l.greeted(tr)
-	tr.Abort()
-	<-host.Done()
-	<-child.Done()
-	for _, e := range []end{host, child} {
-		if ok, _ := e.Farewell(); ok || e.Err() == nil {
-			t.Errorf("the link of %v ended in order", e.Self())
+	overEach(t, func(t *testing.T) {
+		l := newLanding(t)
+		tr, _ := l.dial(os.Getpid())
+		host, child := l.greeted(tr)
+		tr.Abort()
+		<-host.Done()
+		<-child.Done()
+		for _, e := range []end{host, child} {
+			if ok, _ := e.Farewell(); ok || e.Err() == nil {
+				t.Errorf("the link of %v ended in order", e.Self())
+			}
 		}
-	}
+	})
 }

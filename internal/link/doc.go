@@ -22,10 +22,10 @@
 //
 // # Transports
 //
-// A [Transport] carries packets. There are two: a unix socket as it is, between two processes
-// that the kernel has told each other's pid ([DialDirect], [Server.Credentials]), and a stream
-// of gRPC for everybody else ([Dial], [Server.Open]). [Pipe] joins two ends inside one process,
-// for tests.
+// A [Transport] carries packets. Two processes that the kernel has told each other's pid
+// ([DialDirect], [Server.Credentials]) use a unix socket as it is, or memory that both have mapped
+// beside it; everybody else has a stream of gRPC ([Dial], [Server.Open]). [Choice] says what this
+// process may use. [Pipe] joins two ends inside one process, for tests.
 //
 // # Out
 //

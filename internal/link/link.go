@@ -48,6 +48,14 @@ type Prompt interface {
 	SendNow(wire.Batch) (sent int, err error)
 }
 
+// Aside is a Transport with a way beside the one for data, for the few frames that end things.
+type Aside interface {
+	Transport
+	// SendAside sends a packet as Send does, and the peer gets it in the same order. It waits
+	// only for other packets that went this way.
+	SendAside(b wire.Batch) error
+}
+
 // Receiver takes the frames that come in. It is called by the link's reader and must not block:
 // while it does, no cancel and no credit of any dialog on the link is heard. Frame may call
 // RunInPlace for what might.
@@ -84,6 +92,7 @@ type Link struct {
 	cfg       Config
 	transport Transport
 	prompt    Prompt // the transport; nil if it cannot
+	aside     Aside  // the transport; nil if it cannot
 	out       *outbox
 	batch     batch // of whoever writes
 	receiver  Receiver
@@ -114,8 +123,9 @@ func New(t Transport, cfg Config) *Link {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	now, _ := t.(Prompt)
+	aside, _ := t.(Aside)
 	return &Link{
-		cfg: cfg, transport: t, prompt: now, out: newOutbox(), in: incoming{whole: assembler{limit: cfg.MaxMessage}},
+		cfg: cfg, transport: t, prompt: now, aside: aside, out: newOutbox(aside != nil), in: incoming{whole: assembler{limit: cfg.MaxMessage}},
 		greeted: make(chan struct{}), heardAll: make(chan struct{}), done: make(chan struct{}),
 	}
 }

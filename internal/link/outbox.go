@@ -72,6 +72,16 @@ func (l *load) drop(bytes int) (drained bool) {
 	return l.bytes <= congestion/2 && l.congested.Swap(false)
 }
 
+// goesAside reports whether a frame goes over the connection itself where data goes another way: what
+// ends tasks and links must get there however full that is. It is rare.
+func goesAside(k wire.Kind) bool {
+	switch k {
+	case wire.Kind_KIND_HELLO, wire.Kind_KIND_ERROR, wire.Kind_KIND_FAIL, wire.Kind_KIND_CANCEL, wire.Kind_KIND_CANCEL_ACK, wire.Kind_KIND_BYE:
+		return true
+	}
+	return false
+}
+
 // outbox is a guarded table: the frames that wait to be written, encoded, and who writes them. It
 // belongs to its [Link]. mu guards all of it but what is atomic, and is the last lock that anybody
 // takes. put never blocks; close makes it refuse whatever comes later.
@@ -79,6 +89,7 @@ func (l *load) drop(bytes int) (drained bool) {
 // One goroutine writes at a time: whoever has got true from begin, until take finds nothing
 // more, or pass leaves the rest to the link's writer. All others only put, and leave.
 type outbox struct {
+	aside bool         // the transport has a way aside; set once
 	loads [lanes]load  // of the accounts; congested is read without mu
 	corks atomic.Int32 // those who will call begin as soon as they have put something
 
@@ -98,7 +109,7 @@ type outbox struct {
 	wake chan struct{}
 }
 
-func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
+func newOutbox(aside bool) *outbox { return &outbox{aside: aside, wake: make(chan struct{}, 1)} }
 
 // run is some frames that go out one after the other: small ones, encoded, or one with
 // a large payload.
@@ -111,6 +122,7 @@ type run struct {
 	large    *wire.Frame
 	owner    *wire.Buffer // of the large payload; nil if it is nobody's
 	after    uint64       // value of queued when the last of its frames was put
+	aside    bool         // its frames go aside
 	sealed   bool         // takes no more frames: it has a large payload, or waits for its turn already
 	frames   int
 	payloads int // bytes
@@ -151,8 +163,8 @@ func (q *queue) last() *run {
 }
 
 // put appends a frame, to the last run if that takes it, and gives its size.
-func (q *queue) put(f *wire.Frame, owner *wire.Buffer) (bytes int, err error) {
-	if bytes, err = q.room(len(f.Payload)).add(f); err == nil {
+func (q *queue) put(f *wire.Frame, owner *wire.Buffer, aside bool) (bytes int, err error) {
+	if bytes, err = q.room(len(f.Payload), aside).add(f); err == nil {
 		owner.Free()
 	}
 	return bytes, err
@@ -167,12 +179,12 @@ func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) (bytes int) {
 
 // room returns the run that a small frame goes into. A run must not grow beyond the memory that it
 // has, or all of it would be copied; so the frame must fit with its head.
-func (q *queue) room(payload int) *run {
+func (q *queue) room(payload int, aside bool) *run {
 	const head = 64 // at most, of most frames; others make the memory grow
-	if r := q.last(); r != nil && !r.sealed && r.small.Len() < runBytes && r.small.Available() >= payload+head {
+	if r := q.last(); r != nil && !r.sealed && r.aside == aside && r.small.Len() < runBytes && r.small.Available() >= payload+head {
 		return r
 	}
-	q.runs = append(q.runs, run{small: wire.NewBuffer(max(runBytes, payload+head))})
+	q.runs = append(q.runs, run{small: wire.NewBuffer(max(runBytes, payload+head)), aside: aside})
 	return q.last()
 }
 
@@ -222,7 +234,7 @@ func (o *outbox) put(lane Lane, f *wire.Frame, owner *wire.Buffer) (ok bool, err
 	var bytes int
 	if lane != Control && len(f.Payload) > Copied {
 		bytes = q.putLarge(f, owner)
-	} else if bytes, err = q.put(f, owner); err != nil {
+	} else if bytes, err = q.put(f, owner, o.aside && lane == Control && goesAside(f.Kind)); err != nil {
 		return false, err
 	}
 	r, account := q.last(), lane.account()
@@ -301,10 +313,11 @@ func (o *outbox) take(b *batch, writer bool) (mine, end bool, err error) {
 	return o.writing, end, err
 }
 
-// fill is take for a caller that holds mu.
+// fill is take for a caller that holds mu. What goes aside comes first, so that it stops at control
+// that does, behind some that does not.
 func (o *outbox) fill(b *batch) (end bool, err error) {
 	n := 0
-	for waiting := o.control.waiting(); n < len(waiting) && b.bytes < batchBytes; n++ {
+	for waiting := o.control.waiting(); n < len(waiting) && b.bytes < batchBytes && b.takes(&waiting[n]); n++ {
 		b.add(&waiting[n])
 		o.taken = waiting[n].after
 	}
@@ -320,7 +333,10 @@ func (o *outbox) fill(b *batch) (end bool, err error) {
 		return false, nil
 	}
 	if o.last != nil {
-		bye := run{small: wire.NewBuffer(runBytes)}
+		bye := run{small: wire.NewBuffer(runBytes), aside: o.aside}
+		if !b.takes(&bye) {
+			return false, nil
+		}
 		if _, err := bye.add(o.last); err != nil {
 			return false, err
 		}
@@ -356,83 +372,4 @@ func (o *outbox) takeData(b *batch, gone *loads) (err error) {
 	}
 	o.data.drop(n, gone)
 	return nil
-}
-
-// batch is what goes out at once. Whoever writes owns it, and uses its memory for every batch; its
-// parts point into the buffers in used, and into payloads that lie elsewhere.
-type batch struct {
-	parts    wire.Batch
-	bytes    int
-	frames   int
-	payloads int            // bytes
-	used     []*wire.Buffer // to be freed when it has gone
-	drained  bool           // an account is not congested any more
-}
-
-// add adds a run of small frames.
-func (b *batch) add(r *run) {
-	b.append(r.small.Bytes(), r.small)
-	b.frames += r.frames
-	b.payloads += r.payloads
-}
-
-func (b *batch) append(part []byte, owner *wire.Buffer) {
-	b.parts = append(b.parts, part)
-	b.bytes += len(part)
-	if owner != nil {
-		b.used = append(b.used, owner)
-	}
-}
-
-// addPiece adds the next piece of a large payload, of which offset bytes have gone. It
-// returns how many have gone then, 0 if that was the last piece.
-func (b *batch) addPiece(r *run, offset int) (int, error) {
-	f, owner := r.large, (*wire.Buffer)(nil)
-	payload := f.Payload[offset:]
-	next := 0
-	if len(payload) > fragment {
-		f = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, More: true}
-		if offset == 0 {
-			f.Total = uint64(len(payload))
-		}
-		payload = payload[:fragment]
-		next = offset + fragment
-	} else {
-		owner = r.owner // the last piece carries all other fields
-	}
-	f.Payload = payload
-	head := wire.NewBuffer(0)
-	encoded, err := wire.AppendFrameHead(head.AvailableBuffer(), f)
-	if err != nil {
-		return 0, err
-	}
-	_, _ = head.Write(encoded) // a buffer takes everything
-	b.append(head.Bytes(), head)
-	b.append(payload, owner)
-	b.frames++
-	b.payloads += len(payload)
-	return next, nil
-}
-
-// advance leaves out the first n bytes, which have gone. It is for a batch that is cut off in the
-// middle; the memory of parts before that is not used again.
-func (b *batch) advance(n int) {
-	b.bytes -= n
-	for len(b.parts) > 0 && n >= len(b.parts[0]) {
-		n -= len(b.parts[0])
-		b.parts = b.parts[1:]
-	}
-	if n > 0 {
-		b.parts[0] = b.parts[0][n:]
-	}
-}
-
-// release lets go of everything, when the transport has sent it or never will.
-func (b *batch) release() {
-	for _, buffer := range b.used {
-		buffer.Free()
-	}
-	clear(b.used)
-	clear(b.parts)
-	*b = batch{parts: b.parts[:0], used: b.used[:0]}
 }

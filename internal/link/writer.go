@@ -85,9 +85,12 @@ func (l *Link) send(writer bool) (end bool, err error) {
 			}
 		}
 		sent := b.bytes
-		if writer {
-			err = l.transport.Send(b.parts)
-		} else {
+		switch {
+		case writer:
+			err = l.sendBatch(b)
+		case b.aside > 0:
+			sent = 0
+		default:
 			sent, err = l.prompt.SendNow(b.parts)
 		}
 		if err != nil || end {
@@ -100,4 +103,17 @@ func (l *Link) send(writer bool) (end bool, err error) {
 	}
 	l.out.pass()
 	return end, err
+}
+
+// sendBatch sends a batch, and waits for the peer if it must.
+func (l *Link) sendBatch(b *batch) error {
+	if b.aside > 0 {
+		if err := l.aside.SendAside(b.parts[:b.aside]); err != nil {
+			return err
+		}
+	}
+	if b.aside == len(b.parts) {
+		return nil
+	}
+	return l.transport.Send(b.parts[b.aside:])
 }

@@ -10,32 +10,26 @@ import (
 
 // There and back between two goroutines, each of which waits for the other.
 func BenchmarkRoundTrip(b *testing.B) {
-	for _, spin := range []bool{false, true} {
-		b.Run(fmt.Sprintf("spin=%t", spin), func(b *testing.B) {
-			near, far := pair(b)
-			near.SpinWhile(spin)
-			far.SpinWhile(spin)
-			echo := task.Start(func() { // ends when near is closed
-				buf := make([]byte, 4096)
-				for n, err := far.Read(buf); err == nil; n, err = far.Read(buf) {
-					if far.Write([][]byte{buf[:n]}) != nil {
-						return
-					}
-				}
-			})
-			message, buf := [][]byte{make([]byte, 64)}, make([]byte, 4096)
-			for b.Loop() {
-				if err := near.Write(message); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.ReadFull(near, buf[:64]); err != nil {
-					b.Fatal(err)
-				}
+	near, far := pair(b)
+	echo := task.Start(func() { // ends when near is closed
+		buf := make([]byte, 4096)
+		for n, err := far.Read(buf); err == nil; n, err = far.Read(buf) {
+			if far.Write([][]byte{buf[:n]}) != nil {
+				return
 			}
-			_ = near.Close()
-			echo.Wait()
-		})
+		}
+	})
+	message, buf := [][]byte{make([]byte, 64)}, make([]byte, 4096)
+	for b.Loop() {
+		if err := near.Write(message); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(near, buf[:64]); err != nil {
+			b.Fatal(err)
+		}
 	}
+	_ = near.Close()
+	echo.Wait()
 }
 
 // One way, as fast as the reader reads.

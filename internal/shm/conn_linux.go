@@ -8,9 +8,6 @@ import (
 
 // How long an end waits for its peer at one go, before it looks again or waits in another way.
 const (
-	// spinBound is how long a reader looks for an answer without sleeping: about what it takes a
-	// peer that is running already.
-	spinBound = 60 * time.Microsecond
 	// dozeBound is how long a reader keeps a thread waiting, which is quicker to wake than a
 	// goroutine that waits on the socket. After it the connection costs no thread.
 	dozeBound = time.Millisecond
@@ -110,10 +107,6 @@ func (c *Conn) Close() error {
 	c.leave()
 	return err
 }
-
-// SpinWhile says whether reading may look for an answer without sleeping: it is worth it only
-// while somebody waits for that very answer.
-func (c *Conn) SpinWhile(on bool) { c.in.mayspin.Store(on) }
 
 // enter reports whether the memory is there; it stays until leave.
 func (c *Conn) enter() bool {

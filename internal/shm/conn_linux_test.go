@@ -2,6 +2,7 @@ package shm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -267,6 +268,34 @@ func TestAnIdleReaderSleepsOnTheSocket(t *testing.T) {
 		}
 		reading.Wait()
 	}
+}
+
+// A reader may have read a record, and be asleep again, before the record is counted. It is
+// still to be woken by what comes next.
+func TestARecordIsCountedLate(t *testing.T) {
+	a, b := pair(t)
+	head := append([]byte{record}, make([]byte, recordHead-1)...)
+	binary.NativeEndian.PutUint32(head[9:], 1)
+	if _, err := a.sock.Write(append(head, 7)); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 1)
+	if n, err := b.Read(got); n != 1 || got[0] != 7 || err != nil {
+		t.Fatalf("%d bytes, %v, and %v", n, got, err)
+	}
+	reading := task.Start(func() {
+		if n, err := b.Read(got); n != 1 || got[0] != 8 || err != nil {
+			t.Errorf("%d bytes, %v, and %v", n, got, err)
+		}
+	})
+	for b.in.ctl.reader.word.Load() != asleep {
+		runtime.Gosched()
+	}
+	a.out.countAside()
+	if err := a.Write([][]byte{{8}}); err != nil {
+		t.Error(err)
+	}
+	reading.Wait()
 }
 
 // Only memory on which this end can rely is taken; else both go on without.

@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"sync/atomic"
-	"time"
 )
 
 // What comes over the socket: a bell, or the head of a record.
@@ -22,7 +20,7 @@ const (
 // socketBuffer is for bells and the heads of records; what is larger than it is not copied.
 const socketBuffer = 512
 
-// incoming is the direction from the peer. All of it belongs to whoever reads, but mayspin.
+// incoming is the direction from the peer. All of it belongs to whoever reads.
 type incoming struct {
 	conn *Conn
 	ctl  *controls
@@ -36,8 +34,7 @@ type incoming struct {
 	end     error  // of the socket; nil while it is open
 
 	sleeps, bells int // an honest peer rings once at most for each time that this end has slept
-	spins, dozes  patience
-	mayspin       atomic.Bool
+	dozes         patience
 }
 
 func (r *incoming) begin(c *Conn, ctl *controls, ring []byte) {
@@ -167,23 +164,10 @@ func (r *incoming) await() error {
 	if r.some() {
 		return nil
 	}
-	if !r.conn.wary.Load() && (r.spin() || r.doze()) {
+	if !r.conn.wary.Load() && r.doze() {
 		return nil
 	}
 	return r.sleep()
-}
-
-// spin looks for a while, and reports whether something has come.
-func (r *incoming) spin() bool {
-	if !r.mayspin.Load() || !r.spins.try() {
-		return false
-	}
-	hit := false
-	for begun := time.Now(); !hit && time.Since(begun) < spinBound; {
-		hit = r.some()
-	}
-	r.spins.learn(hit)
-	return hit
 }
 
 // doze waits on this thread, and reports whether something has come.

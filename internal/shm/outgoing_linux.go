@@ -142,10 +142,18 @@ func (w *outgoing) writeAside(batch [][]byte) error {
 	if err != nil {
 		return err
 	}
+	w.countAside()
+	return nil
+}
+
+// countAside tells the peer of a record that has been sent. A reader that sleeps on the socket stays as it is:
+// the record has woken it, and it may have read that and be asleep again, waiting for a bell.
+func (w *outgoing) countAside() {
 	w.asides++
 	w.ctl.asides.Store(w.asides)
-	w.ctl.reader.rouse() // one that sleeps on the socket has its bell already: the record
-	return nil
+	if w.ctl.reader.word.CompareAndSwap(dozing, awake) {
+		w.ctl.reader.wake()
+	}
 }
 
 // keepWarm notes that the ring's memory is in use, for the time being.

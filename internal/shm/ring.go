@@ -74,9 +74,8 @@ func span(ring []byte, at uint64, n int) (first, second []byte) {
 	return ring[from:Size], ring[:from+n-Size]
 }
 
-// patience decides whether an end that finds nothing looks for a while before it sleeps. That
-// saves two system calls and a switch when the peer answers soon, and burns a processor when it does
-// not; so it is tried less and less often while it fails. The zero value tries.
+// patience decides whether an end that finds nothing keeps a thread for what may come. That pays when
+// the peer answers soon, and is tried less and less often while it does not. The zero value tries.
 type patience struct {
 	score int // of late: up with each hit, down with each miss
 	skip  int // so many times it is not tried
