@@ -34,6 +34,10 @@ import (
 // longer than most that is right takes, also on a busy machine. In a bubble it costs nothing.
 const patience = 10 * time.Second
 
+// Messages that a plugin has borrowed, and may not read any more, lose their content at once: see
+// [contract.Stream.Borrow].
+func init() { wire.OverwriteFreed() }
+
 // Actor is an actor inside the test's process, and a [contract.Portal] to it. It belongs to
 // the test that it was started for and ends with it. All methods may be called at any time,
 // from any goroutine.

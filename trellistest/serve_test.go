@@ -1,6 +1,7 @@
 package trellistest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -168,5 +169,46 @@ func TestTheEndOfTheTestIsTheCause(t *testing.T) {
 	cancelled, ok := errors.AsType[*fault.ContextCancelled](<-cause)
 	if !ok || cancelled.Canceller.Name != "test" || cancelled.Reason != "its test has ended" {
 		t.Errorf("%v", cancelled)
+	}
+}
+
+// A handler that keeps what it has borrowed finds something else there, in a test at the latest.
+func TestBorrowedMessagesThatAreKeptAreNoticed(t *testing.T) {
+	longest := contract.Context[none, none, []byte, none, []byte]("longest")
+	for name, keep := range map[string]struct {
+		keep func([]byte) []byte
+		want string
+	}{
+		"kept": {func(m []byte) []byte { return m }, "\xDB\xDB\xDB\xDB\xDB"}, "copied": {bytes.Clone, "plums"},
+	} {
+		actor := trellistest.Serve(t, longest.Handle(func(ctx context.Context, _ none, c *contract.Callee[none, []byte, none]) (found []byte, err error) {
+			if err := c.Started(none{}); err != nil {
+				return nil, err
+			}
+			s, err := c.Stream(contract.StreamOptions{})
+			if err != nil {
+				return nil, err
+			}
+			for m, err := range s.Borrow(ctx) {
+				if err != nil {
+					return nil, err
+				}
+				if len(m) > len(found) {
+					found = keep.keep(m)
+				}
+			}
+			return found, nil
+		}))
+		got, err := longest.Open(t.Context(), actor, none{}, func(ctx context.Context, c *contract.Opener[none, []byte, none, []byte]) error {
+			s, err := c.Stream(contract.StreamOptions{})
+			if err != nil {
+				return err
+			}
+			defer s.CloseSend()
+			return errors.Join(s.Send(ctx, []byte("fig")), s.Send(ctx, []byte("plums")), s.Send(ctx, []byte("pear")))
+		})
+		if err != nil || string(got) != keep.want {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, keep.want)
+		}
 	}
 }

@@ -150,10 +150,17 @@ type message struct {
 
 // Recv returns the next message, io.EOF after the last, or why the context failed
 // once everything sent before has been received. A Recv whose ctx ends loses no
-// message.
+// message. The payload is the caller's, who may free it (wire.FreePayload).
 func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
 	payload, err := s.d.recv(ctx)
 	return payload, s.d.say(err)
+}
+
+// Next is Recv of a message that has come already; ok is false if there is none.
+func (s *Stream) Next() (payload []byte, ok bool) {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	return s.d.next()
 }
 
 // CloseSend tells the peer that no more messages come. Receiving goes on.
@@ -266,10 +273,7 @@ func (d *Dialog) trySend(m message) (permit, error) {
 
 // recv takes the next message. The usual case, that one is there, makes no closure.
 func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
-	d.mu.Lock()
-	payload, ok := d.next()
-	d.mu.Unlock()
-	if ok {
+	if payload, ok := (&Stream{d}).Next(); ok {
 		return payload, nil
 	}
 	return d.recvWaiting(ctx)

@@ -39,7 +39,7 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 	case !continues && f.More && a.partial != nil:
 		return nil, violation("a second payload in pieces (dialog %d) while that of dialog %d is incomplete", f.Dialog, a.partial.Dialog)
 	case !continues && f.More:
-		a.partial = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Payload: make([]byte, 0, min(f.Total, uint64(a.limit), reserved))}
+		a.partial = &wire.Frame{Dialog: f.Dialog, Kind: f.Kind, Payload: wire.NewPayload(int(min(f.Total, uint64(a.limit), reserved)))[:0]}
 	case !continues:
 		if err := a.check(len(f.Payload)); err != nil {
 			return nil, err
@@ -59,8 +59,9 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 		return nil, nil
 	}
 	f.Payload, a.partial = a.partial.Payload, nil
-	if cap(f.Payload) > 2*len(f.Payload) {
-		f.Payload = slices.Clone(f.Payload) // it was announced to be larger
+	if whole := f.Payload; cap(whole) > 2*len(whole) { // it was announced to be larger
+		f.Payload = slices.Clone(whole)
+		wire.FreePayload(whole)
 	}
 	return f, nil
 }

@@ -119,11 +119,11 @@ func (f *Frame) clear() {
 	f.Credit, f.Start, f.Window, f.Fault, f.Cancel, f.Hello = nil, nil, nil, nil, nil, nil
 }
 
-// read decodes a frame. own gives the frame a payload of its own, by a copy or by leaving it in
-// b if that is not used again. Fields that are not known, or have another kind of value than
+// read decodes a frame. own gives the frame, which has the fields that came before, a payload of
+// its own, by a copy or by leaving it in b if that is not used again. Fields that are not known, or have another kind of value than
 // they should, are skipped, as protobuf does: later versions may send them, and a relay would
 // pass on what no bound knows. left is how many parts the frame may still have.
-func (f *Frame) read(b []byte, own func(payload []byte) []byte) error {
+func (f *Frame) read(b []byte, own func(f *Frame, payload []byte) []byte) error {
 	left := mostParts
 	for len(b) > 0 {
 		number, v, rest, err := field(b)
@@ -136,7 +136,7 @@ func (f *Frame) read(b []byte, own func(payload []byte) []byte) error {
 		case v.kind == protowire.VarintType:
 			f.readNumber(number, v.number)
 		case v.kind == protowire.BytesType && number == 3:
-			f.Payload = own(v.bytes)
+			f.Payload = own(f, v.bytes)
 		case v.kind == protowire.BytesType: // a message, which is merged with one of the same field before it
 			if err = count(v.bytes, &left, errManyParts, repeated[number]...); err == nil {
 				err = proto.UnmarshalOptions{Merge: true, DiscardUnknown: true}.Unmarshal(whole, f)

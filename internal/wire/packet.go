@@ -70,7 +70,7 @@ func (p *Packet) read(b []byte) error {
 	}
 	frames := make([]Frame, mostParts-left)
 	p.Frames = make([]*Frame, 0, len(frames))
-	own := func(payload []byte) []byte { return keep(payload, len(b)) }
+	own := func(_ *Frame, payload []byte) []byte { return keep(payload, len(b)) }
 	for rest := b; len(rest) > 0; {
 		n, v, after, err := field(rest)
 		if err != nil {

@@ -24,7 +24,8 @@ type PacketReader struct {
 	begin, end int
 	packet     Packet // the one that Next has returned; its frames are used again
 	slab       []byte // free memory that the next small payloads are copied into
-	large      []byte // memory of a frame that had no room in buf, to be used again
+	large      []byte // memory of a piece, to be used again
+	next       int    // how much to read next at most, 0 for as much as there is room for
 	broken     error  // why what comes cannot be read; nil while it can
 }
 
@@ -73,7 +74,11 @@ func (r *PacketReader) Next() (*Packet, error) {
 		case len(r.packet.Frames) > 0:
 			return &r.packet, nil
 		case head+frame > readBuffer:
-			return r.readLarge(head, frame)
+			if err := r.readLarge(head, frame); err != nil {
+				r.broken = err
+				return nil, err
+			}
+			return &r.packet, nil
 		default:
 			if err := r.fill(); err != nil {
 				return nil, err
@@ -133,7 +138,12 @@ func (r *PacketReader) fill() error {
 	}
 	r.end = copy(buf, r.buf[r.begin:r.end])
 	r.begin, r.buf = 0, buf
-	n, err := r.from.Read(r.buf[r.end:])
+	room := buf[r.end:]
+	if r.next > 0 {
+		room = room[:min(r.next, len(room))]
+	}
+	r.next = 0
+	n, err := r.from.Read(room)
 	r.end += n
 	switch {
 	case n > 0:
@@ -144,38 +154,126 @@ func (r *PacketReader) fill() error {
 	return err
 }
 
-// readLarge reads a frame that the buffer has no room for, straight into memory of its size. The
-// payload may stay there. If it is a piece with more to come, the link copies it before the next
-// call of Next, so that the memory serves for the next piece.
-func (r *PacketReader) readLarge(head, size int) (*Packet, error) {
-	b := r.large
-	if cap(b) < size || cap(b) > 2*size {
-		b = make([]byte, size)
-	}
-	b, r.large = b[:size], nil
-	n := copy(b, r.buf[r.begin+head:r.end])
-	r.begin, r.end = 0, 0
-	if _, err := io.ReadFull(r.from, b[n:]); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+// readLarge reads a frame that the buffer has no room for. Its payload goes straight to where it
+// stays, if it is what the frame ends with, as in all that this package encodes. If it is a piece
+// with more to come, the link copies it before the next call of Next, so that the memory serves
+// for the next piece.
+func (r *PacketReader) readLarge(head, size int) error {
+	for r.end-r.begin < head+longestFields {
+		if err := r.fill(); err != nil {
+			return unexpected(err)
 		}
-		return nil, err
 	}
+	r.begin += head
 	f := r.add()
-	own := func(payload []byte) []byte { return keep(payload, size) }
-	if err := f.read(b, own); err != nil {
-		return nil, err
+	fields, payload := splitFrame(r.buf[r.begin:r.end], size)
+	if payload == 0 {
+		return r.readScattered(f, size)
 	}
-	if f.More && size <= largestKept {
-		r.large = b
+	if err := f.read(r.buf[r.begin:r.begin+fields], r.own); err != nil {
+		return err
 	}
-	return &r.packet, nil
+	r.begin += size - payload
+	f.Payload = r.memory(f, payload)
+	return r.readFull(f.Payload)
+}
+
+// longestFields is what the fields of a frame before its payload have of bytes, if there are no
+// messages among them. A frame for readLarge is longer than that.
+const longestFields = 64
+
+// splitFrame finds the payload in a frame of size bytes of which the first ones are in b: fields
+// bytes are before it. payload is its size, 0 if something may come behind it, or so much before
+// it that it does not begin in b.
+func splitFrame(b []byte, size int) (fields, payload int) {
+	for rest := b; ; {
+		number, kind, tag := protowire.ConsumeTag(rest)
+		if tag < 0 {
+			return 0, 0
+		}
+		if number == 3 && kind == protowire.BytesType {
+			n, length := protowire.ConsumeVarint(rest[tag:])
+			if length < 0 || n != uint64(size-fields-tag-length) {
+				return 0, 0
+			}
+			return fields, int(n)
+		}
+		length := protowire.ConsumeFieldValue(number, kind, rest[tag:])
+		if length < 0 {
+			return 0, 0
+		}
+		fields += tag + length
+		rest = rest[tag+length:]
+	}
+}
+
+// readScattered reads a large frame whose payload may be anywhere in it.
+func (r *PacketReader) readScattered(f *Frame, size int) error {
+	b := make([]byte, size)
+	if err := r.readFull(b); err != nil {
+		return err
+	}
+	return f.read(b, func(_ *Frame, payload []byte) []byte { return keep(payload, size) })
+}
+
+// readFull fills b with what has been read already, and then from the connection. A short last
+// part comes by way of the buffer, with the beginning of what follows. That is most likely another
+// large frame; so not more of it is read than its fields, and its payload need not be moved.
+func (r *PacketReader) readFull(b []byte) error {
+	for {
+		r.next = firstBuffer
+		n := copy(b, r.buf[r.begin:r.end])
+		r.begin += n
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+		if len(b) < firstBuffer {
+			if err := r.fill(); err != nil {
+				return unexpected(err)
+			}
+			continue
+		}
+		n, err := r.from.Read(b)
+		if n == 0 && err != nil {
+			return unexpected(err)
+		}
+		b = b[n:]
+	}
+}
+
+// unexpected is an error in the middle of a frame.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// memory is where a payload of this size goes. Messages of streams have memory that is used
+// again when they have been read. Pieces do not stay.
+func (r *PacketReader) memory(f *Frame, size int) []byte {
+	switch {
+	case f.More && size <= largestKept:
+		if cap(r.large) < size {
+			r.large = make([]byte, size)
+		}
+		return r.large[:size]
+	case f.Kind == Kind_KIND_YIELD:
+		return NewPayload(size)
+	}
+	return make([]byte, size)
 }
 
 // own copies a payload out of the buffer. Small ones share a slab, which saves most allocations of
 // small messages; each is clipped, so that an append by its owner does not reach the next one.
-func (r *PacketReader) own(payload []byte) []byte {
-	if len(payload) >= ownSlab {
+func (r *PacketReader) own(f *Frame, payload []byte) []byte {
+	switch {
+	case len(payload) < ownSlab:
+	case f.Kind == Kind_KIND_YIELD && !f.More:
+		own := NewPayload(len(payload))
+		copy(own, payload)
+		return own
+	default:
 		return slices.Clone(payload)
 	}
 	if len(payload) > len(r.slab) {

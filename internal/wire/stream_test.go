@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -73,7 +74,7 @@ func TestPacketReaderGivesPayloadsAway(t *testing.T) {
 	sizes := []int{1, 100, 255, 256, 5000, 70_000, 200_000, 3}
 	for range 20 {
 		for i, size := range sizes {
-			sent.Write(encoded(t, &wire.Packet{Frames: []*wire.Frame{{Dialog: 1, Payload: bytes.Repeat([]byte{byte(i)}, size)}}}))
+			sent.Write(encoded(t, &wire.Packet{Frames: []*wire.Frame{{Dialog: 1, Kind: wire.Kind(i % 2 * int(wire.Kind_KIND_YIELD)), Payload: bytes.Repeat([]byte{byte(i)}, size)}}}))
 		}
 	}
 	var got [][]byte
@@ -98,6 +99,47 @@ func TestPacketReaderGivesPayloadsAway(t *testing.T) {
 	}
 	if !bytes.Equal(got[1], bytes.Repeat([]byte{1}, 100)) {
 		t.Error("a payload reaches into the next one")
+	}
+}
+
+// Large frames are read whatever way their sender has put their fields in order.
+func TestPacketReaderReadsLargeFramesOfAnyOrder(t *testing.T) {
+	payload := bytes.Repeat([]byte("large"), 20<<10)
+	head := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 7)
+	head = protowire.AppendVarint(protowire.AppendTag(head, 2, protowire.VarintType), uint64(wire.Kind_KIND_YIELD))
+	large := protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), payload)
+	small := protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), []byte("small"))
+	unknown := protowire.AppendBytes(protowire.AppendTag(nil, 99, protowire.BytesType), make([]byte, 200))
+	want := &wire.Frame{Dialog: 7, Kind: wire.Kind_KIND_YIELD, Payload: payload}
+	for name, frame := range map[string][]byte{
+		"payload last":           slices.Concat(head, large),
+		"payload first":          slices.Concat(large, head),
+		"payload in the middle":  slices.Concat(head[:2], large, head[2:]),
+		"much before it":         slices.Concat(head, unknown, large),
+		"something behind it":    slices.Concat(head, large, unknown),
+		"another payload before": slices.Concat(small, head, large),
+	} {
+		sent := protowire.AppendBytes([]byte{0x0a}, frame)
+		all := slices.Concat(sent, sent, sent)
+		for way, r := range map[string]io.Reader{"at once": bytes.NewReader(all), "byte by byte": iotest.OneByteReader(bytes.NewReader(all))} {
+			got, err := readAll(wire.NewPacketReader(r))
+			if !errors.Is(err, io.EOF) || len(got) != 3 {
+				t.Errorf("%s, %s: %d frames, %v", name, way, len(got), err)
+			}
+			for _, f := range got {
+				if !proto.Equal(f, want) {
+					t.Errorf("%s, %s: %v of dialog %d with %d bytes came", name, way, f.Kind, f.Dialog, len(f.Payload))
+				}
+			}
+		}
+		for _, cut := range []int{3, 4, 5, 40, 70, 100, 4100, 70_000, len(sent) - 1} {
+			r := wire.NewPacketReader(bytes.NewReader(sent[:cut]))
+			for range 2 { // it goes no further
+				if got, err := readAll(r); !errors.Is(err, io.ErrUnexpectedEOF) || len(got) != 0 {
+					t.Errorf("%s, the first %d bytes: %d frames, %v", name, cut, len(got), err)
+				}
+			}
+		}
 	}
 }
 

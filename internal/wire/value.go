@@ -21,6 +21,7 @@ import (
 // traits are what must be known of a type before a value of it is encoded or decoded.
 type traits struct {
 	any     bool // there may be a place for any value inside: an interface
+	decodes bool // there may be a part inside that decodes itself, with a method of its author's
 	big     bool // there may be a number of any size inside
 	endless bool // it may contain itself: it is recursive, or has an interface inside
 }
@@ -56,6 +57,7 @@ func (is *traits) look(at typeStep, within map[typeStep]bool) {
 		return
 	}
 	within[at] = true
+	is.decodes = is.decodes || decodesItself(at.Type)
 	followed := at.followed && !EncodesItself(at.Type)
 	switch at.Kind() {
 	case reflect.Interface: // it may hold anything, also what it is itself a part of
@@ -84,6 +86,18 @@ func EncodesItself(t reflect.Type) bool {
 		return true
 	}
 	return hasMethod(t, reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[encoding.BinaryMarshaler]())
+}
+
+// decodesItself reports whether the decoder gives what a type is decoded from to its own method.
+func decodesItself(t reflect.Type) bool {
+	return t != reflect.TypeFor[time.Time]() && hasMethod(t, reflect.TypeFor[cbor.Unmarshaler](), reflect.TypeFor[encoding.BinaryUnmarshaler]())
+}
+
+// Copies reports whether values of a type never share memory with the payload that they were
+// decoded from. All decoders copy what they decode; a method of an author's might keep what it
+// was given, although it must not.
+func Copies(codec string, t reflect.Type) bool {
+	return codec != CBOR.Name() || !traitsOf(t).decodes
 }
 
 // hasMethod reports whether a type that is not an interface, or a pointer to it, implements one

@@ -40,6 +40,8 @@
 //	}
 //	for name, err := range stream.All(ctx) { // until the opener sends no more
 //
+// A loop over [Stream.All] has messages that stay. One over [Stream.Borrow] has each for one turn,
+// which is much cheaper for large ones, and one over [Stream.Batches] has all that have come.
 // [Stream.Send] waits while the peer's buffer is full. A side that has no more to say calls
 // [Stream.CloseSend]; a handler's return does that too. [Opener.Cancel] ends the
 // context without a failure. docs/who-raises-what.md has all ways in which a context ends,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ var (
 	greet     = contract.Func[string, string]("greet")
 	countdown = contract.Source[int, int]("countdown")
 	total     = contract.Context[none, string, int, int, int]("total")
+	checksum  = contract.Context[none, none, []byte, none, uint32]("checksum")
 	sleep     = contract.Context[none, none, none, none, none]("sleep")
 )
 
@@ -114,6 +116,78 @@ func ExampleContext() {
 	// so far 3
 	// so far 7
 	// 7 <nil>
+}
+
+// Messages that are looked at and not kept need no memory of their own.
+func ExampleStream_Borrow() {
+	hasher, end := actorWith(checksum.Handle(func(ctx context.Context, _ none, c *contract.Callee[none, []byte, none]) (sum uint32, err error) {
+		if err := c.Started(none{}); err != nil {
+			return 0, err
+		}
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return 0, err
+		}
+		for block, err := range stream.Borrow(ctx) {
+			if err != nil {
+				return 0, err
+			}
+			sum = crc32.Update(sum, crc32.IEEETable, block) // and block is not used after this turn
+		}
+		return sum, nil
+	}))
+	defer end()
+
+	sum, err := checksum.Open(context.Background(), hasher, none{}, func(ctx context.Context, c *contract.Opener[none, []byte, none, uint32]) error {
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		defer stream.CloseSend()
+		return errors.Join(stream.Send(ctx, []byte("borrowed ")), stream.Send(ctx, []byte("memory")))
+	})
+	fmt.Println(sum == crc32.ChecksumIEEE([]byte("borrowed memory")), err)
+	// Output:
+	// true <nil>
+}
+
+// What has an effect for many messages at once, such as a transaction, is done for as many as
+// have come.
+func ExampleStream_Batches() {
+	store, end := actorWith(total.Handle(func(ctx context.Context, _ none, c *contract.Callee[string, int, int]) (rows int, err error) {
+		if err := c.Started("ready to store"); err != nil {
+			return 0, err
+		}
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return 0, err
+		}
+		for batch, err := range stream.Batches(ctx, 100) {
+			if err != nil {
+				return 0, err
+			}
+			rows += len(batch) // in one transaction
+		}
+		return rows, nil
+	}))
+	defer end()
+
+	rows, err := total.Open(context.Background(), store, none{}, func(ctx context.Context, c *contract.Opener[string, int, int, int]) error {
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		defer stream.CloseSend()
+		for n := range 1000 {
+			if err := stream.Send(ctx, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	fmt.Println(rows, err)
+	// Output:
+	// 1000 <nil>
 }
 
 // An endpoint whose answers are large, or whose work is heavy, is run a few times at once for each

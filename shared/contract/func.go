@@ -30,7 +30,7 @@ func (e FuncEndpoint[Args, Result]) Name() string { return e.sig.name }
 // changes that thread, must undo it before it returns.
 func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args) (Result, error)) Handler {
 	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-		args, err := decodeOwned[Args](e.sig, d.Request().Codec, arguments, d.Args())
+		args, err := receive[Args](e.sig, d.Request().Codec, arguments, d.Args(), true)
 		if err != nil {
 			return nil, err
 		}
@@ -64,6 +64,6 @@ func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Arg
 	if err != nil {
 		return r, explain(e.sig, t.Peer(), err)
 	}
-	r, err = decodeOwned[Result](e.sig, e.sig.codec, result, answer)
+	r, err = receive[Result](e.sig, e.sig.codec, result, answer, true)
 	return r, from(t.Peer(), err)
 }

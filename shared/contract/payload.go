@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 
@@ -72,23 +73,33 @@ func decode[T any](s *signature, codec, what string, payload []byte) (v T, err e
 	return zero, misfit(s.name, what, reflect.TypeFor[T](), err)
 }
 
-// decodeOwned is decode for a payload that nobody else uses.
-func decodeOwned[T any](s *signature, codec, what string, payload []byte) (T, error) {
-	if v, ok := decodeBytes[T](codec, payload); ok {
-		return v, nil
+// receive decodes a payload that is nobody else's. With lend, bytes stay where they lie, and
+// whoever has the value may free the payload, as a whole and later. Without, the value is good
+// for ever, and the payload is freed here, unless the value may be a part of it.
+func receive[T any](s *signature, codec, what string, payload []byte, lend bool) (v T, err error) {
+	again := !lend && wire.Pooled(payload)
+	v, ok := decodeBytes[T](codec, payload, again)
+	if !ok {
+		v, err = decode[T](s, codec, what, payload)
+		again = again && err == nil && wire.Copies(codec, reflect.TypeFor[T]())
 	}
-	return decode[T](s, codec, what, payload)
+	if again {
+		wire.FreePayload(payload)
+	}
+	return v, err
 }
 
-// decodeBytes decodes a byte string for a T that is []byte, where it lies if it is
-// large.
-func decodeBytes[T any](codec string, payload []byte) (v T, ok bool) {
+// decodeBytes decodes a byte string for a T that is []byte: a copy, or what lies in the payload.
+func decodeBytes[T any](codec string, payload []byte, copied bool) (v T, ok bool) {
 	into, ok := any(&v).(*[]byte)
-	if ok && codec == wire.CBOR.Name() {
-		*into, ok = wire.DecodeBytes(payload)
-		return v, ok
+	if !ok || codec != wire.CBOR.Name() {
+		return v, false
 	}
-	return v, false
+	*into, ok = wire.DecodeBytes(payload)
+	if copied {
+		*into = bytes.Clone(*into)
+	}
+	return v, ok
 }
 
 func unmarshal[T any](codec string, payload []byte, v *T) error {

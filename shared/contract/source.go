@@ -57,11 +57,23 @@ func (e SourceEndpoint[Args, Message]) Handle(f func(ctx context.Context, args A
 // most one error, one of those of [FuncEndpoint.Call], and it comes last. Leaving the loop,
 // also by a panic, ends the producer before the statement after the loop runs.
 func (e SourceEndpoint[Args, Message]) Stream(ctx context.Context, p Portal, args Args) iter.Seq2[Message, error] {
+	return e.consume(ctx, p, args, (*Stream[struct{}, Message]).All)
+}
+
+// Borrow is Stream for messages that are not kept: see [Stream.Borrow].
+func (e SourceEndpoint[Args, Message]) Borrow(ctx context.Context, p Portal, args Args) iter.Seq2[Message, error] {
+	return e.consume(ctx, p, args, (*Stream[struct{}, Message]).Borrow)
+}
+
+// consume is the loop over what messages gives of the endpoint's stream.
+func (e SourceEndpoint[Args, Message]) consume(ctx context.Context, p Portal, args Args,
+	messages func(*Stream[struct{}, Message], context.Context) iter.Seq2[Message, error],
+) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		stopped := false
 		err := e.scope(ctx, p, args, func(ctx context.Context, d *dialog.Dialog) error {
 			s := &Stream[struct{}, Message]{sig: e.sig, codec: e.sig.codec, in: message, d: d, raw: d.SourceStream()}
-			for m, err := range s.All(ctx) {
+			for m, err := range messages(s, ctx) {
 				if err != nil {
 					return err
 				}

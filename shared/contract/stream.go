@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // StreamOptions says how one end of a stream receives. The zero value is a buffer under
@@ -68,11 +69,22 @@ func (s *Stream[Out, In]) Send(ctx context.Context, m Out) error {
 // no message: the next Recv gets it. A message that does not fit the type fails the context,
 // with a [*fault.ContractError].
 func (s *Stream[Out, In]) Recv(ctx context.Context) (m In, err error) {
-	payload, err := s.raw.Recv(ctx)
-	if err != nil {
-		return m, err
+	m, _, err = s.recv(ctx, false)
+	return m, err
+}
+
+// recv is Recv. With lend, the message may lie in the payload, which the caller frees.
+func (s *Stream[Out, In]) recv(ctx context.Context, lend bool) (m In, payload []byte, err error) {
+	if payload, err = s.raw.Recv(ctx); err != nil {
+		return m, nil, err
 	}
-	if m, err = decodeOwned[In](s.sig, s.codec, s.in, payload); err != nil {
+	m, err = s.decode(payload, lend)
+	return m, payload, err
+}
+
+// decode makes a message of its payload. One that does not fit fails the context.
+func (s *Stream[Out, In]) decode(payload []byte, lend bool) (m In, err error) {
+	if m, err = receive[In](s.sig, s.codec, s.in, payload, lend); err != nil {
 		err = from(s.d.Peer(), err)
 		s.d.Break(err)
 	}
@@ -81,15 +93,65 @@ func (s *Stream[Out, In]) Recv(ctx context.Context) (m In, err error) {
 
 // All ranges over the messages until the peer closes its end. There is at most one
 // error, one of Recv's, and it comes last.
-func (s *Stream[Out, In]) All(ctx context.Context) iter.Seq2[In, error] {
+func (s *Stream[Out, In]) All(ctx context.Context) iter.Seq2[In, error] { return s.each(ctx, false) }
+
+// Borrow is All for messages that are []byte, or contain what was decoded without a copy, and are
+// not kept: each is valid until the next turn of the loop, or its end, when another message may
+// come to lie in the same memory. What is to stay must be copied (bytes.Clone). It saves an
+// allocation for each message, which for large ones is most of what they cost.
+func (s *Stream[Out, In]) Borrow(ctx context.Context) iter.Seq2[In, error] { return s.each(ctx, true) }
+
+func (s *Stream[Out, In]) each(ctx context.Context, lend bool) iter.Seq2[In, error] {
 	return func(yield func(In, error) bool) {
 		for {
-			m, err := s.Recv(ctx)
-			if err == io.EOF || !yield(m, err) || err != nil { //nolint:errorlint // a failure may wrap one
+			m, payload, err := s.recv(ctx, lend)
+			if err == io.EOF { //nolint:errorlint // a failure may wrap one
+				return
+			}
+			goOn := yield(m, err)
+			if lend {
+				wire.FreePayload(payload)
+			}
+			if !goOn || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// Batches ranges over the messages in batches of those that have come meanwhile: one at least, and
+// not more than most, which is no bound if it is 0. It waits only while there are none. A batch is
+// valid until the next turn of the loop, and the messages in it stay. There is at most one error,
+// one of Recv's, and it comes last, without a batch.
+func (s *Stream[Out, In]) Batches(ctx context.Context, most int) iter.Seq2[[]In, error] {
+	return func(yield func([]In, error) bool) {
+		for batch := []In(nil); ; clear(batch) {
+			m, err := s.Recv(ctx)
+			batch = batch[:0]
+			for more := err == nil; more; {
+				batch = append(batch, m)
+				if more = most <= 0 || len(batch) < most; more {
+					m, more, err = s.next()
+				}
+			}
+			if err == io.EOF || len(batch) > 0 && !yield(batch, nil) { //nolint:errorlint // a failure may wrap one
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	}
+}
+
+// next is Recv of a message that has come; ok is false if there is none.
+func (s *Stream[Out, In]) next() (m In, ok bool, err error) {
+	payload, ok := s.raw.Next()
+	if ok {
+		m, err = s.decode(payload, false)
+	}
+	return m, ok && err == nil, err
 }
 
 // CloseSend tells the peer that no more messages come: its loop ends, and its
