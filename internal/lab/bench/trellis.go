@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"iter"
 	"sync/atomic"
 	"time"
 
@@ -51,7 +52,12 @@ func (p *trellisPeer) open(ctx context.Context) error {
 }
 
 func (p *trellisPeer) pour(ctx context.Context, size int, each func() bool) error {
-	for message, err := range ours.Pour.Stream(ctx, p.portal, size) {
+	return take(ours.Pour.Stream(ctx, p.portal, size), size, each)
+}
+
+// take reads messages of a size until each says that it is enough.
+func take(messages iter.Seq2[[]byte, error], size int, each func() bool) error {
+	for message, err := range messages {
 		if err != nil {
 			return err
 		}
@@ -66,7 +72,11 @@ func (p *trellisPeer) pour(ctx context.Context, size int, each func() bool) erro
 }
 
 func (p *trellisPeer) echo(ctx context.Context, payload []byte, each func() bool) error {
-	_, err := ours.Echo.Open(ctx, p.portal, ours.None{}, func(ctx context.Context, c *end) error {
+	return p.echoWith(ctx, ours.Echo, ours.Owned, payload, each)
+}
+
+func (p *trellisPeer) echoWith(ctx context.Context, endpoint ours.Echoing, messages ours.Receiving, payload []byte, each func() bool) error {
+	_, err := endpoint.Open(ctx, p.portal, ours.None{}, func(ctx context.Context, c *end) error {
 		s, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
 			return err
@@ -79,20 +89,23 @@ func (p *trellisPeer) echo(ctx context.Context, payload []byte, each func() bool
 			}
 			return nil
 		})
-		for message, err := range s.All(ctx) {
-			if err != nil {
-				return err
-			}
-			if err := wrongSize(len(message), len(payload)); err != nil {
-				return err
-			}
-			if !each() {
-				return c.Cancel(ctx, "measured")
-			}
+		if err := take(messages(s, ctx), len(payload), each); err != nil {
+			return err
 		}
-		return errEnded
+		return c.Cancel(ctx, "measured")
 	})
 	return err
+}
+
+// borrower borrows its messages, on both sides.
+type borrower struct{ *trellisPeer }
+
+func (b borrower) pour(ctx context.Context, size int, each func() bool) error {
+	return take(ours.Pour.Borrow(ctx, b.portal, size), size, each)
+}
+
+func (b borrower) echo(ctx context.Context, payload []byte, each func() bool) error {
+	return b.echoWith(ctx, ours.EchoBorrowed, ours.Borrowed, payload, each)
 }
 
 func (p *trellisPeer) cancelled(ctx context.Context) (float64, error) {

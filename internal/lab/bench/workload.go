@@ -83,6 +83,11 @@ func workloads(s sizes) []*workload {
 			all = append(all, streamWorkload(s, way, size))
 		}
 	}
+	for _, way := range []string{oneWay, twoWay} {
+		for _, size := range []int{64 << 10, 1 << 20} {
+			all = append(all, streamWorkload(s, way+borrowed, size))
+		}
+	}
 	return append(all, fanWorkload(s), cancelWorkload(s), startWorkload(s), pureWorkload(s), crowdWorkload(s),
 		contextsWorkload(s), childrenWorkload(s), censusWorkload(s))
 }

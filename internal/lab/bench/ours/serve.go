@@ -23,12 +23,26 @@ var (
 	Pour = contract.Source[int, []byte]("pour")
 	// Echo sends every message back.
 	Echo = contract.Context[None, None, []byte, []byte, None]("echo")
+	// EchoBorrowed is Echo of messages that are borrowed.
+	EchoBorrowed = contract.Context[None, None, []byte, []byte, None]("echo-borrowed")
 	// Hold stays until it is cancelled.
 	Hold = contract.Context[uint64, None, []byte, []byte, None]("hold")
 	// Ended waits for a Hold to notice its cancellation, and tells when it did.
 	Ended = contract.Func[uint64, int64]("ended")
 	// Usage collects garbage and tells what the process has.
 	Usage = contract.Func[None, usage.Consumption]("usage")
+)
+
+// Echoing is the type of Echo.
+type Echoing = contract.ContextEndpoint[None, None, []byte, []byte, None]
+
+// Receiving is a way to read a stream.
+type Receiving func(*contract.Stream[[]byte, []byte], context.Context) iter.Seq2[[]byte, error]
+
+// The ways to read a stream.
+var (
+	Owned    Receiving = (*contract.Stream[[]byte, []byte]).All
+	Borrowed Receiving = (*contract.Stream[[]byte, []byte]).Borrow
 )
 
 type callee = contract.Callee[None, []byte, []byte]
@@ -40,12 +54,8 @@ func Serve() {
 		Call.Handle(func(_ context.Context, payload []byte) ([]byte, error) { return payload, nil }),
 		Open.Handle(func(_ context.Context, _ None, c *callee) (None, error) { return None{}, c.Started(None{}) }),
 		Pour.Handle(func(_ context.Context, size int) iter.Seq2[[]byte, error] { return endless(make([]byte, size)) }),
-		Echo.Handle(func(ctx context.Context, _ None, c *callee) (None, error) {
-			if err := c.Started(None{}); err != nil {
-				return None{}, err
-			}
-			return None{}, sendBack(ctx, c)
-		}),
+		Echo.Handle(func(ctx context.Context, _ None, c *callee) (None, error) { return None{}, sendBack(ctx, c, Owned) }),
+		EchoBorrowed.Handle(func(ctx context.Context, _ None, c *callee) (None, error) { return None{}, sendBack(ctx, c, Borrowed) }),
 		Hold.Handle(func(ctx context.Context, id uint64, c *callee) (None, error) {
 			if err := c.Started(None{}); err != nil {
 				return None{}, err
@@ -67,12 +77,15 @@ func endless(message []byte) iter.Seq2[[]byte, error] {
 	}
 }
 
-func sendBack(ctx context.Context, c *callee) error {
+func sendBack(ctx context.Context, c *callee, messages Receiving) error {
+	if err := c.Started(None{}); err != nil {
+		return err
+	}
 	s, err := c.Stream(contract.StreamOptions{})
 	if err != nil {
 		return err
 	}
-	for message, err := range s.All(ctx) {
+	for message, err := range messages(s, ctx) {
 		if err == nil {
 			err = s.Send(ctx, message)
 		}
