@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -163,22 +164,24 @@ func TestEveryConnectionCarriesALink(t *testing.T) {
 		"the host does not say its pid": {self, 0, false},
 		"the child's pid is not known":  {0, self, false},
 	} {
-		for _, transport := range []string{"shm", "local"} {
-			t.Run(name+", "+transport, func(t *testing.T) {
-				t.Setenv(link.Variable, transport)
-				l := newLandingFor(t, c.child)
-				tr, direct := l.dial(c.host)
-				if direct != c.direct {
-					t.Errorf("the connection is direct: %t", direct)
-				}
-				if _, aside := tr.(link.Aside); aside != (direct && transport == "shm") {
-					t.Errorf("the transport is a %T", tr)
-				}
-				host, child := l.greeted(tr)
-				exchange(t, host, child)
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			l := newLandingFor(t, c.child)
+			tr, direct := l.dial(c.host)
+			if direct != c.direct {
+				t.Errorf("the connection is direct: %t", direct)
+			}
+			host, child := l.greeted(tr)
+			exchange(t, host, child)
+		})
 	}
+}
+
+func TestSharedMemoryCarriesALink(t *testing.T) {
+	t.Setenv(link.Variable, "shm")
+	l := newLanding(t)
+	tr, _ := l.dial(os.Getpid())
+	host, child := l.greeted(tr)
+	exchange(t, host, child)
 }
 
 // Each end may use less than the other one would, and so both do. Nobody uses anything
@@ -204,7 +207,12 @@ func TestTheLesserTransportIsUsed(t *testing.T) {
 				t.Errorf("the connection is direct: %t, and a %T", direct, tr)
 			}
 			host, child := l.greeted(tr)
-			exchange(t, host, child)
+			host.Close(nil)
+			<-host.Done()
+			<-child.Done()
+			if err := errors.Join(host.Err(), child.Err()); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
