@@ -115,6 +115,16 @@ func (b bounds) within(left time.Duration) bounds {
 // The pauses double, up to max. Times are those of the spec, with its defaults.
 type backoff struct{ initial, max, stable time.Duration }
 
+// restartBackoff is that of an actor. What standby is for is a restart without a wait, and so there
+// is hardly a pause then, unless the spec says how long.
+func restartBackoff(spec Spec) backoff {
+	b := newBackoff(spec.WithDefaults().Backoff)
+	if spec.Standby > 0 && spec.Backoff.Initial == 0 {
+		b.initial = time.Millisecond
+	}
+	return b
+}
+
 func newBackoff(c config.Backoff) backoff {
 	return backoff{initial: time.Duration(c.Initial), max: time.Duration(c.Max), stable: time.Duration(c.Reset)}
 }

@@ -17,7 +17,7 @@ import (
 // incarnations come one after another, each owned by a goroutine of the nursery's that
 // runs [child.run].
 //
-// The fields from n to backoff, and gone, are set by [Nursery.add] and do not change.
+// The fields from n to standby, and gone, are set by [Nursery.add] and do not change.
 // Nursery.mu guards the rest, the embedded childState included, which only methods of
 // [supervision] change. The child ends with the state [Gone]: it is removed from the
 // nursery then, but portals may keep it for longer, and go on reading its last state and
@@ -30,6 +30,7 @@ type child struct {
 	n       *Nursery
 	spec    Spec
 	backoff backoff
+	standby *standby             // what its processes are taken from; nil: nothing
 	member  directory.Membership // in the registry, until it is gone
 
 	self         actor.ID      // of the present or last process; before the first, of that one
@@ -75,13 +76,20 @@ func (c *child) step(step func(s *supervision) []action) {
 // [supervision.close].
 func (c *child) startProcess(e Event) {
 	ctx, giveUp := context.WithCancelCause(c.n.ctx)
-	// The first process has the identity that the child was added with, since events name it
-	// before there is a process. Each later one gets an identity of its own: nothing that
-	// was issued to its predecessor, such as a certificate, is good for it.
-	if c.current != nil {
+	// A spare has an identity already. Else the first process has the one that the child was added
+	// with, since events name it before there is a process, and each later one gets its own:
+	// nothing that was issued to its predecessor, such as a certificate, is good for it.
+	x, warm := c.standby.take()
+	switch {
+	case warm:
+		c.self, e.Reason = x.id, fromStandby
+	case c.current != nil:
 		c.self = actor.NewID(c.spec.Name)
 	}
-	i := newIncarnation(c, newExecution(c.n.env, c.spec, c.self), c.member, giveUp)
+	if !warm {
+		x = newExecution(c.n.env, c.spec, c.self)
+	}
+	i := newIncarnation(c, x, warm, c.member, giveUp)
 	c.current = i
 	c.epoch++
 	c.tell(e)
@@ -102,6 +110,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	c.n.update(func() {
 		c.lastUp, c.upAt, c.err = i, time.Now(), nil
 		c.n.carryOut(c.n.plan.up(c.id))
+		c.standby.step((*spares).up)
 	})
 	how := i.live()
 	// upAt may be read without the lock: this goroutine has set it, and no other incarnation
@@ -200,6 +209,7 @@ func (c *child) forget(e Event) {
 	c.tell(e)
 	delete(c.n.children, c.id)
 	close(c.gone)
+	c.standby.step((*spares).leave)
 }
 
 // dismiss ends the child for good, and returns the process that is asked to end; nil if

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -89,7 +88,7 @@ func (c linkConnection) close(why error) {
 	c.table.Close()
 }
 
-// shutdownMethod is go-plugin's own request to end. Its messages have no fields.
+// shutdownMethod is go-plugin's own request to end.
 const shutdownMethod = "/plugin.GRPCController/Shutdown"
 
 // foreignConnection is the connection to a foreign program: go-plugin's main connection
@@ -175,7 +174,7 @@ var errCannotBeAsked = errors.New("it has no way to be asked to end")
 // the client that go-plugin generates is internal to it; going through plugin.Client.Kill
 // instead would also kill the process, two seconds later.
 func (c *foreignConnection) ask(wire.CancelRequest) error {
-	err := c.conn.Invoke(c.watched, shutdownMethod, &emptypb.Empty{}, &emptypb.Empty{})
+	err := c.shutdown(c.watched)
 	switch status.Code(err) {
 	case codes.Unavailable:
 		return nil

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"log/slog"
 
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -30,6 +31,7 @@ const (
 	Stopping  = directory.Stopping
 	Reaped    = directory.Reaped
 	Gone      = directory.Gone
+	Standby   = directory.Standby
 )
 
 // The causes.
@@ -55,8 +57,11 @@ func logEvent(log *slog.Logger, e *Event) {
 			attrs = append(attrs, slog.String(a.key, a.value))
 		}
 	}
-	if e.Actor.PID != 0 && e.To == Ready {
+	if e.Actor.PID != 0 && (e.To == Ready || e.To == Standby) {
 		attrs = append(attrs, slog.Int("pid", e.Actor.PID))
+	}
+	if e.Memory > 0 {
+		attrs = append(attrs, slog.String("memory", config.Size(e.Memory).String()))
 	}
 	if e.Pause > 0 {
 		attrs = append(attrs, slog.String("pause", e.Pause.String()))
@@ -82,6 +87,12 @@ func weightOf(e *Event) (slog.Level, string) { //nolint:cyclop // it is a table
 		return slog.LevelDebug, "a signal asks the actor to end"
 	case e.Step != "":
 		return slog.LevelWarn, "teardown goes on"
+	case e.To == Standby:
+		return slog.LevelDebug, "a spare is ready"
+	case e.To == Gone && e.Err != nil: // of an actor, its failure was told before
+		return slog.LevelWarn, "a spare has failed"
+	case e.To == Starting && e.Err != nil:
+		return slog.LevelWarn, "a spare is not used"
 	case e.To == Reaped && e.Cause == Crashed:
 		return slog.LevelError, "actor died"
 	case e.To == Stopping && e.Cause == Transport:

@@ -5,18 +5,21 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // execution is one process of a program, as far as it is the same whether the process is an
-// actor's already or waits to become one. What it is part of owns it: an [incarnation]. It
-// needs no lock: its owner's goroutine calls its methods, and others only once start has
-// succeeded.
+// actor's already or waits to become one. What it is part of owns it: a [spare], or an
+// [incarnation], which may have taken it from one. It needs no lock: its owner's goroutine calls
+// its methods, and others only once start has succeeded.
 type execution struct {
 	env     *environment
 	spec    Spec
 	id      actor.ID // its pid is known once there is a process
 	program launch.Program
 	client  *pluginClient
+
+	waitsFor string // what its start waits for, as the end of an error
 }
 
 // newExecution starts nothing yet.
@@ -81,4 +84,33 @@ func (x *execution) newLadder(note func(e Event)) ladder {
 
 func (x *execution) onSignalFailed(s step, err error) {
 	x.env.log.Error("teardown", "actor", x.id.String(), "step", s.String(), "error", err)
+}
+
+// awaitDone returns when the process is gone, with all that it had started.
+func (x *execution) awaitDone() {
+	if proc := x.program.Process(); proc != nil {
+		<-proc.Done()
+		x.env.printed.Go(func() { <-proc.Flushed() })
+	}
+}
+
+// release lets go of everything that belonged to a process that was not booted, and waits for
+// its end.
+func (x *execution) release() {
+	x.awaitDone()
+	x.program.Release()
+}
+
+// causeOfExit says how the process has ended: the [fault.ActorDied] that its callers, the
+// event and the nursery are given.
+func (x *execution) causeOfExit() error {
+	exit, _ := x.program.Process().Exit()
+	died := &fault.ActorDied{ID: x.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
+	if exit.Panic != "" {
+		died.LastLog = append(died.LastLog, exit.Panic) // a trace pushes it out of the last lines
+	}
+	if exit.Signal != 0 {
+		died.Signal = exit.Signal.String()
+	}
+	return died
 }

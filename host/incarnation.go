@@ -31,7 +31,8 @@ type incarnation struct {
 	owner  owner
 	giveUp context.CancelCauseFunc // ends the start, with the reason as cause
 
-	waitsFor   string             // what its start waits for, as the end of an error
+	warm       bool               // it begins with the process of a spare
+	told       *wire.BootRequest  // what the child is told of itself
 	links      chan *dialog.Table // cap 1: the child has opened its link
 	table      *dialog.Table      // nil for a foreign program
 	connection connection         // nil until the start has succeeded
@@ -66,9 +67,9 @@ type owner interface {
 	stopping(how end, refuse func())
 }
 
-func newIncarnation(o owner, x execution, hosted directory.Membership, giveUp context.CancelCauseFunc) *incarnation {
+func newIncarnation(o owner, x execution, warm bool, hosted directory.Membership, giveUp context.CancelCauseFunc) *incarnation {
 	i := &incarnation{
-		execution: x, owner: o, hosted: hosted, giveUp: giveUp, watch: newWatch(x.spec, o.checked, o.note),
+		execution: x, warm: warm, owner: o, hosted: hosted, giveUp: giveUp, watch: newWatch(x.spec, o.checked, o.note),
 		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), acked: make(chan struct{}),
 	}
 	i.ladder = i.newLadder(o.note)
@@ -291,20 +292,6 @@ func (i *incarnation) causeOfDeath() error {
 	return i.causeOfExit()
 }
 
-// causeOfExit says how the process has ended: the [fault.ActorDied] that its callers, the
-// event and the nursery are given.
-func (i *incarnation) causeOfExit() error {
-	exit, _ := i.program.Process().Exit()
-	died := &fault.ActorDied{ID: i.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
-	if exit.Panic != "" {
-		died.LastLog = append(died.LastLog, exit.Panic) // a trace pushes it out of the last lines
-	}
-	if exit.Signal != 0 {
-		died.Signal = exit.Signal.String()
-	}
-	return died
-}
-
 // request is the first step of a teardown: it sends the cancel request and waits for the
 // ack, which comes when all of the actor's tasks have ended. It returns why the teardown
 // goes on.
@@ -346,10 +333,7 @@ func (i *incarnation) request(why *cancellation) trigger {
 // It is also called for a start that has failed at any stage, so that most of what
 // it releases may never have been made.
 func (i *incarnation) release() {
-	if proc := i.program.Process(); proc != nil {
-		<-proc.Done() // it is dead; what it had started is, too, from now on
-		i.env.printed.Go(func() { <-proc.Flushed() })
-	}
+	i.awaitDone()
 	gone := fmt.Errorf("%w: %s is gone", fault.ErrActorClosing, i.id)
 	i.disconnect(gone)
 	if i.asking != nil {

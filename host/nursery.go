@@ -44,6 +44,7 @@ type Nursery struct {
 	settling     bool          // body has ended
 	changed      chan struct{} // made by a waiter, closed at the next change
 	told         []Event       // to be logged after the change
+	standbys     []*standby    // of the specs that have spares
 }
 
 var errCancelled = errors.New("the nursery was cancelled")
@@ -144,6 +145,7 @@ func (n *Nursery) changeTable(change func()) (told []Event) {
 	if n.settling && n.pending == 0 && len(n.children) == 0 && !isClosed(n.idle) {
 		n.refuse(nil)
 		close(n.idle)
+		n.endStandbys()
 	}
 	told, n.told = n.told, nil
 	return told
@@ -241,6 +243,7 @@ func (n *Nursery) stopAll() {
 		n.refuse(cause)
 		n.cancellation = w
 		n.carryOut(n.plan.close())
+		n.endStandbys()
 	})
 }
 
@@ -329,9 +332,10 @@ func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool
 		}
 		n.nextID++
 		state := childState{id: n.nextID, kind: cmp.Or(spec.Restart, config.Temporary), oneShot: oneShot, needs: needs}
-		c = &child{childState: state, n: n, spec: spec, self: actor.NewID(spec.Name), backoff: newBackoff(spec.WithDefaults().Backoff), gone: make(chan struct{})}
+		c = &child{childState: state, n: n, spec: spec, self: actor.NewID(spec.Name), backoff: restartBackoff(spec), standby: n.standbyOf(spec), gone: make(chan struct{})}
 		c.member = n.env.registry.Join(spec.Name, c.found)
 		n.children[c.id] = c
+		c.standby.step((*spares).join)
 		n.carryOut(n.plan.add(&c.childState))
 	})
 	return c, err

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -80,6 +81,11 @@ func (c *pluginClient) refuse(why error) {
 func (c *pluginClient) lose(why error) {
 	c.refuse(why)
 	c.end(why)
+}
+
+// shutdown makes the call that go-plugin's hosts end a plugin with. Its messages have no fields.
+func (c *pluginClient) shutdown(ctx context.Context) error {
+	return c.conn.Invoke(ctx, shutdownMethod, &emptypb.Empty{}, &emptypb.Empty{})
 }
 
 // lost reports whether the process is over, though it may not be reaped yet.

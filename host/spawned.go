@@ -40,6 +40,7 @@ type spawned struct {
 	plugin   *plugin.Client                  // go-plugin's hold on the process
 	config   *plugin.ClientConfig
 	path     string       // the file to execute
+	file     os.FileInfo  // of path, before it was executed; nil if there was none
 	identity *os.File     // during the start: where the child reads its identity
 	server   *grpc.Server // of the link
 	serving  *task.Worker
@@ -64,28 +65,33 @@ func (s *spawned) Start(ctx context.Context) (err error) {
 	if s.path, err = findProgram(ctx, s.spec); err != nil {
 		return err
 	}
+	s.file, _ = os.Stat(s.path) // what is wrong with it, its execution says
 	if err = s.handshake(ctx); err != nil {
 		return err
 	}
 	return s.checkCertificate()
 }
 
-// findProgram finds the file to execute; it is "" with an error. A name without a slash is
+// findProgram finds the file to execute. A name without a slash is
 // looked for in the PATH of this host, and not of the child's environment, as os/exec does
 // it too.
 func findProgram(ctx context.Context, spec Spec) (string, error) {
-	path := spec.Command[0]
-	if !strings.ContainsRune(path, os.PathSeparator) {
-		found, err := exec.LookPath(path)
-		if err != nil {
-			return "", fmt.Errorf("program %q: %w; give a path with a slash, or put it into a directory of PATH", path, err)
-		}
-		path = found
-	}
-	if err := rebuild(ctx, spec); err != nil {
+	path, err := lookPath(spec.Command[0])
+	if err != nil {
 		return "", err
 	}
-	return path, nil
+	return path, rebuild(ctx, spec)
+}
+
+func lookPath(program string) (string, error) {
+	if strings.ContainsRune(program, os.PathSeparator) {
+		return program, nil
+	}
+	found, err := exec.LookPath(program)
+	if err != nil {
+		return "", fmt.Errorf("program %q: %w; give a path with a slash, or put it into a directory of PATH", program, err)
+	}
+	return found, nil
 }
 
 // Listen serves the child's link on a brokered connection. The broker opens a socket and
@@ -131,6 +137,27 @@ func (s *spawned) serve(entry *linkListener) {
 		s.env.log.Error("the link's server has failed", "actor", s.id.String(), "error", err)
 	}
 }
+
+// Current compares the file that the next start would execute with the one that this one has: a
+// program that was built anew, or replaced, is another one. A time that has changed is enough, since
+// a start too many is better than an old program.
+func (s *spawned) Current() error {
+	path, err := lookPath(s.spec.Command[0])
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case s.file == nil || !os.SameFile(now, s.file) || now.Size() != s.file.Size() || !now.ModTime().Equal(s.file.ModTime()):
+		return fmt.Errorf("its program %s has changed since it was started", path)
+	}
+	return nil
+}
+
+// Stop makes go-plugin's server in the program end, and so the program, with its exit hooks.
+func (s *spawned) Stop(ctx context.Context) error { return s.client.shutdown(ctx) }
 
 // Boot calls the child's actor service.
 func (s *spawned) Boot(ctx context.Context, boot *wire.BootRequest) (*wire.BootResponse, error) {

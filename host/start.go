@@ -20,36 +20,48 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 var errStartTimeout = errors.New("it was not ready in time")
 
-// start brings the child up: process, handshake, link, boot. If ctx ends, at any stage,
-// the process is killed and reaped, and the error is the cause of ctx.
+// start brings the child up: process, handshake, link, boot. What was taken from standby has the
+// first two of them behind it; if it turns out not to be fit, all begins with another process.
+func (i *incarnation) start(ctx context.Context) error {
+	if i.warm {
+		if err := i.enter(ctx); err != nil {
+			i.discard(ctx, err)
+		}
+	}
+	return i.execution.start(ctx, i.bringUp, i.release)
+}
+
+// start brings a process up by all the stages of bringUp. If ctx ends, at any stage, the process
+// is killed and reaped, and the error is the cause of ctx.
 //
 // One bound holds for all stages together. The start has succeeded when the killing at the
 // end of ctx could be taken back (unfollow): if it could not, ctx ended at the last
 // moment, the process is being killed, and so the start has failed although every stage
 // was passed.
-func (i *incarnation) start(ctx context.Context) error {
-	bound := time.Duration(i.spec.WithDefaults().StartTimeout)
+func (x *execution) start(ctx context.Context, bringUp func(context.Context) (stage string, err error), release func()) error {
+	bound := time.Duration(x.spec.WithDefaults().StartTimeout)
 	limited, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%w (%v)", errStartTimeout, bound))
 	defer cancel()
-	unfollow := context.AfterFunc(limited, i.kill)
-	stage, err := i.bringUp(limited)
+	unfollow := context.AfterFunc(limited, x.kill)
+	stage, err := bringUp(limited)
 	if lives := unfollow(); lives && err == nil {
 		return nil
 	}
-	i.kill() // without being asked: nobody has called it yet
-	i.release()
+	x.kill() // without being asked: nobody has called it yet
+	release()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if limited.Err() != nil {
-		err = fmt.Errorf("%w%s", context.Cause(limited), i.waitsFor)
+		err = fmt.Errorf("%w%s", context.Cause(limited), x.waitsFor)
 	}
-	failure := &StartError{Actor: i.spec.Name, Stage: stage, Err: err}
+	failure := &StartError{Actor: x.spec.Name, Stage: stage, Err: err}
 	if own, ok := errors.AsType[*lastingError](err); ok {
 		failure.Lasting, failure.Err = true, own.error
 	}
@@ -59,20 +71,59 @@ func (i *incarnation) start(ctx context.Context) error {
 // bringUp goes through the stages of a start, and names the one that has failed. The pid is
 // reported before the child can be called.
 func (i *incarnation) bringUp(ctx context.Context) (stage string, err error) {
-	if stage, err := i.execute(ctx, i.owner.identified); err != nil {
-		return stage, err
+	if !i.warm {
+		if stage, err := i.execute(ctx, i.owner.identified); err != nil {
+			return stage, err
+		}
+		if stage, err := i.listen(ctx); err != nil {
+			return stage, err
+		}
 	}
 	if i.foreign() {
 		return "connection", i.awaitForeign(ctx)
 	}
-	request, err := i.bootRequest()
-	if err != nil {
+	return "boot", i.boot(ctx, i.told)
+}
+
+// listen makes the way that the link will come by. A foreign program has none.
+func (i *incarnation) listen(ctx context.Context) (stage string, err error) {
+	if i.foreign() {
+		return "", nil
+	}
+	if i.told, err = i.bootRequest(); err != nil {
 		return "boot", err
 	}
-	if err := i.program.Listen(ctx, request, i.take); err != nil {
-		return "link", err
+	return "link", i.program.Listen(ctx, i.told, i.take)
+}
+
+// enter makes a spare ready for its boot, or says why it is not fit for that, within the bound of a
+// health check: what hangs is found here, and not by whoever calls the actor.
+func (i *incarnation) enter(ctx context.Context) error {
+	bound := time.Duration(i.spec.WithDefaults().Health.Timeout)
+	ctx, stop := context.WithTimeoutCause(ctx, bound, fmt.Errorf("it has not answered within %v", bound))
+	defer stop()
+	if err := i.program.Current(); err != nil {
+		return err
 	}
-	return "boot", i.boot(ctx, request)
+	if err := i.answers(ctx); err != nil {
+		return cmp.Or(causeOf(ctx), err)
+	}
+	_, err := i.listen(ctx)
+	return err
+}
+
+// discard ends a spare that is not fit, and puts a process in its place that is still to be
+// started. Nobody has called it, and so it is not asked. If ctx has ended, the start will say so.
+func (i *incarnation) discard(ctx context.Context, why error) {
+	i.kill()
+	i.release()
+	fresh := newExecution(i.env, i.spec, actor.NewID(i.spec.Name))
+	i.id, i.program, i.client, i.table, i.warm = fresh.id, fresh.program, fresh.client, nil, false
+	i.telling.Store(false)
+	i.owner.identified(i.id)
+	if ctx.Err() == nil {
+		i.owner.note(Event{Reason: "a spare is not used, and a new process started: " + why.Error(), Err: why})
+	}
 }
 
 // cannotExecute reports whether a program cannot be executed, and not only at the moment.
@@ -235,15 +286,22 @@ func (i *incarnation) linkFailure() error {
 // checked later. go-plugin's handshake does not wait for the connection, so that without
 // this call a program that cannot be reached would count as ready.
 func (i *incarnation) awaitForeign(ctx context.Context) error {
-	_, err := i.program.Check(ctx)
-	answers := []codes.Code{codes.OK, codes.Unimplemented, codes.NotFound}
-	if !slices.Contains(answers, status.Code(err)) {
+	if err := i.answers(ctx); err != nil {
 		key := "it took no TLS: if it does not use the certificate that it was sent (AutoMTLS), set goplugin.mtls to off"
 		if !secured(i.spec.GoPlugin) {
 			key = "goplugin.mtls is off: if its own host uses AutoMTLS, set it to auto"
 		}
-		return fmt.Errorf("%s; %s", status.Convert(err).Message(), key)
+		return fmt.Errorf("%w; %s", err, key)
 	}
 	i.connection = newForeignConnection(i.client)
 	return nil
+}
+
+// answers asks a program for its health, and takes any answer.
+func (x *execution) answers(ctx context.Context) error {
+	_, err := x.program.Check(ctx)
+	if slices.Contains([]codes.Code{codes.OK, codes.Unimplemented, codes.NotFound}, status.Code(err)) {
+		return nil
+	}
+	return errors.New(status.Convert(err).Message())
 }

@@ -42,6 +42,14 @@ func Ended(actor string, cause host.Cause) Expected {
 // Restarting expects the pause before a restart.
 func Restarting(actor string) Expected { return Expected{kind: "restarting", actor: actor} }
 
+// Spare expects that a spare of an actor is ready.
+func Spare(actor string) Expected { return Expected{kind: kind(host.Standby), actor: actor} }
+
+// SpareEnded expects that a spare is gone that no actor has taken, or has not come up (host.NotUp).
+func SpareEnded(actor string, cause host.Cause) Expected {
+	return Expected{kind: "spare ended", actor: actor, cause: cause}
+}
+
 // Gone expects that an actor is over, for good.
 func Gone(actor string) Expected { return Expected{kind: "gone", actor: actor} }
 
@@ -107,6 +115,10 @@ func kindOf(e host.Event) Expected {
 	switch {
 	case e.Stuck != "":
 		x.kind, x.detail = "task stuck", e.Stuck
+	case e.To == host.Gone && e.From == host.Standby && e.Cause == "":
+		x.kind = "spare taken"
+	case e.To == host.Gone && (e.From == host.Standby || e.From == ""):
+		x.kind = "spare ended"
 	case e.Step != "":
 		x.kind, x.detail = "forced", e.Step
 	case e.To == host.Ready && e.From == host.Unhealthy:

@@ -93,17 +93,23 @@ func NewPrograms(t testing.TB, plugins ...Plugin) *Programs {
 func (p *Programs) Context() context.Context { return p.ctx }
 
 // Process is the present process of an actor, or its last one; of replicas, of the one that
-// was started last. Without one, the test fails.
+// was started last. A spare is only meant if there is nothing else. Without any, the test fails.
 func (p *Programs) Process(actor string) *Process {
 	p.t.Helper()
 	all := p.Processes(actor)
 	if len(all) == 0 {
 		p.t.Fatalf("trellistest: no process of an actor %q was ever started", actor)
 	}
+	for _, one := range slices.Backward(all) {
+		if one.isBooted() {
+			return one
+		}
+	}
 	return all[len(all)-1]
 }
 
-// Processes are all processes of an actor so far, in the order of their starts.
+// Processes are all processes of an actor so far, in the order of their starts, its spares
+// included.
 func (p *Programs) Processes(actor string) (all []*Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -50,6 +50,7 @@ type Process struct {
 	id       actor.ID
 	life     *life.Life // nil unless it has been executed
 	hooks    life.Hooks
+	booted   bool          // its host has told it which actor it is
 	catches  bool          // signals reach its runtime, which comes up in the boot
 	thawed   chan struct{} // closed by Thaw; nil unless it is frozen
 	asked    bool          // SIGTERM came while it was frozen
@@ -361,6 +362,7 @@ func (g program) Boot(ctx context.Context, boot *wire.BootRequest) (answer *wire
 	if err := g.reach(ctx, StageBoot); err != nil {
 		return nil, status.Error(codes.Aborted, err.Error())
 	}
+	g.becomesActor()
 	own(g.order.ID, &g.hooks)
 	as(g.order.ID, func(labelled context.Context) {
 		answer, err = g.life.Boot(ctx, boot, func(ctx context.Context) (link.Transport, error) {
@@ -409,6 +411,9 @@ func (s system) Exit() (process.Exit, bool) {
 	defer s.mu.Unlock()
 	return s.exit, s.ended
 }
+
+// Memory is 0: it is that of the test.
+func (s system) Memory() int64 { return 0 }
 
 // Starved is 0: there is always a processor for it.
 func (s system) Starved() time.Duration { return 0 }

@@ -61,13 +61,13 @@ func (s Supervision) Check() error {
 	return c.err()
 }
 
-// countProcesses is how many processes actors are, perhaps more than an int can say: replicas
+// countProcesses is how many processes actors are, with their spares, perhaps more than an int can say: replicas
 // multiply from level to level, and a file may have thousands of levels. Replicas of 0 stand for
 // the default, one; a number below that is a problem of its own.
 func countProcesses(actors []Actor) float64 {
 	var n float64
 	for _, a := range actors {
-		n += math.Max(1, float64(a.Replicas)) * (1 + countProcesses(a.Actors))
+		n += math.Max(1, float64(a.Replicas))*(1+countProcesses(a.Actors)) + math.Max(0, float64(a.Standby))
 	}
 	return n
 }
@@ -105,6 +105,7 @@ func (c *checker) siblings(actors []Actor, at *place) {
 	}
 	for i, a := range actors {
 		c.actor(a, at.item(i, a.Name))
+		c.standby(a, at.item(i, a.Name))
 		c.dependencies(a, position, at.item(i, a.Name).key("depends_on"))
 	}
 	// One cycle is reported, even if there are more: to cut it may well cut the others.

@@ -55,6 +55,16 @@ func (c *checker) restart(a Actor, at *place) {
 	}
 }
 
+// standby refuses spares that nobody would ever take: the processes of a tree are all started at
+// its beginning, and after that a restart is the only start. What a program starts by itself is not
+// asked, since it may start another one.
+func (c *checker) standby(a Actor, at *place) {
+	if a.Restart == "" && c.read(at.key("restart")) {
+		c.unheard(at, "an actor with restart: temporary, the default, is started once and takes no spare; write restart: transient or permanent, or remove this",
+			map[string]bool{"standby": a.Standby > 0})
+	}
+}
+
 // unheard notes those settings at a place that are given.
 func (c *checker) unheard(at *place, message string, given map[string]bool) {
 	for _, key := range sortedKeys(given) {

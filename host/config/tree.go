@@ -39,7 +39,10 @@ type Actor struct {
 	// Env is added to the few variables that every actor gets.
 	Env map[string]string `yaml:"env" json:"env,omitempty"`
 	// Replicas is how many processes of it there are, all with these settings.
-	Replicas      int                  `yaml:"replicas" json:"replicas,omitempty" default:"1" max:"1000"`
+	Replicas int `yaml:"replicas" json:"replicas,omitempty" default:"1" max:"1000"`
+	// Standby is how many more processes of the program are started ahead, for all replicas
+	// together: each waits to be booted, and the next start or restart takes one.
+	Standby       int                  `yaml:"standby" json:"standby,omitempty" max:"16"`
 	SHA256        string               `yaml:"sha256" json:"sha256,omitempty"`                                 // of the program file, hex
 	StartTimeout  Duration             `yaml:"start_timeout" json:"start_timeout,omitempty" default:"1m"`      // from start to ready
 	CancelTimeout Duration             `yaml:"cancel_timeout" json:"cancel_timeout,omitempty" default:"500ms"` // for its tasks to end

@@ -21,13 +21,14 @@ type Process interface {
 	Flushed() <-chan struct{}
 	Exit() (how process.Exit, ended bool)
 	Starved() time.Duration
+	Memory() int64 // in use, in bytes; 0 if that is not known
 	Terminate() error
 	Kill(ctx context.Context) error
 }
 
 // Program is one start of a program, and what becomes of it. Whoever has asked for it calls
 // its methods in their order, each once, on one goroutine; but Process and Check may be called
-// on any. What a method has made is let go of by Release, which may follow any of them.
+// on any, and a program that is started ahead is only later listened for and booted, or stopped. What a method has made is let go of by Release, which may follow any of them.
 type Program interface {
 	// Start executes the program and connects to it. A *process.StartError says that the
 	// program could not be executed. It does not have to heed ctx: whoever calls it kills the
@@ -42,6 +43,12 @@ type Program interface {
 	// Boot tells the program which actor it is. It opens its link before it answers. Errors
 	// have the codes of gRPC that the protocol gives them.
 	Boot(ctx context.Context, boot *wire.BootRequest) (*wire.BootResponse, error)
+	// Current says why the program that was started is not the one that a start would execute
+	// now; nil if it is.
+	Current() error
+	// Stop asks a program that has not been booted to end. It may take for ever, but not longer
+	// than ctx.
+	Stop(ctx context.Context) error
 	// Check asks the program's health service. Its errors have codes of gRPC.
 	Check(ctx context.Context) (healthpb.HealthCheckResponse_ServingStatus, error)
 	// Release lets go of all that the start has made, when the process is done and its link

@@ -319,6 +319,10 @@ func (p *Process) PID() int {
 // process is gone or the kernel does not count it.
 func (p *Process) Starved() time.Duration { return starved(p.PID()) }
 
+// Memory is what the process has in memory now, in bytes; 0 if it is gone or the system does not
+// tell.
+func (p *Process) Memory() int64 { return memory(p.PID()) }
+
 // HandshakeError says why the first line on standard output was kept from
 // go-plugin: a *HandshakeError, or nil if it was good or has not come.
 func (p *Process) HandshakeError() error {

@@ -145,3 +145,17 @@ func starved(pid int) time.Duration {
 	}
 	return sum
 }
+
+// memory is the second number of statm, in pages.
+func memory(pid int) int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(fields[1], 10, 64) // 0 if it is not a number
+	return pages * int64(os.Getpagesize())
+}

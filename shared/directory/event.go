@@ -18,6 +18,7 @@ const (
 	Stopping  State = "stopping"  // its process is being ended
 	Reaped    State = "reaped"    // its process is gone
 	Gone      State = "gone"      // it is over; there will be no further process
+	Standby   State = "standby"   // the process is a spare: it waits to be the next one of an actor
 )
 
 // Callable reports whether an actor in this state can be called.
@@ -40,6 +41,10 @@ const (
 
 // Event is one step in the life of an actor, told by its host in the moment in which the step
 // is made: what a portal's State says, and what calls find, is what the last event has told.
+//
+// A spare has a path of its own beside the actor, is in Standby, and then Gone: with a Cause if it
+// has ended or has not come up, and without one if an actor has taken it, which is Starting then
+// with the identity of that process.
 type Event struct {
 	Time time.Time `json:"time"`
 	// Path leads from the root of the tree to the actor, as in "census/parser": the names of
@@ -67,6 +72,8 @@ type Event struct {
 	// Stuck is the endpoint of a task that was told to end and has not in time, in an
 	// event that changes no state.
 	Stuck string `json:"stuck,omitempty"`
+	// Memory is what a spare has in memory when it is ready, in bytes; 0 where that is not known.
+	Memory int64 `json:"memory,omitempty"`
 	// Pause is how long the actor waits before its restart, in events to Waiting.
 	Pause time.Duration `json:"pause,omitempty"`
 	// Endpoints are what the process serves, in the event that it is ready.

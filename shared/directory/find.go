@@ -125,11 +125,10 @@ func (m *monitor) tells(e *Event, name string) bool {
 	m.table.Apply(*e)
 	switch after := m.table.entries[e.Path]; {
 	case e.To == Gone:
-		before.State = Gone
 		if e.Cause == "" {
 			e.Cause, e.Reason, e.Err = before.Last.Cause, before.Last.Reason, before.Last.Err
 		}
-		return known && before.named(name)
+		return known && before.named(name) && before.State != Standby
 	default:
 		return after.up != before.up && after.named(name)
 	}

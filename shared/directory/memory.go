@@ -128,7 +128,7 @@ func (m *member) mayPass(e *Event, path string, known bool) error {
 		return fmt.Errorf("%q is not the path of an actor below %s", e.Path, m.path)
 	case e.Actor.UUID == "" || len(e.Actor.UUID) > mostUUID || taken && at != path:
 		return fmt.Errorf("the actor at %s has no identity of its own: %q", path, e.Actor.UUID)
-	case !slices.Contains([]State{Waiting, Starting, Ready, Unhealthy, Stopping, Reaped, Gone}, e.To):
+	case !slices.Contains([]State{Waiting, Starting, Ready, Unhealthy, Stopping, Reaped, Gone, Standby}, e.To):
 		return fmt.Errorf("the actor at %s has a state that there is not: %q", path, e.To)
 	case !known && m.below >= mostBelow:
 		return fmt.Errorf("below %s are more than %d actors", m.path, mostBelow)

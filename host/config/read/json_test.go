@@ -162,6 +162,7 @@ func validActor(r *rapid.T, path string, depth int) config.Actor {
 	}
 	if a.Restart == config.Transient || a.Restart == config.Permanent {
 		a.Backoff = maybe(r, path+" backoff", config.Backoff{Initial: second, Max: second, Reset: 1})
+		a.Standby = maybe(r, path+" standby", 1, 2)
 		a.Stuck = maybe(r, path+" stuck", config.WarnWhenStuck, config.RestartWhenStuck)
 		a.WhileDown = maybe(r, path+" while down", config.WaitWhileDown, config.FailWhileDown)
 	}

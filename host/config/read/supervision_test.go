@@ -135,6 +135,28 @@ func TestRestarts(t *testing.T) {
 	valid(t, one("    restart: temporary\n    backoff: {initial: 1s}\n    while_down: fail\n"), read.Options{}) // switched off
 }
 
+func TestStandby(t *testing.T) {
+	const nobody = "an actor with restart: temporary, the default, is started once and takes no spare; write restart: transient or permanent, or remove this"
+	const permanent = "    restart: permanent\n"
+	refused{
+		"for nobody":   {one("    standby: 1\n"), "f.yaml:4:14: actors.a.standby: " + nobody},
+		"too many":     {one(permanent + "    standby: 17\n"), "f.yaml:5:14: actors.a.standby: expected a whole number from 1 to 16, got 17"},
+		"none":         {one(permanent + "    standby: 0\n"), `f.yaml:5:14: actors.a.standby: expected a number above zero, got "0"; to set none, leave the key out`},
+		"less":         {one(permanent + "    standby: -1\n"), "f.yaml:5:14: actors.a.standby: expected a whole number above zero, got -1"},
+		"a child's":    {one("    actors: [{name: c, command: [x], standby: 1}]\n"), "f.yaml:4:47: actors.a.actors.c.standby: " + nobody},
+		"in each host": {one(permanent + "    replicas: 1000\n    actors: [{name: c, command: [x], restart: permanent, standby: 16}]\n"), "f.yaml:2:3: actors: expected a tree of at most 10000 processes, replicas and children included, got 18000"},
+	}.check(t)
+	tree := valid(t, one(permanent+"    standby: 16\n    replicas: 2\n"), read.Options{})
+	if got := tree.Actors[0].Standby; got != 16 {
+		t.Errorf("standby is %d", got)
+	}
+	valid(t, one("    restart: temporary\n    standby: 1\n"), read.Options{}) // switched off
+	alone := config.Actor{Name: "a", Command: []string{"x"}, Standby: 1}
+	if err := alone.Check(); err != nil {
+		t.Errorf("a program may start another one: %v", err)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	health := func(keys string) string { return one("    health: {" + keys + "}\n") }
 	const duration = "expected a duration above zero such as 500ms, 5s or 1m30s, got "
