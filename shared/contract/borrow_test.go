@@ -178,7 +178,7 @@ func TestBatchesAreWhatHasCome(t *testing.T) {
 		want    []int // sizes
 	}{
 		"unbounded": {10, 0, []int{1, 2, 3, 4}},
-		"of two":    {10, 2, []int{1, 2, 2, 1, 2, 2}},
+		"of two":    {10, 2, []int{1, 2, 2, 2, 2, 1}},
 		"of one":    {3, 1, []int{1, 1, 1}},
 		"none":      {0, 0, nil},
 		"failing":   {15, 100, []int{1, 2, 3, 4, 5}},
@@ -193,6 +193,8 @@ func TestBatchesAreWhatHasCome(t *testing.T) {
 					if err != nil {
 						return err
 					}
+					look := time.Now().Add(500 * time.Millisecond) // between two groups
+					time.Sleep(time.Until(look))
 					for batch, err := range s.Batches(ctx, c.most) {
 						if failed != nil {
 							t.Error("something comes after the error")
@@ -201,8 +203,12 @@ func TestBatchesAreWhatHasCome(t *testing.T) {
 							t.Errorf("%v came together with %v", batch, err)
 						} else if err == nil {
 							sizes, all = append(sizes, len(batch)), append(all, batch...)
+							if !time.Now().Equal(look) {
+								t.Errorf("%v came %v late", batch, time.Since(look))
+							}
 						}
-						time.Sleep(time.Millisecond) // of its group, all have come
+						look = look.Add(time.Second)
+						time.Sleep(time.Until(look))
 					}
 					return nil
 				})
