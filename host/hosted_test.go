@@ -252,7 +252,7 @@ func TestO01_AHostThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 				return err
 			}
 			p.Process("middle").Stall(trellistest.FromActor)
-			const deaths = 2000
+			const deaths = 1200
 			for n := range deaths {
 				process := p.Process("leaf")
 				process.Die(1)
