@@ -271,7 +271,7 @@ func spec(t testing.TB, name, role string) host.Spec {
 		Name: name, Command: []string{self}, Env: map[string]string{
 			roleVar: role, "GORACE": "atexit_sleep_ms=0", // a race-built program else takes a second to exit
 		},
-		StartTimeout: long, Health: config.Health{Timeout: long},
+		StartTimeout: long, CancelTimeout: long, Health: config.Health{Timeout: long},
 	}
 }
 
