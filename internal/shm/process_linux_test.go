@@ -38,7 +38,7 @@ func withPeer(t *testing.T) (*Conn, *exec.Cmd) {
 
 func TestBetweenProcesses(t *testing.T) {
 	c, peer := withPeer(t)
-	const total = 20*Size + 13
+	const total = 5*Size + 13
 	writing := task.Start(func() {
 		for at := 0; at < total; {
 			n := min(total-at, 1+at%70_000)

@@ -150,7 +150,7 @@ func TestRingKeepsBytes(t *testing.T) {
 // The two ends never touch the same byte at the same time, which the race detector sees in memory of
 // Go's own.
 func TestEndsOfARingNeverMeet(t *testing.T) {
-	const total = 20 * Size
+	const total = 5 * Size
 	var tail, head atomic.Uint64
 	ring := make([]byte, Size)
 	writer := task.Start(func() {
