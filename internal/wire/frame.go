@@ -120,10 +120,11 @@ func (f *Frame) clear() {
 }
 
 // read decodes a frame. own gives the frame, which has the fields that came before, a payload of
-// its own, by a copy or by leaving it in b if that is not used again. Fields that are not known, or have another kind of value than
-// they should, are skipped, as protobuf does: later versions may send them, and a relay would
-// pass on what no bound knows. left is how many parts the frame may still have.
-func (f *Frame) read(b []byte, own func(f *Frame, payload []byte) []byte) error {
+// its own, by a copy or by leaving it in b if that is not used again. known are the names that this
+// peer has used before. Fields that are not known, or have another kind of value than they should, are
+// skipped, as protobuf does: later versions may send them, and a relay would pass on what no bound
+// knows. left is how many parts the frame may still have.
+func (f *Frame) read(b []byte, own func(f *Frame, payload []byte) []byte, known names) error {
 	left := mostParts
 	for len(b) > 0 {
 		number, v, rest, err := field(b)
@@ -137,6 +138,7 @@ func (f *Frame) read(b []byte, own func(f *Frame, payload []byte) []byte) error 
 			f.readNumber(number, v.number)
 		case v.kind == protowire.BytesType && number == 3:
 			f.Payload = own(f, v.bytes)
+		case number == 9 && v.kind == protowire.BytesType && f.readStart(v.bytes, known):
 		case v.kind == protowire.BytesType: // a message, which is merged with one of the same field before it
 			if err = count(v.bytes, &left, errManyParts, repeated[number]...); err == nil {
 				err = proto.UnmarshalOptions{Merge: true, DiscardUnknown: true}.Unmarshal(whole, f)

@@ -82,7 +82,7 @@ func (p *Packet) read(b []byte) error {
 		}
 		f := &frames[len(p.Frames)]
 		p.Frames = append(p.Frames, f)
-		if err := f.read(v.bytes, own); err != nil {
+		if err := f.read(v.bytes, own, nil); err != nil {
 			return err
 		}
 	}

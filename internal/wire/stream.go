@@ -26,6 +26,7 @@ type PacketReader struct {
 	slab       []byte // free memory that the next small payloads are copied into
 	large      []byte // memory of a piece, to be used again
 	next       int    // how much to read next at most, 0 for as much as there is room for
+	known      names  // of endpoints and codecs, which the peer sends again and again
 	broken     error  // why what comes cannot be read; nil while it can
 }
 
@@ -43,7 +44,7 @@ const (
 
 // NewPacketReader makes a reader.
 func NewPacketReader(from io.Reader) *PacketReader {
-	return &PacketReader{from: from, buf: make([]byte, firstBuffer)}
+	return &PacketReader{from: from, buf: make([]byte, firstBuffer), known: names{}}
 }
 
 // Next waits for a frame, and gives it with those that have come at the same time. The
@@ -64,7 +65,7 @@ func (r *PacketReader) Next() (*Packet, error) {
 		case head > 0 && head+frame <= r.end-r.begin:
 			whole := r.buf[r.begin+head : r.begin+head+frame]
 			r.begin += head + frame
-			if err := r.add().read(whole, r.own); err != nil {
+			if err := r.add().read(whole, r.own, r.known); err != nil {
 				r.packet.Frames = r.packet.Frames[:len(r.packet.Frames)-1]
 				r.broken = err
 			}
@@ -170,7 +171,7 @@ func (r *PacketReader) readLarge(head, size int) error {
 	if payload == 0 {
 		return r.readScattered(f, size)
 	}
-	if err := f.read(r.buf[r.begin:r.begin+fields], r.own); err != nil {
+	if err := f.read(r.buf[r.begin:r.begin+fields], r.own, r.known); err != nil {
 		return err
 	}
 	r.begin += size - payload
@@ -213,7 +214,7 @@ func (r *PacketReader) readScattered(f *Frame, size int) error {
 	if err := r.readFull(b); err != nil {
 		return err
 	}
-	return f.read(b, func(_ *Frame, payload []byte) []byte { return keep(payload, size) })
+	return f.read(b, func(_ *Frame, payload []byte) []byte { return keep(payload, size) }, r.known)
 }
 
 // readFull fills b with what has been read already, and then from the connection. A short last

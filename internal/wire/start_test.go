@@ -1,0 +1,107 @@
+package wire_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// starts are frames with a START that is read by hand, or looks so and must be left to protobuf.
+func starts(t testing.TB) map[string][]byte {
+	t.Helper()
+	call := &wire.Start{
+		Endpoint: "call", Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Fingerprint: 1 << 63, Codec: "cbor", Timeout: -1,
+		Attached: true, Overflow: wire.Overflow_OVERFLOW_KEEP, Arguments: 1 << 40,
+	}
+	plain, err := proto.Marshal(&wire.Frame{Dialog: 1, Start: call})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, err := proto.Marshal(&wire.Frame{Start: &wire.Start{Endpoint: "other", Window: &wire.Window{Messages: 7}, Metadata: map[string]string{"a": "b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{
+		"a call":                   plain,
+		"nothing":                  []byte("\x4a\x00"),
+		"one after the other":      append(bytes.Clone(plain), plain...),
+		"more after a plain one":   append(bytes.Clone(plain), rest...),
+		"plain after another one":  append(bytes.Clone(rest), plain...),
+		"a name twice":             []byte("\x4a\x06\x0a\x01a\x0a\x01b"),
+		"a number for a name":      []byte("\x4a\x04\x0a\x00\x08\x01"),
+		"a text for a number":      []byte("\x4a\x03\x12\x01a"),
+		"a kind beyond an int32":   []byte("\x4a\x07\x10\xff\xff\xff\xff\xff\x01"),
+		"a field that is not here": []byte("\x4a\x04\x78\x01\x10\x01"),
+		"a name that is not UTF-8": []byte("\x4a\x03\x0a\x01\xff"),
+		"a cut name":               []byte("\x4a\x02\x0a\x05"),
+		"field 0":                  []byte("\x4a\x02\x00\x01"),
+	}
+}
+
+// packet puts frames into a packet.
+func packet(frames ...[]byte) (b []byte) {
+	for _, f := range frames {
+		b = append(append(b, 0x0a, byte(len(f))), f...)
+	}
+	return b
+}
+
+func TestAStartIsReadAsProtobufReadsIt(t *testing.T) {
+	for what, frame := range starts(t) {
+		var want wire.Packet
+		wantErr := known.Unmarshal(packet(frame, frame), &want)
+		got, err := readAll(wire.NewPacketReader(bytes.NewReader(packet(frame, frame))))
+		if (wantErr == nil) != (err == io.EOF) { //nolint:errorlint // the reader's own
+			t.Errorf("%s: %v, protobuf says %v", what, err, wantErr)
+		} else if read := (&wire.Packet{Frames: got}); wantErr == nil && !proto.Equal(read, &want) {
+			t.Errorf("%s: it was read as %v, and protobuf reads %v", what, read, &want)
+		}
+	}
+}
+
+// repeated is a connection on which the same bytes come for ever.
+type repeated struct {
+	b  []byte
+	at int
+}
+
+func (r *repeated) Read(p []byte) (n int, err error) {
+	n = copy(p[:min(len(p), 1)], r.b[r.at:])
+	r.at = (r.at + n) % len(r.b)
+	return n, nil
+}
+
+// Names that have come before cost nothing; but a peer that never repeats one makes a reader keep
+// only so many.
+func TestNamesThatComeAgainAreKept(t *testing.T) {
+	call := func(name string) []byte {
+		f, err := proto.Marshal(&wire.Frame{Start: &wire.Start{Endpoint: name, Codec: "cbor"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packet(f)
+	}
+	conn := &repeated{b: call("first")}
+	r := wire.NewPacketReader(conn)
+	next := func() {
+		if p, err := r.Next(); err != nil || len(p.Frames) != 1 {
+			t.Fatalf("%v, %v", p, err)
+		}
+	}
+	next()
+	for i := range 1000 {
+		conn.b = call(fmt.Sprintf("name %d", i))
+		next()
+	}
+	for name, want := range map[string]float64{"first": 1, "name 999": 2} {
+		conn.b = call(name)
+		if got := testing.AllocsPerRun(100, next); got != want {
+			t.Errorf("a START of %q costs %v allocations, want %v", name, got, want)
+		}
+	}
+}
