@@ -226,7 +226,7 @@ func crash(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()                              // all has happened
 	for event := range host.Events(ctx) { //nolint:errcheck // it gives no error
-		if event.To == host.Reaped && event.Cause == host.Crashed {
+		if event.To == host.Reaped && event.Cause == host.Crashed && !strings.Contains(event.Path, "/") { // not of what it hosts
 			return event.Err
 		}
 	}

@@ -117,7 +117,7 @@ func (p *player) openTree(ctx context.Context, o host.Options, actors []host.Spe
 
 func (p *player) followEvents(ctx context.Context) {
 	for e, err := range host.Events(ctx) {
-		if err == nil {
+		if err == nil && !strings.Contains(e.Path, "/") { // else another player hosts the actor, and reports it
 			p.up.tell(Report{Step: stepOf(e)})
 		}
 	}
