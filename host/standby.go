@@ -78,7 +78,7 @@ func (b *standby) step(step func(s *spares) []spareAction) {
 		return
 	}
 	if b.n.plan.closing && !b.over {
-		b.carryOut(b.spares.close())
+		b.carryOut(b.close())
 	}
 	b.carryOut(step(&b.spares))
 }

@@ -115,10 +115,8 @@ func kindOf(e host.Event) Expected {
 	switch {
 	case e.Stuck != "":
 		x.kind, x.detail = "task stuck", e.Stuck
-	case e.To == host.Gone && e.From == host.Standby && e.Cause == "":
-		x.kind = "spare taken"
-	case e.To == host.Gone && (e.From == host.Standby || e.From == ""):
-		x.kind = "spare ended"
+	case e.To == host.Gone:
+		x.kind = kindOfGone(e)
 	case e.Step != "":
 		x.kind, x.detail = "forced", e.Step
 	case e.To == host.Ready && e.From == host.Unhealthy:
@@ -133,6 +131,17 @@ func kindOf(e host.Event) Expected {
 		x.kind = kind(e.To)
 	}
 	return x
+}
+
+// kindOfGone keeps the end of an actor apart from those of a spare, which is handed out or has ended.
+func kindOfGone(e host.Event) kind {
+	switch {
+	case e.From == host.Standby && e.Cause == "":
+		return "spare taken"
+	case e.From == host.Standby, e.From == "":
+		return "spare ended"
+	}
+	return kind(e.To)
 }
 
 // WantEvents waits until the events have come that are expected, in this order. Each call goes

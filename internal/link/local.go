@@ -47,8 +47,8 @@ func (l *local) SendNow(b wire.Batch) (sent int, err error) {
 // does not read. Writing consumes the list of parts and clears what has gone; its memory is
 // used again.
 func (l *local) Send(b wire.Batch) error {
-	whole := append(l.parts[:0], b...)
-	l.parts = whole
+	l.parts = append(l.parts[:0], b...)
+	whole := l.parts
 	_, err := l.parts.WriteTo(l.conn)
 	l.parts = whole[:0]
 	return err

@@ -8,21 +8,21 @@ import (
 
 // The whole table of the hand-over, one line for each state: begin, return, wait, look.
 func TestTurns(t *testing.T) {
-	names := [turnStates]string{"reads", "rests", "runs", "seen", "over"}
-	want := strings.TrimSpace(`
-reads: runs+arm reads reads reads
-rests: runs rests rests reads
-runs: runs rests over+succeed seen+arm
-seen: seen rests over+succeed over+succeed
-over: over over over over`)
+	names := [turnStates]string{"reads", "rests", "runs", "seen", "gone"}
+	want := strings.Join([]string{
+		"reads: runs+arm | reads | reads | reads",
+		"rests: runs | rests | rests | reads",
+		"runs: runs | rests | gone+succeed | seen+arm",
+		"seen: seen | rests | gone+succeed | gone+succeed",
+		"gone: gone | gone | gone | gone",
+	}, "\n")
 	var got []string
 	for s := range turnStates {
-		line := names[s] + ":"
-		for e := range turnEvents {
-			r := turns[s][e]
-			line += " " + names[r.next] + map[turnAction]string{turnArm: "+arm", turnSucceed: "+succeed"}[r.do]
+		var rules []string
+		for _, r := range turns[s] {
+			rules = append(rules, names[r.next]+map[turnAction]string{turnArm: "+arm", turnSucceed: "+succeed"}[r.do])
 		}
-		got = append(got, line)
+		got = append(got, names[s]+": "+strings.Join(rules, " | "))
 	}
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)

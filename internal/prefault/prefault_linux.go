@@ -36,7 +36,7 @@ func init() {
 // Heap makes the memory present that the heap will use next. The kernel leaves out what is above
 // its end.
 func Heap() {
-	here := uintptr(unsafe.Pointer(new(page))) &^ (unsafe.Sizeof(page{}) - 1)
+	here := uintptr(unsafe.Pointer(new(page))) &^ (unsafe.Sizeof(page{}) - 1) //nolint:gosec // an address, and never a pointer again
 	advise(max(here-heapAround/4, here&^(heapStep-1)), heapAround, populateWrite)
 }
 

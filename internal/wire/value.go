@@ -58,7 +58,12 @@ func (is *traits) look(at typeStep, within map[typeStep]bool) {
 	}
 	within[at] = true
 	is.decodes = is.decodes || decodesItself(at.Type)
-	followed := at.followed && !EncodesItself(at.Type)
+	is.lookInto(at, at.followed && !EncodesItself(at.Type), within)
+	within[at] = false
+}
+
+// lookInto looks at what a type is made of; followed is about the steps to it.
+func (is *traits) lookInto(at typeStep, followed bool, within map[typeStep]bool) {
 	switch at.Kind() {
 	case reflect.Interface: // it may hold anything, also what it is itself a part of
 		is.any, is.endless = true, is.endless || followed
@@ -75,7 +80,6 @@ func (is *traits) look(at typeStep, within map[typeStep]bool) {
 			}
 		}
 	}
-	within[at] = false
 }
 
 // EncodesItself reports whether the encoder leaves a type to its own method, or knows it by heart.

@@ -93,7 +93,7 @@ type record struct {
 func TestReceivedMessagesStay(t *testing.T) {
 	wire.OverwriteFreed()
 	p := pair.Serve(t, blocks.Handle(serveBlocks))
-	check(t, p, blocks, block, func(a, b []byte) bool { return bytes.Equal(a, b) })
+	check(t, p, blocks, block, bytes.Equal)
 
 	records := contract.Source[int, record]("records")
 	makeRecord := func(i int) record {

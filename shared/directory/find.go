@@ -78,7 +78,7 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 	}
 	over, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for range r.Watch(over) { // however many events were lost: each is a reason to look again
+	for range r.Watch(over) { //nolint:errcheck // however many events were lost: each is a reason to look again
 		if p, err := Find(ctx, name); err == nil {
 			return p, nil
 		}
@@ -123,15 +123,14 @@ type monitor struct{ table Table }
 func (m *monitor) tells(e *Event, name string) bool {
 	before, known := m.table.entries[e.Path]
 	m.table.Apply(*e)
-	switch after := m.table.entries[e.Path]; {
-	case e.To == Gone:
-		if e.Cause == "" {
-			e.Cause, e.Reason, e.Err = before.Last.Cause, before.Last.Reason, before.Last.Err
-		}
-		return known && before.named(name) && before.State != Standby
-	default:
+	if e.To != Gone {
+		after := m.table.entries[e.Path]
 		return after.up != before.up && after.named(name)
 	}
+	if e.Cause == "" {
+		e.Cause, e.Reason, e.Err = before.Last.Cause, before.Last.Reason, before.Last.Err
+	}
+	return known && before.named(name) && before.State != Standby
 }
 
 // The errors, for errors.Is.
