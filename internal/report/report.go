@@ -61,7 +61,10 @@ func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 			if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
 				m = message{Missed: lagged.Missed}
 			}
-			b, err := encode(&m, t.Self())
+			b, err := encode(&m, t.Self(), t.Peer())
+			if err != nil { // one event that cannot be told must not keep the next ones from being told
+				b, err = encode(&message{Missed: 1}, t.Self(), t.Peer())
+			}
 			if err != nil {
 				return err
 			}
@@ -73,9 +76,13 @@ func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 	})
 }
 
-// encode makes a message that is not too large.
-func encode(m *message, self actor.ID) (*wire.Buffer, error) {
+// encode makes a message that is not too large. It fails for an event that the other end would refuse:
+// one of an actor below that claims to be this one, or its parent.
+func encode(m *message, self, parent actor.ID) (*wire.Buffer, error) {
 	if e := m.Event; e != nil {
+		if e.Actor.Is(self) || e.Actor.Is(parent) {
+			return nil, fmt.Errorf("the actor at %s has the identity of %s", e.Path, e.Actor)
+		}
 		e.Reason, e.Stuck, e.Endpoints = words.Clip(e.Reason, maxText), words.Clip(e.Stuck, maxText), cut(e.Endpoints)
 		var err error
 		if m.Fault, err = pack(e.Err, self); err != nil {
@@ -83,7 +90,15 @@ func encode(m *message, self actor.ID) (*wire.Buffer, error) {
 		}
 	}
 	b := wire.NewBuffer(0)
-	return b, wire.CBOR.Marshal(b, m, nil)
+	err := wire.CBOR.Marshal(b, m, nil)
+	if err == nil && b.Len() > maxMessage {
+		err = fmt.Errorf("a message of %d bytes; the limit is %d", b.Len(), maxMessage)
+	}
+	if err != nil {
+		b.Free()
+		return nil, err
+	}
+	return b, nil
 }
 
 // pack packs an error, or its text if it is large.
@@ -112,7 +127,9 @@ func cut(all []directory.Endpoint) []directory.Endpoint {
 
 // Receive takes what the actor tells that m is for, and passes it on, until the dialog ends.
 // Whatever ends it, all below the actor is closed then: nothing more is heard of it. An actor
-// that says what it may not say is not listened to any more; nothing else happens to it.
+// whose messages cannot be read is not listened to any more; nothing else happens to it. An event
+// that breaks a limit is dropped and counted as lost: it may be what another actor, further down,
+// has said, and the one that passes it on cannot know all that is known here.
 func Receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) error {
 	err := receive(ctx, d, m)
 	reason := "its host tells no more of it"
@@ -140,7 +157,7 @@ func receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) erro
 		case err != nil:
 			return err
 		}
-		if err := pass(payload, m); err != nil {
+		if err := pass(payload, d.Self(), m); err != nil {
 			return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, wire.Events, err)
 		}
 		if n == mostInSpan {
@@ -153,8 +170,8 @@ func receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) erro
 	}
 }
 
-// pass decodes a message, and passes it on.
-func pass(payload []byte, to directory.Membership) error {
+// pass decodes a message, and passes it on. Its error is that of a message that is not of the form.
+func pass(payload []byte, self actor.ID, to directory.Membership) error {
 	if len(payload) > maxMessage {
 		return fmt.Errorf("a message of %d bytes; the limit is %d", len(payload), maxMessage)
 	}
@@ -175,5 +192,8 @@ func pass(payload []byte, to directory.Membership) error {
 		}
 		m.Event.Err = fault.Unpack(&f)
 	}
-	return to.Pass(*m.Event)
+	if m.Event.Actor.Is(self) || to.Pass(*m.Event) != nil {
+		to.Publish(directory.Event{Missed: 1})
+	}
+	return nil
 }

@@ -84,9 +84,13 @@ func (m *member) Path() string { return m.path }
 func (m *member) Publish(e Event) {
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
+	now, there := m.r.table.entries[m.path]
+	if e.Missed > 0 && (!there || m.r.members[m.path] != m) {
+		return // the path may be another member's by now
+	}
 	m.r.seq++
 	e.Path, e.Seq = m.path, m.r.seq
-	if now, there := m.r.table.entries[m.path]; e.Missed > 0 && there {
+	if e.Missed > 0 {
 		e.Time, e.Actor, e.Epoch, e.From, e.To = time.Now(), now.Actor, now.Epoch, now.State, now.State
 		e.Reason = fmt.Sprintf("%d events of what it hosts were lost on their way", e.Missed)
 	}
@@ -110,10 +114,7 @@ func (m *member) Pass(e Event) error {
 		return err // what has come and gone while its events were lost was never here
 	}
 	e.Path, e.From, e.Actor.Name = path, old.State, nameAt(path)
-	e.Endpoints = e.Endpoints[:min(len(e.Endpoints), mostEndpoints)]
-	if now := time.Now(); e.Time.After(now) {
-		e.Time = now
-	}
+	e.bound(time.Now())
 	m.put(e)
 	return nil
 }
@@ -130,6 +131,8 @@ func (m *member) mayPass(e *Event, path string, known bool) error {
 		return fmt.Errorf("the actor at %s has no identity of its own: %q", path, e.Actor.UUID)
 	case !slices.Contains([]State{Waiting, Starting, Ready, Unhealthy, Stopping, Reaped, Gone, Standby}, e.To):
 		return fmt.Errorf("the actor at %s has a state that there is not: %q", path, e.To)
+	case !slices.Contains([]Cause{"", Requested, Finished, Crashed, Transport, Sick, Stuck, NotUp, Lost}, e.Cause):
+		return fmt.Errorf("the actor at %s has a cause that there is not: %q", path, e.Cause)
 	case !known && m.below >= mostBelow:
 		return fmt.Errorf("below %s are more than %d actors", m.path, mostBelow)
 	}
