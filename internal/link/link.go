@@ -48,6 +48,14 @@ type Prompt interface {
 	SendNow(wire.Batch) (sent int, err error)
 }
 
+// Ahead is a Transport that takes more from its connection at once than it gives with one Recv. It
+// is called between two of those.
+type Ahead interface {
+	Transport
+	// Ahead reports whether what the next Recv gives has come with what the last one gave.
+	Ahead() bool
+}
+
 // Aside is a Transport with a way beside the one for data, for the few frames that end things.
 type Aside interface {
 	Transport

@@ -56,6 +56,8 @@ func (l *local) Send(b wire.Batch) error {
 
 func (l *local) Recv() (*wire.Packet, error) { return l.in.Next() }
 
+func (l *local) Ahead() bool { return l.in.Ahead() }
+
 func (l *local) CloseSend() error { return l.conn.CloseWrite() }
 
 func (l *local) Abort() { _ = l.conn.Close() } // only the first one closes

@@ -15,7 +15,7 @@ type incoming struct {
 	turn   *Turn
 	whole  assembler
 	frames []*wire.Frame // of the packet, that have not been handled
-	guests int           // that the packet has had
+	guests int           // of what has come at once
 }
 
 // read is the reader goroutine, or one that takes its place. It never blocks but for the next packet:
@@ -35,13 +35,16 @@ func (l *Link) read() {
 // hear waits for the next packet, and reports false if none will come. What is sent while its
 // frames are handled goes out behind the last of them.
 func (l *Link) hear() bool {
+	if a, ok := l.transport.(Ahead); !ok || !a.Ahead() {
+		l.in.guests = 0
+	}
 	p, err := l.transport.Recv()
 	if err != nil {
 		l.endReading(err)
 		return false
 	}
 	l.heard.addPacket(p)
-	l.in.frames, l.in.guests = p.Frames, 0
+	l.in.frames = p.Frames
 	l.cork()
 	return true
 }

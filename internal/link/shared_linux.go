@@ -43,5 +43,6 @@ func (s *shared) Send(b wire.Batch) error           { return s.conn.Write(b) }
 func (s *shared) SendNow(b wire.Batch) (int, error) { return s.conn.WriteNow(b) }
 func (s *shared) SendAside(b wire.Batch) error      { return s.conn.WriteAside(b) }
 func (s *shared) Recv() (*wire.Packet, error)       { return s.in.Next() }
+func (s *shared) Ahead() bool                       { return s.in.Ahead() }
 func (s *shared) CloseSend() error                  { return s.conn.CloseWrite() }
 func (s *shared) Abort()                            { _ = s.conn.Close() } // only the first one closes

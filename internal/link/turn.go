@@ -17,8 +17,8 @@ const (
 	// watch is how often the watchdog looks. Code that it sees twice has its reading taken away, so
 	// that nobody waits for more than two of these.
 	watch = time.Millisecond
-	// mostGuests of one packet run one after the other, as all frames behind them wait. That is two
-	// watches as well, if each takes no longer than the 20 µs that such code may usually take.
+	// mostGuests run one after the other of what has come at once, as all frames behind them wait. That is
+	// two watches as well, if each takes no longer than the 20 µs that such code may usually take.
 	mostGuests = 100
 )
 
@@ -116,7 +116,7 @@ func (t *Turn) HandOver() { t.event(turnWait) }
 func (t *Turn) Holds() bool { return turnState(t.state.Load()) != turnIsOver }
 
 // MayRunInPlace reports whether a guest may run that takes next to no time: not, if there have been many
-// in this packet, whose other frames wait.
+// of what has come at once, the rest of which waits.
 func (l *Link) MayRunInPlace() bool { return l.in.guests < mostGuests }
 
 // RunInPlace runs a guest on the reader's goroutine, from within [Receiver].Frame. When it returns the

@@ -26,6 +26,7 @@ type PacketReader struct {
 	slab       []byte // free memory that the next small payloads are copied into
 	large      []byte // memory of a piece, to be used again
 	next       int    // how much to read next at most, 0 for as much as there is room for
+	full       bool   // the last read into buf has filled all that it was given
 	known      names  // of endpoints and codecs, which the peer sends again and again
 	broken     error  // why what comes cannot be read; nil while it can
 }
@@ -92,6 +93,13 @@ func (r *PacketReader) Next() (*Packet, error) {
 	return nil, r.broken
 }
 
+// Ahead reports whether more has come than Next has given so far: a whole frame, or as much as the
+// last read had room for, behind which there most likely is more.
+func (r *PacketReader) Ahead() bool {
+	frame, head, err := r.peek()
+	return r.full || err == nil && head > 0 && head+frame <= r.end-r.begin
+}
+
 // add gives the packet one frame more. Frames of earlier packets are used again, cleared by Next.
 func (r *PacketReader) add() *Frame {
 	n := len(r.packet.Frames)
@@ -146,6 +154,7 @@ func (r *PacketReader) fill() error {
 	r.next = 0
 	n, err := r.from.Read(room)
 	r.end += n
+	r.full = n == len(room)
 	switch {
 	case n > 0:
 		return nil
