@@ -163,6 +163,15 @@ func (s *Stream) Next() (payload []byte, ok bool) {
 	return s.d.next()
 }
 
+// Waiting is how many messages have come, or one less than the window has if that is fewer: so
+// many can be taken with the one that was taken before, as a window full of messages. More have
+// come only to an end that keeps overruns.
+func (s *Stream) Waiting() int {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	return min(len(s.d.in.queue), s.d.in.window.Messages-1)
+}
+
 // CloseSend tells the peer that no more messages come. Receiving goes on.
 func (s *Stream) CloseSend() {
 	s.d.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,4 +252,79 @@ func TestBatchesEndWithTheirContext(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// unhurried is a message that takes so long to decode that meanwhile its sender uses all of its credit.
+type unhurried struct{ n int }
+
+func (u unhurried) MarshalBinary() ([]byte, error) { return []byte(strconv.Itoa(u.n)), nil }
+
+func (u *unhurried) UnmarshalBinary(b []byte) (err error) {
+	synctest.Wait()
+	if u.n, err = strconv.Atoi(string(b)); u.n == 1000 {
+		return errors.New("this loop has no end")
+	}
+	return err
+}
+
+var endless = contract.Context[none, none, none, unhurried, none]("endless")
+
+func sendEndless(ctx context.Context, _ none, c *contract.Callee[none, none, unhurried]) (none, error) {
+	if err := c.Started(none{}); err != nil {
+		return none{}, err
+	}
+	s, err := c.Stream(contract.StreamOptions{})
+	for i := 0; err == nil; i++ {
+		err = s.Send(ctx, unhurried{i})
+	}
+	return none{}, err
+}
+
+// A sender that never stops, and is faster than its receiver, keeps no batch from coming, and none
+// is larger than the window. The end of its ctx ends the loop, although messages wait, and they are
+// not lost.
+func TestBatchesOfAnEndlessSender(t *testing.T) {
+	const window = 8
+	for name, most := range map[string]int{"unbounded": 0, "of three": 3, "of more than the window": 100} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pair.Serve(t, endless.Handle(sendEndless))
+				_, err := endless.Open(t.Context(), p, none{}, func(ctx context.Context, o *contract.Opener[none, none, unhurried, none]) error {
+					s, err := o.Stream(contract.StreamOptions{Window: contract.Window{Messages: window}})
+					if err != nil {
+						return err
+					}
+					limited, stop := context.WithCancelCause(ctx)
+					defer stop(nil)
+					var all []unhurried
+					var ended error
+					batches := 0
+					for batch, err := range s.Batches(limited, most) {
+						if ended = err; err != nil {
+							break
+						}
+						if batches++; len(batch) > window || most > 0 && len(batch) > most {
+							t.Errorf("a batch has %d messages", len(batch))
+						}
+						if all = append(all, batch...); batches == 5 {
+							stop(errBoom)
+						}
+					}
+					if batches != 5 || len(all) == batches || !errors.Is(ended, errBoom) {
+						t.Errorf("%d batches of %d messages, and then %v", batches, len(all), ended)
+					}
+					next, err := s.Recv(ctx)
+					for i, m := range append(all, next) {
+						if m.n != i {
+							t.Errorf("%d came at place %d", m.n, i)
+						}
+					}
+					return errors.Join(err, o.Cancel(ctx, "enough"))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

@@ -120,17 +120,21 @@ func (s *Stream[Out, In]) each(ctx context.Context, lend bool) iter.Seq2[In, err
 }
 
 // Batches ranges over the messages in batches of those that have come meanwhile: one at least, and
-// not more than most, which is no bound if it is 0. It waits only while there are none. A batch is
-// valid until the next turn of the loop, and the messages in it stay. There is at most one error,
-// one of Recv's, and it comes last, without a batch.
+// not more than most, if that is above 0, nor than the window has. What comes while a batch is made
+// is for the next one, so that a sender which is faster than this end cannot keep it from coming.
+// It waits only while there are none. A batch is valid until the next turn of the loop, and the
+// messages in it stay. There is at most one error, one of Recv's, and it comes last, without a
+// batch. Where ctx ends before the context does, that is at the next turn: messages that have
+// come are left to whoever receives next.
 func (s *Stream[Out, In]) Batches(ctx context.Context, most int) iter.Seq2[[]In, error] {
 	return func(yield func([]In, error) bool) {
 		for batch := []In(nil); ; clear(batch) {
-			m, err := s.Recv(ctx)
+			m, err := s.first(ctx)
+			others := s.raw.Waiting()
 			batch = batch[:0]
 			for more := err == nil; more; {
 				batch = append(batch, m)
-				if more = most <= 0 || len(batch) < most; more {
+				if more = len(batch) <= others && len(batch) != most; more {
 					m, more, err = s.next()
 				}
 			}
@@ -143,6 +147,16 @@ func (s *Stream[Out, In]) Batches(ctx context.Context, most int) iter.Seq2[[]In,
 			}
 		}
 	}
+}
+
+// first is Recv of the first message of a batch. Recv prefers a message to the end of its ctx, and
+// so the ctx of a loop would never be seen where a message has always come. Once the context has
+// ended its sender stops, and then what was sent before comes first, as it does for Recv.
+func (s *Stream[Out, In]) first(ctx context.Context) (m In, err error) {
+	if ctx.Err() != nil && s.d.Context().Err() == nil {
+		return m, context.Cause(ctx)
+	}
+	return s.Recv(ctx)
 }
 
 // next is Recv of a message that has come; ok is false if there is none.
