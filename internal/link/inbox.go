@@ -59,9 +59,10 @@ func (a *assembler) whole(f *wire.Frame) (*wire.Frame, error) {
 		return nil, nil
 	}
 	f.Payload, a.partial = a.partial.Payload, nil
-	if whole := f.Payload; cap(whole) > 2*len(whole) { // it was announced to be larger
+	if whole := f.Payload; cap(whole) > 2*len(whole) {
+		// It was announced to be larger. That memory is not freed for others: a peer would
+		// fill the pools with what it has only announced.
 		f.Payload = slices.Clone(whole)
-		wire.FreePayload(whole)
 	}
 	return f, nil
 }

@@ -68,6 +68,25 @@ func TestAssemblerDoesNotTrustAnnouncements(t *testing.T) {
 	}
 }
 
+// Memory that was only announced stays out of the pools, where it would wait for others.
+func TestAssemblerFreesNothingThatWasOnlyAnnounced(t *testing.T) {
+	wire.OverwriteFreed()
+	a := assembler{limit: 64 << 20}
+	first := piece(1, wire.Kind_KIND_YIELD, "a", true)
+	first.Total = 1 << 20
+	if _, err := a.whole(first); err != nil {
+		t.Fatal(err)
+	}
+	announced := a.partial.Payload
+	f, err := a.whole(piece(1, wire.Kind_KIND_YIELD, "b", false))
+	if err != nil || string(f.Payload) != "ab" || wire.Pooled(f.Payload) || !wire.Pooled(announced) {
+		t.Errorf("%v: %q, in memory of %d bytes; %d were announced", err, f.Payload, cap(f.Payload), cap(announced))
+	}
+	if string(announced) != "a" {
+		t.Errorf("what was announced was freed: it begins with %q", announced)
+	}
+}
+
 // FuzzAssembler takes any frames: what comes out is never over the limit, nothing
 // is kept beyond it, and what came in whole comes out as it was.
 func FuzzAssembler(f *testing.F) {

@@ -12,20 +12,23 @@ import (
 // garbage. So nothing here needs to know who has a payload, or for how long.
 //
 // What lies in the pools is free memory, which the garbage collector takes when it has not been
-// used for two of its cycles. It is never more than what waited in streams at one time, which
-// is bounded (docs/bounds.md).
+// used for two of its cycles. Of each size it is never more than what payloads of that size had at
+// one time, which is bounded (docs/bounds.md). It is not their sum that is bounded: a peer that
+// fills its streams with one size after the other, within two cycles, leaves memory of each.
 
 // Payloads of more bytes than smallestPooled, up to largestPooled, come from pools: there is one
 // for each eighth of each power of two, so that a payload has an eighth of memory more than it
-// needs at most. Smaller ones are not worth it.
+// needs at most. Smaller ones are not worth it. Larger ones are left to the collector: the more
+// sizes there are, the more memory may lie in all pools together. The largest pool is for 1 MiB
+// and what a codec adds to it.
 const (
 	smallestPooled = 1 << 10
-	largestPooled  = 8 << 20
+	largestPooled  = 1<<20 + 1<<20/eighths
 	eighths        = 8
 )
 
 var (
-	payloads [eighths * 13]sync.Pool // of *[]byte; 2^13 smallestPooled are largestPooled
+	payloads [eighths*10 + 1]sync.Pool // of *[]byte; 2^10 smallestPooled, and an eighth, are largestPooled
 	headers  = sync.Pool{New: func() any { return new([]byte) }}
 
 	// overwrites makes FreePayload write into what it is given.

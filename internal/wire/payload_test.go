@@ -17,7 +17,8 @@ import (
 
 // A payload has the size that was asked for, and an eighth of memory more at most.
 func TestPayloadsHaveTheirSize(t *testing.T) {
-	sizes := []int{0, 1, 1 << 10, 1<<10 + 1, 4<<10 + 3, 64<<10 + 5, 1<<20 + 5, 8 << 20, 8<<20 + 1}
+	const largest = 1<<20 + 128<<10
+	sizes := []int{0, 1, 1 << 10, 1<<10 + 1, 4<<10 + 3, 64<<10 + 5, 1<<20 + 5, largest, largest + 1}
 	for size := 1 << 10; size < 9<<20; size += size/17 + 1 {
 		sizes = append(sizes, size)
 	}
@@ -27,7 +28,7 @@ func TestPayloadsHaveTheirSize(t *testing.T) {
 			if len(b) != size || cap(b) > size+size/8 {
 				t.Errorf("%d bytes were asked for: it has %d, and memory for %d", size, len(b), cap(b))
 			}
-			if pooled := size > 1<<10 && size <= 8<<20; wire.Pooled(b) != pooled {
+			if pooled := size > 1<<10 && size <= largest; wire.Pooled(b) != pooled {
 				t.Errorf("%d bytes, used again: %t, want %t", size, !pooled, pooled)
 			}
 			wire.FreePayload(b)
