@@ -33,12 +33,15 @@ var contextTable = table{
 		{"ContextEndpoint.Open", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
 		{"OpenAll", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
 		{"SourceEndpoint.Stream", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
+		{"SourceEndpoint.Borrow", []string{"waits, ErrActorLost", "-", "-", "-", "-", "ErrActorLost"}},
 		{"Opener.Wait", []string{"-", "waits, ContextCancelled", "a value", "the failure", "ContextCancelled", "ErrActorLost"}},
 		{"Opener.Stream", []string{"-", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed"}},
 		{"Opener.Cancel", []string{"-", "nil", "nil", "nil", "nil", "nil"}},
 		{"Stream.Send", []string{"-", "waits, ContextCancelled", "a value", "the failure", "ContextCancelled", "ErrActorLost"}},
 		{"Stream.Recv", []string{"-", "waits, ContextCancelled", "EOF", "the failure", "ContextCancelled", "ErrActorLost"}},
 		{"Stream.All", []string{"-", "waits, ContextCancelled", "the end", "the failure", "ContextCancelled", "ErrActorLost"}},
+		{"Stream.Borrow", []string{"-", "waits, ContextCancelled", "the end", "the failure", "ContextCancelled", "ErrActorLost"}},
+		{"Stream.Batches", []string{"-", "waits, ContextCancelled", "the end", "the failure", "ContextCancelled", "ErrActorLost"}},
 		{"Callee.Started", []string{"a value", "ErrStartedTwice", "ErrStartedTwice", "the failure", "ContextCancelled", "ErrActorLost"}},
 		{"Callee.Stream", []string{"-", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed", "ErrStreamClosed"}},
 		{"Callee.Cancel", []string{"-", "nil", "nil", "nil", "nil", "nil"}},
@@ -161,6 +164,7 @@ var contextProbes = map[string]probe{
 		_, err := flow.OpenAll(ctx, never, []flow.Target[none]{{Portal: s.l.portal}}, nil)
 		return words(err)
 	},
+	"SourceEndpoint.Borrow": func(ctx context.Context, s *stage) string { return last(silent.Borrow(ctx, s.l.portal, none{})) },
 	"SourceEndpoint.Stream": func(ctx context.Context, s *stage) string { return last(silent.Stream(ctx, s.l.portal, none{})) },
 	"Opener.Wait":           func(ctx context.Context, s *stage) string { _, err := s.l.opener.Wait(ctx); return words(err) },
 	"Opener.Stream": func(_ context.Context, s *stage) string {
@@ -171,6 +175,8 @@ var contextProbes = map[string]probe{
 	"Stream.Send":    func(ctx context.Context, s *stage) string { return words(s.l.stream.Send(ctx, 1)) },
 	"Stream.Recv":    func(ctx context.Context, s *stage) string { _, err := s.l.stream.Recv(ctx); return words(err) },
 	"Stream.All":     func(ctx context.Context, s *stage) string { return last(s.l.stream.All(ctx)) },
+	"Stream.Borrow":  func(ctx context.Context, s *stage) string { return last(s.l.stream.Borrow(ctx)) },
+	"Stream.Batches": func(ctx context.Context, s *stage) string { return last(s.l.stream.Batches(ctx, 0)) },
 	"Callee.Started": func(_ context.Context, s *stage) string { return words(s.l.callee.Started(none{})) },
 	"Callee.Stream": func(_ context.Context, s *stage) string {
 		_, err := s.l.callee.Stream(contract.StreamOptions{})
@@ -180,7 +186,7 @@ var contextProbes = map[string]probe{
 }
 
 // last is what a sequence ends with.
-func last(all iter.Seq2[int, error]) string {
+func last[M any](all iter.Seq2[M, error]) string {
 	for _, err := range all {
 		if err != nil {
 			return words(err)

@@ -33,6 +33,10 @@ var elsewhere = [][2]string{
 	{"Publish", "is a handler: its subscribers' contexts end as those of a Source"},
 	{"Subscription.Recv", "as Stream.Recv of the stream behind it"},
 	{"Subscription.All", "as Stream.All of the stream behind it"},
+	{"WaitFor", "waits for a ready actor of that name; the end of ctx gives its cause, that of the tree ErrNotFound"},
+	{"Watch", "as Events: it ends with ctx, or with the tree"},
+	{"Memory.Watch", "as Watch"},
+	{"Memory.Events", "as Watch"},
 	{"Opener.Go", "returns at once; the scope waits for the task"},
 	{"Callee.Go", "returns at once; the handler's end waits for the task"},
 	{"Plugin.Serve", "does not return: the process ends when its host says so, or is gone"},
@@ -70,12 +74,13 @@ var atOnce = []string{
 	"FromContext", "WithEvents", "SubtreeWith", "Parent", "Self", "WithMetadata", "MetadataFrom",
 	"FuncEndpoint.Handle", "SourceEndpoint.Handle", "ContextEndpoint.Handle",
 	"Stream.Close", "Subscription.Close",
+	"Find", "FindAll", "Query", "From", "With", "NewMemory", "Memory.Join",
 }
 
 // publicFuncs are the exported functions of the packages that programs use.
 func publicFuncs(t *testing.T) map[string]*ast.FuncDecl {
 	all := map[string]*ast.FuncDecl{}
-	for _, dir := range []string{"..", "../../sdk", "../../shared/contract", "../../shared/flow"} {
+	for _, dir := range []string{"..", "../../sdk", "../../shared/contract", "../../shared/directory", "../../shared/flow"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)
