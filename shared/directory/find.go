@@ -76,9 +76,17 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 	if r == nil {
 		return nil, errNoDirectory
 	}
-	over, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for range r.Watch(over) { //nolint:errcheck // however many events were lost: each is a reason to look again
+	if p, err := Find(ctx, name); err == nil {
+		return p, nil
+	}
+	for e, lagged := range r.Watch(ctx) {
+		if ctx.Err() != nil {
+			break
+		}
+		at := Entry{Path: e.Path, Actor: e.Actor}
+		if lagged == nil && !(e.To.Callable() && at.named(name)) {
+			continue // a look goes through the whole tree
+		}
 		if p, err := Find(ctx, name); err == nil {
 			return p, nil
 		}

@@ -3,11 +3,13 @@ package directory_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
@@ -154,6 +156,89 @@ func TestD02_WaitForBlocksUntilOneIsReady(t *testing.T) {
 	})
 }
 
+// O01: a loop ends with its ctx, also if more happens each time that it has looked.
+func TestO01_ALoopEndsWithItsCtxInAFlood(t *testing.T) {
+	r := newTree(t)
+	busy := r.join("busy").up()
+	for name, loop := range map[string]func(context.Context) iter.Seq2[directory.Event, error]{"Watch": r.Watch, "Events": r.Events} {
+		ctx, cancel := context.WithCancel(r.ctx)
+		defer cancel()
+		after := 0
+		for range loop(ctx) {
+			if ctx.Err() == nil {
+				for range 5000 { // some are lost
+					busy.to(directory.Ready, "", nil)
+				}
+			}
+			cancel()
+			busy.to(directory.Ready, "", nil) // one more each time, so there is always a next one
+			if after++; after > 10_000 {
+				t.Errorf("O01: %s goes on after its ctx", name)
+				break
+			}
+		}
+	}
+}
+
+// looks counts how often somebody goes through all of a tree.
+type looks struct {
+	directory.Registry
+	n int
+}
+
+func (l *looks) Entries(name string) []directory.Entry {
+	l.n++
+	return l.Registry.Entries(name)
+}
+
+// Who waits looks through the tree only when one that it may have waited for has come up.
+func TestD02_WaitForLooksOnlyAtWhatConcernsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTree(t)
+		l := &looks{Registry: r}
+		parser := r.join("parser")
+		busy := r.join("busy").up()
+		found := make(chan *directory.Portal)
+		go func() {
+			p, err := directory.WaitFor(directory.With(t.Context(), l), "parser")
+			if err != nil {
+				t.Error(err)
+			}
+			found <- p
+		}()
+		for range 100 {
+			busy.to(directory.Ready, "", nil)
+			synctest.Wait()
+		}
+		parser.up()
+		if p := <-found; !p.Entry.Actor.Is(parser.id) {
+			t.Errorf("%v; want %v", p.Entry.Actor, parser.id)
+		}
+		if l.n > 4 { // two for what is not found at first, and one when it is there
+			t.Errorf("the tree was looked through %d times", l.n)
+		}
+	})
+}
+
+// The end of ctx ends who waits, also while others come up all the time.
+func TestD02_WaitForEndsWithItsCtxInAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTree(t)
+		busy := r.join("busy").up()
+		ctx, cancel := context.WithTimeout(r.ctx, time.Second)
+		defer cancel()
+		go func() {
+			for ctx.Err() == nil {
+				busy.to(directory.Ready, "", nil)
+				time.Sleep(time.Millisecond)
+			}
+		}()
+		if _, err := directory.WaitFor(ctx, "parser"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v; want the end of ctx", err)
+		}
+	})
+}
+
 // What happens is told once each, whatever else happens in between.
 func TestD07_WatchTellsReadyRestartedGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -256,6 +341,29 @@ func TestO01_AMemberSpeaksForItselfOnly(t *testing.T) {
 	liar.Close("the liar is dead", errTold)
 	if found, err := directory.Query(r.ctx, ""); err != nil || len(found) != 2 {
 		t.Errorf("%v, %v; want both members, and nobody below them", found, err)
+	}
+}
+
+// What a member says of one below it is cut, and what is kept shares no memory with what is not.
+func TestO01_WhatAMemberSaysIsCut(t *testing.T) {
+	r := newTree(t)
+	host, long := r.join("host").up(), strings.Repeat("long ", 3000)
+	many := make([]directory.Endpoint, 16_000)
+	many[0] = directory.Endpoint{Name: long, Kind: "func"}
+	many[1] = directory.Endpoint{Name: "fine", Kind: long}
+	for name, when := range map[string]time.Time{"past": time.Unix(-1<<50, 0), "zero": {}, "future": time.Now().Add(time.Hour)} {
+		begun := time.Now()
+		err := host.Pass(directory.Event{Time: when, Path: name, Actor: actor.NewID(name), To: directory.Ready, Reason: long, Stuck: long, Step: long, Endpoints: many})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := r.Entries(name)[0].Last
+		if got.Time.Before(begun) || got.Time.After(time.Now()) {
+			t.Errorf("O01: a time in the %s is told as %v", name, got.Time)
+		}
+		if len(got.Reason) > 1024 || len(got.Stuck) > 1024 || len(got.Step) > 32 || len(got.Endpoints) != 254 || cap(got.Endpoints) > 512 {
+			t.Errorf("O01: %d, %d and %d bytes, %d endpoints in room for %d", len(got.Reason), len(got.Stuck), len(got.Step), len(got.Endpoints), cap(got.Endpoints))
+		}
 	}
 }
 

@@ -212,16 +212,17 @@ func (r *Memory) loop(ctx context.Context, kept bool) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		events, f := r.follow(kept)
 		defer r.leave(f)
-		for {
+		for lost, over := 0, false; ; {
 			for _, e := range events {
 				if !yield(e, nil) {
 					return
 				}
 			}
-			var lost int
-			var over bool
+			if over {
+				return
+			}
 			events, lost, over = r.next(ctx, f)
-			if over || lost > 0 && !yield(Event{}, &fault.Lagged{Missed: lost}) {
+			if lost > 0 && !yield(Event{}, &fault.Lagged{Missed: lost}) {
 				return
 			}
 		}
@@ -261,19 +262,18 @@ func (r *Memory) leave(f *follower) {
 	delete(r.followers, f)
 }
 
-// next waits for what comes next. It is over when ctx or the registry has ended, and all that
-// came before that was given.
+// next waits for what comes next, and reports whether it is the last: what there is when ctx has
+// ended, however much comes meanwhile; or nothing, when the registry has ended and all was given.
 func (r *Memory) next(ctx context.Context, f *follower) (events []Event, lost int, over bool) {
 	for {
+		over = ctx.Err() != nil
 		r.mu.Lock()
 		events, lost = f.take()
-		over = f.nothing || ctx.Err() != nil
+		nothing := len(events) == 0 && lost == 0
+		over = over || f.nothing && nothing
 		r.mu.Unlock()
-		if len(events) > 0 || lost > 0 {
-			return events, lost, false
-		}
-		if over {
-			return nil, 0, true
+		if over || !nothing {
+			return events, lost, over
 		}
 		select {
 		case <-f.wake:
