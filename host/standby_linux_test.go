@@ -15,8 +15,10 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 func init() {
@@ -198,6 +200,42 @@ func TestN17_ASparesExitHooksRun(t *testing.T) {
 		if e.Step != "" {
 			t.Errorf("force was used: %v", e)
 		}
+	}
+}
+
+// A spare that somebody else ends runs its exit hooks as an actor would, though it has none yet.
+func TestN17_ASparesExitHooksRunAtASignal(t *testing.T) {
+	for _, sig := range process.EndSignals() {
+		t.Run(sig.String(), func(t *testing.T) {
+			s, read := diary(t, "hooked")
+			s.Restart, s.Standby = config.Permanent, 1
+			_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				events := inTurn(ctx)
+				defer events.stop()
+				defer n.Cancel()
+				if _, err := n.Start(ctx, s); err != nil {
+					return err
+				}
+				e, err := events.next(host.Standby)
+				if err != nil {
+					return err
+				}
+				if err := syscall.Kill(e.Actor.PID, sig.(syscall.Signal)); err != nil {
+					return err
+				}
+				if e, err = events.next(host.Gone); err != nil {
+					return err
+				}
+				died, ok := errors.AsType[*fault.ActorDied](e.Err)
+				if got := read(); !ok || died.Signal != "" || died.ExitCode != 0 || got != "hook\n" {
+					t.Errorf("the spare has ended with %v, and its hooks have written %q", e.Err, got)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

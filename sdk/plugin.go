@@ -70,7 +70,7 @@ func (p Plugin) Serve() {
 	// The standard files are kept for the same reason: leaveGoPlugin puts them back.
 	q := &program{plugin: p, stdout: os.Stdout, stderr: os.Stderr}
 	q.life = life.New(life.Config{
-		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Begins: q.heedSignals, Exit: q.exitAfter,
+		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Exit: q.exitAfter,
 		MaxMessage: p.MaxMessage, MaxDialogs: p.MaxDialogs, MaxArguments: p.MaxArguments, Trials: dialog.DefaultTrials,
 		Log: func() *slog.Logger {
 			return logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read
@@ -85,6 +85,7 @@ func (p Plugin) Serve() {
 	// The host needs some milliseconds for its handshake from here, in which this process
 	// would wait.
 	q.rehearsal = task.Start(func() { rehearse(identity, terminal) })
+	q.heedSignals()
 	plugin.Serve(q.serveConfig())
 	// go-plugin's server has stopped before the host asked the actor to end. If it
 	// could not even listen, go-plugin's own last line says why.
@@ -119,9 +120,9 @@ func (p *program) serveConfig() *plugin.ServeConfig {
 	}
 }
 
-// heedSignals makes SIGTERM, SIGINT and SIGHUP end the actor in order, as its own wish. They are
-// asked for before the boot is answered: a SIGTERM between the two would kill the process
-// without any order. SIGPIPE is caught because the runtime of Go would end the process at a
+// heedSignals makes SIGTERM, SIGINT and SIGHUP end the actor in order, as its own wish, and the
+// program alone, with its exit hooks, as long as there is no actor: it may wait for its boot for
+// long, as a spare does. SIGPIPE is caught because the runtime of Go would end the process at a
 // write to a standard output that nobody reads. That by itself does not end the actor: the
 // loss of its host does, in order.
 func (p *program) heedSignals() {
@@ -131,6 +132,9 @@ func (p *program) heedSignals() {
 	task.Start(func() {                                     // until the process ends
 		select {
 		case s := <-signals:
+			if p.life.Forgo() {
+				p.exit(exitWell)
+			}
 			p.life.Stop(&fault.ContextCancelled{Canceller: p.life.Self(), Reason: "it received " + s.String()}, nil)
 		case <-p.life.Ended():
 		}

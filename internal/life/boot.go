@@ -30,12 +30,12 @@ func (l *Life) Boot(ctx context.Context, r *wire.BootRequest, connect func(ctx c
 	}
 	exposed, err := l.begin(r, transport)
 	if err != nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "trellis: %v", err)
+		return nil, err
 	}
 	if err := l.awaitReady(ctx); err != nil {
 		return nil, status.Errorf(codes.Aborted, "trellis: %v", err)
 	}
-	return &wire.BootResponse{Self: wire.FromID(l.self), Endpoints: exposed.Endpoints(), Sdk: "go/1"}, nil
+	return &wire.BootResponse{Self: wire.FromID(l.Self()), Endpoints: exposed.Endpoints(), Sdk: "go/1"}, nil
 }
 
 // check refuses a boot that this program cannot carry out, before anything is begun. A

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -57,7 +60,7 @@ type Life struct {
 	cfg Config
 
 	booted  atomic.Bool
-	self    actor.ID
+	self    atomic.Pointer[actor.ID] // whoever sets it decides: the boot, or Forgo
 	parent  actor.ID
 	table   *dialog.Table
 	calls   serviceCalls                // of the plugin's own gRPC services
@@ -102,12 +105,16 @@ func New(cfg Config) *Life {
 // ends the actor: whatever fails later requests a stop. Endpoints are checked before the table
 // exists, since its reader starts at once.
 func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, error) {
-	l.self, l.parent = r.Self.ToID(), r.Parent.ToID()
-	l.self.PID = l.cfg.PID
-	exposed, err := endpoint.Expose(l.self, l.cfg.Endpoints...)
+	id := r.Self.ToID()
+	id.PID = l.cfg.PID
+	exposed, err := endpoint.Expose(id, l.cfg.Endpoints...)
 	if err != nil {
-		return nil, err
+		return nil, status.Errorf(codes.FailedPrecondition, "trellis: %v", err)
 	}
+	if !l.self.CompareAndSwap(nil, &id) {
+		return nil, status.Error(codes.Unavailable, "trellis: the program has been told to end")
+	}
+	l.parent = r.Parent.ToID()
 	receiving := dialog.Told(r)
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
 	l.cancel = cancel
@@ -115,7 +122,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	l.cfg.Begins() // nothing refuses the boot from here on
 	l.table = dialog.NewTable(
 		link.New(t, link.Config{
-			Self: l.self, Dialled: true, Log: log,
+			Self: id, Dialled: true, Log: log,
 			MaxMessage: l.cfg.MaxMessage, MaxDialogs: l.cfg.MaxDialogs, MaxArguments: l.cfg.MaxArguments,
 		}),
 		dialog.Config{
@@ -134,7 +141,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
-	return directory.With(context.WithValue(self.With(l.cfg.Base, l.self, l.ending), key{}, l), l.hosted)
+	return directory.With(context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l), l.hosted)
 }
 
 // key is where [Parent] finds the life of the actor in a ctx. It is a value of the ctx and
@@ -154,7 +161,16 @@ func Parent(ctx context.Context) endpoint.Reach {
 }
 
 // Self is the actor's identity; the zero ID before it is booted.
-func (l *Life) Self() actor.ID { return l.self }
+func (l *Life) Self() (id actor.ID) {
+	if booted := l.self.Load(); booted != nil {
+		id = *booted
+	}
+	return id
+}
+
+// Forgo reports whether the actor has not begun: then it never will, and its program ends without
+// it, by whoever has called this.
+func (l *Life) Forgo() bool { return l.self.CompareAndSwap(nil, &actor.ID{}) }
 
 // Table holds the actor's dialogs; nil before it is booted.
 func (l *Life) Table() *dialog.Table { return l.table }
@@ -264,7 +280,7 @@ func (l *Life) Stop(cause, fail error) {
 // is what waits for all the others.
 func (l *Life) runtime(start *wire.Start) (dialog.Task, error) {
 	if start.Endpoint != wire.CancelActor {
-		return nil, &fault.NotExposed{Actor: l.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
+		return nil, &fault.NotExposed{Actor: l.Self(), Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
 	}
 	return l.cancelActor, nil
 }

@@ -93,3 +93,24 @@ func bootAndEnd(t *testing.T, begins func(l *Life)) {
 		t.Errorf("begun %v, exited %v", begun, exited)
 	}
 }
+
+// A program that was told to end before its boot does not become an actor any more; and one that is
+// an actor ends as one.
+func TestForgoneOrBooted(t *testing.T) {
+	l := New(Config{})
+	if !l.Forgo() || l.Forgo() || !l.Self().Is(actor.ID{}) {
+		t.Error("a program that was not booted could not be ended without its actor, once")
+	}
+	here, _ := link.Pipe()
+	_, err := l.Boot(t.Context(), bootRequest(), func(context.Context) (link.Transport, error) { return here, nil })
+	if status.Code(err) != codes.Unavailable || l.Table() != nil {
+		t.Errorf("the boot of a program that ends: %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		bootAndEnd(t, func(l *Life) {
+			if l.Forgo() {
+				t.Error("an actor was forgone")
+			}
+		})
+	})
+}
