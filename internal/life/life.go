@@ -74,6 +74,8 @@ type Life struct {
 	running atomic.Pointer[task.Worker] // run, once it has been started
 	hosted  *directory.Memory           // what becomes of the actors that it hosts
 	telling task.Group                  // tells the parent of them, from the first one on
+	// endTelling ends that. closeLink calls it.
+	endTelling context.CancelFunc
 }
 
 // stopRequest is a request that the actor end. Requests come from the host, a signal, the
@@ -97,7 +99,9 @@ func New(cfg Config) *Life {
 		cfg: cfg, ending: self.NewEnding(), ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
 	}
-	l.hosted = directory.NewMemory(func() { l.telling.Go(l.tellParent) })
+	ctx, cancel := context.WithCancel(context.Background())
+	l.endTelling = cancel
+	l.hosted = directory.NewMemory(func() { l.telling.Go(func() { l.tellParent(ctx) }) })
 	return l
 }
 
@@ -202,9 +206,9 @@ func (l *Life) finish(failure error) {
 	l.telling.Close()
 }
 
-// tellParent tells the parent what becomes of the actors that this one hosts, until that or the
+// tellParent tells the parent what becomes of the actors that this one hosts, until that, ctx or the
 // link ends. A parent that does not want to know refuses it, and then nobody does.
-func (l *Life) tellParent() { _ = report.Send(context.Background(), l.table, l.hosted) }
+func (l *Life) tellParent(ctx context.Context) { _ = report.Send(ctx, l.table, l.hosted) }
 
 // serve runs the service, inside what the plugin hosts if it hosts anything. Hosts is the
 // author's code, and host.Subtree under it; should it call runtime.Goexit, the actor still
@@ -241,20 +245,24 @@ func (l *Life) service(ctx context.Context) error {
 	return r.fail
 }
 
-// goodbyeTimeout is how long a host may take to hear an actor's last events and to answer its
-// goodbye: as long as it gives the actor by default to exit. A host that is stopped, or hangs, must not keep the
-// exit hooks from running.
-const goodbyeTimeout = 5 * time.Second
+// How long a host may take to hear an actor's last events, and then to answer its goodbye: the
+// latter is as long as it gives the actor by default to exit. A host that is stopped, or hangs,
+// must not keep the exit hooks from running; one that is only slow with events still hears the goodbye.
+const (
+	lastEventsTimeout = time.Second
+	goodbyeTimeout    = 5 * time.Second
+)
 
 // closeLink says goodbye, with the actor's failure if it had one, and waits for
 // the host to have heard it. The last events of what was hosted go before it.
 func (l *Life) closeLink(failure error) {
-	patience, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
-	defer cancel()
 	select {
 	case <-l.telling.Idle():
-	case <-patience.Done():
+	case <-time.After(lastEventsTimeout):
 	}
+	l.endTelling()
+	patience, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	defer cancel()
 	ln := l.table.Link()
 	ln.Close(failure)
 	select {

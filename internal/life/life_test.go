@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -14,6 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -30,6 +32,43 @@ func TestR2_N17_AFrozenHostDoesNotHoldItsPlugin(t *testing.T) {
 		}
 		l.table.Lose(fault.ErrActorClosing)
 		l.table.Close()
+	})
+}
+
+// N17: a host that does not take the last events in time still hears the goodbye.
+func TestN17_EventsThatNobodyTakesDoNotCostTheGoodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := link.Pipe()
+		host := dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("host")}), dialog.Config{
+			Base: t.Context(), Runtime: func(*wire.Start) (dialog.Task, error) {
+				return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					if err := d.Started(nil); err != nil {
+						return nil, err
+					}
+					<-ctx.Done()
+					return nil, context.Cause(ctx)
+				}, nil
+			},
+		})
+		l := New(Config{})
+		l.table = dialog.NewTable(link.New(b, link.Config{Self: actor.NewID("here"), Dialled: true}), dialog.Config{Base: t.Context()})
+		l.hosted.Join("leaf", nil).Publish(directory.Event{Actor: actor.NewID("leaf"), To: directory.Gone})
+		l.hosted.Finish()
+		synctest.Wait()
+		begun := time.Now()
+		l.closeLink(nil)
+		if err := l.table.Link().Err(); err != nil {
+			t.Errorf("N17: the link has ended with %v; want in order", err)
+		}
+		if took := time.Since(begun); took > 2*lastEventsTimeout {
+			t.Errorf("N17: the goodbye came after %v; want %v", took, lastEventsTimeout)
+		}
+		<-host.Link().Done()
+		for _, table := range []*dialog.Table{l.table, host} {
+			table.Lose(fault.ErrActorClosing)
+			table.Close()
+		}
+		l.telling.Close()
 	})
 }
 
