@@ -184,9 +184,10 @@ func (b *standby) await(ctx context.Context, number int, s *spare) (e Event, las
 		return Event{To: Gone, Cause: NotUp, Reason: fault.Line(err), Err: err}, ok && start.Lasting
 	}
 	proc := s.program.Process()
+	memory := proc.Memory() // asks the system, and so not under the lock
 	b.n.update(func() {
 		s.since = time.Now()
-		b.tell(s, Event{To: Standby, Memory: proc.Memory()})
+		b.tell(s, Event{To: Standby, Memory: memory})
 		b.step(func(t *spares) []spareAction { return t.ready(number) })
 	})
 	select {

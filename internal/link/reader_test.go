@@ -17,7 +17,7 @@ func sockets(t *testing.T) (a, b *net.UnixConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // it has served
+	defer listener.Close()
 	if a, err = net.DialUnix("unix", nil, listener.Addr().(*net.UnixAddr)); err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 			break
 		}
 		at := Entry{Path: e.Path, Actor: e.Actor}
-		if lagged == nil && !(e.To.Callable() && at.named(name)) {
+		if lagged == nil && (!e.To.Callable() || !at.named(name)) {
 			continue // a look goes through the whole tree
 		}
 		if p, err := Find(ctx, name); err == nil {

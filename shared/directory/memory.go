@@ -212,7 +212,7 @@ func (r *Memory) loop(ctx context.Context, kept bool) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		events, f := r.follow(kept)
 		defer r.leave(f)
-		for lost, over := 0, false; ; {
+		for over := false; ; {
 			for _, e := range events {
 				if !yield(e, nil) {
 					return
@@ -221,6 +221,7 @@ func (r *Memory) loop(ctx context.Context, kept bool) iter.Seq2[Event, error] {
 			if over {
 				return
 			}
+			var lost int
 			events, lost, over = r.next(ctx, f)
 			if lost > 0 && !yield(Event{}, &fault.Lagged{Missed: lost}) {
 				return
