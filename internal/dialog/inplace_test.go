@@ -254,6 +254,55 @@ func TestN19_TheRestOfAPacketIsHandled(t *testing.T) {
 	})
 }
 
+// What lies behind slow handlers waits for one of them, whether the others are of the same endpoint or
+// not, and whether that one has lost the reading or has returned just before.
+func TestN19_SlowHandlersOfOnePacketDoNotAddUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		endpoints []string
+		takes     time.Duration
+	}{
+		"one endpoint":  {[]string{"a", "a", "a"}, 1900 * time.Microsecond},
+		"two endpoints": {[]string{"a", "b"}, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow := func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+					if len(d.Args()) > 0 {
+						time.Sleep(c.takes)
+					}
+					return nil, nil
+				}
+				var heard time.Time
+				r := newRaw(t, tasks{"a": slow, "b": slow, "last": func(context.Context, *dialog.Dialog) ([]byte, error) {
+					heard = time.Now()
+					return nil, nil
+				}}, eager)
+				id := uint64(1)
+				call := func(endpoint, args string) *wire.Frame {
+					f := start(id, dialog.Func)
+					f.Start.Endpoint, f.Payload = endpoint, []byte(args)
+					id += 2
+					return f
+				}
+				for range 100 { // until each may be slow more than once
+					r.send(call("a", ""), call("b", ""))
+				}
+				began := time.Now()
+				var packet []*wire.Frame
+				for _, e := range c.endpoints {
+					packet = append(packet, call(e, "slow"))
+				}
+				r.send(append(packet, call("last", ""))...)
+				time.Sleep(2 * c.takes)
+				synctest.Wait()
+				if took := heard.Sub(began); took < time.Millisecond || took > 2*time.Millisecond {
+					t.Errorf("the last frame was heard after %v, want one slow handler at most", took)
+				}
+			})
+		})
+	}
+}
+
 // Whoever calls something of this package that waits has the reading handed over before, so that
 // not even the watchdog is needed: no time goes by in the bubble.
 func TestN19_ACallOfAHandlerOnTheReaderCostsNoTime(t *testing.T) {

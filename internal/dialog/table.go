@@ -392,8 +392,8 @@ func (t *Table) claim(d *Dialog) (refused, err error) {
 	return refused, nil
 }
 
-// derive gives a callee its ctx, which has the opener's deadline. It runs in the callee's own
-// goroutine and not on the reader, since Base may be of an author's type. A Cancel that came
+// derive gives a callee its ctx, which has the opener's deadline. It runs where the
+// callee's task does, which the link watches on its reader, since Base may be of an author's type. A Cancel that came
 // before found no ctx to cancel; interrupted says so, and is read under the lock that
 // publishes ctx, so that one of the two ends it.
 func (d *Dialog) derive() {

@@ -73,7 +73,8 @@ func (l *load) drop(bytes int) (drained bool) {
 }
 
 // goesAside reports whether a frame goes over the connection itself where data goes another way: what
-// ends tasks and links must get there however full that is. It is rare.
+// ends tasks and links must get there however full that is. It is rare. While the writer waits in
+// Transport.Send nothing goes aside either: there is one writer.
 func goesAside(k wire.Kind) bool {
 	switch k {
 	case wire.Kind_KIND_HELLO, wire.Kind_KIND_ERROR, wire.Kind_KIND_FAIL, wire.Kind_KIND_CANCEL, wire.Kind_KIND_CANCEL_ACK, wire.Kind_KIND_BYE:

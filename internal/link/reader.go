@@ -23,8 +23,10 @@ type incoming struct {
 // for. The last reader ends with the transport, or when the peer is cut off.
 func (l *Link) read() {
 	turn := l.newTurn()
-	l.in.turn = turn
-	defer turn.HandOver() // for a guest that has called runtime.Goexit; else none runs
+	l.in.turn, l.in.guests = turn, mostGuests // the rest of a packet has waited enough
+	defer turn.HandOver()                     // for a guest that has called runtime.Goexit; else none runs
+	l.uncork(false)                           // and so has what was sent
+	l.cork()
 	for l.takeAll(turn) && l.hear() {
 	}
 	if turn.Holds() {
