@@ -227,7 +227,9 @@ func TestD02_WaitForEndsWithItsCtxInAFlood(t *testing.T) {
 		busy := r.join("busy").up()
 		ctx, cancel := context.WithTimeout(r.ctx, time.Second)
 		defer cancel()
+		over := make(chan struct{})
 		go func() {
+			defer close(over)
 			for ctx.Err() == nil {
 				busy.to(directory.Ready, "", nil)
 				time.Sleep(time.Millisecond)
@@ -236,6 +238,7 @@ func TestD02_WaitForEndsWithItsCtxInAFlood(t *testing.T) {
 		if _, err := directory.WaitFor(ctx, "parser"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v; want the end of ctx", err)
 		}
+		<-over
 	})
 }
 
