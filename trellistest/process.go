@@ -51,7 +51,6 @@ type Process struct {
 	life     *life.Life // nil unless it has been executed
 	hooks    life.Hooks
 	booted   bool          // its host has told it which actor it is
-	catches  bool          // signals reach its runtime, which comes up in the boot
 	thawed   chan struct{} // closed by Thaw; nil unless it is frozen
 	asked    bool          // SIGTERM came while it was frozen
 	ended    bool
@@ -189,18 +188,20 @@ func (p *Process) wait() {
 }
 
 // terminate is SIGTERM. Before the runtime of the plugin is there, it does what it does to any
-// program.
+// program; before the boot, it ends the program and no actor.
 func (p *Process) terminate() {
 	p.mu.Lock()
-	ended, frozen, catches := p.ended, p.thawed != nil, p.catches
+	ended, frozen, executed := p.ended, p.thawed != nil, p.life
 	p.asked = p.asked || frozen
 	p.mu.Unlock()
 	switch {
 	case ended, frozen:
-	case catches:
-		p.life.Stop(&fault.ContextCancelled{Canceller: p.ID(), Reason: "it received " + syscall.SIGTERM.String()}, nil)
-	default:
+	case executed == nil:
 		p.Kill(syscall.SIGTERM)
+	case executed.Forgo():
+		p.Die(0)
+	default:
+		executed.Stop(&fault.ContextCancelled{Canceller: p.ID(), Reason: "it received " + syscall.SIGTERM.String()}, nil)
 	}
 }
 
@@ -334,16 +335,9 @@ func (g program) execute(ctx context.Context) error {
 	defer g.mu.Unlock()
 	g.id.PID = pid
 	g.life = life.New(life.Config{
-		Endpoints: endpoints, Hosts: g.plugin.Hosts, PID: pid, Base: base, Begins: g.begins, Exit: g.over, Log: noLog,
+		Endpoints: endpoints, Hosts: g.plugin.Hosts, PID: pid, Base: base, Exit: g.over, Log: noLog,
 	})
 	return context.Cause(ctx)
-}
-
-// begins is the moment from which on the runtime catches signals.
-func (g program) begins() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.catches = true
 }
 
 // Listen keeps the host's end for the boot.

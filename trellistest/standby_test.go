@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
@@ -89,6 +90,21 @@ func TestV01_ASpareIsNotBooted(t *testing.T) {
 			if got := passed[spare.ID().UUID]; !slices.Equal(got, []trellistest.Stage{trellistest.StageProgram, trellistest.StageHandshake}) {
 				t.Errorf("a spare has passed %v", got)
 			}
+		}
+	})
+}
+
+// N17: a spare that a signal ends exits in order, as a real one does, and not by the signal.
+func TestN17_ASpareThatIsTerminatedExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := trellistest.Host(t, bench(1), greeter())
+		h.WantEvents(trellistest.Spare("a"))
+		h.Spares("a")[0].Terminate()
+		h.WantEvents(trellistest.SpareEnded("a", host.Crashed))
+		events := h.Events()
+		died, ok := errors.AsType[*fault.ActorDied](events[len(events)-1].Err)
+		if !ok || died.ExitCode != 0 || died.Signal != "" {
+			t.Errorf("%+v; want exit code 0", died)
 		}
 	})
 }

@@ -37,9 +37,6 @@ type Config struct {
 	// Base is what the ctx of every handler derives from; context.Background if nil. Its end
 	// is theirs.
 	Base context.Context
-	// Begins is called when the boot can no longer be refused, before it is answered and
-	// before anything runs. May be nil.
-	Begins func()
 	// Exit is called when the actor is over, with its failure if it had one, as the last
 	// act of the goroutine that has run it.
 	Exit func(failure error)
@@ -89,9 +86,6 @@ type stopRequest struct {
 // New makes the life of an actor that has not been booted yet.
 func New(cfg Config) *Life {
 	cfg.Base = cmp.Or(cfg.Base, context.Background())
-	if cfg.Begins == nil {
-		cfg.Begins = func() {}
-	}
 	if cfg.Log == nil {
 		cfg.Log = func() *slog.Logger { return nil }
 	}
@@ -123,7 +117,6 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
 	l.cancel = cancel
 	log := l.cfg.Log()
-	l.cfg.Begins() // nothing refuses the boot from here on
 	l.table = dialog.NewTable(
 		link.New(t, link.Config{
 			Self: id, Dialled: true, Log: log,

@@ -95,41 +95,28 @@ func bootRequest() *wire.BootRequest {
 	return &wire.BootRequest{Self: wire.FromID(actor.NewID("parser")), Parent: wire.FromID(actor.NewID("host")), Broker: 1}
 }
 
-// What a Config may leave out is left out. An actor that has more catches signals before anything
-// of it runs: when it begins, it has no table yet that reads.
-func TestBootWithoutAndWithBegins(t *testing.T) {
-	for name, begins := range map[string]func(l *Life){
-		"without": nil,
-		"with": func(l *Life) {
-			if l.Table() != nil {
-				t.Error("the table reads already")
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { bootAndEnd(t, begins) }) })
-	}
+// What a Config may leave out is left out.
+func TestBootOfAConfigWithoutAnything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { bootAndEnd(t, func(*Life) {}) })
 }
 
-func bootAndEnd(t *testing.T, begins func(l *Life)) {
+// bootAndEnd boots an actor, calls booted, and ends it.
+func bootAndEnd(t *testing.T, booted func(l *Life)) {
 	here, there := link.Pipe()
 	host := dialog.NewTable(link.New(here, link.Config{Self: actor.NewID("host")}), dialog.Config{Base: t.Context()})
-	begun, exited := false, false
-	cfg := Config{Exit: func(error) { exited = true }}
-	var l *Life
-	if begins != nil {
-		cfg.Begins = func() { begun = true; begins(l) }
-	}
-	l = New(cfg)
+	exited := false
+	l := New(Config{Exit: func(error) { exited = true }})
 	if _, err := l.Boot(t.Context(), bootRequest(), func(context.Context) (link.Transport, error) { return there, nil }); err != nil {
 		t.Fatal(err)
 	}
+	booted(l)
 	l.Stop(nil, nil)
 	host.Link().Close(nil)
 	l.Wait()
 	<-host.Link().Done()
 	host.Close()
-	if begun != (begins != nil) || !exited {
-		t.Errorf("begun %v, exited %v", begun, exited)
+	if !exited {
+		t.Error("its end was not told")
 	}
 }
 
