@@ -1,5 +1,7 @@
 package host
 
+import "slices"
+
 // spares decides about the spares of one description: processes that are started ahead, of which
 // an actor that starts takes one. Like [supervision] it is a pure table, with its numbers for
 // processes: its methods take what has happened and return what to do, and whoever owns it, the
@@ -104,11 +106,8 @@ func (s *spares) ready(n int) []spareAction {
 // lost takes note that a spare has not come up, or has ended while it waited. stable is whether it
 // had waited for long, and lasting whether the next one would fail in the same way.
 func (s *spares) lost(n int, stable, lasting bool) []spareAction {
-	for i, waits := range s.waiting {
-		if waits == n {
-			s.waiting = append(s.waiting[:i:i], s.waiting[i+1:]...)
-			break
-		}
+	if i := slices.Index(s.waiting, n); i >= 0 {
+		s.waiting = slices.Concat(s.waiting[:i], s.waiting[i+1:])
 	}
 	if s.coming == n {
 		s.coming = 0

@@ -157,11 +157,7 @@ func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
 }
 
 // Next is Recv of a message that has come already; ok is false if there is none.
-func (s *Stream) Next() (payload []byte, ok bool) {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	return s.d.next()
-}
+func (s *Stream) Next() (payload []byte, ok bool) { return s.d.recvNow() }
 
 // Waiting is how many messages have come, or one less than the window has if that is fewer: so
 // many can be taken with the one that was taken before, as a window full of messages. More have
@@ -282,10 +278,17 @@ func (d *Dialog) trySend(m message) (permit, error) {
 
 // recv takes the next message. The usual case, that one is there, makes no closure.
 func (d *Dialog) recv(ctx context.Context) (payload []byte, err error) {
-	if payload, ok := (&Stream{d}).Next(); ok {
+	if payload, ok := d.recvNow(); ok {
 		return payload, nil
 	}
 	return d.recvWaiting(ctx)
+}
+
+// recvNow takes a message that has come already; ok is false if there is none.
+func (d *Dialog) recvNow() (payload []byte, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.next()
 }
 
 // next takes a message that has come, and lets the sender go on.

@@ -254,13 +254,11 @@ func (l *Life) closeLink(failure error) {
 	case <-time.After(lastEventsTimeout):
 	}
 	l.endTelling()
-	patience, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
-	defer cancel()
 	ln := l.table.Link()
 	ln.Close(failure)
 	select {
 	case <-ln.Done():
-	case <-patience.Done():
+	case <-time.After(goodbyeTimeout):
 		ln.Abort(errors.New("the host has not answered the goodbye in time"))
 		<-ln.Done()
 	}
