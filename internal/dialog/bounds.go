@@ -109,8 +109,13 @@ func (t *Table) congested(d *Dialog, lane link.Lane) bool {
 
 // mayBegin waits until the arguments are there and the peer reads its answers. The error is why the
 // task must not begin. Its ctx ends a moment after the task was told to end, so mustEnd waits for that.
+// When the link is lost, the dialogs learn it one after the other; a task that those before it have
+// made room for asks itself.
 func (d *Dialog) mayBegin() error {
 	if d.awaitArguments() == nil && d.awaitAnswered() == nil {
+		if lost := d.table.whyLost(); lost != nil {
+			d.event(Lost, saying(lost))
+		}
 		d.mustEnd()
 	}
 	return context.Cause(d.ctx)
@@ -162,9 +167,12 @@ func (d *Dialog) makeRoom() {
 // takeTurn waits until an answer may go, and lets no other large one go until
 // leave is called. Large answers so enter the outbox one at a time, each only when the link is
 // not congested; without the turn, all that wait would enter together when it drains. Small
-// answers never wait. The error is why the answer must not go: the task has been told to end,
-// or too many bytes wait already.
+// answers never wait. The error is why the answer must not go: it is too large, the task has been
+// told to end, or too many bytes wait already.
 func (d *Dialog) takeTurn(answer []byte) (leave func(), err error) {
+	if err := d.checkSize(len(answer)); err != nil {
+		return nil, err
+	}
 	if len(answer) <= smallPayload {
 		return func() {}, nil
 	}

@@ -147,6 +147,31 @@ func TestR6_FewLargeAnswersAreMade(t *testing.T) {
 	})
 }
 
+// R6, C14: of the tasks that wait for a place when the link is lost, none begins because another one
+// that has learned it has left.
+func TestR6_NoTaskEntersWhenTheLinkIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls = 100
+		var begun atomic.Int64
+		r := newRaw(t, tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			if err := d.Enter(1); err != nil {
+				return nil, err
+			}
+			begun.Add(1)
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}})
+		for id := uint64(1); id < 2*calls; id += 2 {
+			r.send(start(id, dialog.Func))
+		}
+		r.table.Lose(errBoom)
+		r.table.Wait()
+		if n := begun.Load(); n != 1 {
+			t.Errorf("%d tasks have begun, want only the one that ran when the link was lost", n)
+		}
+	})
+}
+
 // C14: a task that was told to end does not enter, also when the end of its ctx is still under way.
 func TestC14_NoTaskEntersThatWasToldToEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

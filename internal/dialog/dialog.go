@@ -384,9 +384,6 @@ func (d *Dialog) Cancel(ctx context.Context, reason string) error {
 
 // Started is the callee's word that the context is open; value goes to the opener.
 func (d *Dialog) Started(value []byte) error {
-	if err := d.checkSize(len(value)); err != nil {
-		return err
-	}
 	leave, err := d.takeTurn(value)
 	if err != nil {
 		return err
@@ -413,14 +410,13 @@ func (d *Dialog) Break(err error) { d.event(DoBreak, d.because(err)) }
 // finish is the callee's ending. A value that is too large, or must not be sent, is a failure. What
 // the task was told may change while that is judged, without a lock; then it is judged again.
 func (d *Dialog) finish(payload []byte, err error) {
-	if err == nil {
-		err = d.checkSize(len(payload))
-	}
+	value := note{payload: payload, owner: d.owner}
+	d.owner = nil // or a dialog that somebody still looks at would keep it
 	if err == nil {
 		var leave func()
 		if leave, err = d.takeTurn(payload); err == nil {
 			defer leave()
-			d.answerPromptly(note{payload: payload, owner: d.owner})
+			d.answerPromptly(value)
 			return
 		}
 	}

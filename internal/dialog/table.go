@@ -201,6 +201,13 @@ func (t *Table) Lose(reason error) {
 	}
 }
 
+// whyLost is the reason that Lose was called with, nil before.
+func (t *Table) whyLost() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lost
+}
+
 // Wait returns when no task runs that the peer opened here. The runtime's own
 // tasks do not count; Close waits for them too.
 func (t *Table) Wait() { t.tasks.Wait() }
