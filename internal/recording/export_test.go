@@ -17,5 +17,11 @@ func NewSmall(w io.Writer, name string, log *slog.Logger, waiting, most int) *Re
 // Idle is closed when nothing waits to be written.
 func (r *Recorder) Idle() <-chan struct{} { return r.queue.Idle() }
 
+// Finish is Close without its bound of time, which a busy machine would reach.
+func (r *Recorder) Finish() {
+	r.end(event{})
+	<-r.queue.Idle()
+}
+
 // Known is of how many dialogs it is known that they are in JSON. The recorder must be idle.
 func Known(t link.Transport) int { return len(t.(*tap).json) }

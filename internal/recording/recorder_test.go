@@ -117,7 +117,7 @@ func TestRecorderWritesWhatIsSaid(t *testing.T) {
 	d := record(t, r, uuid2)
 	d.says(frame(2, wire.Kind_KIND_STOP, ""), frame(2, wire.Kind_KIND_YIELD, "\xff"))
 	c.end()
-	r.Close()
+	r.Finish()
 	want := `trellis recording 1
 == parser@11111111: TIME
 -> START 2 {"p": "/src"} start={"endpoint":"parse","kind":"ENDPOINT_KIND_FUNC","codec":"cbor"}
@@ -147,7 +147,7 @@ func TestRecorderKnowsTheCodecAfterTheEnd(t *testing.T) {
 		c.says(start(2, "json", "{}"), start(4, "cbor", "\xa0"))
 		c.hears(frame(2, ending, ""), frame(4, ending, ""))
 		c.says(frame(2, wire.Kind_KIND_YIELD, "1"), frame(4, wire.Kind_KIND_YIELD, "1"))
-		r.Close()
+		r.Finish()
 		if want := "\n-> YIELD 2 json=1\n-> YIELD 4 -18\n-- end\n"; !strings.HasSuffix(f.text(), want) {
 			t.Errorf("%s does not end with %q", f.text(), want)
 		}
@@ -161,7 +161,7 @@ func TestRecorderForgetsDialogs(t *testing.T) {
 	for id := range uint64(3 * link.DefaultMaxDialogs) {
 		c.says(start(2*id+2, "json", ""), frame(2*id+2, wire.Kind_KIND_RETURN, ""))
 	}
-	r.Close()
+	r.Finish()
 	if n := recording.Known(c.taped); n != link.DefaultMaxDialogs {
 		t.Errorf("%d dialogs are known", n)
 	}
@@ -192,7 +192,7 @@ func TestRecorderGivesUp(t *testing.T) {
 			if test.file.gate != nil {
 				close(test.file.gate)
 			}
-			r.Close()
+			r.Finish()
 			c.says(frame(0, wire.Kind_KIND_BYE, ""))
 			c.end()
 			if !strings.Contains(log.text(), test.warns) || strings.Count(log.text(), "\n") != 1 {
@@ -216,7 +216,7 @@ func TestRecorderBoundsWhatSmallPacketsKeep(t *testing.T) {
 			c.hears(frames...)
 		}
 		close(f.gate)
-		r.Close()
+		r.Finish()
 		if want := "\n-- incomplete: it is written more slowly than it comes: more than 32 KiB wait\n"; !strings.HasSuffix(f.text(), want) {
 			t.Errorf("%s: all is kept: %d bytes", name, len(f.text()))
 		}
@@ -233,7 +233,7 @@ func TestRecorderGivesUpOnAnEndlessPayload(t *testing.T) {
 		c.hears(&wire.Frame{Dialog: 2, Kind: wire.Kind_KIND_YIELD, Payload: []byte(piece), More: true})
 		<-r.Idle()
 	}
-	r.Close()
+	r.Finish()
 	if want := "trellis recording 1\n-- incomplete: a payload of more than 32 KiB has come\n"; f.text() != want {
 		t.Errorf("got %q, want %q", f.text(), want)
 	}
