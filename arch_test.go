@@ -23,7 +23,7 @@ import (
 const module = "github.com/seed-2ba35074/trellis/"
 
 // layers are the folders of shared, lowest first: each may import those before it.
-var layers = []string{"shared/actor", "internal/wire", "shared/fault", "internal/link", "internal/dialog", "internal/endpoint", "shared/contract", "shared/directory"}
+var layers = []string{"shared/actor", "internal/wire", "shared/fault", "internal/link", "internal/dialog", "internal/callers", "internal/endpoint", "shared/contract", "shared/directory"}
 
 // area says what the packages below a folder may import of this module.
 type area struct {
@@ -41,6 +41,7 @@ func importMap() []area {
 		{"internal/panics", []string{"shared/fault", "internal/task", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},
 		{"internal/hub", []string{"shared/fault"}, "it moves values and knows none of them"},
+		{"internal/callers", []string{"internal/words"}, "it knows where two actors are, and nothing of what they say"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/prefault", nil, "it comes before all packages that it does not import"},

@@ -121,7 +121,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	registry, end := directory.From(ctx), func() {}
 	if registry == nil {
-		own := directory.NewMemory(nil)
+		own := directory.NewMemory("", nil)
 		registry, end = own, own.Finish
 		ctx = directory.With(ctx, own)
 	}

@@ -83,6 +83,8 @@ func weightOf(e *Event) (slog.Level, string) { //nolint:cyclop // it is a table
 	switch {
 	case e.Stuck != "":
 		return slog.LevelWarn, "a task is stuck"
+	case e.Refused != "":
+		return slog.LevelWarn, "a call was refused"
 	case e.Step != "" && e.Reason == cannotBeAsked: // the signal is the request
 		return slog.LevelDebug, "a signal asks the actor to end"
 	case e.Step != "":
@@ -118,7 +120,7 @@ func WithEvents(ctx context.Context) context.Context {
 	if directory.From(ctx) != nil {
 		return ctx
 	}
-	return directory.With(ctx, directory.NewMemory(nil))
+	return directory.With(ctx, directory.NewMemory("", nil))
 }
 
 // Events ranges over what happens to the actors of ctx's nurseries, and to all that these

@@ -39,6 +39,7 @@ type incarnation struct {
 	endpoints  []*wire.Endpoint
 	hosted     directory.Membership // whose events it tells of what it hosts itself
 	telling    atomic.Bool          // it does so
+	refusals   refusals             // calls of it, and of its host by it
 
 	watch  watch // while it is up
 	ladder ladder
@@ -85,10 +86,13 @@ func (i *incarnation) served() []directory.Endpoint {
 	return served
 }
 
-// runtime serves what actors call in their hosts: there is one stream, of the events of what
-// the actor hosts. It runs on the link's reader.
+// runtime serves what actors call in their hosts: one stream of the events of what the actor
+// hosts, and what they ask about the tree. It runs on the link's reader.
 func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
+	answer := report.Answers(start, i.env.registry)
 	switch {
+	case answer != nil:
+		return answer, nil
 	case start.Endpoint != wire.Events || start.Kind != dialog.Context:
 		return nil, &fault.NotExposed{Actor: i.env.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
 	case i.telling.Swap(true):

@@ -45,6 +45,7 @@ var (
 	fail         = contract.Func[string, string]("fail")
 	crash        = contract.Func[int, string]("crash")
 	whoami       = contract.Func[struct{}, actor.ID]("whoami")
+	lookup       = contract.Func[string, sight]("lookup")
 	forever      = contract.Context[none, none, none, none, none]("forever")
 	stuck        = contract.Context[none, none, none, none, none]("stuck")
 	stuckForEver = contract.Func[none, none]("stuck_for_ever")
@@ -138,6 +139,7 @@ func goodEndpoints() []contract.Handler {
 			os.Exit(code)
 			return "", nil
 		}),
+		lookup.Handle(lookAround),
 		whoami.Handle(func(ctx context.Context, _ struct{}) (actor.ID, error) { return sdk.Self(ctx), nil }),
 		forever.Handle(func(ctx context.Context, n none, c *contract.Callee[none, none, none]) (none, error) {
 			if err := c.Started(n); err != nil {

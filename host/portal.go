@@ -71,7 +71,7 @@ func (c *child) found(e directory.Entry) contract.Portal {
 	})
 }
 
-// Path is the child's path from the root of this host, by which a directory has it.
+// Path is the child's path from the root of the tree, by which a directory has it.
 func (p *Portal) Path() string { return p.s.member.Path() }
 
 // Name is the child's name.

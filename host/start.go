@@ -156,7 +156,7 @@ func (i *incarnation) take(t link.Transport) (over <-chan struct{}) {
 func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
 	return dialog.NewTable(link.New(i.env.records[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Log: log}), dialog.Config{
-		Base: i.env.base, Accept: i.env.exposed.Accept, Runtime: i.runtime, Log: log,
+		Base: i.env.base, Accept: i.accept, Runtime: i.runtime, Log: log,
 		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
 		Trials: dialog.DefaultTrials,
 	})
@@ -165,7 +165,7 @@ func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 // bootRequest is what the child is told of itself. Where its link goes to is not in it yet.
 func (i *incarnation) bootRequest() (*wire.BootRequest, error) {
 	request := &wire.BootRequest{
-		Parent: wire.FromID(i.env.self), Self: wire.FromID(i.id),
+		Parent: wire.FromID(i.env.self), Self: wire.FromID(i.id), Path: i.hosted.Path(),
 		CancelTimeout: int64(boundsOf(i.spec).cancel),
 	}
 	receiving(i.spec.Streams).Tell(request)

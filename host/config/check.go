@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/environ"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
@@ -151,6 +152,7 @@ func (c *checker) actor(a Actor, at *place) {
 	}
 	c.restart(a, at)
 	c.streams(a.Streams, at.key("streams"))
+	c.refused(at.key("callers"), callers.Rule(a.Callers).Validate())
 	c.foreign(a, at)
 	c.siblings(a.Actors, at.key("actors"))
 	c.supervision(a.Supervision, a.Actors, at)

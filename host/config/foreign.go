@@ -69,6 +69,9 @@ func (c *checker) foreign(a Actor, at *place) {
 	if a.Streams != (Streams{}) {
 		c.note(at.key("streams"), "a foreign program serves no endpoints, and has no streams of theirs; remove this")
 	}
+	if a.Callers != nil {
+		c.note(at.key("callers"), "a foreign program serves no endpoints that anybody could call; remove this")
+	}
 	if a.Health.Endpoint != "" {
 		c.note(at.key("health").key("endpoint"), "a foreign program serves no endpoints; its gRPC health service is asked")
 	}

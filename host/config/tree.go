@@ -56,6 +56,10 @@ type Actor struct {
 	Streams       Streams              `yaml:"streams" json:"streams,omitzero"`
 	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait"`
 	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`
+	// Callers are who may call it: "parent", its hosts, who always may; "children", "siblings",
+	// "tree" and "joined", as contract.Handler.Callers has them; and names and paths of actors. Nil
+	// stands for what its endpoints say, or else its parent, children and siblings.
+	Callers []string `yaml:"callers" json:"callers,omitempty"`
 	// GoPlugin makes this a foreign program: a go-plugin binary that knows nothing of
 	// Trellis.
 	GoPlugin *GoPlugin `yaml:"goplugin" json:"goplugin,omitempty"`

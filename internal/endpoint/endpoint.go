@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -31,6 +32,7 @@ type Served struct {
 	Err         error  // why it cannot be served, such as by values that cannot be sent; nil if it can
 	Run         dialog.Task
 	Most        int // how many may run at once for one caller; 0: as many as it opens
+	Callers     callers.Rule
 }
 
 // task is Run, when there is room for one more.
@@ -97,13 +99,21 @@ func (e *Exposed) Accept(start *wire.Start) (dialog.Task, error) {
 	return s.Run, nil
 }
 
+// Callers are who may call an endpoint, as its author says; nil: nobody has said it.
+func (e *Exposed) Callers(endpoint string) callers.Rule {
+	if s := e.served[endpoint]; s != nil {
+		return s.Callers
+	}
+	return nil
+}
+
 // Endpoints describes what is served, in the order of the names. An actor answers its boot with
 // it, and people and SDKs in other languages read the shapes.
 func (e *Exposed) Endpoints() []*wire.Endpoint {
 	out := make([]*wire.Endpoint, 0, len(e.served))
 	for _, name := range e.names() {
 		s := e.served[name]
-		out = append(out, &wire.Endpoint{Name: name, Kind: s.Kind, Shape: s.Shape})
+		out = append(out, &wire.Endpoint{Name: name, Kind: s.Kind, Shape: s.Shape, Callers: s.Callers})
 	}
 	return out
 }

@@ -71,7 +71,8 @@ type Life struct {
 	running atomic.Pointer[task.Worker] // run, once it has been started
 	hosted  *directory.Memory           // what becomes of the actors that it hosts
 	telling task.Group                  // tells the parent of them, from the first one on
-	// endTelling ends that. closeLink calls it.
+	// tell begins that; endTelling ends it, which closeLink calls.
+	tell       func()
 	endTelling context.CancelFunc
 }
 
@@ -95,7 +96,7 @@ func New(cfg Config) *Life {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.endTelling = cancel
-	l.hosted = directory.NewMemory(func() { l.telling.Go(func() { l.tellParent(ctx) }) })
+	l.tell = func() { l.telling.Go(func() { l.tellParent(ctx) }) }
 	return l
 }
 
@@ -113,6 +114,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 		return nil, status.Error(codes.Unavailable, "trellis: the program has been told to end")
 	}
 	l.parent = r.Parent.ToID()
+	l.hosted = directory.NewMemory(r.Path, l.tell)
 	receiving := dialog.Told(r)
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
 	l.cancel = cancel
@@ -138,7 +140,8 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
-	return directory.With(context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l), l.hosted)
+	tree := report.Tree{Memory: l.hosted, Host: func(context.Context) (*dialog.Table, error) { return l.table, nil }}
+	return directory.With(context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l), tree)
 }
 
 // key is where [Parent] finds the life of the actor in a ctx. It is a value of the ctx and

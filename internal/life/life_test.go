@@ -52,6 +52,7 @@ func TestN17_EventsThatNobodyTakesDoNotCostTheGoodbye(t *testing.T) {
 		})
 		l := New(Config{})
 		l.table = dialog.NewTable(link.New(b, link.Config{Self: actor.NewID("here"), Dialled: true}), dialog.Config{Base: t.Context()})
+		l.hosted = directory.NewMemory("", l.tell)
 		l.hosted.Join("leaf", nil).Publish(directory.Event{Actor: actor.NewID("leaf"), To: directory.Gone})
 		l.hosted.Finish()
 		synctest.Wait()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -42,6 +43,16 @@ type message struct {
 	// Fault is the event's error, as the protocol's Fault in protobuf.
 	Fault  []byte `json:"fault,omitempty"`
 	Missed int    `json:"missed,omitempty"`
+	// Since is when the actor became ready, in the answer to a query.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// messageOf is an event of a registry's loop, or that some were lost.
+func messageOf(e directory.Event, err error) message {
+	if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
+		return message{Missed: lagged.Missed}
+	}
+	return message{Event: &e}
 }
 
 // Send tells the actor at the other end of t's link all that r has, in order, until r ends or
@@ -57,18 +68,13 @@ func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 			return err
 		}
 		for e, err := range r.Events(ctx) {
-			m := message{Event: &e}
-			if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
-				m = message{Missed: lagged.Missed}
+			m := messageOf(e, err)
+			if e.Actor.Is(t.Self()) || e.Actor.Is(t.Peer()) { // the other end would refuse it
+				m = message{Missed: 1}
+			} else if m.Event != nil {
+				m.Event.Path = strings.TrimPrefix(e.Path, r.Path()+"/")
 			}
-			b, err := encode(&m, t.Self(), t.Peer())
-			if err != nil { // one event that cannot be told must not keep the next ones from being told
-				b, err = encode(&message{Missed: 1}, t.Self(), t.Peer())
-			}
-			if err != nil {
-				return err
-			}
-			if err := stream.SendBuffer(ctx, b); err != nil {
+			if err := send(ctx, d, stream, &m); err != nil {
 				return err
 			}
 		}
@@ -76,18 +82,22 @@ func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 	})
 }
 
-// encode makes a message that is not too large. It fails for an event that the other end would refuse:
-// one of an actor below that claims to be this one, or its parent.
-func encode(m *message, self, parent actor.ID) (*wire.Buffer, error) {
-	if e := m.Event; e != nil {
-		if e.Actor.Is(self) || e.Actor.Is(parent) {
-			return nil, fmt.Errorf("the actor at %s has the identity of %s", e.Path, e.Actor)
-		}
-		e.Reason, e.Stuck, e.Endpoints = words.Clip(e.Reason, maxText), words.Clip(e.Stuck, maxText), cut(e.Endpoints)
-		var err error
-		if m.Fault, err = pack(e.Err, self); err != nil {
-			return nil, err
-		}
+// send sends a message. One event that cannot be told must not keep the next ones from being told.
+func send(ctx context.Context, d *dialog.Dialog, to *dialog.Stream, m *message) error {
+	b, err := encode(m, d.Self())
+	if err != nil {
+		b, err = encode(&message{Missed: 1}, d.Self())
+	}
+	if err != nil {
+		return err
+	}
+	return to.SendBuffer(ctx, b)
+}
+
+// encode makes a message that is not too large.
+func encode(m *message, self actor.ID) (*wire.Buffer, error) {
+	if err := m.prepare(self); err != nil {
+		return nil, err
 	}
 	b := wire.NewBuffer(0)
 	err := wire.CBOR.Marshal(b, m, nil)
@@ -99,6 +109,16 @@ func encode(m *message, self, parent actor.ID) (*wire.Buffer, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// prepare cuts what is too large, and packs the error. It changes the event.
+func (m *message) prepare(self actor.ID) (err error) {
+	if e := m.Event; e != nil {
+		e.Refused = words.Clip(e.Refused, maxText)
+		e.Reason, e.Stuck, e.Endpoints = words.Clip(e.Reason, maxText), words.Clip(e.Stuck, maxText), cut(e.Endpoints)
+		m.Fault, err = pack(e.Err, self)
+	}
+	return err
 }
 
 // pack packs an error, or its text if it is large.
@@ -170,13 +190,34 @@ func receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) erro
 	}
 }
 
-// pass decodes a message, and passes it on. Its error is that of a message that is not of the form.
-func pass(payload []byte, self actor.ID, to directory.Membership) error {
+// decode reads a message. Its error is that of a message that is not of the form.
+func decode(payload []byte) (m message, err error) {
 	if len(payload) > maxMessage {
-		return fmt.Errorf("a message of %d bytes; the limit is %d", len(payload), maxMessage)
+		return m, fmt.Errorf("a message of %d bytes; the limit is %d", len(payload), maxMessage)
 	}
-	var m message
 	if err := wire.CBOR.Unmarshal(payload, &m); err != nil {
+		return m, err
+	}
+	return m, m.unpack()
+}
+
+// unpack gives the event its error.
+func (m *message) unpack() error {
+	if m.Event == nil || len(m.Fault) == 0 {
+		return nil
+	}
+	var f wire.Fault
+	if err := proto.Unmarshal(m.Fault, &f); err != nil {
+		return err
+	}
+	m.Event.Err = fault.Unpack(&f)
+	return nil
+}
+
+// pass decodes a message, and passes it on.
+func pass(payload []byte, self actor.ID, to directory.Membership) error {
+	m, err := decode(payload)
+	if err != nil {
 		return err
 	}
 	if m.Missed > 0 {
@@ -184,13 +225,6 @@ func pass(payload []byte, self actor.ID, to directory.Membership) error {
 	}
 	if m.Event == nil {
 		return nil
-	}
-	if len(m.Fault) > 0 {
-		var f wire.Fault
-		if err := proto.Unmarshal(m.Fault, &f); err != nil {
-			return err
-		}
-		m.Event.Err = fault.Unpack(&f)
 	}
 	if m.Event.Actor.Is(self) || to.Pass(*m.Event) != nil {
 		to.Publish(directory.Event{Missed: 1})

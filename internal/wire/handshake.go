@@ -41,3 +41,10 @@ type CancelRequest struct {
 // Events is the runtime endpoint on which an actor tells its host what becomes of the actors that
 // it hosts itself: a Context, whose stream from the opener has them (package report).
 const Events = "trellis/events"
+
+// Query and Watch are the runtime endpoints by which an actor asks its host for the directory of the
+// tree: a Func for who is there, and a Source of what becomes of them (package report).
+const (
+	Query = "trellis/directory/query"
+	Watch = "trellis/directory/watch"
+)

@@ -247,7 +247,10 @@ type BootRequest struct {
 	WindowMost uint32 `protobuf:"varint,9,opt,name=window_most,json=windowMost,proto3" json:"window_most,omitempty"`
 	// How long a task may take to open its end of a stream that messages wait for, in
 	// nanoseconds.
-	ReadyTimeout  int64 `protobuf:"varint,10,opt,name=ready_timeout,json=readyTimeout,proto3" json:"ready_timeout,omitempty"`
+	ReadyTimeout int64 `protobuf:"varint,10,opt,name=ready_timeout,json=readyTimeout,proto3" json:"ready_timeout,omitempty"`
+	// Where the actor is in the tree: the names of its hosts from the root on, and its own,
+	// separated by slashes.
+	Path          string `protobuf:"bytes,11,opt,name=path,proto3" json:"path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -350,6 +353,13 @@ func (x *BootRequest) GetReadyTimeout() int64 {
 		return x.ReadyTimeout
 	}
 	return 0
+}
+
+func (x *BootRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
 }
 
 type BootResponse struct {
@@ -480,7 +490,10 @@ type Endpoint struct {
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind  EndpointKind           `protobuf:"varint,2,opt,name=kind,proto3,enum=trellis.v1.EndpointKind" json:"kind,omitempty"`
 	// Canonical text of the endpoint's types.
-	Shape         string `protobuf:"bytes,3,opt,name=shape,proto3" json:"shape,omitempty"`
+	Shape string `protobuf:"bytes,3,opt,name=shape,proto3" json:"shape,omitempty"`
+	// Who may call it: "parent", "children", "siblings", "tree", "joined", names and paths of
+	// actors. None: what the tree says.
+	Callers       []string `protobuf:"bytes,4,rep,name=callers,proto3" json:"callers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +547,13 @@ func (x *Endpoint) GetShape() string {
 		return x.Shape
 	}
 	return ""
+}
+
+func (x *Endpoint) GetCallers() []string {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
 }
 
 // Packet is what one gRPC message carries: frames in the order to be read.
@@ -1297,7 +1317,7 @@ var File_trellis_proto protoreflect.FileDescriptor
 const file_trellis_proto_rawDesc = "" +
 	"\n" +
 	"\rtrellis.proto\x12\n" +
-	"trellis.v1\"\xde\x02\n" +
+	"trellis.v1\"\xf2\x02\n" +
 	"\vBootRequest\x12\x16\n" +
 	"\x06broker\x18\x01 \x01(\rR\x06broker\x12,\n" +
 	"\x06parent\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x06parent\x12(\n" +
@@ -1310,7 +1330,8 @@ const file_trellis_proto_rawDesc = "" +
 	"\vwindow_most\x18\t \x01(\rR\n" +
 	"windowMost\x12#\n" +
 	"\rready_timeout\x18\n" +
-	" \x01(\x03R\freadyTimeout\"~\n" +
+	" \x01(\x03R\freadyTimeout\x12\x12\n" +
+	"\x04path\x18\v \x01(\tR\x04path\"~\n" +
 	"\fBootResponse\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x122\n" +
 	"\tendpoints\x18\x02 \x03(\v2\x14.trellis.v1.EndpointR\tendpoints\x12\x10\n" +
@@ -1318,11 +1339,12 @@ const file_trellis_proto_rawDesc = "" +
 	"\bIdentity\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x10\n" +
-	"\x03pid\x18\x03 \x01(\x03R\x03pid\"b\n" +
+	"\x03pid\x18\x03 \x01(\x03R\x03pid\"|\n" +
 	"\bEndpoint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12\x14\n" +
-	"\x05shape\x18\x03 \x01(\tR\x05shape\"3\n" +
+	"\x05shape\x18\x03 \x01(\tR\x05shape\x12\x18\n" +
+	"\acallers\x18\x04 \x03(\tR\acallers\"3\n" +
 	"\x06Packet\x12)\n" +
 	"\x06frames\x18\x01 \x03(\v2\x11.trellis.v1.FrameR\x06frames\"\x98\x04\n" +
 	"\x05Frame\x12\x16\n" +

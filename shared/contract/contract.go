@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -41,6 +42,20 @@ func (h Handler) Name() string { return h.served.Name }
 func (h Handler) Concurrent(n int) Handler {
 	if h.Most = n; n < 1 {
 		h.Err = fmt.Errorf("endpoint %q: Concurrent(%d) would let none run; it must be 1 or more", h.Name(), n)
+	}
+	return h
+}
+
+// Callers is the same Handler for an endpoint that only these may call: "parent", the hosts above the
+// actor; "children", all that it hosts; "siblings", all beside it and below these; "tree", every
+// actor; "joined", programs that have joined; or names and paths of actors. Without it, and if the
+// config of the actor has no callers either, they are parent, children and siblings; if both have
+// some, both must admit a caller. The hosts of an actor may always call it. Others get
+// [fault.ErrNotAllowed]. A word that is none of these is refused where the Handler is served.
+func (h Handler) Callers(who ...string) Handler {
+	h.served.Callers = append(callers.Rule{}, who...)
+	if err := h.served.Callers.Validate(); err != nil {
+		h.Err = fmt.Errorf("endpoint %q: Callers: %w", h.Name(), err)
 	}
 	return h
 }

@@ -11,8 +11,10 @@
 //	all, err := directory.Query(ctx, "")          // entries: path, process, state, endpoints
 //	for e, err := range directory.Watch(ctx, "census/parser") { … } // ready, restarted, gone
 //
-// ctx is that of a nursery's body, of a handler, or one made by host.WithEvents. The directory
-// of the root has the whole tree; that of a plugin has what this plugin hosts, and what is below.
+//	p = directory.ByName(ctx, "parser")           // a portal that looks up anew for each dialog
+//
+// ctx is that of a nursery's body, of a handler, or one made by host.WithEvents. All of them have
+// the whole tree: what a plugin's own registry does not have it asks its host for.
 //
 // A [Registry] is where the events come together. [Memory] is the one that hosts make.
 package directory

@@ -50,7 +50,7 @@ type Event struct {
 	// Path leads from the root of the tree to the actor, as in "census/parser": the names of
 	// its hosts, and its own. Of several actors of one name beside each other, the second has
 	// "parser#2". It stays with the actor through restarts, and is unique among those that are
-	// there. Whoever follows the events of a host that is not the root has the paths from there.
+	// there.
 	Path  string   `json:"path"`
 	Actor actor.ID `json:"actor"` // the process; between two processes the last one; before the first that one, without a pid
 	// Epoch counts the processes of the actor, from 1; 0 before the first.
@@ -72,6 +72,9 @@ type Event struct {
 	// Stuck is the endpoint of a task that was told to end and has not in time, in an
 	// event that changes no state.
 	Stuck string `json:"stuck,omitempty"`
+	// Refused is the path of an actor whose call was refused, in an event that changes no state: a
+	// call of this one, or of its host by it. Of many in a second only one is told.
+	Refused string `json:"refused,omitempty"`
 	// Memory is what a spare has in memory when it is ready, in bytes; 0 where that is not known.
 	Memory int64 `json:"memory,omitempty"`
 	// Pause is how long the actor waits before its restart, in events to Waiting.
@@ -102,6 +105,9 @@ func (e Event) String() string {
 	}
 	if e.Stuck != "" {
 		text += ", a task is stuck"
+	}
+	if e.Refused != "" {
+		text += ", a call was refused"
 	}
 	if e.Reason != "" {
 		text += ": " + e.Reason

@@ -1,13 +1,14 @@
 package directory
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -31,11 +32,11 @@ func Query(ctx context.Context, name string) ([]Entry, error) {
 	if r == nil {
 		return nil, errNoDirectory
 	}
-	found := r.Entries(name)
-	if len(found) == 0 && name != "" {
-		return nil, notFound(r, name)
+	found, err := r.Entries(ctx, name)
+	if err == nil && len(found) == 0 && name != "" {
+		return nil, notFound(ctx, r, name)
 	}
-	return found, nil
+	return found, err
 }
 
 // Find gives a portal to the actor of a name that became ready last, or to the one at a path.
@@ -43,30 +44,40 @@ func Query(ctx context.Context, name string) ([]Entry, error) {
 // Errors: [ErrNotFound] if none is ready, with what those of the name are doing.
 func Find(ctx context.Context, name string) (*Portal, error) {
 	all, err := FindAll(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return slices.MaxFunc(all, func(a, b *Portal) int { return cmp.Compare(a.Entry.up, b.Entry.up) }), nil
+	return latest(all), err
 }
 
 // FindAll gives portals to all actors of a name that are ready, in the order of their paths.
 // There is at least one. The errors are those of [Find].
 func FindAll(ctx context.Context, name string) ([]*Portal, error) {
-	found, err := Query(ctx, name)
-	if err != nil {
-		return nil, err
-	}
 	r := From(ctx)
-	var portals []*Portal
+	if r == nil {
+		return nil, errNoDirectory
+	}
+	portals, _, err := ready(ctx, r, name)
+	if err == nil && len(portals) == 0 {
+		err = notFound(ctx, r, name)
+	}
+	return portals, err
+}
+
+// ready gives portals to all actors of a name that are ready, and reports whether there are others.
+func ready(ctx context.Context, r Registry, name string) (portals []*Portal, others bool, err error) {
+	found, err := r.Entries(ctx, name)
 	for _, e := range found {
 		if e.State.Callable() {
 			portals = append(portals, &Portal{r.Portal(e), e})
 		}
 	}
+	return portals, len(found) > len(portals), err
+}
+
+// latest is the one that became ready last; nil if there are none.
+func latest(portals []*Portal) *Portal {
 	if len(portals) == 0 {
-		return nil, notFound(r, name)
+		return nil
 	}
-	return portals, nil
+	return slices.MaxFunc(portals, func(a, b *Portal) int { return a.Entry.later(&b.Entry) })
 }
 
 // WaitFor is Find when an actor of the name is ready; it waits for one if there is none. The
@@ -76,19 +87,59 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 	if r == nil {
 		return nil, errNoDirectory
 	}
-	if p, err := Find(ctx, name); err == nil {
-		return p, nil
+	return await(ctx, r, name, true)
+}
+
+// ByName is a portal to whichever actor of a name, or at a path, is ready when a dialog begins: it
+// looks up anew for each one, and so leads on after a restart, and when the name is another
+// actor's. A dialog stays with the process that it has begun with. While those of the name are
+// there and none is ready, a call waits for one, bounded by its ctx; if there are none it fails with
+// [ErrNotFound]. It needs no closing, and keeps nothing alive.
+func ByName(ctx context.Context, name string) contract.Portal {
+	r := From(ctx)
+	return endpoint.Reach(func(ctx context.Context) (*dialog.Table, error) {
+		if r == nil {
+			return nil, errNoDirectory
+		}
+		for {
+			p, err := await(ctx, r, name, false)
+			if err != nil {
+				return nil, err
+			}
+			t, err := p.Table(ctx)
+			if !errors.Is(err, ErrStale) { // else the next one is on its way
+				return t, err
+			}
+		}
+	})
+}
+
+// await gives a portal to the actor of a name that became ready last, once one is. If there are
+// none it fails, unless it is to wait for one that comes.
+func await(ctx context.Context, r Registry, name string, come bool) (*Portal, error) {
+	look := func() (*Portal, error) {
+		all, others, err := ready(ctx, r, name)
+		if err == nil && len(all) == 0 && !others && !come {
+			err = notFound(ctx, r, name)
+		}
+		return latest(all), err
 	}
-	for e, lagged := range r.Watch(ctx) {
+	if p, err := look(); p != nil || err != nil {
+		return p, err
+	}
+	for e, err := range r.Watch(ctx, name) {
+		if err != nil && !lagged(err) {
+			return nil, err
+		}
 		if ctx.Err() != nil {
 			break
 		}
-		at := Entry{Path: e.Path, Actor: e.Actor}
-		if lagged == nil && (!e.To.Callable() || !at.named(name)) {
-			continue // a look goes through the whole tree
+		// A look may go through the whole tree, or to another process.
+		if over := !come && (e.To == Gone || e.Path == ""); err == nil && !e.To.Callable() && !over {
+			continue
 		}
-		if p, err := Find(ctx, name); err == nil {
-			return p, nil
+		if p, err := look(); p != nil || err != nil {
+			return p, err
 		}
 	}
 	if err := context.Cause(ctx); err != nil {
@@ -97,12 +148,17 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 	return nil, fmt.Errorf("%w: the tree has ended", ErrNotFound)
 }
 
+func lagged(err error) bool {
+	_, ok := errors.AsType[*fault.Lagged](err)
+	return ok
+}
+
 // Watch tells when actors of a name, or the one at a path, become ready, and when they are
 // gone. It begins with those that are ready, and then tells each thing once: an event to [Ready] of
 // a first process, or of a later one if Epoch is above 1; and an event to [Gone], whose Cause,
 // Reason and Err say why. It owns none of them and keeps none alive, and ends with ctx or with
 // the tree. A loop that is too slow misses no end and no process that is still there; it gets a
-// [*fault.Lagged] and goes on.
+// [*fault.Lagged] and goes on; any other error is the last thing that it gets.
 func Watch(ctx context.Context, name string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		r := From(ctx)
@@ -111,8 +167,8 @@ func Watch(ctx context.Context, name string) iter.Seq2[Event, error] {
 			return
 		}
 		var m monitor
-		for e, err := range r.Watch(ctx) {
-			if err == nil && !m.tells(&e, name) {
+		for e, err := range r.Watch(ctx, name) {
+			if err == nil && !m.tells(&e) {
 				continue
 			}
 			if !yield(e, err) {
@@ -128,17 +184,19 @@ type monitor struct{ table Table }
 
 // tells reports whether an event is to be told, and gives an end the reason that was told before
 // it, when the last process was reaped.
-func (m *monitor) tells(e *Event, name string) bool {
-	before, known := m.table.entries[e.Path]
+func (m *monitor) tells(e *Event) bool {
+	if e.Path == "" { // those that are ready have been told
+		return false
+	}
+	before := m.table.at(e.Path)
 	m.table.Apply(*e)
 	if e.To != Gone {
-		after := m.table.entries[e.Path]
-		return after.up != before.up && after.named(name)
+		return m.table.at(e.Path).up != before.up
 	}
 	if e.Cause == "" {
 		e.Cause, e.Reason, e.Err = before.Last.Cause, before.Last.Reason, before.Last.Err
 	}
-	return known && before.named(name) && before.State != Standby
+	return before.Path != "" && before.State != Standby
 }
 
 // The errors, for errors.Is.
@@ -159,10 +217,14 @@ func init() {
 	fault.Sentinel("trellis.NotReachable", ErrNotReachable)
 }
 
-func notFound(r Registry, name string) error {
+func notFound(ctx context.Context, r Registry, name string) error {
+	all, err := r.Entries(ctx, "")
+	if err != nil {
+		return err
+	}
 	var same, others []string
-	for _, e := range r.Entries("") {
-		if e.named(name) {
+	for _, e := range all {
+		if e.Last.named(name) {
 			same = append(same, fmt.Sprintf("%s is %s", e.Path, e.State))
 		} else {
 			others = append(others, e.Path)

@@ -22,12 +22,22 @@ import (
 // tree is a registry with actors that do what the test says.
 type tree struct {
 	*directory.Memory
-	ctx context.Context
+	ctx     context.Context
+	members map[string]*one // by their paths
 }
 
 func newTree(t *testing.T) *tree {
-	r := directory.NewMemory(nil)
-	return &tree{r, directory.With(t.Context(), r)}
+	r := directory.NewMemory("", nil)
+	return &tree{r, directory.With(t.Context(), r), map[string]*one{}}
+}
+
+func (r *tree) entries(t *testing.T, name string) []directory.Entry {
+	t.Helper()
+	found, err := r.Entries(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // one is an actor of a tree.
@@ -41,11 +51,17 @@ type one struct {
 var errTold = errors.New("the actor was asked")
 
 func (r *tree) join(name string) *one {
-	m := r.Join(name, func(directory.Entry) contract.Portal {
-		return endpoint.Reach(func(context.Context) (*dialog.Table, error) { return nil, errTold })
+	o := &one{id: actor.NewID(name)}
+	o.Membership = r.Join(name, func(e directory.Entry) contract.Portal {
+		return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
+			if !e.Actor.Is(o.id) {
+				return nil, directory.ErrStale
+			}
+			return nil, errTold
+		})
 	})
-	o := &one{Membership: m, id: actor.NewID(name)}
 	o.Publish(directory.Event{Actor: o.id, To: directory.Waiting})
+	r.members[o.Path()] = o
 	return o
 }
 
@@ -160,7 +176,8 @@ func TestD02_WaitForBlocksUntilOneIsReady(t *testing.T) {
 func TestO01_ALoopEndsWithItsCtxInAFlood(t *testing.T) {
 	r := newTree(t)
 	busy := r.join("busy").up()
-	for name, loop := range map[string]func(context.Context) iter.Seq2[directory.Event, error]{"Watch": r.Watch, "Events": r.Events} {
+	watch := func(ctx context.Context) iter.Seq2[directory.Event, error] { return r.Watch(ctx, "") }
+	for name, loop := range map[string]func(context.Context) iter.Seq2[directory.Event, error]{"Watch": watch, "Events": r.Events} {
 		ctx, cancel := context.WithCancel(r.ctx)
 		defer cancel()
 		after := 0
@@ -186,9 +203,9 @@ type looks struct {
 	n int
 }
 
-func (l *looks) Entries(name string) []directory.Entry {
+func (l *looks) Entries(ctx context.Context, name string) ([]directory.Entry, error) {
 	l.n++
-	return l.Registry.Entries(name)
+	return l.Registry.Entries(ctx, name)
 }
 
 // Who waits looks through the tree only when one that it may have waited for has come up.
@@ -240,6 +257,84 @@ func TestD02_WaitForEndsWithItsCtxInAFlood(t *testing.T) {
 		}
 		<-over
 	})
+}
+
+// D03: a name leads to whichever process has it when a dialog begins.
+func TestD03_ByNameLooksUpAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTree(t)
+		parser := directory.ByName(r.ctx, "parser")
+		asked := func() error { _, err := parser.Table(t.Context()); return err }
+		if err := asked(); !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("D03: none is there: %v", err)
+		}
+		one := r.join("parser").up()
+		if err := asked(); !errors.Is(err, errTold) {
+			t.Errorf("D03: one is ready: %v", err)
+		}
+		one.to(directory.Reaped, directory.Crashed, nil)
+		waiting := make(chan error)
+		go func() { waiting <- asked() }()
+		synctest.Wait()
+		select {
+		case err := <-waiting:
+			t.Fatalf("D03: it does not wait for the restart: %v", err)
+		default:
+		}
+		one.up()
+		if err := <-waiting; !errors.Is(err, errTold) {
+			t.Errorf("D03: it was restarted: %v", err)
+		}
+		one.to(directory.Reaped, directory.Crashed, nil)
+		go func() { waiting <- asked() }()
+		synctest.Wait()
+		one.to(directory.Gone, "", nil)
+		if err := <-waiting; !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("D03: it is gone for good: %v", err)
+		}
+		r.join("parser")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("not worth it")
+		cancel(why)
+		if _, err := parser.Table(ctx); !errors.Is(err, why) {
+			t.Errorf("D03: %v; want the cause of the call's ctx", err)
+		}
+		if _, err := directory.ByName(t.Context(), "parser").Table(t.Context()); err == nil || errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("a ctx without a tree gives %v", err)
+		}
+	})
+}
+
+// fickle is a registry whose actors are gone between the look and the call.
+type fickle struct {
+	directory.Registry
+	gone func(e directory.Entry)
+}
+
+func (f *fickle) Portal(e directory.Entry) contract.Portal {
+	f.gone(e)
+	return f.Registry.Portal(e)
+}
+
+// D03: a process that ends between the look and the call is not what a name leads to.
+func TestD03_ByNameLeadsToNoStaleProcess(t *testing.T) {
+	r := newTree(t)
+	r.join("parser").up()
+	times := 0
+	f := &fickle{r, func(directory.Entry) {
+		if times++; times == 1 { // between the look and the call it ends, and another one comes
+			for _, e := range r.entries(t, "parser") {
+				r.members[e.Path].to(directory.Gone, "", nil)
+			}
+			r.join("parser").up()
+		}
+	}}
+	if _, err := directory.ByName(directory.With(t.Context(), f), "parser").Table(t.Context()); !errors.Is(err, errTold) {
+		t.Errorf("D03: %v; want that the new one was asked", err)
+	}
+	if times != 2 {
+		t.Errorf("D03: it has looked %d times; want 2", times)
+	}
 }
 
 // What happens is told once each, whatever else happens in between.
@@ -324,7 +419,7 @@ func TestO01_AMemberSpeaksForItselfOnly(t *testing.T) {
 	if err := liar.Pass(e); err != nil {
 		t.Fatal(err)
 	}
-	for got, err := range r.Watch(r.ctx) {
+	for got, err := range r.Watch(r.ctx, "") {
 		if err != nil || !strings.HasPrefix(got.Path, "liar/") {
 			continue
 		}
@@ -360,7 +455,7 @@ func TestO01_WhatAMemberSaysIsCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := r.Entries(name)[0].Last
+		got := r.entries(t, name)[0].Last
 		if got.Time.Before(begun) || got.Time.After(time.Now()) {
 			t.Errorf("O01: a time in the %s is told as %v", name, got.Time)
 		}
@@ -394,7 +489,10 @@ func TestO01_ASlowFollowerIsToldHowMany(t *testing.T) {
 	r := newTree(t)
 	busy := r.join("busy").up()
 	seen, lost, last := 0, 0, uint64(0)
-	for e, err := range r.Watch(r.ctx) {
+	for e, err := range r.Watch(r.ctx, "") {
+		if e.Path == "" && err == nil {
+			continue // that was all that is there
+		}
 		if seen == 0 { // the loop stands still, and nobody waits for it
 			for range 10_000 {
 				busy.to(directory.Unhealthy, "", nil)

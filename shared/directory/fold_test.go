@@ -31,7 +31,7 @@ type performer struct {
 }
 
 func newStage() *stage {
-	r := NewMemory(nil)
+	r := NewMemory("", nil)
 	r.behind = 8
 	return &stage{registry: r}
 }
@@ -47,7 +47,7 @@ type follows struct {
 }
 
 func follow(r *Memory) *follows {
-	events, f := r.follow(true)
+	events, f := r.follow("", true)
 	reader := &follows{f: f, given: map[uint64]bool{}}
 	for _, e := range events {
 		reader.fold.Apply(e)
@@ -63,7 +63,7 @@ func (r *follows) read(t *rapid.T) {
 		events, lost := r.f.take()
 		r.lost += lost
 		for _, e := range events {
-			if before := r.fold.entries[e.Path]; e.To != Gone && e.Epoch < before.Epoch {
+			if before := r.fold.at(e.Path); e.To != Gone && e.Epoch < before.Epoch {
 				t.Fatalf("D07: %s is told to a reader for whom %+v is there", e, before)
 			}
 			r.fold.Apply(e)
@@ -129,7 +129,7 @@ func (p *performer) live(t *rapid.T, depth int) {
 	default:
 		if p.hosts == nil {
 			p.hosts = newStage()
-			_, p.up = p.hosts.registry.follow(true)
+			_, p.up = p.hosts.registry.follow("", true)
 		}
 		if rapid.IntRange(0, 3).Draw(t, "joins") == 0 {
 			p.hosts.join(t)
@@ -212,7 +212,7 @@ func TestO01_FoldOfTheStreamIsTheTruth(t *testing.T) {
 		}
 		truth := map[string]Entry{}
 		root.settle(t, "", truth)
-		compareWith(t, "the registry", root.registry.Entries(""), truth)
+		compareWith(t, "the registry", root.registry.table.Entries(""), truth)
 		for _, r := range readers {
 			r.read(t)
 			compareWith(t, "a reader", r.fold.Entries(""), truth)

@@ -1,6 +1,7 @@
 package directory
 
-// follower is one reader's place in the events of a [Memory], whose lock guards it. What it is
+// follower is one reader's place in the events of a [Memory], whose lock guards it, or in those of
+// actors of a name. What it is
 // behind waits in its ring. The oldest half is lost when that is full; it is folded, so that
 // the reader can be told what has become of it (take).
 type follower struct {
@@ -9,12 +10,16 @@ type follower struct {
 	lost    int     // events since the last take
 	ring    []Event // the oldest first
 	most    int     // events in the ring
+	name    string  // whose events it gets; "" is everybody's
 	wake    chan struct{}
 	nothing bool // no more events come
 }
 
 // put adds an event. It never waits.
 func (f *follower) put(e Event) {
+	if !e.named(f.name) {
+		return
+	}
 	if len(f.ring) == f.most {
 		f.lose(f.most / 2)
 	}

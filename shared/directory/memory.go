@@ -22,17 +22,21 @@ const (
 	keptOfEach = 256  // events, and the last one of each actor that is there
 	keptGone   = 64   // members that are over
 	mostBelow  = 4096 // actors below a member
+	mostBehind = 4096 // events that a follower may be behind
+	mostUnseen = 256  // the same of a loop over actors of a name, which is given how they are now when it has missed more
 )
 
 // Memory is a registry in the memory of its host's process. The outermost nursery of a root
-// host makes one, and so does each plugin for the nurseries in it. It owns no goroutine, and ends
+// host makes one, and so does each plugin for the nurseries in it, where it has what the plugin hosts
+// and is a part of one that has the rest (package report). It owns no goroutine, and ends
 // with Finish.
 //
 // mu guards all fields below it, those of the followers and those of the members. It is taken
 // under the locks of nurseries, and under it no other one.
 type Memory struct {
+	at     string // the path of the actor whose registry it is
 	joined func() // is called before the first member joins
-	behind int    // events that a follower may be behind
+	behind int    // mostBehind, but in tests
 
 	mu        sync.Mutex
 	once      bool // joined was called
@@ -54,10 +58,24 @@ type member struct {
 	below int     // actors that are there
 }
 
-// NewMemory makes an empty registry. joined, if it is not nil, is called when the first member
-// joins, and must not wait.
-func NewMemory(joined func()) *Memory {
-	return &Memory{joined: joined, behind: 4096, actors: map[string]string{}, members: map[string]*member{}, followers: map[*follower]struct{}{}}
+// NewMemory makes an empty registry for what the actor at a path hosts; "" is the root. joined, if
+// it is not nil, is called when the first member joins, and must not wait.
+func NewMemory(at string, joined func()) *Memory {
+	return &Memory{at: at, joined: joined, behind: mostBehind, actors: map[string]string{}, members: map[string]*member{}, followers: map[*follower]struct{}{}}
+}
+
+// Path is where the actor is whose registry this is.
+func (r *Memory) Path() string { return r.at }
+
+// Has reports whether a path is that of an actor that can be a member, or below one.
+func (r *Memory) Has(path string) bool { return r.at == "" || strings.HasPrefix(path, r.at+"/") }
+
+// below is the path of what the actor at a path hosts.
+func below(at, name string) string {
+	if at == "" {
+		return name
+	}
+	return at + "/" + name
 }
 
 // Join takes in a member.
@@ -68,9 +86,9 @@ func (r *Memory) Join(name string, call func(Entry) contract.Portal) Membership 
 		r.joined()
 	}
 	r.once = true
-	m := &member{r: r, path: name, call: call}
+	m := &member{r: r, path: below(r.at, name), call: call}
 	for n := 2; r.members[m.path] != nil; n++ {
-		m.path = fmt.Sprintf("%s#%d", name, n)
+		m.path = below(r.at, fmt.Sprintf("%s#%d", name, n))
 	}
 	r.members[m.path] = m
 	return m
@@ -84,8 +102,8 @@ func (m *member) Path() string { return m.path }
 func (m *member) Publish(e Event) {
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
-	now, there := m.r.table.entries[m.path]
-	if e.Missed > 0 && (!there || m.r.members[m.path] != m) {
+	now := m.r.table.at(m.path)
+	if e.Missed > 0 && (now.Path == "" || m.r.members[m.path] != m) {
 		return // the path may be another member's by now
 	}
 	m.r.seq++
@@ -108,8 +126,9 @@ func (m *member) Publish(e Event) {
 func (m *member) Pass(e Event) error {
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
-	path := m.path + "/" + e.Path
-	old, known := m.r.table.entries[path]
+	path := below(m.path, e.Path)
+	old := m.r.table.at(path)
+	known := old.Path != ""
 	if err := m.mayPass(&e, path, known); err != nil || !known && e.To == Gone {
 		return err // what has come and gone while its events were lost was never here
 	}
@@ -159,7 +178,8 @@ func (m *member) Close(reason string, err error) {
 func (m *member) put(e Event) {
 	r := m.r
 	e.n = r.table.applied + 1
-	old, known := r.table.entries[e.Path]
+	old := r.table.at(e.Path)
+	known := old.Path != ""
 	delete(r.actors, old.Actor.UUID)
 	r.table.Apply(e)
 	if e.To != Gone {
@@ -181,18 +201,18 @@ func (m *member) put(e Event) {
 	}
 }
 
-// Entries are those that are there.
-func (r *Memory) Entries(name string) []Entry {
+// Entries are those that are there. It waits for nothing, and does not fail.
+func (r *Memory) Entries(_ context.Context, name string) ([]Entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.table.Entries(name)
+	return r.table.Entries(name), nil
 }
 
 // Portal leads to an actor through the member that it is, or that hosts it.
 func (r *Memory) Portal(e Entry) contract.Portal {
-	first, _, _ := strings.Cut(e.Path, "/")
+	first, _, _ := strings.Cut(strings.TrimPrefix(e.Path, r.at+"/"), "/")
 	r.mu.Lock()
-	m := r.members[first]
+	m := r.members[below(r.at, first)]
 	r.mu.Unlock()
 	if m == nil {
 		return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
@@ -203,15 +223,20 @@ func (r *Memory) Portal(e Entry) contract.Portal {
 }
 
 // Events begins with what is kept.
-func (r *Memory) Events(ctx context.Context) iter.Seq2[Event, error] { return r.loop(ctx, true) }
+func (r *Memory) Events(ctx context.Context) iter.Seq2[Event, error] { return r.loop(ctx, "", true) }
 
 // Watch begins with what is there.
-func (r *Memory) Watch(ctx context.Context) iter.Seq2[Event, error] { return r.loop(ctx, false) }
+func (r *Memory) Watch(ctx context.Context, name string) iter.Seq2[Event, error] {
+	return r.loop(ctx, name, false)
+}
 
-func (r *Memory) loop(ctx context.Context, kept bool) iter.Seq2[Event, error] {
+func (r *Memory) loop(ctx context.Context, name string, kept bool) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		events, f := r.follow(kept)
+		events, f := r.follow(name, kept)
 		defer r.leave(f)
+		if !kept {
+			events = append(events, Event{})
+		}
 		for over := false; ; {
 			for _, e := range events {
 				if !yield(e, nil) {
@@ -232,12 +257,16 @@ func (r *Memory) loop(ctx context.Context, kept bool) iter.Seq2[Event, error] {
 
 // follow takes the state and the follower's place under one lock: no event is missed between
 // the two, and none is given twice.
-func (r *Memory) follow(kept bool) ([]Event, *follower) {
+func (r *Memory) follow(name string, kept bool) ([]Event, *follower) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := &follower{most: r.behind, past: r.table.clone(), wake: make(chan struct{}, 1), nothing: r.finished}
+	most := r.behind
+	if !kept {
+		most = min(most, mostUnseen)
+	}
+	f := &follower{name: name, most: most, past: r.table.only(name), wake: make(chan struct{}, 1), nothing: r.finished}
 	r.followers[f] = struct{}{}
-	events := r.table.since(&Table{})
+	events := f.past.since(&Table{})
 	if kept {
 		events = r.history(events)
 	}

@@ -25,6 +25,7 @@ func (e *Event) bound(now time.Time) {
 	if e.Time.After(now) || e.Time.Unix() < 0 {
 		e.Time = now
 	}
+	e.Refused = words.Clip(e.Refused, mostText)
 	e.Reason, e.Stuck, e.Step = words.Clip(e.Reason, mostText), words.Clip(e.Stuck, mostText), words.Clip(e.Step, mostWord)
 	e.Endpoints = slices.DeleteFunc(slices.Clone(e.Endpoints[:min(len(e.Endpoints), mostEndpoints)]), func(p Endpoint) bool {
 		return len(p.Name) > mostText || len(p.Kind) > mostWord

@@ -8,28 +8,34 @@ import (
 )
 
 // Registry is where the events of a tree come together. Each host has one for what it hosts,
-// however many levels there are below; that of the root is the one of the whole tree. It may
-// be used from any goroutine, and none of its methods waits but the loops over events.
+// however many levels there are below; that of the root has the whole tree, and what the others
+// do not have they ask their own hosts for. It may be used from any goroutine.
 type Registry interface {
+	// Path is where the actor is whose registry this is; "" is the root.
+	Path() string
 	// Join takes in an actor of a name, which gets a path of its own. call gives portals to the
 	// actor, and to those below it.
 	Join(name string, call func(Entry) contract.Portal) Membership
-	// Entries are those that are there, of a name or at a path; all of them if it is "".
-	Entries(name string) []Entry
+	// Entries are those that are in the tree, of a name or at a path, in the order of their
+	// paths; all of them if name is "". It waits for no actor but those that are asked.
+	Entries(ctx context.Context, name string) ([]Entry, error)
 	// Portal leads to the process of an entry, and to no other one.
 	Portal(e Entry) contract.Portal
-	// Events ranges over what has happened so far, as far as it is kept, and then over all
-	// that happens. Watch begins with the last event of each actor that is there. A loop that
+	// Events ranges over what has happened so far to what the actor hosts, as far as it is kept, and
+	// then over all that happens. Watch is about actors of a name in the tree, or all of them, and
+	// begins with the last event of each one that is there, and one without a path, which
+	// says that these were all. A loop that
 	// is slow loses the oldest events: it gets a *fault.Lagged, and events from which the same
-	// table follows as from those that were lost. The loops end with ctx, and with the registry.
+	// table follows as from those that were lost. Any other error is the last thing that it gets.
+	// The loops end with ctx, and with the registry.
 	Events(ctx context.Context) iter.Seq2[Event, error]
-	Watch(ctx context.Context) iter.Seq2[Event, error]
+	Watch(ctx context.Context, name string) iter.Seq2[Event, error]
 }
 
 // Membership is the place of one actor in a registry, with all that it hosts. Its host has
 // made it, and ends it with the event that the actor is gone.
 type Membership interface {
-	// Path is the path of the actor.
+	// Path is the path of the actor, from the root of the tree.
 	Path() string
 	// Publish tells an event of the actor itself. It never waits.
 	Publish(e Event)
@@ -44,6 +50,15 @@ type key struct{}
 
 // With returns a ctx whose nurseries join r, and under which r is the directory.
 func With(ctx context.Context, r Registry) context.Context { return context.WithValue(ctx, key{}, r) }
+
+// Here is where the actor is in its tree to which the code under ctx belongs: its path, as those that
+// look it up have it; "" is the root.
+func Here(ctx context.Context) string {
+	if r := From(ctx); r != nil {
+		return r.Path()
+	}
+	return ""
+}
 
 // From is the registry of a ctx; nil if there is none.
 func From(ctx context.Context) Registry {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
@@ -19,6 +20,8 @@ type Entry struct {
 	// Endpoints are what the process serves that came up last. They are still known while the
 	// actor is down, until its next process starts.
 	Endpoints []Endpoint
+	// Since is when that process became ready; zero if none has.
+	Since time.Time
 	// Last is the last event of the actor. It tells all of the entry, so that the entry is
 	// there for whoever has seen no other event of the actor.
 	Last Event
@@ -28,21 +31,26 @@ type Entry struct {
 	born, up uint64
 }
 
-// named reports whether this is an actor of a name, or the one at a path; "" is every one.
-func (e *Entry) named(name string) bool { return name == "" || e.Actor.Name == name || e.Path == name }
+// named reports whether this is about an actor of a name, or the one at a path; "" is every one.
+func (e *Event) named(name string) bool { return name == "" || e.Actor.Name == name || e.Path == name }
+
+// later compares two entries by when they became ready.
+func (e *Entry) later(than *Entry) int {
+	return cmp.Or(e.Since.Compare(than.Since), cmp.Compare(e.up, than.up))
+}
 
 // Table is who is in a tree: a fold over its events, by which the entries are made and removed,
 // and by nothing else. The zero value is the table before the first event. It has no lock.
 type Table struct {
-	entries map[string]Entry // by their paths
-	applied uint64           // events
+	entries map[string]*Entry // by their paths; none is changed once it is there
+	applied uint64            // events
 }
 
 // Apply makes the table what it is after one more event.
 func (t *Table) Apply(e Event) {
 	t.applied++
-	old, there := t.entries[e.Path]
-	if !there {
+	old := t.at(e.Path)
+	if old.Path == "" {
 		old.born = t.applied
 	}
 	switch {
@@ -50,23 +58,31 @@ func (t *Table) Apply(e Event) {
 		delete(t.entries, e.Path)
 		return
 	case t.entries == nil:
-		t.entries = map[string]Entry{}
+		t.entries = map[string]*Entry{}
 	case e.Endpoints == nil && old.Actor.Is(e.Actor):
 		e.Endpoints = old.Endpoints
 	}
-	entry := Entry{Path: e.Path, Actor: e.Actor, Epoch: e.Epoch, State: e.To, Endpoints: e.Endpoints, Last: e, born: old.born, up: old.up}
+	entry := &Entry{Path: e.Path, Actor: e.Actor, Epoch: e.Epoch, State: e.To, Endpoints: e.Endpoints, Since: old.Since, Last: e, born: old.born, up: old.up}
 	if e.To.Callable() && (!old.State.Callable() || !old.Actor.Is(e.Actor)) {
-		entry.up = t.applied
+		entry.up, entry.Since = t.applied, e.Time
 	}
 	t.entries[e.Path] = entry
+}
+
+// at is the entry at a path; a zero one if there is none.
+func (t *Table) at(path string) Entry {
+	if e := t.entries[path]; e != nil {
+		return *e
+	}
+	return Entry{}
 }
 
 // Entries are those of actors of a name, and that of the actor at a path, in the order of their
 // paths; all of them if name is "".
 func (t *Table) Entries(name string) (found []Entry) {
 	for _, e := range t.entries {
-		if e.named(name) {
-			found = append(found, e)
+		if e.Last.named(name) {
+			found = append(found, *e)
 		}
 	}
 	slices.SortFunc(found, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
@@ -75,6 +91,17 @@ func (t *Table) Entries(name string) (found []Entry) {
 
 // clone is a copy, which shares nothing that changes.
 func (t *Table) clone() Table { return Table{maps.Clone(t.entries), t.applied} }
+
+// only is a copy that has those of a name.
+func (t *Table) only(name string) Table {
+	c := Table{map[string]*Entry{}, t.applied}
+	for path, e := range t.entries {
+		if e.Last.named(name) {
+			c.entries[path] = e
+		}
+	}
+	return c
+}
 
 // since are events that make of an older table what this one is: the last one of each actor
 // that has changed, and an end of each that is not there any more. Ends come first, since a
@@ -87,7 +114,7 @@ func (t *Table) since(old *Table) (events []Event) {
 		}
 	}
 	for _, e := range t.entries {
-		if e.Last.n != old.entries[e.Path].Last.n {
+		if e.Last.n != old.at(e.Path).Last.n {
 			events = append(events, e.Last)
 		}
 	}

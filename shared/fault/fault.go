@@ -44,6 +44,8 @@ var (
 	// caller does not read the answers that it has, or more large messages wait in
 	// streams than an actor keeps for another. Only that dialog failed.
 	ErrOverloaded = errors.New("actor overloaded")
+	// ErrNotAllowed: the rules of the tree, or of the endpoint, do not admit the caller.
+	ErrNotAllowed = errors.New("call not allowed")
 	// ErrProtocol: the peer broke the wire protocol.
 	ErrProtocol = errors.New("protocol violation")
 )

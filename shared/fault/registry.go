@@ -98,7 +98,7 @@ func init() {
 		"trellis.StreamClosed": ErrStreamClosed, "trellis.MessageTooLarge": ErrMessageTooLarge,
 		"trellis.NurseryClosed": ErrNurseryClosed, "trellis.CancelUnacked": ErrCancelUnacked,
 		"trellis.ActorTooSlow": ErrActorTooSlow, "trellis.ActorClosing": ErrActorClosing,
-		"trellis.Overloaded": ErrOverloaded, "trellis.Protocol": ErrProtocol, "trellis.ActorDown": ErrActorDown,
+		"trellis.Overloaded": ErrOverloaded, "trellis.NotAllowed": ErrNotAllowed, "trellis.Protocol": ErrProtocol, "trellis.ActorDown": ErrActorDown,
 		"trellis.Goexit": ErrGoexit,
 	} {
 		Sentinel(name, err)

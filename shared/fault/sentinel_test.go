@@ -54,7 +54,7 @@ var sentinels = map[string]error{
 	"StartedTwice": fault.ErrStartedTwice, "StreamClosed": fault.ErrStreamClosed,
 	"MessageTooLarge": fault.ErrMessageTooLarge, "NurseryClosed": fault.ErrNurseryClosed,
 	"CancelUnacked": fault.ErrCancelUnacked, "ActorTooSlow": fault.ErrActorTooSlow,
-	"ActorClosing": fault.ErrActorClosing, "Overloaded": fault.ErrOverloaded, "Protocol": fault.ErrProtocol,
+	"ActorClosing": fault.ErrActorClosing, "Overloaded": fault.ErrOverloaded, "NotAllowed": fault.ErrNotAllowed, "Protocol": fault.ErrProtocol,
 	"registered": errOwn,
 }
 

@@ -1,0 +1,67 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/callers"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// mayCall is why a caller may not call an endpoint of the actor; nil if it may.
+func (i *incarnation) mayCall(c callers.Caller, endpoint string) error {
+	var rule callers.Rule
+	if n := slices.IndexFunc(i.endpoints, func(e *wire.Endpoint) bool { return e.Name == endpoint }); n >= 0 {
+		rule = i.endpoints[n].Callers
+	}
+	return i.refuse(c, callers.Refusal(c, i.hosted.Path(), endpoint, rule, i.spec.Callers))
+}
+
+// accept finds the task for what the actor calls in its host. It runs on the link's reader.
+func (i *incarnation) accept(start *wire.Start) (dialog.Task, error) {
+	c, host := callers.Caller{Path: i.hosted.Path()}, i.env.registry.Path()
+	if err := i.refuse(c, callers.Refusal(c, host, start.Endpoint, i.env.exposed.Callers(start.Endpoint), nil)); err != nil {
+		return nil, err
+	}
+	return i.env.exposed.Accept(start)
+}
+
+// refuse makes the error of a refusal, if there is one, and tells of it: as an event of the actor
+// that was called, or of the one that has called its host.
+func (i *incarnation) refuse(c callers.Caller, why string) error {
+	if why == "" {
+		return nil
+	}
+	if more, tell := i.refusals.next(time.Now()); tell {
+		reason := why
+		if more > 0 {
+			reason += fmt.Sprintf("; %d more calls were refused before this one", more)
+		}
+		i.owner.note(Event{Refused: c.Path, Reason: reason})
+	}
+	return fmt.Errorf("%w: %s", fault.ErrNotAllowed, why)
+}
+
+// refusals decides which refused calls of one process are told: one in a second, so that whoever
+// tries again and again does not push other events out. mu guards the rest.
+type refusals struct {
+	mu   sync.Mutex
+	last time.Time // when one was told
+	more int       // were refused since
+}
+
+// next takes note of one, and reports whether it is told, and how many before it were not.
+func (r *refusals) next(now time.Time) (more int, tell bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.last) < time.Second {
+		r.more++
+		return 0, false
+	}
+	more, r.last, r.more = r.more, now, 0
+	return more, true
+}

@@ -1,0 +1,218 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// Bounds of what runs at once for one actor that asks; more of it waits to begin.
+const (
+	mostQueries = 32
+	mostWatches = 1024
+)
+
+// question is the argument of wire.Query and wire.Watch.
+type question struct {
+	Name string `json:"name,omitempty"` // a name or a path; "": everybody
+}
+
+// Answers gives the task by which a host answers what an actor asks about the tree that r has; nil
+// if the endpoint is another one.
+func Answers(start *wire.Start, r directory.Registry) dialog.Task {
+	var answer func(ctx context.Context, d *dialog.Dialog, r directory.Registry, name string) ([]byte, error)
+	most := 0
+	switch {
+	case start.Endpoint == wire.Query && start.Kind == dialog.Func:
+		answer, most = query, mostQueries
+	case start.Endpoint == wire.Watch && start.Kind == dialog.Source:
+		answer, most = watch, mostWatches
+	default:
+		return nil
+	}
+	return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		if err := d.Enter(most); err != nil {
+			return nil, err
+		}
+		var q question
+		if err := wire.CBOR.Unmarshal(d.Args(), &q); err != nil {
+			return nil, fmt.Errorf("%s: %w", start.Endpoint, err)
+		}
+		return answer(ctx, d, r, q.Name)
+	}
+}
+
+// query answers with the last event of each entry, and when that became ready.
+func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, name string) ([]byte, error) {
+	entries, err := r.Entries(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	answer := make([]message, len(entries))
+	for i, e := range entries {
+		answer[i] = message{Event: &e.Last, Since: e.Since}
+		if err := answer[i].prepare(d.Self()); err != nil {
+			return nil, err
+		}
+	}
+	b := wire.NewBuffer(0)
+	if err := wire.CBOR.Marshal(b, answer, nil); err != nil {
+		b.Free()
+		return nil, err
+	}
+	return d.Own(b), nil
+}
+
+// watch sends what the registry's loop gives.
+func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, name string) ([]byte, error) {
+	for e, err := range r.Watch(ctx, name) {
+		m := messageOf(e, err)
+		if err != nil && m.Missed == 0 {
+			return nil, err
+		}
+		if err := send(ctx, d, d.SourceStream(), &m); err != nil {
+			return nil, err
+		}
+	}
+	return nil, context.Cause(ctx)
+}
+
+// Tree is the registry of an actor that has a host. Memory has what the actor hosts itself, and below
+// that: nobody knows of it earlier. For the rest it asks the host, and keeps nothing. It is
+// made once, and does not change.
+type Tree struct {
+	*directory.Memory
+	Host endpoint.Reach // the link to the host
+}
+
+var _ directory.Registry = Tree{}
+
+// Entries are those of the whole tree.
+func (t Tree) Entries(ctx context.Context, name string) ([]directory.Entry, error) {
+	entries, err := t.ask(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	own, err := t.Memory.Entries(ctx, name)
+	entries = slices.DeleteFunc(entries, func(e directory.Entry) bool { return t.Has(e.Path) })
+	entries = append(entries, own...)
+	slices.SortFunc(entries, func(a, b directory.Entry) int { return strings.Compare(a.Path, b.Path) })
+	return entries, err
+}
+
+func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
+	host, err := t.Host(ctx)
+	if err != nil {
+		return nil, err
+	}
+	args, err := question{name}.encode()
+	if err != nil {
+		return nil, err
+	}
+	payload, err := host.CallRuntime(ctx, wire.Query, args.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	var answer []message
+	if err := wire.CBOR.Unmarshal(payload, &answer); err != nil {
+		return nil, fmt.Errorf("%w: the answer to %s: %w", fault.ErrProtocol, wire.Query, err)
+	}
+	entries := make([]directory.Entry, 0, len(answer))
+	for _, m := range answer {
+		if m.Event == nil {
+			continue
+		}
+		if err := m.unpack(); err != nil {
+			return nil, fmt.Errorf("%w: the answer to %s: %w", fault.ErrProtocol, wire.Query, err)
+		}
+		e := m.Event
+		entries = append(entries, directory.Entry{
+			Path: e.Path, Actor: e.Actor, Epoch: e.Epoch, State: e.To, Endpoints: e.Endpoints, Since: m.Since, Last: *e,
+		})
+	}
+	return entries, nil
+}
+
+func (q question) encode() (*wire.Buffer, error) {
+	b := wire.NewBuffer(0)
+	err := wire.CBOR.Marshal(b, q, nil)
+	return b, err
+}
+
+// Watch ranges over what becomes of the whole tree, as the host tells it.
+func (t Tree) Watch(ctx context.Context, name string) iter.Seq2[directory.Event, error] {
+	return func(yield func(directory.Event, error) bool) {
+		stopped := false
+		err := t.watch(ctx, name, func(m message) bool {
+			var err error
+			if m.Missed > 0 {
+				err = &fault.Lagged{Missed: m.Missed}
+			}
+			if m.Event == nil {
+				m.Event = &directory.Event{}
+			}
+			stopped = !yield(*m.Event, err)
+			return !stopped
+		})
+		if err != nil && !stopped && ctx.Err() == nil {
+			yield(directory.Event{}, err)
+		}
+	}
+}
+
+// watch gives each message to take, until that wants no more.
+func (t Tree) watch(ctx context.Context, name string, take func(message) bool) error {
+	host, err := t.Host(ctx)
+	if err != nil {
+		return err
+	}
+	args, err := question{name}.encode()
+	if err != nil {
+		return err
+	}
+	d, err := host.Open(ctx, &dialog.Request{
+		Endpoint: wire.Watch, Kind: dialog.Source, Codec: wire.CBOR.Name(), Args: args.Bytes(), Owner: args, Window: window,
+	})
+	if err != nil {
+		return err
+	}
+	return d.Scope(func(ctx context.Context, d *dialog.Dialog) error {
+		for {
+			payload, err := d.SourceStream().Recv(ctx)
+			if err == io.EOF { //nolint:errorlint // a failure may wrap one
+				_, err := d.Wait(ctx)
+				return err
+			}
+			if err != nil {
+				return err
+			}
+			m, err := decode(payload)
+			if err != nil {
+				return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, wire.Watch, err)
+			}
+			if !take(m) {
+				return d.Cancel(ctx, "the loop has ended")
+			}
+		}
+	})
+}
+
+// Portal leads to what the actor hosts. Another one has no link to it.
+func (t Tree) Portal(e directory.Entry) contract.Portal {
+	if t.Has(e.Path) {
+		return t.Memory.Portal(e)
+	}
+	return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
+		return nil, fmt.Errorf("%w: there is no link from here to %s", directory.ErrNotReachable, e.Path)
+	})
+}
