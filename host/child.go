@@ -17,7 +17,7 @@ import (
 // incarnations come one after another, each owned by a goroutine of the nursery's that
 // runs [child.run].
 //
-// The fields from n to standby, and gone, are set by [Nursery.add] and do not change.
+// The fields from n to guest, and gone, are set by [Nursery.add] and do not change.
 // Nursery.mu guards the rest, the embedded childState included, which only methods of
 // [supervision] change. The child ends with the state [Gone]: it is removed from the
 // nursery then, but portals may keep it for longer, and go on reading its last state and
@@ -32,6 +32,7 @@ type child struct {
 	backoff backoff
 	standby *standby             // what its processes are taken from; nil: nothing
 	member  directory.Membership // in the registry, until it is gone
+	guest   *guest               // the program that has joined; nil if this host starts it
 
 	self         actor.ID      // of the present or last process; before the first, of that one
 	epoch        int           // processes so far
@@ -54,7 +55,7 @@ var (
 // order in which states change. The registry never waits for a follower. The handler of
 // the log might: it gets the event from [Nursery.update], after the lock is released.
 func (c *child) tell(e Event) {
-	e.Time, e.Actor, e.Epoch = time.Now(), c.self, c.epoch
+	e.Time, e.Actor, e.Epoch, e.Joined = time.Now(), c.self, c.epoch, c.guest != nil
 	if e.From == Starting && e.To == Ready {
 		e.Endpoints = c.lastUp.served()
 	}
@@ -86,7 +87,10 @@ func (c *child) startProcess(e Event) {
 	case c.current != nil:
 		c.self = actor.NewID(c.spec.Name)
 	}
-	if !warm {
+	switch {
+	case c.guest != nil:
+		x = c.guest.execution(c.n.env, c.spec, c.self)
+	case !warm:
 		x = newExecution(c.n.env, c.spec, c.self)
 	}
 	i := newIncarnation(c, x, warm, c.member, giveUp)

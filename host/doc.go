@@ -40,7 +40,8 @@
 // [OpenTree] starts actors that depend on each other, as package host/config/read reads
 // them from a file. [Run] starts an actor for one call. [Nursery.Start] also starts a
 // go-plugin binary that knows nothing of Trellis. [Events] tells what becomes of all of
-// them. A plugin hosts plugins of its own with [Subtree], or with OpenNursery in a handler.
+// them. A plugin hosts plugins of its own with [Subtree], or with OpenNursery in a handler. A
+// program that no host has started [Join]s a tree whose host serves.
 //
 // # What each party owes
 //

@@ -49,6 +49,9 @@ type Options struct {
 	Streams config.Streams
 	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
 	Hurry <-chan struct{}
+	// Serve, if not empty, is an address at which other programs of this user may [Join] this
+	// actor: a name such as "default", or the path of a socket. See docs/joining.md.
+	Serve string
 	// Record writes down what is said with the children of these names, replicas and all
 	// processes of each, for trellistest.Replay; what they host themselves is not said here.
 	// Payloads are written as they are, and so are secrets in them. Nobody waits for a

@@ -45,6 +45,12 @@ func (x *execution) newProgram() launch.Program {
 // boot, no endpoints and no goodbye.
 func (x *execution) foreign() bool { return x.spec.GoPlugin != nil }
 
+// joined reports whether the program was there before, and has joined.
+func (x *execution) joined() bool {
+	_, is := x.program.(*guest)
+	return is
+}
+
 // execute starts the process and connects to it, and names the stage that has failed. "program"
 // is whatever keeps a process from being there at all; everything after that, until go-plugin is
 // connected, is "handshake". identified is told the pid as soon as it is known, so that events of
@@ -102,8 +108,11 @@ func (x *execution) release() {
 }
 
 // causeOfExit says how the process has ended: the [fault.ActorDied] that its callers, the
-// event and the nursery are given.
+// event and the nursery are given. How a program has ended that has joined, its own parent knows.
 func (x *execution) causeOfExit() error {
+	if x.joined() {
+		return &fault.LinkLost{Peer: x.id, Reason: "the program, which had joined, has gone without a goodbye"}
+	}
 	exit, _ := x.program.Process().Exit()
 	died := &fault.ActorDied{ID: x.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
 	if exit.Panic != "" {

@@ -28,6 +28,7 @@ type Nursery struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	tasks  task.Group // one-shots, the goroutines that own processes, and pauses
+	door   *door      // where other programs join; nil if they cannot
 
 	// mu guards the following fields, and those of each child that change. It is held for
 	// steps of the table only: nobody waits, logs or calls an author's code under it.
@@ -75,6 +76,9 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	env.base = n.ctx
 	defer n.cancel(nil)
 	defer env.end() // all children are gone, and so no event comes any more
+	if n.door, err = n.serve(o.Serve); err != nil {
+		return err
+	}
 	return n.run(ctx, body)
 }
 
@@ -96,6 +100,7 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 	finish := func() {
 		n.settle(err)
 		<-n.idle
+		n.door.shut()
 		if !unfollow() {
 			<-stopped
 		}
@@ -142,10 +147,14 @@ func (n *Nursery) changeTable(change func()) (told []Event) {
 		close(n.changed)
 		n.changed = nil
 	}
-	if n.settling && n.pending == 0 && len(n.children) == 0 && !isClosed(n.idle) {
+	switch {
+	case !n.settling || n.pending > 0 || isClosed(n.idle):
+	case len(n.children) == 0:
 		n.refuse(nil)
 		close(n.idle)
 		n.endStandbys()
+	case n.onlyGuests(): // it is not for them that the nursery lives on
+		n.cancel(errCancelled)
 	}
 	told, n.told = n.told, nil
 	return told
@@ -309,7 +318,7 @@ func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 	if err := checkAlone(spec, false); err != nil {
 		return nil, err
 	}
-	c, err := n.add(ctx, spec, nil, false)
+	c, err := n.add(ctx, &child{spec: spec})
 	if err != nil {
 		return nil, err
 	}
@@ -319,21 +328,23 @@ func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 	return newPortal(c), nil
 }
 
-// add takes an actor into the nursery, which starts it when what it needs is there.
-// Nothing is started for a ctx that is over.
-func (n *Nursery) add(ctx context.Context, spec Spec, needs []need, oneShot bool) (c *child, err error) {
+// add takes an actor into the nursery, which starts it when what it needs is there. c has what is
+// particular to it: its spec, what it needs, whether it is a one-shot, and its program if that has
+// joined. Nothing is started for a ctx that is over.
+func (n *Nursery) add(ctx context.Context, c *child) (_ *child, err error) {
 	over := causeOf(ctx)                    // an author's ctx may do anything, and not under a lock
 	if dir, err := os.Getwd(); err == nil { // else relative paths are of no use
-		spec = anchored(dir, spec)
+		c.spec = anchored(dir, c.spec)
 	}
+	c.n, c.kind, c.self = n, cmp.Or(c.spec.Restart, config.Temporary), actor.NewID(c.spec.Name)
+	c.backoff, c.gone = restartBackoff(c.spec), make(chan struct{})
 	n.update(func() {
-		if err = cmp.Or(n.closedErr(), over, n.clash(spec)); err != nil {
+		if err = cmp.Or(n.closedErr(), over, n.clash(c)); err != nil {
 			return
 		}
 		n.nextID++
-		state := childState{id: n.nextID, kind: cmp.Or(spec.Restart, config.Temporary), oneShot: oneShot, needs: needs}
-		c = &child{childState: state, n: n, spec: spec, self: actor.NewID(spec.Name), backoff: restartBackoff(spec), standby: n.standbyOf(spec), gone: make(chan struct{})}
-		c.member = n.env.registry.Join(spec.Name, c.found)
+		c.id, c.standby = n.nextID, n.standbyOf(c.spec)
+		c.member = n.env.registry.Join(c.spec.Name, c.found)
 		n.children[c.id] = c
 		c.standby.step((*spares).join)
 		n.carryOut(n.plan.add(&c.childState))
@@ -383,13 +394,13 @@ func causeOf(ctx context.Context) error {
 // clash is why an actor cannot have its name in this nursery: that of a foreign program
 // is one of its own, as it has no identity beside it. Replicas share one on purpose. It
 // is called under the lock.
-func (n *Nursery) clash(spec Spec) error {
-	if spec.Replicas > 1 {
+func (n *Nursery) clash(added *child) error {
+	if added.spec.Replicas > 1 {
 		return nil
 	}
 	for _, c := range n.children {
-		if c.spec.Name == spec.Name && (c.spec.GoPlugin != nil || spec.GoPlugin != nil) {
-			return &StartError{Actor: spec.Name, Stage: "spec", Err: errors.New(
+		if c.spec.Name == added.spec.Name && (c.spec.GoPlugin != nil || added.spec.GoPlugin != nil) {
+			return &StartError{Actor: added.spec.Name, Stage: "spec", Err: errors.New(
 				"name: an actor of this nursery has it already, and one of the two is a foreign program; rename one")}
 		}
 	}

@@ -97,5 +97,5 @@ func (n *Nursery) addOneShot(spec Spec) (*child, error) {
 	if err := checkAlone(spec, true); err != nil {
 		return nil, err
 	}
-	return n.add(n.ctx, spec, nil, true)
+	return n.add(n.ctx, &child{spec: spec, childState: childState{oneShot: true}})
 }

@@ -137,7 +137,7 @@ func (t *Tree) add(levels [][]Spec) error {
 		for _, spec := range level {
 			needs := t.needs(spec)
 			for range max(1, spec.Replicas) {
-				c, err := t.nursery.add(t.nursery.ctx, spec, needs, false)
+				c, err := t.nursery.add(t.nursery.ctx, &child{spec: spec, childState: childState{needs: needs}})
 				if err != nil {
 					return err
 				}

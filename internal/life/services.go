@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -91,6 +92,24 @@ func (v valued) Value(key any) any {
 		return value
 	}
 	return v.base.Value(key)
+}
+
+// Run runs f on the caller's goroutine as a task of the actor, which does not end before f has. f has
+// a ctx as that of a handler, with the deadline, if there is one. What Run gives is how f has
+// ended; on an actor that ends already, f is not run, and the cause says why.
+func (l *Life) Run(deadline time.Time, f func(ctx context.Context) error) fault.Ending {
+	call, cancel := context.Background(), context.CancelFunc(func() {})
+	if !deadline.IsZero() {
+		call, cancel = context.WithDeadline(call, deadline)
+	}
+	defer cancel()
+	ctx, leave, err := l.calls.enter(call)
+	if err != nil {
+		<-l.calls.base.Done() // the boot has set it
+		return fault.Ending{Cause: context.Cause(l.calls.base)}
+	}
+	defer leave()
+	return fault.EndingOf(ctx, f(ctx))
 }
 
 // unary runs a unary call as a task; go-plugin's and the runtime's own calls pass.

@@ -58,7 +58,7 @@ func open() (string, error) {
 	if own.path != "" && isIntact() {
 		return own.path, nil
 	}
-	base := filepath.Join(tempRoot(), "trellis-"+strconv.Itoa(os.Getuid()))
+	base := baseFolder()
 	if longest := len(base) + len("/4194304-0123456789") + socketRoom; longest > maxSocketPath {
 		return "", fmt.Errorf("runtime directory: the path of a unix socket below %s would have %d bytes, of which only %d are sure to fit; set TMPDIR to a shorter directory", base, longest, maxSocketPath)
 	}
@@ -137,6 +137,9 @@ func tidy() {
 	own.left = slices.DeleteFunc(own.left, func(path string) bool { return os.RemoveAll(path) == nil })
 }
 
+// baseFolder is the directory that is common to a user's programs.
+func baseFolder() string { return filepath.Join(tempRoot(), "trellis-"+strconv.Itoa(os.Getuid())) }
+
 // makeBase makes the directory that is common to a user's programs, if it is not there.
 func makeBase(base string) error {
 	if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -209,10 +212,14 @@ func noRoom(err error) error {
 // errLocked means that a living program has the directory.
 var errLocked = errors.New("locked by another process")
 
-// lockDir locks a directory without waiting. The lock counts only if its file
-// still is the one in the directory.
+// lockDir locks a directory without waiting.
 func lockDir(path string, create int) (*os.File, error) {
-	name := filepath.Join(path, lockName)
+	return lockFile(filepath.Join(path, lockName), create)
+}
+
+// lockFile locks a file without waiting. The lock counts only if the file still is the one
+// that has the name.
+func lockFile(name string, create int) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|create, 0o600)
 	if err != nil {
 		return nil, err
@@ -249,10 +256,11 @@ func sweep(base string) {
 		return
 	}
 	for _, entry := range entries {
+		path := filepath.Join(base, entry.Name())
 		if !entry.IsDir() {
+			sweepSocket(path)
 			continue
 		}
-		path := filepath.Join(base, entry.Name())
 		lock, err := lockDir(path, 0)
 		switch {
 		case err == nil:

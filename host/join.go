@@ -1,0 +1,121 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+
+	"github.com/seed-2ba35074/trellis/internal/control"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/life"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/logs"
+	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// ErrNoHost is what [Join] fails with if no host serves at the address.
+var ErrNoHost = control.ErrNoHost
+
+// JoinOptions says who joins. The zero value is ready to use.
+type JoinOptions struct {
+	// Name is that of the actor which this program becomes; "joined" if empty. It may not be
+	// that of an actor which is in the tree, unless that has joined, too.
+	Name string
+	// Endpoints that actors of the tree may call.
+	Endpoints []contract.Handler
+}
+
+// Join makes this program an actor in the tree of the host that serves at an address
+// ([Options.Serve]; "default" if it is empty), runs body, and leaves. With the ctx of body,
+// package directory finds the actors of the tree, sdk.Parent is a portal to the host, and a nursery
+// that is opened tells its events there; others find this program and call its endpoints. When Join
+// returns, nothing is left of that on either side.
+//
+// The ctx of body ends with ctx, when the host asks this actor to end, and when the host is lost;
+// its cause says which, a *fault.ContextCancelled or a *fault.LinkLost. Join returns what body
+// does, or that cause if body has nothing else to say. Errors before body is run: [ErrNoHost], why the
+// host has refused this program, and what is wrong with the address.
+//
+// Joining works on Linux, between programs of one user.
+func Join(ctx context.Context, address string, o JoinOptions, body func(ctx context.Context) error) error {
+	hello, err := introduce(o)
+	if err != nil {
+		return err
+	}
+	t, boot, err := control.Join(ctx, cmp.Or(address, "default"), hello)
+	if err != nil {
+		return err
+	}
+	log := logs.New(slog.Default())
+	defer func() { closedWithin(log.Idle(), lastLogs) }()
+	l := life.New(life.Config{
+		Endpoints: o.Endpoints, PID: os.Getpid(), Trials: dialog.DefaultTrials,
+		Base: context.WithoutCancel(ctx), // what ends it, ends it in order
+		Exit: func(error) {}, Log: log.Logger,
+	})
+	if _, err := l.Boot(ctx, boot, func(context.Context) (link.Transport, error) { return t, nil }); err != nil {
+		t.Abort() // it may not be a link's yet
+		l.Wait()
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { l.Stop(context.Cause(ctx), nil) })()
+	return inside(ctx, l, body)
+}
+
+// introduce is what the host is told of this program.
+func introduce(o JoinOptions) (*wire.BootResponse, error) {
+	id := actor.NewID(cmp.Or(o.Name, "joined"))
+	exposed, err := endpoint.Expose(id, o.Endpoints...)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.BootResponse{Self: &wire.Identity{Name: id.Name}, Endpoints: exposed.Endpoints(), Sdk: "go/1"}, nil
+}
+
+// errLeft is what the tasks of a program are told that leaves.
+var errLeft = errors.New("the program has left the tree")
+
+// inside runs body in the life of the actor, which it ends in every case: when body returns, panics,
+// or calls runtime.Goexit.
+func inside(ctx context.Context, l *life.Life, body func(ctx context.Context) error) error {
+	err := fault.ErrGoexit
+	leave := func() {
+		l.Stop(errLeft, nil)
+		l.Wait()
+	}
+	defer func() { // again only if body called runtime.Goexit
+		if errors.Is(err, fault.ErrGoexit) {
+			leave()
+		}
+	}()
+	deadline, _ := ctx.Deadline()
+	e := l.Run(deadline, func(ctx context.Context) error {
+		_, err := directory.WaitFor(ctx, directory.Here(ctx)) // others find it from then on
+		switch {
+		case errors.Is(err, fault.ErrActorClosing):
+			<-ctx.Done() // it is about to be told why
+			return ctx.Err()
+		case err != nil:
+			return err
+		}
+		return panics.Catch(func() error { return body(ctx) })
+	})
+	err = e.Body
+	leave()
+	panics.Rethrow(err)
+	if e.Expired { // at the deadline of ctx, which may have a cause of its own
+		e.Cause = cmp.Or(causeOf(ctx), e.Cause)
+	}
+	if e.Echo() {
+		return e.Cause
+	}
+	return err
+}

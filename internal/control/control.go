@@ -1,0 +1,228 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// The errors, for errors.Is.
+var (
+	// ErrServed means that another host serves at the address.
+	ErrServed = errors.New("another host serves at this address")
+	// ErrNoHost means that no host serves at the address.
+	ErrNoHost = errors.New("no host serves at this address")
+)
+
+// patience is how long either end may take for its greeting.
+const patience = 5 * time.Second
+
+// Listener is the socket of a host. The host owns it; its methods may be called from any goroutine,
+// and Close ends an Accept.
+type Listener struct {
+	path    string
+	socket  *net.UnixListener
+	release func(made bool)
+	once    sync.Once
+}
+
+// Listen makes the socket of an address. What a host has left there that was killed is removed;
+// anything else that is there is an error, as is a folder into which others can get.
+func Listen(address string) (*Listener, error) {
+	path, err := rundir.Socket(address)
+	if err != nil {
+		return nil, err
+	}
+	release, err := rundir.Occupy(path)
+	switch {
+	case errors.Is(err, rundir.ErrOccupied):
+		return nil, fmt.Errorf("%w: %s; join it, or choose another one", ErrServed, path)
+	case err != nil:
+		return nil, fmt.Errorf("serve at %s: %w", path, err)
+	}
+	if err := sweep(path); err != nil {
+		release(false)
+		return nil, fmt.Errorf("serve at %s: %w", path, err)
+	}
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		release(false)
+		return nil, err
+	}
+	socket.SetUnlinkOnClose(false) // by its name it might remove another one's
+	return &Listener{path: path, socket: socket, release: release}, nil
+}
+
+// sweep removes a socket at which nobody listens. The caller has occupied the name; so whoever
+// listens all the same is not a host.
+func sweep(path string) error {
+	err := rundir.CheckSocket(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialTimeout("unix", path, patience)
+	switch {
+	case err == nil:
+		_ = conn.Close() // nothing was written
+		return errors.New("a program that is not a host listens there; choose another address")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	}
+	return err
+}
+
+// Path is where the socket is.
+func (l *Listener) Path() string { return l.path }
+
+// Accept waits for the next program. The error of one that is not let in is a [*Stranger]; any other
+// one is the listener's own, such as net.ErrClosed.
+func (l *Listener) Accept() (*Caller, error) {
+	conn, err := l.socket.AcceptUnix()
+	if err != nil {
+		return nil, err
+	}
+	pid, err := checkPeer(conn)
+	if err != nil {
+		_ = conn.Close() // nothing was written
+		return nil, &Stranger{err}
+	}
+	return &Caller{conn: conn, PID: pid}, nil
+}
+
+// Close removes the socket. Whoever has come stays.
+func (l *Listener) Close() {
+	l.once.Do(func() {
+		_ = l.socket.Close() // there is nothing to lose
+		l.release(true)
+	})
+}
+
+// Stranger is why somebody was not let in.
+type Stranger struct{ Err error }
+
+func (s *Stranger) Error() string { return s.Err.Error() }
+
+// Unwrap is the reason.
+func (s *Stranger) Unwrap() error { return s.Err }
+
+// Caller is a program that has connected. Whoever has accepted it owns it, and ends it with Refuse
+// or Close, or with the transport that it gives.
+type Caller struct {
+	PID int // as the kernel knows it; 0 if it does not
+
+	conn *net.UnixConn
+}
+
+// Hear is the program's greeting: its name, which is all of its identity that counts, and its
+// endpoints.
+func (c *Caller) Hear(ctx context.Context) (*wire.BootResponse, error) {
+	var hello wire.BootResponse
+	err := within(ctx, c.conn, func() error {
+		m, err := read(c.conn)
+		if err != nil {
+			return err
+		}
+		return proto.Unmarshal(m.Boot, &hello)
+	})
+	return &hello, err
+}
+
+// Admit answers with who the program is. Then the socket is a link's.
+func (c *Caller) Admit(ctx context.Context, boot *wire.BootRequest) (link.Transport, error) {
+	b, err := proto.Marshal(boot)
+	if err != nil {
+		return nil, err
+	}
+	if err := within(ctx, c.conn, func() error { return write(c.conn, greeting{Boot: b}) }); err != nil {
+		return nil, err
+	}
+	return link.NewLocal(c.conn), nil
+}
+
+// Refuse answers with why the program cannot join, and closes the connection.
+func (c *Caller) Refuse(ctx context.Context, why error, self actor.ID) {
+	if b, err := proto.Marshal(fault.Pack(why, self)); err == nil {
+		_ = within(ctx, c.conn, func() error { return write(c.conn, greeting{Fault: b}) }) // it may be gone
+	}
+	c.Close()
+}
+
+// Close ends the connection.
+func (c *Caller) Close() { _ = c.conn.Close() } // only the first one closes
+
+// Join connects to the host at an address, says hello, and gives the connection, which is a link's
+// from now on, with who this program is. Errors: [ErrNoHost], what the host refuses it with, and what is
+// wrong with the address.
+func Join(ctx context.Context, address string, hello *wire.BootResponse) (_ link.Transport, boot *wire.BootRequest, err error) {
+	path, err := rundir.Socket(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := dial(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = conn.Close() // err says what is wrong
+		}
+	}()
+	if _, err := checkPeer(conn); err != nil {
+		return nil, nil, fmt.Errorf("join the host at %s: %w", path, err)
+	}
+	var answer greeting
+	err = within(ctx, conn, func() (err error) {
+		b, err := proto.Marshal(hello)
+		if err != nil {
+			return err
+		}
+		_ = write(conn, greeting{Boot: b}) // whoever has closed the connection may have said why before
+		answer, err = read(conn)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("join the host at %s: %w", path, err)
+	}
+	boot, err = answer.boot()
+	return link.NewLocal(conn), boot, err
+}
+
+// dial connects to the host at a path. A socket at which nobody listens is as good as none.
+func dial(ctx context.Context, path string) (*net.UnixConn, error) {
+	err := rundir.CheckSocket(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s; start one, with Serve in its host.Options", ErrNoHost, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("join the host at %s: %w", path, err)
+	}
+	dialer := net.Dialer{Timeout: patience}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s; one that was killed has left its socket there", ErrNoHost, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UnixConn), nil //nolint:errcheck,forcetypeassert // it is of this type for this network
+}

@@ -1,0 +1,444 @@
+package control_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/internal/control"
+	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+const roleVar = "CONTROL_TEST_ROLE"
+
+// TestMain makes the test binary a host that serves until it is killed, if it is told to.
+func TestMain(m *testing.M) {
+	address := os.Getenv(roleVar)
+	if address == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := control.Listen(address); err != nil {
+		panic(err)
+	}
+	fmt.Println("serving") // the test waits for this line
+	select {}
+}
+
+// killed starts a host in a process of its own, and kills it.
+func killed(t *testing.T, address string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), roleVar+"="+address)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(out, new(string)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+}
+
+// listen listens at an address until the test has ended, or close is called.
+func listen(t *testing.T, address string) *control.Listener {
+	t.Helper()
+	l, err := control.Listen(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+func hello(name string) *wire.BootResponse {
+	return &wire.BootResponse{Self: &wire.Identity{Name: name}}
+}
+
+// left are the files below a folder.
+func left(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		all = append(all, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[1:]
+}
+
+// D04: the two ends learn what they need of each other, and the kernel says who has come.
+func TestD04_Greetings(t *testing.T) {
+	dir := tempdir.Use(t)
+	l := listen(t, "default")
+	self := actor.NewID("guest")
+	hosted := make(chan error, 1)
+	go func() {
+		hosted <- func() error {
+			caller, err := l.Accept()
+			if err != nil {
+				return err
+			}
+			if caller.PID != os.Getpid() {
+				t.Errorf("D04: the caller's pid is %d, want %d", caller.PID, os.Getpid())
+			}
+			said, err := caller.Hear(t.Context())
+			if err != nil {
+				return err
+			}
+			if said.Self.GetName() != "guest" {
+				t.Errorf("D04: %v has come", said.Self)
+			}
+			host, err := caller.Admit(t.Context(), &wire.BootRequest{Self: wire.FromID(self)})
+			if err == nil {
+				host.Abort()
+			}
+			return err
+		}()
+	}()
+	end, boot, err := control.Join(t.Context(), "default", hello("guest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !boot.Self.ToID().Is(self) {
+		t.Errorf("D04: it is told that it is %v, want %v", boot.Self, self)
+	}
+	if err := <-hosted; err != nil {
+		t.Error(err)
+	}
+	end.Abort()
+	l.Close()
+	if files := left(t, dir); len(files) > 0 {
+		t.Errorf("D04: %v is left", files)
+	}
+}
+
+// D04: a refusal comes as the error that it is.
+func TestD04_ARefusalSaysWhy(t *testing.T) {
+	tempdir.Use(t)
+	l := listen(t, "default")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		caller, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		caller.Refuse(t.Context(), fmt.Errorf("%w: no place is left", fault.ErrOverloaded), actor.NewID("host"))
+	}()
+	_, _, err := control.Join(t.Context(), "default", hello("guest"))
+	if !errors.Is(err, fault.ErrOverloaded) || !strings.Contains(err.Error(), "no place is left") {
+		t.Errorf("D04: %v", err)
+	}
+	<-done
+}
+
+// D04: of many that begin at once, exactly one serves; the others are told so, and nothing is left.
+func TestD04_OneServes(t *testing.T) {
+	dir := tempdir.Use(t)
+	for range 20 {
+		var serving, refused atomic.Int32
+		var begun, tried sync.WaitGroup
+		begun.Add(1)
+		over := make(chan struct{})
+		var ended sync.WaitGroup
+		for range 16 {
+			tried.Add(1)
+			ended.Go(func() {
+				begun.Wait()
+				l, err := control.Listen("default")
+				switch {
+				case err == nil:
+					serving.Add(1)
+				case errors.Is(err, control.ErrServed):
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+				tried.Done()
+				<-over
+				if l != nil {
+					l.Close()
+				}
+			})
+		}
+		begun.Done()
+		tried.Wait()
+		if serving.Load() != 1 || refused.Load() != 15 {
+			t.Errorf("D04: %d serve, and %d were refused", serving.Load(), refused.Load())
+		}
+		close(over)
+		ended.Wait()
+	}
+	if files := left(t, dir); len(files) > 0 {
+		t.Errorf("D04: %v is left", files)
+	}
+}
+
+// D04: while hosts come and go at one address, whoever serves there is found there.
+func TestD04_ServingInTurns(t *testing.T) {
+	tempdir.Use(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for served := 0; served < 50; {
+				l, err := control.Listen("default")
+				if errors.Is(err, control.ErrServed) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				served++
+				conn, err := net.Dial("unix", l.Path())
+				if err != nil {
+					t.Errorf("D04: it serves, and %v", err)
+				} else if err := conn.Close(); err != nil {
+					t.Error(err)
+				}
+				l.Close()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// D04, N07: what a host has left that was killed is nobody's: it keeps no other one from serving, and
+// whoever wants to join is told.
+func TestD04_AKilledHostIsSweptAway(t *testing.T) {
+	dir := tempdir.Use(t)
+	killed(t, "default")
+	if len(left(t, dir)) == 0 {
+		t.Fatal("the host has left nothing")
+	}
+	if _, _, err := control.Join(t.Context(), "default", hello("guest")); !errors.Is(err, control.ErrNoHost) {
+		t.Errorf("D04: %v", err)
+	}
+	listen(t, "default").Close()
+	if files := left(t, dir); len(files) > 0 {
+		t.Errorf("N07: %v is left", files)
+	}
+}
+
+// D04: nothing that is not a host's is ever removed, and nobody is served where others could get in.
+func TestD04_NothingIsTakenOver(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, path string)
+		serve   string // what the error of Listen says
+		join    string
+	}{
+		"a file": {func(t *testing.T, path string) {
+			must(t, os.WriteFile(path, nil, 0o600))
+		}, "expected a socket", "expected a socket"},
+		"a folder": {func(t *testing.T, path string) {
+			must(t, os.Mkdir(path, 0o700))
+		}, "expected a socket", "expected a socket"},
+		"a symlink": {func(t *testing.T, path string) {
+			other := listen(t, filepath.Join(filepath.Dir(path), "other"))
+			must(t, os.Symlink(other.Path(), path))
+		}, "expected a socket", "expected a socket"},
+		"a symlink to nowhere": {func(t *testing.T, path string) {
+			must(t, os.Symlink("/nowhere/at/all", path))
+		}, "expected a socket", "expected a socket"},
+		"a listener that is not a host": {func(t *testing.T, path string) {
+			l, err := net.Listen("unix", path)
+			must(t, err)
+			t.Cleanup(func() { _ = l.Close() })
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = conn.Write([]byte("220 smtp.example.com ready\r\n"))
+					_ = conn.Close()
+				}
+			}()
+		}, "a program that is not a host listens there", "another kind of program"},
+		"a folder that others can read": {func(t *testing.T, path string) {
+			must(t, os.Chmod(filepath.Dir(path), 0o755))
+		}, "mode 0700", "mode 0700"},
+		"a folder of another user": {func(t *testing.T, path string) {
+			must(t, os.Chown(filepath.Dir(path), 1, 1))
+		}, "of this user's", "of this user's"},
+		"a folder in one that others can write": {func(t *testing.T, path string) {
+			must(t, os.Chmod(filepath.Dir(filepath.Dir(path)), 0o777))
+		}, "can be written by others", "can be written by others"},
+		"a folder that is a symlink": {func(t *testing.T, path string) {
+			folder := filepath.Dir(path)
+			must(t, os.Rename(folder, folder+"2"))
+			must(t, os.Symlink(folder+"2", folder))
+		}, "must be a folder", "must be a folder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(tempdir.Use(t), "own")
+			must(t, os.Mkdir(folder, 0o700))
+			path := filepath.Join(folder, "socket")
+			test.prepare(t, path)
+			before, err := os.Lstat(path)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if l, err := control.Listen(path); err == nil || !strings.Contains(err.Error(), test.serve) {
+				t.Errorf("D04: Listen: %v, %v", l, err)
+			}
+			if before == nil {
+				must(t, os.WriteFile(path, nil, 0o600))
+			}
+			if _, _, err := control.Join(t.Context(), path, hello("guest")); err == nil || !strings.Contains(err.Error(), test.join) {
+				t.Errorf("D04: Join: %v", err)
+			}
+			if after, err := os.Lstat(path); before != nil && (err != nil || !os.SameFile(before, after)) {
+				t.Errorf("D04: what was there is gone: %v", err)
+			}
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An address says what is wrong with it.
+func TestAddresses(t *testing.T) {
+	tempdir.Use(t)
+	for address, want := range map[string]string{
+		"":                                 "expected a name",
+		"Default":                          "expected a name",
+		"..":                               "expected a name",
+		"a.socket":                         "expected a name",
+		"/tmp/" + strings.Repeat("x", 100): "are sure to fit",
+	} {
+		if _, err := control.Listen(address); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+	if _, _, err := control.Join(t.Context(), "nobody", hello("guest")); !errors.Is(err, control.ErrNoHost) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Whatever comes instead of a greeting, the host says what it is, and keeps little of it.
+func TestD04_WhatIsNotAGreeting(t *testing.T) {
+	tempdir.Use(t)
+	l := listen(t, "default")
+	lengthOf := func(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
+	for name, test := range map[string]struct {
+		send []byte
+		want string
+	}{
+		"nothing":          {nil, "has closed the connection"},
+		"half a length":    {[]byte{0, 0}, "has closed the connection"},
+		"half a greeting":  {append(lengthOf(1<<20), 1, 2, 3), "has closed the connection"},
+		"another protocol": {[]byte("GET / HTTP/1.1\r\n"), "another kind of program"},
+		"not CBOR":         {append(lengthOf(3), 0xff, 0xff, 0xff), "cannot be read"},
+		"another version":  {append(lengthOf(10), "\xa1\x67version\x09"...), "speaks version 9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("unix", l.Path())
+			must(t, err)
+			if _, err := conn.Write(test.send); err != nil {
+				t.Error(err)
+			}
+			must(t, conn.Close())
+			caller, err := l.Accept()
+			must(t, err)
+			defer caller.Close()
+			if _, err := caller.Hear(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// Neither end waits for the other's greeting beyond its ctx.
+func TestD04_TheEndOfCtxEndsTheWaiting(t *testing.T) {
+	tempdir.Use(t)
+	l := listen(t, "default")
+	why := errors.New("it has waited for long enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	joined := make(chan error, 1)
+	go func() {
+		_, _, err := control.Join(ctx, "default", hello("guest"))
+		joined <- err
+	}()
+	caller, err := l.Accept()
+	must(t, err)
+	defer caller.Close()
+	cancel(why)
+	if err := <-joined; !errors.Is(err, why) {
+		t.Errorf("Join: %v", err)
+	}
+	silent, err := net.Dial("unix", l.Path())
+	must(t, err)
+	defer func() { _ = silent.Close() }()
+	caller, err = l.Accept()
+	must(t, err)
+	defer caller.Close()
+	if _, err := caller.Hear(ctx); !errors.Is(err, why) {
+		t.Errorf("Hear: %v", err)
+	}
+}
+
+// What is behind the greetings is the link's: neither reads too far.
+func TestD04_FramesFollowTheGreetings(t *testing.T) {
+	tempdir.Use(t)
+	l := listen(t, "default")
+	host := make(chan link.Transport, 1)
+	go func() {
+		caller, err := l.Accept()
+		if err == nil {
+			_, err = caller.Hear(t.Context())
+		}
+		var end link.Transport
+		if err == nil {
+			end, err = caller.Admit(t.Context(), &wire.BootRequest{})
+		}
+		if err == nil {
+			err = end.Send(wire.Batch{[]byte{0x0a, 0x02, 0x10, 0x02}}) // a frame with its kind
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		host <- end
+	}()
+	end, _, err := control.Join(t.Context(), "default", hello("guest"))
+	must(t, err)
+	packet, err := end.Recv()
+	if err != nil || len(packet.Frames) != 1 || packet.Frames[0].Kind != wire.Kind_KIND_BYE {
+		t.Errorf("%v, %v", packet, err)
+	}
+	end.Abort()
+	if far := <-host; far != nil {
+		far.Abort()
+	}
+}

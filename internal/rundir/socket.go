@@ -1,0 +1,127 @@
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// ErrOccupied means that another program, which lives, has the socket's name.
+var ErrOccupied = errors.New("another program has it")
+
+// What a socket's name ends with in the common directory, and what the name of its lock adds.
+const (
+	socketSuffix = ".socket"
+	lockSuffix   = "." + lockName
+)
+
+// socketName is the form of a socket's name in the common directory.
+var socketName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+
+// Socket is the path of a socket by which programs of one user find each other: address itself,
+// if it is a path with a slash in it, or else the one that has address as its name in the
+// directory that is common to this user's programs.
+func Socket(address string) (path string, err error) {
+	switch {
+	case strings.ContainsRune(address, os.PathSeparator):
+		path, err = filepath.Abs(address)
+	case socketName.MatchString(address):
+		path = filepath.Join(baseFolder(), address+socketSuffix)
+	default:
+		err = fmt.Errorf("address %q: expected a name of 1 to 32 letters a-z, digits, - and _, or a path with a slash", address)
+	}
+	if err == nil && len(path) > maxSocketPath {
+		err = fmt.Errorf("address: the path %s has %d bytes, of which only %d are sure to fit into a socket's address; choose a shorter one", path, len(path), maxSocketPath)
+	}
+	return path, err
+}
+
+// Occupy gives the caller the name of a socket, in a folder that it makes if there is none. Nobody
+// else has it until release, which also removes the socket if the caller has made one. A program that is
+// killed does not have it any longer either, but its socket is still there: the next one that occupies
+// the name finds it, and may remove it. Errors: [ErrOccupied], and whatever lets others into the folder.
+func Occupy(path string) (release func(made bool), err error) {
+	var lock *os.File
+	for range 100 { // as in claim: others may remove what they find in between, and lock it for that
+		lock, err = occupyOnce(path)
+		if err == nil {
+			return func(made bool) { vacate(path, lock, made) }, nil
+		}
+		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	if errors.Is(err, errLocked) {
+		err = ErrOccupied
+	}
+	return nil, err
+}
+
+func occupyOnce(path string) (*os.File, error) {
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	if err := checkPrivate(folder); err != nil {
+		return nil, err
+	}
+	return lockFile(path+lockSuffix, os.O_CREATE)
+}
+
+// vacate removes the lock of a socket, and the socket itself if it was made for that lock; but not
+// if they are not this program's any more, since somebody has removed the lock. The common directory
+// goes, too, if nobody is left in it.
+func vacate(path string, lock *os.File, made bool) {
+	if sameFile(lock, path+lockSuffix) != nil {
+		_ = lock.Close() // nothing was written
+		return
+	}
+	if made {
+		_ = os.Remove(path) // what stays is swept by the next one
+	}
+	_ = removeLock(path+lockSuffix, lock)
+	if base := baseFolder(); filepath.Dir(path) == base {
+		removeBase(base)
+	}
+}
+
+// sweepSocket removes what a program that was killed has left of a socket, if name is that of a
+// lock beside one, and nobody holds it.
+func sweepSocket(name string) {
+	path, isLock := strings.CutSuffix(name, lockSuffix)
+	if !isLock || !strings.HasSuffix(path, socketSuffix) {
+		return
+	}
+	if lock, err := lockFile(name, 0); err == nil {
+		vacate(path, lock, true)
+	}
+}
+
+// CheckSocket checks that a path is that of a socket of this user's, in a folder into which
+// nobody else can get. Errors: fs.ErrNotExist, and what is wrong.
+func CheckSocket(path string) error {
+	if err := checkPrivate(filepath.Dir(path)); err != nil {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().Type() != fs.ModeSocket {
+		err = fmt.Errorf("expected a socket at %s, there is %v; remove it, or choose another address", path, info.Mode())
+	}
+	return err
+}
+
+// checkPrivate checks that nobody but this user can get into a folder, or change which one it is.
+func checkPrivate(folder string) error {
+	info, err := os.Lstat(folder)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || !isPrivate(info) {
+		return fmt.Errorf("%s must be a folder of this user's with mode 0700, it is %v; choose an address in another folder", folder, info.Mode())
+	}
+	return checkOwn(folder)
+}
