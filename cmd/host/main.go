@@ -19,10 +19,13 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 )
 
-// Exit codes.
+// Exit codes. The last three are those of commands that join a host (docs/joining.md).
 const (
-	exitFailed = 1
-	exitWrong  = 2
+	exitFailed   = 1
+	exitWrong    = 2
+	exitNotFound = 3
+	exitNoHost   = 4
+	exitLate     = 5
 )
 
 func main() {
@@ -63,7 +66,7 @@ func judge(err error) (code int, text string) {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitWrong, "host: " + err.Error()
 	}
-	return exitFailed, "host: " + fmt.Sprintf("%+v", err)
+	return verdict(err), "host: " + fmt.Sprintf("%+v", err)
 }
 
 // usageError is a command line that makes no sense.
@@ -106,7 +109,8 @@ func newRoot(p *program) *cobra.Command {
 	if err := p.settings.BindPFlags(flags); err != nil {
 		panic(err) // the flags above
 	}
-	root.AddCommand(newRun(p), newValidate(p), newClean(p), newBench(p), newConform(p))
+	root.AddCommand(newRun(p), newServe(p), newValidate(p), newClean(p), newBench(p), newConform(p))
+	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newWait(p), newEvents(p))
 	return root
 }
 

@@ -22,21 +22,43 @@ func newRun(p *program) *cobra.Command {
 		Short: "Start the tree, run its main job and print the result",
 		Long: "Start the tree and run its main job, with the given arguments; without a main job,\n" +
 			"serve until Ctrl-C. Everything that was started has ended when host run ends.",
-		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			tree, err := p.load(cmd.Context(), read.Options{Args: args})
+			if err != nil {
+				return err
+			}
+			return p.run(cmd.Context(), tree, "")
+		},
 	}
-	cmd.Flags().StringVarP(&p.output, "output", "o", "table", "table or json")
 	cmd.Flags().StringArrayVar(&p.record, "record", nil, "write what is said with an actor to a file, as in parser=parser.rec, for tests to replay")
+	return p.outputFlag(cmd)
+}
+
+func newServe(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Start the tree, and serve until Ctrl-C: other programs can join it",
+		Long: "Start the tree, without its main job, and serve until Ctrl-C or SIGTERM. Other programs of this user\n" +
+			"can join it, and so can host ps, tree, call, stream, wait and events.",
+		Args: noArgs,
+	}
+	at := atFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkAddress(*at); err != nil {
+			return err
+		}
+		tree, err := p.load(cmd.Context(), read.Options{})
+		if err != nil {
+			return err
+		}
+		tree.Run = nil
+		return p.run(cmd.Context(), tree, *at)
+	}
 	return cmd
 }
 
-func (p *program) run(ctx context.Context, args []string) (err error) {
-	if p.output != "table" && p.output != "json" {
-		return &usageError{fmt.Errorf("--output: expected table or json, got %q", p.output)}
-	}
-	tree, err := p.load(ctx, read.Options{Args: args})
-	if err != nil {
-		return err
-	}
+// run starts a tree, and runs its main job or serves.
+func (p *program) run(ctx context.Context, tree *config.Tree, at string) (err error) {
 	records, err := openRecords(p.record, tree.Actors)
 	if err != nil {
 		return err
@@ -51,7 +73,7 @@ func (p *program) run(ctx context.Context, args []string) (err error) {
 	}
 	progress.step("starting " + plural(countProcesses(actors), "process"))
 	var result json.RawMessage
-	err = host.OpenTree(ctx, host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry, Record: records}, actors, func(ctx context.Context, t *host.Tree) (err error) {
+	err = host.OpenTree(ctx, host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry, Record: records, Serve: at}, actors, func(ctx context.Context, t *host.Tree) (err error) {
 		if tree.Run == nil {
 			progress.step("serving; Ctrl-C ends it")
 			<-ctx.Done()

@@ -208,7 +208,7 @@ func Join(ctx context.Context, address string, hello *wire.BootResponse) (_ link
 func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	err := rundir.CheckSocket(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s; start one, with Serve in its host.Options", ErrNoHost, path)
+		return nil, fmt.Errorf("%w: %s; start one: host serve, or a program with host.Options.Serve", ErrNoHost, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("join the host at %s: %w", path, err)

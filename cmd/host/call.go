@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-2ba35074/trellis/internal/words"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+)
+
+// commandFor is the command for each kind of endpoint.
+var commandFor = map[string]string{"func": "host call", "source": "host stream"}
+
+func newCall(p *program) *cobra.Command {
+	return p.outputFlag(joining(&cobra.Command{
+		Use:   "call NAME ENDPOINT [JSON]",
+		Short: "Call a func of an actor of a host that serves, and print its result",
+		Long: "Call a func of an actor of a host that serves, and print its result. NAME is that of an actor,\n" +
+			"or its path. The arguments are JSON, {} if there are none; - reads them from standard input.",
+		Args: withArgs(2, 3),
+	}, func(ctx context.Context, args []string) error {
+		portal, payload, err := callee(ctx, args, "func")
+		if err != nil {
+			return err
+		}
+		result, err := contract.FuncByHand(args[1]).Call(ctx, portal, payload)
+		if err != nil {
+			return err
+		}
+		return p.print(result)
+	}))
+}
+
+func newStream(p *program) *cobra.Command {
+	return joining(&cobra.Command{
+		Use:   "stream NAME ENDPOINT [JSON]",
+		Short: "Print what a source of an actor of a host that serves yields",
+		Long: "Print what a source of an actor of a host that serves yields, one JSON value a line. The source\n" +
+			"ends when nobody reads standard output any more, as behind | head -3.",
+		Args: withArgs(2, 3),
+	}, func(ctx context.Context, args []string) error {
+		portal, payload, err := callee(ctx, args, "source")
+		if err != nil {
+			return err
+		}
+		for message, err := range contract.SourceByHand(args[1]).Stream(ctx, portal, payload) {
+			if err == nil {
+				err = p.line(message)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// callee finds the actor of a call, and reads its arguments. An endpoint of another kind, or that is not
+// there, is known before it is called.
+func callee(ctx context.Context, args []string, kind string) (*directory.Portal, json.RawMessage, error) {
+	payload, err := arguments(args[2:], os.Stdin)
+	if err != nil {
+		return nil, nil, err
+	}
+	portal, err := directory.Find(ctx, args[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	var names []string
+	for _, e := range portal.Entry.Endpoints {
+		if e.Name == args[1] && e.Kind != kind {
+			return nil, nil, &usageError{fmt.Errorf("%s of %s is a %s; %s", words.Quote(e.Name), portal.Entry.Path, e.Kind, instead(e.Kind))}
+		}
+		names = append(names, e.Name)
+	}
+	if !slices.Contains(names, args[1]) {
+		return nil, nil, &absentError{fmt.Errorf("%s serves no endpoint %s; it serves %s%s", portal.Entry.Path, words.Quote(args[1]),
+			orNone(words.List(names, ", ")), words.DidYouMean(args[1], names))}
+	}
+	return portal, payload, nil
+}
+
+func instead(kind string) string {
+	if command, ok := commandFor[kind]; ok {
+		return "use " + command
+	}
+	return "it can be opened by a program that joins (host.Join), and not by a command"
+}
+
+// absentError says that there is no such endpoint.
+type absentError struct{ error }
+
+func newWait(p *program) *cobra.Command {
+	var state string
+	cmd := p.outputFlag(joiningBy(joinLater, &cobra.Command{
+		Use:   "wait NAME",
+		Short: "Wait until an actor of a host that serves is ready",
+		Long: "Wait until a host serves and an actor of it is ready, or, with --for gone, until no actor of the name\n" +
+			"is there. It does not wait for longer than --timeout.",
+		Args: withArgs(1, 1),
+	}, func(ctx context.Context, args []string) error {
+		switch state {
+		case "ready":
+			portal, err := directory.WaitFor(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return p.listed([]*shown{show(&portal.Entry)})
+		case "gone":
+			return awaitGone(ctx, args[0])
+		}
+		return &usageError{fmt.Errorf("--for: expected ready or gone, got %q", state)}
+	}))
+	cmd.Flags().StringVar(&state, "for", "ready", "ready or gone")
+	return cmd
+}
+
+// awaitGone returns when no actor of a name is there.
+func awaitGone(ctx context.Context, name string) error {
+	for {
+		ends, stop := context.WithCancel(ctx)
+		_, err := directory.Query(ctx, name)
+		if errors.Is(err, directory.ErrNotFound) {
+			stop()
+			return nil
+		}
+		for e, failed := range directory.Watch(ends, name) {
+			if failed == nil && e.To == directory.Gone {
+				break
+			}
+		}
+		stop()
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
+	"github.com/seed-2ba35074/trellis/internal/words"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// caller is the actor that a command becomes in the tree of a host that serves.
+const caller = "cli"
+
+// atFlag is where a host serves, or is looked for.
+func atFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("at", "default", "where the host serves: a name, or the path of a socket")
+}
+
+func checkAddress(at string) error {
+	if _, err := rundir.Socket(at); err != nil {
+		return &usageError{fmt.Errorf("--at: %w", err)}
+	}
+	return nil
+}
+
+// joining makes a command that joins a host and does something in its tree.
+func joining(cmd *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
+	return joiningBy(join, cmd, do)
+}
+
+func joiningBy(join func(context.Context, string, func(context.Context) error) error, cmd *cobra.Command,
+	do func(ctx context.Context, args []string) error,
+) *cobra.Command {
+	at := atFlag(cmd)
+	timeout := cmd.Flags().Duration("timeout", 0, "give up after this time, such as 10s; 0: never")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		if err := checkAddress(*at); err != nil {
+			return err
+		}
+		if *timeout > 0 {
+			limited, cancel := context.WithTimeoutCause(ctx, *timeout, &lateError{*timeout})
+			defer cancel()
+			ctx = limited
+		}
+		return join(ctx, *at, func(ctx context.Context) error { return do(ctx, args) })
+	}
+	return cmd
+}
+
+func join(ctx context.Context, at string, do func(ctx context.Context) error) error {
+	return host.Join(ctx, at, host.JoinOptions{Name: caller}, do)
+}
+
+// lookEvery is how often a command looks that waits until a host serves.
+const lookEvery = 50 * time.Millisecond
+
+// joinLater is join as soon as a host serves.
+func joinLater(ctx context.Context, at string, do func(ctx context.Context) error) error {
+	for {
+		if err := join(ctx, at, do); !errors.Is(err, host.ErrNoHost) {
+			return err
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// lateError is what a command fails with whose time is over.
+type lateError struct{ after time.Duration }
+
+func (e *lateError) Error() string { return fmt.Sprintf("not done within %v (--timeout)", e.after) }
+
+// verdict is the exit code of a failure in the tree of a host that serves; exitFailed if it is like any
+// other. What the callee has failed with is such a failure, whatever it is.
+func verdict(err error) int {
+	_, late := errors.AsType[*lateError](err)
+	_, absent := errors.AsType[*absentError](err)
+	_, relayed := errors.AsType[*fault.RemoteError](err)
+	switch {
+	case late:
+		return exitLate
+	case errors.Is(err, host.ErrNoHost):
+		return exitNoHost
+	case absent, errors.Is(err, directory.ErrNotFound) && !relayed:
+		return exitNotFound
+	}
+	return exitFailed
+}
+
+// arguments are those of a call, as JSON: an empty object if there are none, standard input for "-".
+func arguments(args []string, in io.Reader) (json.RawMessage, error) {
+	text := []byte("{}")
+	switch {
+	case len(args) > 0 && args[0] == "-":
+		all, err := io.ReadAll(in)
+		if err != nil {
+			return nil, err
+		}
+		text = bytes.TrimSpace(all)
+	case len(args) > 0:
+		text = []byte(args[0])
+	}
+	if !json.Valid(text) {
+		return nil, &usageError{fmt.Errorf("arguments: expected JSON, such as '{\"name\": 1}' or '\"text\"' with its quotes, got %s", words.Quote(string(text)))}
+	}
+	return text, nil
+}
+
+// line prints a JSON value in one line.
+func (p *program) line(raw []byte) error {
+	var out bytes.Buffer
+	if err := json.Compact(&out, raw); err != nil {
+		return fmt.Errorf("what has come is not valid JSON: %w", err)
+	}
+	out.WriteByte('\n')
+	_, err := out.WriteTo(p.stdout)
+	return err
+}
+
+// outputFlag is how a command prints.
+func (p *program) outputFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVarP(&p.output, "output", "o", "table", "table or json")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return p.checkOutput() }
+	return cmd
+}
+
+func (p *program) checkOutput() error {
+	if p.output != "table" && p.output != "json" {
+		return &usageError{fmt.Errorf("--output: expected table or json, got %q", p.output)}
+	}
+	return nil
+}
+
+// printJSON prints a value of the command's own, indented.
+func (p *program) printJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = fmt.Fprintf(p.stdout, "%s\n", text)
+	}
+	return err
+}
+
+// withArgs refuses a command line with fewer or more arguments.
+func withArgs(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return &usageError{fmt.Errorf("expected host %s, got %d arguments", cmd.Use, len(args))}
+		}
+		return nil
+	}
+}
