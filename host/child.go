@@ -40,6 +40,7 @@ type child struct {
 	lastUp       *incarnation  // the process that came up last; nil before the first
 	upAt         time.Time     // when that was
 	cancellation *cancellation // that it ends for good; nil unless somebody has said so
+	again        *cancellation // that its present process ends, for another one; nil unless somebody has said so
 	err          error         // what the last process ended with, or why there was none
 	gone         chan struct{} // closed when it is over
 }
@@ -94,7 +95,7 @@ func (c *child) startProcess(e Event) {
 		x = newExecution(c.n.env, c.spec, c.self)
 	}
 	i := newIncarnation(c, x, warm, c.member, giveUp)
-	c.current = i
+	c.current, c.again = i, nil
 	c.epoch++
 	c.tell(e)
 	c.n.tasks.Go(func() { c.run(ctx, i) })
@@ -176,10 +177,10 @@ func (c *child) tooOften(window, stable time.Duration, failure error) error {
 // that comes up meanwhile.
 //
 // The reason is the child's own if there is one, for somebody has ended just this child;
-// then the nursery's; and if neither is ending, a strategy restarts the child with another
+// then the nursery's; and if neither is ending, somebody restarts it, or a strategy does with another
 // one.
 func (c *child) stopProcess() {
-	why := cmp.Or(c.cancellation, c.n.cancellation, &cancellation{Canceller: c.n.env.self, Reason: "it is restarted together with an actor beside it"})
+	why := cmp.Or(c.cancellation, c.n.cancellation, c.again, &cancellation{Canceller: c.n.env.self, Reason: "it is restarted together with an actor beside it"})
 	c.current.giveUp(fmt.Errorf("%w: %s", errGivenUp, c.current.reasonOf(why)))
 	c.current.cancel(why)
 }

@@ -28,6 +28,7 @@ import (
 type guest struct {
 	caller *control.Caller
 	hello  *wire.BootResponse
+	obey   func(ctx context.Context, by actor.ID, r wire.OrderRequest) error
 	take   func(link.Transport) (over <-chan struct{})
 	worker *task.Worker
 	ended  chan struct{}
@@ -39,8 +40,8 @@ var (
 	_ launch.Process = (*guest)(nil)
 )
 
-func newGuest(caller *control.Caller, hello *wire.BootResponse) *guest {
-	return &guest{caller: caller, hello: hello, ended: make(chan struct{})}
+func newGuest(n *Nursery, caller *control.Caller, hello *wire.BootResponse) *guest {
+	return &guest{caller: caller, hello: hello, obey: n.obey, ended: make(chan struct{})}
 }
 
 // execution is the one process of a child that has joined.

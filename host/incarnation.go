@@ -90,7 +90,10 @@ func (i *incarnation) served() []directory.Endpoint {
 // hosts, and what they ask about the tree. It runs on the link's reader.
 func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 	answer := report.Answers(start, i.env.registry)
+	g, joined := i.program.(*guest)
 	switch {
+	case joined && start.Endpoint == wire.Order && start.Kind == dialog.Func:
+		return g.order, nil
 	case answer != nil:
 		return answer, nil
 	case start.Endpoint != wire.Events || start.Kind != dialog.Context:

@@ -110,7 +110,7 @@ func (d *door) join(caller *control.Caller) (*child, error) {
 		return nil, err
 	}
 	spec.Health.Off = true // it has no health service, and its end is seen at once
-	return d.n.add(d.ctx, &child{spec: spec, guest: newGuest(caller, hello), childState: childState{oneShot: true}})
+	return d.n.add(d.ctx, &child{spec: spec, guest: newGuest(d.n, caller, hello), childState: childState{oneShot: true}})
 }
 
 // impostor is why a program cannot join under a name: it is that of an actor of the tree, and whoever looks for

@@ -207,6 +207,9 @@ func (i *incarnation) boot(ctx context.Context, request *wire.BootRequest) error
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if peer := i.table.Peer(); i.joined() && !peer.Is(i.id) { // no certificate says who that is
+		return &lastingError{fmt.Errorf("%w: it was told that it is %s, and says that it is %s", fault.ErrProtocol, i.id, peer)}
+	}
 	i.endpoints, i.connection = answer.Endpoints, linkConnection{i.client, i.table}
 	return i.checkHealthEndpoint()
 }

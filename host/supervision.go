@@ -322,6 +322,15 @@ func (s *supervision) dismiss(id int) []action {
 	return s.settle()
 }
 
+// restart has a child's process ended, and another one started, whatever its kind is. One that has no
+// process, or whose end is decided, goes its way.
+func (s *supervision) restart(id int) []action {
+	if c := s.child(id); c != nil {
+		s.condemn(c, true)
+	}
+	return s.settle()
+}
+
 // close ends all children for good.
 func (s *supervision) close() []action {
 	s.closing = true

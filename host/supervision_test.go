@@ -26,6 +26,7 @@ type world struct {
 	old     [children]bool // processes of the generation that a group restart ends
 	over    [children]bool
 	broken  [children]bool // children that have failed for a reason that stays
+	asked   [children]bool // children that somebody has restarted
 	now     time.Time
 	spoiled string // the rule that was broken
 }
@@ -61,6 +62,7 @@ type key struct {
 	process  [children]activity
 	pausing  [children]bool
 	old      [children]bool
+	asked    [children]bool
 	children [children]childKey
 }
 
@@ -74,7 +76,7 @@ type childKey struct {
 }
 
 func (w *world) key() key {
-	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old}
+	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old, asked: w.asked}
 	for i, c := range w.plan.children {
 		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.unstable}
 	}
@@ -170,7 +172,7 @@ func (w *world) start(id int) {
 		w.spoil("child %d starts again after %d restarts without a stable run", id, c.unstable)
 	case w.broken[id]:
 		w.spoil("child %d starts again, and nothing can heal it", id)
-	case c.kind == config.Temporary && !c.fresh:
+	case c.kind == config.Temporary && !c.fresh && !w.asked[id]:
 		w.spoil("child %d is temporary and starts again", id)
 	}
 	for _, n := range c.needs {
@@ -229,6 +231,12 @@ func (w *world) next(limits explored) (moves []move) {
 	}
 	if c := w.plan.child(limits.dismissed); c != nil && c.decision == stays {
 		moves = append(moves, move{what: "dismiss", id: c.id, do: func(w *world) { w.do(w.plan.dismiss(limits.dismissed)) }})
+	}
+	if c := w.plan.child(limits.restarted); c != nil {
+		moves = append(moves, move{what: "restart", id: c.id, do: func(w *world) {
+			w.asked[c.id] = true
+			w.do(w.plan.restart(c.id))
+		}})
 	}
 	return moves
 }
@@ -291,6 +299,7 @@ func endings(state activity) []end {
 // explored says what an exploration includes beyond what always does.
 type explored struct {
 	dismissed int
+	restarted int
 	stepwise  int // the child whose end takes two moves: it stops, and is reaped later
 	healthy   bool
 	apart     time.Duration // of two ends
@@ -363,6 +372,11 @@ func (w *world) checkRest(moves []move) {
 }
 
 func TestV01_EveryOrderOfEvents(t *testing.T) { everyOrder(t, 2, explored{dismissed: 2, stepwise: 2}) }
+
+// D04: somebody restarts an actor, at any moment.
+func TestV01_EveryOrderWithRestarts(t *testing.T) {
+	everyOrder(t, 1, explored{dismissed: 1, restarted: 2})
+}
 
 // TestF07_EveryOrderOfSlowLoops: the ends are so far apart that no restart counts with
 // another within the window.

@@ -38,6 +38,16 @@ type CancelRequest struct {
 	Grace time.Duration `json:"grace"`
 }
 
+// Order is the runtime endpoint by which a program that has joined a host ends one of its actors, or has it
+// started again: a Func from OrderRequest to nothing, as CBOR. It answers when that is done.
+const Order = "trellis/order"
+
+// OrderRequest says which actor, by its path or its name, and what is to become of it.
+type OrderRequest struct {
+	Name    string `json:"name"`
+	Restart bool   `json:"restart,omitempty"`
+}
+
 // Events is the runtime endpoint on which an actor tells its host what becomes of the actors that
 // it hosts itself: a Context, whose stream from the opener has them (package report).
 const Events = "trellis/events"

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/seed-2ba35074/trellis/internal/life"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+)
+
+func newCancel() *cobra.Command {
+	return ordering(false, &cobra.Command{
+		Use:   "cancel NAME",
+		Short: "End an actor of a host that serves, for good",
+		Long: "End an actor of a host that serves, for good, and wait until it has ended. Its tasks are told who wants\n" +
+			"it. NAME is that of an actor of the host itself, or its path.",
+	})
+}
+
+func newRestart() *cobra.Command {
+	return ordering(true, &cobra.Command{
+		Use:   "restart NAME",
+		Short: "End the process of an actor of a host that serves, and start another one",
+		Long: "End the process of an actor of a host that serves, start another one, and wait until that is ready.\n" +
+			"NAME is that of an actor of the host itself, or its path.",
+	})
+}
+
+// ordering makes a command that has the host do something with an actor.
+func ordering(restart bool, cmd *cobra.Command) *cobra.Command {
+	cmd.Args = withArgs(1, 1)
+	return joining(cmd, func(ctx context.Context, args []string) error {
+		request, err := cbor.Marshal(wire.OrderRequest{Name: args[0], Restart: restart})
+		if err != nil {
+			return err
+		}
+		host, err := life.Parent(ctx).Table(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = host.CallRuntime(ctx, wire.Order, request)
+		if errors.Is(err, directory.ErrNotFound) {
+			err = &absentError{err}
+		}
+		return err
+	})
+}

@@ -1,0 +1,97 @@
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/words"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+)
+
+// order is the task of [wire.Order], by which the people who run a host end and restart its actors.
+func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	var r wire.OrderRequest
+	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
+		return nil, fmt.Errorf("order: %w", err)
+	}
+	return nil, g.obey(ctx, d.Peer(), r)
+}
+
+// obey ends or restarts a child because somebody who has joined wants it, and returns when that is done.
+func (n *Nursery) obey(ctx context.Context, by actor.ID, r wire.OrderRequest) error {
+	c, err := n.named(ctx, r.Name)
+	if err != nil {
+		return err
+	}
+	if r.Restart {
+		return c.restart(ctx, &cancellation{Canceller: n.env.self, Reason: "restarted by " + by.Name})
+	}
+	if err := newPortal(c).Cancel(ctx, "cancelled by "+by.Name); err != nil {
+		return err
+	}
+	select {
+	case <-c.gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// named is the child at a path, or the only one of a name.
+func (n *Nursery) named(ctx context.Context, name string) (*child, error) {
+	var found []*child
+	n.look(func() {
+		for _, c := range n.children {
+			if c.member.Path() == name {
+				found = []*child{c}
+				return
+			}
+			if c.spec.Name == name {
+				found = append(found, c)
+			}
+		}
+	})
+	switch entries, err := n.env.registry.Entries(ctx, name); {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return nil, fmt.Errorf("there are %d actors named %s; say which by its path, such as %s", len(found), words.Quote(name), found[0].member.Path())
+	case err != nil:
+		return nil, err
+	case len(entries) > 0:
+		return nil, fmt.Errorf("%w: %s is hosted by another actor, which alone ends and restarts it", directory.ErrNotReachable, entries[0].Path)
+	}
+	return nil, fmt.Errorf("%w: %s", directory.ErrNotFound, words.Quote(name))
+}
+
+// restart ends the child's process, and returns when another one is up.
+func (c *child) restart(ctx context.Context, why *cancellation) error {
+	if c.guest != nil {
+		return fmt.Errorf("%s has joined by itself, and cannot be started again from here", c.member.Path())
+	}
+	var before *incarnation
+	c.n.update(func() {
+		before, c.again = c.lastUp, why
+		c.n.carryOut(c.n.plan.restart(c.id))
+	})
+	for {
+		var now *incarnation
+		var over bool
+		var changed <-chan struct{}
+		c.n.look(func() { now, over, changed = c.lastUp, c.state == Gone, c.n.change() })
+		switch {
+		case now != before:
+			return nil
+		case over:
+			return fmt.Errorf("%s has ended, and is not started again: %w", c.member.Path(), c.err)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
