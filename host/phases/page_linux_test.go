@@ -29,6 +29,10 @@ var elsewhere = [][2]string{
 	{"Subtree", "as OpenTree, around serve"},
 	{"Build", "returns when the builds have ended; the end of ctx ends them"},
 	{"Tree.Portal", "returns at once"},
+	{"OpenGroup", "returns when its function has, and each context of the group has ended as that of an Open"},
+	{"ContextEndpoint.OpenIn", "waits until the actor can be called, as Open does; the group waits for the context"},
+	{"Group.Go", "returns at once; the group waits for the task"},
+	{"Group.Cancel", "returns at once; OpenGroup waits for the contexts"},
 	{"Shared.Use", "waits for opening, for the function that it was given, and, as the last user, for closing; the end of ctx ends the first and cancels the function"},
 	{"Publish", "is a handler: its subscribers' contexts end as those of a Source"},
 	{"Subscription.Recv", "as Stream.Recv of the stream behind it"},
@@ -72,7 +76,7 @@ func waiting(d *ast.FuncDecl) bool {
 // values, or keep the code that they are given.
 var atOnce = []string{
 	"FromContext", "WithEvents", "SubtreeWith", "Parent", "Self", "WithMetadata", "MetadataFrom",
-	"FuncEndpoint.Handle", "SourceEndpoint.Handle", "ContextEndpoint.Handle",
+	"Hibernate", "Opener.Hibernate", "FuncEndpoint.Handle", "SourceEndpoint.Handle", "ContextEndpoint.Handle",
 	"Stream.Close", "Subscription.Close",
 	"Find", "FindAll", "Query", "From", "With", "NewMemory", "Memory.Join",
 }

@@ -212,32 +212,30 @@ type inflow struct {
 	// the difference stays, until the window grows again and grow uses it up.
 	allowed  Window
 	unused   int
-	overflow wire.Overflow
 	keep     int      // bytes kept beyond the window with OVERFLOW_KEEP
 	queue    [][]byte // messages that have come and were not taken, the oldest first
 	queued   int      // bytes in queue; an empty message counts as one, so that it is not free
 	taken    Window   // what the reader has taken since the last credit
-	attached bool     // this end is open
-	deaf     bool     // this end does not read any more: everything is dropped
-	stopped  bool     // the sender is done
+	overflow wire.Overflow
+	attached bool // this end is open
+	deaf     bool // this end does not read any more: everything is dropped
+	stopped  bool // the sender is done
+	probed   bool // the probe, the one message beyond credit, has come
+	doubted  bool // the probe is kept, and nobody knows yet whether this end will be opened
+	broken   bool // a message was refused: none that comes after it is kept
+	limited  bool // the sender has failed after limit messages
 
 	// These three find out whether the window is too small (see starve): the sender has used
-	// all of its credit since the queue was empty last; the value of received when the queue
-	// was found empty after that; and that this happened twice in quick succession.
+	// all of its credit since the queue was empty last; that this happened twice in quick
+	// succession; and the value of received when the queue was found empty after that.
 	spent   bool
-	starved uint64
 	narrow  bool
+	starved uint64
 
-	probed  bool // the probe, the one message beyond credit, has come
-	doubted bool // the probe is kept, and nobody knows yet whether this end will be opened
-	broken  bool // a message was refused: none that comes after it is kept
-
-	// received counts all messages that have come, dropped ones included. With limited, the
-	// sender has failed after limit messages, and those that are missing are still on their
-	// way: its failure has overtaken them.
+	// received counts all messages that have come, dropped ones included. With limited, those
+	// that are missing are still on their way: the sender's failure has overtaken them.
 	received uint64
 	limit    uint64
-	limited  bool
 }
 
 // newInflow is the account of a window as it was set, or of as much of it as the quota allows.

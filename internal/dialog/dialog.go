@@ -51,7 +51,7 @@ type Dialog struct {
 	start  *wire.Start               // callee: what came
 	args   []byte                    // callee: the opener's arguments, once complete
 	weight int                       // callee: bytes of its Start
-	task   Task                      // callee
+	task   Task                      // callee, or member: what its task does next; only that uses it
 	pace   *pace                     // callee: of its endpoint; nil if it always has a goroutine
 	turn   atomic.Pointer[link.Turn] // callee: of the reader that its task runs on, if that is so
 
@@ -65,8 +65,7 @@ type Dialog struct {
 	tasks    task.Group              // that this side's task has started with Go
 	place    chan struct{}           // callee: what it has entered (Enter); only its task uses it
 	owner    *wire.Buffer            // callee: what its value lies in (Own); only its task uses it
-	window   Window                  // callee: how it receives (Receive); not changed once Started is called
-	reads    *StreamOptions          // callee: the same, of an end that is open from the start
+	member   *member                 // of an opener in a group, and of a callee that has hibernated
 
 	mu          sync.Mutex
 	state       State
@@ -78,21 +77,24 @@ type Dialog struct {
 	complete    bool           // callee: its arguments have come
 	interrupted bool           // ctx is cancelled because of cause, or is about to be
 	fresh       bool           // the stream is open from the start, and OpenStream has not returned it yet
-	waiters     int            // calls of Wait that have not returned
 	ordered     bool           // something of this dialog went into the data lane, which the rest must not overtake
 	unread      bool           // it is in the table's list unread, to be woken at the packet's end
 	stalled     bool           // it is in the table's list stalled, to be woken when the link has drained
+	asleep      bool           // this side's task hibernates
+	heard       news           // what a task that hibernates has been told
 	warned      [warnings]bool // what the log has been told
+	waiters     int            // calls of Wait that have not returned
 	in          inflow
 	out         outflow
-	first       []byte        // opener: the value of Started
-	cause       *reason       // why this side's task was told to end; the first one stays
-	told        *wire.Fault   // the failure that the peer was told
-	end         ending        // opener: how it ended, once done
-	lapsed      error         // the first failure of a task of Go
-	early       *note         // opener: the callee's ending, which must wait for this side's own deadline (gotFault)
-	unacked     error         // what Cancel returns: it was not answered, and the dialog was cut
-	changed     chan struct{} // made by a waiter, closed at the next change
+	reads       *StreamOptions // callee: how its end receives that is open from the start (Receive)
+	first       []byte         // opener: the value of Started
+	cause       *reason        // why this side's task was told to end; the first one stays
+	told        *wire.Fault    // the failure that the peer was told
+	end         ending         // opener: how it ended, once done
+	lapsed      error          // the first failure of a task of Go
+	early       *note          // opener: the callee's ending, which must wait for this side's own deadline (gotFault)
+	unacked     error          // what Cancel returns: it was not answered, and the dialog was cut
+	changed     chan struct{}  // made by a waiter, closed at the next change
 
 	outcome atomic.Pointer[outcome] // what end means, when somebody has looked
 }
@@ -200,6 +202,9 @@ func (d *Dialog) interrupt() {
 // release frees what the ctx of this side holds, when its task has ended. It may be called twice.
 func (d *Dialog) release() {
 	d.mustEnd() // or ctx would end with nothing but Canceled
+	if d.callee && d.member != nil {
+		d.member.unfollow()
+	}
 	d.cancel(nil)
 }
 
@@ -224,7 +229,7 @@ func (d *Dialog) answer(e Event, n note) {
 // emit queues the frames of one step, in the order that the protocol wants.
 func (d *Dialog) emit(do Action, n note) {
 	if do&SendStarted != 0 {
-		d.receive(d.window, d.reads)
+		d.receive(d.in.want, d.reads)
 		d.sendSized(&wire.Frame{
 			Kind: wire.Kind_KIND_STARTED, Payload: n.payload,
 			Window: d.in.window.wire(), Attached: d.in.attached, Overflow: d.in.overflow,
@@ -303,58 +308,6 @@ func (d *Dialog) event(e Event, n note) {
 	d.apply(e, n)
 	d.mu.Unlock()
 	d.mustEnd()
-}
-
-// wake lets everyone who waits look again.
-func (d *Dialog) wake() {
-	if d.changed != nil {
-		close(d.changed)
-		d.changed = nil
-	}
-}
-
-// wakeListed is wake for a dialog that has left a list of its table, where it had a mark.
-func (d *Dialog) wakeListed(mark *bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	*mark = false
-	d.wake()
-}
-
-// change returns a channel that is closed at the next change. It is made only when somebody waits:
-// most changes find nobody who does, and then cost nothing.
-func (d *Dialog) change() <-chan struct{} {
-	if d.changed == nil {
-		d.changed = make(chan struct{})
-	}
-	return d.changed
-}
-
-// await calls ready under the lock, now and after every change, until it reports
-// true; or until ctx ends, which gives its cause.
-func (d *Dialog) await(ctx context.Context, ready func() bool) error {
-	for {
-		d.mu.Lock()
-		if ready() {
-			d.mu.Unlock()
-			return nil
-		}
-		changed := d.change()
-		d.mu.Unlock()
-		aboutToWait(ctx)
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// look calls ready under the lock, once.
-func (d *Dialog) look(ready func() bool) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return ready()
 }
 
 // Cancel asks the peer's task to end and returns when it has ended, clean-up

@@ -62,6 +62,9 @@
 // handler of a Func that is known to be fast. Should it be slow this once, somebody else is
 // the reader before that is noticed (inplace.go).
 //
+// A task that waits may give its goroutine back (hibernate.go): it returns a [Hibernation], and whatever
+// wakes those who wait starts a goroutine for the rest of it. It counts as running meanwhile.
+//
 // # What bounds it
 //
 // Everything that a peer can make this side keep has a bound (docs/bounds.md). Credit bounds

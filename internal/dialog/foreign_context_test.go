@@ -88,30 +88,39 @@ func TestN19_AContextThatNeverAnswersHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// The same for what a table's own tasks derive from.
+// The same for what a table's own tasks derive from, also those that hibernate.
 func TestN19_ABaseThatNeverAnswersHoldsUpNobody(t *testing.T) {
-	blocked := make(chan struct{})
-	base := &strange{Context: t.Context()}
-	p := newPair(t, tasks{
-		"task": started(waits)["task"],
-		"well": func(context.Context, *dialog.Dialog) ([]byte, error) { return []byte("well"), nil },
-	}, patient, func(s *setup) { s.base = base })
-	began := make(chan struct{})
-	scope := beside(func() error {
-		return open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
-			base.does(func() { <-blocked })
-			close(began)
-			return d.Cancel(ctx, "enough")
+	for name, task := range map[string]dialog.Task{
+		"a task that waits": waits,
+		"a task that hibernates": func(context.Context, *dialog.Dialog) ([]byte, error) {
+			return nil, hibernate(context.Cause)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			blocked := make(chan struct{})
+			base := &strange{Context: t.Context()}
+			p := newPair(t, tasks{
+				"task": started(task)["task"],
+				"well": func(context.Context, *dialog.Dialog) ([]byte, error) { return []byte("well"), nil },
+			}, patient, func(s *setup) { s.base = base })
+			began := make(chan struct{})
+			scope := beside(func() error {
+				return open(t.Context(), p.parent, func(ctx context.Context, d *dialog.Dialog) error {
+					base.does(func() { <-blocked })
+					close(began)
+					return d.Cancel(ctx, "enough")
+				})
+			})
+			<-began
+			p.child.Rebase(context.Background()) // the next ones can begin
+			if v, err := p.parent.Call(t.Context(), &dialog.Request{Endpoint: "well", Kind: dialog.Func}); err != nil || string(v) != "well" {
+				t.Errorf("the call beside it: %q, %v", v, err)
+			}
+			close(blocked)
+			if err := scope.wait(); err != nil {
+				t.Errorf("the scope: %v", err)
+			}
 		})
-	})
-	<-began
-	p.child.Rebase(context.Background()) // the next ones can begin
-	if v, err := p.parent.Call(t.Context(), &dialog.Request{Endpoint: "well", Kind: dialog.Func}); err != nil || string(v) != "well" {
-		t.Errorf("the call beside it: %q, %v", v, err)
-	}
-	close(blocked)
-	if err := scope.wait(); err != nil {
-		t.Errorf("the scope: %v", err)
 	}
 }
 

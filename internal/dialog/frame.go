@@ -159,7 +159,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 		if d.in.spills() {
 			d.warnOnce(warnOverflow)
 		}
-		if d.changed != nil && !d.unread {
+		if (d.changed != nil || d.asleep) && !d.unread {
 			d.unread = true
 			d.table.unread = append(d.table.unread, d)
 		}
@@ -194,6 +194,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d.complete = d.start.Arguments == 0
 	d.weight = weigh(f)
 	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
+	d.start.Window = nil // it is not needed any more, and a context may live for long
 	d.out.attached = d.out.attached || d.kind == Source
 	return d
 }

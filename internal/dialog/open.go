@@ -223,9 +223,14 @@ func (d *Dialog) opened() (began bool) {
 			d.running = true
 			d.wake()
 		}
-		return began || d.done || d.state.Phase != Opening
+		return d.settled()
 	})
 	return began
+}
+
+// settled reports whether it is known if the body of an opener runs. The caller holds mu.
+func (d *Dialog) settled() bool {
+	return d.kind != Context || d.began || d.done || d.state.Phase != Opening
 }
 
 // bodyEnded tells the peer how the opener's task ended, and gives what it failed with. Other

@@ -175,6 +175,22 @@ func open(ctx context.Context, table *dialog.Table, run body) error {
 	return table.Scope(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
 }
 
+// openIn is open in a group, with a body that may hibernate.
+func openIn(ctx context.Context, table *dialog.Table, run dialog.Task) (err error) {
+	return openRequestIn(ctx, table, &dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
+}
+
+func openRequestIn(ctx context.Context, table *dialog.Table, r *dialog.Request, run dialog.Task) (err error) {
+	d, err := table.Open(ctx, r)
+	if err != nil {
+		return err
+	}
+	var group task.Group
+	group.Go(func() { d.ScopeIn(&group, run, func(ended error) { err = ended }) })
+	group.Close() // also a group that is closed goes on with what hibernates
+	return err
+}
+
 // call runs the Func "task" of table's peer.
 func call(ctx context.Context, table *dialog.Table, args string) ([]byte, error) {
 	return table.Call(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: []byte(args)})

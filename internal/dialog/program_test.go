@@ -21,6 +21,7 @@ import (
 type program struct {
 	what     string // ends, waits, fails, panics, cancels
 	late     bool   // it does that after its children have started
+	sleeps   bool   // it hibernates where it would wait, and so does whoever opens it
 	messages int    // that it sends up first
 	children []*program
 	id       int
@@ -41,7 +42,7 @@ func programs(level int) *rapid.Generator[*program] {
 	return rapid.Custom(func(r *rapid.T) *program {
 		p := &program{
 			what: rapid.SampledFrom([]string{doesEnd, doesEnd, doesWait, doesFail, doesPanic, doesCancel}).Draw(r, "what"),
-			late: rapid.Bool().Draw(r, "late"), messages: rapid.IntRange(0, dialog.DefaultMessages).Draw(r, "messages"), // M07: not more
+			late: rapid.Bool().Draw(r, "late"), sleeps: rapid.Bool().Draw(r, "sleeps"), messages: rapid.IntRange(0, dialog.DefaultMessages).Draw(r, "messages"), // M07: not more
 		}
 		if level > 0 {
 			p.children = rapid.SliceOfN(programs(level-1), 0, 3).Draw(r, "children")
@@ -123,11 +124,21 @@ func (c *chain) run(ctx context.Context, d *dialog.Dialog, at int) ([]byte, erro
 	switch {
 	case p.fails():
 		return nil, p.fail()
+	case p.what == doesWait && p.sleeps:
+		return p.sleep(ctx, d)
 	case p.what == doesWait:
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	return []byte("done"), nil
+}
+
+// sleep hibernates until ctx has ended.
+func (p *program) sleep(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, &dialog.Hibernation{Next: p.sleep}
 }
 
 func (p *program) fail() error {
@@ -140,25 +151,48 @@ func (p *program) fail() error {
 // open runs a child and receives all that it sends.
 func (c *chain) open(ctx context.Context, at int, p *program, cancels bool) error {
 	r := dialog.Request{Endpoint: "task", Kind: dialog.Context, Args: []byte(strconv.Itoa(p.id))}
-	return c.links[at].parent.Scope(ctx, &r, func(ctx context.Context, d *dialog.Dialog) error {
-		s, err := d.OpenStream(dialog.StreamOptions{})
-		if err != nil {
-			return err
+	got := 0
+	begin := func(ctx context.Context, d *dialog.Dialog) (s *dialog.Stream, err error) {
+		if s, err = d.OpenStream(dialog.StreamOptions{}); err == nil && cancels {
+			err = d.Cancel(ctx, "not needed")
+			return nil, err
 		}
-		if cancels {
-			return d.Cancel(ctx, "not needed")
-		}
-		got := 0
-		for {
-			if _, err = s.Recv(ctx); err != nil {
-				break
-			}
-			got++
-		}
+		return s, err
+	}
+	received := func(err error) error {
 		if err = ignoreEOF(err); err == nil && got != p.messages {
 			return fmt.Errorf("M02: %d messages of %d", got, p.messages)
 		}
 		return err
+	}
+	if !p.sleeps {
+		return c.links[at].parent.Scope(ctx, &r, func(ctx context.Context, d *dialog.Dialog) error {
+			s, err := begin(ctx, d)
+			if s == nil {
+				return err
+			}
+			for err == nil {
+				if _, err = s.Recv(ctx); err == nil {
+					got++
+				}
+			}
+			return received(err)
+		})
+	}
+	return openRequestIn(ctx, c.links[at].parent, &r, func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		s, err := begin(ctx, d)
+		if s == nil {
+			return nil, err
+		}
+		var next dialog.Task
+		next = func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { // one message at a time
+			if _, err := s.Recv(ctx); err != nil {
+				return nil, received(err)
+			}
+			got++
+			return nil, &dialog.Hibernation{Next: next}
+		}
+		return nil, &dialog.Hibernation{Next: next}
 	})
 }
 

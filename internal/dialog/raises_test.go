@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -167,13 +168,15 @@ func allCells() (all []cell) {
 }
 
 // Every cell gives what the rule of its ender and situation says, and leaves
-// nothing behind, whatever is blocked where.
+// nothing behind, whatever is blocked where; also if the tasks hibernate instead of waiting.
 func TestWhoRaisesWhat(t *testing.T) {
 	cells := allCells()
 	for _, c := range cells {
-		t.Run(fmt.Sprintf("%s/opener %s/callee %s/%s", c.who, c.opener, c.callee, c.streams), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { playCell(t, c) })
-		})
+		for how, hibernate := range map[string]bool{"": false, "/hibernating": true} {
+			t.Run(fmt.Sprintf("%s/opener %s/callee %s/%s%s", c.who, c.opener, c.callee, c.streams, how), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { playCell(t, c, hibernate) })
+			})
+		}
 	}
 	t.Logf("%d cells", len(cells))
 }
@@ -181,6 +184,7 @@ func TestWhoRaisesWhat(t *testing.T) {
 // play is one cell being played.
 type play struct {
 	cell
+	sleeps  bool // the tasks hibernate where they would wait for their ctx
 	t       testing.TB
 	begin   chan struct{} // closed when both sides have opened their ends
 	trigger chan struct{} // closed when both sides are in place
@@ -189,8 +193,8 @@ type play struct {
 	cause   error // of the callee's ctx
 }
 
-func playCell(t *testing.T, c cell) {
-	p := &play{cell: c, t: t, begin: make(chan struct{}), trigger: make(chan struct{}), release: make(chan struct{})}
+func playCell(t *testing.T, c cell, hibernate bool) {
+	p := &play{cell: c, sleeps: hibernate, t: t, begin: make(chan struct{}), trigger: make(chan struct{}), release: make(chan struct{})}
 	actors := newPair(t, tasks{"task": p.calleeTask})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -205,7 +209,16 @@ func playCell(t *testing.T, c cell) {
 				err = errPanicWentOn
 			}
 		}()
-		return open(ctx, actors.parent, p.openerBody)
+		if p.sleeps {
+			err = openIn(ctx, actors.parent, p.openerTask)
+		} else {
+			err = open(ctx, actors.parent, func(ctx context.Context, d *dialog.Dialog) error {
+				_, err := p.openerTask(ctx, d)
+				return err
+			})
+		}
+		panics.Rethrow(err)
+		return err
 	})
 	synctest.Wait()
 	close(p.begin)
@@ -245,24 +258,51 @@ func (p *play) check(what, got, want string) {
 	}
 }
 
-func (p *play) openerBody(ctx context.Context, d *dialog.Dialog) error {
+func (p *play) openerTask(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	p.dialog = d
 	p.take(d, p.opener, p.streams == "opener" || p.streams == "both")
-	if p.opener == returned {
-		return nil
+	switch {
+	case p.opener == returned:
+		return nil, nil
+	case p.sleeps && p.who != openerFails && p.who != openerPanics && p.nothingInterrupts():
+		return nil, &dialog.Hibernation{Next: func(context.Context, *dialog.Dialog) ([]byte, error) { // the callee has ended
+			<-p.trigger
+			return nil, nil
+		}}
+	case p.sleeps && p.who != openerFails && p.who != openerPanics:
+		return p.untilToldToEnd(p.openerEnds)
 	}
 	<-p.trigger
 	switch p.who {
 	case openerFails:
-		return errBoom
+		return nil, errBoom
 	case openerPanics:
 		panic("boom")
 	}
-	if p.callee == returned && p.who != callerCancels && p.who != openerCancels {
-		return nil // nothing interrupts it
+	if p.nothingInterrupts() {
+		return nil, nil
 	}
 	<-ctx.Done()
-	return ctx.Err()
+	return p.openerEnds(ctx, d)
+}
+
+func (p *play) openerEnds(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+	return nil, ctx.Err()
+}
+
+// nothingInterrupts reports whether the opener's task is not told to end.
+func (p *play) nothingInterrupts() bool {
+	return p.callee == returned && p.who != callerCancels && p.who != openerCancels
+}
+
+// untilToldToEnd is what a task does that hibernates until its ctx has ended, whatever else it is told of.
+func (p *play) untilToldToEnd(ends dialog.Task) ([]byte, error) {
+	return nil, &dialog.Hibernation{Next: func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		if ctx.Err() != nil {
+			return ends(ctx, d)
+		}
+		return p.untilToldToEnd(ends)
+	}}
 }
 
 func (p *play) calleeTask(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
@@ -272,8 +312,11 @@ func (p *play) calleeTask(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 		}
 	}
 	p.take(d, p.callee, p.streams == "callee" || p.streams == "both")
-	if p.callee == returned {
+	switch {
+	case p.callee == returned:
 		return []byte("value"), nil
+	case p.sleeps && p.who != calleeFails && p.who != calleePanics && p.who != calleeCancels:
+		return p.untilToldToEnd(p.calleeEnds)
 	}
 	<-p.trigger
 	switch p.who {
@@ -289,7 +332,14 @@ func (p *play) calleeTask(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 			return []byte("value"), nil
 		}
 	}
+	if p.sleeps {
+		return p.untilToldToEnd(p.calleeEnds)
+	}
 	<-ctx.Done()
+	return p.calleeEnds(ctx, d)
+}
+
+func (p *play) calleeEnds(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
 	p.cause = context.Cause(ctx)
 	if p.who == overdue {
 		<-p.release

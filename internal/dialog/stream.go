@@ -98,7 +98,11 @@ var errOptionsTwice = errors.New("the options of a stream that is open from the 
 
 // Receive says how a callee receives. Its task calls it before anybody can call Started. Window is
 // what a Request's is, and so is reads: the end is open as soon as the context has started.
-func (d *Dialog) Receive(w Window, reads *StreamOptions) { d.window, d.reads = w, reads }
+func (d *Dialog) Receive(w Window, reads *StreamOptions) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.in.want, d.reads = w, reads
+}
 
 // receive sets up the account of this end, if it has one, just before its window is announced: a
 // callee that waits for its turn or its arguments borrows nothing. What Start or Started says must

@@ -56,29 +56,49 @@ func (d *Dialog) Own(b *wire.Buffer) []byte {
 	return b.Bytes()
 }
 
-// run is a callee's task from its first to its last act, in a goroutine of the table or on the
-// link's reader. The order matters: the author's code begins only when its arguments are there and
-// the peer reads its answers; further tasks have ended before the ending is sent; and the ctx is
-// released last.
+// run is a callee's task from its first to its last act, or until it hibernates, in a goroutine of
+// the table or on the link's reader. The order matters: the author's code begins only when its
+// arguments are there and the peer reads its answers; further tasks have ended before the ending
+// is sent; and the ctx is released last.
 func (t *Table) run(d *Dialog) {
 	d.derive()
-	defer d.release()
-	defer d.makeRoom()
-	defer d.leave()
+	asleep := false
+	defer d.depart(&asleep)
 	if err := d.mayBegin(); err != nil {
 		d.finish(nil, err)
 		return
 	}
-	var payload []byte
+	asleep = d.serve()
+}
+
+// resume is the rest of a task that has hibernated.
+func (t *Table) resume(d *Dialog) {
+	asleep := false
+	defer d.depart(&asleep)
+	asleep = d.serve()
+}
+
+// serve runs a callee's task, and ends the dialog unless the task hibernates.
+func (d *Dialog) serve() (asleep bool) {
 	began := time.Now()
-	err := panics.Catch(func() (err error) {
-		payload, err = d.task(d.ctx, d)
-		return err
-	})
+	payload, err, asleep := d.perform()
 	if d.pace != nil {
 		d.pace.ended(time.Since(began), false)
 	}
-	d.finish(payload, d.join(d.failed(err), err))
+	if !asleep {
+		d.finish(payload, d.join(d.failed(err), err))
+	}
+	return asleep
+}
+
+// depart is deferred by the goroutine of a callee's task, which has ended then, or hibernates.
+func (d *Dialog) depart(asleep *bool) {
+	if *asleep {
+		return
+	}
+	defer d.release()
+	defer d.makeRoom()
+	d.leave()
 }
 
 // leave ends the dialog of a task that neither returned nor panicked: it called runtime.Goexit, as

@@ -5,6 +5,8 @@
 //	started := tasks.Go(work)       // false once the group has been closed
 //	<-tasks.Idle()                  // a moment at which nothing runs
 //	tasks.Close()                   // refuses new work, and waits for what runs
+//	tasks.Keep()                    // in one that returns: its work is not over, and goes on
+//	tasks.Resume(rest)              // … here, in another goroutine
 //
 //	reader := task.Start(read)      // exactly one
 //	reader.Wait()

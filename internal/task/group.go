@@ -19,7 +19,7 @@ func (g *Group) Go(f func()) bool {
 	if !g.enter() {
 		return false
 	}
-	go g.run(f)
+	g.Resume(f)
 	return true
 }
 
@@ -32,6 +32,18 @@ func (g *Group) Here(f func()) bool {
 	g.run(f)
 	return true
 }
+
+// Keep makes a goroutine of the group count as running after it has returned: what it does
+// goes on in another one, which Resume starts, and nobody needs a goroutine in between.
+func (g *Group) Keep() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running++
+}
+
+// Resume runs f in a goroutine of the group, in place of one that Keep has kept; also once
+// the group has been closed.
+func (g *Group) Resume(f func()) { go g.run(f) }
 
 func (g *Group) run(f func()) {
 	defer g.leave() // also when f panics or calls runtime.Goexit

@@ -57,3 +57,25 @@ func TestIdleGroupIsIdleAtOnce(*testing.T) {
 	g.Wait()
 	g.Close()
 }
+
+// What Keep has kept counts until what Resume starts has ended, also once the group refuses work.
+func TestGroupWaitsForWhatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g task.Group
+		g.Go(g.Keep)
+		synctest.Wait()
+		closed := task.Start(g.Close)
+		synctest.Wait()
+		select {
+		case <-closed.Done():
+			t.Fatal("Close returned while something was kept")
+		default:
+		}
+		ran := false
+		g.Resume(func() { ran = true })
+		closed.Wait()
+		if !ran {
+			t.Error("what was resumed did not run")
+		}
+	})
+}

@@ -23,7 +23,7 @@ import (
 //	)
 type ContextEndpoint[Args, Started, In, Out, Result any] struct {
 	sig     *signature
-	options ContextOptions
+	options *ContextOptions
 }
 
 // ContextOptions says how one side of a context receives what comes on its stream.
@@ -41,7 +41,7 @@ type ContextOptions struct {
 // With returns the endpoint for a side that receives as o says: the opener's where Open
 // is called on it, the callee's where Handle is.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) With(o ContextOptions) ContextEndpoint[Args, Started, In, Out, Result] {
-	e.options = o
+	e.options = &o
 	return e
 }
 
@@ -64,10 +64,10 @@ func (o *ContextOptions) stream(d *dialog.Dialog, asked StreamOptions) (*dialog.
 
 // Context declares an endpoint that runs as a linked pair of tasks. About the name see [Func].
 func Context[Args, Started, In, Out, Result any](name string) ContextEndpoint[Args, Started, In, Out, Result] {
-	return ContextEndpoint[Args, Started, In, Out, Result]{sig: describe(name, dialog.Context,
+	return ContextEndpoint[Args, Started, In, Out, Result]{describe(name, dialog.Context,
 		part{arguments, reflect.TypeFor[Args]()}, part{started, reflect.TypeFor[Started]()},
 		part{command, reflect.TypeFor[In]()}, part{message, reflect.TypeFor[Out]()},
-		part{result, reflect.TypeFor[Result]()})}
+		part{result, reflect.TypeFor[Result]()}), &ContextOptions{}}
 }
 
 // Name is the endpoint's name.
@@ -100,11 +100,8 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 			return nil, err
 		}
 		d.Receive(dialog.Window(e.options.Window), e.options.reads())
-		value, err := f(ctx, args, &Callee[Started, In, Out]{e.sig, &e.options, d})
-		if err != nil {
-			return nil, err
-		}
-		return answer(e.sig, d, value)
+		value, err := f(ctx, args, &Callee[Started, In, Out]{e.sig, e.options, d})
+		return reply(e.sig, d, value, err)
 	})
 }
 
@@ -130,21 +127,22 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx conte
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Open(ctx context.Context, p Portal, args Args,
 	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error,
 ) (r Result, err error) {
-	payload, err := encode(e.sig, e.sig.codec, arguments, args)
-	if err != nil {
-		return r, err
-	}
 	var opened *Opener[Started, In, Out, Result]
-	err = e.sig.scope(ctx, p, payload, &e.options, func(ctx context.Context, d *dialog.Dialog) error {
-		if opened, err = newOpener[Started, In, Out, Result](e.sig, &e.options, d); err != nil {
+	err = scope(ctx, e.sig, p, args, e.options, func(ctx context.Context, d *dialog.Dialog) (err error) {
+		if opened, err = newOpener[Started, In, Out, Result](e.sig, e.options, d); err != nil {
 			return err
 		}
 		return body(ctx, opened)
 	})
-	if err != nil || opened == nil {
+	return opened.outcome(ctx, err)
+}
+
+// outcome is what a context has ended with whose scope returned err.
+func (c *Opener[Started, In, Out, Result]) outcome(ctx context.Context, err error) (r Result, _ error) {
+	if err != nil || c == nil {
 		return r, err
 	}
-	if r, err = opened.Wait(ctx); opened.Cancelled() {
+	if r, err = c.Wait(ctx); c.Cancelled() {
 		return r, nil
 	}
 	return r, err

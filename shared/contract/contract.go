@@ -93,8 +93,8 @@ func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r 
 }
 
 // scope opens the endpoint and runs body in the scope of its dialog.
-func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
-	d, err := s.begin(ctx, p, args, o)
+func scope[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
+	d, err := begin(ctx, s, p, args, o)
 	if err != nil {
 		return err
 	}
@@ -103,9 +103,13 @@ func (s *signature) scope(ctx context.Context, p Portal, args *wire.Buffer, o *C
 
 // begin is the part of scope whose stack is not needed while the scope waits: a goroutine
 // that waits with more than some 1.2 KiB in use keeps 8 KiB of stack instead of 4.
-func (s *signature) begin(ctx context.Context, p Portal, args *wire.Buffer, o *ContextOptions) (*dialog.Dialog, error) {
+func begin[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions) (*dialog.Dialog, error) {
+	payload, err := encode(s, s.codec, arguments, args)
+	if err != nil {
+		return nil, err
+	}
 	var r dialog.Request
-	t, err := s.request(ctx, p, args, &r)
+	t, err := s.request(ctx, p, payload, &r)
 	if err != nil {
 		return nil, err
 	}
@@ -122,12 +126,12 @@ func FuncByHand(name string) FuncEndpoint[json.RawMessage, json.RawMessage] {
 
 // SourceByHand is a [Source] by its name, with JSON. See [FuncByHand].
 func SourceByHand(name string) SourceEndpoint[json.RawMessage, json.RawMessage] {
-	return SourceEndpoint[json.RawMessage, json.RawMessage]{sig: byHand(name, dialog.Source)}
+	return SourceEndpoint[json.RawMessage, json.RawMessage]{byHand(name, dialog.Source), &ContextOptions{}}
 }
 
 // ContextByHand is a [Context] by its name, with JSON. See [FuncByHand].
 func ContextByHand(name string) ContextEndpoint[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage] {
-	return ContextEndpoint[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage]{sig: byHand(name, dialog.Context)}
+	return ContextEndpoint[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage]{byHand(name, dialog.Context), &ContextOptions{}}
 }
 
 func byHand(name string, kind dialog.Kind) *signature {

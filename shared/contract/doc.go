@@ -47,6 +47,13 @@
 // context without a failure. docs/who-raises-what.md has all ways in which a context ends,
 // and what each side sees of it.
 //
+// # Many contexts that are idle
+//
+// A context that waits costs a goroutine on each side, with some 4 KiB of stack. Where there are
+// thousands, [OpenGroup] owns them and [ContextEndpoint.OpenIn] opens them, and a task that has
+// nothing to do gives its goroutine back: [Opener.Hibernate] and [Hibernate] take what it goes on
+// with when a message comes, or the other side ends, or its own ctx. All else is as above.
+//
 // # What each party owes
 //
 // Both functions look at their ctx, which ends with the reason as its cause when the other

@@ -20,6 +20,7 @@ var (
 	countdown = contract.Source[int, int]("countdown")
 	total     = contract.Context[none, string, int, int, int]("total")
 	checksum  = contract.Context[none, none, []byte, none, uint32]("checksum")
+	watch     = contract.Context[string, none, none, string, none]("watch").With(contract.ContextOptions{Reading: true})
 	sleep     = contract.Context[none, none, none, none, none]("sleep")
 )
 
@@ -244,3 +245,56 @@ func ExampleOpener_Cancel() {
 // actorWith gives a portal to an actor inside this process, as host.Nursery.Start gives one
 // to an actor in a process of its own.
 var actorWith = pair.MustStart
+
+// Many contexts that have nothing to do most of the time need no goroutine, in either actor: both
+// tasks hibernate until something happens.
+func ExampleOpenGroup() {
+	var news sync.Map // a stream for each watcher
+	var watchers sync.WaitGroup
+	watched, end := actorWith(watch.Handle(func(_ context.Context, topic string, c *contract.Callee[none, none, string]) (none, error) {
+		if err := c.Started(none{}); err != nil {
+			return none{}, err
+		}
+		s, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return none{}, err
+		}
+		news.Store(topic, s)
+		watchers.Done()
+		return contract.Hibernate(func(ctx context.Context) (none, error) { // until the watcher leaves
+			news.Delete(topic)
+			return none{}, context.Cause(ctx)
+		})
+	}))
+	defer end()
+
+	watchers.Add(1000)
+	err := contract.OpenGroup(context.Background(), func(ctx context.Context, g *contract.Group) error {
+		for i := range 1000 {
+			err := watch.OpenIn(g, watched, fmt.Sprint("topic ", i), func(_ context.Context, c *contract.Opener[none, none, string, none]) error {
+				s, err := c.Stream(contract.StreamOptions{})
+				if err != nil {
+					return err
+				}
+				return c.Hibernate(func(ctx context.Context) error {
+					text, err := s.Recv(ctx)
+					if err == nil {
+						fmt.Println(text)
+						g.Cancel()
+					}
+					return err
+				})
+			}, nil)
+			if err != nil {
+				return err
+			}
+		}
+		watchers.Wait()
+		s, _ := news.Load("topic 7")
+		return s.(*contract.Stream[string, none]).Send(ctx, "topic 7 has news")
+	})
+	fmt.Println(err)
+	// Output:
+	// topic 7 has news
+	// <nil>
+}

@@ -12,19 +12,19 @@ import (
 // a plain value that any number of goroutines may use.
 type SourceEndpoint[Args, Message any] struct {
 	sig     *signature
-	options ContextOptions // of which the window counts
+	options *ContextOptions // of which the window counts
 }
 
 // Source declares an endpoint that answers with a stream of messages. About the name see
 // [Func].
 func Source[Args, Message any](name string) SourceEndpoint[Args, Message] {
-	return SourceEndpoint[Args, Message]{sig: describe(name, dialog.Source,
-		part{arguments, reflect.TypeFor[Args]()}, part{message, reflect.TypeFor[Message]()})}
+	return SourceEndpoint[Args, Message]{describe(name, dialog.Source,
+		part{arguments, reflect.TypeFor[Args]()}, part{message, reflect.TypeFor[Message]()}), &ContextOptions{}}
 }
 
 // With returns the endpoint for a caller whose receive buffer is w.
 func (e SourceEndpoint[Args, Message]) With(w Window) SourceEndpoint[Args, Message] {
-	e.options.Window = w
+	e.options = &ContextOptions{StreamOptions: StreamOptions{Window: w}}
 	return e
 }
 
@@ -71,7 +71,7 @@ func (e SourceEndpoint[Args, Message]) consume(ctx context.Context, p Portal, ar
 ) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		stopped := false
-		err := e.scope(ctx, p, args, func(ctx context.Context, d *dialog.Dialog) error {
+		err := scope(ctx, e.sig, p, args, e.options, func(ctx context.Context, d *dialog.Dialog) error {
 			s := &Stream[struct{}, Message]{sig: e.sig, codec: e.sig.codec, in: message, d: d, raw: d.SourceStream()}
 			for m, err := range messages(s, ctx) {
 				if err != nil {
@@ -89,12 +89,4 @@ func (e SourceEndpoint[Args, Message]) consume(ctx context.Context, p Portal, ar
 			yield(none, err)
 		}
 	}
-}
-
-func (e SourceEndpoint[Args, Message]) scope(ctx context.Context, p Portal, args Args, body func(context.Context, *dialog.Dialog) error) error {
-	payload, err := encode(e.sig, e.sig.codec, arguments, args)
-	if err != nil {
-		return err
-	}
-	return e.sig.scope(ctx, p, payload, &e.options, body)
 }

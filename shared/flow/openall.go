@@ -5,10 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/seed-2ba35074/trellis/internal/panics"
-	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
-	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Target is one of the contexts that OpenAll opens.
@@ -32,28 +29,23 @@ func OpenAll[Args, Started, In, Out, Result any](ctx context.Context, e contract
 	if len(targets) == 0 {
 		return nil, ErrNoTargets
 	}
-	var group task.Group
-	defer group.Close() // again only if body called runtime.Goexit
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	g := &gathering[contract.Opener[Started, In, Out, Result]]{
 		opened: make([]*contract.Opener[Started, In, Out, Result], len(targets)), missing: len(targets),
-		complete: make(chan struct{}), leave: make(chan struct{}), cancel: cancel,
+		complete: make(chan struct{}), leave: make(chan struct{}),
 	}
 	results := make([]Result, len(targets))
-	for i, t := range targets {
-		group.Go(func() {
-			var err error
-			results[i], err = e.Open(ctx, t.Portal, t.Args, func(ctx context.Context, c *contract.Opener[Started, In, Out, Result]) error {
-				return g.enter(ctx, i, c)
+	err := contract.OpenGroup(ctx, func(ctx context.Context, group *contract.Group) error {
+		for i, t := range targets {
+			group.Go(func(ctx context.Context) (err error) {
+				results[i], err = e.Open(ctx, t.Portal, t.Args, func(ctx context.Context, c *contract.Opener[Started, In, Out, Result]) error {
+					return g.enter(ctx, i, c)
+				})
+				return err
 			})
-			g.fail(ctx, err)
-		})
-	}
-	err := g.run(ctx, body)
-	group.Close()
-	panics.Rethrow(err)
-	if err := fault.Join(g.failures...); err != nil {
+		}
+		return g.run(ctx, body)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return results, nil
@@ -63,12 +55,10 @@ func OpenAll[Args, Started, In, Out, Result any](ctx context.Context, e contract
 type gathering[O any] struct {
 	complete chan struct{} // all have started
 	leave    chan struct{} // body has ended well
-	cancel   context.CancelCauseFunc
 
-	mu       sync.Mutex
-	opened   []*O
-	missing  int
-	failures []error
+	mu      sync.Mutex
+	opened  []*O
+	missing int
 }
 
 // enter is one context's scope function: it lasts as long as the group.
@@ -95,28 +85,9 @@ func (g *gathering[O]) run(ctx context.Context, body func(ctx context.Context, a
 	case <-ctx.Done():
 		return nil // some context tells why; if it was the caller, all of them do
 	}
-	err := panics.Catch(func() error { return body(ctx, g.opened) })
+	err := body(ctx, g.opened)
 	if err == nil {
 		close(g.leave)
-		return nil
 	}
-	g.fail(ctx, err)
 	return err
-}
-
-// fail records a failure and ends the others. What only reports that the group has
-// failed is none, unless it is the first to say so.
-func (g *gathering[O]) fail(ctx context.Context, err error) {
-	if err == nil {
-		return
-	}
-	e := fault.EndingOf(ctx, err)
-	echo, failure := e.Echo(), e.Failure()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if echo && len(g.failures) > 0 {
-		return
-	}
-	g.failures = append(g.failures, failure)
-	g.cancel(failure)
 }

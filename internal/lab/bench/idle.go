@@ -9,16 +9,22 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/lab/bench/usage"
 )
 
-// contextsWorkload opens more and more contexts that do nothing.
-func contextsWorkload(s sizes) *workload {
-	w := &workload{name: "idle contexts", group: "idle contexts", subjects: []string{Trellis, Plain}}
+// The kinds of contexts that do nothing.
+const (
+	idleContext        = "idle context"
+	hibernatingContext = "hibernating context"
+)
+
+// contextsWorkload opens more and more contexts that do nothing. Only ours can hibernate.
+func contextsWorkload(s sizes, kind string, bound float64) *workload {
+	w := &workload{name: kind + "s", group: kind + "s", subjects: []string{Trellis, Plain}}
 	for _, n := range s.contexts {
-		w.metrics = append(w.metrics, metric{name: "open one of " + plural(n, "idle context"), unit: Nanoseconds, x: float64(n)})
+		w.metrics = append(w.metrics, metric{name: "open one of " + plural(n, kind), unit: Nanoseconds, x: float64(n)})
 	}
 	for i, n := range s.contexts {
-		m := metric{name: "memory of one of " + plural(n, "idle context") + ", both sides", unit: Bytes, x: float64(n)}
+		m := metric{name: "memory of one of " + plural(n, kind) + ", both sides", unit: Bytes, x: float64(n)}
 		if i == len(s.contexts)-1 {
-			m.goals = []Goal{atMost(0.6, 0)}
+			m.goals = []Goal{atMost(bound, 0)}
 		}
 		w.metrics = append(w.metrics, m)
 	}
@@ -28,6 +34,9 @@ func contextsWorkload(s sizes) *workload {
 			return nil, err
 		}
 		h := p.hold(ctx)
+		if p, ok := p.(hibernator); ok && kind == hibernatingContext {
+			h = p.hibernate(ctx)
+		}
 		times, memory, err := growContexts(ctx, p, h, s.contexts)
 		return append(times, memory...), errors.Join(err, h.release())
 	}

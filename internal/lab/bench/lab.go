@@ -69,6 +69,11 @@ type holder interface {
 	hold(ctx context.Context) holding
 }
 
+// hibernator keeps contexts open that need no goroutine.
+type hibernator interface {
+	hibernate(ctx context.Context) holding
+}
+
 // holding is a number of idle contexts.
 type holding interface {
 	grow(n int) error

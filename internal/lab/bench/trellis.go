@@ -169,3 +169,58 @@ func (h *trellisHolding) release() error {
 	h.scopes.Close()
 	return nil
 }
+
+// hibernating has contexts that need no goroutine in either process. Their scope has one.
+type hibernating struct {
+	portal *host.Portal
+	group  *contract.Group
+	scope  *task.Worker
+	err    error // of the scope, when that has ended
+}
+
+func (p *trellisPeer) hibernate(ctx context.Context) holding {
+	h := &hibernating{portal: p.portal}
+	begun := make(chan struct{})
+	h.scope = task.Start(func() {
+		h.err = contract.OpenGroup(ctx, func(ctx context.Context, g *contract.Group) error {
+			h.group = g
+			close(begun)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+	})
+	<-begun
+	return h
+}
+
+func (h *hibernating) grow(n int) error {
+	opened := make(chan error, n)
+	for range n {
+		held := false
+		err := ours.Hibernate.OpenIn(h.group, h.portal, ours.None{}, func(_ context.Context, c *end) error {
+			held = true
+			opened <- nil
+			return c.Hibernate(context.Cause)
+		}, func(_ ours.None, err error) error {
+			if !held {
+				opened <- err
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for range n {
+		if err := <-opened; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hibernating) release() error {
+	h.group.Cancel()
+	h.scope.Wait()
+	return h.err
+}

@@ -89,7 +89,7 @@ func workloads(s sizes) []*workload {
 		}
 	}
 	return append(all, fanWorkload(s), cancelWorkload(s), startWorkload(s), pureWorkload(s), crowdWorkload(s),
-		contextsWorkload(s), childrenWorkload(s), censusWorkload(s))
+		contextsWorkload(s, idleContext, 0.6), contextsWorkload(s, hibernatingContext, 0.2), childrenWorkload(s), censusWorkload(s))
 }
 
 // plural is "1 caller" or "64 callers".

@@ -27,6 +27,8 @@ var (
 	EchoBorrowed = contract.Context[None, None, []byte, []byte, None]("echo-borrowed")
 	// Hold stays until it is cancelled.
 	Hold = contract.Context[uint64, None, []byte, []byte, None]("hold")
+	// Hibernate stays until it is cancelled, without a goroutine.
+	Hibernate = contract.Context[None, None, []byte, []byte, None]("hibernate")
 	// Ended waits for a Hold to notice its cancellation, and tells when it did.
 	Ended = contract.Func[uint64, int64]("ended")
 	// Usage collects garbage and tells what the process has.
@@ -63,6 +65,12 @@ func Serve() {
 			<-ctx.Done()
 			ended.Note(id)
 			return None{}, context.Cause(ctx)
+		}),
+		Hibernate.Handle(func(_ context.Context, _ None, c *callee) (None, error) {
+			if err := c.Started(None{}); err != nil {
+				return None{}, err
+			}
+			return contract.Hibernate(func(ctx context.Context) (None, error) { return None{}, context.Cause(ctx) })
 		}),
 		Ended.Handle(ended.Take),
 		Usage.Handle(func(context.Context, None) (usage.Consumption, error) { return usage.Own(), nil }),

@@ -1,0 +1,324 @@
+package contract_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/pair"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// echoes sends each message back, and has no goroutine in between. Its result is their sum.
+var echoes = contract.Context[int, int, int, int, int]("echoes").With(contract.ContextOptions{Reading: true})
+
+type (
+	echoesCallee = contract.Callee[int, int, int]
+	echoesOpener = contract.Opener[int, int, int, int]
+)
+
+var (
+	errSeven = errors.New("I do not like 7")
+	errLost  = errors.New("the link is lost")
+)
+
+// opens is for an OpenIn that opens a context.
+func opens(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("OpenIn: %v", err)
+	}
+}
+
+// echoing serves echoes, and counts those that have ended.
+func echoing(ended *atomic.Int32) contract.Handler {
+	return echoes.Handle(func(_ context.Context, first int, c *echoesCallee) (int, error) {
+		if err := c.Started(first); err != nil {
+			return 0, err
+		}
+		s, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return 0, err
+		}
+		sum := 0
+		var next func(ctx context.Context) (int, error)
+		next = func(ctx context.Context) (int, error) {
+			m, err := s.Recv(ctx)
+			switch {
+			case err == io.EOF: //nolint:errorlint // as Recv gives it
+				ended.Add(1)
+				return sum, nil
+			case err != nil:
+				ended.Add(1)
+				return 0, err
+			case m == 7:
+				ended.Add(1)
+				return 0, errSeven
+			}
+			sum += m
+			if err := s.Send(ctx, m); err != nil {
+				ended.Add(1)
+				return 0, err
+			}
+			return contract.Hibernate(next)
+		}
+		return contract.Hibernate(next)
+	})
+}
+
+// A thousand contexts that hibernate need no goroutine, end with their group, and none is left.
+func TestC15_ContextsThatHibernateEndWithTheirGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees, bodies atomic.Int32
+		p := pair.Serve(t, echoing(&callees))
+		const n = 1000
+		before := runtime.NumGoroutine()
+		stop := errors.New("enough")
+		err := contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			for i := range n {
+				opens(t, echoes.OpenIn(g, p, i, func(_ context.Context, c *echoesOpener) error {
+					return c.Hibernate(func(ctx context.Context) error {
+						bodies.Add(1)
+						return context.Cause(ctx)
+					})
+				}, nil))
+			}
+			synctest.Wait()
+			if more := runtime.NumGoroutine() - before; more > n/100 { // not all are the test's
+				t.Errorf("%d goroutines for %d contexts that hibernate", more, n)
+			}
+			return stop
+		})
+		if !errors.Is(err, stop) || errors.Is(err, context.Canceled) {
+			t.Errorf("the group: %v", err)
+		}
+		if callees.Load() != n || bodies.Load() != n {
+			t.Errorf("%d callees and %d bodies were told, want %d of each", callees.Load(), bodies.Load(), n)
+		}
+	})
+}
+
+// Either side goes on with a message. The callee's failure is told to the opener, and is the group's.
+func TestP01_MessagesAndFailuresAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p := pair.Serve(t, echoing(&callees))
+		var got []int
+		err := contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			opens(t, echoes.OpenIn(g, p, 1, func(ctx context.Context, c *echoesOpener) error {
+				s, err := c.Stream(contract.StreamOptions{})
+				if err != nil {
+					return err
+				}
+				var next func(ctx context.Context) error
+				next = func(ctx context.Context) error {
+					m, err := s.Recv(ctx)
+					if err != nil {
+						return err
+					}
+					got = append(got, m)
+					if err := s.Send(ctx, m+1); err != nil {
+						return err
+					}
+					return c.Hibernate(next)
+				}
+				if err := s.Send(ctx, c.Value()); err != nil {
+					return err
+				}
+				return c.Hibernate(next)
+			}, nil))
+			return nil
+		})
+		var remote *fault.RemoteError
+		if !errors.As(err, &remote) || len(got) != 6 || callees.Load() != 1 {
+			t.Errorf("got %v, then %v", got, err)
+		}
+	})
+}
+
+// The end of the link is told to both sides.
+func TestN05_ALostLinkIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p, err := pair.Start(echoing(&callees))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			opens(t, echoes.OpenIn(g, p, 1, func(_ context.Context, c *echoesOpener) error {
+				return c.Hibernate(context.Cause)
+			}, nil))
+			synctest.Wait()
+			p.Dialogs.Link().Close(nil)
+			<-p.Dialogs.Link().Done()
+			p.Dialogs.Lose(errLost)
+			return nil
+		})
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if !errors.Is(err, errLost) || callees.Load() != 1 {
+			t.Errorf("the group: %v; %d callees were told", err, callees.Load())
+		}
+	})
+}
+
+// Goexit in what comes after a hibernation is a failure as any other.
+func TestP10_GoexitAfterAHibernation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p := pair.Serve(t, echoing(&callees))
+		err := contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			opens(t, echoes.OpenIn(g, p, 1, func(ctx context.Context, c *echoesOpener) error {
+				s, err := c.Stream(contract.StreamOptions{})
+				if err != nil {
+					return err
+				}
+				if err := s.Send(ctx, 1); err != nil {
+					return err
+				}
+				return c.Hibernate(func(context.Context) error {
+					runtime.Goexit()
+					return io.EOF
+				})
+			}, nil))
+			return nil
+		})
+		if !errors.Is(err, fault.ErrGoexit) || callees.Load() != 1 {
+			t.Errorf("the group: %v; %d callees were told", err, callees.Load())
+		}
+	})
+}
+
+// Results come to ended, whose error alone is the group's. A Concurrent endpoint takes the next
+// when one has ended, and what the peer has said last is told after its last message.
+func TestC06_ResultsOfAGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p := pair.Serve(t, echoing(&callees).Concurrent(1))
+		var mu sync.Mutex
+		var sums []int
+		var told atomic.Int32
+		err := contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			for i := range 3 {
+				opens(t, echoes.OpenIn(g, p, i, func(ctx context.Context, c *echoesOpener) error {
+					s, err := c.Stream(contract.StreamOptions{})
+					if err != nil {
+						return err
+					}
+					for m := range i + 1 {
+						if err := s.Send(ctx, 10+m); err != nil {
+							return err
+						}
+					}
+					s.CloseSend()
+					var next func(ctx context.Context) error
+					next = func(ctx context.Context) error {
+						told.Add(1)
+						if _, err := s.Recv(ctx); err == io.EOF { //nolint:errorlint // as Recv gives it
+							return nil
+						} else if err != nil {
+							return err
+						}
+						return c.Hibernate(next) // there may be more at once
+					}
+					return c.Hibernate(next)
+				}, func(sum int, err error) error {
+					mu.Lock()
+					defer mu.Unlock()
+					sums = append(sums, sum)
+					return err
+				}))
+			}
+			return nil
+		})
+		if err != nil || len(sums) != 3 || sums[0]+sums[1]+sums[2] != 10+21+33 || callees.Load() != 3 {
+			t.Errorf("got %v, %v, with %d callees", sums, err, callees.Load())
+		}
+		if n := told.Load(); n > 2*(1+2+3) {
+			t.Errorf("the bodies went on %d times for 6 messages", n)
+		}
+	})
+}
+
+// Cancel ends the contexts of a group, and is not a failure. A group that has ended opens nothing.
+func TestC11_CancelOfAGroupIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p := pair.Serve(t, echoing(&callees))
+		var ended *contract.Group
+		err := contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			ended = g
+			for i := range 3 {
+				opens(t, echoes.OpenIn(g, p, i, func(_ context.Context, c *echoesOpener) error { return c.Hibernate(context.Cause) }, nil))
+			}
+			synctest.Wait()
+			g.Cancel()
+			return nil
+		})
+		if err != nil || callees.Load() != 3 {
+			t.Errorf("got %v, and %d callees were told", err, callees.Load())
+		}
+		if echoes.OpenIn(ended, p, 1, nil, nil) == nil {
+			t.Error("a group that has ended opened a context")
+		}
+	})
+}
+
+// A panic after a hibernation goes on as a panic where the group was opened, once the others have ended.
+func TestP10_APanicGoesOnWhereTheGroupWasOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p := pair.Serve(t, echoing(&callees))
+		defer func() {
+			panicked, ok := recover().(*fault.PanicError)
+			if !ok || panicked.Value != "no more" || callees.Load() != 2 {
+				t.Errorf("got %v, and %d callees were told", panicked, callees.Load())
+			}
+		}()
+		_ = contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			opens(t, echoes.OpenIn(g, p, 1, func(_ context.Context, c *echoesOpener) error { return c.Hibernate(context.Cause) }, nil))
+			synctest.Wait()
+			opens(t, echoes.OpenIn(g, p, 2, func(ctx context.Context, c *echoesOpener) error {
+				s, err := c.Stream(contract.StreamOptions{})
+				if err != nil {
+					return err
+				}
+				return errors.Join(s.Send(ctx, 1), c.Hibernate(nil)) // never as it is
+			}, func(_ int, err error) error {
+				if err == nil {
+					t.Error("a hibernation that is not returned as it is has had no error")
+				}
+				panic("no more")
+			}))
+			return nil
+		})
+		t.Error("OpenGroup returned")
+	})
+}
+
+// Where nothing can go on later, Hibernate is an error that says so.
+func TestHibernateElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		never := contract.Func[int, int]("never")
+		p := pair.Serve(t, echoing(&callees), never.Handle(func(context.Context, int) (int, error) {
+			return contract.Hibernate(func(context.Context) (int, error) { return 1, nil })
+		}))
+		const want = "Hibernate is for handlers of contexts"
+		if _, err := never.Call(t.Context(), p, 1); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a Func: %v", err)
+		}
+		_, err := echoes.Open(t.Context(), p, 1, func(_ context.Context, c *echoesOpener) error { return c.Hibernate(context.Cause) })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("an Open: %v", err)
+		}
+	})
+}
