@@ -19,13 +19,13 @@ import (
 var commandFor = map[string]string{"func": "host call", "source": "host stream"}
 
 func newCall(p *program) *cobra.Command {
-	return p.outputFlag(joining(&cobra.Command{
+	return p.outputFlag(joining(completing("func", &cobra.Command{
 		Use:   "call NAME ENDPOINT [JSON]",
 		Short: "Call a func of an actor of a host that serves, and print its result",
 		Long: "Call a func of an actor of a host that serves, and print its result. NAME is that of an actor,\n" +
 			"or its path. The arguments are JSON, {} if there are none; - reads them from standard input.",
 		Args: withArgs(2, 3),
-	}, func(ctx context.Context, args []string) error {
+	}), func(ctx context.Context, args []string) error {
 		portal, payload, err := callee(ctx, args, "func")
 		if err != nil {
 			return err
@@ -39,13 +39,13 @@ func newCall(p *program) *cobra.Command {
 }
 
 func newStream(p *program) *cobra.Command {
-	return joining(&cobra.Command{
+	return joining(completing("source", &cobra.Command{
 		Use:   "stream NAME ENDPOINT [JSON]",
 		Short: "Print what a source of an actor of a host that serves yields",
 		Long: "Print what a source of an actor of a host that serves yields, one JSON value a line. The source\n" +
 			"ends when nobody reads standard output any more, as behind | head -3.",
 		Args: withArgs(2, 3),
-	}, func(ctx context.Context, args []string) error {
+	}), func(ctx context.Context, args []string) error {
 		portal, payload, err := callee(ctx, args, "source")
 		if err != nil {
 			return err
@@ -99,13 +99,13 @@ type absentError struct{ error }
 
 func newWait(p *program) *cobra.Command {
 	var state string
-	cmd := p.outputFlag(joiningBy(joinLater, &cobra.Command{
+	cmd := p.outputFlag(joiningBy(joinLater, completing("", &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an actor of a host that serves is ready",
 		Long: "Wait until a host serves and an actor of it is ready, or, with --for gone, until no actor of the name\n" +
 			"is there. It does not wait for longer than --timeout.",
 		Args: withArgs(1, 1),
-	}, func(ctx context.Context, args []string) error {
+	}), func(ctx context.Context, args []string) error {
 		switch state {
 		case "ready":
 			portal, err := directory.WaitFor(ctx, args[0])

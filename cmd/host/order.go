@@ -33,7 +33,7 @@ func newRestart() *cobra.Command {
 // ordering makes a command that has the host do something with an actor.
 func ordering(restart bool, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = withArgs(1, 1)
-	return joining(cmd, func(ctx context.Context, args []string) error {
+	return joining(completing("", cmd), func(ctx context.Context, args []string) error {
 		request, err := cbor.Marshal(wire.OrderRequest{Name: args[0], Restart: restart})
 		if err != nil {
 			return err

@@ -65,11 +65,11 @@ func present(ctx context.Context, name string) (all []*shown, err error) {
 }
 
 func newPs(p *program) *cobra.Command {
-	return p.outputFlag(joining(&cobra.Command{
+	return p.outputFlag(joining(completing("", &cobra.Command{
 		Use:   "ps [NAME]",
 		Short: "List the actors of a host that serves",
 		Args:  withArgs(0, 1),
-	}, func(ctx context.Context, args []string) error {
+	}), func(ctx context.Context, args []string) error {
 		all, err := present(ctx, strings.Join(args, ""))
 		if err != nil {
 			return err
@@ -145,13 +145,13 @@ func writeRows(w io.Writer, all []*shown, label func(*shown) string) {
 
 func newEvents(p *program) *cobra.Command {
 	var follow bool
-	cmd := joining(&cobra.Command{
+	cmd := joining(completing("", &cobra.Command{
 		Use:   "events [NAME]",
 		Short: "Print the last event of each actor of a host that serves, and follow",
 		Long: "Print the last event of each actor of a host that serves, one JSON object a line, and, with\n" +
 			"--follow, every one that comes, until Ctrl-C.",
 		Args: withArgs(0, 1),
-	}, func(ctx context.Context, args []string) error {
+	}), func(ctx context.Context, args []string) error {
 		own, _ := self.From(ctx)
 		for e, err := range directory.From(ctx).Watch(ctx, strings.Join(args, "")) {
 			lagged, behind := errors.AsType[*fault.Lagged](err)
