@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -244,6 +246,27 @@ func TestD04_AKilledHostIsSweptAway(t *testing.T) {
 	if files := left(t, dir); len(files) > 0 {
 		t.Errorf("N07: %v is left", files)
 	}
+}
+
+// N07: any host that starts removes what another one has left that was killed, and nothing of one that lives.
+func TestN07_AnyHostSweeps(t *testing.T) {
+	dir := tempdir.Use(t)
+	killed(t, "default")
+	alive := listen(t, "other")
+	if _, err := rundir.Open(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, rundir.Close())
+	names := []string{}
+	for _, path := range left(t, dir) {
+		names = append(names, filepath.Base(path))
+	}
+	if want := []string{filepath.Base(filepath.Dir(alive.Path())), "other.socket", "other.socket.lock"}; !slices.Equal(names, want) {
+		t.Errorf("N07: %v is left, want %v", names, want)
+	}
+	conn, err := net.Dial("unix", alive.Path())
+	must(t, err)
+	must(t, conn.Close())
 }
 
 // D04: nothing that is not a host's is ever removed, and nobody is served where others could get in.
