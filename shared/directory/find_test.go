@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
@@ -511,5 +513,70 @@ func TestO01_ASlowFollowerIsToldHowMany(t *testing.T) {
 	}
 	if seen+lost != 20_001 || lost == 0 || last != 20_003 {
 		t.Errorf("O01: %d events came and %d were told as lost, the last one is number %d; want 20001 together, and 20003", seen, lost, last)
+	}
+}
+
+// Who comes late is told how much of the past is not kept, and gets the rest in order.
+func TestO01_TheBeginningTellsWhatIsNotKept(t *testing.T) {
+	for _, told := range []int{256, 257, 600} {
+		r := newTree(t)
+		busy := r.join("busy") // has told one event
+		for range told - 1 {
+			busy.to(directory.Ready, "", nil)
+		}
+		r.Finish()
+		var lost []int
+		seen, last := 0, uint64(0)
+		for e, err := range r.Events(r.ctx) {
+			if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
+				lost = append(lost, lagged.Missed)
+				if seen > 0 {
+					t.Errorf("O01: the gap is told after %d events; want it before the first", seen)
+				}
+				continue
+			}
+			if e.Seq <= last {
+				t.Errorf("O01: number %d comes after %d", e.Seq, last)
+			}
+			seen, last = seen+1, e.Seq
+		}
+		if want := told - 256; want == 0 && lost != nil || want > 0 && !slices.Equal(lost, []int{want}) {
+			t.Errorf("O01: of %d events, %v are told as lost; want %d", told, lost, want)
+		}
+		if seen != 256 || last != uint64(told) {
+			t.Errorf("O01: of %d events %d came, up to number %d; want the last 256", told, seen, last)
+		}
+	}
+}
+
+// What is kept of a member that is over are its events: what led to it may go.
+func TestO01_AMemberThatIsOverKeepsNothingOfItsHost(t *testing.T) {
+	r := newTree(t)
+	host := func() weak.Pointer[[1 << 10]byte] {
+		big := new([1 << 10]byte)
+		m := r.Join("over", func(directory.Entry) contract.Portal {
+			panic(big)
+		})
+		m.Publish(directory.Event{Actor: actor.NewID("over"), To: directory.Waiting})
+		m.Publish(directory.Event{Actor: actor.NewID("over"), To: directory.Gone})
+		return weak.Make(big)
+	}()
+	for range 10 { // a stack may still hold it at the first
+		if runtime.GC(); host.Value() == nil {
+			return
+		}
+	}
+	t.Error("the registry keeps what a member that is gone was called with")
+	runtime.KeepAlive(r)
+}
+
+// Telling an event costs the same however much is kept.
+func BenchmarkPublish(b *testing.B) {
+	r := directory.NewMemory("", nil)
+	m := r.Join("busy", nil)
+	id := actor.NewID("busy")
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Publish(directory.Event{Actor: id, To: directory.Ready})
 	}
 }

@@ -44,7 +44,7 @@ type Memory struct {
 	actors    map[string]string // the paths of processes that are there, by their UUIDs
 	seq       uint64
 	members   map[string]*member // by their paths
-	gone      []*member          // that are over, the oldest first
+	gone      [][]Event          // what was kept of members that are over, the oldest first
 	followers map[*follower]struct{}
 	finished  bool
 }
@@ -54,7 +54,8 @@ type member struct {
 	r     *Memory
 	path  string
 	call  func(Entry) contract.Portal
-	kept  []Event // the last ones, the oldest first
+	kept  []Event // a ring of the last ones; whoever asks for them sorts them
+	told  int     // events so far
 	below int     // actors that are there
 }
 
@@ -115,8 +116,8 @@ func (m *member) Publish(e Event) {
 	m.put(e)
 	if e.To == Gone {
 		delete(m.r.members, m.path)
-		m.r.gone = append(m.r.gone, m)
-		m.r.gone = m.r.gone[max(0, len(m.r.gone)-keptGone):]
+		m.r.gone = append(m.r.gone, m.kept)
+		m.r.gone = slices.Delete(m.r.gone, 0, max(0, len(m.r.gone)-keptGone))
 	}
 }
 
@@ -192,10 +193,12 @@ func (m *member) put(e Event) {
 	case known && e.To == Gone:
 		m.below--
 	}
-	m.kept = append(m.kept, e)
-	if more := len(m.kept) - keptOfEach; more > 0 {
-		m.kept = slices.Delete(m.kept, 0, more)
+	if m.told < keptOfEach {
+		m.kept = append(m.kept, e)
+	} else {
+		m.kept[m.told%keptOfEach] = e
 	}
+	m.told++
 	for f := range r.followers {
 		f.put(e)
 	}
@@ -232,12 +235,15 @@ func (r *Memory) Watch(ctx context.Context, name string) iter.Seq2[Event, error]
 
 func (r *Memory) loop(ctx context.Context, name string, kept bool) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		events, f := r.follow(name, kept)
+		events, lost, f := r.follow(name, kept)
 		defer r.leave(f)
 		if !kept {
 			events = append(events, Event{})
 		}
 		for over := false; ; {
+			if lost > 0 && !yield(Event{}, &fault.Lagged{Missed: lost}) {
+				return
+			}
 			for _, e := range events {
 				if !yield(e, nil) {
 					return
@@ -246,39 +252,34 @@ func (r *Memory) loop(ctx context.Context, name string, kept bool) iter.Seq2[Eve
 			if over {
 				return
 			}
-			var lost int
 			events, lost, over = r.next(ctx, f)
-			if lost > 0 && !yield(Event{}, &fault.Lagged{Missed: lost}) {
-				return
-			}
 		}
 	}
 }
 
 // follow takes the state and the follower's place under one lock: no event is missed between
-// the two, and none is given twice.
-func (r *Memory) follow(name string, kept bool) ([]Event, *follower) {
+// the two, and none is given twice. lost is how many events of the past are not kept, for whoever
+// asks for the past.
+func (r *Memory) follow(name string, kept bool) (events []Event, lost int, f *follower) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	most := r.behind
 	if !kept {
 		most = min(most, mostUnseen)
 	}
-	f := &follower{name: name, most: most, past: r.table.only(name), wake: make(chan struct{}, 1), nothing: r.finished}
+	f = &follower{name: name, most: most, past: r.table.only(name), wake: make(chan struct{}, 1), nothing: r.finished}
 	r.followers[f] = struct{}{}
-	events := f.past.since(&Table{})
+	events = f.past.since(&Table{})
 	if kept {
 		events = r.history(events)
+		lost = int(r.table.applied) - len(events)
 	}
-	return events, f
+	return events, lost, f
 }
 
 // history is what is kept, in order: of the members, and the last event of each actor.
 func (r *Memory) history(last []Event) []Event {
-	events := last
-	for _, m := range r.gone {
-		events = append(events, m.kept...)
-	}
+	events := append(last, slices.Concat(r.gone...)...)
 	for _, m := range r.members {
 		events = append(events, m.kept...)
 	}

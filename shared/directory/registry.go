@@ -24,10 +24,10 @@ type Registry interface {
 	// Events ranges over what has happened so far to what the actor hosts, as far as it is kept, and
 	// then over all that happens. Watch is about actors of a name in the tree, or all of them, and
 	// begins with the last event of each one that is there, and one without a path, which
-	// says that these were all. A loop that
-	// is slow loses the oldest events: it gets a *fault.Lagged, and events from which the same
-	// table follows as from those that were lost. Any other error is the last thing that it gets.
-	// The loops end with ctx, and with the registry.
+	// says that these were all. A *fault.Lagged says how many events are missing: of the past those that
+	// are not kept, and the oldest ones of what a slow loop is behind. From the events that follow it
+	// comes the same table as from those that are missing. Any other error is the last thing that it
+	// gets. The loops end with ctx, and with the registry.
 	Events(ctx context.Context) iter.Seq2[Event, error]
 	Watch(ctx context.Context, name string) iter.Seq2[Event, error]
 }
