@@ -23,6 +23,13 @@ func init() {
 		_, err := rundir.Open()
 		must(err)
 	}
+	roles["squat"] = func(folder string) {
+		for range 4 { // each in a session of its own, which only the cgroup ends
+			cmd := exec.Command("/bin/sh", "-c", "while :; do mkdir -p "+folder+"/x; done")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			must(cmd.Start())
+		}
+	}
 	roles["cgrouphost"] = func(words string) {
 		spec := child0(strings.Split(words, ",")...)
 		spec.Cgroup = true
@@ -255,6 +262,30 @@ func TestCgroupThatRefusesIsDoneWithout(t *testing.T) {
 		}
 		if _, err := rundir.Cgroup(); err == nil || !strings.Contains(err.Error(), "no process can be started in") {
 			t.Errorf("Cgroups = %v", err)
+		}
+	}
+}
+
+// N20: what an actor has started may still write into its scratch directory when it is dead itself.
+// Nothing of that is left when it is done.
+func TestN20_AStragglerDoesNotKeepTheScratchDirectory(t *testing.T) {
+	scratch := filepath.Join(t.TempDir(), "scratch")
+	spec, home := cgroupSpec(t, "squat:"+scratch, "exit:0")
+	if home == "" {
+		return // nobody can end what has left its group
+	}
+	for range 10 {
+		if err := os.Mkdir(scratch, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		spec.Scratch = scratch
+		p := New(spec, nil)
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-p.Done()
+		if exists(scratch) {
+			t.Fatal("it is there again")
 		}
 	}
 }

@@ -188,6 +188,7 @@ func (p *Process) reap(c *child) {
 	close(p.dead)
 	_ = c.group.Remove() // what is not gone in time is removed with the runtime directory
 	clearing.Wait()
+	p.discard() // what it had started may have made it anew, and is gone only now
 	p.finish()
 }
 
