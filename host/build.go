@@ -126,8 +126,8 @@ func buildProgram(ctx context.Context, b config.Built, say func(line string)) er
 // without cgo is built without: it starts sooner, as no dynamic linker has to run first.
 func goBuild(ctx context.Context, from config.Built, file string, say func(line string)) error {
 	output := &goOutput{say: say}
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-o", file, "--", from.Package)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = from.Dir, output, output
+	cmd := goCommand(ctx, from, "build", "-v", "-o", file, "--", from.Package)
+	cmd.Stdout, cmd.Stderr = output, output
 	if !wantsCgo(ctx, from) {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
@@ -143,21 +143,32 @@ func goBuild(ctx context.Context, from config.Built, file string, say func(line 
 	return nil
 }
 
+// goCommand is the go command, in the folder of a package. A compiler that it has started may hold
+// its pipes open after it was killed, and is not waited for.
+func goCommand(ctx context.Context, from config.Built, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.WaitDelay = from.Dir, time.Second
+	return cmd
+}
+
 // wantsCgo reports whether a program is built with cgo, if the go command has it: somebody says
-// so, one of its packages outside the standard library has C code, or a detector needs it that
-// GOFLAGS asks for. Of the standard library, which then uses its Go code instead, packages net
-// and os/user are concerned. A package that cannot be listed will not build either, and the build
-// says why.
+// so, in the environment or with go env -w; GOFLAGS asks for what needs it, a detector or the
+// system's linker; or one of its packages outside the standard library has C code. Of the standard
+// library, which then uses its Go code instead, packages net and os/user are concerned. A package
+// that cannot be listed will not build either, and the build says why.
 func wantsCgo(ctx context.Context, from config.Built) bool {
-	if os.Getenv("CGO_ENABLED") != "" {
+	settings, err := goCommand(ctx, from, "env", "GOENV", "GOFLAGS").Output()
+	file, flags, _ := strings.Cut(string(settings), "\n")
+	written, _ := os.ReadFile(file) // by go env -w; most users have none
+	asked := func(flag string) bool { return strings.Contains(flags, flag) }
+	switch {
+	case err != nil, os.Getenv("CGO_ENABLED") != "", bytes.Contains(slices.Concat([]byte("\n"), written), []byte("\nCGO_ENABLED=")):
 		return true // what it says is passed on
+	case slices.ContainsFunc([]string{"-race", "-msan", "-asan", "-linkmode", "-linkshared", "-buildmode"}, asked):
+		return true
 	}
-	list := exec.CommandContext(ctx, "go", "list", "-deps", "-f", "{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}", "--", from.Package)
-	list.Dir = from.Dir
-	using, err := list.Output()
-	flags := os.Getenv("GOFLAGS")
-	return err != nil || len(bytes.TrimSpace(using)) > 0 ||
-		slices.ContainsFunc([]string{"-race", "-msan", "-asan"}, func(flag string) bool { return strings.Contains(flags, flag) })
+	using, err := goCommand(ctx, from, "list", "-deps", "-f", "{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}", "--", from.Package).Output()
+	return err != nil || len(bytes.TrimSpace(using)) > 0
 }
 
 // goOutput takes apart what go build -v prints: how far it is, and what is wrong. os/exec

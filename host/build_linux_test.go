@@ -6,10 +6,14 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,18 +53,30 @@ var package0 = []host.Spec{{Name: "p", Package: "."}}
 // whose author wants it, is not.
 func TestF08_CgoIsLeftOutWhereNobodyNeedsIt(t *testing.T) {
 	const withC = "package main\n\n// int one() { return 1; }\nimport \"C\"\n\nfunc main() { _ = C.one() }\n"
-	for name, of := range map[string]struct{ variable, flags, main, want string }{
-		"nobody needs it":         {want: "0"},
-		"the author wants it":     {variable: "1", want: "1"},
-		"the author does not":     {variable: "0", want: "0"},
-		"a package of it needs C": {main: withC, want: "1"},
-		"the race detector":       {flags: "-race", want: "1"},
+	for name, of := range map[string]struct{ variable, flags, written, main, want string }{
+		"nobody needs it":               {want: "0"},
+		"the author wants it":           {variable: "1", want: "1"},
+		"the author does not":           {variable: "0", want: "0"},
+		"a package of it needs C":       {main: withC, want: "1"},
+		"the race detector":             {flags: "-race", want: "1"},
+		"the system's linker":           {flags: "-ldflags=-linkmode=external", want: "1"},
+		"go env -w wants it":            {written: "CGO_ENABLED=1", want: "1"},
+		"go env -w does not":            {written: "CGO_ENABLED=0", want: "0"},
+		"a detector of go env -w":       {written: "GOFLAGS=-race", want: "1"},
+		"a variable against go env -w":  {written: "CGO_ENABLED=1", variable: "0", want: "0"},
+		"another setting of go env -w":  {written: "GOFLAGS=-mod=mod", want: "0"},
+		"a detector that is overridden": {written: "GOFLAGS=-race", flags: "-mod=mod", want: "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			useCache(t)
 			t.Setenv("CGO_ENABLED", of.variable)
 			t.Setenv("GOFLAGS", of.flags)
 			dir := source(t)
+			settings := filepath.Join(t.TempDir(), "env")
+			t.Setenv("GOENV", settings)
+			if err := os.WriteFile(settings, []byte("GOTOOLCHAIN=local\n"+of.written+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			if of.main != "" {
 				if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(of.main), 0o600); err != nil {
 					t.Fatal(err)
@@ -76,6 +92,57 @@ func TestF08_CgoIsLeftOutWhereNobodyNeedsIt(t *testing.T) {
 			}
 			if want := (debug.BuildSetting{Key: "CGO_ENABLED", Value: of.want}); !slices.Contains(info.Settings, want) {
 				t.Errorf("built with %v, expected %v", info.Settings, want)
+			}
+		})
+	}
+}
+
+// What the go command has started may outlive it, with its output: the end of ctx ends a build all the
+// same, whatever it is about.
+func TestF08_ABuildEndsWithItsCtx(t *testing.T) {
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"env", "list", "build"} {
+		t.Run(command, func(t *testing.T) {
+			useCache(t)
+			folder := t.TempDir()
+			mark := filepath.Join(folder, "pid") // a pipe, which the script waits at for whoever reads its child's pid
+			script := "#!/bin/sh\nif [ \"$1\" = " + command + " ]; then sleep 1000 & echo $! >" + mark + "; wait; fi\nexec " + tool + " \"$@\"\n"
+			if err := errors.Join(syscall.Mkfifo(mark, 0o600), os.WriteFile(filepath.Join(folder, "go"), []byte(script), 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+			ctx, cancel := context.WithCancelCause(t.Context())
+			why := errors.New("not worth it")
+			dir, failed, said := source(t), make(chan error, 1), make(chan string, 1)
+			go func() {
+				_, err := host.Build(ctx, dir, package0, nil)
+				failed <- err
+			}()
+			go func() {
+				text, err := os.ReadFile(mark)
+				if err != nil {
+					t.Error(err)
+				}
+				said <- string(text)
+			}()
+			pid := 0
+			select {
+			case text := <-said:
+				if pid, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
+					t.Fatal(err)
+				}
+			case err := <-failed:
+				t.Fatalf("it has ended before: %v", err)
+			}
+			cancel(why)
+			if err := <-failed; !errors.Is(err, why) { // or never, until the test's own end
+				t.Errorf("%v; want the cause of ctx", err)
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Errorf("what holds the output is gone: %v", err)
 			}
 		})
 	}
