@@ -81,12 +81,15 @@ func collect(actors []Spec, packages map[string]string) {
 	}
 }
 
+// isBuilt reports whether an actor's program is what was built of its package. A command that
+// begins with anything else, a wrapper or a copy, belongs to whoever wrote it.
+func isBuilt(spec Spec) bool { return spec.Built != nil && spec.Command[0] == spec.Built.Program }
+
 // rebuild builds the program of an actor anew if it has been removed since it was built,
-// as a cleaner of caches does. A host that is an actor does so for its own children. A
-// command that begins with anything else, a wrapper or a copy, belongs to whoever wrote
-// it: nothing is built in its place.
+// as a cleaner of caches does. A host that is an actor does so for its own children.
+// Nothing is built in the place of another program.
 func rebuild(ctx context.Context, spec Spec) error {
-	if spec.Built == nil || spec.Command[0] != spec.Built.Program {
+	if !isBuilt(spec) {
 		return nil
 	}
 	if _, err := os.Stat(spec.Built.Program); !errors.Is(err, os.ErrNotExist) {

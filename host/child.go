@@ -140,6 +140,16 @@ func (c *child) ended(how end) {
 // the table: nobody waits for a pid.
 func (c *child) identified(id actor.ID) { c.n.look(func() { c.self = id }) }
 
+// discarded says that the actor's spare is not used. Its siblings are not, either.
+func (c *child) discarded(id actor.ID, why error) {
+	e := Event{Reason: "a spare is not used, and a new process started: " + why.Error(), Err: why}
+	c.n.update(func() {
+		c.self = id
+		c.n.carryOut(c.n.plan.note(c.id, e))
+		c.standby.step((*spares).unfit)
+	})
+}
+
 // checked says what a health check has found.
 func (c *child) checked(reason string, failure error) {
 	c.step(func(s *supervision) []action { return s.checked(c.id, reason, failure) })

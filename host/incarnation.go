@@ -59,6 +59,8 @@ type incarnation struct {
 type owner interface {
 	// identified says that there is a process, and so which pid it has.
 	identified(id actor.ID)
+	// discarded says why a spare is not used. id is that of the process in its place.
+	discarded(id actor.ID, why error)
 	// checked says what a health check has found: nothing, or why it has failed.
 	checked(reason string, failure error)
 	// note tells an event that changes no state.

@@ -141,7 +141,10 @@ func (n *Nursery) update(change func()) {
 func (n *Nursery) changeTable(change func()) (told []Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.plan.closing = n.plan.closing || n.ctx.Err() != nil // stopAll may not have run yet
+	if n.ctx.Err() != nil && !n.plan.closing { // stopAll may not have run yet
+		n.plan.closing = true
+		n.endStandbys()
+	}
 	change()
 	if n.changed != nil {
 		close(n.changed)
@@ -252,7 +255,6 @@ func (n *Nursery) stopAll() {
 		n.refuse(cause)
 		n.cancellation = w
 		n.carryOut(n.plan.close())
-		n.endStandbys()
 	})
 }
 

@@ -103,16 +103,26 @@ func (s *spares) ready(n int) []spareAction {
 	return s.fill()
 }
 
+// unfit takes note that one that was taken could not be used. What has spoiled it, such as a new
+// program in its place, has spoiled the others too: all end, and are replaced when the actor has
+// come up without them.
+func (s *spares) unfit() []spareAction {
+	s.proven = false
+	return s.endAll()
+}
+
 // lost takes note that a spare has not come up, or has ended while it waited. stable is whether it
 // had waited for long, and lasting whether the next one would fail in the same way.
 func (s *spares) lost(n int, stable, lasting bool) []spareAction {
-	if i := slices.Index(s.waiting, n); i >= 0 {
+	switch i := slices.Index(s.waiting, n); {
+	case i >= 0:
 		s.waiting = slices.Concat(s.waiting[:i], s.waiting[i+1:])
-	}
-	if s.coming == n {
+	case s.coming == n:
 		s.coming = 0
+	default:
+		return nil // it was to end
 	}
-	if s.over || s.pausing || s.failures > s.most { // one cause may end many: it counts once
+	if s.pausing || s.failures > s.most { // one cause may end many: it counts once
 		return nil
 	}
 	if stable {
@@ -132,15 +142,21 @@ func (s *spares) resume() []spareAction {
 	return s.fill()
 }
 
-// close ends all that were not taken.
-func (s *spares) close() (actions []spareAction) {
+// close ends the standby.
+func (s *spares) close() []spareAction {
+	s.over = true
+	return s.endAll()
+}
+
+// endAll ends all that were not taken.
+func (s *spares) endAll() (actions []spareAction) {
 	for _, n := range s.waiting {
 		actions = append(actions, spareAction{spareEnd, n})
 	}
 	if s.coming != 0 {
 		actions = append(actions, spareAction{spareEnd, s.coming})
 	}
-	s.over, s.coming, s.waiting = true, 0, nil
+	s.coming, s.waiting = 0, nil
 	return actions
 }
 

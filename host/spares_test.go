@@ -114,6 +114,14 @@ func (l *larder) moves() (next map[string]*larder) {
 		move("up", func(c *larder) { c.owed, c.gaveUp = false, false; c.do(c.table.up()) })
 		move("leave", func(c *larder) { c.do(c.table.leave()) })
 		move("take", (*larder).take)
+		if l.owed && len(l.ending) == 0 { // else the processes that still end would be without number
+			move("unfit", func(c *larder) {
+				c.do(c.table.unfit())
+				if len(c.alive) > 0 {
+					c.spoil("%v live beside one that was not fit", c.alive)
+				}
+			})
+		}
 	}
 	for _, n := range l.alive {
 		if !slices.Contains(l.ready, n) {
@@ -134,7 +142,11 @@ func (l *larder) moves() (next map[string]*larder) {
 		move(fmt.Sprint("late ", n), func(c *larder) { c.do(c.table.ready(n)) })
 		move(fmt.Sprint("reaped ", n), func(c *larder) {
 			c.ending = slices.DeleteFunc(c.ending, func(m int) bool { return m == n })
+			failures := c.table.failures
 			c.do(c.table.lost(n, false, false))
+			if c.table.failures != failures {
+				c.spoil("%d was told to end, and counts as a failure", n)
+			}
 		})
 	}
 	if l.pauses > 0 {

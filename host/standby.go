@@ -74,13 +74,9 @@ func (n *Nursery) endStandbys() {
 // step takes a step of the table and carries out what follows. It is called under the nursery's
 // lock.
 func (b *standby) step(step func(s *spares) []spareAction) {
-	if b == nil {
-		return
+	if b != nil {
+		b.carryOut(step(&b.spares))
 	}
-	if b.n.plan.closing && !b.over {
-		b.carryOut(b.close())
-	}
-	b.carryOut(step(&b.spares))
 }
 
 func (b *standby) carryOut(actions []spareAction) {
@@ -175,7 +171,9 @@ func (b *standby) forget() {
 // await returns when a spare has not come up, has died, is to end, or was taken, with the event
 // of its end.
 func (b *standby) await(ctx context.Context, number int, s *spare) (e Event, lasting bool) {
-	err := s.start(ctx, s.bringUp, s.release)
+	// What comes after its execution is about the actor.
+	execute := func(ctx context.Context) (stage string, err error) { return s.execute(ctx, func(actor.ID) {}) }
+	err := s.start(ctx, func(context.Context) {}, execute, s.release)
 	switch {
 	case err != nil && ctx.Err() != nil: // it is the cause of ctx, which is not asked for its text
 		return Event{To: Gone, Cause: Requested, Reason: retired}, false
@@ -221,11 +219,6 @@ func (s *spare) found(e directory.Entry) contract.Portal {
 	return reach(func(context.Context) (*dialog.Table, error) {
 		return nil, fmt.Errorf("%w: %s is a spare", directory.ErrNotReachable, e.Path)
 	})
-}
-
-// bringUp is all of a spare's start: what comes after it is about the actor.
-func (s *spare) bringUp(ctx context.Context) (stage string, err error) {
-	return s.execute(ctx, func(actor.ID) {})
 }
 
 // retire ends a spare by the steps of any teardown, since its program may have begun things that

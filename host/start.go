@@ -29,25 +29,22 @@ var errStartTimeout = errors.New("it was not ready in time")
 // start brings the child up: process, handshake, link, boot. What was taken from standby has the
 // first two of them behind it; if it turns out not to be fit, all begins with another process.
 func (i *incarnation) start(ctx context.Context) error {
-	if i.warm {
-		if err := i.enter(ctx); err != nil {
-			i.discard(ctx, err)
-		}
-	}
-	return i.execution.start(ctx, i.bringUp, i.release)
+	return i.execution.start(ctx, i.enter, i.bringUp, i.release)
 }
 
 // start brings a process up by all the stages of bringUp. If ctx ends, at any stage, the process
 // is killed and reaped, and the error is the cause of ctx.
 //
-// One bound holds for all stages together. The start has succeeded when the killing at the
+// One bound holds for all stages together, and for enter, which comes before them and may put
+// another process in the place of this one. The start has succeeded when the killing at the
 // end of ctx could be taken back (unfollow): if it could not, ctx ended at the last
 // moment, the process is being killed, and so the start has failed although every stage
 // was passed.
-func (x *execution) start(ctx context.Context, bringUp func(context.Context) (stage string, err error), release func()) error {
+func (x *execution) start(ctx context.Context, enter func(context.Context), bringUp func(context.Context) (stage string, err error), release func()) error {
 	bound := time.Duration(x.spec.WithDefaults().StartTimeout)
 	limited, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%w (%v)", errStartTimeout, bound))
 	defer cancel()
+	enter(limited)
 	unfollow := context.AfterFunc(limited, x.kill)
 	stage, err := bringUp(limited)
 	if lives := unfollow(); lives && err == nil {
@@ -71,6 +68,9 @@ func (x *execution) start(ctx context.Context, bringUp func(context.Context) (st
 // bringUp goes through the stages of a start, and names the one that has failed. The pid is
 // reported before the child can be called.
 func (i *incarnation) bringUp(ctx context.Context) (stage string, err error) {
+	if ctx.Err() != nil { // a spare may not have been looked at to the end
+		return "handshake", context.Cause(ctx)
+	}
 	if !i.warm {
 		if stage, err := i.execute(ctx, i.owner.identified); err != nil {
 			return stage, err
@@ -96,12 +96,30 @@ func (i *incarnation) listen(ctx context.Context) (stage string, err error) {
 	return "link", i.program.Listen(ctx, i.told, i.take)
 }
 
-// enter makes a spare ready for its boot, or says why it is not fit for that, within the bound of a
-// health check: what hangs is found here, and not by whoever calls the actor.
-func (i *incarnation) enter(ctx context.Context) error {
-	bound := time.Duration(i.spec.WithDefaults().Health.Timeout)
-	ctx, stop := context.WithTimeoutCause(ctx, bound, fmt.Errorf("it has not answered within %v", bound))
+// enter makes a spare ready for its boot, within the bound of a health check: what hangs is found
+// here, and not by whoever calls the actor. Half of the start's time is left for another process,
+// which takes the place of one that is not fit. If ctx has ended, the start will say so.
+func (i *incarnation) enter(ctx context.Context) {
+	if !i.warm {
+		return
+	}
+	s := i.spec.WithDefaults()
+	bound := time.Duration(min(s.Health.Timeout, s.StartTimeout/2))
+	checking, stop := context.WithTimeoutCause(ctx, bound, fmt.Errorf("it has not answered within %v", bound))
 	defer stop()
+	i.waitsFor = ": its spare has not answered"
+	err := i.fit(checking)
+	if ctx.Err() != nil {
+		return
+	}
+	i.waitsFor = ""
+	if err != nil {
+		i.discard(checking, err)
+	}
+}
+
+// fit says why a spare cannot be the actor's process. One that can is listened to.
+func (i *incarnation) fit(ctx context.Context) error {
 	if err := i.program.Current(); err != nil {
 		return err
 	}
@@ -113,17 +131,20 @@ func (i *incarnation) enter(ctx context.Context) error {
 }
 
 // discard ends a spare that is not fit, and puts a process in its place that is still to be
-// started. Nobody has called it, and so it is not asked. If ctx has ended, the start will say so.
+// started. Nobody has called it, and so it is only asked to run its exit hooks, while ctx lasts.
 func (i *incarnation) discard(ctx context.Context, why error) {
+	if i.program.Stop(ctx) == nil {
+		select {
+		case <-i.program.Process().Dead():
+		case <-ctx.Done():
+		}
+	}
 	i.kill()
 	i.release()
 	fresh := newExecution(i.env, i.spec, actor.NewID(i.spec.Name))
 	i.id, i.program, i.client, i.table, i.warm = fresh.id, fresh.program, fresh.client, nil, false
 	i.telling.Store(false)
-	i.owner.identified(i.id)
-	if ctx.Err() == nil {
-		i.owner.note(Event{Reason: "a spare is not used, and a new process started: " + why.Error(), Err: why})
-	}
+	i.owner.discarded(i.id, why)
 }
 
 // cannotExecute reports whether a program cannot be executed, and not only at the moment.

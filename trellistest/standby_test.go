@@ -137,6 +137,63 @@ func TestV01_AFrozenSpareIsNotUsed(t *testing.T) {
 	})
 }
 
+// The check of a spare is a part of the start, and leaves time for another process.
+func TestV01_ASparesCheckIsWithinStartTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tree := bench(1)
+		tree.Actors[0].StartTimeout = config.Duration(time.Second)
+		tree.Actors[0].Health = config.Health{Timeout: config.Duration(time.Minute)}
+		h := trellistest.Host(t, tree, greeter())
+		h.WantEvents(trellistest.Spare("a"))
+		h.Spares("a")[0].Freeze()
+		begun := time.Now()
+		h.Process("a").Die(1)
+		h.WantEvents(trellistest.Restarting("a"), trellistest.Started("a"))
+		if took := time.Since(begun); took > time.Second/2+time.Millisecond {
+			t.Errorf("it took %v, expected half of start_timeout and the pause", took)
+		}
+	})
+}
+
+// Whoever follows the events of a start that is given up is told of processes that there were.
+func TestO01_AStartThatIsGivenUpTellsNoOtherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := trellistest.Host(t, bench(1), greeter())
+		h.WantEvents(trellistest.Spare("a"))
+		spare := h.Spares("a")[0]
+		spare.Freeze()
+		h.Process("a").Die(1)
+		h.WantEvents(trellistest.Restarting("a"))
+		time.Sleep(time.Millisecond * 500) // it is being asked
+		if err := h.End(); err != nil {
+			t.Error(err)
+		}
+		events := h.Events()
+		if last := events[len(events)-1]; last.To != host.Gone || !last.Actor.Is(spare.ID()) {
+			t.Errorf("the last event is %+v; want the end of %v", last, spare.ID())
+		}
+	})
+}
+
+// What has spoiled one spare has spoiled those beside it: they end, and others take their place.
+func TestV01_SparesBesideOneThatIsNotFitEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := trellistest.Host(t, bench(3), greeter())
+		h.WantEvents(trellistest.Spare("a"), trellistest.Spare("a"), trellistest.Spare("a"))
+		before := h.Spares("a")
+		before[0].Freeze()
+		h.Process("a").Die(1)
+		h.WantEvents(trellistest.Restarting("a"),
+			trellistest.InAnyOrder(trellistest.SpareEnded("a", host.Requested), trellistest.SpareEnded("a", host.Requested), trellistest.Started("a")),
+			trellistest.Spare("a"), trellistest.Spare("a"), trellistest.Spare("a"))
+		for _, spare := range h.Spares("a") {
+			if slices.Contains(before, spare) {
+				t.Errorf("%v is still a spare", spare.ID())
+			}
+		}
+	})
+}
+
 // The death of a spare is not the actor's, counts for no restart, and is made good after a pause,
 // which grows.
 func TestV01_ASparesDeathConcernsNobody(t *testing.T) {
