@@ -24,7 +24,7 @@ import (
 // censusWorkload counts the source of the standard library with a tree of plugins,
 // their start and end included, beside the same count in one process.
 func censusWorkload(s sizes) *workload {
-	m := metric{name: "census of GOROOT/" + s.census, unit: Nanoseconds}
+	m := metric{name: "census of GOROOT/" + s.census, unit: Nanoseconds, goals: []Goal{atMost(1.3, 1.1)}}
 	return &workload{
 		name: m.name, group: "census", subjects: []string{Trellis, Inside}, metrics: []metric{m},
 		measure: func(ctx context.Context, l *lab, subject string) ([]sample, error) {

@@ -47,6 +47,25 @@ func pureWorkload(s sizes) *workload {
 	}
 }
 
+// standbyWorkload is a start that finds a spare, beside the start of a go-plugin plugin, which
+// has none.
+func standbyWorkload(s sizes) *workload {
+	m := metric{name: "start from standby to first answer", unit: Nanoseconds, goals: []Goal{atMost(0.1, 0)}}
+	return &workload{
+		name: "start from standby", group: "start", subjects: []string{Trellis, Plain}, metrics: []metric{m},
+		measure: func(ctx context.Context, l *lab, subject string) ([]sample, error) {
+			if subject == Trellis {
+				return l.startFromStandby(ctx, s.starts)
+			}
+			both, err := l.startAndEnd(ctx, subject, s.starts)
+			if err != nil {
+				return nil, err
+			}
+			return both[:1], nil
+		},
+	}
+}
+
 // startAndEnd starts and ends a plugin some times.
 func (l *lab) startAndEnd(ctx context.Context, subject string, times int) ([]sample, error) {
 	var starts, ends []float64
@@ -75,14 +94,19 @@ func (l *lab) startAndCall(ctx context.Context, subject string) (peer, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%s cannot be called", subject), started.stop())
 	}
-	answer, err := p.call(ctx, []byte("?"))
-	if err == nil {
-		err = wrongSize(len(answer), 1)
-	}
-	if err != nil {
+	if err := firstCall(ctx, p); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
+}
+
+// firstCall makes sure that a plugin answers.
+func firstCall(ctx context.Context, p peer) error {
+	answer, err := p.call(ctx, []byte("?"))
+	if err != nil {
+		return err
+	}
+	return wrongSize(len(answer), 1)
 }
 
 // crowdWorkload starts many plugins at once, and ends them.

@@ -3,11 +3,13 @@ package bench
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/lab/bench/measure"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench/ours"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench/usage"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -21,15 +23,58 @@ type trellisPeer struct {
 }
 
 func (l *lab) startTrellis(ctx context.Context, subject string) (peer, error) {
-	portal, err := l.nursery.Start(ctx, host.Spec{
+	return startIn(ctx, l.nursery, l.spec(subject))
+}
+
+// spec describes a plugin of package sdk.
+func (l *lab) spec(subject string) host.Spec {
+	return host.Spec{
 		Name: "measured", Command: []string{l.programs[subject]}, Env: l.role(subject),
 		// As often as by default, but a machine that has no time left is not a failure here.
 		Health: config.Health{Failures: 100},
-	})
+	}
+}
+
+func startIn(ctx context.Context, n *host.Nursery, spec host.Spec) (peer, error) {
+	portal, err := n.Start(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
 	return &trellisPeer{portal: portal}, nil
+}
+
+// startFromStandby starts plugins of which a spare waits. They are in a nursery of their own, since
+// their spares live for longer than they do.
+func (l *lab) startFromStandby(ctx context.Context, times int) (all []sample, err error) {
+	spec := l.spec(Trellis)
+	spec.Name, spec.Standby = "spared", 1
+	var starts []float64
+	err = host.OpenNursery(ctx, host.Options{Log: slog.New(slog.DiscardHandler)}, func(ctx context.Context, n *host.Nursery) error {
+		defer n.Cancel()
+		since := time.Now()
+		if _, err := startIn(ctx, n, spec); err != nil { // there are no spares before
+			return err
+		}
+		for e, err := range host.Events(ctx) {
+			if err != nil || e.Actor.Name != spec.Name || e.To != host.Standby || e.Time.Before(since) {
+				continue // it tells of other rounds, too
+			}
+			begun := time.Now()
+			p, err := startIn(ctx, n, spec)
+			if err == nil {
+				err = firstCall(ctx, p)
+			}
+			starts = append(starts, float64(time.Since(begun)))
+			if err != nil || len(starts) == times {
+				return err
+			}
+			if err := p.stop(); err != nil {
+				return err
+			}
+		}
+		return context.Cause(ctx)
+	})
+	return []sample{{value: measure.Quantile(starts, 0.5)}}, err
 }
 
 func (p *trellisPeer) pids() []int { return []int{p.portal.ID().PID} }
