@@ -46,12 +46,10 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 	for pkg := range packages {
 		packages[pkg] = filepath.Join(cache, folderName(dir), programName(pkg))
 	}
-	n := 0
-	for _, pkg := range slices.Sorted(maps.Keys(packages)) {
-		n++
+	for n, pkg := range slices.Sorted(maps.Keys(packages)) {
 		say := func(line string) {
 			if tell != nil {
-				tell(BuildStep{Package: pkg, Number: n, Of: len(packages), Line: line})
+				tell(BuildStep{Package: pkg, Number: n + 1, Of: len(packages), Line: line})
 			}
 		}
 		say("")
@@ -134,9 +132,6 @@ func goBuild(ctx context.Context, from config.Built, file string, say func(line 
 	if !wantsCgo(ctx, from) {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
-	// A compiler that the go command has started may hold the pipe open after the go command
-	// was killed.
-	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -201,14 +201,7 @@ func (c *child) stopProcess() {
 func (c *child) pause(e Event) {
 	e.Pause = c.backoff.pause(c.unstable, chance())
 	c.tell(e)
-	c.n.tasks.Go(func() {
-		timer := time.NewTimer(e.Pause)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-c.gone: // dismissed meanwhile
-		case <-c.n.ctx.Done():
-		}
+	c.n.after(e.Pause, c.gone, func() {
 		c.step(func(s *supervision) []action { return s.resume(c.id) })
 	})
 }

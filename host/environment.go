@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -101,11 +102,7 @@ type environment struct {
 func newEnvironment(ctx context.Context, o Options) (*environment, context.Context, error) {
 	id, ok := self.From(ctx)
 	if !ok {
-		name := o.Name
-		if name == "" {
-			name = "host"
-		}
-		id = actor.NewID(name)
+		id = actor.NewID(cmp.Or(o.Name, "host"))
 		id.PID = os.Getpid()
 		ctx = self.With(ctx, id, nil)
 	}
@@ -113,10 +110,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	if err != nil {
 		return nil, ctx, err
 	}
-	log := o.Log
-	if log == nil {
-		log = slog.Default()
-	}
+	log := cmp.Or(o.Log, slog.Default())
 	queue := logs.New(log)
 	records := map[string]*recording.Recorder{}
 	for name, w := range o.Record {
@@ -131,7 +125,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
 		dial: o.DialOptions, launch: launch.From(ctx), records: records, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, end: end,
-		authority: newAuthority(id.UUID), ending: self.EndingFrom(ctx), turns: newTurns(),
+		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
 }
 
@@ -151,12 +145,11 @@ const lastLogs = time.Second
 // flush waits until the handler has all that was logged, and the last lines of the children. It
 // waits for lastLogs at most, since a handler may itself wait for the nursery's end.
 func (e *environment) flush() {
-	timer := time.NewTimer(lastLogs)
-	defer timer.Stop()
+	late := time.After(lastLogs)
 	for _, idle := range []<-chan struct{}{e.queue.Idle(), e.printed.Idle()} {
 		select {
 		case <-idle:
-		case <-timer.C:
+		case <-late:
 			return
 		}
 	}
@@ -215,9 +208,4 @@ func (o *openNurseries) leave(log *slog.Logger) {
 	if err := rundir.Close(); err != nil {
 		log.Warn("the runtime directory could not be removed; the next host tries again", "error", err)
 	}
-}
-
-// newAuthority makes the authority of a nursery when it is first asked for, and once only.
-func newAuthority(self string) func() (*trust.Authority, error) {
-	return sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(self) })
 }

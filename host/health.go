@@ -268,10 +268,8 @@ func answerBoundOver(ctx context.Context, bound time.Duration, starved func() ti
 // how busy the machine is; it reports false if ctx ended before.
 func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok bool) {
 	due := time.Now().Add(d)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return time.Since(due), true
 	case <-ctx.Done():
 		return 0, false

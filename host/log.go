@@ -185,15 +185,10 @@ func parseLevel(name string) (slog.Level, bool) {
 // failures itself. hclog's interceptor is used only because its sinks get records as
 // values; its own output goes nowhere.
 func bridge(log *slog.Logger) hclog.Logger {
-	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: nothing{}, Level: hclog.Debug})
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: io.Discard, Level: hclog.Debug})
 	l.RegisterSink(sink{log})
 	return l
 }
-
-// nothing is the output of the interceptor, which has to have one.
-type nothing struct{}
-
-func (nothing) Write(p []byte) (int, error) { return len(p), nil }
 
 // sink takes the records of go-plugin in; log does not wait for its handler.
 type sink struct{ log *slog.Logger }

@@ -302,6 +302,19 @@ func (n *Nursery) Go(f func()) bool {
 	})
 }
 
+// after calls then when a while is over, or as soon as nobody waits for that any more: sooner is closed,
+// or the nursery ends.
+func (n *Nursery) after(d time.Duration, sooner <-chan struct{}, then func()) {
+	n.tasks.Go(func() {
+		select {
+		case <-time.After(d):
+		case <-sooner:
+		case <-n.ctx.Done():
+		}
+		then()
+	})
+}
+
 // Done is closed when the nursery's function has returned and every child has
 // ended and been reaped: no link ends before its child's last word is in.
 func (n *Nursery) Done() <-chan struct{} { return n.idle }

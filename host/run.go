@@ -77,17 +77,14 @@ func (s *OneShot[Result]) deliver(value Result, err error) {
 // its cause and changes nothing.
 func (s *OneShot[Result]) Wait(ctx context.Context) (Result, error) {
 	select {
-	case <-s.done: // first, so that a result that is there is always given
-		return s.value, s.err
-	default:
-	}
-	select {
 	case <-s.done:
-		return s.value, s.err
 	case <-ctx.Done():
+	}
+	if !isClosed(s.done) { // a result that is there is always given
 		var none Result
 		return none, context.Cause(ctx)
 	}
+	return s.value, s.err
 }
 
 // addOneShot takes the actor in as a child that no strategy restarts or ends with others,

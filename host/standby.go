@@ -96,20 +96,13 @@ func (b *standby) carryOut(actions []spareAction) {
 	}
 }
 
-// after takes a step when a while is over, unless the nursery ends before.
+// after takes a step when a while is over. It means nothing when the standby has ended.
 func (b *standby) after(d time.Duration, step func(s *spares) []spareAction) {
-	b.n.tasks.Go(func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			b.n.update(func() {
-				b.step(step)
-				b.forget()
-			})
-		case <-b.n.idle:
-		case <-b.n.ctx.Done():
-		}
+	b.n.after(d, b.n.idle, func() {
+		b.n.update(func() {
+			b.step(step)
+			b.forget()
+		})
 	})
 }
 

@@ -206,8 +206,6 @@ func newTurns() *turns {
 // or when turnLength is over, whichever comes first. A child without a turn ends all the
 // same, beside the others; done does nothing then.
 func (t *turns) take(patience time.Duration, dead, gone, hurry <-chan struct{}) (done func()) {
-	timer := time.NewTimer(min(patience, t.longest))
-	defer timer.Stop()
 	select {
 	case t.taken <- struct{}{}:
 		giveBack := sync.OnceFunc(func() { <-t.taken })
@@ -216,7 +214,7 @@ func (t *turns) take(patience time.Duration, dead, gone, hurry <-chan struct{}) 
 			expiry.Stop()
 			giveBack()
 		}
-	case <-timer.C:
+	case <-time.After(min(patience, t.longest)):
 	case <-dead:
 	case <-gone:
 	case <-hurry:

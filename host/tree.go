@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -95,12 +96,7 @@ func (t *Tree) Portals(name string) ([]*Portal, error) {
 	}
 	have := "there are none here"
 	if len(t.portals) > 0 {
-		var names []string
-		for known := range t.portals {
-			names = append(names, known)
-		}
-		slices.Sort(names)
-		have = "there are " + strings.Join(names, ", ")
+		have = "there are " + strings.Join(slices.Sorted(maps.Keys(t.portals)), ", ")
 	}
 	return nil, fmt.Errorf("no actor %q in this part of the tree; %s", name, have)
 }

@@ -33,8 +33,8 @@ func (t *Tree) CheckFrom(src Source) error {
 	} else {
 		c.supervision(t.Supervision, t.Actors, nil)
 	}
-	if n := countProcesses(t.Actors); n > MaxProcesses {
-		c.note(list, "expected a tree of at most %d processes, replicas and children included, got %.0f", MaxProcesses, n)
+	if n := countProcesses(t.Actors); n > maxProcesses {
+		c.note(list, "expected a tree of at most %d processes, replicas and children included, got %.0f", maxProcesses, n)
 	}
 	c.siblings(t.Actors, list)
 	if t.Run != nil {
@@ -48,8 +48,8 @@ func (t *Tree) CheckFrom(src Source) error {
 // which only its nursery knows.
 func (a Actor) Check() error {
 	c := &checker{}
-	if n := countProcesses([]Actor{a}); n > MaxProcesses {
-		c.note(nil, "expected at most %d processes, replicas and children included, got %.0f", MaxProcesses, n)
+	if n := countProcesses([]Actor{a}); n > maxProcesses {
+		c.note(nil, "expected at most %d processes, replicas and children included, got %.0f", maxProcesses, n)
 	}
 	c.actor(a, nil)
 	return c.err()

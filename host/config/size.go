@@ -21,15 +21,12 @@ const (
 	TiB Size = 1 << 40
 )
 
-// unit is how a Size may be written.
-type unit struct {
+// units are how a Size may be written. Larger ones come first, and each before those that it ends
+// in: 1MiB also ends in B.
+var units = []struct {
 	name string
 	size Size
-}
-
-// units are those of ParseSize. Larger ones come first, and each before those that it ends
-// in: 1MiB also ends in B.
-var units = []unit{
+}{
 	{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB},
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"kB", 1e3}, {"B", 1},
 }

@@ -17,8 +17,8 @@ type Streams struct {
 	ReadyTimeout Duration `yaml:"ready_timeout" json:"ready_timeout,omitempty" default:"500ms"`
 }
 
-// MaxRoom bounds the Messages and Bytes of a receive buffer.
-const MaxRoom = 1 << 30
+// maxRoom bounds the Messages and Bytes of a receive buffer.
+const maxRoom = 1 << 30
 
 // Check says what is wrong with the settings by themselves.
 func (s Streams) Check() error {
@@ -32,7 +32,7 @@ func (s Streams) Check() error {
 // streams checks what the tags cannot say: the least that Most may be is Messages, which has its
 // default if it is not given. Otherwise a buffer would begin with more than it may grow to.
 func (c *checker) streams(s Streams, at *place) {
-	if least := withDefaults(s).Messages; s.Most > MaxRoom || s.Most > 0 && s.Most < least {
-		c.note(at.key("most"), "expected a whole number from messages (%d) to %d, got %d", least, MaxRoom, s.Most)
+	if least := withDefaults(s).Messages; s.Most > maxRoom || s.Most > 0 && s.Most < least {
+		c.note(at.key("most"), "expected a whole number from messages (%d) to %d, got %d", least, maxRoom, s.Most)
 	}
 }

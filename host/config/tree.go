@@ -164,9 +164,9 @@ const (
 	RestartWhenStuck WhenStuck = "restart" // it is ended, as failed, once a task has been stuck for Grace
 )
 
-// MaxProcesses bounds a tree, replicas and children included, so that a slip of the finger
+// maxProcesses bounds a tree, replicas and children included, so that a slip of the finger
 // does not start a million processes.
-const MaxProcesses = 10_000
+const maxProcesses = 10_000
 
 // Duration is a time.Duration that is written as in "1.5s".
 type Duration time.Duration

@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
 	"time"
 )
@@ -42,25 +41,18 @@ type Authority struct {
 // those of processes, and none that could sign others (MaxPathLenZero): a child that got hold of
 // another child's key still could not admit anybody.
 func NewAuthority(host string) (*Authority, error) {
-	key, err := newKey()
+	a := &Authority{}
+	der, key, err := a.certify(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "trellis authority"}, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+	})
 	if err != nil {
 		return nil, err
 	}
-	template, err := newTemplate("trellis authority")
-	if err != nil {
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
 		return nil, err
 	}
-	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
-	template.KeyUsage = x509.KeyUsageCertSign
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	a := &Authority{key: key, cert: cert}
+	a.key = key
 	a.own, err = a.issue(host)
 	return a, err
 }
@@ -85,39 +77,31 @@ func (a *Authority) Admit(child string) ([]byte, error) {
 // [check] compares; the DNS name is the same for all and only satisfies package crypto/tls, which
 // insists on one. Both uses are allowed, because each process is client and server.
 func (a *Authority) issue(identity string) (credentials, error) {
-	key, err := newKey()
-	if err != nil {
-		return credentials{}, err
-	}
-	template, err := newTemplate(identity)
-	if err != nil {
-		return credentials{}, err
-	}
-	template.URIs = []*url.URL{uri(identity)}
-	template.DNSNames = []string{serverName}
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	der, key, err := a.certify(&x509.Certificate{
+		Subject: pkix.Name{CommonName: identity}, URIs: []*url.URL{uri(identity)}, DNSNames: []string{serverName},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
 	if err != nil {
 		return credentials{}, err
 	}
 	return credentials{identity: identity, authority: a.cert.Raw, cert: der, key: key}, nil
 }
 
-// newKey is on P-256: go-plugin's own P-521 takes twenty times as long.
-func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
-
-// newTemplate has what all certificates have. The serial number is random and below 2^127, so that
-// it is positive and within the 20 bytes that RFC 5280 allows; nobody keeps count of them.
-func newTemplate(name string) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, err
+// certify makes a key, and the certificate of it that a template says; it is signed by the authority,
+// or, as long as that has none, by itself. The key is on P-256: go-plugin's own P-521 takes twenty
+// times as long. Package x509 gives a random serial number; nobody keeps count of them.
+func (a *Authority) certify(template *x509.Certificate) (der []byte, key *ecdsa.PrivateKey, err error) {
+	if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, nil, err
 	}
-	return &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
-		NotBefore: notBefore, NotAfter: notAfter,
-	}, nil
+	template.NotBefore, template.NotAfter = notBefore, notAfter
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err = x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	return der, key, err
 }
 
 // uri is an identity as it stands in a certificate.

@@ -37,11 +37,9 @@ func Ask[T any](err error, ask, otherwise func() T) T {
 	}
 	answer := make(chan T, 1) // empty if a method called runtime.Goexit
 	asking := task.Start(func() { answer <- ask() })
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
 	select {
 	case <-asking.Done():
-	case <-timer.C:
+	case <-time.After(patience):
 	}
 	select {
 	case v := <-answer:

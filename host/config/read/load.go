@@ -32,9 +32,9 @@ type Options struct {
 	Programs bool
 }
 
-// MaxFile is how many bytes a file may have. The parser's tree takes many times as much memory as
-// the text, and the largest tree of processes (config.MaxProcesses) has room in it.
-const MaxFile = 4 << 20
+// maxFile is how many bytes a file may have. The parser's tree takes many times as much memory as
+// the text, and the largest tree of processes has room in it.
+const maxFile = 4 << 20
 
 // Load reads a file. What is wrong with its content is a *config.Error. One byte more than a file
 // may have is read, so that [Parse] sees that it is too large; the name may be that of a device
@@ -45,7 +45,7 @@ func Load(path string, o Options) (*config.Tree, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // nothing was written
-	src, err := io.ReadAll(io.LimitReader(file, MaxFile+1))
+	src, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,8 @@ func Parse(name string, src []byte, o Options) (*config.Tree, error) {
 // so what is not YAML behind that would otherwise go unseen.
 func (r *reader) parse(src []byte) *node {
 	whole := config.Place{File: r.file}
-	if len(src) > MaxFile {
-		r.report(whole, nil, "expected a file of at most %v", config.Size(MaxFile))
+	if len(src) > maxFile {
+		r.report(whole, nil, "expected a file of at most %v", config.Size(maxFile))
 		return nil
 	}
 	if !utf8.Valid(src) {

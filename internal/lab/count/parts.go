@@ -7,21 +7,21 @@ var parts = []part{
 	{
 		name:    "kernel: how a context works",
 		folders: []string{"shared/actor", "shared/fault", "internal/wire", "internal/link", "internal/dialog", "internal/task"},
-		budget:  budget{code: 6587, comments: 22, function: 45, file: 450},
+		budget:  budget{code: 6585, comments: 22, function: 45, file: 450},
 		wanted:  budget{code: 3900},
 	},
 	{
 		name:    "core: all that a host or a plugin is made of",
 		folders: []string{"shared", "host", "sdk", "internal"},
 		without: "internal/lab",
-		budget:  budget{code: 20814, comments: 23, function: 45, file: 450, goStatements: 2},
+		budget:  budget{code: 20808, comments: 23, function: 45, file: 450, goStatements: 2},
 		wanted:  budget{code: 9000, comments: 22},
 	},
 	{
 		name:    "public: what programs import",
 		folders: []string{"shared", "host", "sdk"},
-		budget:  budget{exported: 214},
-		wanted:  budget{exported: 175},
+		budget:  budget{exported: 211},
+		wanted:  budget{exported: 211},
 	},
 	{
 		name:    "trellistest: what tests of plugins import",
