@@ -151,12 +151,14 @@ func (b *board) feedOnce(ctx context.Context, parser *host.Portal, worker int, g
 			}
 			return nil
 		})
-		for file, err := range s.All(ctx) {
+		for files, err := range s.All(ctx) {
 			if err != nil {
 				return err
 			}
-			given.returned(file.Path)
-			b.add(file, worker)
+			for _, file := range files {
+				given.returned(file.Path)
+				b.add(file, worker)
+			}
 		}
 		return nil
 	})

@@ -33,7 +33,7 @@ func programs(parse func(path tally.Path) tally.File) []trellistest.Plugin {
 				if err != nil {
 					return none, err
 				}
-				if err := s.Send(ctx, parse(path)); err != nil {
+				if err := s.Send(ctx, []tally.File{parse(path)}); err != nil {
 					return none, err
 				}
 			}

@@ -16,8 +16,12 @@ var parser = census.Parse.With(contract.ContextOptions{Reading: true}).Handle(pa
 
 func main() { sdk.Serve(parser) }
 
-// parse answers each path with what the file holds, until the census closes its end of the
-// stream. A file that does not parse is an answer as well; an error here is the end of the
+// most is how many files are answered together: a message costs as much as a small file, and
+// the answers to many should not have to wait for each other.
+const most = 16
+
+// parse answers the paths that have come with what the files hold, until the census closes its end
+// of the stream. A file that does not parse is an answer as well; an error here is the end of the
 // context, and the census learns of it.
 func parse(ctx context.Context, _ census.None, c *census.ParseCallee) (none census.None, err error) {
 	if err := c.Started(none); err != nil {
@@ -27,11 +31,15 @@ func parse(ctx context.Context, _ census.None, c *census.ParseCallee) (none cens
 	if err != nil {
 		return none, err
 	}
-	for path, err := range stream.All(ctx) {
+	for paths, err := range stream.Batches(ctx, most) {
 		if err != nil {
 			return none, err
 		}
-		if err := stream.Send(ctx, tally.Parse(path)); err != nil {
+		files := make([]tally.File, len(paths))
+		for i, path := range paths {
+			files[i] = tally.Parse(path)
+		}
+		if err := stream.Send(ctx, files); err != nil {
 			return none, err
 		}
 	}

@@ -25,11 +25,11 @@ func answers(ctx context.Context, p contract.Portal, paths ...string) (files []t
 			}
 		}
 		s.CloseSend()
-		for file, err := range s.All(ctx) {
+		for some, err := range s.All(ctx) {
 			if err != nil {
 				return err
 			}
-			files = append(files, file)
+			files = append(files, some...)
 		}
 		return nil
 	})

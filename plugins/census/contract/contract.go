@@ -15,14 +15,14 @@ import (
 // Walk yields the Go source files below a folder.
 var Walk = contract.Source[Root, tally.Found]("walk")
 
-// Parse parses files: paths flow in, counts flow out.
-var Parse = contract.Context[None, None, tally.Path, tally.File, None]("parse")
+// Parse parses files: paths flow in, counts flow out, those of all paths together that had come.
+var Parse = contract.Context[None, None, tally.Path, []tally.File, None]("parse")
 
 type (
 	// ParseCallee is the parser's end of Parse.
-	ParseCallee = contract.Callee[None, tally.Path, tally.File]
+	ParseCallee = contract.Callee[None, tally.Path, []tally.File]
 	// ParseOpener is the other end.
-	ParseOpener = contract.Opener[None, tally.Path, tally.File, None]
+	ParseOpener = contract.Opener[None, tally.Path, []tally.File, None]
 )
 
 // Count counts a source tree and streams how far it is.
