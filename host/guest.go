@@ -28,7 +28,7 @@ import (
 type guest struct {
 	caller *control.Caller
 	hello  *wire.BootResponse
-	obey   func(ctx context.Context, by actor.ID, r wire.OrderRequest) error
+	host   *Nursery
 	take   func(link.Transport) (over <-chan struct{})
 	worker *task.Worker
 	ended  chan struct{}
@@ -41,7 +41,7 @@ var (
 )
 
 func newGuest(n *Nursery, caller *control.Caller, hello *wire.BootResponse) *guest {
-	return &guest{caller: caller, hello: hello, obey: n.obey, ended: make(chan struct{})}
+	return &guest{caller: caller, hello: hello, host: n, ended: make(chan struct{})}
 }
 
 // execution is the one process of a child that has joined.

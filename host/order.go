@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -17,7 +19,21 @@ func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
 		return nil, fmt.Errorf("order: %w", err)
 	}
-	return nil, g.obey(ctx, d.Peer(), r)
+	return nil, g.host.obey(ctx, d.Peer(), r)
+}
+
+// describe is the task of [wire.Describe].
+func (g *guest) describe(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	var r wire.OrderRequest
+	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
+		return nil, fmt.Errorf("describe: %w", err)
+	}
+	c, err := g.host.named(ctx, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	p := newPortal(c)
+	return proto.Marshal(&wire.BootResponse{Self: wire.FromID(p.ID()), Endpoints: p.endpoints()})
 }
 
 // obey ends or restarts a child because somebody who has joined wants it, and returns when that is done.

@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/wire"
-	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 func newCancel() *cobra.Command {
@@ -38,14 +35,7 @@ func ordering(restart bool, cmd *cobra.Command) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		host, err := life.Parent(ctx).Table(ctx)
-		if err != nil {
-			return err
-		}
-		_, err = host.CallRuntime(ctx, wire.Order, request)
-		if errors.Is(err, directory.ErrNotFound) {
-			err = &absentError{err}
-		}
+		_, err = asked(ctx, wire.Order, request)
 		return err
 	})
 }

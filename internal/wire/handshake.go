@@ -48,6 +48,10 @@ type OrderRequest struct {
 	Restart bool   `json:"restart,omitempty"`
 }
 
+// Describe is the runtime endpoint by which a program that has joined a host asks what one of its actors
+// serves: a Func from a name or a path, as in OrderRequest, to a BootResponse, in protobuf.
+const Describe = "trellis/describe"
+
 // Events is the runtime endpoint on which an actor tells its host what becomes of the actors that
 // it hosts itself: a Context, whose stream from the opener has them (package report).
 const Events = "trellis/events"

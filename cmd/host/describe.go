@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/life"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+)
+
+// described is the document of host describe.
+type described struct {
+	Version   int       `json:"version"`
+	Name      string    `json:"name"`
+	UUID      string    `json:"uuid"`
+	Endpoints []*served `json:"endpoints"`
+}
+
+// served is an endpoint that an actor serves, with a JSON Schema for each of its parts.
+type served struct {
+	Name    string                    `json:"name"`
+	Kind    string                    `json:"kind"`
+	Callers []string                  `json:"callers,omitempty"`
+	Schemas map[string]map[string]any `json:"schemas"`
+	Shape   []string                  `json:"shape"`
+}
+
+func newDescribe(p *program) *cobra.Command {
+	return p.outputFlag(joining(completing("", &cobra.Command{
+		Use:   "describe NAME",
+		Short: "Say what an actor of a host that serves takes and gives",
+		Long: "Say what an actor of a host that serves takes and gives: its endpoints with their types, and, with -o json,\n" +
+			"a JSON Schema for each. NAME is that of an actor of the host itself, or its path.",
+		Args: withArgs(1, 1),
+	}), func(ctx context.Context, args []string) error {
+		request, err := cbor.Marshal(wire.OrderRequest{Name: args[0]})
+		if err != nil {
+			return err
+		}
+		answer, err := asked(ctx, wire.Describe, request)
+		if err != nil {
+			return err
+		}
+		var boot wire.BootResponse
+		if err := proto.Unmarshal(answer, &boot); err != nil {
+			return err
+		}
+		d := describe(&boot)
+		if p.output == "json" {
+			return p.printJSON(d)
+		}
+		for _, e := range d.Endpoints {
+			if _, err := fmt.Fprintf(p.stdout, "%s %s\n%s", e.Kind, e.Name, indented(e.Shape)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+func describe(boot *wire.BootResponse) *described {
+	d := &described{Version: shapesVersion, Name: boot.Self.GetName(), UUID: boot.Self.GetUuid(), Endpoints: []*served{}}
+	for _, e := range boot.Endpoints {
+		s := parseShape(e.Shape)
+		shown := &served{Name: e.Name, Kind: dialog.KindName(e.Kind), Callers: e.Callers, Schemas: map[string]map[string]any{}, Shape: []string{}}
+		for _, part := range s.parts() {
+			shown.Schemas[part] = s.schemaOf(part)
+		}
+		for line := range strings.Lines(e.Shape) {
+			if !strings.HasPrefix(line, "#") {
+				shown.Shape = append(shown.Shape, strings.TrimSuffix(line, "\n"))
+			}
+		}
+		d.Endpoints = append(d.Endpoints, shown)
+	}
+	return d
+}
+
+func indented(lines []string) string {
+	var out strings.Builder
+	for _, line := range lines {
+		out.WriteString("  " + line + "\n")
+	}
+	return out.String()
+}
+
+// asked calls an endpoint of the host's runtime. That there is no such actor has an exit code of its own.
+func asked(ctx context.Context, endpoint string, request []byte) ([]byte, error) {
+	host, err := life.Parent(ctx).Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := host.CallRuntime(ctx, endpoint, request)
+	if errors.Is(err, directory.ErrNotFound) {
+		err = &absentError{err}
+	}
+	return answer, err
+}
