@@ -49,14 +49,14 @@ func (w Window) most() int {
 }
 
 // orDefault is the room at first.
-func (w Window) orDefault() Window {
+func (w Window) orDefault() amount {
 	if w.Messages <= 0 {
 		w.Messages = DefaultMessages
 	}
 	if w.Bytes <= 0 {
 		w.Bytes = DefaultBytes
 	}
-	return Window{Messages: min(w.Messages, mostRoom), Bytes: min(w.Bytes, mostRoom)}
+	return amount{min(w.Messages, mostRoom), min(w.Bytes, mostRoom)}
 }
 
 // or fills in what is not set.
@@ -73,11 +73,17 @@ func (w Window) or(other Window) Window {
 	return w
 }
 
-func (w Window) wire() *wire.Window {
-	return &wire.Window{Messages: uint32(w.Messages), Bytes: uint64(w.Bytes)}
+// amount is how much a window has at the moment, or what was sent, taken or granted of it.
+type amount struct{ Messages, Bytes int }
+
+// upTo is a window of this size at first, which may grow to that many messages.
+func (a amount) upTo(most int) Window { return Window{a.Messages, a.Bytes, most} }
+
+func (a amount) wire() *wire.Window {
+	return &wire.Window{Messages: uint32(a.Messages), Bytes: uint64(a.Bytes)}
 }
 
-func fromWire(w *wire.Window) Window {
+func fromWire(w *wire.Window) amount {
 	return Window{
 		Messages: int(min(w.GetMessages(), mostRoom)),
 		Bytes:    int(min(w.GetBytes(), mostRoom)),
@@ -88,8 +94,8 @@ func fromWire(w *wire.Window) Window {
 // moment room is at most window; it is below zero after a message that was larger than what
 // was left, after a window that shrank, and always where the sender does not wait.
 type outflow struct {
-	room     Window // what may still be sent
-	window   Window // the receiver's window, as it has announced it last
+	room     amount // what may still be sent
+	window   amount // the receiver's window, as it has announced it last
 	overflow wire.Overflow
 	attached bool // the receiver has opened its end
 	deaf     bool // the receiver does not read any more
@@ -154,7 +160,7 @@ func (o *outflow) grant(w *wire.Window) bool {
 	if w.GetBytes() > 1<<40 {
 		return false
 	}
-	room := Window{Messages: o.room.Messages + int(w.GetMessages()), Bytes: o.room.Bytes + int(w.GetBytes())}
+	room := amount{Messages: o.room.Messages + int(w.GetMessages()), Bytes: o.room.Bytes + int(w.GetBytes())}
 	if room.Messages > o.window.Messages || room.Bytes > o.window.Bytes {
 		return false
 	}
@@ -164,7 +170,7 @@ func (o *outflow) grant(w *wire.Window) bool {
 
 // attach learns that the receiver has opened its end, and how large its window is from
 // now on. That may be less than was announced, and less than was used.
-func (o *outflow) attach(w Window, overflow wire.Overflow) bool {
+func (o *outflow) attach(w amount, overflow wire.Overflow) bool {
 	if o.attached {
 		return false
 	}
@@ -175,7 +181,7 @@ func (o *outflow) attach(w Window, overflow wire.Overflow) bool {
 
 // announce learns the window of an end that has not opened. A large Started may come
 // after the Attach that overtook it, which knows better.
-func (o *outflow) announce(w Window) {
+func (o *outflow) announce(w amount) {
 	if !o.attached {
 		o.resize(w)
 	}
@@ -183,13 +189,13 @@ func (o *outflow) announce(w Window) {
 
 // grow learns from a Credit that the window has become larger. Credit never shrinks it: a
 // field that the peer left out reads as the default, which may be less than the window is.
-func (o *outflow) grow(w Window) {
-	o.resize(Window{Messages: max(w.Messages, o.window.Messages), Bytes: max(w.Bytes, o.window.Bytes)})
+func (o *outflow) grow(w amount) {
+	o.resize(amount{Messages: max(w.Messages, o.window.Messages), Bytes: max(w.Bytes, o.window.Bytes)})
 }
 
 // resize changes the window, and the room by the same amount. Messages that are under way
 // stay booked, so the room may become negative when the window shrinks.
-func (o *outflow) resize(w Window) {
+func (o *outflow) resize(w amount) {
 	o.room.Messages += w.Messages - o.window.Messages
 	o.room.Bytes += w.Bytes - o.window.Bytes
 	o.window = w
@@ -199,23 +205,23 @@ func (o *outflow) resize(w Window) {
 // than the sender believes that it may send: news of a smaller window takes a while to
 // arrive, and an honest sender must not be taken for one without credit meanwhile.
 type inflow struct {
-	window Window
+	window amount
 	want   Window // what was set, with what it may grow to; the window is less if that was not to be had
 	// lent is the largest that the window has been, and at least what every window may have: the
 	// sender may use all of it. beyond is what waits here beyond that. quota counts both.
-	lent   Window
+	lent   amount
 	beyond int
 	quota  *quota
 	// allowed is the most that an honest sender may still send. unused is the part of its
 	// messages that the sender will leave when it has learned that the window has shrunk.
 	// Every message and every credit moves allowed as it moves the sender's room, so that
 	// the difference stays, until the window grows again and grow uses it up.
-	allowed  Window
+	allowed  amount
 	unused   int
 	keep     int      // bytes kept beyond the window with OVERFLOW_KEEP
 	queue    [][]byte // messages that have come and were not taken, the oldest first
 	queued   int      // bytes in queue; an empty message counts as one, so that it is not free
-	taken    Window   // what the reader has taken since the last credit
+	taken    amount   // what the reader has taken since the last credit
 	overflow wire.Overflow
 	attached bool // this end is open
 	deaf     bool // this end does not read any more: everything is dropped
@@ -240,8 +246,7 @@ type inflow struct {
 
 // newInflow is the account of a window as it was set, or of as much of it as the quota allows.
 func newInflow(w Window, q *quota) inflow {
-	in := inflow{want: w.orDefault(), lent: guaranteed, quota: q}
-	in.want.Most = w.most()
+	in := inflow{want: w.orDefault().upTo(w.most()), lent: guaranteed, quota: q}
 	in.window = in.borrowMost()
 	in.allowed = in.window
 	return in
@@ -352,7 +357,7 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 		credit = in.taken.wire()
 		in.allowed.Messages += in.taken.Messages
 		in.allowed.Bytes += in.taken.Bytes
-		in.taken = Window{}
+		in.taken = amount{}
 		in.grow()
 	}
 	return payload, credit, true
@@ -384,8 +389,8 @@ func (in *inflow) grow() {
 		most = max(most, in.want.Most)
 		in.spent, in.starved, in.narrow = false, 0, false
 	}
-	by := Window{Messages: growth(in.window.Messages, most), Bytes: growth(in.window.Bytes, in.want.Bytes)}
-	to := Window{Messages: in.window.Messages + by.Messages, Bytes: in.window.Bytes + by.Bytes}
+	by := amount{Messages: growth(in.window.Messages, most), Bytes: growth(in.window.Bytes, in.want.Bytes)}
+	to := amount{Messages: in.window.Messages + by.Messages, Bytes: in.window.Bytes + by.Bytes}
 	if in.overflow != wire.Overflow_OVERFLOW_WAIT || to == in.window || !in.borrow(to, 0) {
 		return
 	}
@@ -408,11 +413,10 @@ func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
 		most = w.most()
 	}
 	was := in.window
-	in.want = w.or(in.want).orDefault()
-	in.want.Most = most
+	in.want = w.or(in.want).orDefault().upTo(most)
 	in.window = in.borrowMost()
 	if overflow != wire.Overflow_OVERFLOW_WAIT { // its sender does not go by it
-		in.window = Window{Messages: in.want.Messages, Bytes: in.want.Bytes}
+		in.window = in.want.orDefault()
 	}
 	in.allowed.Messages += max(0, in.window.Messages-was.Messages)
 	in.allowed.Bytes += max(0, in.window.Bytes-was.Bytes)

@@ -22,7 +22,7 @@ func (t *totals) add(size int) {
 func (t totals) minus(o totals) totals { return totals{t.messages - o.messages, t.bytes - o.bytes} }
 
 // within reports whether there is still room of a window.
-func (t totals) within(w Window) bool { return t.messages < w.Messages && t.bytes < w.Bytes }
+func (t totals) within(w amount) bool { return t.messages < w.Messages && t.bytes < w.Bytes }
 
 // channel is one direction of a dialog between two honest ends: the real accounts
 // with two lanes between them, and the reference beside each.
@@ -41,7 +41,7 @@ type channel struct {
 	mode     wire.Overflow // of the receiver, once it is open
 	keep     int
 	probes   int
-	trusted  Window // the largest that the sender may know of
+	trusted  amount // the largest that the sender may know of
 	doubted  bool   // the receiver keeps a probe, and its end is not open
 	failed   bool   // the dialog has failed: an overrun
 	spent    bool   // the sender had no credit left since the reader waited last
@@ -56,13 +56,13 @@ type shipped struct {
 }
 
 type signal struct {
-	attach Window // the window, which a credit may have made larger
+	attach amount // the window, which a credit may have made larger
 	mode   wire.Overflow
 	credit *wire.Window // nil: an attach
 }
 
-func drawWindow(t *rapid.T, name string) Window {
-	return Window{
+func drawWindow(t *rapid.T, name string) amount {
+	return amount{
 		Messages: rapid.IntRange(1, 6).Draw(t, name+" messages"),
 		Bytes:    rapid.IntRange(1, 40).Draw(t, name+" bytes"),
 	}
@@ -131,7 +131,7 @@ func (c *channel) arrive(t *rapid.T) {
 		t.Fatalf("arrive: %v, the reference says %v", got, want)
 	}
 	c.received.add(len(m.payload))
-	c.spent = c.spent || !c.received.minus(c.credited).within(Window{Messages: c.in.window.Messages, Bytes: math.MaxInt})
+	c.spent = c.spent || !c.received.minus(c.credited).within(amount{Messages: c.in.window.Messages, Bytes: math.MaxInt})
 	switch got {
 	case kept, doubtful:
 		c.doubted = got == doubtful
@@ -230,7 +230,7 @@ func (c *channel) open(t *rapid.T) {
 	c.keep = rapid.IntRange(0, 50).Draw(t, "keep")
 	was, o := c.in, drawOptions(t)
 	c.in.open(o, c.mode, c.keep)
-	want := Window{Messages: o.Messages, Bytes: o.Bytes}.or(was.window)
+	want := Window{Messages: o.Messages, Bytes: o.Bytes}.or(was.window.upTo(0)).orDefault()
 	most := was.want.Most
 	if o.Messages > 0 || o.Most > 0 {
 		most = o.Most
@@ -267,11 +267,11 @@ func (c *channel) hear(t *rapid.T) {
 // check is the conservation of credit, and the bound on what a receiver holds.
 func (c *channel) check(t *rapid.T) {
 	used := c.sent.minus(c.granted)
-	if room := (Window{Messages: c.out.window.Messages - used.messages, Bytes: c.out.window.Bytes - used.bytes}); c.out.room != room {
+	if room := (amount{Messages: c.out.window.Messages - used.messages, Bytes: c.out.window.Bytes - used.bytes}); c.out.room != room {
 		t.Fatalf("M06: the sender has room for %v, the reference for %v", c.out.room, room)
 	}
 	held := c.received.minus(c.credited)
-	if allowed := (Window{Messages: c.trusted.Messages - held.messages, Bytes: c.trusted.Bytes - held.bytes}); c.in.allowed != allowed {
+	if allowed := (amount{Messages: c.trusted.Messages - held.messages, Bytes: c.trusted.Bytes - held.bytes}); c.in.allowed != allowed {
 		t.Fatalf("M06: the receiver allows %v, the reference %v", c.in.allowed, allowed)
 	}
 	if c.probes > 1 {
@@ -371,7 +371,7 @@ func TestC16_HostileCredit(t *testing.T) {
 // kept is the messages in their order and without a gap.
 func TestC16_HostileSender(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := newInflow(drawWindow(t, "window"), nil)
+		in := newInflow(drawWindow(t, "window").upTo(0), nil)
 		trusted := in.window
 		var next, taken byte
 		t.Repeat(map[string]func(*rapid.T){
@@ -394,8 +394,8 @@ func TestC16_HostileSender(t *testing.T) {
 					return
 				}
 				mode := wire.Overflow(rapid.IntRange(0, 2).Draw(t, "mode"))
-				in.open(drawWindow(t, "open"), mode, rapid.IntRange(0, 50).Draw(t, "keep"))
-				trusted = Window{Messages: max(trusted.Messages, in.window.Messages), Bytes: max(trusted.Bytes, in.window.Bytes)}
+				in.open(drawWindow(t, "open").upTo(0), mode, rapid.IntRange(0, 50).Draw(t, "keep"))
+				trusted = amount{Messages: max(trusted.Messages, in.window.Messages), Bytes: max(trusted.Bytes, in.window.Bytes)}
 			},
 			"": func(t *rapid.T) { checkHeld(t, &in, trusted) },
 		})
@@ -404,7 +404,7 @@ func TestC16_HostileSender(t *testing.T) {
 
 // checkHeld is the bound on what a receiver holds: one message may be larger than
 // the window, and one may be beyond credit.
-func checkHeld(t *rapid.T, in *inflow, trusted Window) {
+func checkHeld(t *rapid.T, in *inflow, trusted amount) {
 	const largest = 31
 	held := 0
 	for _, m := range in.queue {
@@ -424,7 +424,7 @@ func checkHeld(t *rapid.T, in *inflow, trusted Window) {
 // M09: empty messages cost memory too.
 func TestM09_EmptyMessagesCount(t *testing.T) {
 	in := newInflow(Window{Messages: 1, Bytes: 10}, nil)
-	in.open(in.window, wire.Overflow_OVERFLOW_KEEP, 20)
+	in.open(in.window.upTo(0), wire.Overflow_OVERFLOW_KEEP, 20)
 	kept := 0
 	for in.arrive(nil, false) != overrun {
 		if kept++; kept > 1000 {

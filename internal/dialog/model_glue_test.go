@@ -15,7 +15,7 @@ var messages = func() (all [16][]byte) {
 	return all
 }()
 
-func roomFor(n uint8) Window { return Window{Messages: int(n), Bytes: windowBytes} }
+func roomFor(n uint8) amount { return amount{Messages: int(n), Bytes: windowBytes} }
 
 // event is Dialog.apply. err is whether the event comes with an error.
 func (w *world) event(me int, e Event, err bool) Action {

@@ -26,7 +26,7 @@ const (
 )
 
 // guaranteed is the part of a window that is not lent.
-var guaranteed = Window{Messages: DefaultMessages, Bytes: 16 << 10}
+var guaranteed = amount{Messages: DefaultMessages, Bytes: 16 << 10}
 
 const guaranteedBytes = DefaultMessages*perMessage + 16<<10
 
@@ -62,11 +62,11 @@ func (q *quota) exceed(bytes int) bool {
 }
 
 // cost is what a window of messages may hold.
-func (w Window) cost() int { return w.Messages*perMessage + w.Bytes }
+func (a amount) cost() int { return a.Messages*perMessage + a.Bytes }
 
 // borrow makes sure that a window may have this size.
-func (in *inflow) borrow(to Window, left int) bool {
-	lent := Window{Messages: max(in.lent.Messages, to.Messages), Bytes: max(in.lent.Bytes, to.Bytes)}
+func (in *inflow) borrow(to amount, left int) bool {
+	lent := amount{Messages: max(in.lent.Messages, to.Messages), Bytes: max(in.lent.Bytes, to.Bytes)}
 	if !in.quota.lend(lent.cost()-in.lent.cost(), left) {
 		return false
 	}
@@ -75,8 +75,8 @@ func (in *inflow) borrow(to Window, left int) bool {
 }
 
 // borrowMost gives a window as it was set, or half of it, and so on; at least what is lent already.
-func (in *inflow) borrowMost() Window {
-	to := Window{Messages: in.want.Messages, Bytes: in.want.Bytes}
+func (in *inflow) borrowMost() amount {
+	to := in.want.orDefault()
 	for !in.borrow(to, keptFree) {
 		to.Messages = max(to.Messages/2, min(in.want.Messages, in.lent.Messages))
 		to.Bytes = max(to.Bytes/2, min(in.want.Bytes, in.lent.Bytes))
@@ -87,7 +87,7 @@ func (in *inflow) borrowMost() Window {
 // weigh counts what waits beyond the window when that many messages and bytes have been added, and
 // reports false, and counts nothing, if that is too much.
 func (in *inflow) weigh(messages, bytes int) bool {
-	waits := Window{Messages: len(in.queue) + messages, Bytes: in.queued + bytes}
+	waits := amount{Messages: len(in.queue) + messages, Bytes: in.queued + bytes}
 	beyond := max(0, waits.cost()-in.lent.cost())
 	if !in.quota.exceed(beyond - in.beyond) {
 		return false

@@ -10,28 +10,28 @@ import (
 )
 
 // held is what an account keeps, as the quota counts it.
-func (in *inflow) held() int { return Window{Messages: len(in.queue), Bytes: in.queued}.cost() }
+func (in *inflow) held() int { return amount{Messages: len(in.queue), Bytes: in.queued}.cost() }
 
 // zeroes is what messages of any size are made of, so that a test of their bounds needs no memory.
 var zeroes = make([]byte, 64<<20)
 
 // What the windows of a link are, one after the other. Each has the least, however many there are.
 func TestF06_WindowsThatAreLent(t *testing.T) {
-	whole := Window{Messages: DefaultMessages, Bytes: DefaultBytes}
+	whole := amount{Messages: DefaultMessages, Bytes: DefaultBytes}
 	for name, c := range map[string]struct {
 		set         Window
-		first, last Window // of a link's 4,096
+		first, last amount // of a link's 4,096
 		whole       int    // how many are as they were set
 	}{
 		"default":           {Window{}, whole, guaranteed, 24},
-		"smaller than that": {Window{Messages: 3, Bytes: 100}, Window{Messages: 3, Bytes: 100}, Window{Messages: 3, Bytes: 100}, 4096},
+		"smaller than that": {Window{Messages: 3, Bytes: 100}, amount{3, 100}, amount{3, 100}, 4096},
 		"large": {
-			Window{Messages: 1000, Bytes: 64 << 20}, Window{Messages: 1000, Bytes: 64 << 20}, guaranteed, 1,
+			Window{Messages: 1000, Bytes: 64 << 20}, amount{1000, 64 << 20}, guaranteed, 1,
 		},
 		"larger than a link's": {
-			Window{Messages: 1 << 40, Bytes: 1 << 40}, Window{Messages: 1 << 18, Bytes: 1 << 18}, guaranteed, 0,
+			Window{Messages: 1 << 40, Bytes: 1 << 40}, amount{1 << 18, 1 << 18}, guaranteed, 0,
 		},
-		"of many messages": {Window{Messages: 8192}, Window{Messages: 8192, Bytes: DefaultBytes}, guaranteed, 16},
+		"of many messages": {Window{Messages: 8192}, amount{8192, DefaultBytes}, guaranteed, 16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var q quota
@@ -84,7 +84,7 @@ func TestF06_AWindowGrowsWhenThereIsRoom(t *testing.T) {
 		}
 	}
 	passes()
-	if want := (Window{Messages: MostMessages, Bytes: DefaultBytes}); s.in.window != want || s.out.window != want {
+	if want := (amount{Messages: MostMessages, Bytes: DefaultBytes}); s.in.window != want || s.out.window != want {
 		t.Errorf("%v of what is kept free, %v is known to the sender; want %v", s.in.window, s.out.window, want)
 	}
 	q.lent.Store(mostLent)

@@ -26,7 +26,7 @@ func (r Receiving) Or(other Receiving) Receiving {
 
 // Tell writes into a request how the actor that it boots receives.
 func (r Receiving) Tell(b *wire.BootRequest) {
-	b.Window, b.WindowMost, b.ReadyTimeout = r.Window.wire(), uint32(r.Window.Most), int64(r.ReadyTimeout)
+	b.Window, b.WindowMost, b.ReadyTimeout = amount{r.Window.Messages, r.Window.Bytes}.wire(), uint32(r.Window.Most), int64(r.ReadyTimeout)
 }
 
 // Told is how an actor receives that was booted by a request. The numbers are a peer's, and are
