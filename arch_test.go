@@ -63,6 +63,7 @@ func importMap() []area {
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"internal/report", append([]string{"internal/dialog", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
+		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/wire"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
 		{"internal/life", append([]string{"internal"}, layers...), "it is an actor without the process around it: sdk has that, and tests have none"},
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},

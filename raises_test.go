@@ -71,7 +71,7 @@ func raisesCells(t *testing.T) (cells []raisesCell) {
 type raisesStage struct {
 	ctx    context.Context
 	plugin *host.Portal
-	table  *dialog.Table
+	table  dialog.Target
 	here   points
 }
 

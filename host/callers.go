@@ -24,6 +24,9 @@ func (i *incarnation) mayCall(c callers.Caller, endpoint string) error {
 // accept finds the task for what the actor calls in its host. It runs on the link's reader.
 func (i *incarnation) accept(start *wire.Start) (dialog.Task, error) {
 	c, host := callers.Caller{Path: i.hosted.Path(), Joined: i.joined()}, i.env.registry.Path()
+	if start.Opener != nil { // the actor has relayed it
+		c = callers.Caller{Path: start.Opener.Path, Joined: start.Opener.Joined}
+	}
 	if err := i.refuse(c, callers.Refusal(c, host, start.Endpoint, i.env.exposed.Callers(start.Endpoint), nil)); err != nil {
 		return nil, err
 	}

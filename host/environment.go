@@ -17,6 +17,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -90,6 +91,7 @@ type environment struct {
 	turns     *turns       // of its children's ends
 	authority func() (*trust.Authority, error)
 	registry  directory.Registry // of the actor
+	router    *route.Router      // of the actor
 	end       func()             // ends the registry, if it is this nursery's own
 }
 
@@ -122,9 +124,15 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		registry, end = own, own.Finish
 		ctx = directory.With(ctx, own)
 	}
+	router := route.From(ctx)
+	if router == nil {
+		below, _ := registry.(route.Below)
+		router = &route.Router{Self: id, Root: id, Down: below}
+		ctx = route.With(ctx, router)
+	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), records: records, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, end: end,
+		dial: o.DialOptions, launch: launch.From(ctx), records: records, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, router: router, end: end,
 		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -86,6 +87,25 @@ func (i *incarnation) served() []directory.Endpoint {
 		served[n] = directory.Endpoint{Name: e.Name, Kind: dialog.KindName(e.Kind)}
 	}
 	return served
+}
+
+// route is where a START goes on to that the child has opened, or relays, for another actor. It runs on
+// the link's reader, and takes the lock of a nursery.
+func (i *incarnation) route(s *wire.Start) (*dialog.Table, error) {
+	next, err := i.env.router.FromChild(s, i.hosted.Path(), i.id)
+	if s.Opener != nil && i.joined() {
+		s.Opener.Joined = true
+	}
+	return next, err
+}
+
+// admit is why a dialog that others have opened is not relayed to the child. If it is for the child
+// itself, this is the host that knows for certain who both of them are.
+func (i *incarnation) admit(s *wire.Start) error {
+	if s.Target.Path != i.hosted.Path() {
+		return nil
+	}
+	return i.mayCall(callers.Caller{Path: s.Opener.Path, Joined: s.Opener.Joined}, s.Endpoint)
 }
 
 // runtime serves what actors call in their hosts: one stream of the events of what the actor

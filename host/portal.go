@@ -39,32 +39,33 @@ func newPortal(c *child) *Portal { return &Portal{c.dialogs, c} }
 
 // dialogs returns the dialogs of the link to the child's present process. It is asked anew
 // for each call, which is what makes a portal survive restarts.
-func (c *child) dialogs(ctx context.Context) (*dialog.Table, error) {
+func (c *child) dialogs(ctx context.Context) (t dialog.Target, err error) {
 	i, err := c.awaitCallable(ctx)
 	switch {
 	case err != nil:
-		return nil, err
+		return t, err
 	case i.foreign():
-		return nil, errForeign(c.spec.Name)
+		return t, errForeign(c.spec.Name)
 	}
-	return i.table, nil
+	return i.table.To(nil), nil
 }
 
 // found is the portal to a process of the child, as the directory knows it, or to an actor that
-// the child hosts. It leads to one process: the table of its link says how that has ended.
+// the child hosts, which relays to it then. It leads to one process: the table of its link, or the host
+// of that actor, says how that has ended. An entry that names no process is whichever is up.
 func (c *child) found(e directory.Entry) contract.Portal {
-	return reach(func(context.Context) (t *dialog.Table, err error) {
-		if e.Path != c.member.Path() {
-			return nil, fmt.Errorf("%w: %s is hosted by %s, and has no link but to that", directory.ErrNotReachable, e.Path, c.member.Path())
-		}
+	hosted := e.Path != c.member.Path()
+	return reach(func(context.Context) (t dialog.Target, err error) {
 		c.n.look(func() {
 			switch i := c.lastUp; {
-			case i == nil || !i.id.Is(e.Actor):
-				err = fmt.Errorf("%w: %s of %s is gone; find the actor again", directory.ErrStale, e.Actor, e.Path)
+			case i == nil || !hosted && !e.Actor.IsZero() && !i.id.Is(e.Actor):
+				err = fmt.Errorf("%w: %s of %.100q is gone; find the actor again", directory.ErrStale, e.Actor, e.Path)
 			case i.foreign():
-				err = errForeign(e.Actor.Name)
+				err = errForeign(c.spec.Name)
+			case hosted:
+				t = i.table.To(&wire.Address{Path: e.Path, Actor: wire.FromID(e.Actor)})
 			default:
-				t = i.table
+				t = i.table.To(nil)
 			}
 		})
 		return t, err

@@ -209,8 +209,8 @@ func (b *standby) take() (x execution, ok bool) {
 
 // found says why nobody can call a spare.
 func (s *spare) found(e directory.Entry) contract.Portal {
-	return reach(func(context.Context) (*dialog.Table, error) {
-		return nil, fmt.Errorf("%w: %s is a spare", directory.ErrNotReachable, e.Path)
+	return reach(func(context.Context) (dialog.Target, error) {
+		return dialog.Target{}, fmt.Errorf("%w: %s is a spare", directory.ErrNotReachable, e.Path)
 	})
 }
 

@@ -177,7 +177,7 @@ func (i *incarnation) take(t link.Transport) (over <-chan struct{}) {
 func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
 	return dialog.NewTable(link.New(i.env.records[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Log: log}), dialog.Config{
-		Base: i.env.base, Accept: i.accept, Runtime: i.runtime, Log: log,
+		Base: i.env.base, Accept: i.accept, Runtime: i.runtime, Route: i.route, Admit: i.admit, Log: log,
 		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
 		Trials: dialog.DefaultTrials,
 	})
@@ -188,6 +188,7 @@ func (i *incarnation) bootRequest() (*wire.BootRequest, error) {
 	request := &wire.BootRequest{
 		Parent: wire.FromID(i.env.self), Self: wire.FromID(i.id), Path: i.hosted.Path(),
 		CancelTimeout: int64(boundsOf(i.spec).cancel),
+		Root:          wire.FromID(i.env.router.Root),
 	}
 	receiving(i.spec.Streams).Tell(request)
 	if len(i.spec.Actors) > 0 {

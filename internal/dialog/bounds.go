@@ -43,17 +43,19 @@ func (g *guests) enter(d *Dialog) (refused error) {
 		refused = fmt.Errorf("%w: the dialogs that it runs for this caller have %d bytes of arguments; it takes another one below %d",
 			fault.ErrOverloaded, g.bytes, bytes)
 	}
-	g.dialogs++
-	g.bytes += d.weight
+	g.add(d.weight)
 	return refused
 }
 
-// leave forgets a dialog that has been counted.
-func (g *guests) leave(d *Dialog) {
-	if d.callee {
-		g.dialogs--
-		g.bytes -= d.weight
-	}
+func (g *guests) add(weight int) {
+	g.dialogs++
+	g.bytes += weight
+}
+
+// remove forgets a dialog that has been counted.
+func (g *guests) remove(weight int) {
+	g.dialogs--
+	g.bytes -= weight
 }
 
 // weigh is about how many bytes a Start keeps in memory, with the arguments that it has
@@ -61,7 +63,8 @@ func (g *guests) leave(d *Dialog) {
 // first arguments come. It is cut at 2^30, so that the sum cannot overflow.
 func weigh(f *wire.Frame) int {
 	s := f.Start
-	bytes := len(f.Payload) + int(min(s.Arguments, mostRoom)) + len(s.Endpoint) + len(s.Codec) + len(s.Traceparent) + len(s.Tracestate)
+	bytes := len(f.Payload) + int(min(s.Arguments, mostRoom)) + len(s.Endpoint) + len(s.Codec) + len(s.Traceparent) + len(s.Tracestate) +
+		len(s.Target.GetPath()) + len(s.Opener.GetPath())
 	for key, value := range s.Metadata {
 		bytes += len(key) + len(value)
 	}

@@ -56,6 +56,7 @@ type Dialog struct {
 	turn   atomic.Pointer[link.Turn] // callee: of the reader that its task runs on, if that is so
 
 	endpoint  string
+	far       *wire.Address  // the actor at the other side, if others relay the dialog; nil if it is the table's peer
 	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
 
 	outer    context.Context         // what ctx derives from
@@ -101,9 +102,6 @@ type Dialog struct {
 
 // Self is the actor at this side.
 func (d *Dialog) Self() actor.ID { return d.table.Self() }
-
-// Peer is the actor at the other side.
-func (d *Dialog) Peer() actor.ID { return d.table.Peer() }
 
 // Context is cancelled, with the reason as cause, when this side's task must end.
 func (d *Dialog) Context() context.Context { return d.ctx }

@@ -11,12 +11,22 @@ import (
 )
 
 // frame takes one frame for this dialog, on the link's reader. An error is the peer's violation;
-// the link counts it. Where the dialog cannot go on without what the frame should have said, it
-// fails as well. The tally is checked after each frame, since a failure and the Stop that
-// follows it may come in either order.
+// the link counts it. If the peer has only passed it on, the dialog fails instead.
 func (d *Dialog) frame(f *wire.Frame) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	err := d.judgeFrame(f)
+	if err != nil && d.far != nil {
+		d.apply(DoBreak, saying(err))
+		return nil
+	}
+	return err
+}
+
+// judgeFrame takes a frame, or says what is wrong with it. Where the dialog cannot go on without what the frame should have said, it
+// fails as well. The tally is checked after each frame, since a failure and the Stop that
+// follows it may come in either order.
+func (d *Dialog) judgeFrame(f *wire.Frame) error {
 	if what := d.misplaced(f); what != "" {
 		return d.violation(f, what)
 	}
@@ -49,6 +59,10 @@ func (d *Dialog) misplaced(f *wire.Frame) string {
 		if !d.callee || d.complete {
 			return "that nobody waits for"
 		}
+	case wire.Kind_KIND_LOST:
+		if d.far == nil {
+			return "of a dialog that nobody relays"
+		}
 	}
 	return ""
 }
@@ -69,6 +83,8 @@ func (d *Dialog) take(f *wire.Frame) error {
 		d.apply(GotCancel, saying(&fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}))
 	case wire.Kind_KIND_CANCEL_ACK:
 		d.apply(GotCancelAck, note{})
+	case wire.Kind_KIND_LOST:
+		d.apply(Lost, saying(fault.Unpack(f.Fault)))
 	case wire.Kind_KIND_ARGUMENTS:
 		return d.gotArguments(f)
 	case wire.Kind_KIND_YIELD:

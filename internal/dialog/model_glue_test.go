@@ -117,6 +117,9 @@ func (w *world) frame(me int, p packet, refused bool) {
 		if !s.out.attach(roomFor(p.n), wire.Overflow(p.flag)) {
 			w.accuse(me, p)
 		}
+	case wire.Kind_KIND_LOST:
+		w.cut = true
+		w.event(me, Lost, true)
 	case wire.Kind_KIND_ARGUMENTS:
 		if !s.awaits {
 			w.accuse(me, p)

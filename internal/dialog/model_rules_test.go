@@ -157,9 +157,9 @@ func (w *world) checkScope() {
 	if o.task != ended || o.known || !o.past.over || c.task == ended {
 		return
 	}
-	told := c.interrupted || c.past.told || o.lost || c.lost
-	for _, p := range w.lane[opener][control].all() {
-		told = told || kindOf(p) == "CANCEL" || kindOf(p) == "FAIL"
+	told := c.interrupted || c.past.told || o.lost || c.lost || w.relay.lost[opener] || w.relay.lost[callee]
+	for _, p := range w.flying(opener, control) {
+		told = told || kindOf(p) == "CANCEL" || kindOf(p) == "FAIL" || kindOf(p) == "LOST"
 	}
 	if !o.st.Cut || !told {
 		w.fail("C05", "the opener's scope ends, and the callee's task runs on")
@@ -176,12 +176,12 @@ func (w *world) checkCredit(from int) {
 		return
 	}
 	sum := s.out.room.Messages + len(r.in.queue) + r.in.taken.Messages
-	for _, p := range w.lane[from][data].all() {
+	for _, p := range w.flying(from, data) {
 		if kindOf(p) == "YIELD" {
 			sum++
 		}
 	}
-	for _, p := range w.lane[1-from][control].all() {
+	for _, p := range w.flying(1-from, control) {
 		if kindOf(p) == "CREDIT" {
 			sum += int(p.n)
 		}
@@ -192,7 +192,7 @@ func (w *world) checkCredit(from int) {
 	if r.in.allowed.Messages+len(r.in.queue)+r.in.taken.Messages != r.in.window.Messages+r.in.unused {
 		w.fail("M06", "the "+sideNames[1-from]+"'s account of its window does not add up")
 	}
-	silent := w.lane[1-from][control].len+w.lane[1-from][data].len == 0
+	silent := w.lane[1-from].empty() && w.onward[1-from].empty()
 	if silent && s.out.window.Messages > 0 && s.out.window != r.in.window {
 		w.fail("M06", "the two ends differ about the window of what the "+sideNames[from]+" sends")
 	}
@@ -236,9 +236,11 @@ func (w *world) unfinished() string {
 		return "the callee has not said how it ended"
 	case !w.cut && c.past.returned == o.failed:
 		return "the outcome is not what the callee sent (C12)"
+	case w.relay.known:
+		return "the relay still holds the dialog (C15)"
 	}
 	for from := range w.lane {
-		if w.lane[from][control].len+w.lane[from][data].len > 0 {
+		if !w.lane[from].empty() || !w.onward[from].empty() {
 			return "there are frames on their way"
 		}
 	}

@@ -30,6 +30,7 @@ type scenario struct {
 	goexit   bool     // the opener's task may end by runtime.Goexit
 	timeouts bool     // a Cancel may time out
 	loss     bool     // the link may be lost
+	relayed  bool     // there are two links, and a relay between them
 
 	step  func(State, Event) (State, Action)
 	rules glue
@@ -54,6 +55,9 @@ type glue struct {
 	undecided       bool  // nobody judges it, however long its task takes
 	strict          bool  // a sender that does not know of a smaller window yet breaks the protocol
 	silent          bool  // the peer is not told that a stream is open from the start
+	relaysAll       bool  // a relay has one lane for all values
+	forgetsCancel   bool  // a relay forgets a dialog with its ending, whatever is unanswered
+	keepsLoss       bool  // a relay does not tell of a lost link
 }
 
 func (sc *scenario) begin() world {
@@ -138,25 +142,29 @@ func must(name string, can func(w *world) bool, do func(w *world)) op {
 func (sc *scenario) network(from int) []op {
 	all := []op{
 		must("control frame from the "+sideNames[from],
-			func(w *world) bool { return w.canDeliver(from, control) },
+			func(w *world) bool { return w.arriving(from).canTake(control) },
 			func(w *world) { w.deliver(from, control, false) }),
 		must("data frame from the "+sideNames[from],
-			func(w *world) bool { return w.canDeliver(from, data) },
+			func(w *world) bool { return w.arriving(from).canTake(data) },
 			func(w *world) { w.deliver(from, data, false) }),
 	}
 	if sc.refuse && from == opener {
 		all = append(all, may("the callee's actor is closing",
 			func(w *world) bool {
-				return w.canDeliver(opener, control) && w.lane[opener][control].at[0].is(wire.Kind_KIND_START)
+				q := w.arriving(opener)
+				return q.canTake(control) && q[control].at[0].is(wire.Kind_KIND_START)
 			},
 			func(w *world) { w.deliver(opener, control, true) }))
+	}
+	if sc.relayed {
+		all = append(all, sc.relaying(from)...)
 	}
 	if sc.loss {
 		all = append(all, op{
 			name: sideNames[from] + " sees the link end",
-			fair: func(w *world) bool { return w.side[1-from].lost },
+			fair: func(w *world) bool { return w.cannotArrive(from) },
 			can: func(w *world) bool {
-				return !w.side[from].lost && w.side[opener].task != absent && (w.side[1-from].lost || w.alive())
+				return !w.side[from].lost && w.side[opener].task != absent && (w.cannotArrive(from) || w.alive())
 			},
 			do: func(w *world) { w.lose(from) },
 		})

@@ -51,6 +51,36 @@ func (q *queue) pop() packet {
 
 func (q *queue) all() []packet { return q.at[:q.len] }
 
+// lanes are those of one link in one direction.
+type lanes [2]queue
+
+// put is the outbox: data remembers the control frames that it must not overtake.
+func (l *lanes) put(lane int, p packet, overtakes bool) {
+	if lane == data && !overtakes {
+		p.after = l[control].len
+	}
+	l[lane].put(p)
+}
+
+func (l *lanes) canTake(lane int) bool {
+	return l[lane].len > 0 && (lane == control || l[lane].at[0].after == 0)
+}
+
+// take takes the oldest frame of a lane.
+func (l *lanes) take(lane int) packet {
+	p := l[lane].pop()
+	if lane == control {
+		later := &l[data]
+		for i := range later.all() {
+			later.at[i].after = max(later.at[i].after, 1) - 1
+		}
+	}
+	p.after = 0
+	return p
+}
+
+func (l *lanes) empty() bool { return l[control].len+l[data].len == 0 }
+
 // Lanes.
 const (
 	control = 0
@@ -133,9 +163,11 @@ type history struct {
 type world struct {
 	sc     *scenario
 	side   [2]side
-	lane   [2][2]queue // by sender, by lane
-	big    bool        // what is being sent is large
-	cut    bool        // a timeout or the loss of the link has happened
+	lane   [2]lanes // by sender: on its link
+	onward [2]lanes // the same, on the other link, if there is a relay
+	relay  relaying
+	big    bool // what is being sent is large
+	cut    bool // a timeout or the loss of the link has happened
 	broken string
 	log    *[]string
 }
@@ -163,30 +195,28 @@ func (w *world) send(from, lane int, p packet) {
 	}
 	w.checkSend(from, p)
 	s.ordered = s.ordered || lane == data
-	if s.lost || w.side[1-from].lost {
+	if s.lost || w.cannotArrive(from) {
 		return
 	}
-	if lane == data && !w.sc.rules.dataOvertakes {
-		p.after = w.lane[from][control].len
-	}
-	w.lane[from][lane].put(p)
+	w.lane[from].put(lane, p, w.sc.rules.dataOvertakes)
 }
 
-func (w *world) canDeliver(from, lane int) bool {
-	q := &w.lane[from][lane]
-	return q.len > 0 && (lane == control || q.at[0].after == 0)
+// arriving are the frames that are about to come to the other end.
+func (w *world) arriving(from int) *lanes {
+	if w.sc.relayed {
+		return &w.onward[from]
+	}
+	return &w.lane[from]
+}
+
+// flying are the frames of one lane that have been sent and have not come.
+func (w *world) flying(from, lane int) []packet {
+	return slices.Concat(w.lane[from][lane].all(), w.onward[from][lane].all())
 }
 
 // deliver lets the oldest frame of a lane arrive.
 func (w *world) deliver(from, lane int, refused bool) {
-	p := w.lane[from][lane].pop()
-	if lane == control {
-		later := &w.lane[from][data]
-		for i := range later.all() {
-			later.at[i].after = max(later.at[i].after, 1) - 1
-		}
-	}
-	p.after = 0
+	p := w.arriving(from).take(lane)
 	if w.log != nil {
 		w.note("  %s gets %s", sideNames[1-from], p)
 	}
@@ -197,13 +227,21 @@ func (w *world) deliver(from, lane int, refused bool) {
 func (w *world) lose(me int) {
 	s := &w.side[me]
 	s.lost, w.cut = true, true
-	w.lane[1-me] = [2]queue{}
+	*w.arriving(1 - me) = lanes{}
 	if s.known {
 		w.event(me, Lost, true)
 	}
-	if w.side[1-me].lost {
-		w.lane[me] = [2]queue{}
+	if w.cannotArrive(me) {
+		w.lane[me] = lanes{}
 	}
+}
+
+// cannotArrive reports whether what an end sends is lost: the other end of its link has seen that end.
+func (w *world) cannotArrive(me int) bool {
+	if w.sc.relayed {
+		return w.relay.lost[me]
+	}
+	return w.side[1-me].lost
 }
 
 // kindOf is the kind's name as the wire has it.
@@ -249,24 +287,32 @@ func (w *world) tidy() {
 		s.in, s.out, s.ordered, s.used = inflow{}, outflow{}, false, budget{cancels: s.used.cancels}
 		s.past.got, s.past.heardEnd = 0, false
 	}
-	if w.side[opener].lost && w.side[callee].lost {
-		w.lane = [2][2]queue{}
+	if w.side[opener].lost && w.side[callee].lost && !w.sc.relayed {
+		w.lane = [2]lanes{}
 	}
+	w.relay.tidy()
 }
 
 // encode writes down everything that tells two worlds apart.
 func (w *world) encode(b []byte) []byte {
 	for me := range w.side {
 		b = w.side[me].encode(b)
-		for lane := range w.lane[me] {
-			q := &w.lane[me][lane]
-			b = append(b, q.len)
-			for _, p := range q.all() {
-				b = append(b, p.kind, p.n, p.flag, p.after)
-			}
+		b = w.lane[me].encode(b)
+		if w.sc.relayed {
+			b = w.onward[me].encode(b)
 		}
 	}
-	return append(b, bits(w.cut))
+	return w.relay.encode(append(b, bits(w.cut)))
+}
+
+func (l *lanes) encode(b []byte) []byte {
+	for lane := range l {
+		b = append(b, l[lane].len)
+		for _, p := range l[lane].all() {
+			b = append(b, p.kind, p.n, p.flag, p.after)
+		}
+	}
+	return b
 }
 
 func (s *side) encode(b []byte) []byte {

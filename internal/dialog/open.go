@@ -29,6 +29,8 @@ type Request struct {
 	// Reads opens this side's end of a Context's stream together with the context: its
 	// peer sends as to any open end. OpenStream then gives that end. Nil: it is not open.
 	Reads *StreamOptions
+
+	target *wire.Address // whom the peer relays it to (Target)
 }
 
 // mostTexts bounds the endpoint's name and the metadata of a request, in bytes. They travel in
@@ -125,7 +127,7 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, outer: ctx, ctx: ctx}
+	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx}
 	d.deadline, _ = ctx.Deadline()
 	if err := d.checkSize(len(r.Args)); err != nil {
 		return nil, err
@@ -188,7 +190,7 @@ var blankStarts = sync.Pool{New: func() any { return new(wire.Start) }}
 // describe fills in the Start of a request, without its arguments. A Func has no stream, so it
 // announces no window.
 func (d *Dialog) describe(r *Request, s *wire.Start) {
-	s.Endpoint, s.Kind, s.Fingerprint, s.Codec = r.Endpoint, r.Kind, r.Fingerprint, r.Codec
+	s.Endpoint, s.Kind, s.Fingerprint, s.Codec, s.Target = r.Endpoint, r.Kind, r.Fingerprint, r.Codec, r.target
 	s.Timeout, s.Metadata, s.Traceparent, s.Tracestate = timeLeft(d.deadline), r.Metadata, r.TraceParent, r.TraceState
 	if r.Kind != Func {
 		s.Window = d.in.window.wire()

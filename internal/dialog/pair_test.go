@@ -53,6 +53,7 @@ type setup struct {
 	patience   time.Duration
 	ready      time.Duration
 	eager      bool                                                                // calls run on the reader from the first one on
+	route      func(*wire.Start) (*dialog.Table, error)                            // of a table
 	between    func(parent, child link.Transport) (link.Transport, link.Transport) // what lies between them
 }
 
@@ -121,7 +122,7 @@ func (s *setup) link(p *pair, served tasks) {
 func (s *setup) table(tr link.Transport, cfg link.Config, served tasks) *dialog.Table {
 	cfg.MaxMessage = s.maxMessage
 	config := dialog.Config{
-		Base: s.base, Accept: served.accept, Runtime: served.accept, CancelTimeout: s.patience,
+		Base: s.base, Accept: served.accept, Runtime: served.accept, CancelTimeout: s.patience, Route: s.route,
 		Receiving: dialog.Receiving{Window: s.window, ReadyTimeout: s.ready},
 		Log:       cfg.Log, Trials: dialog.DefaultTrials,
 	}

@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -12,6 +13,7 @@ import (
 type Stats struct {
 	Opened   uint64 `json:"opened"`   // dialogs that this side has opened, the runtime's own among them
 	Accepted uint64 `json:"accepted"` // dialogs that the peer has opened, those that were refused among them
+	Relayed  uint64 `json:"relayed"`  // dialogs of others that were passed on to the peer
 	Open     int    `json:"open"`     // dialogs that have not ended on both sides, now
 
 	MessagesOut uint64 `json:"messages_out"` // of streams; arguments and results are none
@@ -37,11 +39,31 @@ type Stats struct {
 func (t *Table) Stats() Stats {
 	c := &t.counters
 	return Stats{
-		Opened: c.opened.Load(), Accepted: c.accepted.Load(), Open: t.Len(),
+		Opened: c.opened.Load(), Accepted: c.accepted.Load(), Relayed: c.relayed.Load(), Open: t.Len(),
 		MessagesOut: c.messagesOut.Load(), MessagesIn: c.messagesIn.Load(),
 		Waits: c.waits.Load(), Overruns: c.overruns.Load(), Late: c.late.Load(), Stuck: c.stuck.Load(),
 		Link: t.link.Stats(),
 	}
+}
+
+// Len is the number of dialogs that have not ended on both sides, those among them that are relayed. It is 0 again after all scopes
+// have been left, which tests for leaks rely on.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.dialogs) + len(t.legs)
+}
+
+// Running lists the endpoints of the dialogs that have not ended on both sides, sorted: all of
+// them, or those that the peer has opened. The runtime's own are left out.
+func (t *Table) Running(callees bool) (endpoints []string) {
+	for _, d := range t.snapshot(callees) {
+		if !d.runtime() {
+			endpoints = append(endpoints, d.endpoint)
+		}
+	}
+	slices.Sort(endpoints)
+	return endpoints
 }
 
 // Room is how many messages may be sent now, before a sender waits for the peer to take some, in
@@ -65,8 +87,8 @@ func (t *Table) Room(endpoint string) (messages []int) {
 // counters are added to where things happen, on any goroutine and with or without a lock. They
 // only go up, so Stats may read them at any time.
 type counters struct {
-	opened, accepted        atomic.Uint64
-	messagesOut, messagesIn atomic.Uint64
-	waits, overruns         atomic.Uint64
-	late, stuck             atomic.Uint64
+	opened, accepted, relayed atomic.Uint64
+	messagesOut, messagesIn   atomic.Uint64
+	waits, overruns           atomic.Uint64
+	late, stuck               atomic.Uint64
 }

@@ -36,11 +36,12 @@ func (d *Dialog) stick() {
 }
 
 // becomesStuck marks the callee as stuck; news is false if there is nothing to tell. The
-// runtime's own endpoints are left out: they take as long as the actor's tasks need to end.
+// runtime's own endpoints are left out: they take as long as the actor's tasks need to end. So are tasks of
+// others than the peer: nobody should end that for what is behind it.
 func (d *Dialog) becomesStuck() (s StuckTask, news bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stuck || d.done || d.callee || d.runtime() {
+	if d.stuck || d.done || d.callee || d.far != nil || d.runtime() {
 		return s, false
 	}
 	d.stuck = true

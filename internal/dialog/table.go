@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +42,13 @@ type Config struct {
 	// Runtime does the same for endpoints below RuntimePrefix, which are served
 	// while the actor is ending, too. Nil if there are none.
 	Runtime func(start *wire.Start) (Task, error)
+	// Route says where a Start goes that has a target: to the peer of another table, or, nil, to
+	// this actor. It writes into the Start who has opened it, as far as that is known for certain.
+	// It runs on the link's reader, so it must not block. Nil: all that comes is for this actor.
+	Route func(start *wire.Start) (*Table, error)
+	// Admit is asked why a Start that others have opened must not be relayed to the peer. It runs on the
+	// reader of another link, so it must not block. Nil: all may.
+	Admit func(start *wire.Start) error
 	Receiving
 	CancelTimeout time.Duration
 	// Stuck, if not nil, is told of each task of the peer that was told to end and
@@ -79,6 +85,7 @@ type Table struct {
 	// in which somebody waits. Only the link's reader uses it, so no lock guards it.
 	unread []*Dialog
 	paces  map[string]*pace // by endpoint; only the link's reader uses it
+	corked []*link.Link     // that frames of the packet are relayed to; the same
 
 	mu sync.Mutex
 	// dialogs are those that are not over, by id. An id that is not among them belonged to a
@@ -87,7 +94,9 @@ type Table struct {
 	nextID  uint64                   // of the next dialog that is opened here
 	highest uint64                   // the highest id that the peer has used
 	stalled []*Dialog                // those in which somebody waits until the link is not congested any more
-	guests  guests                   // what the peer has running here
+	legs    map[uint64]*leg          // of dialogs of others that go over this link, by id
+	relayed guests                   // those of them that the peer was given
+	guests  guests                   // what the peer has running here, or relayed from here
 	running map[string]chan struct{} // semaphores of endpoints of which not all may run at once, by name
 	stuck   map[uint64]StuckTask     // tasks of the peer that were told to end and have not
 	closing error                    // why no new dialog begins; nil while open; the first one stays
@@ -113,6 +122,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
 		dialogs: map[uint64]*Dialog{}, stuck: map[uint64]StuckTask{}, running: map[string]chan struct{}{}, paces: map[string]*pace{},
+		legs: map[uint64]*leg{},
 	}
 	if l.Dialled() {
 		t.nextID = 1
@@ -138,26 +148,6 @@ func (t *Table) Rebase(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cfg.Base = ctx
-}
-
-// Len is the number of dialogs that have not ended on both sides. It is 0 again after all scopes
-// have been left, which tests for leaks rely on.
-func (t *Table) Len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.dialogs)
-}
-
-// Running lists the endpoints of the dialogs that have not ended on both sides, sorted: all of
-// them, or those that the peer has opened. The runtime's own are left out.
-func (t *Table) Running(callees bool) (endpoints []string) {
-	for _, d := range t.snapshot(callees) {
-		if !d.runtime() {
-			endpoints = append(endpoints, d.endpoint)
-		}
-	}
-	slices.Sort(endpoints)
-	return endpoints
 }
 
 // Refuse makes every later Start and Open fail with reason. The first reason
@@ -199,6 +189,7 @@ func (t *Table) Lose(reason error) {
 	for _, d := range t.snapshot(false) {
 		d.event(Lost, saying(reason))
 	}
+	t.loseLegs(reason)
 }
 
 // whyLost is the reason that Lose was called with, nil before.
@@ -266,7 +257,9 @@ func (t *Table) remove(d *Dialog) {
 	defer t.mu.Unlock()
 	if t.dialogs[d.id] == d {
 		delete(t.dialogs, d.id)
-		t.guests.leave(d)
+		if d.callee {
+			t.guests.remove(d.weight)
+		}
 	}
 }
 
@@ -277,16 +270,22 @@ func (t *Table) Frame(f *wire.Frame) error {
 		return t.accept(f)
 	}
 	t.mu.Lock()
-	d := t.dialogs[f.Dialog]
+	d, l := t.dialogs[f.Dialog], (*leg)(nil)
 	if d == nil {
+		l = t.legs[f.Dialog]
+	}
+	if d == nil && l == nil {
 		defer t.mu.Unlock()
 		return t.stray(f)
 	}
 	t.mu.Unlock()
+	if l != nil {
+		return l.pass(f)
+	}
 	return d.frame(f)
 }
 
-// PacketEnd wakes whoever waits for messages that have come. A reader is so woken once for
+// PacketEnd wakes whoever waits for messages that have come, and sends what is relayed. A reader is so woken once for
 // all messages of a packet; one wake-up for each costs more than the messages themselves.
 func (t *Table) PacketEnd() {
 	for _, d := range t.unread {
@@ -294,6 +293,7 @@ func (t *Table) PacketEnd() {
 	}
 	clear(t.unread)
 	t.unread = t.unread[:0]
+	t.uncork()
 }
 
 // own reports whether ids like this are given by this side.
@@ -335,7 +335,14 @@ func (t *Table) accept(f *wire.Frame) error {
 	if err != nil {
 		return err
 	}
-	run, err := t.find(d, refused)
+	passed, err := t.passOn(d, f, refused)
+	if passed {
+		return nil
+	}
+	var run Task
+	if err == nil {
+		run, err = t.find(d, refused)
+	}
 	if err != nil {
 		d.event(DoFail, d.because(err))
 		return nil
@@ -362,19 +369,26 @@ func (t *Table) begin(d *Dialog) bool {
 
 // find returns the task for a dialog that the peer opens. Endpoints of the runtime are found
 // on a table that refuses new dialogs, too, or an actor that is ending could not be asked to
-// hurry; only a peer over its limits does not get them.
+// hurry; only a peer over its limits does not get them. They are for the peer alone, but for those of the
+// directory.
 func (t *Table) find(d *Dialog, refused error) (Task, error) {
 	switch {
 	case d.start.Arguments > uint64(t.link.MaxMessage()):
 		return nil, fmt.Errorf("%w: %d bytes of arguments, the limit is %d", fault.ErrMessageTooLarge, d.start.Arguments, t.link.MaxMessage())
+	case d.runtime() && d.far != nil && !strings.HasPrefix(d.endpoint, wire.DirectoryPrefix):
+		return nil, d.notExposed()
 	case d.runtime() && t.cfg.Runtime != nil && !errors.Is(refused, fault.ErrOverloaded):
 		return t.cfg.Runtime(d.start)
 	case refused != nil:
 		return nil, refused
 	case t.cfg.Accept == nil:
-		return nil, &fault.NotExposed{Actor: t.Self(), Endpoint: d.endpoint, Kind: KindName(d.kind)}
+		return nil, d.notExposed()
 	}
 	return t.cfg.Accept(d.start)
+}
+
+func (d *Dialog) notExposed() error {
+	return &fault.NotExposed{Actor: d.Self(), Endpoint: d.endpoint, Kind: KindName(d.kind)}
 }
 
 func (d *Dialog) runtime() bool { return strings.HasPrefix(d.endpoint, RuntimePrefix) }

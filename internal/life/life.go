@@ -17,6 +17,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/report"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -60,6 +61,7 @@ type Life struct {
 	self    atomic.Pointer[actor.ID] // whoever sets it decides: the boot, or Forgo
 	parent  actor.ID
 	table   *dialog.Table
+	router  *route.Router
 	calls   serviceCalls                // of the plugin's own gRPC services
 	ready   chan struct{}               // the service runs
 	stop    chan stopRequest            // cap 1: the first wish to end counts
@@ -115,6 +117,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	}
 	l.parent = r.Parent.ToID()
 	l.hosted = directory.NewMemory(r.Path, l.tell)
+	l.router = &route.Router{Self: id, Parent: l.parent, Root: r.Root.ToID(), Down: l.hosted}
 	receiving := dialog.Told(r)
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
 	l.cancel = cancel
@@ -125,9 +128,10 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 			MaxMessage: l.cfg.MaxMessage, MaxDialogs: l.cfg.MaxDialogs, MaxArguments: l.cfg.MaxArguments,
 		}),
 		dialog.Config{
-			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Log: log,
+			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Route: l.router.FromParent, Log: log,
 			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout), Trials: l.cfg.Trials,
 		})
+	l.router.Up = l.table
 	watching := task.Start(l.watchLink)
 	l.running.Store(task.Start(func() {
 		err := l.serve(ctx, r.Tree)
@@ -140,8 +144,8 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
-	tree := report.Tree{Memory: l.hosted, Host: func(context.Context) (*dialog.Table, error) { return l.table, nil }}
-	return directory.With(context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l), tree)
+	ctx := context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l)
+	return directory.With(route.With(ctx, l.router), report.Tree{Memory: l.hosted, Host: Parent(ctx), To: l.router.To})
 }
 
 // key is where [Parent] finds the life of the actor in a ctx. It is a value of the ctx and
@@ -152,11 +156,11 @@ type key struct{}
 // Parent leads to the actor that has started the one whose handler ctx belongs to.
 func Parent(ctx context.Context) endpoint.Reach {
 	l, ok := ctx.Value(key{}).(*Life)
-	return func(context.Context) (*dialog.Table, error) {
+	return func(context.Context) (t dialog.Target, err error) {
 		if !ok {
-			return nil, errors.New("sdk.Parent: this ctx is not a handler's; a plugin can call its parent only from a handler")
+			return t, errors.New("sdk.Parent: this ctx is not a handler's; a plugin can call its parent only from a handler")
 		}
-		return l.table, nil
+		return l.table.To(nil), nil
 	}
 }
 

@@ -46,7 +46,7 @@ func live(t *testing.T, transport link.Transport) *Life {
 		Endpoints: steps.Endpoints(func(ctx context.Context) contract.Portal { return Parent(ctx) }),
 		Exit:      func(error) {},
 	})
-	_, err := l.Boot(t.Context(), &wire.BootRequest{Self: wire.FromID(actor.NewID("child")), Broker: 1},
+	_, err := l.Boot(t.Context(), &wire.BootRequest{Self: wire.FromID(actor.NewID("child")), Broker: 1, Path: conform.Path},
 		func(context.Context) (link.Transport, error) { return transport, nil })
 	if err != nil {
 		t.Fatal(err)

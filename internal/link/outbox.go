@@ -77,7 +77,7 @@ func (l *load) drop(bytes int) (drained bool) {
 // Transport.Send nothing goes aside either: there is one writer.
 func goesAside(k wire.Kind) bool {
 	switch k {
-	case wire.Kind_KIND_HELLO, wire.Kind_KIND_ERROR, wire.Kind_KIND_FAIL, wire.Kind_KIND_CANCEL, wire.Kind_KIND_CANCEL_ACK, wire.Kind_KIND_BYE:
+	case wire.Kind_KIND_HELLO, wire.Kind_KIND_ERROR, wire.Kind_KIND_FAIL, wire.Kind_KIND_CANCEL, wire.Kind_KIND_CANCEL_ACK, wire.Kind_KIND_LOST, wire.Kind_KIND_BYE:
 		return true
 	}
 	return false

@@ -95,7 +95,7 @@ func (l *Link) take(f *wire.Frame) error {
 	case whole.Kind == wire.Kind_KIND_BYE && whole.Dialog == 0:
 		l.hearBye(whole)
 		return nil
-	case whole.Dialog == 0 && whole.Kind > wire.Kind_KIND_ARGUMENTS:
+	case whole.Dialog == 0 && whole.Kind > wire.Kind_KIND_LOST:
 		return nil // of a later version of the protocol
 	case whole.Dialog == 0:
 		return violation("%v on the link itself", whole.Kind)

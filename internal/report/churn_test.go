@@ -39,11 +39,11 @@ func (c *churn) comeAndGo(l *level, name string, times int) {
 	for range times {
 		var now atomic.Pointer[actor.ID]
 		m := l.own.Join(name, func(e directory.Entry) contract.Portal {
-			return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
+			return endpoint.Reach(func(context.Context) (t dialog.Target, err error) {
 				if id := now.Load(); !id.Is(e.Actor) {
-					return nil, directory.ErrStale
+					return t, directory.ErrStale
 				}
-				return nil, &asked{e.Actor}
+				return t, &asked{e.Actor}
 			})
 		})
 		id := actor.NewID(name)

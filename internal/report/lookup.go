@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -93,6 +94,8 @@ func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, name str
 type Tree struct {
 	*directory.Memory
 	Host endpoint.Reach // the link to the host
+	// To leads to an actor that this one does not host, by its path.
+	To func(path string, id actor.ID) endpoint.Reach
 }
 
 var _ directory.Registry = Tree{}
@@ -207,12 +210,10 @@ func (t Tree) watch(ctx context.Context, name string, take func(message) bool) e
 	})
 }
 
-// Portal leads to what the actor hosts. Another one has no link to it.
+// Portal leads to the process of an entry, and to no other one.
 func (t Tree) Portal(e directory.Entry) contract.Portal {
 	if t.Has(e.Path) {
 		return t.Memory.Portal(e)
 	}
-	return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
-		return nil, fmt.Errorf("%w: there is no link from here to %s", directory.ErrNotReachable, e.Path)
-	})
+	return t.To(e.Path, e.Actor)
 }

@@ -53,7 +53,7 @@ func chain(t *testing.T, names ...string) []*level {
 			},
 		})
 		l.child = dialog.NewTable(link.New(b, link.Config{Self: l.id, Dialled: true}), dialog.Config{Base: t.Context()})
-		l.ctx = directory.With(t.Context(), report.Tree{Memory: l.own, Host: endpoint.To(l.child)})
+		l.ctx = directory.With(t.Context(), report.Tree{Memory: l.own, Host: endpoint.To(l.child), To: l.elsewhere})
 		go func() { l.sent <- report.Send(t.Context(), l.child, l.own) }()
 		levels = append(levels, l)
 	}
@@ -84,8 +84,15 @@ func (l *level) up(name string) (directory.Membership, actor.ID) {
 	return m, id
 }
 
+// elsewhere is a portal to an actor that the level does not host.
+func (*level) elsewhere(path string, _ actor.ID) endpoint.Reach {
+	return func(context.Context) (t dialog.Target, err error) {
+		return t, fmt.Errorf("%w: %s", directory.ErrNotReachable, path)
+	}
+}
+
 func nobody(directory.Entry) contract.Portal {
-	return endpoint.Reach(func(context.Context) (*dialog.Table, error) { return nil, errAsked })
+	return endpoint.Reach(func(context.Context) (dialog.Target, error) { return dialog.Target{}, errAsked })
 }
 
 // errAsked is what a portal to an actor fails with in its own host.

@@ -115,7 +115,7 @@ func TestStartIsEncodedAsProtobufDoes(t *testing.T) {
 	for name, s := range map[string]*wire.Start{
 		"empty": {}, "with all that most have": {Endpoint: "e", Kind: 2, Fingerprint: 1 << 63, Codec: "cbor", Timeout: 1 << 40, Window: &wire.Window{Messages: 1, Bytes: 1 << 40}},
 		"negative numbers": {Kind: -1, Timeout: -1}, "an empty window": {Window: &wire.Window{}}, "of a later version": later,
-		"a target": {Endpoint: "e", Target: id}, "an opener": {Opener: id, Window: &wire.Window{Bytes: 5}},
+		"a target": {Endpoint: "e", Target: &wire.Address{Path: "p", Actor: id}}, "an opener": {Opener: &wire.Address{Actor: id}, Window: &wire.Window{Bytes: 5}},
 		"metadata": {Metadata: map[string]string{"key": "value"}, Codec: "json"}, "a trace": {Traceparent: "00-1", Tracestate: "a=b"},
 	} {
 		f := &wire.Frame{Dialog: 7, Kind: wire.Kind_KIND_START, Start: s, Credit: s.Window, Window: s.Window}

@@ -62,3 +62,7 @@ const (
 	Query = "trellis/directory/query"
 	Watch = "trellis/directory/watch"
 )
+
+// DirectoryPrefix begins the names of the runtime endpoints that any actor of the tree may call, over
+// relays. All others are between an actor and its host.
+const DirectoryPrefix = "trellis/directory/"

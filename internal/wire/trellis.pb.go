@@ -108,6 +108,8 @@ const (
 	Kind_KIND_CANCEL_ACK Kind = 13
 	// Opener: the arguments of a Start that has announced them.
 	Kind_KIND_ARGUMENTS Kind = 14
+	// Relay: it, or what is behind it, is lost to this dialog.
+	Kind_KIND_LOST Kind = 15
 )
 
 // Enum value maps for Kind.
@@ -128,6 +130,7 @@ var (
 		12: "KIND_CANCEL",
 		13: "KIND_CANCEL_ACK",
 		14: "KIND_ARGUMENTS",
+		15: "KIND_LOST",
 	}
 	Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
@@ -145,6 +148,7 @@ var (
 		"KIND_CANCEL":      12,
 		"KIND_CANCEL_ACK":  13,
 		"KIND_ARGUMENTS":   14,
+		"KIND_LOST":        15,
 	}
 )
 
@@ -250,7 +254,9 @@ type BootRequest struct {
 	ReadyTimeout int64 `protobuf:"varint,10,opt,name=ready_timeout,json=readyTimeout,proto3" json:"ready_timeout,omitempty"`
 	// Where the actor is in the tree: the names of its hosts from the root on, and its own,
 	// separated by slashes.
-	Path          string `protobuf:"bytes,11,opt,name=path,proto3" json:"path,omitempty"`
+	Path string `protobuf:"bytes,11,opt,name=path,proto3" json:"path,omitempty"`
+	// Who is at the root.
+	Root          *Identity `protobuf:"bytes,12,opt,name=root,proto3" json:"root,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,6 +366,13 @@ func (x *BootRequest) GetPath() string {
 		return x.Path
 	}
 	return ""
+}
+
+func (x *BootRequest) GetRoot() *Identity {
+	if x != nil {
+		return x.Root
+	}
+	return nil
 }
 
 type BootResponse struct {
@@ -484,6 +497,70 @@ func (x *Identity) GetPid() int64 {
 	return 0
 }
 
+// Address says which actor of a tree is meant.
+type Address struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Leads from the root to the actor, as in "census/parser"; absent: the root.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// The process that is there. Absent: whichever is.
+	Actor *Identity `protobuf:"bytes,2,opt,name=actor,proto3" json:"actor,omitempty"`
+	// It is a program that has joined the tree, or below one.
+	Joined        bool `protobuf:"varint,3,opt,name=joined,proto3" json:"joined,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Address) Reset() {
+	*x = Address{}
+	mi := &file_trellis_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Address) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Address) ProtoMessage() {}
+
+func (x *Address) ProtoReflect() protoreflect.Message {
+	mi := &file_trellis_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Address.ProtoReflect.Descriptor instead.
+func (*Address) Descriptor() ([]byte, []int) {
+	return file_trellis_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Address) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Address) GetActor() *Identity {
+	if x != nil {
+		return x.Actor
+	}
+	return nil
+}
+
+func (x *Address) GetJoined() bool {
+	if x != nil {
+		return x.Joined
+	}
+	return false
+}
+
 // Endpoint describes something that an actor serves.
 type Endpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -500,7 +577,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_trellis_proto_msgTypes[3]
+	mi := &file_trellis_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +589,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[3]
+	mi := &file_trellis_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +602,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{3}
+	return file_trellis_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Endpoint) GetName() string {
@@ -566,7 +643,7 @@ type Packet struct {
 
 func (x *Packet) Reset() {
 	*x = Packet{}
-	mi := &file_trellis_proto_msgTypes[4]
+	mi := &file_trellis_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +655,7 @@ func (x *Packet) String() string {
 func (*Packet) ProtoMessage() {}
 
 func (x *Packet) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[4]
+	mi := &file_trellis_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +668,7 @@ func (x *Packet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Packet.ProtoReflect.Descriptor instead.
 func (*Packet) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{4}
+	return file_trellis_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Packet) GetFrames() []*Frame {
@@ -625,7 +702,7 @@ type Frame struct {
 	Window *Window `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
 	// Attach, Started: how the receiver treats a sender that is ahead of it.
 	Overflow Overflow `protobuf:"varint,11,opt,name=overflow,proto3,enum=trellis.v1.Overflow" json:"overflow,omitempty"`
-	// Error, Fail, Bye.
+	// Error, Fail, Lost, Bye.
 	Fault  *Fault  `protobuf:"bytes,12,opt,name=fault,proto3" json:"fault,omitempty"`
 	Cancel *Cancel `protobuf:"bytes,13,opt,name=cancel,proto3" json:"cancel,omitempty"`
 	Hello  *Hello  `protobuf:"bytes,14,opt,name=hello,proto3" json:"hello,omitempty"`
@@ -640,7 +717,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_trellis_proto_msgTypes[5]
+	mi := &file_trellis_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +729,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[5]
+	mi := &file_trellis_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +742,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{5}
+	return file_trellis_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Frame) GetDialog() uint64 {
@@ -790,7 +867,7 @@ type Window struct {
 
 func (x *Window) Reset() {
 	*x = Window{}
-	mi := &file_trellis_proto_msgTypes[6]
+	mi := &file_trellis_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +879,7 @@ func (x *Window) String() string {
 func (*Window) ProtoMessage() {}
 
 func (x *Window) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[6]
+	mi := &file_trellis_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +892,7 @@ func (x *Window) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Window.ProtoReflect.Descriptor instead.
 func (*Window) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{6}
+	return file_trellis_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Window) GetMessages() uint32 {
@@ -849,7 +926,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_trellis_proto_msgTypes[7]
+	mi := &file_trellis_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +938,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[7]
+	mi := &file_trellis_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +951,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{7}
+	return file_trellis_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Hello) GetVersion() uint32 {
@@ -916,8 +993,8 @@ type Start struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Endpoint string                 `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	Kind     EndpointKind           `protobuf:"varint,2,opt,name=kind,proto3,enum=trellis.v1.EndpointKind" json:"kind,omitempty"`
-	// The actor to run it, when it is not the receiver of this frame.
-	Target *Identity `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	// The actor to run it, when it need not be the receiver of this frame.
+	Target *Address `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
 	// Hash of the endpoint's kind and shape, as README.md says; 0 when the caller
 	// does not know its types.
 	Fingerprint uint64 `protobuf:"fixed64,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
@@ -930,8 +1007,9 @@ type Start struct {
 	Traceparent string `protobuf:"bytes,8,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	Tracestate  string `protobuf:"bytes,9,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	// The opener's receive window.
-	Window *Window   `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
-	Opener *Identity `protobuf:"bytes,11,opt,name=opener,proto3" json:"opener,omitempty"`
+	Window *Window `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
+	// Who has opened it, when that is not the sender of this frame.
+	Opener *Address `protobuf:"bytes,11,opt,name=opener,proto3" json:"opener,omitempty"`
 	// The opener's end of the stream is open from the start.
 	Attached bool `protobuf:"varint,12,opt,name=attached,proto3" json:"attached,omitempty"`
 	// With attached: how the opener treats a sender that is ahead of it.
@@ -945,7 +1023,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_trellis_proto_msgTypes[8]
+	mi := &file_trellis_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1035,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[8]
+	mi := &file_trellis_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1048,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{8}
+	return file_trellis_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Start) GetEndpoint() string {
@@ -987,7 +1065,7 @@ func (x *Start) GetKind() EndpointKind {
 	return EndpointKind_ENDPOINT_KIND_UNSPECIFIED
 }
 
-func (x *Start) GetTarget() *Identity {
+func (x *Start) GetTarget() *Address {
 	if x != nil {
 		return x.Target
 	}
@@ -1043,7 +1121,7 @@ func (x *Start) GetWindow() *Window {
 	return nil
 }
 
-func (x *Start) GetOpener() *Identity {
+func (x *Start) GetOpener() *Address {
 	if x != nil {
 		return x.Opener
 	}
@@ -1082,7 +1160,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_trellis_proto_msgTypes[9]
+	mi := &file_trellis_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1172,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[9]
+	mi := &file_trellis_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1185,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{9}
+	return file_trellis_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Cancel) GetCanceller() *Identity {
@@ -1135,7 +1213,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_trellis_proto_msgTypes[10]
+	mi := &file_trellis_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1225,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[10]
+	mi := &file_trellis_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1238,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{10}
+	return file_trellis_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Fault) GetNodes() []*Node {
@@ -1200,7 +1278,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_trellis_proto_msgTypes[11]
+	mi := &file_trellis_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1290,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_trellis_proto_msgTypes[11]
+	mi := &file_trellis_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1303,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_trellis_proto_rawDescGZIP(), []int{11}
+	return file_trellis_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Node) GetParent() uint32 {
@@ -1317,7 +1395,7 @@ var File_trellis_proto protoreflect.FileDescriptor
 const file_trellis_proto_rawDesc = "" +
 	"\n" +
 	"\rtrellis.proto\x12\n" +
-	"trellis.v1\"\xf2\x02\n" +
+	"trellis.v1\"\x9c\x03\n" +
 	"\vBootRequest\x12\x16\n" +
 	"\x06broker\x18\x01 \x01(\rR\x06broker\x12,\n" +
 	"\x06parent\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x06parent\x12(\n" +
@@ -1331,7 +1409,8 @@ const file_trellis_proto_rawDesc = "" +
 	"windowMost\x12#\n" +
 	"\rready_timeout\x18\n" +
 	" \x01(\x03R\freadyTimeout\x12\x12\n" +
-	"\x04path\x18\v \x01(\tR\x04path\"~\n" +
+	"\x04path\x18\v \x01(\tR\x04path\x12(\n" +
+	"\x04root\x18\f \x01(\v2\x14.trellis.v1.IdentityR\x04root\"~\n" +
 	"\fBootResponse\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x122\n" +
 	"\tendpoints\x18\x02 \x03(\v2\x14.trellis.v1.EndpointR\tendpoints\x12\x10\n" +
@@ -1339,7 +1418,11 @@ const file_trellis_proto_rawDesc = "" +
 	"\bIdentity\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x10\n" +
-	"\x03pid\x18\x03 \x01(\x03R\x03pid\"|\n" +
+	"\x03pid\x18\x03 \x01(\x03R\x03pid\"a\n" +
+	"\aAddress\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12*\n" +
+	"\x05actor\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x05actor\x12\x16\n" +
+	"\x06joined\x18\x03 \x01(\bR\x06joined\"|\n" +
 	"\bEndpoint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12\x14\n" +
@@ -1375,11 +1458,11 @@ const file_trellis_proto_rawDesc = "" +
 	"maxMessage\x12\x1f\n" +
 	"\vmax_dialogs\x18\x04 \x01(\rR\n" +
 	"maxDialogs\x12#\n" +
-	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xd3\x04\n" +
+	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xd1\x04\n" +
 	"\x05Start\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12,\n" +
-	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12,\n" +
-	"\x06target\x18\x03 \x01(\v2\x14.trellis.v1.IdentityR\x06target\x12 \n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12+\n" +
+	"\x06target\x18\x03 \x01(\v2\x13.trellis.v1.AddressR\x06target\x12 \n" +
 	"\vfingerprint\x18\x04 \x01(\x06R\vfingerprint\x12\x14\n" +
 	"\x05codec\x18\x05 \x01(\tR\x05codec\x12\x18\n" +
 	"\atimeout\x18\x06 \x01(\x03R\atimeout\x12;\n" +
@@ -1389,8 +1472,8 @@ const file_trellis_proto_rawDesc = "" +
 	"tracestate\x18\t \x01(\tR\n" +
 	"tracestate\x12*\n" +
 	"\x06window\x18\n" +
-	" \x01(\v2\x12.trellis.v1.WindowR\x06window\x12,\n" +
-	"\x06opener\x18\v \x01(\v2\x14.trellis.v1.IdentityR\x06opener\x12\x1a\n" +
+	" \x01(\v2\x12.trellis.v1.WindowR\x06window\x12+\n" +
+	"\x06opener\x18\v \x01(\v2\x13.trellis.v1.AddressR\x06opener\x12\x1a\n" +
 	"\battached\x18\f \x01(\bR\battached\x120\n" +
 	"\boverflow\x18\r \x01(\x0e2\x14.trellis.v1.OverflowR\boverflow\x12\x1c\n" +
 	"\targuments\x18\x0e \x01(\x04R\targuments\x1a;\n" +
@@ -1420,7 +1503,7 @@ const file_trellis_proto_rawDesc = "" +
 	"\x19ENDPOINT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ENDPOINT_KIND_FUNC\x10\x01\x12\x18\n" +
 	"\x14ENDPOINT_KIND_SOURCE\x10\x02\x12\x19\n" +
-	"\x15ENDPOINT_KIND_CONTEXT\x10\x03*\x87\x02\n" +
+	"\x15ENDPOINT_KIND_CONTEXT\x10\x03*\x96\x02\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -1441,7 +1524,8 @@ const file_trellis_proto_rawDesc = "" +
 	"\tKIND_FAIL\x10\v\x12\x0f\n" +
 	"\vKIND_CANCEL\x10\f\x12\x13\n" +
 	"\x0fKIND_CANCEL_ACK\x10\r\x12\x12\n" +
-	"\x0eKIND_ARGUMENTS\x10\x0e*C\n" +
+	"\x0eKIND_ARGUMENTS\x10\x0e\x12\r\n" +
+	"\tKIND_LOST\x10\x0f*C\n" +
 	"\bOverflow\x12\x11\n" +
 	"\rOVERFLOW_WAIT\x10\x00\x12\x11\n" +
 	"\rOVERFLOW_FAIL\x10\x01\x12\x11\n" +
@@ -1464,7 +1548,7 @@ func file_trellis_proto_rawDescGZIP() []byte {
 }
 
 var file_trellis_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_trellis_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_trellis_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_trellis_proto_goTypes = []any{
 	(EndpointKind)(0),    // 0: trellis.v1.EndpointKind
 	(Kind)(0),            // 1: trellis.v1.Kind
@@ -1472,53 +1556,56 @@ var file_trellis_proto_goTypes = []any{
 	(*BootRequest)(nil),  // 3: trellis.v1.BootRequest
 	(*BootResponse)(nil), // 4: trellis.v1.BootResponse
 	(*Identity)(nil),     // 5: trellis.v1.Identity
-	(*Endpoint)(nil),     // 6: trellis.v1.Endpoint
-	(*Packet)(nil),       // 7: trellis.v1.Packet
-	(*Frame)(nil),        // 8: trellis.v1.Frame
-	(*Window)(nil),       // 9: trellis.v1.Window
-	(*Hello)(nil),        // 10: trellis.v1.Hello
-	(*Start)(nil),        // 11: trellis.v1.Start
-	(*Cancel)(nil),       // 12: trellis.v1.Cancel
-	(*Fault)(nil),        // 13: trellis.v1.Fault
-	(*Node)(nil),         // 14: trellis.v1.Node
-	nil,                  // 15: trellis.v1.Start.MetadataEntry
+	(*Address)(nil),      // 6: trellis.v1.Address
+	(*Endpoint)(nil),     // 7: trellis.v1.Endpoint
+	(*Packet)(nil),       // 8: trellis.v1.Packet
+	(*Frame)(nil),        // 9: trellis.v1.Frame
+	(*Window)(nil),       // 10: trellis.v1.Window
+	(*Hello)(nil),        // 11: trellis.v1.Hello
+	(*Start)(nil),        // 12: trellis.v1.Start
+	(*Cancel)(nil),       // 13: trellis.v1.Cancel
+	(*Fault)(nil),        // 14: trellis.v1.Fault
+	(*Node)(nil),         // 15: trellis.v1.Node
+	nil,                  // 16: trellis.v1.Start.MetadataEntry
 }
 var file_trellis_proto_depIdxs = []int32{
 	5,  // 0: trellis.v1.BootRequest.parent:type_name -> trellis.v1.Identity
 	5,  // 1: trellis.v1.BootRequest.self:type_name -> trellis.v1.Identity
-	9,  // 2: trellis.v1.BootRequest.window:type_name -> trellis.v1.Window
-	5,  // 3: trellis.v1.BootResponse.self:type_name -> trellis.v1.Identity
-	6,  // 4: trellis.v1.BootResponse.endpoints:type_name -> trellis.v1.Endpoint
-	0,  // 5: trellis.v1.Endpoint.kind:type_name -> trellis.v1.EndpointKind
-	8,  // 6: trellis.v1.Packet.frames:type_name -> trellis.v1.Frame
-	1,  // 7: trellis.v1.Frame.kind:type_name -> trellis.v1.Kind
-	9,  // 8: trellis.v1.Frame.credit:type_name -> trellis.v1.Window
-	11, // 9: trellis.v1.Frame.start:type_name -> trellis.v1.Start
-	9,  // 10: trellis.v1.Frame.window:type_name -> trellis.v1.Window
-	2,  // 11: trellis.v1.Frame.overflow:type_name -> trellis.v1.Overflow
-	13, // 12: trellis.v1.Frame.fault:type_name -> trellis.v1.Fault
-	12, // 13: trellis.v1.Frame.cancel:type_name -> trellis.v1.Cancel
-	10, // 14: trellis.v1.Frame.hello:type_name -> trellis.v1.Hello
-	5,  // 15: trellis.v1.Hello.self:type_name -> trellis.v1.Identity
-	0,  // 16: trellis.v1.Start.kind:type_name -> trellis.v1.EndpointKind
-	5,  // 17: trellis.v1.Start.target:type_name -> trellis.v1.Identity
-	15, // 18: trellis.v1.Start.metadata:type_name -> trellis.v1.Start.MetadataEntry
-	9,  // 19: trellis.v1.Start.window:type_name -> trellis.v1.Window
-	5,  // 20: trellis.v1.Start.opener:type_name -> trellis.v1.Identity
-	2,  // 21: trellis.v1.Start.overflow:type_name -> trellis.v1.Overflow
-	5,  // 22: trellis.v1.Cancel.canceller:type_name -> trellis.v1.Identity
-	14, // 23: trellis.v1.Fault.nodes:type_name -> trellis.v1.Node
-	5,  // 24: trellis.v1.Node.origin:type_name -> trellis.v1.Identity
-	5,  // 25: trellis.v1.Node.relays:type_name -> trellis.v1.Identity
-	3,  // 26: trellis.v1.Actor.Boot:input_type -> trellis.v1.BootRequest
-	7,  // 27: trellis.v1.Link.Open:input_type -> trellis.v1.Packet
-	4,  // 28: trellis.v1.Actor.Boot:output_type -> trellis.v1.BootResponse
-	7,  // 29: trellis.v1.Link.Open:output_type -> trellis.v1.Packet
-	28, // [28:30] is the sub-list for method output_type
-	26, // [26:28] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	10, // 2: trellis.v1.BootRequest.window:type_name -> trellis.v1.Window
+	5,  // 3: trellis.v1.BootRequest.root:type_name -> trellis.v1.Identity
+	5,  // 4: trellis.v1.BootResponse.self:type_name -> trellis.v1.Identity
+	7,  // 5: trellis.v1.BootResponse.endpoints:type_name -> trellis.v1.Endpoint
+	5,  // 6: trellis.v1.Address.actor:type_name -> trellis.v1.Identity
+	0,  // 7: trellis.v1.Endpoint.kind:type_name -> trellis.v1.EndpointKind
+	9,  // 8: trellis.v1.Packet.frames:type_name -> trellis.v1.Frame
+	1,  // 9: trellis.v1.Frame.kind:type_name -> trellis.v1.Kind
+	10, // 10: trellis.v1.Frame.credit:type_name -> trellis.v1.Window
+	12, // 11: trellis.v1.Frame.start:type_name -> trellis.v1.Start
+	10, // 12: trellis.v1.Frame.window:type_name -> trellis.v1.Window
+	2,  // 13: trellis.v1.Frame.overflow:type_name -> trellis.v1.Overflow
+	14, // 14: trellis.v1.Frame.fault:type_name -> trellis.v1.Fault
+	13, // 15: trellis.v1.Frame.cancel:type_name -> trellis.v1.Cancel
+	11, // 16: trellis.v1.Frame.hello:type_name -> trellis.v1.Hello
+	5,  // 17: trellis.v1.Hello.self:type_name -> trellis.v1.Identity
+	0,  // 18: trellis.v1.Start.kind:type_name -> trellis.v1.EndpointKind
+	6,  // 19: trellis.v1.Start.target:type_name -> trellis.v1.Address
+	16, // 20: trellis.v1.Start.metadata:type_name -> trellis.v1.Start.MetadataEntry
+	10, // 21: trellis.v1.Start.window:type_name -> trellis.v1.Window
+	6,  // 22: trellis.v1.Start.opener:type_name -> trellis.v1.Address
+	2,  // 23: trellis.v1.Start.overflow:type_name -> trellis.v1.Overflow
+	5,  // 24: trellis.v1.Cancel.canceller:type_name -> trellis.v1.Identity
+	15, // 25: trellis.v1.Fault.nodes:type_name -> trellis.v1.Node
+	5,  // 26: trellis.v1.Node.origin:type_name -> trellis.v1.Identity
+	5,  // 27: trellis.v1.Node.relays:type_name -> trellis.v1.Identity
+	3,  // 28: trellis.v1.Actor.Boot:input_type -> trellis.v1.BootRequest
+	8,  // 29: trellis.v1.Link.Open:input_type -> trellis.v1.Packet
+	4,  // 30: trellis.v1.Actor.Boot:output_type -> trellis.v1.BootResponse
+	8,  // 31: trellis.v1.Link.Open:output_type -> trellis.v1.Packet
+	30, // [30:32] is the sub-list for method output_type
+	28, // [28:30] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_trellis_proto_init() }
@@ -1532,7 +1619,7 @@ func file_trellis_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trellis_proto_rawDesc), len(file_trellis_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

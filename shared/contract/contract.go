@@ -20,7 +20,7 @@ type Portal interface{ portal }
 
 // portal is what an endpoint.Reach has; nobody else can name what it returns.
 type portal interface {
-	Table(ctx context.Context) (*dialog.Table, error)
+	Table(ctx context.Context) (dialog.Target, error)
 }
 
 // Handler is an endpoint with the code that serves it, as an endpoint's Handle method makes
@@ -81,10 +81,9 @@ func (s *signature) handler(run dialog.Task) Handler {
 
 // request fills r with a call of the endpoint with encoded arguments, which are given away,
 // and gives the table that it goes through. The request lies once, in the caller's frame.
-func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r *dialog.Request) (*dialog.Table, error) {
-	t, err := p.Table(ctx)
-	if err != nil {
-		return nil, err
+func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r *dialog.Request) (t dialog.Target, err error) {
+	if t, err = p.Table(ctx); err != nil {
+		return t, err
 	}
 	r.Endpoint, r.Kind, r.Fingerprint, r.Codec = s.name, s.kind, s.fingerprint, s.codec
 	r.Args, r.Owner, r.Metadata = args.Bytes(), args, MetadataFrom(ctx)

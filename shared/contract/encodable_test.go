@@ -62,7 +62,7 @@ type (
 var errNoPortal = errors.New("no portal")
 
 // noPortal leads nowhere.
-var noPortal = endpoint.Reach(func(context.Context) (*dialog.Table, error) { return nil, errNoPortal })
+var noPortal = endpoint.Reach(func(context.Context) (dialog.Target, error) { return dialog.Target{}, errNoPortal })
 
 // tried is an endpoint that is called, and served.
 type tried struct{ call, serve error }

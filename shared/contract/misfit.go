@@ -50,7 +50,7 @@ func from(sender actor.ID, err error) error {
 // is not ours to explain.
 func explain(s *signature, callee actor.ID, err error) error {
 	remote, ok := err.(*fault.RemoteError) //nolint:errorlint // what wraps it, or was relayed, is another failure
-	if !ok || remote == nil || !remote.Origin.Is(callee) || len(remote.Relays) > 0 {
+	if !ok || remote == nil || !remote.Origin.Is(callee) {
 		return err
 	}
 	c, ok := errors.AsType[*fault.ContractError](err)

@@ -97,16 +97,16 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 // [ErrNotFound]. It needs no closing, and keeps nothing alive.
 func ByName(ctx context.Context, name string) contract.Portal {
 	r := From(ctx)
-	return endpoint.Reach(func(ctx context.Context) (*dialog.Table, error) {
+	return endpoint.Reach(func(ctx context.Context) (t dialog.Target, err error) {
 		if r == nil {
-			return nil, errNoDirectory
+			return t, errNoDirectory
 		}
 		for {
 			p, err := await(ctx, r, name, false)
 			if err != nil {
-				return nil, err
+				return t, err
 			}
-			t, err := p.Table(ctx)
+			t, err = p.Table(ctx)
 			if !errors.Is(err, ErrStale) { // else the next one is on its way
 				return t, err
 			}

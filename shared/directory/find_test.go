@@ -55,11 +55,11 @@ var errTold = errors.New("the actor was asked")
 func (r *tree) join(name string) *one {
 	o := &one{id: actor.NewID(name)}
 	o.Membership = r.Join(name, func(e directory.Entry) contract.Portal {
-		return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
+		return endpoint.Reach(func(context.Context) (t dialog.Target, err error) {
 			if !e.Actor.Is(o.id) {
-				return nil, directory.ErrStale
+				return t, directory.ErrStale
 			}
-			return nil, errTold
+			return t, errTold
 		})
 	})
 	o.Publish(directory.Event{Actor: o.id, To: directory.Waiting})

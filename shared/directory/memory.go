@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -218,11 +219,22 @@ func (r *Memory) Portal(e Entry) contract.Portal {
 	m := r.members[below(r.at, first)]
 	r.mu.Unlock()
 	if m == nil {
-		return endpoint.Reach(func(context.Context) (*dialog.Table, error) {
-			return nil, fmt.Errorf("%w: %s of %s is gone", ErrStale, e.Actor, e.Path)
+		return endpoint.Reach(func(context.Context) (t dialog.Target, err error) {
+			if e.Actor.IsZero() {
+				return t, fmt.Errorf("%w: %.100q", ErrNotFound, e.Path)
+			}
+			return t, fmt.Errorf("%w: %s of %.100q is gone; find the actor again", ErrStale, e.Actor, e.Path)
 		})
 	}
 	return m.call(e)
+}
+
+// Where is the path of a process that is there.
+func (r *Memory) Where(id actor.ID) (path string, there bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	path, there = r.actors[id.UUID]
+	return path, there
 }
 
 // Events begins with what is kept.

@@ -48,15 +48,7 @@ type standIn struct {
 // It runs no code of an error's author and may be called on a link's reader: a
 // registered type's fields are read, once, by whoever first looks inside.
 func Unpack(f *wire.Fault) error {
-	nodes := f.GetNodes()
-	if len(nodes) == 0 {
-		nodes = []*wire.Node{{}}
-	}
-	if more := len(nodes) - maxErrors; more > 0 {
-		annotate(nodes[0], fmt.Sprintf("a very large error: %d of its causes were left out", more))
-		nodes = nodes[:maxErrors]
-	}
-	trim(nodes)
+	nodes := bounded(f)
 	all := make([]*RemoteError, len(nodes))
 	for i, n := range nodes {
 		all[i] = unpack(n)
@@ -71,6 +63,31 @@ func Unpack(f *wire.Fault) error {
 		}
 	}
 	return all[0]
+}
+
+// bounded is what a peer may have said of an error, without what is over the bounds. There is at least
+// one node.
+func bounded(f *wire.Fault) []*wire.Node {
+	nodes := f.GetNodes()
+	if len(nodes) == 0 {
+		nodes = []*wire.Node{{}}
+	}
+	if more := len(nodes) - maxErrors; more > 0 {
+		annotate(nodes[0], fmt.Sprintf("a very large error: %d of its causes were left out", more))
+		nodes = nodes[:maxErrors]
+	}
+	trim(nodes)
+	return nodes
+}
+
+// Relay is an error that passes through an actor on its way between others: within the bounds, and with
+// that actor among its relays. f is the result's then.
+func Relay(f *wire.Fault, self actor.ID) *wire.Fault {
+	nodes := bounded(f)
+	if root := nodes[0]; len(root.Relays) < maxRelays {
+		root.Relays = append(root.Relays, wire.FromID(self))
+	}
+	return &wire.Fault{Nodes: nodes}
 }
 
 // unpack gives one error, without what is below it.

@@ -16,11 +16,13 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/plugins/conform/steps"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -94,7 +96,8 @@ func replay(t *testing.T, s *Script) {
 	l := link.New(b, link.Config{
 		Self: self, Dialled: true, MaxMessage: limits.MaxMessage, MaxDialogs: limits.MaxDialogs, MaxArguments: limits.MaxArguments,
 	})
-	parent.table = dialog.NewTable(l, dialog.Config{Accept: exposed.Accept})
+	router := route.Router{Self: l.Self(), Down: directory.NewMemory(Path, nil)}
+	parent.table = dialog.NewTable(l, dialog.Config{Accept: exposed.Accept, Route: router.FromParent})
 	lost := task.Start(func() {
 		<-l.Done()
 		parent.table.Lose(&fault.LinkLost{Peer: parent.table.Peer(), Reason: "it has ended"})
@@ -112,7 +115,7 @@ func replay(t *testing.T, s *Script) {
 // portal leads to the script.
 type portal struct{ table *dialog.Table }
 
-func (p *portal) Table(context.Context) (*dialog.Table, error) { return p.table, nil }
+func (p *portal) Table(context.Context) (dialog.Target, error) { return p.table.To(nil), nil }
 
 // memory is a connection inside this process, whose packets are read where they arrive.
 func memory() (a, b link.Transport) {

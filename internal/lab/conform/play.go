@@ -19,6 +19,9 @@ import (
 // Identity is the uuid of the actor that a script plays.
 const Identity = "5c217700-0000-4000-8000-000000000001"
 
+// Path is where the implementation is in the tree that the script plays.
+const Path = "conform"
+
 const (
 	// cutAfter is how many violations cost the link.
 	cutAfter = 32

@@ -257,6 +257,7 @@ func (r *run) boot(ctx context.Context) *task.Worker {
 		Broker: r.number,
 		Parent: &wire.Identity{Name: "script", Uuid: Identity, Pid: int64(os.Getpid())},
 		Self:   &wire.Identity{Name: cmp.Or(r.program.Name, "plugin"), Uuid: r.id, Pid: int64(r.process.PID())},
+		Path:   Path,
 	}
 	if !r.script.Bounds { // which a slow machine must not run into
 		request.CancelTimeout, request.ReadyTimeout = int64(time.Hour), int64(time.Hour)

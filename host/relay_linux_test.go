@@ -1,0 +1,107 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"syscall"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// realFamily is the family as processes.
+func realFamily(t *testing.T) []host.Spec {
+	relaying := func(name string, hosted ...host.Spec) host.Spec {
+		s := spec(t, name, "relaying")
+		s.Actors, s.Callers = hosted, []string{"tree"}
+		return s
+	}
+	return []host.Spec{relaying("left", relaying("lower", relaying("leaf"))), relaying("right", relaying("twig"))}
+}
+
+// TestD05_BetweenProcesses has real processes: child of child called from the root, sibling to sibling,
+// and a grandchild to its uncle and to another one's grandchild.
+func TestD05_BetweenProcesses(t *testing.T) {
+	err := host.OpenTree(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, realFamily(t), func(ctx context.Context, _ *host.Tree) error {
+		all, err := findAll(ctx, allOfFamily)
+		if err != nil {
+			return err
+		}
+		for _, way := range [][2]string{{"", "left/lower/leaf"}, {"left", "right"}, {"right/twig", "left"}, {"left/lower/leaf", "right/twig"}, {"left/lower", "left/lower"}} {
+			everything(t, ctx, way[0], way[1], all)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// hop is a stream between two processes, in the middle of which one is killed.
+type hop struct {
+	from, to, dies string
+}
+
+// kill -9 of the opener, of each relay and of the callee, in the middle of a stream over three hops: the ends that
+// are left are told with the name of the one that has died.
+func TestD05_KilledInTheMiddleOfAStream(t *testing.T) {
+	for name, h := range map[string]hop{
+		"the callee":          {"right/twig", "left/lower", "left/lower"},
+		"a relay down":        {"right/twig", "left/lower/leaf", "left/lower"},
+		"a relay up":          {"left/lower/leaf", "right/twig", "left"},
+		"the callee's host":   {"", "left/lower/leaf", "left/lower"},
+		"the opener's sister": {"left/lower/leaf", "right/twig", "right"},
+	} {
+		t.Run(name, func(t *testing.T) { h.play(t) })
+	}
+}
+
+// play has the opener hold a stream, kills a process, and looks at what the opener was told. One that has died
+// with its host tells nothing: the call that holds it fails, with the same death.
+func (h hop) play(t *testing.T) {
+	t.Helper()
+	err := host.OpenTree(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, realFamily(t), func(ctx context.Context, tree *host.Tree) error {
+		all, err := findAll(ctx, allOfFamily)
+		if err != nil {
+			return err
+		}
+		victim := all[h.dies].Entry.Actor
+		err = h.stream(ctx, all, func() error { return syscall.Kill(victim.PID, syscall.SIGKILL) })
+		died, ok := errors.AsType[*fault.ActorDied](err)
+		if !ok || !died.ID.Is(victim) || died.Signal != "killed" {
+			t.Errorf("D05: the opener was told %v; want that %v was killed", err, victim)
+		}
+		return nil
+	})
+	if died, ok := errors.AsType[*fault.ActorDied](err); err != nil && (!ok || died.Signal != "killed") {
+		t.Errorf("the tree has ended with %v", err) // it may have ended before it heard of the death
+	}
+}
+
+// stream opens the stream, and calls kill in the middle of it.
+func (h hop) stream(ctx context.Context, all map[string]*directory.Portal, kill func() error) error {
+	ctx = context.WithoutCancel(ctx) // the tree ends, too
+	if h.from == "" {
+		return exchange(ctx, all[h.to], kill)
+	}
+	_, err := holding.Open(ctx, all[h.from], journey{all[h.to].Entry.Path, all[h.to].Entry.Actor, ""},
+		func(ctx context.Context, c *contract.Opener[none, none, none, none]) error {
+			s, err := c.Stream(contract.StreamOptions{})
+			if err != nil {
+				return err
+			}
+			if _, err := s.Recv(ctx); err != nil { // the stream is in its middle
+				return err
+			}
+			if err := kill(); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+	return err
+}

@@ -1,0 +1,453 @@
+package dialog_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+func TestD05_CallOverARelay(t *testing.T) {
+	var opener actor.ID
+	c := newTrio(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+		opener = d.Peer()
+		return append([]byte("got "), d.Args()...), nil
+	}})
+	value, err := c.call(t.Context(), []byte("it"))
+	if string(value) != "got it" || err != nil || !opener.Is(c.firstID) {
+		t.Errorf("%q, %v, called by %v", value, err, opener)
+	}
+	value, err = c.last.To(c.toFirst).Call(t.Context(), &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: []byte("back")})
+	if string(value) != "got back" || err != nil || !opener.Is(c.lastID) {
+		t.Errorf("%q, %v, called by %v", value, err, opener)
+	}
+}
+
+// Values of all sizes, from those that go with control to those in many pieces.
+func TestD05_LargeValuesOverARelay(t *testing.T) {
+	c := newTrio(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return bytes.Clone(d.Args()), nil }}, patient)
+	for _, size := range []int{0, 1, link.Copied, link.Copied + 1, 1 << 20, 9 << 20} {
+		args := bytes.Repeat([]byte("v"), size)
+		if value, err := c.call(t.Context(), bytes.Clone(args)); !bytes.Equal(value, args) || err != nil {
+			t.Errorf("%d bytes came back as %d, %v", size, len(value), err)
+		}
+	}
+}
+
+// A START with its arguments in it is passed on, however large they are.
+func TestD05_ArgumentsInAStartOverARelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := make(chan int, 1)
+		far := newPair(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+			got <- len(d.Args())
+			return nil, nil
+		}})
+		r := newRaw(t, nil, func(s *setup) { s.route = through(far.parent) })
+		f := targeted(2+1, dialog.Func)
+		f.Payload = make([]byte, 100<<10)
+		r.send(f)
+		if size := <-got; size != 100<<10 || len(r.got(wire.Kind_KIND_RETURN, 3)) != 1 {
+			t.Errorf("%d bytes of arguments, %d answers", size, len(r.got(wire.Kind_KIND_RETURN, 3)))
+		}
+	})
+}
+
+// through is the route of all that a raw peer opens.
+func through(next *dialog.Table) func(*wire.Start) (*dialog.Table, error) {
+	return func(s *wire.Start) (*dialog.Table, error) {
+		s.Opener = &wire.Address{Path: "raw", Actor: &wire.Identity{Uuid: "raw"}}
+		return next, nil
+	}
+}
+
+// here is for actors that take what is relayed to them.
+func here(s *setup) { s.route = func(*wire.Start) (*dialog.Table, error) { return nil, nil } } //nolint:nilnil // it is for this actor
+
+// targeted is a START for another actor.
+func targeted(id uint64, kind dialog.Kind) *wire.Frame {
+	f := start(id, kind)
+	f.Start.Target = &wire.Address{Path: "there"}
+	return f
+}
+
+// Messages both ways through windows of two, with some that are larger than the window: all come, in order, and
+// no side sends more than the other end has room for.
+func TestM02_StreamsOverARelay(t *testing.T) {
+	const messages = 2000
+	sender := func(ctx context.Context, s *dialog.Stream) error {
+		for n := range messages {
+			size := 1
+			if n%500 == 0 {
+				size = 300 << 10
+			}
+			if err := s.Send(ctx, append(bytes.Repeat([]byte("x"), size), fmt.Sprintf(" %d", n)...)); err != nil {
+				return err
+			}
+		}
+		s.CloseSend()
+		return nil
+	}
+	receiver := func(ctx context.Context, s *dialog.Stream) error {
+		for n := 0; ; n++ {
+			m, err := s.Recv(ctx)
+			if err == io.EOF && n == messages { //nolint:errorlint // a failure may wrap one
+				return nil
+			}
+			if err != nil || !strings.HasSuffix(string(m), fmt.Sprintf(" %d", n)) {
+				return fmt.Errorf("M02: message %d is %.20q, %w", n, m, err)
+			}
+		}
+	}
+	both := func(ctx context.Context, d *dialog.Dialog) error {
+		s, err := d.OpenStream(dialog.StreamOptions{Window: dialog.Window{Messages: 2, Bytes: 1 << 10, Most: 2}})
+		if err != nil {
+			return err
+		}
+		d.Go(func(ctx context.Context) error { return sender(ctx, s) })
+		return receiver(ctx, s)
+	}
+	c := newTrio(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return nil, both(ctx, d) }), patient)
+	if err := c.open(t.Context(), both); err != nil {
+		t.Error(err)
+	}
+}
+
+// C02: a Cancel over a relay returns when the callee's clean-up is done, is absorbed, and names who asked.
+func TestC02_CancelOverARelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told error
+		cleaned := false
+		c := newTrio(t, started(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+			<-ctx.Done()
+			told = context.Cause(ctx)
+			time.Sleep(100 * time.Millisecond)
+			cleaned = true
+			return nil, ctx.Err()
+		}))
+		err := c.open(t.Context(), func(ctx context.Context, d *dialog.Dialog) error {
+			began := time.Now()
+			if err := d.Cancel(ctx, "enough"); err != nil || !cleaned {
+				t.Errorf("Cancel: %v, cleaned up: %v", err, cleaned)
+			}
+			within(t, began, 100*time.Millisecond)
+			return nil
+		})
+		asked, named := fault.Cancelled(told)
+		if err != nil || !named || !asked.Canceller.Is(c.firstID) || asked.Reason != "enough" {
+			t.Errorf("the scope ends with %v, and the callee was told %v", err, told)
+		}
+	})
+}
+
+// The callee's Cancel as well: its answer may come when the ending has passed the relay already.
+func TestC02_CalleesCancelOverARelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		acked := make(chan error, 1)
+		c := newTrio(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			go func() { acked <- d.Cancel(context.Background(), "enough") }()
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}))
+		err := c.open(t.Context(), func(ctx context.Context, _ *dialog.Dialog) error {
+			<-ctx.Done()
+			time.Sleep(100 * time.Millisecond)
+			return ctx.Err()
+		})
+		asked, named := fault.Cancelled(err)
+		if ack := <-acked; ack != nil || !named || !asked.Canceller.Is(c.lastID) {
+			t.Errorf("Cancel gives %v, and the scope ends with %v", ack, err)
+		}
+	})
+}
+
+// An opener that never answers leaves nothing at the relay, once the callee waits no longer.
+func TestC15_AnUnansweredCancelLeavesNothingAtTheRelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			go d.Cancel(context.Background(), "enough") //nolint:errcheck // it is not answered
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}))
+		r := newRaw(t, nil, func(s *setup) { s.route = through(far.parent) })
+		r.send(targeted(1, dialog.Context))
+		r.got(wire.Kind_KIND_STARTED, 1)
+		r.send(ending(1, wire.Kind_KIND_FAIL, errBoom, actor.NewID("raw")))
+		if n := r.table.Len(); len(r.got(wire.Kind_KIND_ERROR, 1)) != 1 || n != 1 {
+			t.Errorf("%d dialogs are there while the answer may come", n)
+		}
+		time.Sleep(cancelTimeout)
+		synctest.Wait()
+		if n := r.table.Len() + far.parent.Len(); n != 0 {
+			t.Errorf("C15: %d dialogs are left at the relay", n)
+		}
+	})
+}
+
+// E04: a failure has the actor where it arose, and the path that it took.
+func TestE04_FailureOverARelay(t *testing.T) {
+	c := newTrio(t, tasks{"task": func(context.Context, *dialog.Dialog) ([]byte, error) { return nil, errBoom }})
+	_, err := c.call(t.Context(), nil)
+	e := remote(t, err)
+	if !errors.Is(err, errBoom) || !e.Origin.Is(c.lastID) || len(e.Relays) != 1 || !e.Relays[0].Is(c.relay) {
+		t.Errorf("%v, from %v over %v", err, e.Origin, e.Relays)
+	}
+}
+
+// T01: the opener's deadline is the callee's, and its own error.
+func TestT01_DeadlineOverARelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c := newTrio(t, tasks{"task": func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+			if until, ok := ctx.Deadline(); !ok || until.Sub(began) != time.Second {
+				t.Errorf("the callee has a deadline in %v: %v", until.Sub(began), ok)
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if _, err := c.call(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		within(t, began, time.Second)
+	})
+}
+
+// Whoever of the three is lost in the middle of a stream, the others hear of it at once, each once, and
+// with the name of the one that is lost to the relay; nothing is left.
+func TestD05_LossOverARelay(t *testing.T) {
+	dead := &fault.ActorDied{ID: actor.NewID("dead"), Signal: "killed"}
+	for name, lose := range map[string]func(c *trio){
+		"the callee": func(c *trio) { c.far.Lose(dead); kill(c.last) },
+		"the opener": func(c *trio) { c.near.Lose(dead); kill(c.first) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told error
+				c := newTrio(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					s := stream(t, d)
+					for {
+						if _, err := s.Recv(ctx); err != nil {
+							<-ctx.Done()
+							told = context.Cause(ctx)
+							return nil, err
+						}
+					}
+				}))
+				began := time.Now()
+				err := c.open(t.Context(), func(ctx context.Context, d *dialog.Dialog) error {
+					s := stream(t, d)
+					for range 10 {
+						if err := s.Send(ctx, []byte("m")); err != nil {
+							return err
+						}
+					}
+					synctest.Wait()
+					lose(c)
+					<-ctx.Done()
+					return context.Cause(ctx)
+				})
+				synctest.Wait()
+				within(t, began, 0)
+				there := err
+				if name == "the opener" {
+					there = told
+				}
+				died, ok := errors.AsType[*fault.ActorDied](there)
+				if !ok || !died.ID.Is(dead.ID) || !remote(t, there).Origin.Is(c.relay) {
+					t.Errorf("who is left was told %v", there)
+				}
+				if !errors.Is(err, fault.ErrActorLost) || !errors.Is(told, fault.ErrActorLost) {
+					t.Errorf("the ends were told %v and %v", err, told)
+				}
+				for _, table := range c.all() {
+					if n := table.Len(); n != 0 {
+						t.Errorf("C15: %d dialogs left at %v", n, table.Self())
+					}
+				}
+			})
+		})
+	}
+}
+
+// The relay refuses what leads nowhere, and when it ends itself; a call fails with its reason.
+func TestD05_RefusedByTheRelay(t *testing.T) {
+	c := newTrio(t, tasks{"task": waits})
+	c.far.Refuse(errBoom)
+	_, err := c.call(t.Context(), nil)
+	if e := remote(t, err); !errors.Is(err, errBoom) || !e.Origin.Is(c.relay) {
+		t.Errorf("%v, from %v", err, e.Origin)
+	}
+}
+
+// Only half of what the callee takes is for the dialogs of others, which leaves room for the relay's own.
+func TestF06_ARelayLeavesRoomForItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := 0
+		c := newTrio(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			begun++
+			return waits(ctx, d)
+		}), func(s *setup) { s.limits.MaxDialogs = 10 })
+		ctx, stop := context.WithCancel(t.Context())
+		var all []*attempt
+		for range 20 {
+			all = append(all, beside(func() error {
+				return c.open(ctx, func(ctx context.Context, _ *dialog.Dialog) error { <-ctx.Done(); return nil })
+			}))
+			synctest.Wait()
+		}
+		if begun != 5 {
+			t.Errorf("%d of 20 have begun; the callee takes 10", begun)
+		}
+		if err := all[19].wait(); !errors.Is(err, fault.ErrOverloaded) {
+			t.Errorf("the last one ends with %v", err)
+		}
+		own := beside(func() error { return open(ctx, c.far, func(context.Context, *dialog.Dialog) error { return nil }) })
+		synctest.Wait()
+		if begun != 6 {
+			t.Error("the relay's own dialog has not begun")
+		}
+		stop()
+		for _, a := range append(all, own) {
+			_ = a.wait()
+		}
+	})
+}
+
+// Whatever an opener sends over a relay, the relay's own link to the callee has no violation, the dialog fails,
+// and the next one works.
+func TestF06_AHostileOpenerHarmsOnlyItsDialog(t *testing.T) {
+	id := actor.NewID("raw")
+	for name, frames := range map[string][]*wire.Frame{
+		"messages without credit":  manyYields(100),
+		"credit that was not used": {{Dialog: 1, Kind: wire.Kind_KIND_CREDIT, Credit: &wire.Window{Messages: 1 << 20}}},
+		"an end that opens twice":  {frame(1, wire.Kind_KIND_ATTACH), frame(1, wire.Kind_KIND_ATTACH)},
+		"a failure without fault":  {frame(1, wire.Kind_KIND_FAIL)},
+		"arguments again":          {frame(1, wire.Kind_KIND_ARGUMENTS)},
+		"wrong count":              {withYields(ending(1, wire.Kind_KIND_FAIL, errBoom, id)), frame(1, wire.Kind_KIND_STOP)},
+		"lost":                     {frame(1, wire.Kind_KIND_LOST)},
+		"fields of others": {{
+			Dialog: 1, Kind: wire.Kind_KIND_CANCEL, Payload: make([]byte, 100<<10), Start: &wire.Start{Endpoint: "x"}, Hello: &wire.Hello{},
+			Cancel: &wire.Cancel{Reason: strings.Repeat("r", 1<<20)}, Fault: fault.Pack(errBoom, id),
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ended := 0
+				far := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					_ = stream(t, d, dialog.StreamOptions{Window: dialog.Window{Messages: 2, Most: 2}})
+					<-ctx.Done()
+					ended++
+					return nil, ctx.Err()
+				}), here)
+				r := newRaw(t, nil, func(s *setup) { s.route = through(far.parent) })
+				r.send(targeted(1, dialog.Context))
+				for range 40 { // more than a link lets pass
+					r.send(frames...)
+				}
+				if ended != 1 {
+					t.Errorf("%d tasks have ended, of one", ended)
+				}
+				if n := far.parentWarns.n.Load() + far.childWarns.n.Load(); n != 0 {
+					t.Errorf("F06: %d violations on the innocent link", n)
+				}
+				r.send(targeted(3, dialog.Context))
+				if len(r.got(wire.Kind_KIND_STARTED, 3)) != 1 {
+					t.Error("F06: the next dialog does not begin")
+				}
+				r.send(ending(3, wire.Kind_KIND_FAIL, errBoom, id))
+			})
+		})
+	}
+}
+
+func manyYields(n int) (frames []*wire.Frame) {
+	for range n {
+		frames = append(frames, yield(1, "m"))
+	}
+	return frames
+}
+
+func withYields(f *wire.Frame) *wire.Frame {
+	f.Yields = 5
+	return f
+}
+
+// What only a callee may send is the opener's own violation, since no relay passes it on.
+func TestF06_TheRelayJudgesWhatOnlyACalleeSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := newPair(t, started(waits))
+		r := newRaw(t, nil, func(s *setup) { s.route = through(far.parent) })
+		r.send(targeted(1, dialog.Context))
+		r.send(frame(1, wire.Kind_KIND_RETURN), frame(1, wire.Kind_KIND_STARTED), ending(1, wire.Kind_KIND_ERROR, errBoom, actor.NewID("raw")))
+		if n := r.warns.n.Load(); n != 3 {
+			t.Errorf("%d violations were counted, of 3", n)
+		}
+		r.send(ending(1, wire.Kind_KIND_FAIL, errBoom, actor.NewID("raw")))
+		if n := far.parent.Len(); n != 0 || len(r.got(wire.Kind_KIND_ERROR, 1)) != 1 {
+			t.Errorf("%d dialogs are left", n)
+		}
+	})
+}
+
+// LOST is a relay's word: of a dialog that nobody relays it is a violation, and changes nothing.
+func TestF06_LostOfADialogThatNobodyRelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t, started(waits))
+		r.send(start(1, dialog.Context))
+		r.send(frame(1, wire.Kind_KIND_LOST))
+		if n := r.warns.n.Load(); n != 1 || r.table.Len() != 1 {
+			t.Errorf("%d violations, %d dialogs", n, r.table.Len())
+		}
+	})
+}
+
+// Runtime endpoints are between an actor and its host: nobody else may end an actor.
+func TestF06_RuntimeEndpointsAreNotRelayed(t *testing.T) {
+	c := newTrio(t, tasks{wire.CancelActor: waits, wire.DirectoryPrefix + "x": func(context.Context, *dialog.Dialog) ([]byte, error) { return []byte("x"), nil }})
+	far := c.first.To(c.toLast)
+	if _, err := far.Call(t.Context(), &dialog.Request{Endpoint: wire.CancelActor, Kind: dialog.Func}); !errors.Is(err, fault.ErrNotExposed) {
+		t.Errorf("trellis/cancel over a relay: %v", err)
+	}
+	if value, err := far.Call(t.Context(), &dialog.Request{Endpoint: wire.DirectoryPrefix + "x", Kind: dialog.Func}); string(value) != "x" {
+		t.Errorf("the directory over a relay: %v", err)
+	}
+}
+
+// C20: a context of an actor with itself goes to its neighbour and back, over one link.
+func TestC20_AnActorWithItself(t *testing.T) {
+	c := newTrio(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		s := stream(t, d)
+		m, err := s.Recv(ctx)
+		return m, errors.Join(err, s.Send(ctx, m))
+	}))
+	c.toItself = true
+	err := c.open(t.Context(), func(ctx context.Context, d *dialog.Dialog) error {
+		if !d.Peer().Is(c.firstID) {
+			t.Errorf("the peer is %v", d.Peer())
+		}
+		s := stream(t, d)
+		if err := s.Send(ctx, []byte("m")); err != nil {
+			return err
+		}
+		m, err := s.Recv(ctx)
+		if string(m) != "m" {
+			t.Errorf("%q", m)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

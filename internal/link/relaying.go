@@ -1,0 +1,37 @@
+package link
+
+import "cmp"
+
+// What a relay needs of a link: its Receiver passes frames of one link on to another one, as they come.
+
+// mostRelayed is how many bytes may wait on an account for frames of relayed dialogs to join them, by lanes.
+// A relay cannot let a sender wait, as a link's reader never stops. What is past credit, or for a peer
+// that does not read, so costs its dialog; and what others have opened never costs a peer its link, which
+// is cut at mostUnread bytes of answers.
+var mostRelayed = [lanes]int{Answer: mostUnread / 2, Data: mostUnread}
+
+// Full reports whether so much waits in a lane that nothing that is relayed may join it.
+func (l *Link) Full(lane Lane) bool {
+	account := lane.account()
+	if !l.out.loads[account].congested.Load() { // nearly always, and without the lock
+		return false
+	}
+	l.out.mu.Lock()
+	defer l.out.mu.Unlock()
+	return l.out.loads[account].bytes > mostRelayed[account]
+}
+
+// Cork has the writer not woken for what is sent until Uncork, which sends it with what else has come
+// together, on the caller's goroutine. Each Cork is followed by one Uncork.
+func (l *Link) Cork() { l.cork() }
+
+// Uncork undoes a Cork.
+func (l *Link) Uncork() { l.uncork(false) }
+
+// PeerTakes is what the peer has told: how many dialogs it runs for this end at once, and below how
+// many bytes of their arguments it takes another one.
+func (l *Link) PeerTakes() (dialogs, arguments int) {
+	h := l.peer.Load()
+	dialogs = cmp.Or(int(h.GetMaxDialogs()), DefaultMaxDialogs)
+	return dialogs, cmp.Or(int(min(h.GetMaxArguments(), mostUnread)), DefaultMaxArguments)
+}
