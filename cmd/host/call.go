@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -62,10 +61,10 @@ func newStream(p *program) *cobra.Command {
 	})
 }
 
-// callee finds the actor of a call, and reads its arguments. An endpoint of another kind, or that is not
+// callee finds the actor of a call, and checks its arguments. An endpoint of another kind, or that is not
 // there, is known before it is called.
 func callee(ctx context.Context, args []string, kind string) (*directory.Portal, json.RawMessage, error) {
-	payload, err := arguments(args[2:], os.Stdin)
+	payload, err := arguments(args[2:])
 	if err != nil {
 		return nil, nil, err
 	}

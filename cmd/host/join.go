@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -52,6 +55,10 @@ func joiningBy(join func(context.Context, string, func(context.Context) error) e
 			limited, cancel := context.WithTimeoutCause(ctx, *timeout, &lateError{*timeout})
 			defer cancel()
 			ctx = limited
+		}
+		args, err := withInput(ctx, args, os.Stdin)
+		if err != nil {
+			return err
 		}
 		return join(ctx, *at, func(ctx context.Context) error { return do(ctx, args) })
 	}
@@ -101,18 +108,38 @@ func verdict(err error) int {
 	return exitFailed
 }
 
-// arguments are those of a call, as JSON: an empty object if there are none, standard input for "-".
-func arguments(args []string, in io.Reader) (json.RawMessage, error) {
-	text := []byte("{}")
+// mostInput is how many bytes of arguments are read, which is more than any actor takes.
+const mostInput = 64 << 20
+
+// withInput are the arguments of a command with standard input in the place of a "-" behind NAME and ENDPOINT. It
+// is read before the command joins: a program that joins leaves when its ctx ends, and may not wait for
+// somebody who types. Nobody can end the read itself, which is left behind then.
+func withInput(ctx context.Context, args []string, in io.Reader) ([]string, error) {
+	if len(args) < 3 || args[2] != "-" {
+		return args, nil
+	}
+	var all []byte
+	var err error
+	reading := task.Start(func() { all, err = io.ReadAll(io.LimitReader(in, mostInput+1)) })
+	select {
+	case <-reading.Done():
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	switch {
-	case len(args) > 0 && args[0] == "-":
-		all, err := io.ReadAll(in)
-		if err != nil {
-			return nil, err
-		}
-		text = bytes.TrimSpace(all)
-	case len(args) > 0:
-		text = []byte(args[0])
+	case err != nil:
+		return nil, fmt.Errorf("arguments from standard input: %w", err)
+	case len(all) > mostInput:
+		return nil, &usageError{fmt.Errorf("arguments: standard input has more than %d bytes, which no actor takes", mostInput)}
+	}
+	return append(slices.Clone(args[:2]), string(all)), nil
+}
+
+// arguments are those of a call, as JSON: an empty object if there are none.
+func arguments(args []string) (json.RawMessage, error) {
+	text := []byte("{}")
+	if len(args) > 0 {
+		text = bytes.TrimSpace([]byte(args[0]))
 	}
 	if !json.Valid(text) {
 		return nil, &usageError{fmt.Errorf("arguments: expected JSON, such as '{\"name\": 1}' or '\"text\"' with its quotes, got %s", words.Quote(string(text)))}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+// endlessInput is a terminal at which nobody types any more.
+type endlessInput struct{ asked chan struct{} }
+
+func (e endlessInput) Read([]byte) (int, error) {
+	close(e.asked)
+	select {}
+}
+
+// D04: a command that reads its arguments from standard input ends with its ctx, though that goes on.
+func TestD04_StandardInputKeepsNoCommand(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	in, why := endlessInput{make(chan struct{})}, errors.New("enough")
+	go func() {
+		<-in.asked
+		cancel(why)
+	}()
+	if _, err := withInput(ctx, []string{"a", "greet", "-"}, in); !errors.Is(err, why) {
+		t.Errorf("D04: it has ended with %v", err)
+	}
+}
+
+func TestArgumentsFromStandardInput(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		in   io.Reader
+		want string
+		err  string
+	}{
+		{args: []string{"a", "greet"}, want: "a greet"},
+		{args: []string{"-"}, want: "-"},
+		{args: []string{"a", "greet", "{}"}, want: "a greet {}"},
+		{args: []string{"a", "greet", "-"}, in: strings.NewReader("[1]"), want: "a greet [1]"},
+		{args: []string{"a", "greet", "-"}, in: io.MultiReader(), want: "a greet "},
+		{args: []string{"a", "greet", "-"}, in: bytes.NewReader(make([]byte, mostInput+1)), err: "more than"},
+	} {
+		args, err := withInput(t.Context(), test.args, test.in)
+		if test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) || test.err == "" && err != nil {
+			t.Errorf("%v: %v, want %q", test.args, err, test.err)
+		}
+		if got := strings.Join(args, " "); got != test.want {
+			t.Errorf("%v: %q, want %q", test.args, got, test.want)
+		}
+	}
+}
+
+// D04: a command holds no place in a tree while somebody types: it reads first, and joins then. Here nobody
+// serves, which it does not find out before its time is over.
+func TestD04_TheCommandReadsBeforeItJoins(t *testing.T) {
+	for _, command := range []string{"call", "stream"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdin := os.Stdin
+		os.Stdin = r
+		if code := execute([]string{command, "a", "greet", "-", "--timeout", "1ns"}, io.Discard, io.Discard); code != exitLate {
+			t.Errorf("D04: %s exits with %d, want %d", command, code, exitLate)
+		}
+		os.Stdin = stdin
+		if err := errors.Join(w.Close(), r.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
