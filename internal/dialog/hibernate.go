@@ -76,6 +76,7 @@ func (d *Dialog) perform() (payload []byte, err error, asleep bool) { //nolint:r
 		if d.sleep() {
 			return nil, nil, true
 		}
+		d.mustEnd() // that ctx has ended may be the news, and true only in a moment
 	}
 }
 
@@ -115,10 +116,9 @@ func (d *Dialog) rouse() {
 	}
 }
 
-// carryOn is the rest of a task that has hibernated. That its ctx has ended may be the news, and true
-// only in a moment.
+// carryOn is the rest of a task that has hibernated.
 func (d *Dialog) carryOn() {
-	d.mustEnd()
+	d.mustEnd() // as perform does
 	if d.callee {
 		d.table.resume(d)
 	} else {

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
 // hibernate is a task that goes on with next.
@@ -45,4 +47,62 @@ func TestHibernationEndsWithTheActorsBase(t *testing.T) {
 			t.Errorf("the callee was told %v, the scope ended with %v", told, err)
 		}
 	})
+}
+
+// untilToldToEnd is a task that hibernates again for as long as its ctx has not ended.
+func untilToldToEnd(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return nil, &dialog.Hibernation{Next: untilToldToEnd}
+}
+
+// C14: a task that hibernates is told of the end of its ctx when that has ended, also if it was about to
+// end, and had not yet, when the task returned.
+func TestC14_HibernationSeesTheEndOfACtxThatIsAboutToEnd(t *testing.T) {
+	// play holds the end of ctx back, and has the task hibernate in between.
+	play := func(t *testing.T, callee bool, end func(r *raw, id uint64)) {
+		synctest.Test(t, func(t *testing.T) {
+			returns, ends := make(chan struct{}), make(chan struct{})
+			late := func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+				d.Delay(ends)
+				<-returns
+				return untilToldToEnd(ctx, d)
+			}
+			r := newRaw(t, tasks{"task": late})
+			id, task := uint64(1), func() error { r.table.Wait(); return nil }
+			if !callee {
+				id, task = 2, func() error { return openIn(t.Context(), r.table, late) }
+			} else {
+				r.send(start(id, dialog.Context))
+			}
+			running := beside(task)
+			synctest.Wait()
+			if !callee {
+				r.send(frame(id, wire.Kind_KIND_STARTED))
+			}
+			end(r, id)
+			synctest.Wait()
+			close(returns)
+			synctest.Wait()
+			close(ends)
+			if !running.over() {
+				t.Error("the task was never told")
+			}
+		})
+	}
+	for name, end := range map[string]func(r *raw, id uint64){
+		"cancel":  func(r *raw, id uint64) { r.send(frame(id, wire.Kind_KIND_CANCEL)) },
+		"failure": func(r *raw, id uint64) { r.send(ending(id, wire.Kind_KIND_FAIL, errBoom, actor.NewID("raw"))) },
+		"actor":   func(r *raw, _ uint64) { beside(func() error { r.table.CancelTasks(errBoom); return nil }) },
+		"link":    func(r *raw, _ uint64) { r.end.Abort() },
+	} {
+		t.Run("callee, "+name, func(t *testing.T) { play(t, true, end) })
+	}
+	for name, end := range map[string]func(r *raw, id uint64){
+		"failure": func(r *raw, id uint64) { r.send(ending(id, wire.Kind_KIND_ERROR, errBoom, actor.NewID("raw"))) },
+		"link":    func(r *raw, _ uint64) { r.end.Abort() },
+	} {
+		t.Run("opener, "+name, func(t *testing.T) { play(t, false, end) })
+	}
 }
