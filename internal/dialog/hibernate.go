@@ -119,11 +119,13 @@ func (d *Dialog) rouse() {
 // carryOn is the rest of a task that has hibernated.
 func (d *Dialog) carryOn() {
 	d.mustEnd() // as perform does
-	if d.callee {
-		d.table.resume(d)
-	} else {
+	if !d.callee {
 		d.runMember()
+		return
 	}
+	asleep := false
+	defer d.depart(&asleep)
+	asleep = d.serve()
 }
 
 // ScopeIn is [Dialog.Scope] as a part of a group, from a goroutine of which it is called. It does not

@@ -71,13 +71,6 @@ func (t *Table) run(d *Dialog) {
 	asleep = d.serve()
 }
 
-// resume is the rest of a task that has hibernated.
-func (t *Table) resume(d *Dialog) {
-	asleep := false
-	defer d.depart(&asleep)
-	asleep = d.serve()
-}
-
 // serve runs a callee's task, and ends the dialog unless the task hibernates.
 func (d *Dialog) serve() (asleep bool) {
 	began := time.Now()
