@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
@@ -94,5 +95,68 @@ func TestD06_CallersAreCheckedWhereTheyAreSaid(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), `callers: "tree" is there twice`) {
 		t.Errorf("%v", err)
+	}
+}
+
+var ask = contract.Func[string, string]("ask")
+
+// askOther finds another actor, and calls it.
+func askOther(ctx context.Context, name string) (string, error) {
+	other, err := directory.WaitFor(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return echo.Call(ctx, other, sdk.Self(ctx).Name)
+}
+
+// D02: D06: any actor calls any other that it found and may call, however far away that is. The host of
+// the one that is called says who may, and tells of those who may not.
+func TestD06_WhoCallsWhomInATree(t *testing.T) {
+	const deflt = "the callers of that actor are parent, children, siblings; tree or \"%s\" would admit it"
+	const vault = "the callers of that actor are parent, leaf; %s would admit it"
+	for _, c := range []struct{ caller, callee, refused string }{
+		{"leaf", "walker", ""}, // below one that is beside it
+		{"walker", "middle", ""},
+		{"leaf", "middle", ""}, // its host's host
+		{"leaf", "lower", ""},
+		{"lower", "parser", ""},
+		{"middle", "leaf", ""},
+		{"middle", "walker", ""},
+		{"leaf", "vault", ""}, // whose config names it
+		{"walker", "leaf", fmt.Sprintf(deflt, "walker")},
+		{"lower", "vault", fmt.Sprintf(vault, "siblings")},
+		{"walker", "vault", fmt.Sprintf(vault, "siblings")},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			actors := append(threeLevels(), plug("vault", "good"))
+			actors[len(actors)-1].Callers = []string{"parent", "leaf"}
+			told, err := branches(t, actors, func(ctx context.Context, _ *trellistest.Programs) error {
+				caller, err := directory.WaitFor(ctx, c.caller)
+				if err != nil {
+					return err
+				}
+				got, err := ask.Call(ctx, caller, c.callee)
+				if c.refused == "" && (got != c.caller || err != nil) || c.refused != "" && (!errors.Is(err, fault.ErrNotAllowed) || !strings.Contains(err.Error(), c.refused)) {
+					t.Errorf("D06: %s calls %s: %q, %v; want %q", c.caller, c.callee, got, err, c.refused)
+				}
+				synctest.Wait()
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			refused := 0
+			for _, e := range told {
+				if e.Refused != "" {
+					refused++
+					if e.Actor.Name != c.callee || !strings.HasSuffix(e.Refused, c.caller) || !strings.Contains(e.Reason, c.refused) {
+						t.Errorf("D06: a refusal is told as %s, %q, %v", e.Path, e.Refused, e)
+					}
+				}
+			}
+			if (refused == 1) != (c.refused != "") {
+				t.Errorf("D06: %s calls %s, and %d refusals are told", c.caller, c.callee, refused)
+			}
+		})
 	}
 }

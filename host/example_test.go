@@ -12,13 +12,15 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // What the plugin of the examples serves.
 var (
-	greet = contract.Func[string, string]("greet")
-	die   = contract.Func[none, none]("die")
+	greet   = contract.Func[string, string]("greet")
+	die     = contract.Func[none, none]("die")
+	welcome = contract.Func[string, string]("welcome")
 )
 
 func init() {
@@ -31,17 +33,29 @@ func init() {
 			}),
 		)
 	}
+	roles["porter"] = func() {
+		sdk.Serve(welcome.Handle(func(ctx context.Context, guest string) (string, error) {
+			greeter, err := directory.Find(ctx, "greeter") // wherever in the tree it is
+			if err != nil {
+				return "", err
+			}
+			text, err := greet.Call(ctx, greeter, guest)
+			return text + " Come in.", err
+		}))
+	}
 }
 
-// greeterSpec starts this test binary as the plugin. An application names a program:
+// exampleSpec starts this test binary as a plugin. An application names a program:
 // Command: []string{"./greeter"}.
-func greeterSpec() host.Spec {
+func exampleSpec(name string) host.Spec {
 	self, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
-	return host.Spec{Name: "greeter", Command: []string{self}, Env: map[string]string{roleVar: "greeter", "GORACE": "atexit_sleep_ms=0"}}
+	return host.Spec{Name: name, Command: []string{self}, Env: map[string]string{roleVar: name, "GORACE": "atexit_sleep_ms=0"}}
 }
+
+func greeterSpec() host.Spec { return exampleSpec("greeter") }
 
 // A nursery ends when its body has returned and every child has ended. Its ctx ends with
 // Ctrl-C, so that children end in order then.
@@ -60,6 +74,24 @@ func ExampleOpenNursery() {
 	fmt.Println(err)
 	// Output:
 	// Hello, world!
+	// <nil>
+}
+
+// A plugin finds another one by its name, and calls it as its host would.
+func ExampleOpenTree_siblings() {
+	actors := []host.Spec{exampleSpec("greeter"), exampleSpec("porter")}
+	err := host.OpenTree(context.Background(), host.Options{}, actors, func(ctx context.Context, _ *host.Tree) error {
+		porter, err := directory.Find(ctx, "porter")
+		if err != nil {
+			return err
+		}
+		text, err := welcome.Call(ctx, porter, "Ada")
+		fmt.Println(text)
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello, Ada! Come in.
 	// <nil>
 }
 

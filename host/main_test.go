@@ -140,6 +140,7 @@ func goodEndpoints() []contract.Handler {
 			return "", nil
 		}),
 		lookup.Handle(lookAround),
+		ask.Handle(askOther),
 		whoami.Handle(func(ctx context.Context, _ struct{}) (actor.ID, error) { return sdk.Self(ctx), nil }),
 		forever.Handle(func(ctx context.Context, n none, c *contract.Callee[none, none, none]) (none, error) {
 			if err := c.Started(n); err != nil {

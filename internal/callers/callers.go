@@ -129,7 +129,7 @@ func below(path, above string) bool {
 	if above == "" {
 		return path != ""
 	}
-	return strings.HasPrefix(path, above+"/")
+	return len(path) > len(above) && path[len(above)] == '/' && strings.HasPrefix(path, above)
 }
 
 // host is the path of an actor's host.
