@@ -9,6 +9,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -44,7 +45,7 @@ func (i *incarnation) refuse(c callers.Caller, why string) error {
 		if more > 0 {
 			reason += fmt.Sprintf("; %d more calls were refused before this one", more)
 		}
-		i.owner.note(Event{Refused: c.Path, Reason: reason})
+		i.owner.note(directory.Event{Refused: c.Path, Reason: reason})
 	}
 	return fmt.Errorf("%w: %s", fault.ErrNotAllowed, why)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -60,12 +61,12 @@ func returns(t *testing.T, what string, f func() error) (err error) {
 }
 
 // killed kills the actor's process and returns when it is in a state.
-func killed(ctx context.Context, t testing.TB, p *host.Portal, then host.State) {
+func killed(ctx context.Context, t testing.TB, p *host.Portal, then directory.State) {
 	t.Helper()
 	dead := kill(t, p, syscall.SIGKILL)
 	reaped := false
-	await(ctx, t, string(then), func(e host.Event) bool {
-		reaped = reaped || e.To == host.Reaped && e.Actor.Is(dead)
+	await(ctx, t, string(then), func(e directory.Event) bool {
+		reaped = reaped || e.To == directory.Reaped && e.Actor.Is(dead)
 		return reaped && e.To == then
 	})
 }
@@ -75,7 +76,7 @@ func killed(ctx context.Context, t testing.TB, p *host.Portal, then host.State) 
 func TestP14_CancelDuringARestart(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		p := startAll(ctx, t, n, servesOnce(t, "phoenix"))[0]
-		killed(ctx, t, p, host.Starting)
+		killed(ctx, t, p, directory.Starting)
 		if err := returns(t, "Cancel", func() error { return p.Cancel(context.Background(), "done") }); err != nil {
 			t.Errorf("got %v", err)
 		}
@@ -106,7 +107,7 @@ func TestP14_NoNewCallsOnceItIsStopping(t *testing.T) {
 		})
 		<-running
 		n.Go(func() { _ = p.Cancel(ctx, "done") }) // the nursery's end tells the rest
-		await(ctx, t, "stopping", func(e host.Event) bool { return e.To == host.Stopping })
+		await(ctx, t, "stopping", func(e directory.Event) bool { return e.To == directory.Stopping })
 		if _, err := p.Conn(ctx); !errors.Is(err, fault.ErrActorClosing) {
 			t.Errorf("its connection: %v", err)
 		}
@@ -196,11 +197,11 @@ func TestV10_EachEventNamesItsActor(t *testing.T) {
 			return err
 		}
 		seen := 0
-		await(ctx, t, "its end", func(e host.Event) bool {
+		await(ctx, t, "its end", func(e directory.Event) bool {
 			if seen++; !e.Actor.Is(who) || e.Actor.Name != "good" {
 				t.Errorf("%v is of %v", e, e.Actor)
 			}
-			return e.To == host.Gone
+			return e.To == directory.Gone
 		})
 		if seen < 5 {
 			t.Errorf("only %d events", seen)

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 func init() {
@@ -31,7 +32,7 @@ func hostsAndNotes(ctx context.Context, tree []byte, serve func(context.Context)
 			if e.Step != "" {
 				note(e.String())
 			}
-			if e.To == host.Gone {
+			if e.To == directory.Gone {
 				return
 			}
 		}

@@ -19,7 +19,7 @@ import (
 //
 // The fields from n to guest, and gone, are set by [Nursery.add] and do not change.
 // Nursery.mu guards the rest, the embedded childState included, which only methods of
-// [supervision] change. The child ends with the state [Gone]: it is removed from the
+// [supervision] change. The child ends with the state [directory.Gone]: it is removed from the
 // nursery then, but portals may keep it for longer, and go on reading its last state and
 // err.
 //
@@ -55,9 +55,9 @@ var (
 // nursery's lock, in the same change as the step, so that followers get events in the
 // order in which states change. The registry never waits for a follower. The handler of
 // the log might: it gets the event from [Nursery.update], after the lock is released.
-func (c *child) tell(e Event) {
+func (c *child) tell(e directory.Event) {
 	e.Time, e.Actor, e.Epoch, e.Joined = time.Now(), c.self, c.epoch, c.guest != nil
-	if e.From == Starting && e.To == Ready {
+	if e.From == directory.Starting && e.To == directory.Ready {
 		e.Endpoints = c.lastUp.served()
 	}
 	c.member.Publish(e)
@@ -76,7 +76,7 @@ func (c *child) step(step func(s *supervision) []action) {
 // The ctx of the start derives from the nursery's, so that the end of either gives the
 // start up. It means nothing to a process that is up, which is ended through
 // [supervision.close].
-func (c *child) startProcess(e Event) {
+func (c *child) startProcess(e directory.Event) {
 	ctx, giveUp := context.WithCancelCause(c.n.ctx)
 	// A spare has an identity already. Else the first process has the one that the child was added
 	// with, since events name it before there is a process, and each later one gets its own:
@@ -109,7 +109,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	defer i.acknowledge() // whatever becomes of it: whoever has asked waits no longer
 	if err := i.start(ctx); err != nil {
 		start, ok := errors.AsType[*StartError](err)
-		c.ended(end{cause: NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting})
+		c.ended(end{cause: directory.NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting})
 		return
 	}
 	c.n.update(func() {
@@ -142,7 +142,7 @@ func (c *child) identified(id actor.ID) { c.n.look(func() { c.self = id }) }
 
 // discarded says that the actor's spare is not used. Its siblings are not, either.
 func (c *child) discarded(id actor.ID, why error) {
-	e := Event{Reason: "a spare is not used, and a new process started: " + why.Error(), Err: why}
+	e := directory.Event{Reason: "a spare is not used, and a new process started: " + why.Error(), Err: why}
 	c.n.update(func() {
 		c.self = id
 		c.n.carryOut(c.n.plan.note(c.id, e))
@@ -156,7 +156,7 @@ func (c *child) checked(reason string, failure error) {
 }
 
 // note reports what changes no state.
-func (c *child) note(e Event) {
+func (c *child) note(e directory.Event) {
 	c.step(func(s *supervision) []action { return s.note(c.id, e) })
 }
 
@@ -198,7 +198,7 @@ func (c *child) stopProcess() {
 // pause waits before the next process, in a goroutine of the nursery's. It is called under
 // the lock. The table alone decides what the end of a pause means: after a dismissal it
 // does not know the child any more, and once the nursery's ctx has ended it starts nothing.
-func (c *child) pause(e Event) {
+func (c *child) pause(e directory.Event) {
 	e.Pause = c.backoff.pause(c.unstable, chance())
 	c.tell(e)
 	c.n.after(e.Pause, c.gone, func() {
@@ -208,7 +208,7 @@ func (c *child) pause(e Event) {
 
 // forget is the end of the child. It is called under the lock, as the last action about
 // it.
-func (c *child) forget(e Event) {
+func (c *child) forget(e directory.Event) {
 	// Without a process there is nothing that could have ended: either the nursery has
 	// closed before the first start, or what the child depends on is gone.
 	if c.current == nil && c.err == nil {
@@ -231,7 +231,7 @@ func (c *child) dismiss(reason string) (asked *incarnation) {
 	c.n.update(func() {
 		c.cancellation = cmp.Or(c.cancellation, why)
 		c.n.carryOut(c.n.plan.dismiss(c.id))
-		if c.state != Gone { // else it had no process, and is over now
+		if c.state != directory.Gone { // else it had no process, and is over now
 			asked = c.current
 		}
 	})
@@ -245,7 +245,7 @@ func (c *child) awaitUp(ctx context.Context) error {
 	for {
 		var isUp, over bool
 		var changed <-chan struct{}
-		c.n.look(func() { isUp, over, changed = c.lastUp != nil, c.state == Gone, c.n.change() })
+		c.n.look(func() { isUp, over, changed = c.lastUp != nil, c.state == directory.Gone, c.n.change() })
 		switch {
 		case isUp:
 			return nil
@@ -273,7 +273,7 @@ func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) 
 		switch {
 		case c.takesCalls():
 			i = c.lastUp
-		case c.state == Gone:
+		case c.state == directory.Gone:
 			err = c.err
 		case c.spec.WhileDown == config.FailWhileDown:
 			err = fmt.Errorf("%w: %q is %s", fault.ErrActorDown, c.spec.Name, c.state)

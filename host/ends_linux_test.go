@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -31,14 +32,14 @@ func TestV10_EventsTellAWholeLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	last := host.State("")
+	last := directory.State("")
 	for e := range host.Events(ctx) {
-		if e.From != last || e.Time.IsZero() || e.Actor.Name != "a" && e.To != host.Waiting {
+		if e.From != last || e.Time.IsZero() || e.Actor.Name != "a" && e.To != directory.Waiting {
 			t.Errorf("%+v after %s", e, last)
 		}
 		last = e.To
 		got = append(got, strings.TrimSpace(string(e.To)+" "+string(e.Cause)))
-		if e.To == host.Gone {
+		if e.To == directory.Gone {
 			break
 		}
 	}
@@ -67,10 +68,10 @@ func TestP11_ReasonOfADisconnect(t *testing.T) {
 		if _, err := cutLink.Call(ctx, all[3], none{}); !errors.Is(err, fault.ErrActorLost) {
 			t.Errorf("the call that cuts its own link gave %v", err)
 		}
-		for i, want := range []host.Cause{host.Requested, host.Finished, host.Crashed, host.Transport} {
+		for i, want := range []directory.Cause{directory.Requested, directory.Finished, directory.Crashed, directory.Transport} {
 			<-all[i].Done()
 			id := all[i].ID()
-			e := await(ctx, t, "the end", func(e host.Event) bool { return e.To == host.Reaped && e.Actor.Is(id) })
+			e := await(ctx, t, "the end", func(e directory.Event) bool { return e.To == directory.Reaped && e.Actor.Is(id) })
 			if e.Cause != want || (e.Err != nil) != (i >= 2) {
 				t.Errorf("%s: %v, %v", all[i].Name(), e, e.Err)
 			}
@@ -113,7 +114,7 @@ func TestN11_StuckGrandchildIsKilledByItsParent(t *testing.T) {
 		if e.Actor.Is(id) && e.Step != "" {
 			t.Errorf("top did not end in order: %v", e)
 		}
-		if e.To == host.Gone {
+		if e.To == directory.Gone {
 			break
 		}
 	}

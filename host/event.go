@@ -10,46 +10,10 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// What a host tells of its actors is in the words of package directory, which folds it into who
-// is there.
-type (
-	// State is what an actor is doing.
-	State = directory.State
-	// Cause sorts why an actor ended.
-	Cause = directory.Cause
-	// Event is one step in the life of an actor. It is told in the moment in which the step is
-	// made: what [Portal.State] says, and what calls find, is what the last event has told.
-	Event = directory.Event
-)
-
-// The states.
-const (
-	Waiting   = directory.Waiting
-	Starting  = directory.Starting
-	Ready     = directory.Ready
-	Unhealthy = directory.Unhealthy
-	Stopping  = directory.Stopping
-	Reaped    = directory.Reaped
-	Gone      = directory.Gone
-	Standby   = directory.Standby
-)
-
-// The causes.
-const (
-	Requested = directory.Requested
-	Finished  = directory.Finished
-	Crashed   = directory.Crashed
-	Transport = directory.Transport
-	Sick      = directory.Sick
-	Stuck     = directory.Stuck
-	NotUp     = directory.NotUp
-	Lost      = directory.Lost
-)
-
 // logEvent writes an event as a log record. It is called without a lock, as the handler of the
 // log is the application's code. Empty fields are left out, and so is an error whose text
 // is the reason already.
-func logEvent(log *slog.Logger, e *Event) {
+func logEvent(log *slog.Logger, e *directory.Event) {
 	level, text := weightOf(e)
 	attrs := []slog.Attr{slog.String("actor", e.Actor.String()), slog.String("state", string(e.To))}
 	for _, a := range []struct{ key, value string }{{"cause", string(e.Cause)}, {"step", e.Step}, {"reason", e.Reason}} {
@@ -57,7 +21,7 @@ func logEvent(log *slog.Logger, e *Event) {
 			attrs = append(attrs, slog.String(a.key, a.value))
 		}
 	}
-	if e.Actor.PID != 0 && (e.To == Ready || e.To == Standby) {
+	if e.Actor.PID != 0 && (e.To == directory.Ready || e.To == directory.Standby) {
 		attrs = append(attrs, slog.Int("pid", e.Actor.PID))
 	}
 	if e.Memory > 0 {
@@ -79,7 +43,7 @@ const cannotBeAsked = "it cannot be asked"
 // warning or an error, even if a restart mends it; what the application has asked for
 // itself, and the ordinary way of an actor, is at level debug. A restart that has worked
 // is at level info, so that whoever has seen the warning before it sees how it went on.
-func weightOf(e *Event) (slog.Level, string) { //nolint:cyclop // it is a table
+func weightOf(e *directory.Event) (slog.Level, string) { //nolint:cyclop // it is a table
 	switch {
 	case e.Stuck != "":
 		return slog.LevelWarn, "a task is stuck"
@@ -89,25 +53,25 @@ func weightOf(e *Event) (slog.Level, string) { //nolint:cyclop // it is a table
 		return slog.LevelDebug, "a signal asks the actor to end"
 	case e.Step != "":
 		return slog.LevelWarn, "teardown goes on"
-	case e.To == Standby:
+	case e.To == directory.Standby:
 		return slog.LevelDebug, "a spare is ready"
-	case e.To == Gone && e.Err != nil: // of an actor, its failure was told before
+	case e.To == directory.Gone && e.Err != nil: // of an actor, its failure was told before
 		return slog.LevelWarn, "a spare has failed"
-	case e.To == Starting && e.Err != nil:
+	case e.To == directory.Starting && e.Err != nil:
 		return slog.LevelWarn, "a spare is not used"
-	case e.To == Reaped && e.Cause == Crashed:
+	case e.To == directory.Reaped && e.Cause == directory.Crashed:
 		return slog.LevelError, "actor died"
-	case e.To == Stopping && e.Cause == Transport:
+	case e.To == directory.Stopping && e.Cause == directory.Transport:
 		return slog.LevelError, "link lost"
-	case e.To == Stopping && e.Cause == Sick:
+	case e.To == directory.Stopping && e.Cause == directory.Sick:
 		return slog.LevelError, "actor is unhealthy and is ended"
-	case e.To == Stopping && e.Cause == Stuck:
+	case e.To == directory.Stopping && e.Cause == directory.Stuck:
 		return slog.LevelError, "actor is stuck and is ended"
-	case e.To == Unhealthy:
+	case e.To == directory.Unhealthy:
 		return slog.LevelWarn, "a health check failed"
-	case e.To == Ready && e.Reason != "": // restarted, or healthy again
+	case e.To == directory.Ready && e.Reason != "": // restarted, or healthy again
 		return slog.LevelInfo, "actor is ready"
-	case e.To == Waiting && e.Pause > 0:
+	case e.To == directory.Waiting && e.Pause > 0:
 		return slog.LevelWarn, "actor will be restarted"
 	}
 	return slog.LevelDebug, "actor is " + string(e.To)
@@ -132,9 +96,9 @@ func WithEvents(ctx context.Context) context.Context {
 // of each actor for which one was lost.
 //
 // ctx is from WithEvents or from within a nursery or a plugin; others have no events.
-func Events(ctx context.Context) iter.Seq2[Event, error] {
+func Events(ctx context.Context) iter.Seq2[directory.Event, error] {
 	if r := directory.From(ctx); r != nil {
 		return r.Events(ctx)
 	}
-	return func(func(Event, error) bool) {}
+	return func(func(directory.Event, error) bool) {}
 }

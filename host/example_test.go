@@ -158,7 +158,7 @@ func ExampleEvents() {
 			return
 		}
 		fmt.Println(event.Actor.Name, event.To)
-		if event.To == host.Gone {
+		if event.To == directory.Gone {
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -81,7 +82,7 @@ func (x *execution) kill() {
 }
 
 // newLadder makes the teardown of the process. note is told of each step that uses force.
-func (x *execution) newLadder(note func(e Event)) ladder {
+func (x *execution) newLadder(note func(e directory.Event)) ladder {
 	return ladder{
 		own: boundsOf(x.spec), ending: x.env.ending, hurry: x.env.hurry, turns: x.env.turns,
 		note: note, failed: x.onSignalFailed,

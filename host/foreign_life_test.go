@@ -16,6 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -74,7 +75,7 @@ func TestV06_ForeignFailsWhileDownIfSoConfigured(t *testing.T) {
 			t.Error("it did not exit")
 		}
 		for e := range events {
-			if e.To == host.Waiting && e.Pause > 0 {
+			if e.To == directory.Waiting && e.Pause > 0 {
 				break
 			}
 		}
@@ -102,20 +103,20 @@ func TestV10_EventsOfAForeignProgram(t *testing.T) {
 		if _, err := get(ctx, f.Services(), "exit well"); err == nil {
 			t.Error("it did not exit")
 		}
-		var states []host.State
+		var states []directory.State
 		for e, err := range host.Events(ctx) {
 			if err != nil {
 				return err
 			}
 			states = append(states, e.To)
-			if e.To == host.Reaped && (e.Cause != host.Finished || e.Err != nil) {
+			if e.To == directory.Reaped && (e.Cause != directory.Finished || e.Err != nil) {
 				t.Errorf("it ended as %+v", e)
 			}
-			if e.To == host.Gone {
+			if e.To == directory.Gone {
 				break
 			}
 		}
-		want := []host.State{host.Waiting, host.Starting, host.Ready, host.Stopping, host.Reaped, host.Gone}
+		want := []directory.State{directory.Waiting, directory.Starting, directory.Ready, directory.Stopping, directory.Reaped, directory.Gone}
 		if !slices.Equal(states, want) {
 			t.Errorf("it went through %v, want %v", states, want)
 		}

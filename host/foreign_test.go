@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -231,13 +232,13 @@ func TestP03_ForeignProgramServesNoEndpoints(t *testing.T) {
 }
 
 // reaped is the first event that says that an actor's process is gone.
-func reaped(ctx context.Context) host.Event {
+func reaped(ctx context.Context) directory.Event {
 	for e := range host.Events(ctx) {
-		if e.To == host.Reaped {
+		if e.To == directory.Reaped {
 			return e
 		}
 	}
-	return host.Event{}
+	return directory.Event{}
 }
 
 func TestF03_ForeignProgramThatDoesNotStart(t *testing.T) {

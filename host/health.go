@@ -16,6 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -54,7 +55,7 @@ type watch struct {
 	spec    Spec
 	health  config.Health                      // the spec's, with its defaults
 	checked func(reason string, failure error) // is told what each check has found
-	note    func(e Event)
+	note    func(e directory.Event)
 
 	program launch.Program // this and the following two are set by start
 	id      actor.ID
@@ -66,7 +67,7 @@ type watch struct {
 	group  task.Group
 }
 
-func newWatch(spec Spec, checked func(reason string, failure error), note func(e Event)) watch {
+func newWatch(spec Spec, checked func(reason string, failure error), note func(e directory.Event)) watch {
 	return watch{
 		spec: spec, health: spec.WithDefaults().Health, checked: checked, note: note,
 		stuck: make(chan struct{}, 1), found: make(chan illness, 2), ending: make(chan struct{}),
@@ -129,7 +130,7 @@ func (w *watch) onChecked(r checkResult, failed int) bool {
 		return false
 	}
 	failure := &fault.ActorUnhealthy{ID: w.id, Checks: failed, Last: reason}
-	w.found <- illness{end{cause: Sick, reason: reason, failure: failure}, r.answers}
+	w.found <- illness{end{cause: directory.Sick, reason: reason, failure: failure}, r.answers}
 	return true
 }
 
@@ -282,7 +283,7 @@ func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok boo
 // worker, which then reads all stuck tasks from the table: one signal is enough for any
 // number of them.
 func (w *watch) onStuckTask(s dialog.StuckTask) {
-	w.note(Event{Stuck: s.Endpoint, Reason: fmt.Sprintf("its task of %q was told to end and goes on", s.Endpoint)})
+	w.note(directory.Event{Stuck: s.Endpoint, Reason: fmt.Sprintf("its task of %q was told to end and goes on", s.Endpoint)})
 	select {
 	case w.stuck <- struct{}{}:
 	default: // the worker looks again in any case
@@ -302,7 +303,7 @@ func (w *watch) awaitStuckTask() {
 			since := time.Since(oldest.Since)
 			if since >= grace {
 				failure := &fault.ActorStuck{ID: w.id, Endpoint: oldest.Endpoint, For: since.Round(time.Millisecond)}
-				w.found <- illness{end{cause: Stuck, reason: fmt.Sprintf("its task of %q goes on", oldest.Endpoint), failure: failure}, true}
+				w.found <- illness{end{cause: directory.Stuck, reason: fmt.Sprintf("its task of %q goes on", oldest.Endpoint), failure: failure}, true}
 				return
 			}
 			due = time.After(grace - since)

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
@@ -53,8 +54,8 @@ func TestV07_OwnEndpointAddsToTheChecks(t *testing.T) {
 			if _, err := sicken.Call(ctx, p, none{}); err != nil {
 				return err
 			}
-			ended := await(ctx, t, "its end", func(e host.Event) bool { return e.To == host.Reaped && e.Actor.Is(old) })
-			if ended.Cause != host.Sick || !strings.Contains(ended.Err.Error(), "I feel unwell") {
+			ended := await(ctx, t, "its end", func(e directory.Event) bool { return e.To == directory.Reaped && e.Actor.Is(old) })
+			if ended.Cause != directory.Sick || !strings.Contains(ended.Err.Error(), "I feel unwell") {
 				t.Errorf("got %v: %v", ended, ended.Err)
 			}
 			successor(ctx, t, p, old)
@@ -83,7 +84,7 @@ func TestV09_HealthyBeforeDependentsStart(t *testing.T) {
 		time.AfterFunc(10*time.Minute, func() { opened.Store(true) })
 		tree := programs.Open(host.Options{Log: slog.New(slog.DiscardHandler)}, []host.Spec{app, db})
 		for _, e := range tree.Events() {
-			if e.Actor.Name == "app" && e.To == host.Starting && e.Time.Sub(tree.Events()[0].Time) < 10*time.Minute {
+			if e.Actor.Name == "app" && e.To == directory.Starting && e.Time.Sub(tree.Events()[0].Time) < 10*time.Minute {
 				t.Errorf("it was started too early: %v", e)
 			}
 		}

@@ -48,7 +48,7 @@ func TestO01_TheMiddleIsKilled(t *testing.T) {
 			return err
 		}
 		for e, err := range directory.Watch(ctx, "leaf") {
-			if err != nil || e.To == host.Ready && !e.Actor.Is(found.Entry.Actor) {
+			if err != nil || e.To == directory.Ready && !e.Actor.Is(found.Entry.Actor) {
 				return err
 			}
 		}
@@ -59,7 +59,7 @@ func TestO01_TheMiddleIsKilled(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	var told []host.Event
+	var told []directory.Event
 	for e, err := range host.Events(ended) {
 		if err != nil {
 			t.Error(err)
@@ -69,11 +69,11 @@ func TestO01_TheMiddleIsKilled(t *testing.T) {
 	wellTold(t, told)
 	var gone []string
 	for _, e := range told {
-		if e.Path == "middle" && e.To == host.Reaped {
+		if e.Path == "middle" && e.To == directory.Reaped {
 			break
 		}
 		died, ok := errors.AsType[*fault.ActorDied](e.Err)
-		if e.To == host.Gone && e.Cause == host.Lost && ok && died.ID.PID == killed && died.Signal == "killed" {
+		if e.To == directory.Gone && e.Cause == directory.Lost && ok && died.ID.PID == killed && died.Signal == "killed" {
 			gone = append(gone, e.Path)
 		}
 	}

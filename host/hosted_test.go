@@ -36,7 +36,7 @@ func threeLevels() []host.Spec {
 var allOfThreeLevels = []string{"middle", "middle/lower", "middle/lower/leaf", "middle/parser", "middle/parser#2", "walker"}
 
 // branches runs a tree in memory, and gives the events that its root has told when it has ended.
-func branches(t *testing.T, actors []host.Spec, body func(ctx context.Context, p *trellistest.Programs) error) (told []host.Event, err error) {
+func branches(t *testing.T, actors []host.Spec, body func(ctx context.Context, p *trellistest.Programs) error) (told []directory.Event, err error) {
 	t.Helper()
 	quiet := host.Options{Log: slog.New(slog.DiscardHandler)}
 	programs := trellistest.NewPrograms(t,
@@ -49,7 +49,7 @@ func branches(t *testing.T, actors []host.Spec, body func(ctx context.Context, p
 }
 
 // lives are those of all actors of a tree, as their events tell them.
-func lives(events []host.Event) map[string][]string {
+func lives(events []directory.Event) map[string][]string {
 	all := map[string][]string{}
 	for _, e := range events {
 		all[e.Path] = append(all[e.Path], string(e.To))
@@ -59,21 +59,21 @@ func lives(events []host.Event) map[string][]string {
 
 // wellTold checks that From of each event is To of the one before, and that each host's numbers
 // have no gap: nothing was lost on the way.
-func wellTold(t *testing.T, events []host.Event) {
+func wellTold(t *testing.T, events []directory.Event) {
 	t.Helper()
-	state, seq := map[string]host.State{}, map[string]uint64{}
+	state, seq := map[string]directory.State{}, map[string]uint64{}
 	for _, e := range events {
 		if e.From != state[e.Path] {
 			t.Errorf("O01: %s goes from %q, and was %q: %v", e.Path, e.From, state[e.Path], e)
 		}
-		if state[e.Path] = e.To; e.To == host.Gone {
+		if state[e.Path] = e.To; e.To == directory.Gone {
 			delete(state, e.Path) // another one may come to its place
 		}
 		at := e.Path[:max(0, strings.LastIndexByte(e.Path, '/'))]
 		switch {
-		case e.To == host.Starting: // what it hosts is numbered anew
+		case e.To == directory.Starting: // what it hosts is numbered anew
 			delete(seq, e.Path)
-		case e.Cause == host.Lost:
+		case e.Cause == directory.Lost:
 			continue
 		}
 		if seq[at]++; e.Seq != seq[at] {
@@ -95,7 +95,7 @@ func TestO01_TheRootHasTheEventsOfAll(t *testing.T) {
 			for _, e := range entries {
 				paths = append(paths, e.Path)
 				process := p.Process(e.Actor.Name).ID()
-				if e.State != host.Ready || e.Epoch != 1 || !process.Is(e.Actor) && e.Actor.Name != "parser" {
+				if e.State != directory.Ready || e.Epoch != 1 || !process.Is(e.Actor) && e.Actor.Name != "parser" {
 					t.Errorf("D01: %+v; want the process %v, ready", e, process)
 				}
 				if !slices.Contains(e.Endpoints, directory.Endpoint{Name: echo.Name(), Kind: "func"}) {
@@ -145,14 +145,14 @@ func TestO01_ASubtreeWhoseHostDiesIsClosed(t *testing.T) {
 		wellTold(t, told)
 		closed := map[string]bool{}
 		for _, e := range told {
-			if e.Path == "middle" && e.To == host.Reaped {
+			if e.Path == "middle" && e.To == directory.Reaped {
 				break
 			}
-			if e.To != host.Gone {
+			if e.To != directory.Gone {
 				continue
 			}
 			died, ok := errors.AsType[*fault.ActorDied](e.Err)
-			if e.Cause == host.Lost && (!ok || died.Signal == "" || !strings.Contains(e.Reason, "its host is lost")) {
+			if e.Cause == directory.Lost && (!ok || died.Signal == "" || !strings.Contains(e.Reason, "its host is lost")) {
 				t.Errorf("O01: %s is told gone with %q, %v; want that its host was killed", e.Path, e.Reason, e.Err)
 			}
 			closed[e.Path] = true
@@ -182,9 +182,9 @@ func TestO01_DeathsBelowAreToldWithTheirErrors(t *testing.T) {
 			t.Error(err)
 		}
 		wellTold(t, told)
-		i := slices.IndexFunc(told, func(e host.Event) bool { return e.Path == "middle/leaf" && e.To == host.Reaped })
+		i := slices.IndexFunc(told, func(e directory.Event) bool { return e.Path == "middle/leaf" && e.To == directory.Reaped })
 		died, ok := errors.AsType[*fault.ActorDied](told[i].Err)
-		if !ok || died.ExitCode != 7 || told[i].Cause != host.Crashed || !slices.Equal(died.LastLog, []string{"famous last words"}) {
+		if !ok || died.ExitCode != 7 || told[i].Cause != directory.Crashed || !slices.Equal(died.LastLog, []string{"famous last words"}) {
 			t.Errorf("O01: the death is told as %v, %+v", told[i], died)
 		}
 		if remote, ok := errors.AsType[*fault.RemoteError](told[i].Err); !ok || remote.Origin.Name != "middle" {

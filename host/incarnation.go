@@ -65,7 +65,7 @@ type owner interface {
 	// checked says what a health check has found: nothing, or why it has failed.
 	checked(reason string, failure error)
 	// note tells an event that changes no state.
-	note(e Event)
+	note(e directory.Event)
 	// stopping says that the process, which was up, is being ended or has died. The owner
 	// calls refuse, which fails new calls, in the same change.
 	stopping(how end, refuse func())
@@ -256,7 +256,7 @@ func (i *incarnation) onCancel(why *cancellation) (t teardown) {
 	case isClosed(i.connection.gone()):
 		t = i.onDisconnect()
 	default:
-		t = teardown{end: end{cause: Requested, reason: i.reasonOf(why)}, request: why}
+		t = teardown{end: end{cause: directory.Requested, reason: i.reasonOf(why)}, request: why}
 	}
 	t.done = done
 	return t
@@ -279,10 +279,10 @@ func (i *incarnation) onDeath() teardown {
 		i.connection.abort(errors.New("the process has ended"))
 	}
 	if i.endedInOrder() {
-		return teardown{end: end{cause: Finished, reason: "by itself"}, dead: true}
+		return teardown{end: end{cause: directory.Finished, reason: "by itself"}, dead: true}
 	}
 	failure := i.causeOfDeath()
-	return teardown{end: end{cause: Crashed, reason: failure.Error(), failure: failure}, dead: true}
+	return teardown{end: end{cause: directory.Crashed, reason: failure.Error(), failure: failure}, dead: true}
 }
 
 // onDisconnect handles a link that has ended while the process may still live. Most often
@@ -301,7 +301,7 @@ func (i *incarnation) onDisconnect() teardown {
 	if err := i.connection.breach(); err != nil {
 		reason = err.Error()
 	}
-	return teardown{end: end{cause: Transport, reason: reason, failure: &fault.LinkLost{Peer: i.id, Reason: reason}}, force: unheard}
+	return teardown{end: end{cause: directory.Transport, reason: reason, failure: &fault.LinkLost{Peer: i.id, Reason: reason}}, force: unheard}
 }
 
 // endedInOrder reports whether the child has ended itself, and well: it said goodbye, with

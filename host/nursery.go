@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -41,11 +42,11 @@ type Nursery struct {
 	cancelled    bool          // by Cancel
 	pending      int           // one-shots
 	failures     []error
-	idle         chan struct{} // closed when nothing is left, after settling
-	settling     bool          // body has ended
-	changed      chan struct{} // made by a waiter, closed at the next change
-	told         []Event       // to be logged after the change
-	standbys     []*standby    // of the specs that have spares
+	idle         chan struct{}     // closed when nothing is left, after settling
+	settling     bool              // body has ended
+	changed      chan struct{}     // made by a waiter, closed at the next change
+	told         []directory.Event // to be logged after the change
+	standbys     []*standby        // of the specs that have spares
 }
 
 var errCancelled = errors.New("the nursery was cancelled")
@@ -138,7 +139,7 @@ func (n *Nursery) update(change func()) {
 
 // changeTable is update's part under the lock. It returns the events to log, since a log's
 // handler is an author's code.
-func (n *Nursery) changeTable(change func()) (told []Event) {
+func (n *Nursery) changeTable(change func()) (told []directory.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ctx.Err() != nil && !n.plan.closing { // stopAll may not have run yet

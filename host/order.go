@@ -97,7 +97,7 @@ func (c *child) restart(ctx context.Context, why *cancellation) error {
 		var now *incarnation
 		var over bool
 		var changed <-chan struct{}
-		c.n.look(func() { now, over, changed = c.lastUp, c.state == Gone, c.n.change() })
+		c.n.look(func() { now, over, changed = c.lastUp, c.state == directory.Gone, c.n.change() })
 		switch {
 		case now != before:
 			return nil

@@ -86,7 +86,7 @@ func (p *Portal) ID() (id actor.ID) {
 }
 
 // State is what the child is doing.
-func (p *Portal) State() (state State) {
+func (p *Portal) State() (state directory.State) {
 	p.s.n.look(func() { state = p.s.state })
 	return state
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -70,10 +71,10 @@ func TestV08_AnEndIsNoFailedHealthCheck(t *testing.T) {
 	}
 	cancel() // so that Events ends with what there is
 	for e, err := range host.Events(ctx) {
-		if err != nil || e.To == host.Unhealthy {
+		if err != nil || e.To == directory.Unhealthy {
 			t.Error(e, err)
 		}
-		if e.To == host.Reaped && e.Cause == host.Crashed {
+		if e.To == directory.Reaped && e.Cause == directory.Crashed {
 			deaths++
 		}
 	}

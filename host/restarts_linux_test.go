@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -159,7 +160,7 @@ func TestV03_LimitGoesUpward(t *testing.T) {
 				t.Error("the call into the crash gave no error")
 			}
 		}
-		died := await(ctx, t, "top ended", func(e host.Event) bool { return e.To == host.Reaped && e.Actor.Is(old) })
+		died := await(ctx, t, "top ended", func(e directory.Event) bool { return e.To == directory.Reaped && e.Actor.Is(old) })
 		limit, ok := errors.AsType[*fault.RestartLimit](died.Err)
 		if !ok || limit.Actor != "leaf" || !limit.Supervisor.Is(old) {
 			t.Errorf("top ended with %v", died.Err)
@@ -218,7 +219,7 @@ func TestV06_PortalWaitsOrFailsWhileDown(t *testing.T) {
 				if !ok || !died.ID.Is(old) {
 					t.Errorf("the context of the old process failed with %v", died)
 				}
-				await(ctx, t, "the pause", func(e host.Event) bool { return e.To == host.Waiting && e.Pause > 0 && e.Actor.Is(old) })
+				await(ctx, t, "the pause", func(e directory.Event) bool { return e.To == directory.Waiting && e.Pause > 0 && e.Actor.Is(old) })
 			}
 			if _, err := echo.Call(ctx, all[1], "x"); !errors.Is(err, fault.ErrActorDown) || !strings.Contains(err.Error(), `"fails" is waiting`) {
 				t.Errorf("got %v", err)

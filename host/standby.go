@@ -107,7 +107,7 @@ func (b *standby) after(d time.Duration, step func(s *spares) []spareAction) {
 }
 
 // tell makes an event of a spare known, as [child.tell] does for an actor.
-func (b *standby) tell(s *spare, e Event) {
+func (b *standby) tell(s *spare, e directory.Event) {
 	e.Time, e.Actor = time.Now(), s.id
 	s.member.Publish(e)
 	b.n.told = append(b.n.told, e)
@@ -143,8 +143,8 @@ func (b *standby) run(ctx context.Context, number int, s *spare) {
 		return
 	}
 	if !s.since.IsZero() {
-		s.retire(func(step Event) {
-			step.From, step.To = Standby, Standby
+		s.retire(func(step directory.Event) {
+			step.From, step.To = directory.Standby, directory.Standby
 			b.n.update(func() { b.tell(s, step) })
 		})
 	}
@@ -163,30 +163,30 @@ func (b *standby) forget() {
 
 // await returns when a spare has not come up, has died, is to end, or was taken, with the event
 // of its end.
-func (b *standby) await(ctx context.Context, number int, s *spare) (e Event, lasting bool) {
+func (b *standby) await(ctx context.Context, number int, s *spare) (e directory.Event, lasting bool) {
 	// What comes after its execution is about the actor.
 	execute := func(ctx context.Context) (stage string, err error) { return s.execute(ctx, func(actor.ID) {}) }
 	err := s.start(ctx, func(context.Context) {}, execute, s.release)
 	switch {
 	case err != nil && ctx.Err() != nil: // it is the cause of ctx, which is not asked for its text
-		return Event{To: Gone, Cause: Requested, Reason: retired}, false
+		return directory.Event{To: directory.Gone, Cause: directory.Requested, Reason: retired}, false
 	case err != nil:
 		start, ok := errors.AsType[*StartError](err)
-		return Event{To: Gone, Cause: NotUp, Reason: fault.Line(err), Err: err}, ok && start.Lasting
+		return directory.Event{To: directory.Gone, Cause: directory.NotUp, Reason: fault.Line(err), Err: err}, ok && start.Lasting
 	}
 	proc := s.program.Process()
 	memory := proc.Memory() // asks the system, and so not under the lock
 	b.n.update(func() {
 		s.since = time.Now()
-		b.tell(s, Event{To: Standby, Memory: memory})
+		b.tell(s, directory.Event{To: directory.Standby, Memory: memory})
 		b.step(func(t *spares) []spareAction { return t.ready(number) })
 	})
 	select {
 	case <-proc.Dead():
 		failure := s.causeOfExit()
-		return Event{From: Standby, To: Gone, Cause: Crashed, Reason: failure.Error(), Err: failure}, false
+		return directory.Event{From: directory.Standby, To: directory.Gone, Cause: directory.Crashed, Reason: failure.Error(), Err: failure}, false
 	case <-ctx.Done():
-		return Event{From: Standby, To: Gone, Cause: Requested, Reason: retired}, false
+		return directory.Event{From: directory.Standby, To: directory.Gone, Cause: directory.Requested, Reason: retired}, false
 	}
 }
 
@@ -202,7 +202,7 @@ func (b *standby) take() (x execution, ok bool) {
 		return x, false
 	}
 	delete(b.running, number)
-	b.tell(s, Event{From: Standby, To: Gone, Reason: "it is an actor's process now"})
+	b.tell(s, directory.Event{From: directory.Standby, To: directory.Gone, Reason: "it is an actor's process now"})
 	s.end(nil) // its goroutine finds that it was taken
 	return s.execution, true
 }
@@ -217,14 +217,14 @@ func (s *spare) found(e directory.Entry) contract.Portal {
 // retire ends a spare by the steps of any teardown, since its program may have begun things that
 // its exit hooks undo. Its host asks as go-plugin does: there is no link yet. One that is dead is
 // only let go of.
-func (s *spare) retire(note func(e Event)) {
+func (s *spare) retire(note func(e directory.Event)) {
 	proc := s.program.Process()
 	l := s.newLadder(note)
 	defer l.awaitTurn(proc.Dead(), nil)()
 	ctx, cancel := context.WithCancel(context.Background())
 	asking := task.Start(func() { _ = s.program.Stop(ctx) }) // the ladder goes on whatever it says
 	why := l.wait(stepAsk, asking.Done(), proc.Done())
-	l.escalate(proc, Requested, next(stepAsk, why), why)
+	l.escalate(proc, directory.Requested, next(stepAsk, why), why)
 	cancel()
 	asking.Wait()
 	s.release()

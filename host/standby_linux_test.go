@@ -18,6 +18,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -45,7 +46,7 @@ func rootWithSpares(self string) error {
 		events := inTurn(ctx)
 		defer events.stop()
 		for range s.Standby {
-			if _, err := events.next(host.Standby); err != nil {
+			if _, err := events.next(directory.Standby); err != nil {
 				return err
 			}
 		}
@@ -57,7 +58,7 @@ func rootWithSpares(self string) error {
 
 // eventsInTurn are the events of a nursery, one after the other.
 type eventsInTurn struct {
-	pull func() (host.Event, error, bool)
+	pull func() (directory.Event, error, bool)
 	stop func()
 }
 
@@ -67,7 +68,7 @@ func inTurn(ctx context.Context) eventsInTurn {
 }
 
 // next is the next event to a state.
-func (t eventsInTurn) next(to host.State) (host.Event, error) {
+func (t eventsInTurn) next(to directory.State) (directory.Event, error) {
 	for {
 		e, err, ok := t.pull()
 		switch {
@@ -93,7 +94,7 @@ func restarted(t *testing.T, s host.Spec, do func(ctx context.Context, spare act
 		if err != nil {
 			return err
 		}
-		e, err := events.next(host.Standby)
+		e, err := events.next(directory.Standby)
 		if err != nil {
 			return err
 		}
@@ -103,11 +104,11 @@ func restarted(t *testing.T, s host.Spec, do func(ctx context.Context, spare act
 		if err := errors.Join(do(ctx, spare), syscall.Kill(p.ID().PID, syscall.SIGKILL)); err != nil {
 			return err
 		}
-		if e, err = events.next(host.Ready); err != nil {
+		if e, err = events.next(directory.Ready); err != nil {
 			return err
 		}
 		now = e.Actor
-		if _, err := events.next(host.Standby); err != nil {
+		if _, err := events.next(directory.Standby); err != nil {
 			return err
 		}
 		if s.GoPlugin == nil {
@@ -183,7 +184,7 @@ func TestN17_ASparesExitHooksRun(t *testing.T) {
 		defer events.stop()
 		_, err := n.Start(ctx, s)
 		if err == nil {
-			_, err = events.next(host.Standby)
+			_, err = events.next(directory.Standby)
 		}
 		n.Cancel()
 		return err
@@ -216,14 +217,14 @@ func TestN17_ASparesExitHooksRunAtASignal(t *testing.T) {
 				if _, err := n.Start(ctx, s); err != nil {
 					return err
 				}
-				e, err := events.next(host.Standby)
+				e, err := events.next(directory.Standby)
 				if err != nil {
 					return err
 				}
 				if err := syscall.Kill(e.Actor.PID, sig.(syscall.Signal)); err != nil {
 					return err
 				}
-				if e, err = events.next(host.Gone); err != nil {
+				if e, err = events.next(directory.Gone); err != nil {
 					return err
 				}
 				died, ok := errors.AsType[*fault.ActorDied](e.Err)

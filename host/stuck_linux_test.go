@@ -9,6 +9,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -36,16 +37,16 @@ func TestP13_AStuckTaskRestartsItsActor(t *testing.T) {
 			})
 			called <- err
 		})
-		told := await(ctx, t, "a stuck task", func(e host.Event) bool { return e.Stuck != "" })
-		if told.Stuck != stuck.Name() || !told.Actor.Is(old) || told.From != host.Ready || told.To != host.Ready {
+		told := await(ctx, t, "a stuck task", func(e directory.Event) bool { return e.Stuck != "" })
+		if told.Stuck != stuck.Name() || !told.Actor.Is(old) || told.From != directory.Ready || told.To != directory.Ready {
 			t.Errorf("the event: %+v", told)
 		}
 		if err := <-called; !errors.Is(err, context.Canceled) {
 			t.Errorf("the scope: %v", err)
 		}
-		ended := await(ctx, t, "its end", func(e host.Event) bool { return e.To == host.Reaped && e.Actor.Is(old) })
+		ended := await(ctx, t, "its end", func(e directory.Event) bool { return e.To == directory.Reaped && e.Actor.Is(old) })
 		failure, ok := errors.AsType[*fault.ActorStuck](ended.Err)
-		if !ok || !failure.ID.Is(old) || failure.Endpoint != stuck.Name() || failure.For < grace || ended.Cause != host.Stuck {
+		if !ok || !failure.ID.Is(old) || failure.Endpoint != stuck.Name() || failure.For < grace || ended.Cause != directory.Stuck {
 			t.Errorf("the end: %+v", ended)
 		}
 		successor(ctx, t, p, old)
@@ -66,7 +67,7 @@ func TestP13_AStuckTaskIsToldOf(t *testing.T) {
 		if !errors.Is(err, fault.ErrCancelUnacked) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the call: %v", err)
 		}
-		await(ctx, t, "a stuck task", func(e host.Event) bool { return e.Stuck == stuckForEver.Name() && e.Actor.Is(old) })
+		await(ctx, t, "a stuck task", func(e directory.Event) bool { return e.Stuck == stuckForEver.Name() && e.Actor.Is(old) })
 		table, err := p.Table(ctx)
 		if err != nil {
 			return err

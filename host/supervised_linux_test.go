@@ -17,6 +17,7 @@ import (
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -168,7 +169,7 @@ func successor(ctx context.Context, t testing.TB, p *host.Portal, old actor.ID) 
 }
 
 // await waits for an event.
-func await(ctx context.Context, t testing.TB, what string, match func(host.Event) bool) host.Event {
+func await(ctx context.Context, t testing.TB, what string, match func(directory.Event) bool) directory.Event {
 	t.Helper()
 	for e, err := range host.Events(ctx) {
 		if err != nil {
@@ -179,5 +180,5 @@ func await(ctx context.Context, t testing.TB, what string, match func(host.Event
 		}
 	}
 	t.Fatalf("no event: %s", what)
-	return host.Event{}
+	return directory.Event{}
 }

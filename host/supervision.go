@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // need is something that a child depends on, named by its id: that of an actor that is
@@ -30,7 +31,7 @@ const (
 // childState is what the supervisor's table knows of one child. Its state is the one
 // phase that the child is in: what its process does is told by it, what calls find
 // depends on it, and no other type keeps a phase of its own. Only the methods of
-// [supervision] change it, from the adding until the state is [Gone]; it is guarded as
+// [supervision] change it, from the adding until the state is [directory.Gone]; it is guarded as
 // the table is.
 type childState struct {
 	id      int // in the order of adding
@@ -38,7 +39,7 @@ type childState struct {
 	oneShot bool // strategies do not touch it
 	needs   []need
 
-	state     State
+	state     directory.State
 	decision  decision // stays while there is no process
 	fresh     bool     // it has never been up
 	paused    bool     // there is no process, and the pause before the next one is not over
@@ -51,16 +52,16 @@ type childState struct {
 // hasProcess reports whether there is a process, be it one that only comes up or ends.
 func (c *childState) hasProcess() bool {
 	switch c.state {
-	case Starting, Ready, Unhealthy, Stopping:
+	case directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping:
 		return true
-	case Waiting, Reaped, Gone:
+	case directory.Waiting, directory.Reaped, directory.Gone:
 	}
 	return false
 }
 
 // isUp reports whether its process can be called, and nobody wants it to end.
 func (c *childState) isUp() bool {
-	return c.decision == stays && (c.state == Ready || c.state == Unhealthy)
+	return c.decision == stays && (c.state == directory.Ready || c.state == directory.Unhealthy)
 }
 
 // takesCalls reports whether calls go to the process that came up last. One that is to end
@@ -74,16 +75,16 @@ func (c *childState) takesCalls() bool {
 		return false
 	case c.decision != stays:
 		return !c.comesBack
-	case c.state == Stopping: // by itself, and what follows is known when it is reaped
+	case c.state == directory.Stopping: // by itself, and what follows is known when it is reaped
 		return c.kind == config.Temporary
 	}
-	return c.state == Gone || c.isUp()
+	return c.state == directory.Gone || c.isUp()
 }
 
 // end is how a process has ended, or has not come up. The goroutine that owned the process
 // makes it; the table takes it as a fact.
 type end struct {
-	cause   Cause
+	cause   directory.Cause
 	reason  string
 	failure error // nil if it ended well, or as it was asked to
 	lasting bool  // another start would fail in the same way
@@ -134,7 +135,7 @@ func (k actionKind) String() string {
 type action struct {
 	kind  actionKind
 	id    int
-	event Event
+	event directory.Event
 }
 
 // add takes a new child in. Its first process starts when those that it needs are
@@ -142,14 +143,14 @@ type action struct {
 func (s *supervision) add(c *childState) []action {
 	c.fresh = true
 	s.children = append(s.children, c)
-	s.enter(c, actionTell, Event{To: Waiting})
+	s.enter(c, actionTell, directory.Event{To: directory.Waiting})
 	return s.settle()
 }
 
 // up takes note that a process can be called. It may have been condemned or told to end
 // while it was coming up; the decision stands, and it is ended in the same way as any other.
 func (s *supervision) up(id int) []action {
-	c, e := s.child(id), Event{To: Ready}
+	c, e := s.child(id), directory.Event{To: directory.Ready}
 	if !c.fresh {
 		e.Reason = "restarted"
 	}
@@ -166,16 +167,16 @@ func (s *supervision) checked(id int, reason string, failure error) []action {
 	}
 	switch {
 	case failure != nil:
-		s.enter(c, actionTell, Event{To: Unhealthy, Reason: reason, Err: failure})
-	case c.state == Unhealthy:
-		s.enter(c, actionTell, Event{To: Ready, Reason: "healthy again"})
+		s.enter(c, actionTell, directory.Event{To: directory.Unhealthy, Reason: reason, Err: failure})
+	case c.state == directory.Unhealthy:
+		s.enter(c, actionTell, directory.Event{To: directory.Ready, Reason: "healthy again"})
 	}
 	c.healthy = failure == nil
 	return s.settle()
 }
 
 // note reports something that changes no state: a step of a teardown, a stuck task.
-func (s *supervision) note(id int, e Event) []action {
+func (s *supervision) note(id int, e directory.Event) []action {
 	c := s.child(id)
 	if c == nil {
 		return nil
@@ -190,7 +191,7 @@ func (s *supervision) note(id int, e Event) []action {
 func (s *supervision) stopping(id int, how end) []action {
 	c := s.child(id)
 	c.healthy = false
-	s.enter(c, actionTell, Event{To: Stopping, Cause: how.cause, Reason: how.reason, Err: how.failure})
+	s.enter(c, actionTell, directory.Event{To: directory.Stopping, Cause: how.cause, Reason: how.reason, Err: how.failure})
 	return s.settle()
 }
 
@@ -213,8 +214,8 @@ func (s *supervision) resume(id int) []action {
 // nobody wants it back.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
-	wasUp, decided, failed := c.state != Starting, c.decision, how.failure != nil
-	s.enter(c, actionTell, Event{To: Reaped, Cause: how.cause, Reason: how.reason, Err: how.failure})
+	wasUp, decided, failed := c.state != directory.Starting, c.decision, how.failure != nil
+	s.enter(c, actionTell, directory.Event{To: directory.Reaped, Cause: how.cause, Reason: how.reason, Err: how.failure})
 	c.decision, c.healthy = stays, false
 	if how.stable {
 		c.unstable = 0
@@ -243,7 +244,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 // enter is the one place where a state changes, and where an event comes from. Therefore
 // no event can be told of a change that was not made, and From of each event is To of the
 // one before.
-func (s *supervision) enter(c *childState, kind actionKind, e Event) {
+func (s *supervision) enter(c *childState, kind actionKind, e directory.Event) {
 	e.From, c.state = c.state, e.To
 	s.actions = append(s.actions, action{kind, c.id, e})
 }
@@ -251,7 +252,7 @@ func (s *supervision) enter(c *childState, kind actionKind, e Event) {
 // report has a failure reported. That of a one-shot is reported by whoever runs it.
 func (s *supervision) report(c *childState, failure error) {
 	if !c.oneShot {
-		s.actions = append(s.actions, action{actionReport, c.id, Event{Err: failure}})
+		s.actions = append(s.actions, action{actionReport, c.id, directory.Event{Err: failure}})
 	}
 }
 
@@ -264,7 +265,7 @@ func (s *supervision) answers(c *childState, failed bool) bool {
 // giveUp closes: a child is to come back, and cannot.
 func (s *supervision) giveUp(c *childState, kind actionKind, failure error) {
 	s.closing, c.over = true, true
-	s.actions = append(s.actions, action{kind, c.id, Event{Err: failure}})
+	s.actions = append(s.actions, action{kind, c.id, directory.Event{Err: failure}})
 }
 
 // bringBack has a child started again, unless that has happened too often, and ends those
@@ -297,7 +298,7 @@ func (s *supervision) bringBack(c *childState, how end, now time.Time) {
 	if how.failure != nil {
 		reason = how.reason
 	}
-	s.enter(c, actionPause, Event{To: Waiting, Reason: reason})
+	s.enter(c, actionPause, directory.Event{To: directory.Waiting, Reason: reason})
 }
 
 // together reports whether the strategy ends other when c has failed. Ids grow in the
@@ -372,12 +373,12 @@ func (s *supervision) settle() []action {
 	}
 	for _, c := range s.children {
 		if !c.over && !c.hasProcess() && s.mayStart(c) {
-			s.enter(c, actionStart, Event{To: Starting})
+			s.enter(c, actionStart, directory.Event{To: directory.Starting})
 		}
 	}
 	for _, c := range s.children {
 		if c.over {
-			s.enter(c, actionForget, Event{To: Gone})
+			s.enter(c, actionForget, directory.Event{To: directory.Gone})
 		}
 	}
 	s.children = slices.DeleteFunc(s.children, func(c *childState) bool { return c.over })

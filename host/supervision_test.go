@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // The supervision table against every order of events, for a few children: this is
@@ -20,8 +21,8 @@ const children = 4
 // world is one state of the exploration: the table, and what the processes do.
 type world struct {
 	plan    supervision
-	process [children]activity // by child
-	told    [children]State    // by child, the state of its last event
+	process [children]activity        // by child
+	told    [children]directory.State // by child, the state of its last event
 	pausing [children]bool
 	old     [children]bool // processes of the generation that a group restart ends
 	over    [children]bool
@@ -69,7 +70,7 @@ type key struct {
 // childKey is a childState without what does not change.
 type childKey struct {
 	id                                int
-	state                             State
+	state                             directory.State
 	decision                          decision
 	fresh, paused, comesBack, healthy bool
 	unstable                          int
@@ -124,18 +125,18 @@ func (w *world) do(actions []action) {
 }
 
 // follows are the states that may come after each.
-var follows = map[State][]State{
-	"":        {Waiting},
-	Waiting:   {Starting, Gone},
-	Starting:  {Ready, Reaped},
-	Ready:     {Ready, Unhealthy, Stopping},
-	Unhealthy: {Ready, Unhealthy, Stopping},
-	Stopping:  {Reaped},
-	Reaped:    {Waiting, Starting, Gone},
+var follows = map[directory.State][]directory.State{
+	"":                  {directory.Waiting},
+	directory.Waiting:   {directory.Starting, directory.Gone},
+	directory.Starting:  {directory.Ready, directory.Reaped},
+	directory.Ready:     {directory.Ready, directory.Unhealthy, directory.Stopping},
+	directory.Unhealthy: {directory.Ready, directory.Unhealthy, directory.Stopping},
+	directory.Stopping:  {directory.Reaped},
+	directory.Reaped:    {directory.Waiting, directory.Starting, directory.Gone},
 }
 
 // tell: each event follows from the one before it.
-func (w *world) tell(id int, e Event) {
+func (w *world) tell(id int, e directory.Event) {
 	if e.From != w.told[id] || !slices.Contains(follows[e.From], e.To) {
 		w.spoil("child %d is told to go from %q to %q, and was %q", id, e.From, e.To, w.told[id])
 	}
@@ -425,7 +426,7 @@ func TestF07_SlowLoopsCount(t *testing.T) {
 		now := time.Now()
 		var last []action
 		for _, how := range c.ends {
-			if c := plan.child(1); c.state == Starting {
+			if c := plan.child(1); c.state == directory.Starting {
 				plan.up(1)
 			}
 			now = now.Add(time.Minute)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/self"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // step is one step of the teardown of a process.
@@ -83,7 +84,7 @@ type ladder struct {
 	ending *self.Ending // of this host itself
 	hurry  <-chan struct{}
 	turns  *turns
-	note   func(e Event)           // is told of each step that uses force
+	note   func(e directory.Event) // is told of each step that uses force
 	failed func(s step, err error) // is told of a signal that could not be sent
 	queued time.Duration           // that the child has waited for its turn
 }
@@ -141,10 +142,10 @@ func (l *ladder) wait(s step, over, gone <-chan struct{}) trigger {
 // sent, so that the event comes before the end that it causes. A signal that cannot be
 // sent is reported as well, and the ladder goes on: the next one may work. It returns when
 // the process is reaped and nothing of its group is left (Process.Done).
-func (l *ladder) escalate(proc launch.Process, cause Cause, s step, why trigger) {
+func (l *ladder) escalate(proc launch.Process, cause directory.Cause, s step, why trigger) {
 	for {
 		if s >= stepTerminate {
-			l.note(Event{Cause: cause, Step: s.String(), Reason: why.String()})
+			l.note(directory.Event{Cause: cause, Step: s.String(), Reason: why.String()})
 			if err := signal(proc, s); err != nil {
 				l.failed(s, err)
 			}

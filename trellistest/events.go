@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // kind is what an event is about. Those that only lead to another one, such as "stopping" to
@@ -20,7 +21,7 @@ type kind string
 type Expected struct {
 	kind   kind
 	actor  string // "" for any
-	cause  host.Cause
+	cause  directory.Cause
 	detail string // the step or the endpoint
 	not    bool
 	any    []Expected // in any order; not nil for those of InAnyOrder
@@ -30,12 +31,12 @@ type Expected struct {
 func Started(actor string) Expected { return Expected{kind: "started", actor: actor} }
 
 // Stopping expects that a process is being ended, or has died.
-func Stopping(actor string, cause host.Cause) Expected {
+func Stopping(actor string, cause directory.Cause) Expected {
 	return Expected{kind: "stopping", actor: actor, cause: cause}
 }
 
-// Ended expects that a process is gone, or has not come up (host.NotUp).
-func Ended(actor string, cause host.Cause) Expected {
+// Ended expects that a process is gone, or has not come up (directory.NotUp).
+func Ended(actor string, cause directory.Cause) Expected {
 	return Expected{kind: "ended", actor: actor, cause: cause}
 }
 
@@ -43,10 +44,10 @@ func Ended(actor string, cause host.Cause) Expected {
 func Restarting(actor string) Expected { return Expected{kind: "restarting", actor: actor} }
 
 // Spare expects that a spare of an actor is ready.
-func Spare(actor string) Expected { return Expected{kind: kind(host.Standby), actor: actor} }
+func Spare(actor string) Expected { return Expected{kind: kind(directory.Standby), actor: actor} }
 
-// SpareEnded expects that a spare is gone that no actor has taken, or has not come up (host.NotUp).
-func SpareEnded(actor string, cause host.Cause) Expected {
+// SpareEnded expects that a spare is gone that no actor has taken, or has not come up (directory.NotUp).
+func SpareEnded(actor string, cause directory.Cause) Expected {
 	return Expected{kind: "spare ended", actor: actor, cause: cause}
 }
 
@@ -110,22 +111,22 @@ func (e Expected) matches(came Expected) bool {
 }
 
 // kindOf says what an event of the host's is about, in the words of expectations.
-func kindOf(e host.Event) Expected {
+func kindOf(e directory.Event) Expected {
 	x := Expected{actor: e.Actor.Name, cause: e.Cause}
 	switch {
 	case e.Stuck != "":
 		x.kind, x.detail = "task stuck", e.Stuck
-	case e.To == host.Gone:
+	case e.To == directory.Gone:
 		x.kind = kindOfGone(e)
 	case e.Step != "":
 		x.kind, x.detail = "forced", e.Step
-	case e.To == host.Ready && e.From == host.Unhealthy:
+	case e.To == directory.Ready && e.From == directory.Unhealthy:
 		x.kind = "healthy"
-	case e.To == host.Ready:
+	case e.To == directory.Ready:
 		x.kind = "started"
-	case e.To == host.Waiting && e.Pause > 0:
+	case e.To == directory.Waiting && e.Pause > 0:
 		x.kind = "restarting"
-	case e.To == host.Reaped:
+	case e.To == directory.Reaped:
 		x.kind = "ended"
 	default:
 		x.kind = kind(e.To)
@@ -134,11 +135,11 @@ func kindOf(e host.Event) Expected {
 }
 
 // kindOfGone keeps the end of an actor apart from those of a spare, which is handed out or has ended.
-func kindOfGone(e host.Event) kind {
+func kindOfGone(e directory.Event) kind {
 	switch {
-	case e.From == host.Standby && e.Cause == "":
+	case e.From == directory.Standby && e.Cause == "":
 		return "spare taken"
-	case e.From == host.Standby, e.From == "":
+	case e.From == directory.Standby, e.From == "":
 		return "spare ended"
 	}
 	return kind(e.To)
@@ -147,7 +148,7 @@ func kindOfGone(e host.Event) kind {
 // WantEvents waits until the events have come that are expected, in this order. Each call goes
 // on behind the last event that was expected by the ones before.
 //
-// Of the kinds that it names, there must be no other: WantEvents(Ended("a", host.Crashed),
+// Of the kinds that it names, there must be no other: WantEvents(Ended("a", directory.Crashed),
 // Started("a")) fails if another actor has ended or started meanwhile. Kinds that it does not
 // name do not count. So few words say much, and a test may say as much as it wants to: it
 // names a kind, and nothing of that kind is left out.
@@ -183,7 +184,7 @@ func (p *Programs) WantEvents(want ...Expected) {
 }
 
 // Events are all events so far.
-func (p *Programs) Events() []host.Event {
+func (p *Programs) Events() []directory.Event {
 	p.settle()
 	p.events.mu.Lock()
 	defer p.events.mu.Unlock()
@@ -213,7 +214,7 @@ type row struct {
 }
 
 // compare is the rule of [Programs.WantEvents].
-func compare(want []Expected, events []host.Event) (c comparison) {
+func compare(want []Expected, events []directory.Event) (c comparison) {
 	var refused []Expected
 	kinds := map[kind]bool{}
 	for _, w := range want {
@@ -278,7 +279,7 @@ func (p place) take(r *row, tried []bool) bool {
 }
 
 // report prints the rows, and below them all events as they came.
-func (c comparison) report(events []host.Event) string {
+func (c comparison) report(events []directory.Event) string {
 	width := len("expected")
 	for _, r := range c.rows {
 		width = max(width, len(r.want.String()))
@@ -305,7 +306,7 @@ type follower struct {
 	worker *task.Worker
 
 	mu      sync.Mutex // guards the rest
-	all     []host.Event
+	all     []directory.Event
 	seen    int
 	changed chan struct{} // closed, and replaced, with each event
 }
@@ -327,7 +328,7 @@ func (f *follower) end() {
 	f.worker.Wait()
 }
 
-func (f *follower) add(e host.Event) {
+func (f *follower) add(e directory.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all = append(f.all, e)
@@ -336,7 +337,7 @@ func (f *follower) add(e host.Event) {
 }
 
 // unseen are the events that no expectation has passed, and a channel that the next one closes.
-func (f *follower) unseen() ([]host.Event, <-chan struct{}) {
+func (f *follower) unseen() ([]directory.Event, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.all[f.seen:]), f.changed

@@ -5,15 +5,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
 // What WantEvents says of a tree whose actors a and b have started, and then died, a first.
 func TestWantEventsOfTwoDeaths(t *testing.T) {
 	anyOrder, no := trellistest.InAnyOrder, trellistest.No
-	died := func(actor string) trellistest.Expected { return trellistest.Ended(actor, host.Crashed) }
+	died := func(actor string) trellistest.Expected { return trellistest.Ended(actor, directory.Crashed) }
 	sick := trellistest.Unhealthy
 	type calls [][]trellistest.Expected
 	for name, c := range map[string]struct {
@@ -25,7 +25,7 @@ func TestWantEventsOfTwoDeaths(t *testing.T) {
 		"in any order":                 {calls{{anyOrder(died("b"), died("a"))}}, nil},
 		"any actor before a named one": {calls{{anyOrder(died(""), died("a"))}}, nil},
 		"two chains of choices": {
-			calls{{anyOrder(trellistest.Ended("", ""), trellistest.Ended("", host.Crashed))}, {no(died(""))}}, nil,
+			calls{{anyOrder(trellistest.Ended("", ""), trellistest.Ended("", directory.Crashed))}, {no(died(""))}}, nil,
 		},
 		"any order, and one too few":       {calls{{anyOrder(died("a"))}}, []string{"≠  ended b crashed"}},
 		"any order, and a wrong one":       {calls{{anyOrder(died("a"), died("c"))}}, []string{"ended c crashed  ≠  ended b crashed"}},

@@ -4,9 +4,9 @@ import (
 	"context"
 	"testing"
 
-	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
@@ -31,7 +31,7 @@ func testRestart(t *testing.T) {
 		h.WantEvents(trellistest.Started("french"))
 
 		h.Process("french").Die(2)
-		h.WantEvents(trellistest.Ended("french", host.Crashed), trellistest.Started("french"))
+		h.WantEvents(trellistest.Ended("french", directory.Crashed), trellistest.Started("french"))
 
 		text, err := translate.Call(t.Context(), h.Portal("french"), "bread")
 		if err != nil || text != "bread (in French)" {

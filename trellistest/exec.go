@@ -21,6 +21,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -226,7 +227,7 @@ func crash(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()                              // all has happened
 	for event := range host.Events(ctx) { //nolint:errcheck // it gives no error
-		if event.To == host.Reaped && event.Cause == host.Crashed && !strings.Contains(event.Path, "/") { // not of what it hosts
+		if event.To == directory.Reaped && event.Cause == directory.Crashed && !strings.Contains(event.Path, "/") { // not of what it hosts
 			return event.Err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
@@ -33,7 +34,7 @@ func TestADeadProcessReceivesNothing(t *testing.T) {
 					go func() { _, _ = greet.Call(context.Background(), h.Portal("a"), "greet") }()
 					synctest.Wait()
 					p.Die(1)
-					h.WantEvents(trellistest.Started("a"), trellistest.Ended("a", host.Crashed), trellistest.Started("a"))
+					h.WantEvents(trellistest.Started("a"), trellistest.Ended("a", directory.Crashed), trellistest.Started("a"))
 					time.Sleep(10 * time.Second)
 				}))
 			})

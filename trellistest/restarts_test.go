@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
@@ -31,13 +31,13 @@ func greeter() trellistest.Plugin {
 
 // ends are the ways in which the actor b of a tree may end.
 var ends = []struct {
-	cause  host.Cause
+	cause  directory.Cause
 	failed bool
 	bring  func(h *trellistest.Tree)
 }{
-	{host.Crashed, true, func(h *trellistest.Tree) { h.Process("b").Die(3) }},
-	{host.Finished, false, func(h *trellistest.Tree) { h.Process("b").Terminate() }},
-	{host.Requested, false, func(h *trellistest.Tree) { _ = h.Portal("b").Cancel(context.Background(), "it is not needed") }},
+	{directory.Crashed, true, func(h *trellistest.Tree) { h.Process("b").Die(3) }},
+	{directory.Finished, false, func(h *trellistest.Tree) { h.Process("b").Terminate() }},
+	{directory.Requested, false, func(h *trellistest.Tree) { _ = h.Portal("b").Cancel(context.Background(), "it is not needed") }},
 }
 
 // The table of docs/supervision.md, "What follows": whether an actor comes back, and what that
@@ -56,7 +56,7 @@ func TestV01_V02_WhatFollowsTheEndOfAnActor(t *testing.T) {
 						h := trellistest.Host(t, tree, greeter())
 						h.WantEvents(trellistest.InAnyOrder(started("a", "b", "c")...))
 						end.bring(h)
-						comesBack := end.cause != host.Requested && (restart == config.Permanent || restart == config.Transient && end.failed)
+						comesBack := end.cause != directory.Requested && (restart == config.Permanent || restart == config.Transient && end.failed)
 						if comesBack {
 							wantTogether(h, end.cause, map[config.Strategy][]string{config.OneForAll: {"a", "c"}, config.RestForOne: {"c"}}[strategy]...)
 						} else {
@@ -82,10 +82,10 @@ func started(names ...string) (all []trellistest.Expected) {
 }
 
 // wantTogether: b comes back, and so do others with it, which end before anything is started.
-func wantTogether(h *trellistest.Tree, cause host.Cause, others ...string) {
+func wantTogether(h *trellistest.Tree, cause directory.Cause, others ...string) {
 	want := []trellistest.Expected{trellistest.Ended("b", cause)}
 	for _, other := range slices.Backward(others) {
-		want = append(want, trellistest.Ended(other, host.Requested))
+		want = append(want, trellistest.Ended(other, directory.Requested))
 	}
 	if len(others) > 1 {
 		want = []trellistest.Expected{want[0], trellistest.InAnyOrder(want[1:]...)}
@@ -95,10 +95,10 @@ func wantTogether(h *trellistest.Tree, cause host.Cause, others ...string) {
 }
 
 // wantAlone: b does not come back. That is the end of all, or nothing more happens.
-func wantAlone(h *trellistest.Tree, cause host.Cause, all bool) {
+func wantAlone(h *trellistest.Tree, cause directory.Cause, all bool) {
 	want := []trellistest.Expected{trellistest.Ended("b", cause), trellistest.No(trellistest.Restarting(""))}
 	if all {
-		want = append(want, trellistest.InAnyOrder(trellistest.Ended("a", host.Requested), trellistest.Ended("c", host.Requested)))
+		want = append(want, trellistest.InAnyOrder(trellistest.Ended("a", directory.Requested), trellistest.Ended("c", directory.Requested)))
 	}
 	h.WantEvents(want...)
 	nothingMore(h)
@@ -134,7 +134,7 @@ func TestV04_PausesGrow(t *testing.T) {
 	})
 }
 
-func pausesOf(events []host.Event) (pauses []time.Duration) {
+func pausesOf(events []directory.Event) (pauses []time.Duration) {
 	for _, e := range events {
 		if e.Pause > 0 {
 			pauses = append(pauses, e.Pause)
@@ -161,7 +161,7 @@ func TestV03_RestartLimit(t *testing.T) {
 					actor := c.actors[i%len(c.actors)]
 					h.Process(actor).Die(1)
 					if i < 3 {
-						h.WantEvents(trellistest.Ended(actor, host.Crashed), trellistest.Restarting(actor))
+						h.WantEvents(trellistest.Ended(actor, directory.Crashed), trellistest.Restarting(actor))
 						time.Sleep(c.between + time.Second)
 					}
 				}

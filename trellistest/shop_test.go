@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
@@ -38,7 +39,7 @@ func TestShop(t *testing.T) {
 		h.WantEvents(trellistest.Started("catalog"), trellistest.Started("counter"))
 
 		h.Process("catalog").Die(2)
-		h.WantEvents(trellistest.Ended("catalog", host.Crashed), trellistest.Started("catalog"))
+		h.WantEvents(trellistest.Ended("catalog", directory.Crashed), trellistest.Started("catalog"))
 		if n, err := price.Call(t.Context(), h.Portal("catalog"), "pear"); n != 4 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
@@ -47,7 +48,7 @@ func TestShop(t *testing.T) {
 		h.WantEvents(
 			trellistest.Unhealthy("counter"), trellistest.Unhealthy("counter"), trellistest.Unhealthy("counter"),
 			trellistest.Forced("counter", "SIGTERM"), trellistest.Forced("counter", "SIGKILL"),
-			trellistest.Ended("counter", host.Sick), trellistest.Ended("catalog", host.Requested),
+			trellistest.Ended("counter", directory.Sick), trellistest.Ended("catalog", directory.Requested),
 		)
 		if err := h.Wait(); !errors.Is(err, fault.ErrActorLost) {
 			t.Errorf("the tree ended with %v", err)

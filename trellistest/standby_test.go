@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
@@ -33,7 +34,7 @@ func TestV01_ARestartTakesASpare(t *testing.T) {
 		spare := h.Spares("a")[0]
 		begun := time.Now()
 		h.Process("a").Die(1)
-		h.WantEvents(trellistest.Ended("a", host.Crashed), trellistest.Restarting("a"))
+		h.WantEvents(trellistest.Ended("a", directory.Crashed), trellistest.Restarting("a"))
 		if text, err := greet.Call(t.Context(), h.Portal("a"), "Ada"); text != "Hello, Ada!" || err != nil {
 			t.Errorf("%q, %v", text, err)
 		}
@@ -50,7 +51,7 @@ func TestV01_ARestartTakesASpare(t *testing.T) {
 		if err := h.End(); err != nil {
 			t.Error(err)
 		}
-		h.WantEvents(trellistest.InAnyOrder(trellistest.SpareEnded("a", host.Requested), trellistest.Ended("a", host.Requested)))
+		h.WantEvents(trellistest.InAnyOrder(trellistest.SpareEnded("a", directory.Requested), trellistest.Ended("a", directory.Requested)))
 	})
 }
 
@@ -100,7 +101,7 @@ func TestN17_ASpareThatIsTerminatedExits(t *testing.T) {
 		h := trellistest.Host(t, bench(1), greeter())
 		h.WantEvents(trellistest.Spare("a"))
 		h.Spares("a")[0].Terminate()
-		h.WantEvents(trellistest.SpareEnded("a", host.Crashed))
+		h.WantEvents(trellistest.SpareEnded("a", directory.Crashed))
 		events := h.Events()
 		died, ok := errors.AsType[*fault.ActorDied](events[len(events)-1].Err)
 		if !ok || died.ExitCode != 0 || died.Signal != "" {
@@ -169,7 +170,7 @@ func TestO01_AStartThatIsGivenUpTellsNoOtherProcess(t *testing.T) {
 			t.Error(err)
 		}
 		events := h.Events()
-		if last := events[len(events)-1]; last.To != host.Gone || !last.Actor.Is(spare.ID()) {
+		if last := events[len(events)-1]; last.To != directory.Gone || !last.Actor.Is(spare.ID()) {
 			t.Errorf("the last event is %+v; want the end of %v", last, spare.ID())
 		}
 	})
@@ -184,7 +185,7 @@ func TestV01_SparesBesideOneThatIsNotFitEnd(t *testing.T) {
 		before[0].Freeze()
 		h.Process("a").Die(1)
 		h.WantEvents(trellistest.Restarting("a"),
-			trellistest.InAnyOrder(trellistest.SpareEnded("a", host.Requested), trellistest.SpareEnded("a", host.Requested), trellistest.Started("a")),
+			trellistest.InAnyOrder(trellistest.SpareEnded("a", directory.Requested), trellistest.SpareEnded("a", directory.Requested), trellistest.Started("a")),
 			trellistest.Spare("a"), trellistest.Spare("a"), trellistest.Spare("a"))
 		for _, spare := range h.Spares("a") {
 			if slices.Contains(before, spare) {
@@ -203,14 +204,14 @@ func TestV01_ASparesDeathConcernsNobody(t *testing.T) {
 		actor := h.Portal("a").ID()
 		for range 3 {
 			h.Spares("a")[0].Die(1)
-			h.WantEvents(trellistest.SpareEnded("a", host.Crashed), trellistest.Spare("a"),
+			h.WantEvents(trellistest.SpareEnded("a", directory.Crashed), trellistest.Spare("a"),
 				trellistest.No(trellistest.Ended("a", "")), trellistest.No(trellistest.Restarting("a")))
 		}
-		if now := h.Portal("a"); !now.ID().Is(actor) || now.State() != host.Ready {
+		if now := h.Portal("a"); !now.ID().Is(actor) || now.State() != directory.Ready {
 			t.Errorf("the actor was %v and is %v, %s", actor, now.ID(), now.State())
 		}
 		h.Process("a").Die(1) // which the supervisor would not forgive a fourth time
-		h.WantEvents(trellistest.Ended("a", host.Crashed), trellistest.Started("a"))
+		h.WantEvents(trellistest.Ended("a", directory.Crashed), trellistest.Started("a"))
 	})
 }
 
@@ -238,13 +239,13 @@ func TestV01_SparesAreGivenUp(t *testing.T) {
 		h.WantEvents(trellistest.Spare("a"))
 		set(true)
 		h.Spares("a")[0].Die(1)
-		h.WantEvents(trellistest.SpareEnded("a", host.Crashed), trellistest.SpareEnded("a", host.NotUp),
-			trellistest.SpareEnded("a", host.NotUp), trellistest.SpareEnded("a", host.NotUp))
+		h.WantEvents(trellistest.SpareEnded("a", directory.Crashed), trellistest.SpareEnded("a", directory.NotUp),
+			trellistest.SpareEnded("a", directory.NotUp), trellistest.SpareEnded("a", directory.NotUp))
 		time.Sleep(time.Hour)
 		h.WantEvents(trellistest.No(trellistest.SpareEnded("a", "")), trellistest.No(trellistest.Spare("a")))
 		set(false)
 		h.Process("a").Die(1)
-		h.WantEvents(trellistest.Ended("a", host.Crashed), trellistest.Started("a"), trellistest.Spare("a"))
+		h.WantEvents(trellistest.Ended("a", directory.Crashed), trellistest.Started("a"), trellistest.Spare("a"))
 	})
 }
 
@@ -259,7 +260,7 @@ func TestV01_SparesWaitForTheOldGeneration(t *testing.T) {
 		h := trellistest.Host(t, tree, greeter())
 		h.WantEvents(trellistest.InAnyOrder(trellistest.Spare("a"), trellistest.Spare("b")))
 		h.Process("a").Die(1)
-		h.WantEvents(trellistest.Ended("a", host.Crashed), trellistest.Ended("b", host.Requested),
+		h.WantEvents(trellistest.Ended("a", directory.Crashed), trellistest.Ended("b", directory.Requested),
 			trellistest.InAnyOrder(trellistest.Started("a"), trellistest.Started("b")))
 	})
 }
@@ -300,7 +301,7 @@ func TestV01_AStartTakesASpareOfAnotherActor(t *testing.T) {
 			time.Sleep(time.Minute - time.Millisecond)
 			programs.WantEvents(trellistest.No(trellistest.SpareEnded("a", "")))
 			time.Sleep(time.Minute + time.Millisecond) // for those that another actor has come for meanwhile
-			programs.WantEvents(trellistest.SpareEnded("a", host.Requested), trellistest.SpareEnded("a", host.Requested))
+			programs.WantEvents(trellistest.SpareEnded("a", directory.Requested), trellistest.SpareEnded("a", directory.Requested))
 			if left := programs.Spares("a"); len(left) > 0 {
 				t.Errorf("%d spares are left", len(left))
 			}
@@ -330,7 +331,7 @@ func TestN06_TheEndOfANurseryEndsComingSpares(t *testing.T) {
 				if err := h.End(); err != nil {
 					t.Error(err)
 				}
-				h.WantEvents(trellistest.InAnyOrder(trellistest.SpareEnded("a", host.Requested), trellistest.Ended("a", host.Requested)))
+				h.WantEvents(trellistest.InAnyOrder(trellistest.SpareEnded("a", directory.Requested), trellistest.Ended("a", directory.Requested)))
 			})
 		})
 	}

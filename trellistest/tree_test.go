@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
@@ -68,8 +69,8 @@ func TestV06_CallsAndDeaths(t *testing.T) {
 		}
 		h.Process("a").Kill(syscall.SIGSEGV)
 		h.WantEvents(
-			trellistest.Ended("a", host.Crashed), trellistest.Restarting("a"),
-			trellistest.Ended("a", host.Crashed), trellistest.Restarting("a"),
+			trellistest.Ended("a", directory.Crashed), trellistest.Restarting("a"),
+			trellistest.Ended("a", directory.Crashed), trellistest.Restarting("a"),
 		)
 	})
 }
@@ -86,8 +87,8 @@ func TestV07_FrozenProcessIsReplaced(t *testing.T) {
 		}
 		h.WantEvents(
 			trellistest.Unhealthy("a"), trellistest.Unhealthy("a"), trellistest.Unhealthy("a"),
-			trellistest.Stopping("a", host.Sick), trellistest.Forced("a", "SIGTERM"), trellistest.Forced("a", "SIGKILL"),
-			trellistest.Ended("a", host.Sick), trellistest.Started("a"),
+			trellistest.Stopping("a", directory.Sick), trellistest.Forced("a", "SIGTERM"), trellistest.Forced("a", "SIGKILL"),
+			trellistest.Ended("a", directory.Sick), trellistest.Started("a"),
 		)
 	})
 }
@@ -122,7 +123,7 @@ func TestSIGTERMWaitsForTheThaw(t *testing.T) {
 		time.Sleep(time.Second)
 		h.WantEvents(trellistest.No(trellistest.Ended("a", "")))
 		p.Thaw()
-		h.WantEvents(trellistest.Ended("a", host.Finished))
+		h.WantEvents(trellistest.Ended("a", directory.Finished))
 	})
 }
 
@@ -143,8 +144,8 @@ func TestN08_RungsOfTheTeardown(t *testing.T) {
 		if err := <-called; !errors.Is(err, fault.ErrActorLost) {
 			t.Errorf("the call got %v", err)
 		}
-		h.WantEvents(trellistest.Stopping("a", host.Requested),
-			trellistest.Forced("a", "SIGTERM"), trellistest.Forced("a", "SIGKILL"), trellistest.Ended("a", host.Requested))
+		h.WantEvents(trellistest.Stopping("a", directory.Requested),
+			trellistest.Forced("a", "SIGTERM"), trellistest.Forced("a", "SIGKILL"), trellistest.Ended("a", directory.Requested))
 		var forced []time.Duration
 		for _, e := range h.Events() {
 			if e.Step != "" {
@@ -240,7 +241,7 @@ func TestV09_Dependencies(t *testing.T) {
 		if err := h.End(); err != nil {
 			t.Error(err)
 		}
-		h.WantEvents(trellistest.Ended("app", host.Requested), trellistest.Ended("db", host.Requested))
+		h.WantEvents(trellistest.Ended("app", directory.Requested), trellistest.Ended("db", directory.Requested))
 	})
 }
 
@@ -261,7 +262,7 @@ func TestN07_ChildrenDieWithTheirHost(t *testing.T) {
 		leaf := h.Process("leaf")
 		h.Process("middle").Kill(syscall.SIGKILL)
 		<-leaf.Dead()
-		h.WantEvents(trellistest.Ended("middle", host.Crashed), trellistest.Restarting("middle"))
+		h.WantEvents(trellistest.Ended("middle", directory.Crashed), trellistest.Restarting("middle"))
 		if text, err = below.Call(t.Context(), h.Portal("middle"), "Ada"); text != "Hello, Ada!" || err != nil {
 			t.Errorf("%q, %v", text, err)
 		}
@@ -275,7 +276,7 @@ func TestWantEventsReports(t *testing.T) {
 		words []string
 	}{
 		"another one": {[]trellistest.Expected{trellistest.Started("b")}, []string{"started b  ≠  started a"}},
-		"one more":    {[]trellistest.Expected{trellistest.Ended("a", host.Crashed)}, []string{"ended a crashed  =  ended a crashed", "  ≠  ended c crashed"}},
+		"one more":    {[]trellistest.Expected{trellistest.Ended("a", directory.Crashed)}, []string{"ended a crashed  =  ended a crashed", "  ≠  ended c crashed"}},
 		"refused": {
 			[]trellistest.Expected{trellistest.Started("a"), trellistest.No(trellistest.Ended("a", ""))},
 			[]string{"started a  =  started a", "≠  ended a crashed", "all events since the last look:"},

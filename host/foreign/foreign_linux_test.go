@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -135,7 +136,7 @@ func restarted(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if e.To == host.Ready && e.From == host.Starting {
+		if e.To == directory.Ready && e.From == directory.Starting {
 			ready++
 		}
 		if ready == 2 {

@@ -25,6 +25,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -248,14 +249,14 @@ func (s *stage) awaitCalls(n int) {
 
 // await returns when the actor of a name is in a state that it comes to after the process
 // with the given pid has been reaped (0: at any time).
-func (s *stage) await(name string, after int, state host.State) {
+func (s *stage) await(name string, after int, state directory.State) {
 	s.t.Helper()
 	reaped := after == 0
 	for e, err := range host.Events(s.ctx) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		reaped = reaped || e.To == host.Reaped && e.Actor.PID == after
+		reaped = reaped || e.To == directory.Reaped && e.Actor.PID == after
 		if reaped && e.Actor.Name == name && e.To == state {
 			return
 		}
@@ -290,7 +291,7 @@ func (s *stage) pid() int {
 }
 
 // kill ends the process, and returns when the actor is in a state after that.
-func (s *stage) kill(then host.State) {
+func (s *stage) kill(then directory.State) {
 	s.t.Helper()
 	pid := s.pid()
 	s.signal(syscall.SIGKILL)
@@ -325,17 +326,17 @@ func (s *stage) freeze() {
 var enter = map[string]func(s *stage){
 	pausing: func(s *stage) {
 		s.up(func(sp *host.Spec) { sp.Backoff = config.Backoff{Initial: long, Max: long} })
-		s.kill(host.Waiting)
+		s.kill(directory.Waiting)
 	},
 	failingFast: func(s *stage) {
 		s.up(func(sp *host.Spec) {
 			sp.Backoff, sp.WhileDown = config.Backoff{Initial: long, Max: long}, config.FailWhileDown
 		})
-		s.kill(host.Waiting)
+		s.kill(directory.Waiting)
 	},
 	starting: func(s *stage) {
 		s.up(func(sp *host.Spec) { sp.Env[onceVar] = filepath.Join(s.t.TempDir(), "up") })
-		s.kill(host.Starting)
+		s.kill(directory.Starting)
 	},
 	ready: func(s *stage) { s.up(func(sp *host.Spec) { sp.CancelTimeout, sp.Grace = long, long }) },
 	unhealthy: func(s *stage) {
@@ -343,7 +344,7 @@ var enter = map[string]func(s *stage){
 			sp.CancelTimeout, sp.Grace = long, long
 			sp.Health = config.Health{Endpoint: unwell.Name(), Interval: short, Timeout: long, Failures: 1 << 30}
 		})
-		s.await("p", 0, host.Unhealthy)
+		s.await("p", 0, directory.Unhealthy)
 	},
 	frozen: func(s *stage) {
 		s.up(func(sp *host.Spec) {
@@ -358,7 +359,7 @@ var enter = map[string]func(s *stage){
 			s.up(func(sp *host.Spec) { sp.Grace, sp.TermTimeout = long, long })
 			s.freeze()
 			s.n.Go(func() { _ = s.portal.Cancel(s.ctx, "done") }) // its row asks once more
-			s.await("p", 0, host.Stopping)
+			s.await("p", 0, directory.Stopping)
 			return
 		}
 		s.up(func(sp *host.Spec) { sp.Grace = long })
@@ -434,11 +435,11 @@ func playWaiting(t *testing.T) {
 		}
 		pid := s.pid()
 		s.signal(syscall.SIGKILL)
-		s.await("needed", pid, host.Waiting)
+		s.await("needed", pid, directory.Waiting)
 		if s.portal, err = tree.Portal("p"); err != nil {
 			return err
 		}
-		s.kill(host.Waiting)
+		s.kill(directory.Waiting)
 		s.play(actorTable, waitingForNeed, "Portal.Cancel", actorProbes)
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // The moments of a nursery.
@@ -83,7 +84,7 @@ func TestP14_EachMomentOfANursery(t *testing.T) {
 					s.up(func(sp *host.Spec) { sp.Restart, sp.Grace, sp.Backoff = config.Temporary, long, config.Backoff{} })
 					s.hold()
 					end(errEnd)
-					s.await("p", 0, host.Stopping)
+					s.await("p", 0, directory.Stopping)
 				}
 				held = s.begin(nurseryTable, phase, nurseryProbes, "Nursery.Cancel")
 				end(errEnd)

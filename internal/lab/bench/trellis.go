@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/lab/bench/usage"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // trellisPeer is a plugin that is built with package sdk.
@@ -56,7 +57,7 @@ func (l *lab) startFromStandby(ctx context.Context, times int) (all []sample, er
 			return err
 		}
 		for e, err := range host.Events(ctx) {
-			if err != nil || e.Actor.Name != spec.Name || e.To != host.Standby || e.Time.Before(since) {
+			if err != nil || e.Actor.Name != spec.Name || e.To != directory.Standby || e.Time.Before(since) {
 				continue // it tells of other rounds, too
 			}
 			begun := time.Now()

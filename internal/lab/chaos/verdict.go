@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -88,7 +89,7 @@ func sortSentinel(err error) string {
 }
 
 // stepOf is a supervisor's event for the driver.
-func stepOf(e host.Event) *Step {
+func stepOf(e directory.Event) *Step {
 	s := &Step{
 		Time: e.Time, Name: e.Actor.Name, Short: e.Actor.Short(), PID: e.Actor.PID,
 		From: string(e.From), To: string(e.To), Cause: string(e.Cause), Step: e.Step, Reason: e.Reason,
