@@ -103,6 +103,7 @@ func (d *Dialog) sleep() bool {
 	defer d.mu.Unlock()
 	d.asleep = !d.stirred()
 	if d.asleep {
+		d.turn.Store(nil) // the rest does not run on the link's reader, and may begin before that is told
 		d.member.group.Keep()
 	}
 	return d.asleep
