@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,11 +133,15 @@ var (
 	giveUp = contract.Context[none, none, none, none, none]("give-up")
 	hail   = contract.Func[string, string]("hail")
 	echo   = contract.Func[any, any]("echo")
+	// producing is how many lists are being made.
+	producing = contract.Func[none, int]("producing")
 )
 
 // jobs are what the plugin of the tests can do.
 func jobs() []contract.Handler {
+	var lists atomic.Int64
 	return []contract.Handler{
+		producing.Handle(func(context.Context, none) (int, error) { return int(lists.Load()), nil }),
 		greet.Handle(func(_ context.Context, n name) (greeting, error) {
 			return greeting{"Hello, " + n.Name, 1234}, nil
 		}),
@@ -145,6 +150,8 @@ func jobs() []contract.Handler {
 		fail.Handle(func(context.Context, none) (none, error) { return none{}, errors.New("out of paper") }),
 		list.Handle(func(_ context.Context, a amount) iter.Seq2[amount, error] {
 			return func(yield func(amount, error) bool) {
+				lists.Add(1)
+				defer lists.Add(-1)
 				for i := range a.N {
 					if !yield(amount{i}, nil) {
 						return
