@@ -26,8 +26,8 @@ var ErrNoHost = control.ErrNoHost
 
 // JoinOptions says who joins. The zero value is ready to use.
 type JoinOptions struct {
-	// Name is that of the actor which this program becomes; "joined" if empty. It may not be
-	// that of an actor which is in the tree, unless that has joined, too.
+	// Name is that of the actor which this program becomes; "joined" if empty. Under the name of
+	// an actor of the tree this program is not found, but under its path (directory.Find).
 	Name string
 	// Endpoints that actors of the tree may call.
 	Endpoints []contract.Handler

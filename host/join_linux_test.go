@@ -404,22 +404,63 @@ func descriptors(t *testing.T) int {
 	return len(all)
 }
 
-// D04: a program cannot take the calls that are for an actor of the tree, and its name has the form of
-// an actor's.
+// D04: a program cannot take the calls that are for an actor of the tree, whichever of them is there first, and
+// however deep below the program; it is still found by its path. Its name has the form of an actor's.
 func TestD04_NamesOfGuests(t *testing.T) {
 	tempdir.Use(t)
 	_, err := open(t, serving(), func(ctx context.Context, n *host.Nursery) error {
+		g := newGuests(t)
+		defer g.end()
+		if err := g.add("parser"); err != nil {
+			return err
+		}
+		if p, err := directory.Find(ctx, "parser"); err != nil || !p.Entry.Last.Joined {
+			t.Errorf("D04: only the program has the name: %v, %v", p, err)
+		}
 		startAll(ctx, t, n, spec(t, "parser", "good"))
-		for name, want := range map[string]string{
-			"parser": "is that of an actor of the tree", "Parser": "expected a name", "a/b": "expected a name",
-		} {
+		if err := g.add("parser"); err != nil {
+			return err
+		}
+		all, err := directory.FindAll(ctx, "parser")
+		if err != nil || len(all) != 1 || all[0].Entry.Last.Joined {
+			t.Errorf("D04: %v are found beside the actor, %v", all, err)
+		}
+		if p, err := directory.Find(ctx, "parser#3"); err != nil || !p.Entry.Last.Joined {
+			t.Errorf("D04: the program at its path: %v, %v", p, err)
+		}
+		for _, name := range []string{"Parser", "a/b"} {
 			err := join(t.Context(), name, func(context.Context) error { return nil })
-			if err == nil || !strings.Contains(err.Error(), want) {
+			if err == nil || !strings.Contains(err.Error(), "expected a name") {
 				t.Errorf("D04: %s: %v", name, err)
 			}
 		}
 		n.Cancel()
 		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// D04: a tree starts, though programs join under the names of its actors from the first moment.
+func TestD04_TheTreeHasItsPaths(t *testing.T) {
+	tempdir.Use(t)
+	g := newGuests(t)
+	waiting := make(chan struct{})
+	go func() {
+		defer close(waiting)
+		for g.add("parser") != nil && g.ctx.Err() == nil {
+			runtime.Gosched() // until the host serves
+		}
+	}()
+	err := host.OpenTree(t.Context(), serving(), []host.Spec{spec(t, "parser", "good")}, func(ctx context.Context, _ *host.Tree) error {
+		<-waiting
+		p, err := directory.Find(ctx, "parser")
+		if err == nil && (p.Entry.Last.Joined || p.Entry.Path != "parser") {
+			t.Errorf("D04: the actor is at %s", p.Entry.Path)
+		}
+		g.end()
+		return err
 	})
 	if err != nil {
 		t.Error(err)

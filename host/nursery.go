@@ -61,6 +61,14 @@ var errCancelled = errors.New("the nursery was cancelled")
 // what the children failed with; more than one independent failure is a
 // *fault.Group.
 func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
+	return openNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
+		n.door.open()
+		return body(ctx, n)
+	})
+}
+
+// openNursery is OpenNursery, whose body opens the door.
+func openNursery(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
 	if err := cmp.Or(o.Supervision.Check(), o.Streams.Check()); err != nil {
 		return err
 	}
@@ -408,14 +416,14 @@ func causeOf(ctx context.Context) error {
 }
 
 // clash is why an actor cannot have its name in this nursery: that of a foreign program
-// is one of its own, as it has no identity beside it. Replicas share one on purpose. It
-// is called under the lock.
+// is one of its own, as it has no identity beside it. Replicas share one on purpose, and a program that
+// has joined keeps no actor from having its name. It is called under the lock.
 func (n *Nursery) clash(added *child) error {
-	if added.spec.Replicas > 1 {
+	if added.spec.Replicas > 1 || added.guest != nil {
 		return nil
 	}
 	for _, c := range n.children {
-		if c.spec.Name == added.spec.Name && (c.spec.GoPlugin != nil || added.spec.GoPlugin != nil) {
+		if c.guest == nil && c.spec.Name == added.spec.Name && (c.spec.GoPlugin != nil || added.spec.GoPlugin != nil) {
 			return &StartError{Actor: added.spec.Name, Stage: "spec", Err: errors.New(
 				"name: an actor of this nursery has it already, and one of the two is a foreign program; rename one")}
 		}

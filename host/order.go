@@ -1,7 +1,9 @@
 package host
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -11,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // order is the task of [wire.Order], by which the people who run a host end and restart its actors.
@@ -45,8 +48,8 @@ func (n *Nursery) obey(ctx context.Context, by actor.ID, r wire.OrderRequest) er
 	if r.Restart {
 		return c.restart(ctx, &cancellation{Canceller: n.env.self, Reason: "restarted by " + by.Name})
 	}
-	if err := newPortal(c).Cancel(ctx, "cancelled by "+by.Name); err != nil {
-		return err
+	if err := newPortal(c).Cancel(ctx, "cancelled by "+by.Name); err != nil && !errors.Is(err, fault.ErrActorTooSlow) {
+		return err // one that is too slow is being ended with force
 	}
 	select {
 	case <-c.gone:
@@ -56,25 +59,33 @@ func (n *Nursery) obey(ctx context.Context, by actor.ID, r wire.OrderRequest) er
 	}
 }
 
-// named is the child at a path, or the only one of a name.
+// named is the only child of a name, or the one at a path. The path of the first of several is their name, and so
+// that is said with #1. Programs that have joined are beside actors of the tree as in [directory.Find].
 func (n *Nursery) named(ctx context.Context, name string) (*child, error) {
-	var found []*child
+	var found, guests []*child
 	n.look(func() {
 		for _, c := range n.children {
-			if c.member.Path() == name {
+			switch path := c.member.Path(); {
+			case c.guest != nil:
+				if path == name || c.spec.Name == name && len(guests) == 0 {
+					guests = []*child{c}
+				}
+			case path == name && path != c.spec.Name || path+"#1" == name:
 				found = []*child{c}
 				return
-			}
-			if c.spec.Name == name {
+			case c.spec.Name == name:
 				found = append(found, c)
 			}
 		}
 	})
+	if len(found) == 0 {
+		found = guests
+	}
 	switch entries, err := n.env.registry.Entries(ctx, name); {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return nil, fmt.Errorf("there are %d actors named %s; say which by its path, such as %s", len(found), words.Quote(name), found[0].member.Path())
+		return nil, fmt.Errorf("there are %d actors named %s; say which by its path, or %s#1 for the first one", len(found), words.Quote(name), name)
 	case err != nil:
 		return nil, err
 	case len(entries) > 0:
@@ -82,6 +93,9 @@ func (n *Nursery) named(ctx context.Context, name string) (*child, error) {
 	}
 	return nil, fmt.Errorf("%w: %s", directory.ErrNotFound, words.Quote(name))
 }
+
+// errAskedToEnd is why a child is over that has not failed.
+var errAskedToEnd = errors.New("it was asked to end")
 
 // restart ends the child's process, and returns when another one is up.
 func (c *child) restart(ctx context.Context, why *cancellation) error {
@@ -102,7 +116,7 @@ func (c *child) restart(ctx context.Context, why *cancellation) error {
 		case now != before:
 			return nil
 		case over:
-			return fmt.Errorf("%s has ended, and is not started again: %w", c.member.Path(), c.err)
+			return fmt.Errorf("%s has ended, and is not started again: %w", c.member.Path(), cmp.Or(c.err, errAskedToEnd))
 		}
 		select {
 		case <-changed:

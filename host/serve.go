@@ -1,15 +1,12 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/control"
-	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -22,8 +19,9 @@ const (
 	doorPause  = 100 * time.Millisecond // after a failure of the socket, as for lack of descriptors
 )
 
-// door is where other programs join a nursery. One goroutine of the nursery's listens there, and each
-// program has one from when it connects until it is gone. The door is shut when the nursery's ctx ends, and
+// door is where other programs join a nursery. From when it is open one goroutine of the nursery's listens
+// there, and each program has one from when it connects until it is gone. Whoever has connected before
+// that waits. The door is shut when the nursery's ctx ends, and
 // when it has nothing left to do.
 type door struct {
 	n        *Nursery
@@ -33,7 +31,7 @@ type door struct {
 	places   chan struct{} // as many as there may be
 }
 
-// serve opens the door at an address; there is none if that is empty.
+// serve makes the door at an address; there is none if that is empty.
 func (n *Nursery) serve(address string) (*door, error) {
 	if address == "" {
 		return nil, nil //nolint:nilnil // a door that is nil is shut
@@ -44,14 +42,21 @@ func (n *Nursery) serve(address string) (*door, error) {
 	}
 	d := &door{n: n, listener: listener, places: make(chan struct{}, mostGuests)}
 	d.ctx, d.close = context.WithCancel(n.ctx)
-	n.tasks.Go(d.attend)
 	return d, nil
+}
+
+// open lets programs in.
+func (d *door) open() {
+	if d != nil {
+		d.n.tasks.Go(d.attend)
+	}
 }
 
 // shut lets nobody in any more.
 func (d *door) shut() {
 	if d != nil {
 		d.close()
+		d.listener.Close() // it may never have been open
 	}
 }
 
@@ -86,7 +91,7 @@ func (d *door) admit(caller *control.Caller) {
 		caller.Refuse(d.ctx, fmt.Errorf("%w: %d programs have joined it already", fault.ErrOverloaded, mostGuests), d.n.env.self)
 		return
 	}
-	d.n.tasks.Go(func() {
+	admitted := d.n.tasks.Go(func() {
 		defer func() { <-d.places }()
 		defer caller.Close()
 		if c, err := d.join(caller); err != nil {
@@ -96,6 +101,10 @@ func (d *door) admit(caller *control.Caller) {
 			<-c.gone
 		}
 	})
+	if !admitted { // the nursery has ended meanwhile
+		caller.Close()
+		<-d.places
+	}
 }
 
 // join makes a program that has connected a child of the nursery. That it ends, and how, concerns no
@@ -106,21 +115,11 @@ func (d *door) join(caller *control.Caller) (*child, error) {
 		return nil, err
 	}
 	spec := Spec{Name: hello.Self.GetName(), Command: []string{"joined"}}
-	if err := cmp.Or(spec.Check(), d.impostor(spec.Name)); err != nil {
+	if err := spec.Check(); err != nil {
 		return nil, err
 	}
 	spec.Health.Off = true // it has no health service, and its end is seen at once
 	return d.n.add(d.ctx, &child{spec: spec, guest: newGuest(d.n, caller, hello), childState: childState{oneShot: true}})
-}
-
-// impostor is why a program cannot join under a name: it is that of an actor of the tree, and whoever looks for
-// that would find the program.
-func (d *door) impostor(name string) error {
-	entries, err := d.n.env.registry.Entries(d.ctx, name)
-	if slices.ContainsFunc(entries, func(e directory.Entry) bool { return !e.Last.Joined }) {
-		err = fmt.Errorf("the name %q is that of an actor of the tree; join under another one", name)
-	}
-	return err
 }
 
 // onlyGuests reports whether all children are programs that have joined. It is called under the lock.

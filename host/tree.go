@@ -33,9 +33,11 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 		return err
 	}
 	levels := config.Levels(actors)
-	return OpenNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
+	return openNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
 		t := &Tree{nursery: n, portals: map[string][]*Portal{}}
-		if err := t.start(ctx, levels); err != nil {
+		err := t.add(levels)
+		n.door.open() // the actors of the tree have their paths by now
+		if err := t.start(ctx, err); err != nil {
 			return err
 		}
 		if err := body(context.WithValue(ctx, treeKey{}, t), t); err != nil {
@@ -101,12 +103,11 @@ func (t *Tree) Portals(name string) ([]*Portal, error) {
 	return nil, fmt.Errorf("no actor %q in this part of the tree; %s", name, have)
 }
 
-// start takes all actors in and waits until each is up, or is over. The table of the
+// start waits until each actor is up, or is over. The table of the
 // supervisor starts each as soon as what it needs is ready; here is only waited, in a
 // goroutine for each, so that the failure of one is known while others are still coming
-// up. Every failure counts but those that only follow from another.
-func (t *Tree) start(ctx context.Context, levels [][]Spec) error {
-	err := t.add(levels)
+// up. Every failure counts, err of those that could not be taken in included, but those that only follow from another.
+func (t *Tree) start(ctx context.Context, err error) error {
 	var group task.Group
 	var mu sync.Mutex
 	failures := []error{err}

@@ -69,7 +69,8 @@ type Event struct {
 	Err error `json:"-"`
 	// Step is the step of a teardown that begins, "SIGTERM" or "SIGKILL", in events from Stopping to Stopping.
 	Step string `json:"step,omitempty"`
-	// Joined is whether the actor is a program that has joined, and was not started by its host.
+	// Joined is whether the actor is a program that has joined, and was not started by its host, or
+	// is below one.
 	Joined bool `json:"joined,omitempty"`
 	// Stuck is the endpoint of a task that was told to end and has not in time, in an
 	// event that changes no state.

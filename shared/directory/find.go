@@ -39,7 +39,8 @@ func Query(ctx context.Context, name string) ([]Entry, error) {
 	return found, err
 }
 
-// Find gives a portal to the actor of a name that became ready last, or to the one at a path.
+// Find gives a portal to the actor of a name that became ready last, or to the one at a path. A program that
+// has joined the tree, or what it hosts, is found by a name only if no other actor there has it.
 //
 // Errors: [ErrNotFound] if none is ready, with what those of the name are doing.
 func Find(ctx context.Context, name string) (*Portal, error) {
@@ -61,9 +62,15 @@ func FindAll(ctx context.Context, name string) ([]*Portal, error) {
 	return portals, err
 }
 
-// ready gives portals to all actors of a name that are ready, and reports whether there are others.
+// ready gives portals to all actors of a name that are ready, and reports whether there are others. Programs
+// that have joined, and what they host, count for nothing beside actors of the tree, ready or not: nobody takes
+// the calls that are for those.
 func ready(ctx context.Context, r Registry, name string) (portals []*Portal, others bool, err error) {
 	found, err := r.Entries(ctx, name)
+	joined := func(e Entry) bool { return e.Last.Joined }
+	if own := slices.DeleteFunc(slices.Clone(found), joined); len(own) > 0 {
+		found = own
+	}
 	for _, e := range found {
 		if e.State.Callable() {
 			portals = append(portals, &Portal{r.Portal(e), e})

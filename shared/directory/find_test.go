@@ -389,6 +389,31 @@ func TestD07_WatchTellsReadyRestartedGone(t *testing.T) {
 	})
 }
 
+// D04: whatever a program that has joined says of what it hosts, that is found by its path only where an actor of the
+// tree has the name, also when events of it were lost.
+func TestD04_WhatAGuestHostsTakesNoName(t *testing.T) {
+	r := newTree(t)
+	r.join("parser").up()
+	guest := r.join("guest")
+	guest.Publish(directory.Event{Actor: guest.id, Epoch: 1, To: directory.Ready, Joined: true})
+	guest.Publish(directory.Event{Missed: 3})
+	for _, name := range []string{"parser", "other"} {
+		if err := guest.Pass(directory.Event{Path: name, Actor: actor.NewID(name), Epoch: 1, To: directory.Ready}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"parser": "parser", "other": "guest/other", "guest/parser": "guest/parser", "guest": "guest"} {
+		p, err := directory.Find(r.ctx, name)
+		if err != nil || p.Entry.Path != want || p.Entry.Last.Joined != strings.HasPrefix(want, "guest") {
+			t.Errorf("D04: %s: %+v, %v; want %s", name, p, err, want)
+		}
+	}
+	r.members["parser"].to(directory.Waiting, "", nil)
+	if p, err := directory.Find(r.ctx, "parser"); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("D04: while the actor is down, %+v is found, %v", p, err)
+	}
+}
+
 // What a member says is bounded, and is of its own subtree.
 func TestO01_AMemberSpeaksForItselfOnly(t *testing.T) {
 	r := newTree(t)

@@ -58,6 +58,7 @@ type member struct {
 	kept  []Event // a ring of the last ones; whoever asks for them sorts them
 	told  int     // events so far
 	below int     // actors that are there
+	guest bool    // it is a program that has joined a host, and so is all below it, whatever it says
 }
 
 // NewMemory makes an empty registry for what the actor at a path hosts; "" is the root. joined, if
@@ -180,6 +181,8 @@ func (m *member) Close(reason string, err error) {
 func (m *member) put(e Event) {
 	r := m.r
 	e.n = r.table.applied + 1
+	m.guest = m.guest || e.Joined && e.Path == m.path
+	e.Joined = e.Joined || m.guest
 	old := r.table.at(e.Path)
 	known := old.Path != ""
 	delete(r.actors, old.Actor.UUID)
