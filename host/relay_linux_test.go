@@ -105,3 +105,35 @@ func (h hop) stream(ctx context.Context, all map[string]*directory.Portal, kill 
 		})
 	return err
 }
+
+// BenchmarkD05_OneMoreHop calls a child, and what that child hosts; and has messages come from them.
+func BenchmarkD05_OneMoreHop(b *testing.B) {
+	child := spec(b, "near", "relaying")
+	child.Actors = []host.Spec{spec(b, "far", "relaying")}
+	err := host.OpenTree(b.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, []host.Spec{child}, func(ctx context.Context, _ *host.Tree) error {
+		all, err := findAll(ctx, []string{"near", "near/far"})
+		if err != nil {
+			return err
+		}
+		for _, path := range []string{"near", "near/far"} {
+			b.Run("call/"+path, func(b *testing.B) {
+				for b.Loop() {
+					if _, err := echo.Call(ctx, all[path], "it"); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run("messages/"+path, func(b *testing.B) {
+				for _, err := range numbers.Stream(ctx, all[path], b.N) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		b.Error(err)
+	}
+}

@@ -65,6 +65,10 @@
 // A task that waits may give its goroutine back (hibernate.go): it returns a [Hibernation], and whatever
 // wakes those who wait starts a goroutine for the rest of it. It counts as running meanwhile.
 //
+// A dialog of two other actors may pass through here (relay.go). The table has it by its id as it
+// has its own, and gives its frames to the table of the other link; a [Target] is whom one opens such
+// a dialog with. To its ends it is a dialog as any other.
+//
 // # What bounds it
 //
 // Everything that a peer can make this side keep has a bound (docs/bounds.md). Credit bounds

@@ -37,7 +37,7 @@ func TestD05_CallOverARelay(t *testing.T) {
 // Values of all sizes, from those that go with control to those in many pieces.
 func TestD05_LargeValuesOverARelay(t *testing.T) {
 	c := newTrio(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return bytes.Clone(d.Args()), nil }}, patient)
-	for _, size := range []int{0, 1, link.Copied, link.Copied + 1, 1 << 20, 9 << 20} {
+	for _, size := range []int{0, 1, link.Copied, link.Copied + 1, 1 << 20, 3 << 20} {
 		args := bytes.Repeat([]byte("v"), size)
 		if value, err := c.call(t.Context(), bytes.Clone(args)); !bytes.Equal(value, args) || err != nil {
 			t.Errorf("%d bytes came back as %d, %v", size, len(value), err)
@@ -339,7 +339,7 @@ func TestF06_AHostileOpenerHarmsOnlyItsDialog(t *testing.T) {
 		"lost":                     {frame(1, wire.Kind_KIND_LOST)},
 		"fields of others": {{
 			Dialog: 1, Kind: wire.Kind_KIND_CANCEL, Payload: make([]byte, 100<<10), Start: &wire.Start{Endpoint: "x"}, Hello: &wire.Hello{},
-			Cancel: &wire.Cancel{Reason: strings.Repeat("r", 1<<20)}, Fault: fault.Pack(errBoom, id),
+			Cancel: &wire.Cancel{Reason: strings.Repeat("r", 100<<10)}, Fault: fault.Pack(errBoom, id),
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
