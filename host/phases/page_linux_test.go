@@ -29,6 +29,7 @@ var elsewhere = [][2]string{
 	{"Subtree", "as OpenTree, around serve"},
 	{"Build", "returns when the builds have ended; the end of ctx ends them"},
 	{"Tree.Portal", "returns at once"},
+	{"Join", "returns when its function has, and this program has left the tree"},
 	{"OpenGroup", "returns when its function has, and each context of the group has ended as that of an Open"},
 	{"ContextEndpoint.OpenIn", "waits until the actor can be called, as Open does; the group waits for the context"},
 	{"Group.Go", "returns at once; the group waits for the task"},
@@ -78,7 +79,7 @@ var atOnce = []string{
 	"FromContext", "WithEvents", "SubtreeWith", "Parent", "Self", "WithMetadata", "MetadataFrom",
 	"Hibernate", "Opener.Hibernate", "FuncEndpoint.Handle", "SourceEndpoint.Handle", "ContextEndpoint.Handle",
 	"Stream.Close", "Subscription.Close",
-	"Find", "FindAll", "Query", "From", "With", "NewMemory", "Memory.Join",
+	"Find", "FindAll", "Query", "From", "With", "Here", "ByName", "Memory.Entries", "NewMemory", "Memory.Join",
 }
 
 // publicFuncs are the exported functions of the packages that programs use.
