@@ -91,7 +91,7 @@ type Config struct {
 
 // Link is one end of a connection. It owns two goroutines, its reader and its writer, and a
 // third that waits for both, from Start until Done is closed. The reader may be another goroutine
-// after a guest (RunInPlace); the one before is then its receiver's. mu guards err, bye and byeIn: how
+// after a guest (RunInPlace), which the third starts; the one before is then its receiver's. mu guards err, bye and byeIn: how
 // the link ended. What waits to be sent has a lock of its own, in the outbox; receiver, writer
 // and reader are set once, by Start. A link ends when both sides have said Bye (Close), or when
 // it is cut (Abort, a broken connection, a peer that breaks the protocol). Send, Close, Abort,
@@ -110,8 +110,8 @@ type Link struct {
 	writer  *task.Worker
 	done    chan struct{}
 
-	in       incoming
-	heardAll chan struct{} // the last reader has ended
+	in   incoming
+	next chan struct{} // cap 1: another goroutine is to read; closed when the last reader has ended
 
 	mu      sync.Mutex
 	err     error        // why it ended, if not in order
@@ -134,7 +134,7 @@ func New(t Transport, cfg Config) *Link {
 	aside, _ := t.(Aside)
 	return &Link{
 		cfg: cfg, transport: t, prompt: now, aside: aside, out: newOutbox(aside != nil), in: incoming{whole: assembler{limit: cfg.MaxMessage}},
-		greeted: make(chan struct{}), heardAll: make(chan struct{}), done: make(chan struct{}),
+		greeted: make(chan struct{}), next: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }
 
@@ -148,17 +148,22 @@ func (l *Link) Start(r Receiver) {
 	}})
 	l.cork() // as if for a first packet, without frames
 	l.writer = task.Start(l.write)
-	task.Start(l.read)   // waited for by heardAll
+	task.Start(l.read)   // waited for by finish
 	task.Start(l.finish) // waited for by Done
 }
 
-// finish waits for both goroutines and lets go of the transport. The reader ends first: with the
-// connection, or when it gives up on the peer. In that case the writer still has a Bye to send,
-// which says why. The end that has dialled leaves it to the peer to close the connection when it
-// has read that: gRPC would drop what a client sends just before it cancels. A peer that does
-// neither would hold this up for ever, so it gets only lastWords.
+// finish starts whoever reads next, waits for both goroutines and lets go of the transport. A guest does
+// not start its successor itself: a goroutine inherits its starter's labels for profiles, and those of
+// an author's code are for that code alone.
+//
+// The reader ends first: with the connection, or when it gives up on the peer. In that case the writer
+// still has a Bye to send, which says why. The end that has dialled leaves it to the peer to close the
+// connection when it has read that: gRPC would drop what a client sends just before it cancels. A peer
+// that does neither would hold this up for ever, so it gets only lastWords.
 func (l *Link) finish() {
-	<-l.heardAll
+	for range l.next {
+		task.Start(l.read)
+	}
 	if l.dropped.Load() > 0 && l.Err() != nil {
 		cut := time.AfterFunc(lastWords, l.transport.Abort)
 		l.writer.Wait()

@@ -30,7 +30,7 @@ func (l *Link) read() {
 	for l.takeAll(turn) && l.hear() {
 	}
 	if turn.Holds() {
-		close(l.heardAll)
+		close(l.next)
 	}
 }
 

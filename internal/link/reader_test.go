@@ -1,8 +1,12 @@
 package link_test
 
 import (
+	"bytes"
+	"context"
 	"net"
 	"path/filepath"
+	"runtime/pprof"
+	"strings"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -97,5 +101,60 @@ func TestN19_GuestsOfWhatHasComeAtOnce(t *testing.T) {
 	}
 	h.link.Abort(errBoom)
 	<-h.link.Done()
+	peer.Abort()
+}
+
+// labeller is a receiver whose guests label their goroutine for profiles and hand the reading over. It
+// reports what a profile says of the one that gets a CANCEL.
+type labeller struct {
+	inbox
+
+	link     *link.Link
+	profiles chan string
+}
+
+func (l *labeller) Frame(f *wire.Frame) error {
+	switch f.Kind {
+	case wire.Kind_KIND_START:
+		l.link.RunInPlace(l)
+	case wire.Kind_KIND_CANCEL:
+		l.profiles <- l.profile()
+	}
+	return nil
+}
+
+func (l *labeller) Run(t *link.Turn) {
+	pprof.Do(context.Background(), pprof.Labels("guest", "of the guest"), func(context.Context) { t.HandOver() })
+}
+
+func (l *labeller) HandedOver() {}
+
+// profile is what a profile says of the goroutine that calls it.
+func (l *labeller) profile() string {
+	var all bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&all, 1) // a buffer takes everything
+	for record := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(record, "labeller).profile") {
+			return record
+		}
+	}
+	return ""
+}
+
+// Whoever reads has the labels of the link's owner, and not those of a guest that has handed over.
+func TestAGuestsLabelsAreItsOwn(t *testing.T) {
+	near, far := sockets(t)
+	l := &labeller{link: link.New(link.NewLocal(near), link.Config{Self: actor.NewID("a")}), profiles: make(chan string, 1)}
+	pprof.Do(t.Context(), pprof.Labels("owner", "of the owner"), func(context.Context) { l.link.Start(l) })
+	peer := link.NewLocal(far)
+	frames := batch(t, hello(), &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_START}, &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_CANCEL})
+	if err := peer.Send(frames); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-l.profiles; strings.Contains(got, "of the guest") || !strings.Contains(got, "of the owner") {
+		t.Errorf("the reader is\n%s", got)
+	}
+	l.link.Abort(errBoom)
+	<-l.link.Done()
 	peer.Abort()
 }

@@ -3,8 +3,6 @@ package link
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // A Receiver may run code on the reader's goroutine that takes as long as it likes, such as an author's
@@ -106,7 +104,7 @@ func (t *Turn) event(e turnEvent) turnState {
 		t.dog.Reset(watch)
 	} else if do == turnSucceed {
 		t.guest.HandedOver()
-		task.Start(t.link.read)
+		t.link.next <- struct{}{} // has room: no other turn ends before this one has begun
 	}
 	return turnState(s)
 }

@@ -60,9 +60,7 @@ func NewAuthority(host string) (*Authority, error) {
 // Host is the configuration for the host's end of connections to a child, as client and as
 // server, since go-plugin's broker lets either side listen. It is made anew for each child, as
 // it names the one peer that it accepts.
-func (a *Authority) Host(child string) (*tls.Config, error) {
-	return a.own.config(child)
-}
+func (a *Authority) Host(child string) (*tls.Config, error) { return a.own.config(child) }
 
 // Admit makes the identity of a new child, as the bytes that Inherited reads.
 func (a *Authority) Admit(child string) ([]byte, error) {
