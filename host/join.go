@@ -37,7 +37,7 @@ type JoinOptions struct {
 // ([Options.Serve]; "default" if it is empty), runs body, and leaves. With the ctx of body,
 // package directory finds the actors of the tree, sdk.Parent is a portal to the host, and a nursery
 // that is opened tells its events there; others find this program and call its endpoints. When Join
-// returns, nothing is left of that on either side.
+// returns, nothing is left of that here; the host tells that this actor is gone as soon as it knows.
 //
 // The ctx of body ends with ctx, when the host asks this actor to end, and when the host is lost;
 // its cause says which, a *fault.ContextCancelled or a *fault.LinkLost. Join returns what body

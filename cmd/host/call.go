@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // commandFor is the command for each kind of endpoint.
@@ -121,23 +122,23 @@ func newWait(p *program) *cobra.Command {
 	return cmd
 }
 
-// awaitGone returns when no actor of a name is there.
+// awaitGone returns when no actor of a name is there. It looks once it follows, and so misses no end.
 func awaitGone(ctx context.Context, name string) error {
-	for {
-		ends, stop := context.WithCancel(ctx)
-		_, err := directory.Query(ctx, name)
-		if errors.Is(err, directory.ErrNotFound) {
-			stop()
+	for e, err := range directory.From(ctx).Watch(ctx, name) {
+		_, behind := errors.AsType[*fault.Lagged](err)
+		switch {
+		case err != nil && !behind:
+			return err
+		case err == nil && e.Path != "" && e.To != directory.Gone:
+			continue
+		}
+		all, err := present(ctx, name)
+		switch {
+		case errors.Is(err, directory.ErrNotFound), err == nil && len(all) == 0:
 			return nil
-		}
-		for e, failed := range directory.Watch(ends, name) {
-			if failed == nil && e.To == directory.Gone {
-				break
-			}
-		}
-		stop()
-		if err := context.Cause(ctx); err != nil {
+		case err != nil:
 			return err
 		}
 	}
+	return context.Cause(ctx)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/host"
-	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
@@ -41,10 +40,9 @@ func candidates(ctx context.Context, args []string, kind string) (names []string
 		name = args[0]
 	}
 	entries, err := directory.Query(ctx, name)
-	own, _ := self.From(ctx)
 	for _, e := range entries {
 		switch {
-		case e.Actor.Is(own):
+		case isCommand(&e.Last):
 		case name == "":
 			names = append(names, e.Path)
 		default:

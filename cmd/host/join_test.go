@@ -5,9 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // endlessInput is a terminal at which nobody types any more.
@@ -72,5 +77,41 @@ func TestD04_TheCommandReadsBeforeItJoins(t *testing.T) {
 		if err := errors.Join(w.Close(), r.Close()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// leaving is a registry in which an actor is gone just before somebody follows it, and whose loops may fail.
+type leaving struct {
+	*directory.Memory
+	before func()
+	err    error
+}
+
+func (l *leaving) Watch(ctx context.Context, name string) iter.Seq2[directory.Event, error] {
+	if l.err != nil {
+		return func(yield func(directory.Event, error) bool) { yield(directory.Event{}, l.err) }
+	}
+	l.before()
+	return l.Memory.Watch(ctx, name)
+}
+
+// D04: host wait --for gone misses no end, fails with what its loop does, and does not wait for commands.
+func TestD04_WaitForGone(t *testing.T) {
+	r := directory.NewMemory("", nil)
+	a, id := r.Join("a", nil), actor.NewID("a")
+	a.Publish(directory.Event{Actor: id, Epoch: 1, To: directory.Ready})
+	r.Join(caller, nil).Publish(directory.Event{Actor: actor.NewID(caller), Epoch: 1, To: directory.Ready, Joined: true})
+	l := &leaving{Memory: r, err: fault.ErrOverloaded}
+	ctx := directory.With(t.Context(), l)
+	if err := awaitGone(ctx, "a"); !errors.Is(err, fault.ErrOverloaded) {
+		t.Errorf("D04: its loop has failed, and it gives %v", err)
+	}
+	l.err, l.before = nil, func() {}
+	if err := awaitGone(ctx, caller); err != nil {
+		t.Errorf("D04: it has waited for itself: %v", err)
+	}
+	l.before = func() { a.Publish(directory.Event{Actor: id, Epoch: 1, To: directory.Gone}) }
+	if err := awaitGone(ctx, "a"); err != nil {
+		t.Errorf("D04: the actor is gone, and it gives %v", err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -51,13 +50,18 @@ func show(e *directory.Entry) *shown {
 	}
 }
 
-// present are the actors of the tree, without the command itself.
+// isCommand reports whether an event is about this command or another one, which come and go: one may
+// have left, and its host not have told that yet.
+func isCommand(e *directory.Event) bool {
+	return e.Joined && e.Actor.Name == caller && !strings.Contains(e.Path, "/")
+}
+
+// present are the actors of the tree, without commands.
 func present(ctx context.Context, name string) (all []*shown, err error) {
 	entries, err := directory.Query(ctx, name)
-	own, _ := self.From(ctx)
 	all = []*shown{}
 	for _, e := range entries {
-		if !e.Actor.Is(own) {
+		if !isCommand(&e.Last) {
 			all = append(all, show(&e))
 		}
 	}
@@ -152,7 +156,6 @@ func newEvents(p *program) *cobra.Command {
 			"--follow, every one that comes, until Ctrl-C.",
 		Args: withArgs(0, 1),
 	}), func(ctx context.Context, args []string) error {
-		own, _ := self.From(ctx)
 		for e, err := range directory.From(ctx).Watch(ctx, strings.Join(args, "")) {
 			lagged, behind := errors.AsType[*fault.Lagged](err)
 			switch {
@@ -163,7 +166,7 @@ func newEvents(p *program) *cobra.Command {
 				return err
 			case e.Path == "" && !follow: // these were all
 				return nil
-			case e.Path == "", e.Actor.Is(own):
+			case e.Path == "", isCommand(&e):
 				continue
 			}
 			text, err := json.Marshal(e)

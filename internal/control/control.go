@@ -197,6 +197,9 @@ func Join(ctx context.Context, address string, hello *wire.BootResponse) (_ link
 		answer, err = read(conn)
 		return err
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("join the host at %s: %w", path, err)
 	}

@@ -160,6 +160,27 @@ func TestD04_ARefusalSaysWhy(t *testing.T) {
 	<-done
 }
 
+// D04: the end of ctx is the error as it is, also while the host has not answered yet.
+func TestD04_JoinEndsWithItsCtx(t *testing.T) {
+	tempdir.Use(t)
+	l := listen(t, "default")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why, told := errors.New("enough"), make(chan error, 1)
+	go func() {
+		_, _, err := control.Join(ctx, "default", hello("guest"))
+		told <- err
+	}()
+	caller, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer caller.Close()
+	cancel(why)
+	if err := <-told; err != why { //nolint:errorlint // the very same
+		t.Errorf("D04: %v", err)
+	}
+}
+
 // D04: of many that begin at once, exactly one serves; the others are told so, and nothing is left.
 func TestD04_OneServes(t *testing.T) {
 	dir := tempdir.Use(t)
