@@ -92,8 +92,8 @@ func TestN19_AContextThatNeverAnswersHoldsUpNobody(t *testing.T) {
 func TestN19_ABaseThatNeverAnswersHoldsUpNobody(t *testing.T) {
 	for name, task := range map[string]dialog.Task{
 		"a task that waits": waits,
-		"a task that hibernates": func(context.Context, *dialog.Dialog) ([]byte, error) {
-			return nil, hibernate(context.Cause)
+		"a task that hibernates": func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+			return nil, hibernate(d, context.Cause)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

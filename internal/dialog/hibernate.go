@@ -12,8 +12,15 @@ import (
 // ended: it goes on with Next when there is news. That is when its ctx has ended, when there are
 // messages in the stream that it has opened, when the peer sends no more, and when the peer's task
 // has ended. Each is news once; after messages, all that has ended is news again. It is for callees,
-// and for openers in [Dialog.ScopeIn].
-type Hibernation struct{ Next Task }
+// and for openers in [Dialog.ScopeIn]. It belongs to one dialog: for the task of any other, which
+// may have got it as the failure of a scope inside, it is an error.
+type Hibernation struct {
+	of   *Dialog
+	next Task
+}
+
+// Hibernate gives what the task of this side is to return, to go on with next.
+func (d *Dialog) Hibernate(next Task) *Hibernation { return &Hibernation{d, next} }
 
 // Error is what somebody sees who returns it from where nothing can go on later.
 func (*Hibernation) Error() string {
@@ -66,10 +73,10 @@ func (d *Dialog) perform() (payload []byte, err error, asleep bool) { //nolint:r
 			return err
 		})
 		h, ok := err.(*Hibernation) //nolint:errorlint // as it is
-		if !ok {
+		if !ok || h.of != d {
 			return payload, err, false
 		}
-		d.task = h.Next
+		d.task = h.next
 		if d.member == nil {
 			d.member = &member{group: &d.table.tasks, unfollow: d.watch()}
 		}

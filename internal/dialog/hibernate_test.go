@@ -12,8 +12,8 @@ import (
 )
 
 // hibernate is a task that goes on with next.
-func hibernate(next func(ctx context.Context) error) *dialog.Hibernation {
-	return &dialog.Hibernation{Next: func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, next(ctx) }}
+func hibernate(d *dialog.Dialog, next func(ctx context.Context) error) *dialog.Hibernation {
+	return d.Hibernate(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, next(ctx) })
 }
 
 // A callee that hibernates is told when its ctx ends with the base of its actor, of which the dialog
@@ -28,14 +28,14 @@ func TestHibernationEndsWithTheActorsBase(t *testing.T) {
 			if err := d.Started(nil); err != nil {
 				return nil, err
 			}
-			return nil, hibernate(func(ctx context.Context) error {
+			return nil, hibernate(d, func(ctx context.Context) error {
 				told = context.Cause(ctx)
 				return told
 			})
 		}}, func(s *setup) { s.base = base })
 		scope := beside(func() error {
-			return openIn(t.Context(), p.parent, func(context.Context, *dialog.Dialog) ([]byte, error) {
-				return nil, hibernate(context.Cause)
+			return openIn(t.Context(), p.parent, func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+				return nil, hibernate(d, context.Cause)
 			})
 		})
 		synctest.Wait()
@@ -50,11 +50,11 @@ func TestHibernationEndsWithTheActorsBase(t *testing.T) {
 }
 
 // untilToldToEnd is a task that hibernates again for as long as its ctx has not ended.
-func untilToldToEnd(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+func untilToldToEnd(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return nil, &dialog.Hibernation{Next: untilToldToEnd}
+	return nil, d.Hibernate(untilToldToEnd)
 }
 
 // C14: a task that hibernates is told of the end of its ctx when that has ended, also if it was about to

@@ -134,11 +134,11 @@ func (c *chain) run(ctx context.Context, d *dialog.Dialog, at int) ([]byte, erro
 }
 
 // sleep hibernates until ctx has ended.
-func (p *program) sleep(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+func (p *program) sleep(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return nil, &dialog.Hibernation{Next: p.sleep}
+	return nil, d.Hibernate(p.sleep)
 }
 
 func (p *program) fail() error {
@@ -185,14 +185,14 @@ func (c *chain) open(ctx context.Context, at int, p *program, cancels bool) erro
 			return nil, err
 		}
 		var next dialog.Task
-		next = func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { // one message at a time
+		next = func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { // one message at a time
 			if _, err := s.Recv(ctx); err != nil {
 				return nil, received(err)
 			}
 			got++
-			return nil, &dialog.Hibernation{Next: next}
+			return nil, d.Hibernate(next)
 		}
-		return nil, &dialog.Hibernation{Next: next}
+		return nil, d.Hibernate(next)
 	})
 }
 

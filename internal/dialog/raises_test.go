@@ -265,12 +265,12 @@ func (p *play) openerTask(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 	case p.opener == returned:
 		return nil, nil
 	case p.sleeps && p.who != openerFails && p.who != openerPanics && p.nothingInterrupts():
-		return nil, &dialog.Hibernation{Next: func(context.Context, *dialog.Dialog) ([]byte, error) { // the callee has ended
+		return nil, d.Hibernate(func(context.Context, *dialog.Dialog) ([]byte, error) { // the callee has ended
 			<-p.trigger
 			return nil, nil
-		}}
+		})
 	case p.sleeps && p.who != openerFails && p.who != openerPanics:
-		return p.untilToldToEnd(p.openerEnds)
+		return p.untilToldToEnd(d, p.openerEnds)
 	}
 	<-p.trigger
 	switch p.who {
@@ -296,13 +296,13 @@ func (p *play) nothingInterrupts() bool {
 }
 
 // untilToldToEnd is what a task does that hibernates until its ctx has ended, whatever else it is told of.
-func (p *play) untilToldToEnd(ends dialog.Task) ([]byte, error) {
-	return nil, &dialog.Hibernation{Next: func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+func (p *play) untilToldToEnd(d *dialog.Dialog, ends dialog.Task) ([]byte, error) {
+	return nil, d.Hibernate(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 		if ctx.Err() != nil {
 			return ends(ctx, d)
 		}
-		return p.untilToldToEnd(ends)
-	}}
+		return p.untilToldToEnd(d, ends)
+	})
 }
 
 func (p *play) calleeTask(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
@@ -316,7 +316,7 @@ func (p *play) calleeTask(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 	case p.callee == returned:
 		return []byte("value"), nil
 	case p.sleeps && p.who != calleeFails && p.who != calleePanics && p.who != calleeCancels:
-		return p.untilToldToEnd(p.calleeEnds)
+		return p.untilToldToEnd(d, p.calleeEnds)
 	}
 	<-p.trigger
 	switch p.who {
@@ -333,7 +333,7 @@ func (p *play) calleeTask(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 		}
 	}
 	if p.sleeps {
-		return p.untilToldToEnd(p.calleeEnds)
+		return p.untilToldToEnd(d, p.calleeEnds)
 	}
 	<-ctx.Done()
 	return p.calleeEnds(ctx, d)

@@ -126,7 +126,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) scopeIn(g *Group, d *di
 // callee sends no more, and when it has ended. Each is news once; after messages, all that has ended
 // is news again. So a next that takes one message is called for the one that follows it.
 func (c *Opener[Started, In, Out, Result]) Hibernate(next func(ctx context.Context) error) error {
-	return &dialog.Hibernation{Next: func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, next(ctx) }}
+	return c.d.Hibernate(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, next(ctx) })
 }
 
 // Hibernate is for the handler of a context that has nothing to do until something happens: the
@@ -151,10 +151,10 @@ func (*hibernating[Result]) Error() string { return (*dialog.Hibernation)(nil).E
 // reply is what a handler of a context has returned, as its dialog takes it.
 func reply[Result any](s *signature, d *dialog.Dialog, value Result, err error) ([]byte, error) {
 	if h, ok := err.(*hibernating[Result]); ok { //nolint:errorlint // as it is
-		return nil, &dialog.Hibernation{Next: func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		return nil, d.Hibernate(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			value, err := h.next(arrive(ctx, d.Request()))
 			return reply(s, d, value, err)
-		}}
+		})
 	}
 	if err != nil {
 		return nil, err

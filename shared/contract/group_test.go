@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -319,6 +321,59 @@ func TestHibernateElsewhere(t *testing.T) {
 		_, err := echoes.Open(t.Context(), p, 1, func(_ context.Context, c *echoesOpener) error { return c.Hibernate(context.Cause) })
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("an Open: %v", err)
+		}
+	})
+}
+
+// A hibernation is of one context. What has got it as the failure of a scope inside, and passes it
+// on, has failed with it; it does not hibernate in its place.
+func TestAHibernationThatIsPassedOnIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		var p *pair.Portal
+		passOn := func(ctx context.Context) error {
+			_, err := echoes.Open(ctx, p, 1, func(_ context.Context, c *echoesOpener) error { return c.Hibernate(context.Cause) })
+			return err
+		}
+		call := contract.Func[int, int]("call")
+		stream := contract.Source[int, int]("stream")
+		outer := contract.Context[int, int, int, int, int]("outer")
+		p = pair.Serve(t, echoing(&callees),
+			call.Handle(func(ctx context.Context, _ int) (int, error) { return 0, passOn(ctx) }),
+			stream.Handle(func(ctx context.Context, _ int) iter.Seq2[int, error] {
+				return func(yield func(int, error) bool) { yield(0, passOn(ctx)) }
+			}),
+			outer.Handle(func(ctx context.Context, _ int, c *echoesCallee) (int, error) {
+				if err := c.Started(0); err != nil {
+					return 0, err
+				}
+				return 0, passOn(ctx)
+			}))
+		for name, run := range map[string]func(ctx context.Context) error{
+			"a Func": func(ctx context.Context) error { _, err := call.Call(ctx, p, 1); return err },
+			"a Source": func(ctx context.Context) (last error) {
+				for _, err := range stream.Stream(ctx, p, 1) {
+					last = err
+				}
+				return last
+			},
+			"a Context": func(ctx context.Context) error {
+				_, err := outer.Open(ctx, p, 1, func(ctx context.Context, c *echoesOpener) error { _, err := c.Wait(ctx); return err })
+				return err
+			},
+			"a body of OpenIn": func(ctx context.Context) error {
+				return contract.OpenGroup(ctx, func(_ context.Context, g *contract.Group) error {
+					opens(t, echoes.OpenIn(g, p, 1, func(ctx context.Context, _ *echoesOpener) error { return passOn(ctx) }, nil))
+					return nil
+				})
+			},
+		} {
+			ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+			began := time.Now()
+			if err := run(ctx); err == nil || !strings.Contains(err.Error(), "Hibernate is for handlers of contexts") || time.Since(began) > 0 {
+				t.Errorf("%s: %v after %v", name, err, time.Since(began))
+			}
+			stop()
 		}
 	})
 }
