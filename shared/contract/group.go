@@ -20,7 +20,7 @@ type Group struct {
 	tasks  task.Group
 
 	mu        sync.Mutex // guards the rest
-	cancelled bool       // Cancel was called
+	cancelled bool       // Cancel was called, and ctx had not ended before
 	failures  []error
 }
 
@@ -41,10 +41,10 @@ func OpenGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 }
 
 // Cancel ends the contexts of the group, and body's ctx. That they were cancelled is not a failure.
-// It does not wait; it may be called from anywhere.
+// It does not wait; it may be called from anywhere. When that ctx has ended already, it does nothing.
 func (g *Group) Cancel() {
 	g.mu.Lock()
-	g.cancelled = true
+	g.cancelled = g.cancelled || g.ctx.Err() == nil
 	g.mu.Unlock()
 	g.cancel(context.Canceled)
 }
@@ -61,12 +61,12 @@ func (g *Group) end(err error) {
 		echo, failure = false, err
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if echo && (g.cancelled || len(g.failures) > 0) {
-		return
+	if !echo || !g.cancelled && len(g.failures) == 0 {
+		g.failures = append(g.failures, failure)
+		failure = g.failures[0] // whoever had that may not have come to cancel yet
 	}
-	g.failures = append(g.failures, failure)
-	g.cancel(failure)
+	g.mu.Unlock()
+	g.cancel(failure) // calls methods of the caller's ctx; for an echo, ctx has ended already
 }
 
 // Go runs f as a task of the group, whose failure is the group's. When the group has ended, Go does
@@ -83,7 +83,8 @@ var errGroupEnded = errors.New("OpenIn in a group that has ended")
 // OpenIn opens a context as a part of a group, and does not wait for it. What Open does then in its
 // caller's goroutine, goroutines of the group do, and only while body has something to do ([Opener.Hibernate]).
 // The context ends before the group does. ended is given what Open would return; what it returns, if
-// that is not nil, is the group's failure. With a nil ended the group fails with the context.
+// that is not nil, is the group's failure. With a nil ended the group fails with the context. It is not
+// called when body panics, which Open would not have returned from: the group goes on with the panic.
 // The error is why there is no context.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenIn(g *Group, p Portal, args Args,
 	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error, ended func(r Result, err error) error,
@@ -110,6 +111,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) scopeIn(g *Group, d *di
 		return nil, body(ctx, opened)
 	}, func(err error) {
 		panics.Attempt(func() error {
+			panics.Rethrow(err)
 			r, err := opened.outcome(g.ctx, explain(e.sig, d.Peer(), err))
 			if ended == nil {
 				return err

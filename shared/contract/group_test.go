@@ -325,6 +325,91 @@ func TestHibernateElsewhere(t *testing.T) {
 	})
 }
 
+// asked is an author's context, each Value of which is for the author to answer.
+type asked struct {
+	context.Context
+
+	look atomic.Pointer[func()]
+}
+
+func (c *asked) Value(key any) any {
+	if look := c.look.Load(); look != nil {
+		(*look)()
+	}
+	return c.Context.Value(key)
+}
+
+// N19: the methods of a ctx that an author has made may not return while the group is cancelled with a
+// failure, and may use the group. Nobody else waits for them.
+func TestN19_AContextThatNeverAnswersHoldsUpNobodyElseOfItsGroup(t *testing.T) {
+	base := &asked{Context: t.Context()}
+	err := contract.OpenGroup(base, func(_ context.Context, g *contract.Group) error {
+		blocked, entered := make(chan struct{}), make(chan struct{})
+		var asked atomic.Bool
+		look := func() {
+			if !asked.Swap(true) {
+				close(entered)
+				<-blocked
+			}
+		}
+		base.look.Store(&look)
+		g.Go(func(context.Context) error { return errSeven })
+		<-entered
+		g.Cancel()
+		base.look.Store(nil)
+		close(blocked)
+		return nil
+	})
+	if err != errSeven { //nolint:errorlint // the very same
+		t.Errorf("the group: %v", err)
+	}
+}
+
+// That a group was cancelled does not hide why its ctx had ended before.
+func TestCancelOfAGroupThatHasEndedHidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p := pair.Serve(t, echoing(&callees))
+		why := errors.New("the caller has had enough")
+		for name, cause := range map[string]error{"with a cause": why, "without one": nil} {
+			ctx, stop := context.WithCancelCause(t.Context())
+			err := contract.OpenGroup(ctx, func(ctx context.Context, g *contract.Group) error {
+				defer g.Cancel()
+				opens(t, echoes.OpenIn(g, p, 1, func(_ context.Context, c *echoesOpener) error { return c.Hibernate(context.Cause) }, nil))
+				synctest.Wait()
+				stop(cause)
+				<-ctx.Done()
+				return nil
+			})
+			if want := context.Cause(ctx); err != want { //nolint:errorlint // the very same
+				t.Errorf("%s: the group ended with %v, want %v", name, err, want)
+			}
+		}
+	})
+}
+
+// A panic of a body goes on where the group was opened, and no ended can hide it: Open would not have
+// returned.
+func TestP10_NothingHidesAPanicOfABody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callees atomic.Int32
+		p := pair.Serve(t, echoing(&callees))
+		defer func() {
+			if panicked, ok := recover().(*fault.PanicError); !ok || panicked.Value != "no more" || callees.Load() != 1 {
+				t.Errorf("got %v, and %d callees were told", panicked, callees.Load())
+			}
+		}()
+		err := contract.OpenGroup(t.Context(), func(_ context.Context, g *contract.Group) error {
+			opens(t, echoes.OpenIn(g, p, 1, func(context.Context, *echoesOpener) error { panic("no more") }, func(_ int, err error) error {
+				t.Errorf("ended was called with %v", err)
+				return nil
+			}))
+			return nil
+		})
+		t.Errorf("OpenGroup returned %v", err)
+	})
+}
+
 // A hibernation is of one context. What has got it as the failure of a scope inside, and passes it
 // on, has failed with it; it does not hibernate in its place.
 func TestAHibernationThatIsPassedOnIsAnError(t *testing.T) {
