@@ -39,19 +39,22 @@ type member struct {
 type news struct {
 	ctxEnded, peerSilent, peerEnded bool
 
-	messages uint32 // changes with each that has come, and with each that was taken
+	messages uint32 // changes with each that has come and was kept, and with each that was taken
 }
 
 // stirred reports whether there is news for the task of this side, or whether it can begin. Whoever
 // takes one message at a time is told of the next one, and of all ends after the last one; whoever
-// takes none is told only once. The caller holds mu.
+// takes none is told once for each packet with messages. The caller holds mu.
 func (d *Dialog) stirred() bool {
 	if !d.running {
 		return d.settled()
 	}
 	now := news{ctxEnded: d.interrupted || d.ctx.Err() != nil, peerSilent: d.in.stopped, peerEnded: d.done}
 	if d.in.attached {
-		now.messages = uint32(2*d.in.received - uint64(len(d.in.queue)))
+		now.messages = -uint32(len(d.in.queue))
+	}
+	if d.in.attached && !d.in.deaf && !d.in.broken { // else what comes is dropped, and is not news
+		now.messages += 2 * uint32(d.in.received)
 	}
 	if now.messages != d.heard.messages {
 		d.heard = news{messages: now.messages}

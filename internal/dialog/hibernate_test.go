@@ -106,3 +106,42 @@ func TestC14_HibernationSeesTheEndOfACtxThatIsAboutToEnd(t *testing.T) {
 		t.Run("opener, "+name, func(t *testing.T) { play(t, false, end) })
 	}
 }
+
+// A peer cannot wake a task again and again by messages that are dropped, since this end was closed or had
+// no room for one.
+func TestHibernationIsNotToldOfWhatIsDropped(t *testing.T) {
+	for name, spoil := range map[string]func(r *raw, s *dialog.Stream){
+		"closed":  func(_ *raw, s *dialog.Stream) { s.Close() },
+		"overrun": func(r *raw, _ *dialog.Stream) { r.send(yield(1, "one"), yield(1, "two")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				told, ends := 0, false
+				var s *dialog.Stream
+				var ignores dialog.Task
+				ignores = func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+					if told++; ends {
+						return nil, nil
+					}
+					return nil, d.Hibernate(ignores)
+				}
+				r := newRaw(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+					s = stream(t, d, dialog.StreamOptions{Window: dialog.Window{Messages: 1}, WithoutBackpressure: true})
+					return ignores(ctx, d)
+				}))
+				r.send(start(1, dialog.Context))
+				spoil(r, s)
+				r.send(frame(1, wire.Kind_KIND_CANCEL))
+				before := told
+				for range 10 {
+					r.send(yield(1, "dropped"), &wire.Frame{Dialog: 1, Kind: wire.Kind_KIND_CREDIT, Credit: &wire.Window{}})
+				}
+				if told != before {
+					t.Errorf("the task was told %d times of what was dropped", told-before)
+				}
+				ends = true
+				r.send(frame(1, wire.Kind_KIND_STOP)) // is news
+			})
+		})
+	}
+}

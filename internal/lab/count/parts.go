@@ -7,7 +7,7 @@ var parts = []part{
 	{
 		name:    "kernel: how a context works",
 		folders: []string{"shared/actor", "shared/fault", "internal/wire", "internal/link", "internal/dialog", "internal/task"},
-		budget:  budget{code: 6950, comments: 22, function: 45, file: 450},
+		budget:  budget{code: 6955, comments: 22, function: 45, file: 450},
 		wanted:  budget{code: 3900},
 	},
 	{
