@@ -200,10 +200,10 @@ func (d *Dialog) interrupt() {
 // release frees what the ctx of this side holds, when its task has ended. It may be called twice.
 func (d *Dialog) release() {
 	d.mustEnd() // or ctx would end with nothing but Canceled
-	if d.callee && d.member != nil {
-		d.member.unfollow()
-	}
 	d.cancel(nil)
+	if d.callee && d.member != nil {
+		d.member.unfollow() // an author's base may never answer: ctx has ended before
+	}
 }
 
 // interruption is the cause for the task's ctx. A value that won against our own

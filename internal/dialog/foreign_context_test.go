@@ -124,6 +124,25 @@ func TestN19_ABaseThatNeverAnswersHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// The end of a task that has hibernated is told to what it has left behind, though its actor's base does not
+// answer.
+func TestN19_ABaseThatNeverAnswersHidesNoEndOfATaskThatHasHibernated(t *testing.T) {
+	blocked, left := make(chan struct{}), make(chan (<-chan struct{}), 1)
+	base := &strange{Context: t.Context()}
+	p := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		left <- ctx.Done()
+		return nil, hibernate(d, func(context.Context) error {
+			base.does(func() { <-blocked })
+			return nil
+		})
+	}), patient, func(s *setup) { s.base = base })
+	if err := open(t.Context(), p.parent, func(context.Context, *dialog.Dialog) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	<-<-left
+	close(blocked)
+}
+
 // A ctx may look at the very context that is cancelled because of it.
 func TestN19_AContextMayLookAtItsDialog(t *testing.T) {
 	p := newPair(t, started(waits), patient)
