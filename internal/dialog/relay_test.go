@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -450,4 +452,23 @@ func TestC20_AnActorWithItself(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// F06: what a peer says of whom a dialog is for, and who has opened it, is cut before it is kept or sent on:
+// no limit of arguments counts it, and a relay that adds to a packet of the largest size would break its link.
+func TestF06_AddressesAreCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got *wire.Start
+		r := newRaw(t, tasks{}, func(s *setup) {
+			s.route = func(start *wire.Start) (*dialog.Table, error) { got = start; return nil, errBoom }
+		})
+		long := strings.Repeat("x", 1<<20)
+		f := targeted(1, dialog.Func)
+		f.Start.Target = &wire.Address{Path: long, Actor: &wire.Identity{Name: long, Uuid: long}}
+		f.Start.Opener = &wire.Address{Path: long, Actor: &wire.Identity{Name: long, Uuid: long}}
+		r.send(f)
+		if n := proto.Size(got); n == 0 || n > 16<<10 {
+			t.Errorf("the START that is routed has %d bytes", n)
+		}
+	})
 }

@@ -330,6 +330,8 @@ func (t *Table) accept(f *wire.Frame) error {
 	if f.Start == nil {
 		return fmt.Errorf("%w: START of dialog %d without its fields", fault.ErrProtocol, f.Dialog)
 	}
+	f.Start.Target.Bound()
+	f.Start.Opener.Bound()
 	d := t.newCallee(f)
 	refused, err := t.claim(d)
 	if err != nil {

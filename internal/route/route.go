@@ -98,12 +98,16 @@ func (r *Router) FromChild(s *wire.Start, at string, id actor.ID) (*dialog.Table
 	return nil, nil //nolint:nilnil // the same
 }
 
+// letters are those of paths.
+const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-#/"
+
 // vouch checks the opener that a child says is below it: by its path, and by its identity, which must not
-// be that of an actor elsewhere. Its name is that of the path.
+// be that of an actor elsewhere. Its name is that of the path, which stands in events and logs.
 func (r *Router) vouch(s *wire.Start, child string) error {
 	id := s.Opener.Actor.ToID()
 	known, there := r.Down.Where(id)
-	if !strings.HasPrefix(s.Opener.Path, child+"/") || id.IsZero() || there && known != s.Opener.Path || id.Is(r.Self) || id.Is(r.Parent) || id.Is(r.Root) {
+	strange := strings.ContainsFunc(s.Opener.Path, func(c rune) bool { return !strings.ContainsRune(letters, c) })
+	if strange || !strings.HasPrefix(s.Opener.Path, child+"/") || id.IsZero() || there && known != s.Opener.Path || id.Is(r.Self) || id.Is(r.Parent) || id.Is(r.Root) {
 		return fmt.Errorf("%w: %s speaks for %.100q, which is not below it", fault.ErrProtocol, child, s.Opener.Path)
 	}
 	id.Name, _, _ = strings.Cut(path.Base(s.Opener.Path), "#")

@@ -102,6 +102,7 @@ func TestD06_TheOpenerIsVouchedFor(t *testing.T) {
 		"below it, with another's process": {&wire.Address{Path: "above/me/child/leaf", Actor: wire.FromID(other)}, actor.ID{}, ""},
 		"below it, with its host's":        {&wire.Address{Path: "above/me/child/leaf", Actor: wire.FromID(me)}, actor.ID{}, ""},
 		"below it, with the root's":        {&wire.Address{Path: "above/me/child/leaf", Actor: wire.FromID(root)}, actor.ID{}, ""},
+		"with letters that no path has":    {&wire.Address{Path: "above/me/child/\x1b[2J", Actor: &wire.Identity{Uuid: "new"}}, actor.ID{}, ""},
 		"below it, with none":              {&wire.Address{Path: "above/me/child/leaf"}, actor.ID{}, ""},
 	} {
 		s := to("elsewhere", other)

@@ -25,6 +25,17 @@ func (x *Identity) ToID() actor.ID {
 	return actor.ID{Name: cut(x.GetName()), UUID: cut(x.GetUuid()), PID: int(x.GetPid())}
 }
 
+// mostPath is how many bytes of a path in a tree are kept, the most that one may have.
+const mostPath = 4096
+
+// Bound cuts what a peer says of an actor to what an honest one says: it is sent on, and kept, and has
+// counted for nothing. nil is nobody.
+func (x *Address) Bound() {
+	if x != nil {
+		x.Path, x.Actor = valid(x.Path[:min(len(x.Path), mostPath)]), FromID(x.Actor.ToID())
+	}
+}
+
 // Root is the error itself, of all those in its tree; nil if there is none. The list begins with
 // it, and each node comes after the one that it belongs to.
 func (x *Fault) Root() *Node {
