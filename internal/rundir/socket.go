@@ -46,16 +46,18 @@ func Socket(address string) (path string, err error) {
 // the name finds it, and may remove it. Errors: [ErrOccupied], and whatever lets others into the folder.
 func Occupy(path string) (release func(made bool), err error) {
 	var lock *os.File
+	locked := false // at one of the attempts: the last one may have met the end of whoever had it
 	for range 100 { // as in claim: others may remove what they find in between, and lock it for that
 		lock, err = occupyOnce(path)
 		if err == nil {
 			return func(made bool) { vacate(path, lock, made) }, nil
 		}
+		locked = locked || errors.Is(err, errLocked)
 		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
-			break
+			return nil, err
 		}
 	}
-	if errors.Is(err, errLocked) {
+	if locked {
 		err = ErrOccupied
 	}
 	return nil, err
