@@ -157,7 +157,7 @@ func goCommand(ctx context.Context, from config.Built, args ...string) *exec.Cmd
 func wantsCgo(ctx context.Context, from config.Built) bool {
 	settings, err := goCommand(ctx, from, "env", "GOENV", "GOFLAGS").Output()
 	file, flags, _ := strings.Cut(string(settings), "\n")
-	written, _ := os.ReadFile(file) // by go env -w; most users have none
+	written, _ := os.ReadFile(file) //nolint:gosec // by go env -w, where the go command says; most users have none
 	asked := func(flag string) bool { return strings.Contains(flags, flag) }
 	switch {
 	case err != nil, os.Getenv("CGO_ENABLED") != "", bytes.Contains(slices.Concat([]byte("\n"), written), []byte("\nCGO_ENABLED=")):

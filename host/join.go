@@ -64,7 +64,7 @@ func Join(ctx context.Context, address string, o JoinOptions, body func(ctx cont
 	if _, err := l.Boot(ctx, boot, func(context.Context) (link.Transport, error) { return t, nil }); err != nil {
 		t.Abort() // it may not be a link's yet
 		l.Wait()
-		return err
+		return cmp.Or(causeOf(ctx), err) // the failure may be what the end of ctx looks like from inside
 	}
 	defer context.AfterFunc(ctx, func() { l.Stop(context.Cause(ctx), nil) })()
 	return inside(ctx, l, body)

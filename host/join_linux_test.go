@@ -253,7 +253,7 @@ func TestD04_TheHostIsKilled(t *testing.T) {
 // D04: of two hosts one serves; the other one is told, and joins.
 func TestD04_TheSecondHostJoins(t *testing.T) {
 	tempdir.Use(t)
-	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
+	_, err := open(t, serving(), func(context.Context, *host.Nursery) error {
 		err := host.OpenNursery(t.Context(), serving(), func(context.Context, *host.Nursery) error {
 			t.Error("D04: a second host serves")
 			return nil

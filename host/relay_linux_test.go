@@ -64,7 +64,7 @@ func TestD05_KilledInTheMiddleOfAStream(t *testing.T) {
 // with its host tells nothing: the call that holds it fails, with the same death.
 func (h hop) play(t *testing.T) {
 	t.Helper()
-	err := host.OpenTree(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, realFamily(t), func(ctx context.Context, tree *host.Tree) error {
+	err := host.OpenTree(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, realFamily(t), func(ctx context.Context, _ *host.Tree) error {
 		all, err := findAll(ctx, allOfFamily)
 		if err != nil {
 			return err

@@ -77,7 +77,7 @@ func sweep(path string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := net.DialTimeout("unix", path, patience)
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(context.Background(), "unix", path)
 	switch {
 	case err == nil:
 		_ = conn.Close() // nothing was written
@@ -227,5 +227,5 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*net.UnixConn), nil //nolint:errcheck,forcetypeassert // it is of this type for this network
+	return conn.(*net.UnixConn), nil //nolint:forcetypeassert // it is of this type for this network
 }

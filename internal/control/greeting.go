@@ -41,7 +41,7 @@ func write(conn net.Conn, m greeting) error {
 	if b.Len() > mostGreeting {
 		return fmt.Errorf("a greeting of %d bytes; the limit is %d: are there too many endpoints?", b.Len(), mostGreeting)
 	}
-	length := binary.BigEndian.AppendUint32(make([]byte, 0, lengthSize), uint32(b.Len())) //nolint:gosec // it is within mostGreeting
+	length := binary.BigEndian.AppendUint32(make([]byte, 0, lengthSize), uint32(b.Len()))
 	_, err := conn.Write(append(length, b.Bytes()...))
 	return err
 }

@@ -41,7 +41,7 @@ func (d *Dialog) judgeFrame(f *wire.Frame) error {
 
 // misplaced is what is wrong about a frame that must not come here, or not now; nothing
 // otherwise.
-func (d *Dialog) misplaced(f *wire.Frame) string {
+func (d *Dialog) misplaced(f *wire.Frame) string { //nolint:cyclop // a case for each kind
 	switch f.Kind {
 	case wire.Kind_KIND_STARTED, wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR:
 		if d.callee {

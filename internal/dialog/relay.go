@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -85,7 +86,7 @@ func (r *relay) begin(f *wire.Frame) error {
 		return fmt.Errorf("%w: a request that is relayed has %d bytes of texts, the limit is %d", fault.ErrMessageTooLarge, to.weight-int(size), 2*mostTexts)
 	}
 	if to.table.link.Full(link.Control) {
-		return to.full(link.Control)
+		return to.full()
 	}
 	start := &wire.Frame{Kind: wire.Kind_KIND_START, Start: f.Start, Payload: args}
 	if len(args) > smallPayload {
@@ -178,7 +179,7 @@ func (l *leg) pass(f *wire.Frame) error {
 			to.table.Self(), to.table.Peer(), to.table.link.MaxMessage()), l, to)
 		return nil
 	case to.table.link.Full(lane):
-		r.end(to.full(lane), l, to)
+		r.end(to.full(), l, to)
 		return nil
 	case ending && r.over.Swap(true) || !ending && r.over.Load() && f.Kind != wire.Kind_KIND_CANCEL_ACK:
 		return nil // it has come too late
@@ -257,7 +258,7 @@ func (l *leg) send(lane link.Lane, f *wire.Frame) {
 	}
 }
 
-func (l *leg) full(lane link.Lane) error {
+func (l *leg) full() error {
 	return fmt.Errorf("%w: %v does not read what %v relays to it", fault.ErrOverloaded, l.table.Peer(), l.table.Self())
 }
 
@@ -289,10 +290,8 @@ func (t *Table) loseLegs(why error) {
 // cork has what is relayed to another link go out with the end of the packet that is being handled. Only
 // the reader calls it.
 func (t *Table) cork(to *link.Link) {
-	for _, l := range t.corked {
-		if l == to {
-			return
-		}
+	if slices.Contains(t.corked, to) {
+		return
 	}
 	to.Cork()
 	t.corked = append(t.corked, to)

@@ -177,7 +177,7 @@ func TestC02_CalleesCancelOverARelay(t *testing.T) {
 func TestC15_AnUnansweredCancelLeavesNothingAtTheRelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-			go d.Cancel(context.Background(), "enough") //nolint:errcheck // it is not answered
+			go d.Cancel(context.Background(), "enough") // it is not answered
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}))

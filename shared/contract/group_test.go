@@ -27,7 +27,7 @@ type (
 )
 
 var (
-	errSeven = errors.New("I do not like 7")
+	errSeven = errors.New("seven is one too many")
 	errLost  = errors.New("the link is lost")
 )
 

@@ -123,7 +123,7 @@ func ByName(ctx context.Context, name string) contract.Portal {
 
 // await gives a portal to the actor of a name that became ready last, once one is. If there are
 // none it fails, unless it is to wait for one that comes.
-func await(ctx context.Context, r Registry, name string, come bool) (*Portal, error) {
+func await(ctx context.Context, r Registry, name string, come bool) (*Portal, error) { //nolint:cyclop // a loop with several ways out
 	look := func() (*Portal, error) {
 		all, others, err := ready(ctx, r, name)
 		if err == nil && len(all) == 0 && !others && !come {

@@ -294,7 +294,7 @@ func (r *Memory) follow(name string, kept bool) (events []Event, lost int, f *fo
 
 // history is what is kept, in order: of the members, and the last event of each actor.
 func (r *Memory) history(last []Event) []Event {
-	events := append(last, slices.Concat(r.gone...)...)
+	events := slices.Concat(last, slices.Concat(r.gone...))
 	for _, m := range r.members {
 		events = append(events, m.kept...)
 	}
