@@ -16,7 +16,7 @@ import (
 // realFamily is the family as processes.
 func realFamily(t *testing.T) []host.Spec {
 	relaying := func(name string, hosted ...host.Spec) host.Spec {
-		s := spec(t, name, "relaying")
+		s := spec(t, name, "relays")
 		s.Actors, s.Callers = hosted, []string{"tree"}
 		return s
 	}
@@ -108,8 +108,8 @@ func (h hop) stream(ctx context.Context, all map[string]*directory.Portal, kill 
 
 // BenchmarkD05_OneMoreHop calls a child, and what that child hosts; and has messages come from them.
 func BenchmarkD05_OneMoreHop(b *testing.B) {
-	child := spec(b, "near", "relaying")
-	child.Actors = []host.Spec{spec(b, "far", "relaying")}
+	child := spec(b, "near", "relays")
+	child.Actors = []host.Spec{spec(b, "far", "relays")}
 	err := host.OpenTree(b.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, []host.Spec{child}, func(ctx context.Context, _ *host.Tree) error {
 		all, err := findAll(ctx, []string{"near", "near/far"})
 		if err != nil {

@@ -38,7 +38,7 @@ var (
 )
 
 func init() {
-	roles["relaying"] = func() { sdk.Plugin{Endpoints: relayingEndpoints(), Hosts: host.Subtree}.Serve() }
+	roles["relays"] = func() { sdk.Plugin{Endpoints: relayingEndpoints(), Hosts: host.Subtree}.Serve() }
 }
 
 func relayingEndpoints() []contract.Handler {
@@ -150,7 +150,7 @@ func streams(ctx context.Context, p contract.Portal) (text string, err error) {
 
 // relaying is an actor that hosts others, and calls any.
 func relaying(name string, hosted ...host.Spec) host.Spec {
-	s := plug(name, "relaying")
+	s := plug(name, "relays")
 	s.Actors, s.Callers = hosted, []string{"tree"}
 	return s
 }
@@ -167,7 +167,7 @@ func grown(t *testing.T, body func(ctx context.Context, p *trellistest.Programs,
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		quiet := host.Options{Log: slog.New(slog.DiscardHandler)}
-		programs := trellistest.NewPrograms(t, trellistest.Plugin{Name: "relaying", Endpoints: relayingEndpoints(), Hosts: host.SubtreeWith(quiet)})
+		programs := trellistest.NewPrograms(t, trellistest.Plugin{Name: "relays", Endpoints: relayingEndpoints(), Hosts: host.SubtreeWith(quiet)})
 		err := host.OpenTree(programs.Context(), quiet, family(), func(ctx context.Context, _ *host.Tree) error {
 			all, err := findAll(ctx, allOfFamily)
 			if err != nil {
