@@ -26,7 +26,7 @@ func hostsAndNotes(ctx context.Context, tree []byte, serve func(context.Context)
 	ctx = host.WithEvents(ctx)
 	defer func() {
 		for e := range host.Events(ctx) {
-			if strings.Contains(e.Path, "/") {
+			if below, _ := strings.CutPrefix(e.Path, directory.Here(ctx)+"/"); strings.Contains(below, "/") {
 				continue // a child's own affair
 			}
 			if e.Step != "" {

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // The variables that make this program one of the tree's.
@@ -117,7 +118,8 @@ func (p *player) openTree(ctx context.Context, o host.Options, actors []host.Spe
 
 func (p *player) followEvents(ctx context.Context) {
 	for e, err := range host.Events(ctx) {
-		if err == nil && !strings.Contains(e.Path, "/") { // else another player hosts the actor, and reports it
+		below, _ := strings.CutPrefix(e.Path, directory.Here(ctx)+"/")
+		if err == nil && !strings.Contains(below, "/") { // else another player hosts the actor, and reports it
 			p.up.tell(Report{Step: stepOf(e)})
 		}
 	}
