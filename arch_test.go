@@ -41,7 +41,8 @@ func importMap() []area {
 		{"internal/panics", []string{"shared/fault", "internal/task", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},
 		{"internal/hub", []string{"shared/fault"}, "it moves values and knows none of them"},
-		{"internal/callers", []string{"internal/words"}, "it knows where two actors are, and nothing of what they say"},
+		{"internal/treepath", nil, "it knows the form of paths, and nothing of who is there"},
+		{"internal/callers", []string{"internal/treepath", "internal/words"}, "it knows where two actors are, and nothing of what they say"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/prefault", nil, "it comes before all packages that it does not import"},
@@ -63,7 +64,7 @@ func importMap() []area {
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"internal/report", append([]string{"internal/dialog", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
-		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/wire"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
+		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/treepath", "internal/wire"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
 		{"internal/life", append([]string{"internal"}, layers...), "it is an actor without the process around it: sdk has that, and tests have none"},
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},
@@ -73,7 +74,7 @@ func importMap() []area {
 		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/words", "internal/shm"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/treepath", "internal/words", "internal/shm"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
@@ -26,7 +27,7 @@ func hostsAndNotes(ctx context.Context, tree []byte, serve func(context.Context)
 	ctx = host.WithEvents(ctx)
 	defer func() {
 		for e := range host.Events(ctx) {
-			if below, _ := strings.CutPrefix(e.Path, directory.Here(ctx)+"/"); strings.Contains(below, "/") {
+			if treepath.Host(e.Path) != directory.Here(ctx) {
 				continue // a child's own affair
 			}
 			if e.Step != "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -59,7 +60,7 @@ func (c *child) found(e directory.Entry) contract.Portal {
 		c.n.look(func() {
 			switch i := c.lastUp; {
 			case i == nil || !hosted && !e.Actor.IsZero() && !i.id.Is(e.Actor):
-				err = fmt.Errorf("%w: %s of %.100q is gone; find the actor again", directory.ErrStale, e.Actor, e.Path)
+				err = route.Stale(e.Path, e.Actor)
 			case i.foreign():
 				err = errForeign(c.spec.Name)
 			case hosted:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -105,7 +106,7 @@ func nested(all []*shown) (top []*shown) {
 	at := map[string]*shown{}
 	for _, a := range all {
 		at[a.Path] = a
-		if host := at[a.Path[:max(0, strings.LastIndexByte(a.Path, '/'))]]; host != nil {
+		if host := at[treepath.Host(a.Path)]; host != nil {
 			host.Actors = append(host.Actors, a)
 		} else {
 			top = append(top, a)
@@ -126,7 +127,7 @@ func byPath(a *shown) string { return a.Path }
 
 // byDepth is an actor's own part of its path, indented below its host.
 func byDepth(a *shown) string {
-	return strings.Repeat("  ", strings.Count(a.Path, "/")) + a.Path[strings.LastIndexByte(a.Path, '/')+1:]
+	return strings.Repeat("  ", strings.Count(a.Path, "/")) + treepath.Last(a.Path)
 }
 
 // table prints actors for people.

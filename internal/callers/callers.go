@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
@@ -87,7 +87,7 @@ func (c Caller) String() string {
 }
 
 // owns reports whether the caller hosts the actor at a path, however many levels above it.
-func (c Caller) owns(callee string) bool { return !c.Joined && below(callee, c.Path) }
+func (c Caller) owns(callee string) bool { return !c.Joined && treepath.IsBelow(callee, c.Path) }
 
 // admits reports whether one of the rule's words is about the caller.
 func (r Rule) admits(c Caller, callee string) bool {
@@ -100,15 +100,15 @@ func (c Caller) is(word, callee string) bool {
 	case Parent:
 		return c.owns(callee)
 	case Children:
-		return below(c.Path, callee)
+		return treepath.IsBelow(c.Path, callee)
 	case Siblings:
-		return c.Path != "" && below(c.Path, host(callee)) && c.Path != callee && !below(c.Path, callee)
+		return c.Path != "" && treepath.IsBelow(c.Path, treepath.Host(callee)) && c.Path != callee && !treepath.IsBelow(c.Path, callee)
 	case Tree:
 		return true
 	case Joined:
 		return false
 	}
-	return c.Path == word || name(c.Path) == word
+	return c.Path == word || treepath.Name(c.Path) == word
 }
 
 // relation is the word that would admit a caller, and the fewest others.
@@ -122,21 +122,4 @@ func (c Caller) relation(callee string) string {
 		return Siblings
 	}
 	return Tree + " or " + words.Quote(c.Path)
-}
-
-// below reports whether a path is below another one, of which "" is above all but itself.
-func below(path, above string) bool {
-	if above == "" {
-		return path != ""
-	}
-	return len(path) > len(above) && path[len(above)] == '/' && strings.HasPrefix(path, above)
-}
-
-// host is the path of an actor's host.
-func host(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
-
-// name is the name of the actor at a path.
-func name(path string) string {
-	name, _, _ := strings.Cut(path[strings.LastIndexByte(path, '/')+1:], "#")
-	return name
 }

@@ -3,11 +3,10 @@ package route
 import (
 	"context"
 	"fmt"
-	"path"
-	"strings"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -50,7 +49,7 @@ func From(ctx context.Context) *Router {
 // nobody. What is not below goes by the parent, this actor itself and the parent too: they serve
 // others what they serve all.
 func (r *Router) To(at string, id actor.ID) endpoint.Reach {
-	if r.has(at) {
+	if r.Down.Has(at) {
 		return r.Down.Portal(directory.Entry{Path: at, Actor: id}).Table
 	}
 	return func(context.Context) (dialog.Target, error) {
@@ -64,13 +63,13 @@ func (r *Router) To(at string, id actor.ID) endpoint.Reach {
 // FromParent is where a START goes on to that has come from the parent, which may speak for anybody.
 func (r *Router) FromParent(s *wire.Start) (*dialog.Table, error) {
 	if s.Opener == nil {
-		s.Opener = address(hostOf(r.Down.Path()), r.Parent)
+		s.Opener = address(treepath.Host(r.Down.Path()), r.Parent)
 	}
 	if s.Target.Path != r.Down.Path() {
 		return r.down(s)
 	}
 	if id := s.Target.Actor.ToID(); !id.IsZero() && !id.Is(r.Self) {
-		return nil, stale(s.Target)
+		return nil, Stale(s.Target.Path, s.Target.Actor.ToID())
 	}
 	return nil, nil //nolint:nilnil // it is for this actor
 }
@@ -83,7 +82,7 @@ func (r *Router) FromChild(s *wire.Start, at string, id actor.ID) (*dialog.Table
 	} else if err := r.vouch(s, at); err != nil {
 		return nil, err
 	}
-	if r.has(s.Target.Path) {
+	if r.Down.Has(s.Target.Path) {
 		return r.down(s)
 	}
 	if r.Up != nil {
@@ -93,47 +92,38 @@ func (r *Router) FromChild(s *wire.Start, at string, id actor.ID) (*dialog.Table
 		return nil, fmt.Errorf("%w: %.100q", directory.ErrNotFound, s.Target.Path)
 	}
 	if id := s.Target.Actor.ToID(); !id.IsZero() && !id.Is(r.Self) {
-		return nil, stale(s.Target)
+		return nil, Stale(s.Target.Path, s.Target.Actor.ToID())
 	}
 	return nil, nil //nolint:nilnil // the same
 }
-
-// letters are those of paths.
-const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-#/"
 
 // vouch checks the opener that a child says is below it: by its path, and by its identity, which must not
 // be that of an actor elsewhere. Its name is that of the path, which stands in events and logs.
 func (r *Router) vouch(s *wire.Start, child string) error {
 	id := s.Opener.Actor.ToID()
 	known, there := r.Down.Where(id)
-	strange := strings.ContainsFunc(s.Opener.Path, func(c rune) bool { return !strings.ContainsRune(letters, c) })
-	if strange || !strings.HasPrefix(s.Opener.Path, child+"/") || id.IsZero() || there && known != s.Opener.Path || id.Is(r.Self) || id.Is(r.Parent) || id.Is(r.Root) {
+	if !treepath.Valid(s.Opener.Path) || !treepath.IsBelow(s.Opener.Path, child) || id.IsZero() || there && known != s.Opener.Path || id.Is(r.Self) || id.Is(r.Parent) || id.Is(r.Root) {
 		return fmt.Errorf("%w: %s speaks for %.100q, which is not below it", fault.ErrProtocol, child, s.Opener.Path)
 	}
-	id.Name, _, _ = strings.Cut(path.Base(s.Opener.Path), "#")
+	id.Name = treepath.Name(s.Opener.Path)
 	s.Opener.Actor = wire.FromID(id)
 	return nil
 }
 
 // down is the link to the child that the target is, or that hosts it.
 func (r *Router) down(s *wire.Start) (*dialog.Table, error) {
-	if !r.has(s.Target.Path) {
+	if !r.Down.Has(s.Target.Path) {
 		return nil, fmt.Errorf("%w: %.100q is not below %s", directory.ErrNotFound, s.Target.Path, r.Down.Path())
 	}
 	t, err := r.Down.Portal(directory.Entry{Path: s.Target.Path, Actor: s.Target.Actor.ToID()}).Table(context.Background())
 	return t.Table, err
 }
 
-// has reports whether a path is below this actor: below the root are all but itself.
-func (r *Router) has(at string) bool { return at != "" && r.Down.Has(at) }
-
-// hostOf is the path of an actor's host.
-func hostOf(at string) string { return at[:max(0, strings.LastIndexByte(at, '/'))] }
-
 func address(at string, id actor.ID) *wire.Address {
 	return &wire.Address{Path: at, Actor: wire.FromID(id)}
 }
 
-func stale(to *wire.Address) error {
-	return fmt.Errorf("%w: %s of %.100q is gone; find the actor again", directory.ErrStale, to.Actor.ToID(), to.Path)
+// Stale is why a process cannot be reached that is not at a path any more.
+func Stale(at string, id actor.ID) error {
+	return fmt.Errorf("%w: %s of %.100q is gone; find the actor again", directory.ErrStale, id, at)
 }

@@ -3,12 +3,12 @@ package route_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/route"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -27,7 +27,7 @@ var (
 type hosted struct{ at string }
 
 func (h hosted) Path() string         { return h.at }
-func (h hosted) Has(path string) bool { return h.at == "" || strings.HasPrefix(path, h.at+"/") }
+func (h hosted) Has(path string) bool { return treepath.IsBelow(path, h.at) }
 
 func (h hosted) Portal(e directory.Entry) contract.Portal {
 	return endpoint.Reach(func(context.Context) (t dialog.Target, err error) {

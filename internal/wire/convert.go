@@ -3,6 +3,7 @@ package wire
 import (
 	"strings"
 
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
@@ -25,14 +26,11 @@ func (x *Identity) ToID() actor.ID {
 	return actor.ID{Name: cut(x.GetName()), UUID: cut(x.GetUuid()), PID: int(x.GetPid())}
 }
 
-// mostPath is how many bytes of a path in a tree are kept, the most that one may have.
-const mostPath = 4096
-
 // Bound cuts what a peer says of an actor to what an honest one says: it is sent on, and kept, and has
 // counted for nothing. nil is nobody.
 func (x *Address) Bound() {
 	if x != nil {
-		x.Path, x.Actor = valid(x.Path[:min(len(x.Path), mostPath)]), FromID(x.Actor.ToID())
+		x.Path, x.Actor = valid(x.Path[:min(len(x.Path), treepath.Most)]), FromID(x.Actor.ToID())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -71,15 +72,7 @@ func NewMemory(at string, joined func()) *Memory {
 func (r *Memory) Path() string { return r.at }
 
 // Has reports whether a path is that of an actor that can be a member, or below one.
-func (r *Memory) Has(path string) bool { return r.at == "" || strings.HasPrefix(path, r.at+"/") }
-
-// below is the path of what the actor at a path hosts.
-func below(at, name string) string {
-	if at == "" {
-		return name
-	}
-	return at + "/" + name
-}
+func (r *Memory) Has(path string) bool { return treepath.IsBelow(path, r.at) }
 
 // Join takes in a member.
 func (r *Memory) Join(name string, call func(Entry) contract.Portal) Membership {
@@ -89,9 +82,9 @@ func (r *Memory) Join(name string, call func(Entry) contract.Portal) Membership 
 		r.joined()
 	}
 	r.once = true
-	m := &member{r: r, path: below(r.at, name), call: call}
+	m := &member{r: r, path: treepath.Join(r.at, name), call: call}
 	for n := 2; r.members[m.path] != nil; n++ {
-		m.path = below(r.at, fmt.Sprintf("%s#%d", name, n))
+		m.path = treepath.Join(r.at, fmt.Sprintf("%s#%d", name, n))
 	}
 	r.members[m.path] = m
 	return m
@@ -129,13 +122,13 @@ func (m *member) Publish(e Event) {
 func (m *member) Pass(e Event) error {
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
-	path := below(m.path, e.Path)
+	path := treepath.Join(m.path, e.Path)
 	old := m.r.table.at(path)
 	known := old.Path != ""
 	if err := m.mayPass(&e, path, known); err != nil || !known && e.To == Gone {
 		return err // what has come and gone while its events were lost was never here
 	}
-	e.Path, e.From, e.Actor.Name = path, old.State, nameAt(path)
+	e.Path, e.From, e.Actor.Name = path, old.State, treepath.Name(path)
 	e.bound(time.Now())
 	m.put(e)
 	return nil
@@ -147,7 +140,7 @@ func (m *member) mayPass(e *Event, path string, known bool) error {
 	switch {
 	case m.r.members[m.path] != m:
 		return fmt.Errorf("%s is gone, and tells of %q", m.path, e.Path)
-	case !validPath(e.Path):
+	case !treepath.Valid(e.Path):
 		return fmt.Errorf("%q is not the path of an actor below %s", e.Path, m.path)
 	case e.Actor.UUID == "" || len(e.Actor.UUID) > mostUUID || taken && at != path:
 		return fmt.Errorf("the actor at %s has no identity of its own: %q", path, e.Actor.UUID)
@@ -168,7 +161,7 @@ func (m *member) Close(reason string, err error) {
 	entries := m.r.table.Entries("")
 	slices.Reverse(entries) // a path comes behind that of its host
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Path, m.path+"/") {
+		if treepath.IsBelow(entry.Path, m.path) {
 			e := entry.ended(reason, err)
 			e.Time = time.Now()
 			m.put(e)
@@ -219,7 +212,7 @@ func (r *Memory) Entries(_ context.Context, name string) ([]Entry, error) {
 func (r *Memory) Portal(e Entry) contract.Portal {
 	first, _, _ := strings.Cut(strings.TrimPrefix(e.Path, r.at+"/"), "/")
 	r.mu.Lock()
-	m := r.members[below(r.at, first)]
+	m := r.members[treepath.Join(r.at, first)]
 	r.mu.Unlock()
 	if m == nil {
 		return endpoint.Reach(func(context.Context) (t dialog.Target, err error) {

@@ -1,9 +1,7 @@
 package directory
 
 import (
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -12,7 +10,6 @@ import (
 // Bounds of what an actor may say of those below it. A message that says it has a bound of
 // its own (internal/report).
 const (
-	mostPath      = 4096 // bytes
 	mostUUID      = 256  // bytes
 	mostText      = 1024 // bytes of a reason, and of the name of an endpoint
 	mostWord      = 32   // bytes of what has few values: a step, and the kind of an endpoint
@@ -30,16 +27,4 @@ func (e *Event) bound(now time.Time) {
 	e.Endpoints = slices.DeleteFunc(slices.Clone(e.Endpoints[:min(len(e.Endpoints), mostEndpoints)]), func(p Endpoint) bool {
 		return len(p.Name) > mostText || len(p.Kind) > mostWord
 	})
-}
-
-// pathForm is the form of a path: names as configs have them, and numbers of those that share
-// one.
-var pathForm = regexp.MustCompile(`^[a-z0-9_-]{1,63}(#[0-9]{1,9})?(/[a-z0-9_-]{1,63}(#[0-9]{1,9})?)*$`)
-
-func validPath(path string) bool { return len(path) <= mostPath && pathForm.MatchString(path) }
-
-// nameAt is the name of the actor at a path.
-func nameAt(path string) string {
-	name, _, _ := strings.Cut(path[strings.LastIndexByte(path, '/')+1:], "#")
-	return name
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
@@ -118,8 +119,7 @@ func (p *player) openTree(ctx context.Context, o host.Options, actors []host.Spe
 
 func (p *player) followEvents(ctx context.Context) {
 	for e, err := range host.Events(ctx) {
-		below, _ := strings.CutPrefix(e.Path, directory.Here(ctx)+"/")
-		if err == nil && !strings.Contains(below, "/") { // else another player hosts the actor, and reports it
+		if err == nil && treepath.Host(e.Path) == directory.Here(ctx) { // else another player hosts the actor, and reports it
 			p.up.tell(Report{Step: stepOf(e)})
 		}
 	}

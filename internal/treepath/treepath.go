@@ -1,0 +1,43 @@
+package treepath
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Most is how many bytes a path may have.
+const Most = 4096
+
+// form is the form of a path: names as configs have them, and numbers of those that share one.
+var form = regexp.MustCompile(`^[a-z0-9_-]{1,63}(#[0-9]{1,9})?(/[a-z0-9_-]{1,63}(#[0-9]{1,9})?)*$`)
+
+// Valid reports whether an actor that is not the root can have this path.
+func Valid(path string) bool { return len(path) <= Most && form.MatchString(path) }
+
+// Join is the path of an actor below another one.
+func Join(host, below string) string {
+	if host == "" {
+		return below
+	}
+	return host + "/" + below
+}
+
+// IsBelow reports whether a path is below another one, of which "" is above all but itself.
+func IsBelow(path, above string) bool {
+	if above == "" {
+		return path != ""
+	}
+	return len(path) > len(above) && path[len(above)] == '/' && strings.HasPrefix(path, above)
+}
+
+// Host is the path of an actor's host.
+func Host(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
+
+// Last is an actor's own part of its path.
+func Last(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// Name is the name of the actor at a path.
+func Name(path string) string {
+	name, _, _ := strings.Cut(Last(path), "#")
+	return name
+}
