@@ -165,7 +165,7 @@ func (n *Nursery) changeTable(change func()) (told []directory.Event) {
 		n.refuse(nil)
 		close(n.idle)
 		n.endStandbys()
-	case n.onlyGuests(): // it is not for them that the nursery lives on
+	case n.ctx.Err() == nil && n.onlyGuests(): // it is not for them that the nursery lives on
 		n.cancel(errCancelled)
 	}
 	told, n.told = n.told, nil

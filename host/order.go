@@ -18,18 +18,26 @@ import (
 
 // order is the task of [wire.Order], by which the people who run a host end and restart its actors.
 func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-	var r wire.OrderRequest
-	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
-		return nil, fmt.Errorf("order: %w", err)
+	r, err := requested(d, "order")
+	if err != nil {
+		return nil, err
 	}
 	return nil, g.host.obey(ctx, d.Peer(), r)
 }
 
+// requested is the argument of [wire.Order] and [wire.Describe], whichever what says.
+func requested(d *dialog.Dialog, what string) (r wire.OrderRequest, err error) {
+	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
+		return r, fmt.Errorf("%s: %w", what, err)
+	}
+	return r, nil
+}
+
 // describe is the task of [wire.Describe].
 func (g *guest) describe(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-	var r wire.OrderRequest
-	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
-		return nil, fmt.Errorf("describe: %w", err)
+	r, err := requested(d, "describe")
+	if err != nil {
+		return nil, err
 	}
 	c, err := g.host.named(ctx, r.Name)
 	if err != nil {

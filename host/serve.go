@@ -129,5 +129,5 @@ func (n *Nursery) onlyGuests() bool {
 			return false
 		}
 	}
-	return n.ctx.Err() == nil
+	return true
 }

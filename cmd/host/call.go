@@ -94,7 +94,7 @@ func instead(kind string) string {
 	return "it can be opened by a program that joins (host.Join), and not by a command"
 }
 
-// absentError says that there is no such endpoint.
+// absentError is the failure of a command that names an endpoint, or an actor, which is not there.
 type absentError struct{ error }
 
 func newWait(p *program) *cobra.Command {

@@ -41,11 +41,7 @@ func newDescribe(p *program) *cobra.Command {
 			"a JSON Schema for each. NAME is that of an actor of the host itself, or its path.",
 		Args: withArgs(1, 1),
 	}), func(ctx context.Context, args []string) error {
-		request, err := cbor.Marshal(wire.OrderRequest{Name: args[0]})
-		if err != nil {
-			return err
-		}
-		answer, err := asked(ctx, wire.Describe, request)
+		answer, err := askHost(ctx, wire.Describe, wire.OrderRequest{Name: args[0]})
 		if err != nil {
 			return err
 		}
@@ -92,13 +88,17 @@ func indented(lines []string) string {
 	return out.String()
 }
 
-// asked calls an endpoint of the host's runtime. That there is no such actor has an exit code of its own.
-func asked(ctx context.Context, endpoint string, request []byte) ([]byte, error) {
+// askHost calls an endpoint of the host's runtime. An actor that is not there has an exit code of its own.
+func askHost(ctx context.Context, endpoint string, request wire.OrderRequest) ([]byte, error) {
+	args, err := cbor.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
 	host, err := life.Parent(ctx).Table(ctx)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := host.CallRuntime(ctx, endpoint, request)
+	answer, err := host.CallRuntime(ctx, endpoint, args)
 	if errors.Is(err, directory.ErrNotFound) {
 		err = &absentError{err}
 	}

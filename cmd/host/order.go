@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -31,11 +30,7 @@ func newRestart() *cobra.Command {
 func ordering(restart bool, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = withArgs(1, 1)
 	return joining(completing("", cmd), func(ctx context.Context, args []string) error {
-		request, err := cbor.Marshal(wire.OrderRequest{Name: args[0], Restart: restart})
-		if err != nil {
-			return err
-		}
-		_, err = asked(ctx, wire.Order, request)
+		_, err := askHost(ctx, wire.Order, wire.OrderRequest{Name: args[0], Restart: restart})
 		return err
 	})
 }

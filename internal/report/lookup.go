@@ -66,9 +66,8 @@ func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, name str
 			return nil, err
 		}
 	}
-	b := wire.NewBuffer(0)
-	if err := wire.CBOR.Marshal(b, answer, nil); err != nil {
-		b.Free()
+	b, err := marshal(answer)
+	if err != nil {
 		return nil, err
 	}
 	return d.Own(b), nil
@@ -118,7 +117,7 @@ func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, err := question{name}.encode()
+	args, err := marshal(question{name})
 	if err != nil {
 		return nil, err
 	}
@@ -144,12 +143,6 @@ func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
 		})
 	}
 	return entries, nil
-}
-
-func (q question) encode() (*wire.Buffer, error) {
-	b := wire.NewBuffer(0)
-	err := wire.CBOR.Marshal(b, q, nil)
-	return b, err
 }
 
 // Watch ranges over what becomes of the whole tree, as the host tells it.
@@ -179,7 +172,7 @@ func (t Tree) watch(ctx context.Context, name string, take func(message) bool) e
 	if err != nil {
 		return err
 	}
-	args, err := question{name}.encode()
+	args, err := marshal(question{name})
 	if err != nil {
 		return err
 	}

@@ -99,12 +99,19 @@ func encode(m *message, self actor.ID) (*wire.Buffer, error) {
 	if err := m.prepare(self); err != nil {
 		return nil, err
 	}
-	b := wire.NewBuffer(0)
-	err := wire.CBOR.Marshal(b, m, nil)
+	b, err := marshal(m)
 	if err == nil && b.Len() > maxMessage {
 		err = fmt.Errorf("a message of %d bytes; the limit is %d", b.Len(), maxMessage)
+		b.Free()
+		b = nil
 	}
-	if err != nil {
+	return b, err
+}
+
+// marshal is a value in CBOR, in memory that is given away.
+func marshal(v any) (*wire.Buffer, error) {
+	b := wire.NewBuffer(0)
+	if err := wire.CBOR.Marshal(b, v, nil); err != nil {
 		b.Free()
 		return nil, err
 	}
