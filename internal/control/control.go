@@ -207,6 +207,21 @@ func Join(ctx context.Context, address string, hello *wire.BootResponse) (_ link
 	return link.NewLocal(conn), boot, err
 }
 
+// checkPeer is the pid of the process at the other end of a connection, as the kernel knows it; an error
+// if it is not this user's. The pid is 0 in another pid namespace.
+func checkPeer(conn *net.UnixConn) (pid int, err error) {
+	pid, uid, err := link.Peer(conn)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported): // nothing says here whose process is at the other end
+		return 0, errors.New("joining a host works on Linux only, where the kernel tells whose process is at the other end")
+	case err != nil:
+		return 0, err
+	case uid != os.Geteuid():
+		return 0, fmt.Errorf("the process at the other end, %d, belongs to the user %d, expected %d", pid, uid, os.Geteuid())
+	}
+	return pid, nil
+}
+
 // dial connects to the host at a path. A socket at which nobody listens is as good as none.
 func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	err := rundir.CheckSocket(path)

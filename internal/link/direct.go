@@ -84,7 +84,10 @@ func settle(ctx context.Context, conn *tls.Conn, local *net.UnixConn) (t Transpo
 // wrapper, another pid namespace or another kind of socket gives nil: the link then uses gRPC.
 func localPeer(conn net.Conn, pid int) *net.UnixConn {
 	local, ok := conn.(*net.UnixConn)
-	if !ok || pid <= 0 || peerPID(local) != pid {
+	if !ok || pid <= 0 {
+		return nil
+	}
+	if peer, _, err := Peer(local); err != nil || peer != pid {
 		return nil
 	}
 	return local

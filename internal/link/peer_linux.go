@@ -2,29 +2,29 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"net"
 
 	"golang.org/x/sys/unix"
 )
 
-// peerPID is the process that has opened the other end of a connection: that has connected, or
-// listened. The kernel remembers it from that moment, so a process which has passed the socket
-// on is still the one named. It is 0 if it cannot be told, and for another pid namespace.
-func peerPID(conn *net.UnixConn) int {
+// Peer is the process that has opened the other end of a connection: that has connected, or
+// listened; and its user. The kernel remembers them from that moment, so a process which has passed
+// the socket on is still the one named. The pid is 0 for another pid namespace.
+func Peer(conn *net.UnixConn) (pid, uid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return 0
+		return 0, 0, err
 	}
-	pid := 0
-	err = raw.Control(func(fd uintptr) {
-		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(peer.Pid)
-		}
-	})
-	if err != nil {
-		return 0
+	var peer *unix.Ucred
+	var failed error
+	if err := raw.Control(func(fd uintptr) { peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+		return 0, 0, err
 	}
-	return pid
+	if failed != nil {
+		return 0, 0, fmt.Errorf("whose process is at the other end: %w", failed)
+	}
+	return int(peer.Pid), int(peer.Uid), nil
 }
 
 // writeNow writes to a socket that does not block, in one system call, and gives how many bytes it
