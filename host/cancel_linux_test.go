@@ -24,14 +24,14 @@ import (
 const onceVar = "HOST_TEST_ONCE"
 
 func init() {
-	roles["serves once"] = func() {
+	role("serves once", func() {
 		f, err := os.OpenFile(os.Getenv(onceVar), os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			select {}
 		}
 		_ = f.Close()
 		sdk.Serve(goodEndpoints()...)
-	}
+	})
 }
 
 // servesOnce is an actor that comes up once. Its restart takes as long as it may.

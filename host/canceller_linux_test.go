@@ -22,7 +22,7 @@ var (
 )
 
 func init() {
-	roles["noting"] = func() {
+	role("noting", func() {
 		sdk.Serve(noted.Handle(func(ctx context.Context, n none, c *contract.Callee[none, none, none]) (none, error) {
 			if err := c.Started(n); err != nil {
 				return n, err
@@ -32,11 +32,11 @@ func init() {
 			note(fmt.Sprint(cancelled))
 			return n, ctx.Err()
 		}))
-	}
-	roles["relaying"] = func() {
+	})
+	role("relaying", func() {
 		sdk.Serve(relayed.Handle(serveRelayed))
-	}
-	roles["relaying tree"] = func() { sdk.Plugin{Hosts: holdsItsLeaf}.Serve() }
+	})
+	role("relaying tree", func() { sdk.Plugin{Hosts: holdsItsLeaf}.Serve() })
 }
 
 // openNoted holds a task of a leaf until it ends.

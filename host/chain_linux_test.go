@@ -16,10 +16,10 @@ import (
 )
 
 func init() {
-	roles["chain"] = func() {
+	role("chain", func() {
 		sdk.OnExit(func() { note("hook") })
 		sdk.Plugin{Hosts: hostsAndNotes}.Serve()
-	}
+	})
 }
 
 // hostsAndNotes is host.Subtree, and notes every step of force against its one child.

@@ -15,14 +15,14 @@ import (
 var getenv = contract.Func[string, string]("getenv")
 
 func init() {
-	roles["surroundings"] = func() {
+	role("surroundings", func() {
 		sdk.Serve(getenv.Handle(func(_ context.Context, name string) (string, error) {
 			if name == "argv[0]" {
 				return os.Args[0], nil
 			}
 			return os.Getenv(name), nil
 		}))
-	}
+	})
 }
 
 // N20, B13: a plugin keeps the variables that its description gives it, and no others of

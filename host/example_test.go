@@ -24,7 +24,7 @@ var (
 )
 
 func init() {
-	roles["greeter"] = func() {
+	role("greeter", func() {
 		sdk.Serve(
 			greet.Handle(func(_ context.Context, name string) (string, error) { return "Hello, " + name + "!", nil }),
 			die.Handle(func(context.Context, none) (none, error) {
@@ -32,8 +32,8 @@ func init() {
 				return none{}, nil
 			}),
 		)
-	}
-	roles["porter"] = func() {
+	})
+	role("porter", func() {
 		sdk.Serve(welcome.Handle(func(ctx context.Context, guest string) (string, error) {
 			greeter, err := directory.Find(ctx, "greeter") // wherever in the tree it is
 			if err != nil {
@@ -42,7 +42,7 @@ func init() {
 			text, err := greet.Call(ctx, greeter, guest)
 			return text + " Come in.", err
 		}))
-	}
+	})
 }
 
 // exampleSpec starts this test binary as a plugin. An application names a program:

@@ -27,22 +27,22 @@ const diaryVar = "HOST_TEST_DIARY"
 var cut = contract.Func[none, none]("cut")
 
 func init() {
-	roles["hooks"] = func() {
+	role("hooks", func() {
 		keepDiary()
 		sdk.Plugin{Hosts: host.Subtree, Endpoints: append(goodEndpoints(), cut.Handle(serveCut))}.Serve()
-	}
-	roles["hooks panic"] = func() {
+	})
+	role("hooks panic", func() {
 		keepDiary()
 		sdk.OnExit(func() { panic("in a hook") })
 		sdk.OnExit(func() { runtime.Goexit() })
 		sdk.OnExit(func() { sdk.OnExit(func() { note("registered late") }) })
 		sdk.Serve(goodEndpoints()...)
-	}
-	roles["hooks hang"] = func() {
+	})
+	role("hooks hang", func() {
 		keepDiary()
 		sdk.OnExit(func() { select {} })
 		sdk.Serve(goodEndpoints()...)
-	}
+	})
 }
 
 // keepDiary registers hooks that note the order in which they run.

@@ -27,23 +27,23 @@ import (
 )
 
 func init() {
-	roles["no disk"] = func() { inNeed(needDisk) }
-	roles["no descriptors"] = func() { inNeed(needDescriptors) }
-	roles["spins"] = func() {
+	role("no disk", func() { inNeed(needDisk) })
+	role("no descriptors", func() { inNeed(needDescriptors) })
+	role("spins", func() {
 		go func() {
 			for i := 0; ; i++ {
 				spun.Store(int64(i))
 			}
 		}()
 		sdk.Serve(goodEndpoints()...)
-	}
-	roles["no processes"] = func() {
+	})
+	role("no processes", func() {
 		if os.Getuid() == 0 { // who has no such limit
 			try(syscall.Setgid(54321))
 			try(syscall.Setuid(54321))
 		}
 		inNeed(needProcesses)
-	}
+	})
 }
 
 var spun atomic.Int64

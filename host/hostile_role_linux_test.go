@@ -30,7 +30,7 @@ const (
 	timesVar  = "HOSTILE_TIMES"
 )
 
-func init() { roles["hostile"] = beHostile }
+func init() { role("hostile", beHostile) }
 
 // attacker is a plugin that speaks the protocol by hand, and means its host no good.
 type attacker struct {

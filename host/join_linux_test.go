@@ -22,7 +22,7 @@ import (
 )
 
 func init() {
-	roles["joins"] = func() { // until its standard input ends
+	role("joins", func() { // until its standard input ends
 		err := host.Join(context.Background(), "", host.JoinOptions{Name: "guest", Endpoints: goodEndpoints()}, func(context.Context) error {
 			_, err := io.Copy(io.Discard, os.Stdin)
 			return err
@@ -30,14 +30,14 @@ func init() {
 		if err != nil {
 			panic(err)
 		}
-	}
-	roles["serves"] = func() { // until it is killed
+	})
+	role("serves", func() { // until it is killed
 		err := host.OpenNursery(context.Background(), serving(), func(context.Context, *host.Nursery) error {
 			fmt.Println("serving") // the test waits for this line
 			select {}
 		})
 		panic(err)
-	}
+	})
 }
 
 // other is another program: this binary in a role, which ends with its standard input.

@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	roles["no cgroups"] = func() {
+	role("no cgroups", func() {
 		log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		try(host.OpenNursery(context.Background(), host.Options{Log: log}, func(ctx context.Context, n *host.Nursery) error {
 			for range 2 {
@@ -31,7 +31,7 @@ func init() {
 			return nil
 		}))
 		fmt.Println("all well")
-	}
+	})
 }
 
 // A machine without cgroups is as good as any other, but for the limits that need

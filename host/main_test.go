@@ -78,15 +78,23 @@ func hold(ctx context.Context, n *host.Nursery, e contract.ContextEndpoint[none,
 	return ended
 }
 
-// roles are added to by the files that need them.
+// roles has the roles that role adds, by name.
 var roles = map[string]func(){}
 
-func play(role string) {
-	if act, ok := roles[role]; ok {
+// role adds a role that the test binary plays as another program. It is for the files that need one.
+func role(name string, act func()) {
+	if _, ok := roles[name]; ok {
+		panic(fmt.Sprintf("two roles are called %q", name))
+	}
+	roles[name] = act
+}
+
+func play(name string) {
+	if act, ok := roles[name]; ok {
 		act()
 		return
 	}
-	switch role {
+	switch name {
 	case "good":
 		sdk.Serve(goodEndpoints()...)
 	case "services":
@@ -95,7 +103,7 @@ func play(role string) {
 		sdk.Plugin{Endpoints: goodEndpoints(), Hosts: host.Subtree}.Serve()
 	case "hangs in boot", "exits in boot", "panics in boot", "fails in boot":
 		sdk.Plugin{Hosts: func(context.Context, []byte, func(context.Context) error) error {
-			switch role {
+			switch name {
 			case "exits in boot":
 				os.Exit(3)
 			case "panics in boot":
@@ -106,8 +114,8 @@ func play(role string) {
 			select {}
 		}}.Serve()
 	default:
-		if !playForeign(role) {
-			playBad(role)
+		if !playForeign(name) {
+			playBad(name)
 		}
 	}
 }

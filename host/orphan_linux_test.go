@@ -45,10 +45,10 @@ func rounds(t *testing.T) int {
 var unruly = contract.Func[[]string, none]("unruly")
 
 func init() {
-	roles["unruly"] = func() {
+	role("unruly", func() {
 		sdk.Plugin{Endpoints: append(goodEndpoints(), unruly.Handle(beUnruly)), Hosts: hostUnruly}.Serve()
-	}
-	roles["unruly root"] = func() {
+	})
+	role("unruly root", func() {
 		err := host.OpenTree(context.Background(), host.Options{Name: "root"}, unrulyTree(), func(ctx context.Context, tree *host.Tree) error {
 			if err := spoil(ctx, tree, unrulyTree()); err != nil {
 				return err
@@ -59,13 +59,13 @@ func init() {
 		})
 		fmt.Println("ended:", err)
 		os.Exit(1)
-	}
-	roles["ordinary root"] = func() {
+	})
+	role("ordinary root", func() {
 		tree := unrulyTree()[:1]
 		tree[0].Actors = nil
 		err := host.OpenTree(context.Background(), host.Options{}, tree, func(context.Context, *host.Tree) error { return nil })
 		fmt.Println("ended:", err)
-	}
+	})
 }
 
 // unrulyTree has 15 actors in three levels: 3, 6 and 6.

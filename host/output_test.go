@@ -23,7 +23,7 @@ const poursAtOnce = 5 << 18
 var pour = contract.Func[string, none]("pour")
 
 func init() {
-	roles["pours"] = func() {
+	role("pours", func() {
 		sdk.Serve(append(goodEndpoints(), pour.Handle(func(_ context.Context, what string) (none, error) {
 			text := bytes.Repeat([]byte(poured[what]), poursAtOnce/len(poured[what]))
 			for _, out := range []io.Writer{os.Stdout, os.Stderr} {
@@ -33,7 +33,7 @@ func init() {
 			}
 			return none{}, nil
 		}))...)
-	}
+	})
 }
 
 var poured = map[string]string{

@@ -30,20 +30,20 @@ func (vanishingLog) Handle(context.Context, slog.Record) error { runtime.Goexit(
 func (h vanishingLog) WithAttrs([]slog.Attr) slog.Handler      { return h }
 
 func init() {
-	roles["hosts vanishes"] = func() {
+	role("hosts vanishes", func() {
 		sdk.Plugin{Hosts: func(context.Context, []byte, func(context.Context) error) error {
 			runtime.Goexit()
 			return nil
 		}}.Serve()
-	}
-	roles["hosts vanishes late"] = func() {
+	})
+	role("hosts vanishes late", func() {
 		sdk.Plugin{Endpoints: goodEndpoints(), Hosts: func(ctx context.Context, _ []byte, serve func(context.Context) error) error {
 			_ = serve(ctx) // the role's failure is what follows
 			runtime.Goexit()
 			return nil
 		}}.Serve()
-	}
-	roles["stops its server"] = func() {
+	})
+	role("stops its server", func() {
 		keepDiary()
 		var server *grpc.Server
 		sdk.Plugin{
@@ -54,15 +54,15 @@ func init() {
 				return none{}, context.Cause(ctx)
 			})},
 		}.Serve()
-	}
-	roles["hooks and log vanish"] = func() {
+	})
+	role("hooks and log vanish", func() {
 		keepDiary()
 		sdk.OnExit(func() {
 			slog.SetDefault(slog.New(vanishingLog{slog.DiscardHandler}))
 			panic("in a hook")
 		})
 		sdk.Serve(goodEndpoints()...)
-	}
+	})
 }
 
 // T4: P10: what hosts an actor's children may call runtime.Goexit: the actor fails with it,

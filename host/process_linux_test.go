@@ -50,7 +50,7 @@ func TestN12_IdentityAndTitle(t *testing.T) {
 
 func init() {
 	// A good handshake line, and somebody behind it who accepts and never answers.
-	roles["mute"] = func() {
+	role("mute", func() {
 		socket, err := net.Listen("unix", filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "mute"))
 		try(err)
 		fmt.Printf("1|1|unix|%s|grpc|\n", socket.Addr())
@@ -61,7 +61,7 @@ func init() {
 			held = append(held, conn)
 			fmt.Fprintln(os.Stderr, "holding", len(held))
 		}
-	}
+	})
 }
 
 func TestN06_CancelDuringStart(t *testing.T) {

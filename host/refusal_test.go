@@ -32,15 +32,15 @@ var firstFrames = map[string]struct {
 func hello(h *wire.Hello) *wire.Frame { return &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: h} }
 
 func init() {
-	roles["stranger without link"] = func() { serveStranger(nil, false) }
-	roles["stranger without a word"] = func() { serveStranger(nil, true) }
+	role("stranger without link", func() { serveStranger(nil, false) })
+	role("stranger without a word", func() { serveStranger(nil, true) })
 	for name, first := range firstFrames {
 		for _, answers := range []bool{false, true} {
-			role := "stranger " + name
+			stranger := "stranger " + name
 			if answers {
-				role += ", booted"
+				stranger += ", booted"
 			}
-			roles[role] = func() { serveStranger(first.frame, answers) }
+			role(stranger, func() { serveStranger(first.frame, answers) })
 		}
 	}
 }

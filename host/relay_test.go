@@ -38,7 +38,7 @@ var (
 )
 
 func init() {
-	roles["relays"] = func() { sdk.Plugin{Endpoints: relayingEndpoints(), Hosts: host.Subtree}.Serve() }
+	role("relays", func() { sdk.Plugin{Endpoints: relayingEndpoints(), Hosts: host.Subtree}.Serve() })
 }
 
 func relayingEndpoints() []contract.Handler {

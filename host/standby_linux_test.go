@@ -23,18 +23,18 @@ import (
 )
 
 func init() {
-	roles["hooked"] = func() {
+	role("hooked", func() {
 		sdk.OnExit(func() { note("hook") })
 		sdk.Serve(goodEndpoints()...)
-	}
-	roles["root with spares"] = func() {
+	})
+	role("root with spares", func() {
 		self, err := os.Executable()
 		if err == nil {
 			err = rootWithSpares(self)
 		}
 		fmt.Println("ended:", err)
 		os.Exit(1)
-	}
+	})
 }
 
 func rootWithSpares(self string) error {

@@ -25,7 +25,7 @@ var (
 )
 
 func init() {
-	roles["receiver"] = func() { sdk.Plugin{Endpoints: receiver(), Hosts: host.Subtree}.Serve() }
+	role("receiver", func() { sdk.Plugin{Endpoints: receiver(), Hosts: host.Subtree}.Serve() })
 }
 
 func receiver() []contract.Handler {

@@ -31,19 +31,19 @@ var cutLink = contract.Func[none, none]("cut_link")
 
 func init() {
 	freezeLeaf = func(pid int) error { return freeze(context.Background(), pid) }
-	roles["locking"] = func() {
+	role("locking", func() {
 		if err := lockGeneration(os.Getenv(lockVar), os.Getenv(nameVar)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(9)
 		}
 		sdk.Serve(goodEndpoints()...)
-	}
-	roles["cutting"] = func() {
+	})
+	role("cutting", func() {
 		sdk.Serve(cutLink.Handle(func(context.Context, none) (none, error) {
 			shutSockets()
 			select {} // the actor does not end before its tasks
 		}))
-	}
+	})
 }
 
 // shutSockets breaks every connection that this process has.

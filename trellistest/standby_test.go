@@ -184,9 +184,9 @@ func TestV01_SparesBesideOneThatIsNotFitEnd(t *testing.T) {
 		before := h.Spares("a")
 		before[0].Freeze()
 		h.Process("a").Die(1)
-		h.WantEvents(trellistest.Restarting("a"),
-			trellistest.InAnyOrder(trellistest.SpareEnded("a", directory.Requested), trellistest.SpareEnded("a", directory.Requested), trellistest.Started("a")),
-			trellistest.Spare("a"), trellistest.Spare("a"), trellistest.Spare("a"))
+		h.WantEvents(trellistest.Restarting("a"), trellistest.InAnyOrder( // a new spare may be ready before an old one is gone
+			trellistest.SpareEnded("a", directory.Requested), trellistest.SpareEnded("a", directory.Requested), trellistest.Started("a"),
+			trellistest.Spare("a"), trellistest.Spare("a"), trellistest.Spare("a")))
 		for _, spare := range h.Spares("a") {
 			if slices.Contains(before, spare) {
 				t.Errorf("%v is still a spare", spare.ID())

@@ -19,24 +19,24 @@ import (
 )
 
 func init() {
-	roles["sweep"] = func(string) {
+	role("sweep", func(string) {
 		_, err := rundir.Open()
 		must(err)
-	}
-	roles["squat"] = func(folder string) {
+	})
+	role("squat", func(folder string) {
 		for range 4 { // each in a session of its own, which only the cgroup ends
 			cmd := exec.Command("/bin/sh", "-c", "while :; do mkdir -p "+folder+"/x; done")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			must(cmd.Start())
 		}
-	}
-	roles["cgrouphost"] = func(words string) {
+	})
+	role("cgrouphost", func(words string) {
 		spec := child0(strings.Split(words, ",")...)
 		spec.Cgroup = true
 		home, err := rundir.Cgroup()
 		fmt.Printf("home %s %v\n", home, err)
 		actAsHost(spec)
-	}
+	})
 }
 
 // cgroupSpec is a child in a cgroup of its own below a runtime directory of this

@@ -27,14 +27,14 @@ func (empty) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (
 }
 
 func init() {
-	roles["serve"] = func(string) {
+	role("serve", func(string) {
 		plugin.Serve(&plugin.ServeConfig{
 			HandshakeConfig: handshakeConfig,
 			Plugins:         plugin.PluginSet{"empty": empty{}},
 			GRPCServer:      plugin.DefaultGRPCServer,
 			Logger:          hclog.NewNullLogger(),
 		})
-	}
+	})
 }
 
 // client is a go-plugin client over a child that does the words.

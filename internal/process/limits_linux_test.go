@@ -19,14 +19,14 @@ import (
 )
 
 func init() {
-	roles["rlimits"] = func(string) {
+	role("rlimits", func(string) {
 		for _, resource := range []int{unix.RLIMIT_NOFILE, unix.RLIMIT_CORE, unix.RLIMIT_CPU, unix.RLIMIT_FSIZE} {
 			var r unix.Rlimit
 			must(unix.Getrlimit(resource, &r))
 			fmt.Fprintf(os.Stderr, "rlimit %d %d\n", r.Cur, r.Max)
 		}
-	}
-	roles["eat"] = func(mib string) {
+	})
+	role("eat", func(mib string) {
 		n, err := strconv.Atoi(mib)
 		must(err)
 		block := make([]byte, n<<20)
@@ -34,7 +34,7 @@ func init() {
 			block[i] = 1
 		}
 		fmt.Fprintln(os.Stderr, "ate", len(block))
-	}
+	})
 }
 
 func TestF05_LimitsAreSet(t *testing.T) {

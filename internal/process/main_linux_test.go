@@ -103,15 +103,23 @@ func act(verb, arg string) {
 
 // actMore does the words of tests that bring a role of their own.
 func actMore(verb, arg string) bool {
-	role, ok := roles[verb]
+	act, ok := roles[verb]
 	if ok {
-		role(arg)
+		act(arg)
 	}
 	return ok
 }
 
-// roles are added to by the files that need them.
+// roles has the roles that role adds, by their word.
 var roles = map[string]func(arg string){}
+
+// role adds a role of the test binary. It is for the files that need one.
+func role(verb string, act func(arg string)) {
+	if _, ok := roles[verb]; ok {
+		panic("two roles are called " + verb)
+	}
+	roles[verb] = act
+}
 
 func must(err error) {
 	if err != nil {

@@ -24,10 +24,10 @@ import (
 )
 
 func init() {
-	roles["facts"] = func(string) { facts() }
-	roles["host"] = func(words string) { actAsHost(child0(strings.Split(words, ",")...)) }
-	roles["foreignhost"] = func(path string) { actAsHost(Spec{Path: path, Env: environ.Base()}) }
-	roles["starts"] = func(string) {
+	role("facts", func(string) { facts() })
+	role("host", func(words string) { actAsHost(child0(strings.Split(words, ",")...)) })
+	role("foreignhost", func(path string) { actAsHost(Spec{Path: path, Env: environ.Base()}) })
+	role("starts", func(string) {
 		for range 4 {
 			go func() {
 				for {
@@ -38,17 +38,17 @@ func init() {
 			}()
 		}
 		<-time.After(time.Hour)
-	}
-	roles["read4"] = func(string) {
+	})
+	role("read4", func(string) {
 		text, err := io.ReadAll(os.NewFile(4, "4"))
 		must(err)
 		fmt.Fprintf(os.Stderr, "read %s\n", text)
-	}
-	roles["deathsignal"] = func(string) {
+	})
+	role("deathsignal", func(string) {
 		var sig int32
 		must(unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&sig)), 0, 0, 0))
 		fmt.Fprintln(os.Stderr, "deathsignal", sig)
-	}
+	})
 	if os.Getenv(roleVar) != "" {
 		runtime.LockOSThread() // deathsignal asks about the main thread
 	}

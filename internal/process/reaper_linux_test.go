@@ -18,12 +18,12 @@ import (
 )
 
 func init() {
-	roles["subreaper"] = func(string) { must(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) }
-	roles["ownproc"] = func(string) {
+	role("subreaper", func(string) { must(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) })
+	role("ownproc", func(string) {
 		must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		must(unix.Mount("proc", "/proc", "proc", 0, ""))
-	}
-	roles["adopt"] = func(string) { adopt() }
+	})
+	role("adopt", func(string) { adopt() })
 }
 
 // adopt has children of three kinds die: one of package os/exec, one that was forked by

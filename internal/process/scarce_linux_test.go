@@ -19,7 +19,7 @@ import (
 )
 
 func init() {
-	roles["nofork"] = noFork
+	role("nofork", noFork)
 }
 
 // scarce runs this binary in a role that uses something up, and prints what happened,
