@@ -16,10 +16,10 @@ import (
 )
 
 // commandFor is the command for each kind of endpoint.
-var commandFor = map[string]string{"func": "host call", "source": "host stream"}
+var commandFor = map[string]string{"func": "host call", "source": "host stream", "context": "host open"}
 
 func newCall(p *program) *cobra.Command {
-	return p.outputFlag(joining(completing("func", &cobra.Command{
+	return p.outputFlag(p.joining(completing("func", &cobra.Command{
 		Use:   "call NAME ENDPOINT [JSON]",
 		Short: "Call a func of an actor of a host that serves, and print its result",
 		Long: "Call a func of an actor of a host that serves, and print its result. NAME is that of an actor,\n" +
@@ -39,7 +39,7 @@ func newCall(p *program) *cobra.Command {
 }
 
 func newStream(p *program) *cobra.Command {
-	return joining(completing("source", &cobra.Command{
+	return p.joining(completing("source", &cobra.Command{
 		Use:   "stream NAME ENDPOINT [JSON]",
 		Short: "Print what a source of an actor of a host that serves yields",
 		Long: "Print what a source of an actor of a host that serves yields, one JSON value a line. The source\n" +
@@ -76,7 +76,7 @@ func callee(ctx context.Context, args []string, kind string) (*directory.Portal,
 	var names []string
 	for _, e := range portal.Entry.Endpoints {
 		if e.Name == args[1] && e.Kind != kind {
-			return nil, nil, &usageError{fmt.Errorf("%s of %s is a %s; %s", words.Quote(e.Name), portal.Entry.Path, e.Kind, instead(e.Kind))}
+			return nil, nil, &usageError{fmt.Errorf("%s of %s is a %s; use %s", words.Quote(e.Name), portal.Entry.Path, e.Kind, commandFor[e.Kind])}
 		}
 		names = append(names, e.Name)
 	}
@@ -87,19 +87,12 @@ func callee(ctx context.Context, args []string, kind string) (*directory.Portal,
 	return portal, payload, nil
 }
 
-func instead(kind string) string {
-	if command, ok := commandFor[kind]; ok {
-		return "use " + command
-	}
-	return "it can be opened by a program that joins (host.Join), and not by a command"
-}
-
 // absentError is the failure of a command that names an endpoint, or an actor, which is not there.
 type absentError struct{ error }
 
 func newWait(p *program) *cobra.Command {
 	var state string
-	cmd := p.outputFlag(joiningBy(joinLater, completing("", &cobra.Command{
+	cmd := p.outputFlag(p.joiningBy(joinLater, completing("", &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an actor of a host that serves is ready",
 		Long: "Wait until a host serves and an actor of it is ready, or, with --for gone, until no actor of the name\n" +

@@ -34,7 +34,7 @@ type served struct {
 }
 
 func newDescribe(p *program) *cobra.Command {
-	return p.outputFlag(joining(completing("", &cobra.Command{
+	return p.outputFlag(p.joining(completing("", &cobra.Command{
 		Use:   "describe NAME",
 		Short: "Say what an actor of a host that serves takes and gives",
 		Long: "Say what an actor of a host that serves takes and gives: its endpoints with their types, and, with -o json,\n" +

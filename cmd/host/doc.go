@@ -2,7 +2,7 @@
 //
 //	host run [-c config.yaml] [--set path=value] [-o table|json] [--record actor=file] [name=value …]
 //	host serve [-c config.yaml] [--set path=value] [--at address]
-//	host ps|tree|call|stream|wait|events|cancel|restart … [--at address] [--timeout 10s]
+//	host ps|tree|call|stream|open|wait|events|cancel|restart … [--at address] [--timeout 10s]
 //	host validate [-c config.yaml] [--set path=value]
 //	host clean [--unused 24h]
 //	host conform [--run regexp] [-v] [-o text|json] [--grpc] -- command [argument …]

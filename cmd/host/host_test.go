@@ -133,7 +133,8 @@ var (
 	giveUp = contract.Context[none, none, none, none, none]("give-up")
 	hail   = contract.Func[string, string]("hail")
 	echo   = contract.Func[any, any]("echo")
-	// producing is how many lists are being made.
+	tally  = contract.Context[amount, greeting, amount, amount, far]("tally")
+	// producing is how many lists and tallies are being made.
 	producing = contract.Func[none, int]("producing")
 )
 
@@ -160,6 +161,11 @@ func jobs() []contract.Handler {
 			}
 		}),
 		count.Handle(serveCount),
+		tally.Handle(func(ctx context.Context, a amount, c *contract.Callee[greeting, amount, amount]) (far, error) {
+			lists.Add(1)
+			defer lists.Add(-1)
+			return serveTally(ctx, a, c)
+		}),
 		giveUp.Handle(func(ctx context.Context, _ none, c *contract.Callee[none, none, none]) (none, error) {
 			return none{}, c.Cancel(ctx, "no time today")
 		}),
@@ -188,4 +194,29 @@ func serveCount(ctx context.Context, a amount, c *contract.Callee[none, none, fa
 		}
 	}
 	return a, nil
+}
+
+// serveTally adds up what it is sent, and says each time how much that is.
+func serveTally(ctx context.Context, a amount, c *contract.Callee[greeting, amount, amount]) (sum far, err error) {
+	if err := c.Started(greeting{Text: "ready", Letters: a.N}); err != nil {
+		return sum, err
+	}
+	stream, err := c.Stream(contract.StreamOptions{})
+	if err != nil {
+		return sum, err
+	}
+	for more, err := range stream.All(ctx) {
+		if err != nil {
+			return sum, err
+		}
+		if a.N += more.N; a.N < 0 {
+			break // no more is wanted
+		}
+		sum.Worker = append(sum.Worker, more)
+		if err := stream.Send(ctx, a); err != nil {
+			return sum, err
+		}
+	}
+	sum.Done = a.N
+	return sum, nil
 }

@@ -37,11 +37,11 @@ func checkAddress(at string) error {
 }
 
 // joining makes a command that joins a host and does something in its tree.
-func joining(cmd *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
-	return joiningBy(join, cmd, do)
+func (p *program) joining(cmd *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
+	return p.joiningBy(join, cmd, do)
 }
 
-func joiningBy(join func(context.Context, string, func(context.Context) error) error, cmd *cobra.Command,
+func (p *program) joiningBy(join func(context.Context, string, func(context.Context) error) error, cmd *cobra.Command,
 	do func(ctx context.Context, args []string) error,
 ) *cobra.Command {
 	at := atFlag(cmd)
@@ -54,15 +54,30 @@ func joiningBy(join func(context.Context, string, func(context.Context) error) e
 		if *timeout > 0 {
 			limited, cancel := context.WithTimeoutCause(ctx, *timeout, &lateError{*timeout})
 			defer cancel()
+			defer context.AfterFunc(limited, func() { p.signals.cancel(context.Cause(limited)) })()
 			ctx = limited
 		}
 		args, err := withInput(ctx, args, os.Stdin)
 		if err != nil {
 			return err
 		}
-		return late(ctx, join(ctx, *at, func(ctx context.Context) error { return do(ctx, args) }))
+		return p.hurried(func() error {
+			return late(ctx, join(ctx, *at, func(ctx context.Context) error { return do(ctx, args) }))
+		})
 	}
 	return cmd
+}
+
+// hurried runs a command, which leaves its host in order when a signal comes. That may take as long as what it has
+// called takes to end; a second signal ends the command itself, and the host is told by the end of its link.
+func (p *program) hurried(run func() error) (err error) {
+	running := task.Start(func() { err = run() })
+	select {
+	case <-running.Done():
+		return err
+	case <-p.signals.hurry:
+		return context.Cause(p.signals.ctx)
+	}
 }
 
 // late is the failure of a command whose time was over when it came. A callee has the same deadline, and may have

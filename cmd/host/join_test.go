@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -134,5 +136,37 @@ func TestLate(t *testing.T) {
 	defer stop()
 	if err := late(early, context.DeadlineExceeded); errors.Is(err, over) {
 		t.Errorf("not over: %v", err)
+	}
+}
+
+// D04: --timeout ends a command whose output nobody reads, and a second signal one whose callee does not end.
+func TestD04_NobodyKeepsACommand(t *testing.T) {
+	s, pipe := idleSignals(), newFullPipe()
+	defer s.stop()
+	defer close(pipe.drained)
+	p := &program{signals: s, stdout: s.guard(pipe)}
+	here := func(ctx context.Context, _ string, do func(context.Context) error) error { return do(ctx) }
+	run := func(do func(ctx context.Context) error, args ...string) error {
+		cmd := p.joiningBy(here, &cobra.Command{}, func(ctx context.Context, _ []string) error { return do(ctx) })
+		cmd.SetArgs(args)
+		return cmd.ExecuteContext(s.ctx)
+	}
+	err := run(func(context.Context) error { return p.line([]byte("1")) }, "--timeout", "1ms")
+	if _, late := errors.AsType[*lateError](err); !late {
+		t.Errorf("D04: nobody reads, and it has ended with %v", err)
+	}
+	s = idleSignals()
+	defer s.stop()
+	p.signals = s
+	forever := make(chan struct{})
+	defer close(forever)
+	err = run(func(context.Context) error {
+		s.ch <- os.Interrupt
+		s.ch <- os.Interrupt
+		<-forever
+		return nil
+	})
+	if _, ok := errors.AsType[*signalled](err); !ok {
+		t.Errorf("D04: its callee does not end, and it has ended with %v", err)
 	}
 }

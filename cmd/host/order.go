@@ -8,8 +8,8 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-func newCancel() *cobra.Command {
-	return ordering(false, &cobra.Command{
+func newCancel(p *program) *cobra.Command {
+	return p.ordering(false, &cobra.Command{
 		Use:   "cancel NAME",
 		Short: "End an actor of a host that serves, for good",
 		Long: "End an actor of a host that serves, for good, and wait until it has ended. Its tasks are told who wants\n" +
@@ -17,8 +17,8 @@ func newCancel() *cobra.Command {
 	})
 }
 
-func newRestart() *cobra.Command {
-	return ordering(true, &cobra.Command{
+func newRestart(p *program) *cobra.Command {
+	return p.ordering(true, &cobra.Command{
 		Use:   "restart NAME",
 		Short: "End the process of an actor of a host that serves, and start another one",
 		Long: "End the process of an actor of a host that serves, start another one, and wait until that is ready.\n" +
@@ -27,9 +27,9 @@ func newRestart() *cobra.Command {
 }
 
 // ordering makes a command that has the host do something with an actor.
-func ordering(restart bool, cmd *cobra.Command) *cobra.Command {
+func (p *program) ordering(restart bool, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = withArgs(1, 1)
-	return joining(completing("", cmd), func(ctx context.Context, args []string) error {
+	return p.joining(completing("", cmd), func(ctx context.Context, args []string) error {
 		_, err := askHost(ctx, wire.Order, wire.OrderRequest{Name: args[0], Restart: restart})
 		return err
 	})

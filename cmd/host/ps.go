@@ -70,7 +70,7 @@ func present(ctx context.Context, name string) (all []*shown, err error) {
 }
 
 func newPs(p *program) *cobra.Command {
-	return p.outputFlag(joining(completing("", &cobra.Command{
+	return p.outputFlag(p.joining(completing("", &cobra.Command{
 		Use:   "ps [NAME]",
 		Short: "List the actors of a host that serves",
 		Args:  withArgs(0, 1),
@@ -84,7 +84,7 @@ func newPs(p *program) *cobra.Command {
 }
 
 func newTree(p *program) *cobra.Command {
-	return p.outputFlag(joining(&cobra.Command{
+	return p.outputFlag(p.joining(&cobra.Command{
 		Use:   "tree",
 		Short: "Show the actors of a host that serves, each below its own host",
 		Args:  noArgs,
@@ -150,7 +150,7 @@ func writeRows(w io.Writer, all []*shown, label func(*shown) string) {
 
 func newEvents(p *program) *cobra.Command {
 	var follow bool
-	cmd := joining(completing("", &cobra.Command{
+	cmd := p.joining(completing("", &cobra.Command{
 		Use:   "events [NAME]",
 		Short: "Print the last event of each actor of a host that serves, and follow",
 		Long: "Print the last event of each actor of a host that serves, one JSON object a line, and, with\n" +

@@ -39,7 +39,7 @@ func newServe(p *program) *cobra.Command {
 		Use:   "serve",
 		Short: "Start the tree, and serve until Ctrl-C: other programs can join it",
 		Long: "Start the tree, without its main job, and serve until Ctrl-C or SIGTERM. Other programs of this user\n" +
-			"can join it, and so can host ps, tree, call, stream, wait, events, cancel and restart.",
+			"can join it, and so can host ps, tree, call, stream, open, wait, events, describe, cancel and restart.",
 		Args: noArgs,
 	}
 	at := atFlag(cmd)

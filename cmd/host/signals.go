@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -8,15 +9,17 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // signals turns what ends a user's session into the end of a ctx: a signal that ends
-// programs (process.EndSignals), or a standard output or error that nobody reads any
-// more. A second signal becomes hurry, except for SIGHUP, which the kernel and a shell
+// programs (process.EndSignals), a standard output or error that nobody reads any
+// more, or the --timeout of a command that joins. A second signal becomes hurry, except for SIGHUP, which the kernel and a shell
 // may both send. It owns one goroutine until stop.
 type signals struct {
 	ctx    context.Context
@@ -68,22 +71,58 @@ func (s *signals) stop() {
 	s.cancel(nil)
 }
 
-// guard makes a write that nobody can read any more end the run, in order, as the
-// signal would that ends other programs.
-func (s *signals) guard(w io.Writer) io.Writer { return &guarded{w, s} }
+// lastWords is how long a write may take when the session is over.
+const lastWords = time.Second
 
+// guard makes a write that nobody can read any more end the run, in order, as the signal would that ends
+// other programs. And no reader keeps the command: when the session is over, a write that
+// nobody takes is left behind, at once if there was a second signal.
+func (s *signals) guard(w io.Writer) io.Writer { return &guarded{w: w, signals: s} }
+
+// guarded is what guard returns. Each write has a goroutine, as nobody can end one that waits for its reader; one at
+// most is ever left behind. mu is held during a write.
 type guarded struct {
 	w       io.Writer
 	signals *signals
+
+	mu   sync.Mutex
+	left bool // a write was left behind, and so nothing more is written
 }
 
 // Write writes, and ends the run if the reader is gone.
 func (g *guarded) Write(b []byte) (int, error) {
-	n, err := g.w.Write(b)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.left {
+		return 0, context.Cause(g.signals.ctx)
+	}
+	var n int
+	var err error
+	text := bytes.Clone(b) // a write that is left behind still has it
+	writing := task.Start(func() { n, err = g.w.Write(text) })
+	if g.left = !g.signals.await(writing.Done()); g.left {
+		return 0, context.Cause(g.signals.ctx)
+	}
 	if errors.Is(err, syscall.EPIPE) {
 		g.signals.cancel(&signalled{syscall.SIGPIPE})
 	}
 	return n, err
+}
+
+// await waits until a write is done, and reports false if that is not worth waiting for any more.
+func (s *signals) await(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-s.ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	case <-s.hurry:
+	case <-time.After(lastWords):
+	}
+	return false
 }
 
 // lookup finds a config's variable: in the environment, and GOROOT with the go

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
@@ -59,5 +61,59 @@ func TestN20_AClosedOutputEndsARun(t *testing.T) {
 	}
 	if code, text := judge(explain(s.ctx, errors.New("a failure that followed"))); code != 141 || text != "" {
 		t.Errorf("exit code %d, %q", code, text)
+	}
+}
+
+// fullPipe is an output that takes nothing before it is drained.
+type fullPipe struct{ entered, drained chan struct{} }
+
+func newFullPipe() fullPipe { return fullPipe{make(chan struct{}, 1), make(chan struct{})} }
+
+func (f fullPipe) Write(b []byte) (int, error) {
+	f.entered <- struct{}{}
+	<-f.drained
+	return len(b), nil
+}
+
+// N20: an output that nobody reads keeps nobody whose session is over: a write in it gets a second, or no more
+// time after a second signal, and is the last one.
+func TestN20_AFullOutputKeepsNobody(t *testing.T) {
+	for _, hurried := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s, pipe := idleSignals(), newFullPipe()
+			w := s.guard(pipe)
+			ended := make(chan error)
+			go func() {
+				_, err := w.Write([]byte("text"))
+				ended <- err
+			}()
+			<-pipe.entered
+			synctest.Wait()
+			begun, want := time.Now(), lastWords
+			s.ch <- os.Interrupt
+			if hurried {
+				s.ch <- os.Interrupt
+				want = 0
+			}
+			if _, ok := errors.AsType[*signalled](<-ended); !ok || time.Since(begun) != want {
+				t.Errorf("it has ended after %v, want %v", time.Since(begun), want)
+			}
+			if _, err := w.Write([]byte("more")); err == nil || len(pipe.entered) > 0 {
+				t.Errorf("more is written: %v", err)
+			}
+			close(pipe.drained)
+			s.stop()
+		})
+	}
+}
+
+// N20: what is written when the session is over still comes out where somebody reads.
+func TestN20_LastWordsAreWritten(t *testing.T) {
+	s := idleSignals()
+	defer s.stop()
+	s.cancel(&signalled{os.Interrupt})
+	var out bytes.Buffer
+	if n, err := s.guard(&out).Write([]byte("text")); n != 4 || err != nil || out.String() != "text" {
+		t.Errorf("wrote %q, %d, %v", out.String(), n, err)
 	}
 }

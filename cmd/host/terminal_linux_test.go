@@ -176,3 +176,52 @@ func readUntil(t *testing.T, near *os.File, text string) (seen string) {
 	}
 	return seen
 }
+
+// D04: at a terminal a context by hand forgives a line that is not JSON, and Ctrl-C ends it and its callee.
+func TestD04_AContextByHandAtATerminal(t *testing.T) {
+	address := "typing"
+	server := exec.CommandContext(t.Context(), "host", "serve", "-c", countingConfig(t), "--set", "actors.a.callers=[joined]", "--at", address)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = server.Process.Signal(os.Interrupt) // Wait says if it has ended
+		if exit, ok := errors.AsType[*exec.ExitError](server.Wait()); !ok || exit.ExitCode() != 130 {
+			t.Errorf("the host ended with %v", server.ProcessState)
+		}
+	}()
+	if out, err := exec.CommandContext(t.Context(), "host", "wait", "a", "--at", address).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	near, far := openTerminal(t)
+	cmd := exec.CommandContext(t.Context(), "host", "open", "a", "tally", "--at", address)
+	cmd.Env = append(os.Environ(), "TERM=dumb")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(t, near, "started: text ready")
+	for _, typed := range []struct{ line, answer string }{
+		{"{\"n\": 40}\n", "\r\n{\"n\":40}\r\n"}, {"forty\n", `got "forty"`}, {"{\"n\": 2}\n", "\r\n{\"n\":42}\r\n"},
+	} {
+		if _, err := near.WriteString(typed.line); err != nil {
+			t.Fatal(err)
+		}
+		readUntil(t, near, typed.answer)
+	}
+	if _, err := near.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.ReadAll(near) // EIO is the end of a terminal
+	if exit, ok := errors.AsType[*exec.ExitError](cmd.Wait()); !ok || exit.ExitCode() != 130 {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+	out, err := exec.CommandContext(t.Context(), "host", "call", "a", "producing", "--at", address).CombinedOutput()
+	if err != nil || string(out) != "0\n" {
+		t.Errorf("D04: the callee goes on: %s, %v", out, err)
+	}
+}
