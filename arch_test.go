@@ -71,7 +71,7 @@ func importMap() []area {
 		{"host", append([]string{"host", "internal"}, layers...), "a host calls plugins and is none, and needs no combinators"},
 		{"trellistest", []string{"trellistest", "sdk", "host", "shared", "internal"}, "it starts actors and hosts as their programs do, without the processes"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
-		{"cmd/host", []string{"cmd/host", "host", "shared", "internal"}, "the command is a host, no plugin"},
+		{"cmd/host", []string{"cmd/host", "host", "shared", "internal", "docs"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
 		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/treepath", "internal/words", "internal/shm"}, layers[:i+1]...),

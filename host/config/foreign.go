@@ -14,7 +14,7 @@ type GoPlugin struct {
 	// picks the highest that it knows. They are the application's own numbers, of which 0
 	// may be one, and have nothing to do with go-plugin's version of the handshake.
 	Versions []int `yaml:"versions" json:"versions"`
-	MTLS     MTLS  `yaml:"mtls" json:"mtls,omitempty" default:"auto"`
+	MTLS     MTLS  `yaml:"mtls" json:"mtls,omitempty" default:"auto" oneof:"auto off"`
 	// Multiplex sends the connections of go-plugin's broker through the main one, for
 	// programs whose clients need that. go-plugin's own hosts call it
 	// GRPCBrokerMultiplex.

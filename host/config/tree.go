@@ -26,8 +26,9 @@ type Run struct {
 
 // Actor says how to start one actor, and its replicas. Exactly one of Package and
 // Command is set. A zero field has its default, which its tag names: see
-// [Actor.WithDefaults]. The tags min and max bound a number; zero says what to write for
-// none of something instead of 0, and empty that a file may have an empty text there.
+// [Actor.WithDefaults]. The tags min and max bound a number; oneof has the words that a text
+// may be; zero says what to write for none of something instead of 0, and empty that a file may
+// have an empty text there.
 type Actor struct {
 	Name    string   `yaml:"name" json:"name"`
 	Package string   `yaml:"package" json:"package,omitempty"` // a Go package, built on demand
@@ -48,14 +49,14 @@ type Actor struct {
 	CancelTimeout Duration             `yaml:"cancel_timeout" json:"cancel_timeout,omitempty" default:"500ms"` // for its tasks to end
 	Grace         Duration             `yaml:"grace" json:"grace,omitempty" default:"5s"`                      // for its process to end
 	TermTimeout   Duration             `yaml:"term_timeout" json:"term_timeout,omitempty" default:"1.6s"`      // from SIGTERM to SIGKILL
-	Restart       RestartKind          `yaml:"restart" json:"restart,omitempty" default:"temporary"`
+	Restart       RestartKind          `yaml:"restart" json:"restart,omitempty" default:"temporary" oneof:"temporary transient permanent"`
 	Backoff       Backoff              `yaml:"backoff" json:"backoff,omitzero"`
 	Limits        Limits               `yaml:"limits" json:"limits,omitzero"` // none
 	Health        Health               `yaml:"health" json:"health,omitzero"`
-	Stuck         WhenStuck            `yaml:"stuck" json:"stuck,omitempty" default:"warn"`
+	Stuck         WhenStuck            `yaml:"stuck" json:"stuck,omitempty" default:"warn" oneof:"warn restart"`
 	Streams       Streams              `yaml:"streams" json:"streams,omitzero"`
-	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait"`
-	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty"`
+	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait" oneof:"wait fail"`
+	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty" oneof:"started healthy"`
 	// Callers are who may call it: "parent", its hosts, who always may; "children", "siblings",
 	// "tree" and "joined", as contract.Handler.Callers has them; and names and paths of actors. Nil
 	// stands for what its endpoints say, or else its parent, children and siblings.
@@ -116,7 +117,7 @@ const (
 // Supervision says how a supervisor deals with the failures of its actors. More
 // than MaxRestarts restarts within Window are a failure of the supervisor itself.
 type Supervision struct {
-	Strategy    Strategy `yaml:"strategy" json:"strategy,omitempty" default:"one_cancels_all"`
+	Strategy    Strategy `yaml:"strategy" json:"strategy,omitempty" default:"one_cancels_all" oneof:"one_cancels_all one_for_one one_for_all rest_for_one"`
 	MaxRestarts int      `yaml:"max_restarts" json:"max_restarts,omitempty" default:"3" zero:"to never restart an actor, give it restart: temporary"`
 	Window      Duration `yaml:"window" json:"window,omitempty" default:"5s"`
 }

@@ -8,17 +8,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// choices are the texts that a value of a type may be, in the order in which problems list them. A
-// new type of this kind has to be added here: without that, any text would be fine.
-var choices = map[reflect.Type][]string{
-	reflect.TypeFor[Condition]():   {string(Started), string(Healthy)},
-	reflect.TypeFor[MTLS]():        {string(MTLSAuto), string(MTLSOff)},
-	reflect.TypeFor[RestartKind](): {string(Temporary), string(Transient), string(Permanent)},
-	reflect.TypeFor[Strategy]():    {string(OneCancelsAll), string(OneForOne), string(OneForAll), string(RestForOne)},
-	reflect.TypeFor[WhenStuck]():   {string(WarnWhenStuck), string(RestartWhenStuck)},
-	reflect.TypeFor[WhileDown]():   {string(WaitWhileDown), string(FailWhileDown)},
-}
-
 // elsewhereCalled are words that other supervisors, such as systemd and Docker, have for a choice.
 // They are too far from the right word for a hint by letters, and are not accepted as synonyms: two
 // names for a thing would have to be known by everyone who reads a file.
@@ -42,17 +31,17 @@ func (c *checker) values(v reflect.Value, at *place) {
 func (c *checker) value(v reflect.Value, tag reflect.StructTag, at *place) {
 	switch {
 	case v.IsZero():
-	case choices[v.Type()] != nil:
-		c.choice(v.String(), choices[v.Type()], at)
+	case v.Kind() == reflect.String && tag.Get("oneof") != "":
+		c.choice(v.String(), strings.Fields(tag.Get("oneof")), at)
 	case v.CanInt():
 		c.number(v, tag, at)
 	case v.Kind() == reflect.Pointer:
 		c.value(v.Elem(), tag, at)
 	case v.Kind() == reflect.Struct:
 		c.values(v, at)
-	case v.Kind() == reflect.Map && choices[v.Type().Elem()] != nil:
+	case v.Kind() == reflect.Map:
 		for _, key := range v.MapKeys() {
-			c.value(v.MapIndex(key), "", at.key(key.String()))
+			c.value(v.MapIndex(key), tag, at.key(key.String()))
 		}
 	}
 }

@@ -119,6 +119,14 @@ func kindOf(t reflect.Type, key string) string {
 	}
 }
 
+// isChoice reports whether a text, or each text in a mapping, is of a type that has constants.
+func isChoice(t reflect.Type) bool {
+	if t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.String && t != reflect.TypeFor[string]()
+}
+
 func plural(kind string) string {
 	switch kind {
 	case "text":
@@ -155,6 +163,9 @@ func TestDocsHaveEveryKey(t *testing.T) {
 		var want, got []described
 		for _, f := range fields {
 			d := described{f.Tag.Get("yaml"), kindOf(f.Type, f.Tag.Get("yaml")), ""}
+			if words := strings.Fields(f.Tag.Get("oneof")); isChoice(f.Type) != (len(words) > 0) || len(words) > 0 && !strings.HasSuffix(d.kind, choice(words...)) {
+				t.Errorf("%s: the tag oneof has the words %q, and there are constants for %s", d.key, words, d.kind)
+			}
 			if text := f.Tag.Get("default"); text != "" {
 				d.otherwise = "`" + text + "`"
 			}
@@ -215,6 +226,9 @@ func TestDocsShowOptionsThatWork(t *testing.T) {
 			continue
 		}
 		for line := range strings.Lines(b[2]) {
+			if !strings.HasPrefix(line, "host run ") {
+				continue
+			}
 			var o read.Options
 			lines++
 			var words []string
