@@ -91,6 +91,7 @@ func newRoot(p *program) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "host",
 		Short:         "Run a tree of plugins from a config file",
+		Version:       thisBuild().Trellis,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return p.setUp() },
 		Args:              noCommand,
@@ -111,7 +112,7 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.AddCommand(newRun(p), newServe(p), newValidate(p), newClean(p), newBench(p), newConform(p))
 	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newDescribe(p), newCancel(p), newRestart(p))
-	root.AddCommand(newSchema(p))
+	root.AddCommand(newSchema(p), newVersion(p))
 	return root
 }
 
