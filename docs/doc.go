@@ -8,3 +8,8 @@ import _ "embed"
 //
 //go:embed config.md
 var Config string
+
+// Errors is errors.md: each error and each exit code, in tables.
+//
+//go:embed errors.md
+var Errors string
