@@ -28,8 +28,12 @@ var (
 	ErrNoHost = errors.New("no host serves at this address")
 )
 
-// patience is how long either end may take for its greeting.
-const patience = 5 * time.Second
+const (
+	// patience is how long either end may take for its greeting, and a host to begin or to end.
+	patience = 5 * time.Second
+	// turnPause is how often a program looks that waits for the latter.
+	turnPause = 5 * time.Millisecond
+)
 
 // Listener is the socket of a host. The host owns it; its methods may be called from any goroutine,
 // and Close ends an Accept.
@@ -54,10 +58,6 @@ func Listen(address string) (*Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("serve at %s: %w", path, err)
 	}
-	if err := sweep(path); err != nil {
-		release(false)
-		return nil, fmt.Errorf("serve at %s: %w", path, err)
-	}
 	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		release(false)
@@ -65,27 +65,6 @@ func Listen(address string) (*Listener, error) {
 	}
 	socket.SetUnlinkOnClose(false) // by its name it might remove another one's
 	return &Listener{path: path, socket: socket, release: release}, nil
-}
-
-// sweep removes a socket at which nobody listens. The caller has occupied the name; so whoever
-// listens all the same is not a host.
-func sweep(path string) error {
-	err := rundir.CheckSocket(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	conn, err := (&net.Dialer{Timeout: patience}).DialContext(context.Background(), "unix", path)
-	switch {
-	case err == nil:
-		_ = conn.Close() // nothing was written
-		return errors.New("a program that is not a host listens there; choose another address")
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return os.Remove(path)
-	}
-	return err
 }
 
 // Path is where the socket is.
@@ -168,13 +147,32 @@ func (c *Caller) Refuse(ctx context.Context, why error, self actor.ID) {
 func (c *Caller) Close() { _ = c.conn.Close() } // only the first one closes
 
 // Join connects to the host at an address, says hello, and gives the connection, which is a link's
-// from now on, with who this program is. Errors: [ErrNoHost], what the host refuses it with, and what is
-// wrong with the address.
-func Join(ctx context.Context, address string, hello *wire.BootResponse) (_ link.Transport, boot *wire.BootRequest, err error) {
+// from now on, with who this program is. It waits for a host that is about to serve there, or to end. Errors: [ErrNoHost],
+// what the host refuses it with, and what is wrong with the address.
+func Join(ctx context.Context, address string, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
 	path, err := rundir.Socket(address)
 	if err != nil {
 		return nil, nil, err
 	}
+	for limit := time.Now().Add(patience); ; {
+		t, boot, err := joinOnce(ctx, path, hello)
+		switch {
+		case ctx.Err() != nil && err != nil:
+			return nil, nil, context.Cause(ctx)
+		case !errors.Is(err, ErrNoHost) || !rundir.Occupied(path):
+			return t, boot, err
+		case time.Now().After(limit):
+			return nil, nil, fmt.Errorf("%w, though a host has the address: is it stopped, or was its socket removed?", err)
+		}
+		select {
+		case <-time.After(turnPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// joinOnce is Join as things are now.
+func joinOnce(ctx context.Context, path string, hello *wire.BootResponse) (_ link.Transport, boot *wire.BootRequest, err error) {
 	conn, err := dial(ctx, path)
 	if err != nil {
 		return nil, nil, err
@@ -197,10 +195,10 @@ func Join(ctx context.Context, address string, hello *wire.BootResponse) (_ link
 		answer, err = read(conn)
 		return err
 	})
-	if err != nil && ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errClosed), errors.Is(err, syscall.ECONNRESET): // as a host does that ends
+		return nil, nil, fmt.Errorf("%w: %s; %w", ErrNoHost, path, err)
+	case err != nil:
 		return nil, nil, fmt.Errorf("join the host at %s: %w", path, err)
 	}
 	boot, err = answer.boot()
@@ -233,11 +231,8 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	}
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(ctx, "unix", path)
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s; one that was killed has left its socket there", ErrNoHost, path)
+		return nil, fmt.Errorf("%w: %s; nobody listens at the socket that is there", ErrNoHost, path)
 	}
 	if err != nil {
 		return nil, err

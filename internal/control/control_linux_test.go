@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/control"
@@ -181,77 +179,6 @@ func TestD04_JoinEndsWithItsCtx(t *testing.T) {
 	}
 }
 
-// D04: of many that begin at once, exactly one serves; the others are told so, and nothing is left.
-func TestD04_OneServes(t *testing.T) {
-	dir := tempdir.Use(t)
-	for range 20 {
-		var serving, refused atomic.Int32
-		var begun, tried sync.WaitGroup
-		begun.Add(1)
-		over := make(chan struct{})
-		var ended sync.WaitGroup
-		for range 16 {
-			tried.Add(1)
-			ended.Go(func() {
-				begun.Wait()
-				l, err := control.Listen("default")
-				switch {
-				case err == nil:
-					serving.Add(1)
-				case errors.Is(err, control.ErrServed):
-					refused.Add(1)
-				default:
-					t.Error(err)
-				}
-				tried.Done()
-				<-over
-				if l != nil {
-					l.Close()
-				}
-			})
-		}
-		begun.Done()
-		tried.Wait()
-		if serving.Load() != 1 || refused.Load() != 15 {
-			t.Errorf("D04: %d serve, and %d were refused", serving.Load(), refused.Load())
-		}
-		close(over)
-		ended.Wait()
-	}
-	if files := left(t, dir); len(files) > 0 {
-		t.Errorf("D04: %v is left", files)
-	}
-}
-
-// D04: while hosts come and go at one address, whoever serves there is found there.
-func TestD04_ServingInTurns(t *testing.T) {
-	tempdir.Use(t)
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			for served := 0; served < 50; {
-				l, err := control.Listen("default")
-				if errors.Is(err, control.ErrServed) {
-					continue
-				}
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				served++
-				conn, err := net.Dial("unix", l.Path())
-				if err != nil {
-					t.Errorf("D04: it serves, and %v", err)
-				} else if err := conn.Close(); err != nil {
-					t.Error(err)
-				}
-				l.Close()
-			}
-		})
-	}
-	all.Wait()
-}
-
 // D04, N07: what a host has left that was killed is nobody's: it keeps no other one from serving, and
 // whoever wants to join is told.
 func TestD04_AKilledHostIsSweptAway(t *testing.T) {
@@ -290,81 +217,6 @@ func TestN07_AnyHostSweeps(t *testing.T) {
 	must(t, conn.Close())
 }
 
-// D04: nothing that is not a host's is ever removed, and nobody is served where others could get in.
-func TestD04_NothingIsTakenOver(t *testing.T) {
-	for name, test := range map[string]struct {
-		prepare func(t *testing.T, path string)
-		serve   string // what the error of Listen says
-		join    string
-	}{
-		"a file": {func(t *testing.T, path string) {
-			must(t, os.WriteFile(path, nil, 0o600))
-		}, "expected a socket", "expected a socket"},
-		"a folder": {func(t *testing.T, path string) {
-			must(t, os.Mkdir(path, 0o700))
-		}, "expected a socket", "expected a socket"},
-		"a symlink": {func(t *testing.T, path string) {
-			other := listen(t, filepath.Join(filepath.Dir(path), "other"))
-			must(t, os.Symlink(other.Path(), path))
-		}, "expected a socket", "expected a socket"},
-		"a symlink to nowhere": {func(t *testing.T, path string) {
-			must(t, os.Symlink("/nowhere/at/all", path))
-		}, "expected a socket", "expected a socket"},
-		"a listener that is not a host": {func(t *testing.T, path string) {
-			l, err := net.Listen("unix", path)
-			must(t, err)
-			t.Cleanup(func() { _ = l.Close() })
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					_, _ = conn.Write([]byte("220 smtp.example.com ready\r\n"))
-					_ = conn.Close()
-				}
-			}()
-		}, "a program that is not a host listens there", "another kind of program"},
-		"a folder that others can read": {func(t *testing.T, path string) {
-			must(t, os.Chmod(filepath.Dir(path), 0o755))
-		}, "mode 0700", "mode 0700"},
-		"a folder of another user": {func(t *testing.T, path string) {
-			must(t, os.Chown(filepath.Dir(path), 1, 1))
-		}, "of this user's", "of this user's"},
-		"a folder in one that others can write": {func(t *testing.T, path string) {
-			must(t, os.Chmod(filepath.Dir(filepath.Dir(path)), 0o777))
-		}, "can be written by others", "can be written by others"},
-		"a folder that is a symlink": {func(t *testing.T, path string) {
-			folder := filepath.Dir(path)
-			must(t, os.Rename(folder, folder+"2"))
-			must(t, os.Symlink(folder+"2", folder))
-		}, "must be a folder", "must be a folder"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			folder := filepath.Join(tempdir.Use(t), "own")
-			must(t, os.Mkdir(folder, 0o700))
-			path := filepath.Join(folder, "socket")
-			test.prepare(t, path)
-			before, err := os.Lstat(path)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Fatal(err)
-			}
-			if l, err := control.Listen(path); err == nil || !strings.Contains(err.Error(), test.serve) {
-				t.Errorf("D04: Listen: %v, %v", l, err)
-			}
-			if before == nil {
-				must(t, os.WriteFile(path, nil, 0o600))
-			}
-			if _, _, err := control.Join(t.Context(), path, hello("guest")); err == nil || !strings.Contains(err.Error(), test.join) {
-				t.Errorf("D04: Join: %v", err)
-			}
-			if after, err := os.Lstat(path); before != nil && (err != nil || !os.SameFile(before, after)) {
-				t.Errorf("D04: what was there is gone: %v", err)
-			}
-		})
-	}
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -388,6 +240,13 @@ func TestAddresses(t *testing.T) {
 	}
 	if _, _, err := control.Join(t.Context(), "nobody", hello("guest")); !errors.Is(err, control.ErrNoHost) {
 		t.Errorf("%v", err)
+	}
+	absent := filepath.Join(tempdir.Use(t), "absent")
+	if _, err := control.Listen(filepath.Join(absent, "socket")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "make it") {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	if _, err := os.Lstat(absent); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder was made: %v", err)
 	}
 }
 

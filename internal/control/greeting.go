@@ -72,6 +72,8 @@ func read(conn net.Conn) (m greeting, err error) {
 	return m, nil
 }
 
+var errClosed = errors.New("the other program has closed the connection before its greeting was there")
+
 // noGreeting says what it means that none came.
 func noGreeting(err error) error {
 	var slow net.Error
@@ -79,7 +81,7 @@ func noGreeting(err error) error {
 	case errors.As(err, &slow) && slow.Timeout():
 		return fmt.Errorf("no greeting within %v: is another kind of program at the other end, or is it stopped?", patience)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the other program has closed the connection before its greeting was there")
+		return errClosed
 	}
 	return err
 }

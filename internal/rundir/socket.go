@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // ErrOccupied means that another program, which lives, has the socket's name.
@@ -40,22 +43,47 @@ func Socket(address string) (path string, err error) {
 	return path, err
 }
 
-// Occupy gives the caller the name of a socket, in a folder that it makes if there is none. Nobody
-// else has it until release, which also removes the socket if the caller has made one. A program that is
-// killed does not have it any longer either, but its socket is still there: the next one that occupies
-// the name finds it, and may remove it. Errors: [ErrOccupied], and whatever lets others into the folder.
+// How often Occupy tries, and how long it waits in between: others hold the lock for an instant while they
+// look whether somebody has it (Occupied), and while they sweep.
+const (
+	occupyTries = 50
+	occupyPause = time.Millisecond
+)
+
+// Occupy gives the caller the name of a socket, and removes the socket of a program that had it and was killed. Nobody
+// else has the name until release, which also removes the socket if the caller has made one. The common folder is made
+// if it is not there; any other one has to be there. Errors: [ErrOccupied], whatever lets others into the folder, and what
+// is there that is not such a socket.
 func Occupy(path string) (release func(made bool), err error) {
-	var lock *os.File
-	locked := false // at one of the attempts: the last one may have met the end of whoever had it
-	for range 100 { // as in claim: others may remove what they find in between, and lock it for that
-		lock, err = occupyOnce(path)
-		if err == nil {
-			return func(made bool) { vacate(path, lock, made) }, nil
-		}
-		locked = locked || errors.Is(err, errLocked)
-		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+	folder := filepath.Dir(path)
+	if folder != baseFolder() {
+		if err := checkPrivate(folder); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("the folder of the socket: %w; make it, for this user only (mode 0700)", err)
+		} else if err != nil {
 			return nil, err
 		}
+	}
+	lock, err := occupy(path, folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := removeSocket(path); err != nil {
+		vacate(path, lock, false)
+		return nil, err
+	}
+	return func(made bool) { vacate(path, lock, made) }, nil
+}
+
+// occupy takes the lock of a socket.
+func occupy(path, folder string) (lock *os.File, err error) {
+	locked := false // at one of the attempts: the last one may have met the end of whoever had it
+	for range occupyTries {
+		lock, err = occupyOnce(path, folder)
+		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
+			return lock, err
+		}
+		locked = locked || errors.Is(err, errLocked)
+		<-time.After(occupyPause) // 50 ms in all: no ctx is needed for that
 	}
 	if locked {
 		err = ErrOccupied
@@ -63,15 +91,25 @@ func Occupy(path string) (release func(made bool), err error) {
 	return nil, err
 }
 
-func occupyOnce(path string) (*os.File, error) {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
+func occupyOnce(path, folder string) (*os.File, error) {
+	if folder == baseFolder() { // which others remove if it is empty
+		if err := makeBase(folder); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkPrivate(folder); err != nil {
 		return nil, err
 	}
 	return lockFile(path+lockSuffix, os.O_CREATE)
+}
+
+// Occupied reports whether a program that lives has the name of a socket.
+func Occupied(path string) bool {
+	lock, err := lockFile(path+lockSuffix, 0)
+	if err == nil {
+		_ = lock.Close() // nothing was written
+	}
+	return errors.Is(err, errLocked)
 }
 
 // vacate removes the lock of a socket, and the socket itself if it was made for that lock; but not
@@ -92,15 +130,37 @@ func vacate(path string, lock *os.File, made bool) {
 }
 
 // sweepSocket removes what a program that was killed has left of a socket, if name is that of a
-// lock beside one, and nobody holds it.
+// lock beside one, and nobody holds it. What has taken the socket's place since then stays.
 func sweepSocket(name string) {
 	path, isLock := strings.CutSuffix(name, lockSuffix)
 	if !isLock || !strings.HasSuffix(path, socketSuffix) {
 		return
 	}
 	if lock, err := lockFile(name, 0); err == nil {
-		vacate(path, lock, true)
+		_ = removeSocket(path) // else whoever wants to serve there is told what it is
+		vacate(path, lock, false)
 	}
+}
+
+// removeSocket removes a socket at which nobody listens. The caller has the lock; so whoever
+// listens all the same does not know of it.
+func removeSocket(path string) error {
+	err := CheckSocket(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		_ = conn.Close() // nothing was written
+		return errors.New("a program that is not a host listens there; choose another address")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	}
+	return err
 }
 
 // CheckSocket checks that a path is that of a socket of this user's, in a folder into which
