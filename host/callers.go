@@ -50,22 +50,22 @@ func (i *incarnation) refuse(c callers.Caller, why string) error {
 	return fmt.Errorf("%w: %s", fault.ErrNotAllowed, why)
 }
 
-// refusals decides which refused calls of one process are told: one in a second, so that whoever
-// tries again and again does not push other events out. mu guards the rest.
-type refusals struct {
+// limiter lets one thing in a second be told, so that whoever makes it happen again and again, such as a
+// call that is refused, does not push others out. mu guards the rest.
+type limiter struct {
 	mu   sync.Mutex
 	last time.Time // when one was told
-	more int       // were refused since
+	more int       // have happened since
 }
 
 // next takes note of one, and reports whether it is told, and how many before it were not.
-func (r *refusals) next(now time.Time) (more int, tell bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.last) < time.Second {
-		r.more++
+func (l *limiter) next(now time.Time) (more int, tell bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.last) < time.Second {
+		l.more++
 		return 0, false
 	}
-	more, r.last, r.more = r.more, now, 0
+	more, l.last, l.more = l.more, now, 0
 	return more, true
 }

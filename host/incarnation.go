@@ -40,7 +40,7 @@ type incarnation struct {
 	endpoints  []*wire.Endpoint
 	hosted     directory.Membership // whose events it tells of what it hosts itself
 	telling    atomic.Bool          // it does so
-	refusals   refusals             // calls of it, and of its host by it
+	refusals   limiter              // calls of it, and of its host by it
 
 	watch  watch // while it is up
 	ladder ladder

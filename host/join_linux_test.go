@@ -6,16 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/control"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -376,7 +384,7 @@ func TestD04_GuestsAreBounded(t *testing.T) {
 			if all, err := directory.FindAll(ctx, "guest"); len(all) != 64 {
 				t.Errorf("D04: %d have joined, %v", len(all), err)
 			}
-			if err := g.add("guest"); !errors.Is(err, fault.ErrOverloaded) {
+			if err := g.add("guest"); !errors.Is(err, fault.ErrOverloaded) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 				t.Errorf("D04: one too many: %v", err)
 			}
 			g.end()
@@ -386,6 +394,70 @@ func TestD04_GuestsAreBounded(t *testing.T) {
 		}
 		if after := descriptors(t); after > before {
 			t.Errorf("D04: there were %d descriptors, and are %d", before, after)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// D04: programs that connect and say nothing keep nobody from joining: those that came first make way.
+func TestD04_SilentProgramsTakeNoPlace(t *testing.T) {
+	tempdir.Use(t)
+	path, err := rundir.Socket("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = open(t, serving(), func(context.Context, *host.Nursery) error {
+		var silent []net.Conn
+		for range 200 {
+			conn, err := net.Dial("unix", path)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close() }()
+			silent = append(silent, conn)
+		}
+		for range 3 {
+			if err := join(t.Context(), "guest", func(context.Context) error { return nil }); err != nil {
+				t.Errorf("D04: %v", err)
+			}
+		}
+		for _, conn := range silent[:100] { // more are waiting than there may be
+			if n, err := conn.Read(make([]byte, 1)); err == nil {
+				t.Errorf("D04: a program that says nothing gets %d bytes", n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// D04: a program is who it was told to be, in what it says on its link, too: it cancels in nobody else's name.
+func TestD04_AGuestIsWhoItIs(t *testing.T) {
+	tempdir.Use(t)
+	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
+		for what, change := range map[string]func(id *actor.ID){
+			"another identity": func(id *actor.ID) { id.UUID = actor.NewID("other").UUID },
+			"another name":     func(id *actor.ID) { id.Name = "root" },
+		} {
+			end, boot, err := control.Join(ctx, "default", &wire.BootResponse{Self: &wire.Identity{Name: "guest"}})
+			if err != nil {
+				return err
+			}
+			id := boot.Self.ToID()
+			change(&id)
+			l := link.New(end, link.Config{Self: id, Dialled: true})
+			d := dialog.NewTable(l, dialog.Config{Base: ctx})
+			<-l.Done()
+			if _, why := l.Farewell(); !errors.Is(why, fault.ErrProtocol) || !strings.Contains(fmt.Sprint(why), "it was told that it is guest") {
+				t.Errorf("D04: %s: %v", what, why)
+			}
+			d.Lose(errBody)
+			d.Close()
 		}
 		return nil
 	})

@@ -26,6 +26,7 @@ var firstFrames = map[string]struct {
 }{
 	"of version 2": {hello(&wire.Hello{Version: 2, MaxMessage: 1 << 20, Self: &wire.Identity{Uuid: "u", Name: "stranger"}}), "speaks version 2"},
 	"without uuid": {hello(&wire.Hello{Version: wire.Version, MaxMessage: 1 << 20, Self: &wire.Identity{Name: "stranger"}}), "without version, identity"},
+	"of another":   {hello(&wire.Hello{Version: wire.Version, MaxMessage: 1 << 20, Self: &wire.Identity{Uuid: "u", Name: "stranger"}}), "says that it is stranger@u"},
 	"no hello":     {&wire.Frame{Kind: wire.Kind_KIND_CREDIT, Dialog: 1}, "must be HELLO"},
 }
 

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/control"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -15,20 +19,23 @@ import (
 var ErrServed = control.ErrServed
 
 const (
-	mostGuests = 64                     // programs that have joined, or are about to
-	doorPause  = 100 * time.Millisecond // after a failure of the socket, as for lack of descriptors
+	mostGuests  = 64                     // programs that have joined
+	mostUnheard = 64                     // those that have connected, and not said yet who they are
+	doorPause   = 100 * time.Millisecond // after a failure of the socket, as for lack of descriptors
 )
 
 // door is where other programs join a nursery. From when it is open one goroutine of the nursery's listens
 // there, and each program has one from when it connects until it is gone. Whoever has connected before
-// that waits. The door is shut when the nursery's ctx ends, and
-// when it has nothing left to do.
+// that waits. A program has a place from when it has said who it is: those that connect and say nothing take none,
+// and make way for whoever comes later. The door is shut when the nursery's ctx ends, and when it has nothing left to do.
 type door struct {
 	n        *Nursery
 	listener *control.Listener
 	ctx      context.Context // ends when the door is shut
 	close    context.CancelFunc
-	places   chan struct{} // as many as there may be
+	places   chan struct{}     // as many as there may be
+	last     []*control.Caller // those that have connected last; attend alone uses it
+	warnings limiter
 }
 
 // serve makes the door at an address; there is none if that is empty.
@@ -60,60 +67,96 @@ func (d *door) shut() {
 	}
 }
 
-// attend lets programs in until the door is shut.
+// attend lets programs in until the door is shut. A socket that fails does so again and again, and is told once.
 func (d *door) attend() {
 	defer d.listener.Close() // waits for the other one
 	defer context.AfterFunc(d.ctx, d.listener.Close)()
-	for d.ctx.Err() == nil {
+	for failing := false; ; {
 		caller, err := d.listener.Accept()
-		if err == nil {
+		_, stranger := errors.AsType[*control.Stranger](err)
+		before := failing
+		failing = err != nil && !stranger
+		switch {
+		case err == nil:
 			d.admit(caller)
-			continue
-		}
-		if d.ctx.Err() != nil {
+		case d.ctx.Err() != nil:
 			return
+		case stranger:
+			d.warn(0, err)
+		case !before:
+			d.n.env.log.Warn("programs cannot join", "at", d.listener.Path(), "error", err)
 		}
-		d.n.env.log.Warn("a program could not join", "at", d.listener.Path(), "error", err)
-		if _, stranger := errors.AsType[*control.Stranger](err); !stranger {
+		if failing {
 			select {
 			case <-time.After(doorPause):
 			case <-d.ctx.Done():
+				return
 			}
 		}
 	}
 }
 
-// admit gives a program a place, if there is one, and a goroutine that stays until it is gone.
-func (d *door) admit(caller *control.Caller) {
-	select {
-	case d.places <- struct{}{}:
-	default:
-		caller.Refuse(d.ctx, fmt.Errorf("%w: %d programs have joined it already", fault.ErrOverloaded, mostGuests), d.n.env.self)
-		return
+// warn logs why a program could not join; of many in a second only one.
+func (d *door) warn(pid int, err error) {
+	if more, tell := d.warnings.next(time.Now()); tell {
+		d.n.env.log.Warn("a program could not join", "at", d.listener.Path(), "pid", pid, "error", err, "more_not_logged", more)
 	}
+}
+
+// admit gives a program that has connected a goroutine, which stays until it is gone.
+func (d *door) admit(caller *control.Caller) {
+	if len(d.last) == mostUnheard {
+		d.last[0].Displace()
+		d.last = slices.Delete(d.last, 0, 1)
+	}
+	d.last = append(d.last, caller)
 	admitted := d.n.tasks.Go(func() {
-		defer func() { <-d.places }()
 		defer caller.Close()
-		if c, err := d.join(caller); err != nil {
-			d.n.env.log.Warn("a program could not join", "at", d.listener.Path(), "pid", caller.PID, "error", err)
+		if err := d.entertain(caller); err != nil {
+			d.warn(caller.PID, err)
 			caller.Refuse(d.ctx, err, d.n.env.self)
-		} else {
-			<-c.gone
 		}
 	})
 	if !admitted { // the nursery has ended meanwhile
 		caller.Close()
-		<-d.places
 	}
+}
+
+// entertain hears who a program is, gives it a place, if there is one, and returns when it is gone.
+func (d *door) entertain(caller *control.Caller) error {
+	hello, err := caller.Hear(d.ctx)
+	if err != nil {
+		return err
+	}
+	select {
+	case d.places <- struct{}{}:
+		defer func() { <-d.places }()
+	default:
+		return d.full()
+	}
+	c, err := d.join(caller, hello)
+	if err == nil {
+		<-c.gone
+	}
+	return err
+}
+
+// full is why no more programs can join, and what to do about it: they may all hang.
+func (d *door) full() error {
+	var pids []string
+	d.n.look(func() {
+		for _, c := range d.n.children {
+			if c.guest != nil {
+				pids = append(pids, strconv.Itoa(c.guest.PID()))
+			}
+		}
+	})
+	return fmt.Errorf("%w: %d programs have joined it already, which are the processes %s; end one of them", fault.ErrOverloaded, mostGuests, words.List(pids, ", "))
 }
 
 // join makes a program that has connected a child of the nursery. That it ends, and how, concerns no
 // other one, and is no failure of the nursery's: in this it is like a one-shot.
-func (d *door) join(caller *control.Caller) (*child, error) {
-	hello, err := caller.Hear(d.ctx)
-	if err != nil {
-		return nil, err
-	}
+func (d *door) join(caller *control.Caller, hello *wire.BootResponse) (*child, error) {
 	spec := Spec{Name: hello.Self.GetName(), Command: []string{"joined"}}
 	if err := spec.Check(); err != nil {
 		return nil, err

@@ -1,8 +1,13 @@
 package host
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/control"
@@ -37,7 +42,7 @@ func TestD04_AClosedDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	d := &door{n: n, listener: l, ctx: t.Context(), places: make(chan struct{}, mostGuests)}
+	d := &door{n: n, listener: l, ctx: t.Context()}
 	told := make(chan error)
 	go func() {
 		_, _, err := control.Join(t.Context(), "default", &wire.BootResponse{Self: &wire.Identity{Name: "late"}})
@@ -48,15 +53,36 @@ func TestD04_AClosedDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.admit(caller)
-	if len(d.places) > 0 {
-		t.Error("D04: it has a place")
-	}
+	l.Close()
 	if _, err := caller.Hear(t.Context()); err == nil {
 		t.Error("D04: it is still heard")
 	}
-	if err := <-told; err == nil || errors.Is(err, control.ErrServed) {
+	if err := <-told; !errors.Is(err, ErrNoHost) {
 		t.Errorf("D04: it was told %v", err)
 	}
+}
+
+// D04: a socket that fails again and again, as for lack of descriptors, is told once.
+func TestD04_AFailingSocketIsToldOnce(t *testing.T) {
+	tempdir.Use(t)
+	l, err := control.Listen("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		ctx, cancel := context.WithCancel(t.Context())
+		n := &Nursery{env: &environment{log: slog.New(slog.NewTextHandler(&log, nil))}}
+		d := &door{n: n, listener: l, ctx: ctx}
+		n.tasks.Go(d.attend)
+		time.Sleep(time.Hour)
+		cancel()
+		n.tasks.Close()
+		if told := strings.Count(log.String(), "programs cannot join"); told != 1 {
+			t.Errorf("D04: it is told %d times", told)
+		}
+	})
 }
 
 // D04: what somebody orders is for the one actor that is meant, and nobody else.

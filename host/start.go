@@ -176,7 +176,7 @@ func (i *incarnation) take(t link.Transport) (over <-chan struct{}) {
 // the nursery, so that its end ends what the child has called here.
 func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
-	return dialog.NewTable(link.New(i.env.records[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Log: log}), dialog.Config{
+	return dialog.NewTable(link.New(i.env.records[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Peer: i.id, Log: log}), dialog.Config{
 		Base: i.env.base, Accept: i.accept, Runtime: i.runtime, Route: i.route, Admit: i.admit, Log: log,
 		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
 		Trials: dialog.DefaultTrials,
@@ -228,9 +228,6 @@ func (i *incarnation) boot(ctx context.Context, request *wire.BootRequest) error
 		return cmp.Or(i.linkFailure(), fmt.Errorf("the link ended before it began: %w", i.table.Link().Err()))
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-	if peer := i.table.Peer(); i.joined() && !peer.Is(i.id) { // no certificate says who that is
-		return &lastingError{fmt.Errorf("%w: it was told that it is %s, and says that it is %s", fault.ErrProtocol, i.id, peer)}
 	}
 	i.endpoints, i.connection = answer.Endpoints, linkConnection{i.client, i.table}
 	return i.checkHealthEndpoint()

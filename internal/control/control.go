@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -106,7 +107,8 @@ func (s *Stranger) Unwrap() error { return s.Err }
 type Caller struct {
 	PID int // as the kernel knows it; 0 if it does not
 
-	conn *net.UnixConn
+	conn    *net.UnixConn
+	settled atomic.Bool // its greeting has come, or will not be waited for
 }
 
 // Hear is the program's greeting: its name, which is all of its identity that counts, and its
@@ -120,7 +122,17 @@ func (c *Caller) Hear(ctx context.Context) (*wire.BootResponse, error) {
 		}
 		return proto.Unmarshal(m.Boot, &hello)
 	})
+	if c.settled.Swap(true) {
+		err = errors.New("it has not said who it is, and others have come since")
+	}
 	return &hello, err
+}
+
+// Displace closes the connection if the program's greeting has not come yet.
+func (c *Caller) Displace() {
+	if !c.settled.Swap(true) {
+		c.Close()
+	}
 }
 
 // Admit answers with who the program is. Then the socket is a link's.

@@ -81,6 +81,8 @@ type Receiver interface {
 // Config describes one end of a link. Zero fields mean the defaults.
 type Config struct {
 	Self actor.ID
+	// Peer is who the other end is, if that is known; it must say the same of itself.
+	Peer actor.ID
 	// Dialled is true at the end that opened the connection; its dialogs are odd.
 	Dialled bool
 	// What this end tells its peer with its Hello. The last two are the Receiver's to

@@ -321,3 +321,26 @@ func TestManySendersAndAClose(t *testing.T) {
 		}
 	}
 }
+
+// D06: an end that is known is nobody else, by its name neither: that stands in events and in errors.
+func TestD06_TheOtherEndIsWhoItIs(t *testing.T) {
+	known := actor.ID{Name: "peer", UUID: "1", PID: 7}
+	for _, said := range []actor.ID{{Name: "peer", UUID: "1", PID: 8}, {Name: "root", UUID: "1"}, {Name: "peer", UUID: "2"}} {
+		near, far := link.Pipe()
+		l, peer := link.New(near, link.Config{Peer: known}), link.New(far, link.Config{Self: said})
+		l.Start(&inbox{})
+		peer.Start(&inbox{})
+		if said.Is(known) && said.Name == known.Name {
+			<-l.Greeted()
+			l.Abort(errBoom)
+			if got := l.Peer(); got != known {
+				t.Errorf("D06: it is %+v, want %+v", got, known)
+			}
+		}
+		<-l.Done()
+		<-peer.Done()
+		if err := l.Err(); !errors.Is(err, errBoom) && !errors.Is(err, fault.ErrProtocol) {
+			t.Errorf("D06: %v says that it is %+v: %v", known, said, err)
+		}
+	}
+}

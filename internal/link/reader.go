@@ -122,6 +122,12 @@ func (l *Link) greet(f *wire.Frame) error {
 		return fatal{violation("%v speaks version %d of the link protocol, and %v expects version %d: build both programs with the same version of Trellis",
 			h.Self.ToID(), h.Version, l.cfg.Self, wire.Version)}
 	}
+	if want := l.cfg.Peer; !want.IsZero() {
+		if said := h.Self.ToID(); !said.Is(want) || said.Name != want.Name {
+			return fatal{violation("it was told that it is %v, and says that it is %v", want, said)}
+		}
+		h.Self = wire.FromID(want) // with its pid, as the operating system knows it
+	}
 	l.peer.Store(h)
 	close(l.greeted)
 	return nil
