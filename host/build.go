@@ -231,3 +231,12 @@ func anchored(dir string, a Spec) Spec {
 	}
 	return a
 }
+
+// anchoredHere is anchored to the working directory; without one, relative paths are of no use.
+func anchoredHere(a Spec) Spec {
+	dir, err := os.Getwd()
+	if err != nil {
+		return a
+	}
+	return anchored(dir, a)
+}

@@ -141,6 +141,36 @@ func ExampleOpenTree() {
 	// <nil>
 }
 
+// An actor of a tree has more replicas while there is more to do, and fewer later.
+func ExampleTree_Scale() {
+	err := host.OpenTree(context.Background(), host.Options{}, []host.Spec{greeterSpec()}, func(ctx context.Context, t *host.Tree) error {
+		for _, n := range []int{3, 1} {
+			if err := t.Scale(ctx, "greeter", n); err != nil {
+				return err
+			}
+			greeters, err := t.Portals("greeter")
+			if err != nil {
+				return err
+			}
+			for _, greeter := range greeters {
+				text, err := greet.Call(ctx, greeter, greeter.Path())
+				if err != nil {
+					return err
+				}
+				fmt.Println(text)
+			}
+		}
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello, greeter!
+	// Hello, greeter#2!
+	// Hello, greeter#3!
+	// Hello, greeter!
+	// <nil>
+}
+
 // Events tell what happens to the actors of a ctx.
 func ExampleEvents() {
 	ctx := host.WithEvents(context.Background())

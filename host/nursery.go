@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -47,6 +47,7 @@ type Nursery struct {
 	changed      chan struct{}     // made by a waiter, closed at the next change
 	told         []directory.Event // to be logged after the change
 	standbys     []*standby        // of the specs that have spares
+	groups       map[string]*group // the actors of the tree, by name
 }
 
 var errCancelled = errors.New("the nursery was cancelled")
@@ -80,7 +81,7 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	defer env.flush()
 	defer env.endRecordings()
 	defer nurseries.leave(env.log)
-	n := &Nursery{env: env, plan: newSupervision(o.Supervision), children: map[int]*child{}, idle: make(chan struct{})}
+	n := &Nursery{env: env, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
@@ -356,24 +357,26 @@ func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 // particular to it: its spec, what it needs, whether it is a one-shot, and its program if that has
 // joined. Nothing is started for a ctx that is over.
 func (n *Nursery) add(ctx context.Context, c *child) (_ *child, err error) {
-	over := causeOf(ctx)                    // an author's ctx may do anything, and not under a lock
-	if dir, err := os.Getwd(); err == nil { // else relative paths are of no use
-		c.spec = anchored(dir, c.spec)
-	}
-	c.n, c.kind, c.self = n, cmp.Or(c.spec.Restart, config.Temporary), actor.NewID(c.spec.Name)
-	c.backoff, c.gone = restartBackoff(c.spec), make(chan struct{})
+	over := causeOf(ctx) // an author's ctx may do anything, and not under a lock
+	c.spec = anchoredHere(c.spec)
 	n.update(func() {
-		if err = cmp.Or(n.closedErr(), over, n.clash(c)); err != nil {
-			return
+		if err = cmp.Or(n.closedErr(), over, n.clash(c)); err == nil {
+			n.take(c, "")
 		}
-		n.nextID++
-		c.id, c.standby = n.nextID, n.standbyOf(c.spec)
-		c.member = n.env.registry.Join(c.spec.Name, c.found)
-		n.children[c.id] = c
-		c.standby.step((*spares).join)
-		n.carryOut(n.plan.add(&c.childState))
 	})
 	return c, err
+}
+
+// take makes a child one of the nursery's, and tells why. It is called under the lock.
+func (n *Nursery) take(c *child, why string) {
+	n.nextID++
+	c.n, c.id, c.kind, c.self = n, n.nextID, cmp.Or(c.spec.Restart, config.Temporary), actor.NewID(c.spec.Name)
+	c.backoff, c.gone, c.standby = restartBackoff(c.spec), make(chan struct{}), n.standbyOf(c.spec)
+	c.member = n.env.registry.Join(c.spec.Name, c.found)
+	c.number = treepath.Number(c.member.Path())
+	n.children[c.id] = c
+	c.standby.step((*spares).join)
+	n.carryOut(n.plan.add(&c.childState, why))
 }
 
 // enter counts a one-shot, unless the nursery takes no more.
@@ -413,20 +416,4 @@ func causeOf(ctx context.Context) error {
 		return nil
 	}
 	return context.Cause(ctx)
-}
-
-// clash is why an actor cannot have its name in this nursery: that of a foreign program
-// is one of its own, as it has no identity beside it. Replicas share one on purpose, and a program that
-// has joined keeps no actor from having its name. It is called under the lock.
-func (n *Nursery) clash(added *child) error {
-	if added.spec.Replicas > 1 || added.guest != nil {
-		return nil
-	}
-	for _, c := range n.children {
-		if c.guest == nil && c.spec.Name == added.spec.Name && (c.spec.GoPlugin != nil || added.spec.GoPlugin != nil) {
-			return &StartError{Actor: added.spec.Name, Stage: "spec", Err: errors.New(
-				"name: an actor of this nursery has it already, and one of the two is a foreign program; rename one")}
-		}
-	}
-	return nil
 }

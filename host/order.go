@@ -16,7 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// order is the task of [wire.Order], by which the people who run a host end and restart its actors.
+// order is the task of [wire.Order], by which the people who run a host end, restart and scale its actors.
 func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	r, err := requested(d, "order")
 	if err != nil {
@@ -47,8 +47,12 @@ func (g *guest) describe(ctx context.Context, d *dialog.Dialog) ([]byte, error) 
 	return proto.Marshal(&wire.BootResponse{Self: wire.FromID(p.ID()), Endpoints: p.endpoints()})
 }
 
-// obey ends or restarts a child because somebody who has joined wants it, and returns when that is done.
+// obey ends or restarts a child, or scales an actor, because somebody who has joined wants it, and returns when that
+// is done.
 func (n *Nursery) obey(ctx context.Context, by actor.ID, r wire.OrderRequest) error {
+	if r.Replicas != nil {
+		return n.obeyScale(ctx, by, r.Name, *r.Replicas)
+	}
 	c, err := n.named(ctx, r.Name)
 	if err != nil {
 		return err
@@ -65,6 +69,18 @@ func (n *Nursery) obey(ctx context.Context, by actor.ID, r wire.OrderRequest) er
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+func (n *Nursery) obeyScale(ctx context.Context, by actor.ID, name string, count int) error {
+	var g *group
+	n.look(func() { g = n.groups[name] })
+	if g != nil {
+		return n.scale(ctx, g, count, " by "+by.Name)
+	}
+	if _, err := n.named(ctx, name); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s cannot be scaled: expected the name of an actor that the tree of this host describes, without the number of a replica", words.Quote(name))
 }
 
 // named is the only child of a name, or the one at a path. The path of the first of several is their name, and so
@@ -97,7 +113,7 @@ func (n *Nursery) named(ctx context.Context, name string) (*child, error) {
 	case err != nil:
 		return nil, err
 	case len(entries) > 0:
-		return nil, fmt.Errorf("%w: %s is hosted by another actor, which alone ends and restarts it", directory.ErrNotReachable, entries[0].Path)
+		return nil, fmt.Errorf("%w: %s is hosted by another actor, which alone ends, restarts and scales it", directory.ErrNotReachable, entries[0].Path)
 	}
 	return nil, fmt.Errorf("%w: %s", directory.ErrNotFound, words.Quote(name))
 }

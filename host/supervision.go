@@ -1,20 +1,13 @@
 package host
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
-
-// need is something that a child depends on, named by its id: that of an actor that is
-// gone is never used again, and so a need that is not among the children is one that is
-// over.
-type need struct {
-	id      int
-	healthy bool // and not only up
-}
 
 // decision is what the supervisor has decided about a process. It is apart from the state,
 // which says what the process does: one that was condemned goes on being ready while those
@@ -35,6 +28,8 @@ const (
 // the table is.
 type childState struct {
 	id      int // in the order of adding
+	group   int // the id of the first replica of its actor, never used again; its own if there is no other one
+	number  int // among its replicas
 	kind    config.RestartKind
 	oneShot bool // strategies do not touch it
 	needs   []need
@@ -44,6 +39,7 @@ type childState struct {
 	fresh     bool     // it has never been up
 	paused    bool     // there is no process, and the pause before the next one is not over
 	comesBack bool     // it is condemned or told to end, and is started again after that
+	surplus   bool     // it ends because there are to be fewer replicas, which is no loss to those that need them
 	healthy   bool     // its last health check has succeeded
 	over      bool     // no process comes any more; it is forgotten at the end of the step
 	unstable  int      // restarts since it was last up for long enough to count as stable
@@ -138,13 +134,31 @@ type action struct {
 	event directory.Event
 }
 
-// add takes a new child in. Its first process starts when those that it needs are
+// add takes a new child in, and tells why. Its first process starts when those that it needs are
 // ready. A first start that fails is not tried again.
-func (s *supervision) add(c *childState) []action {
-	c.fresh = true
+func (s *supervision) add(c *childState, why string) []action {
+	c.fresh, c.group = true, cmp.Or(c.group, c.id)
 	s.children = append(s.children, c)
-	s.enter(c, actionTell, directory.Event{To: directory.Waiting})
+	s.enter(c, actionTell, directory.Event{To: directory.Waiting, Reason: why})
 	return s.settle()
+}
+
+// scale ends replicas of a group for good, those with the highest numbers, so that n are left, and gives how
+// many are missing, for whoever owns the table to add. One counts while it is there or comes back, whatever its
+// process does at the moment.
+func (s *supervision) scale(group, n int) (missing int, _ []action) {
+	var all []*childState
+	for _, c := range s.children {
+		if c.group == group && (c.decision == stays || c.comesBack) {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *childState) int { return cmp.Compare(a.number, b.number) })
+	for _, c := range all[min(n, len(all)):] {
+		c.surplus = true
+		s.endForGood(c)
+	}
+	return max(0, n-len(all)), s.settle()
 }
 
 // up takes note that a process can be called. It may have been condemned or told to end
@@ -209,7 +223,7 @@ func (s *supervision) resume(id int) []action {
 // that comes of itself while all is being closed is reported as any other.
 //
 // The cases, in their order: it was ended on purpose, and comes back only if a strategy
-// has ended it; its very first start has failed, which whoever asked for it is told, or a
+// has ended it (but not if it has failed before it was told, in a way that it would again); its very first start has failed, which whoever asked for it is told, or a
 // later one was given up because all end; it should come back and cannot; it comes back;
 // nobody wants it back.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
@@ -220,8 +234,9 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	if how.stable {
 		c.unstable = 0
 	}
+	byItself := decided == stays || decided == condemned && c.comesBack && how.lasting
 	switch answered := s.answers(c, failed); {
-	case decided != stays:
+	case !byItself:
 		if s.closing && failed && wasUp {
 			s.report(c, how.failure)
 		}
@@ -357,19 +372,16 @@ func (s *supervision) condemn(c *childState, comesBack bool) {
 }
 
 // settle adds to the actions what is possible now: it ends what nothing holds any more,
-// starts what nothing is in the way of, and forgets what is over. One pass is enough for
-// each of them. Children are in the order of adding, needs point backwards, and so a child
-// that is orphaned here is over before those that need it are looked at; and no start
-// makes another one possible, as what has only begun to start is not up.
+// starts what nothing is in the way of, and forgets what is over. One pass is enough for the
+// starts, since what has only begun to start is not up, and makes no other one possible.
 func (s *supervision) settle() []action {
 	for _, c := range s.children {
-		switch {
-		case c.decision == condemned && !s.held(c):
+		if c.decision == condemned && !s.held(c) {
 			c.decision = toldToEnd
 			s.actions = append(s.actions, action{kind: actionStop, id: c.id})
-		case c.fresh && !c.hasProcess() && s.orphanedDependency(c):
-			c.over = true
 		}
+	}
+	for s.orphan() {
 	}
 	for _, c := range s.children {
 		if !c.over && !c.hasProcess() && s.mayStart(c) {
@@ -387,15 +399,6 @@ func (s *supervision) settle() []action {
 	return actions
 }
 
-// held reports whether others that are being ended need a child until they have ended.
-// Those that need it and are not being ended do not hold it: they stay up while it is
-// restarted.
-func (s *supervision) held(c *childState) bool {
-	return slices.ContainsFunc(s.children, func(other *childState) bool {
-		return other.decision != stays && slices.ContainsFunc(other.needs, func(n need) bool { return n.id == c.id })
-	})
-}
-
 // mayStart reports whether a child without a process can be started: its pause is over, what
 // it needs is there, and, where the strategy restarts groups, nothing of the old
 // generation is left and nobody else's pause goes on.
@@ -405,22 +408,6 @@ func (s *supervision) mayStart(c *childState) bool {
 	}
 	return c.oneShot || !s.inGroups() || !slices.ContainsFunc(s.children, func(other *childState) bool {
 		return !other.oneShot && !other.over && (other.decision != stays || other.paused)
-	})
-}
-
-// hasNeeds reports whether all that a child needs is ready, as far as it is not gone.
-func (s *supervision) hasNeeds(c *childState) bool {
-	return !slices.ContainsFunc(c.needs, func(n need) bool {
-		needed := s.child(n.id)
-		return needed != nil && !needed.over && (!needed.isUp() || n.healthy && !needed.healthy)
-	})
-}
-
-// orphanedDependency reports whether something that a child needs is gone for good.
-func (s *supervision) orphanedDependency(c *childState) bool {
-	return slices.ContainsFunc(c.needs, func(n need) bool {
-		needed := s.child(n.id)
-		return needed == nil || needed.over
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 // the world around it, which carries out its actions as the nursery does.
 
 // children is how many there may be, and one more: their ids begin at 1.
-const children = 4
+const children = 6
 
 // world is one state of the exploration: the table, and what the processes do.
 type world struct {
@@ -26,8 +26,11 @@ type world struct {
 	pausing [children]bool
 	old     [children]bool // processes of the generation that a group restart ends
 	over    [children]bool
-	broken  [children]bool // children that have failed for a reason that stays
-	asked   [children]bool // children that somebody has restarted
+	broken  [children]bool     // children that have failed for a reason that stays
+	asked   [children]bool     // children that somebody has restarted
+	scaled  int                // times that somebody has scaled
+	added   int                // children so far
+	kind    config.RestartKind // of child 1, and of all in its group
 	now     time.Time
 	spoiled string // the rule that was broken
 }
@@ -64,6 +67,8 @@ type key struct {
 	pausing  [children]bool
 	old      [children]bool
 	asked    [children]bool
+	scaled   int
+	added    int
 	children [children]childKey
 }
 
@@ -73,13 +78,14 @@ type childKey struct {
 	state                             directory.State
 	decision                          decision
 	fresh, paused, comesBack, healthy bool
-	unstable                          int
+	surplus                           bool
+	unstable, number                  int
 }
 
 func (w *world) key() key {
-	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old, asked: w.asked}
+	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old, asked: w.asked, scaled: w.scaled, added: w.added}
 	for i, c := range w.plan.children {
-		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.unstable}
+		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.surplus, c.unstable, c.number}
 	}
 	return k
 }
@@ -177,14 +183,27 @@ func (w *world) start(id int) {
 		w.spoil("child %d is temporary and starts again", id)
 	}
 	for _, n := range c.needs {
-		if c.fresh && w.plan.child(n.id) == nil {
-			w.spoil("child %d starts for the first time, and %d, which it needs, is gone", id, n.id)
+		members := w.members(n.group)
+		if c.fresh && len(members) == 0 {
+			w.spoil("child %d starts for the first time, and %d, which it needs, is gone", id, n.group)
 		}
-		if w.plan.child(n.id) != nil && w.process[n.id] != running {
-			w.spoil("child %d starts without %d, which it needs", id, n.id)
+		for _, needed := range members {
+			if w.process[needed.id] != running {
+				w.spoil("child %d starts without %d, which it needs", id, needed.id)
+			}
 		}
 	}
 	w.process[id] = coming
+}
+
+// members are the children of a group.
+func (w *world) members(group int) (all []*childState) {
+	for _, c := range w.plan.children {
+		if c.group == group {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // age makes the processes that a group restart must end the old generation.
@@ -199,8 +218,9 @@ func (w *world) age(culprit int) {
 
 // checkOrder checks that what is needed ends after those that need it, as far as they end.
 func (w *world) checkOrder(id int) {
+	group := w.plan.child(id).group
 	for _, c := range w.plan.children {
-		if c.decision != stays && slices.ContainsFunc(c.needs, func(n need) bool { return n.id == id }) {
+		if c.decision != stays && slices.ContainsFunc(c.needs, func(n need) bool { return n.group == group }) {
 			w.spoil("child %d is stopped while %d, which needs it, is dying", id, c.id)
 		}
 	}
@@ -239,7 +259,42 @@ func (w *world) next(limits explored) (moves []move) {
 			w.do(w.plan.restart(c.id))
 		}})
 	}
+	if w.scaled < len(limits.scales) && !w.plan.closing { // a nursery that ends refuses it
+		count := limits.scales[w.scaled]
+		moves = append(moves, move{what: "scale to", id: count, do: func(w *world) { w.scale(count) }})
+	}
 	return moves
+}
+
+// scale has the group of child 1 have a number of replicas.
+func (w *world) scale(count int) {
+	w.scaled++
+	staying := func() (numbers []int) {
+		for _, c := range w.members(1) {
+			if c.decision == stays || c.comesBack {
+				numbers = append(numbers, c.number)
+			}
+		}
+		slices.Sort(numbers)
+		return numbers
+	}
+	before := staying()
+	missing, actions := w.plan.scale(1, count)
+	w.do(actions)
+	if want := before[:min(count, len(before))]; !slices.Equal(staying(), want) || missing != count-len(want) {
+		w.spoil("scaled to %d, and of %v there are %v, with %d missing", count, before, staying(), missing)
+	}
+	for range missing {
+		w.added++
+		number := 1
+		for slices.ContainsFunc(w.members(1), func(c *childState) bool { return c.number == number }) {
+			number++
+		}
+		w.do(w.plan.add(&childState{id: w.added, group: 1, number: number, kind: w.kind}, "scaled"))
+	}
+	if n := len(staying()); n != count && !w.plan.closing {
+		w.spoil("scaled to %d, and there are %d", count, n)
+	}
 }
 
 // ofProcess are the moves of one process.
@@ -303,6 +358,7 @@ type explored struct {
 	restarted int
 	stepwise  int // the child whose end takes two moves: it stops, and is reaped later
 	healthy   bool
+	scales    []int         // the sizes that the group of child 1 is given, at any moment, one after another
 	apart     time.Duration // of two ends
 }
 
@@ -360,8 +416,7 @@ func (w *world) checkRest(moves []move) {
 	}
 	for _, c := range w.plan.children {
 		lacksHealth := slices.ContainsFunc(c.needs, func(n need) bool {
-			needed := w.plan.child(n.id)
-			return needed != nil && n.healthy && !needed.healthy
+			return n.healthy && slices.ContainsFunc(w.members(n.group), func(needed *childState) bool { return !needed.healthy })
 		})
 		switch {
 		case w.plan.closing:
@@ -372,34 +427,49 @@ func (w *world) checkRest(moves []move) {
 	}
 }
 
-func TestV01_EveryOrderOfEvents(t *testing.T) { everyOrder(t, 2, explored{dismissed: 2, stepwise: 2}) }
+func TestV01_EveryOrderOfEvents(t *testing.T) {
+	t.Parallel()
+	everyOrder(t, 2, explored{dismissed: 2, stepwise: 2})
+}
 
 // D04: somebody restarts an actor, at any moment.
 func TestV01_EveryOrderWithRestarts(t *testing.T) {
+	t.Parallel()
 	everyOrder(t, 1, explored{dismissed: 1, restarted: 2})
+}
+
+// Somebody scales an actor that another one needs, twice, at any moment.
+func TestV01_EveryOrderWithScaling(t *testing.T) {
+	t.Parallel()
+	for _, scales := range [][]int{{2, 1}, {0, 1}} {
+		everyOrder(t, 1, explored{scales: scales})
+	}
 }
 
 // TestF07_EveryOrderOfSlowLoops: the ends are so far apart that no restart counts with
 // another within the window.
 func TestF07_EveryOrderOfSlowLoops(t *testing.T) {
+	t.Parallel()
 	everyOrder(t, 1, explored{dismissed: 2, apart: 2 * time.Hour})
 }
 
 func everyOrder(t *testing.T, most int, limits explored) {
-	t.Parallel()
+	t.Helper()
 	kinds := []config.RestartKind{config.Temporary, config.Transient, config.Permanent}
 	total := 0
 	for _, strategy := range []config.Strategy{config.OneCancelsAll, config.OneForOne, config.OneForAll, config.RestForOne} {
 		for _, a := range kinds {
 			for _, b := range kinds {
-				for _, needs := range [][]need{nil, {{id: 1}}, {{id: 1, healthy: true}}} {
+				for _, needs := range [][]need{nil, {{group: 1}}, {{group: 1, healthy: true}}} {
 					w := &world{
 						plan: supervision{strategy: strategy, max: most, window: time.Hour},
-						now:  time.Now(),
+						now:  time.Now(), added: 2, kind: a,
 					}
-					w.do(w.plan.add(&childState{id: 1, kind: a}))
-					w.do(w.plan.add(&childState{id: 2, kind: b, needs: needs}))
-					w.do(w.plan.add(&childState{id: 3, kind: config.Permanent}))
+					w.do(w.plan.add(&childState{id: 1, number: 1, kind: a}, ""))
+					w.do(w.plan.add(&childState{id: 2, kind: b, needs: needs}, ""))
+					if limits.scales == nil {
+						w.do(w.plan.add(&childState{id: 3, kind: config.Permanent}, ""))
+					}
 					limits.healthy = needs != nil
 					total += explore(t, w, limits)
 				}
@@ -422,7 +492,7 @@ func TestF07_SlowLoopsCount(t *testing.T) {
 		"lasting":        {[]end{broken, {failure: errBroken, lasting: true}}, actionLasting},
 	} {
 		plan := supervision{strategy: config.OneForOne, max: 2, window: time.Second}
-		plan.add(&childState{id: 1, kind: config.Transient})
+		plan.add(&childState{id: 1, kind: config.Transient}, "")
 		now := time.Now()
 		var last []action
 		for _, how := range c.ends {

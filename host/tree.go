@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,19 +9,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Tree is a set of actors that were started as a config file says. OpenTree makes it
-// inside the nursery that owns the actors, and it ends with that. Nothing in it changes
-// once body runs, so that it may be used from any goroutine without a lock.
+// inside the nursery that owns the actors, and it ends with that. It may be used from any goroutine.
 type Tree struct {
-	nursery *Nursery
-	portals map[string][]*Portal // made before body runs, and not changed after
+	nursery *Nursery // nil if the tree is empty
 }
 
 // OpenTree starts actors, those first that others depend on and independent ones
@@ -34,7 +31,7 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 	}
 	levels := config.Levels(actors)
 	return openNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
-		t := &Tree{nursery: n, portals: map[string][]*Portal{}}
+		t := &Tree{n}
 		err := t.add(levels)
 		n.door.open() // the actors of the tree have their paths by now
 		if err := t.start(ctx, err); err != nil {
@@ -91,68 +88,104 @@ func (t *Tree) Portal(name string) (*Portal, error) {
 	return all[0], nil
 }
 
-// Portals are the portals to all replicas of an actor. There is at least one.
-func (t *Tree) Portals(name string) ([]*Portal, error) {
-	if all := t.portals[name]; len(all) > 0 {
-		return slices.Clone(all), nil
+// Portals are the portals to all replicas that an actor has at the moment, in their order. There is at least one.
+func (t *Tree) Portals(name string) (all []*Portal, err error) {
+	g, err := t.group(name)
+	if err != nil {
+		return nil, err
 	}
+	t.nursery.look(func() { all = slices.Clone(g.portals) })
+	if len(all) == 0 {
+		return nil, fmt.Errorf("actor %q has no replicas at the moment; Scale starts some", name)
+	}
+	return all, nil
+}
+
+// Scale has an actor have n replicas from now on: it starts those that are missing, or ends those with the highest
+// numbers, as [Portal.Cancel] ends an actor, and returns when that is done. Where the tree
+// says replicas, it is only how many there are at first. A replica counts that is being restarted; one that has ended
+// for good does not, and so the same number again replaces it. With 0 the actor has none, until the next Scale.
+// Its replicas may be as many as in a config file.
+//
+// The end of ctx gives up those that are not up by then; those that were told to end do so all the same.
+//
+// Errors: a *config.Error if there would be too many; those of [Nursery.Start] for each one that does not come
+// up, while the others stay; the cause of ctx.
+func (t *Tree) Scale(ctx context.Context, name string, n int) error {
+	g, err := t.group(name)
+	if err != nil {
+		return err
+	}
+	return t.nursery.scale(ctx, g, n, "")
+}
+
+// group is the actor of a name.
+func (t *Tree) group(name string) (*group, error) {
 	have := "there are none here"
-	if len(t.portals) > 0 {
-		have = "there are " + strings.Join(slices.Sorted(maps.Keys(t.portals)), ", ")
+	if t.nursery != nil {
+		var g *group
+		t.nursery.look(func() {
+			if g = t.nursery.groups[name]; g == nil {
+				have = "there are " + strings.Join(slices.Sorted(maps.Keys(t.nursery.groups)), ", ")
+			}
+		})
+		if g != nil {
+			return g, nil
+		}
 	}
 	return nil, fmt.Errorf("no actor %q in this part of the tree; %s", name, have)
 }
 
 // start waits until each actor is up, or is over. The table of the
-// supervisor starts each as soon as what it needs is ready; here is only waited, in a
-// goroutine for each, so that the failure of one is known while others are still coming
-// up. Every failure counts, err of those that could not be taken in included, but those that only follow from another.
+// supervisor starts each as soon as what it needs is ready. Every failure counts, err of those that could not be
+// taken in included, but those that only follow from another, and those of replicas that nobody wants any more.
 func (t *Tree) start(ctx context.Context, err error) error {
-	var group task.Group
-	var mu sync.Mutex
-	failures := []error{err}
-	for _, portals := range t.portals {
-		for _, p := range portals {
-			group.Go(func() {
-				if err := p.s.awaitUp(ctx); err != nil && !errors.Is(err, errOrphaned) {
-					mu.Lock()
-					defer mu.Unlock()
-					failures = append(failures, err)
-				}
-			})
+	var all []*child
+	t.nursery.look(func() {
+		for _, g := range t.nursery.groups {
+			for _, p := range g.portals {
+				all = append(all, p.s)
+			}
 		}
-	}
-	group.Close()
-	return fault.Join(failures...)
+	})
+	failures := awaitAll(ctx, all, func(c *child, err error) (counts bool) {
+		t.nursery.look(func() { counts = !c.surplus })
+		return counts && !errors.Is(err, errOrphaned)
+	})
+	return fault.Join(append(failures, err)...)
 }
 
-// add takes actors in, those first that others need: a need is the id of a child, so that
+// add takes actors in, those first that others need: a need is the id of a group, so that
 // it has to be there before. If the nursery closes meanwhile, those that were taken in are
 // waited for as usual.
-func (t *Tree) add(levels [][]Spec) error {
+func (t *Tree) add(levels [][]Spec) (err error) {
+	n := t.nursery
 	for _, level := range levels {
 		for _, spec := range level {
-			needs := t.needs(spec)
-			for range max(1, spec.Replicas) {
-				c, err := t.nursery.add(t.nursery.ctx, &child{spec: spec, childState: childState{needs: needs}})
-				if err != nil {
-					return err
+			g := &group{spec: anchoredHere(spec)}
+			n.update(func() {
+				if err = cmp.Or(n.closedErr(), n.clash(&child{spec: spec})); err != nil {
+					return
 				}
-				t.portals[spec.Name] = append(t.portals[spec.Name], newPortal(c))
+				g.needs = n.needsOf(spec)
+				n.groups[spec.Name] = g
+				n.grow(g, max(1, spec.Replicas), "")
+			})
+			if err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// needs is what an actor depends on: every replica of what it names. One whose health
-// checks are off has none to pass.
-func (t *Tree) needs(spec Spec) []need {
+// needsOf is what an actor depends on: every replica of what it names. One whose health
+// checks are off has none to pass. It is called under the lock.
+func (n *Nursery) needsOf(spec Spec) []need {
 	var needs []need
 	for name, condition := range spec.DependsOn {
-		for _, p := range t.portals[name] {
-			needs = append(needs, need{id: p.s.id, healthy: condition == config.Healthy && !p.s.spec.Health.Off})
-		}
+		g := n.groups[name]
+		needs = append(needs, need{group: g.id, healthy: condition == config.Healthy && !g.spec.Health.Off})
 	}
 	return needs
 }

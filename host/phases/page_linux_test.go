@@ -29,6 +29,7 @@ var elsewhere = [][2]string{
 	{"Subtree", "as OpenTree, around serve"},
 	{"Build", "returns when the builds have ended; the end of ctx ends them"},
 	{"Tree.Portal", "returns at once"},
+	{"Tree.Scale", "waits for the replicas that it starts, as Nursery.Start does, and until those that it ends are gone, each within the bounds of its Spec; the end of ctx gives up the former and leaves the latter to their end"},
 	{"Join", "returns when its function has, and this program has left the tree"},
 	{"OpenGroup", "returns when its function has, and each context of the group has ended as that of an Open"},
 	{"ContextEndpoint.OpenIn", "waits until the actor can be called, as Open does; the group waits for the context"},

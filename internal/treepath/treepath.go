@@ -2,6 +2,7 @@ package treepath
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -40,4 +41,13 @@ func Last(path string) string { return path[strings.LastIndexByte(path, '/')+1:]
 func Name(path string) string {
 	name, _, _ := strings.Cut(Last(path), "#")
 	return name
+}
+
+// Number is which of those that share a name beside one another the actor at a path is: the N of #N, or 1.
+func Number(path string) int {
+	_, number, _ := strings.Cut(Last(path), "#")
+	if n, err := strconv.Atoi(number); err == nil {
+		return n
+	}
+	return 1
 }

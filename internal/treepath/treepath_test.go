@@ -25,6 +25,14 @@ func TestPartsOfAPath(t *testing.T) {
 	}
 }
 
+func TestNumber(t *testing.T) {
+	for path, want := range map[string]int{"a": 1, "a#2": 2, "b#3/a": 1, "b/a#12": 12, "": 1} {
+		if got := treepath.Number(path); got != want {
+			t.Errorf("%q: %d, want %d", path, got, want)
+		}
+	}
+}
+
 func TestIsBelow(t *testing.T) {
 	for _, c := range []struct {
 		path, above string

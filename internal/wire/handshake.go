@@ -38,14 +38,16 @@ type CancelRequest struct {
 	Grace time.Duration `json:"grace"`
 }
 
-// Order is the runtime endpoint by which a program that has joined a host ends one of its actors, or has it
-// started again: a Func from OrderRequest to nothing, as CBOR. It answers when that is done.
+// Order is the runtime endpoint by which a program that has joined a host ends one of its actors, has it
+// started again, or has it have another number of replicas: a Func from OrderRequest to nothing, as CBOR. It answers when that is done.
 const Order = "trellis/order"
 
 // OrderRequest says which actor, by its path or its name, and what is to become of it.
 type OrderRequest struct {
 	Name    string `json:"name"`
 	Restart bool   `json:"restart,omitempty"`
+	// Replicas is how many there are to be; nil for the other two. Name is that of an actor of the tree then.
+	Replicas *int `json:"replicas,omitempty"`
 }
 
 // Describe is the runtime endpoint by which a program that has joined a host asks what one of its actors
