@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -75,7 +76,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("PLUGIN", self)
 			e.Setenv("GORACE", atOnce)
-			return shortTemp(e)
+			return errors.Join(shortTemp(e), shareModules(e))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
 	})
@@ -87,6 +88,25 @@ func shortTemp(e *testscript.Env) error {
 	dir, err := os.MkdirTemp("", "host-")
 	e.Setenv("TMPDIR", dir)
 	e.Defer(func() { _ = os.RemoveAll(dir) }) // the system clears it otherwise
+	return err
+}
+
+// shareModules lets the go command of a script use what this one has compiled and downloaded.
+func shareModules(e *testscript.Env) error {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	e.Setenv("TRELLIS", root)
+	out, err := exec.Command("go", "env", "-json", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB").Output()
+	if err != nil {
+		return err
+	}
+	settings := map[string]string{}
+	err = json.Unmarshal(out, &settings)
+	for name, value := range settings {
+		e.Setenv(name, value)
+	}
 	return err
 }
 
