@@ -97,7 +97,7 @@ func newRoot(p *program) *cobra.Command {
 		Args:              noCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newSchema(p), newVersion(p), newExplain(p), newNew(p)) // these need no tree
+	root.AddCommand(newSchema(p), newVersion(p), newExplain(p), newNew(p), newMan()) // these need no tree
 	flags := root.PersistentFlags()
 	flags.StringP("config", "c", "config.yaml", "the tree of actors (or TRELLIS_CONFIG)")
 	flags.String("log-level", "info", "debug, info, warn or error (or TRELLIS_LOG_LEVEL)")
@@ -113,6 +113,7 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.AddCommand(newRun(p), newServe(p), newValidate(p), newClean(p), newBench(p), newConform(p))
 	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newDescribe(p), newCancel(p), newRestart(p), newScale(p))
+	groupCommands(root)
 	return root
 }
 

@@ -3,8 +3,14 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
 )
 
 var update = flag.Bool("update", false, "write the files of docs that are made from the command")
@@ -13,6 +19,7 @@ var update = flag.Bool("update", false, "write the files of docs that are made f
 func TestGeneratedFiles(t *testing.T) {
 	for name, write := range map[string]func(p *program) error{
 		"../../docs/config.schema.json": func(p *program) error { return p.printJSON(configSchema()) },
+		"../../docs/commands.md":        writeCommands,
 	} {
 		var out bytes.Buffer
 		if err := write(&program{stdout: &out}); err != nil {
@@ -31,4 +38,141 @@ func TestGeneratedFiles(t *testing.T) {
 			t.Errorf("%s is not what the command makes: run go test ./cmd/host -run TestGeneratedFiles -update", name)
 		}
 	}
+}
+
+const commandsIntro = `# Commands
+
+What ` + "`host COMMAND --help`" + ` prints, on one page. A test writes it: ` + "`go test ./cmd/host -run TestGeneratedFiles -update`" + `.
+
+Results go to standard output, progress and logs to standard error. Text that comes from plugins, configs or peers cannot steer a terminal: what is not plain text is escaped. Nothing is coloured, so that
+` + "`NO_COLOR`" + ` has nothing to switch off, and behind a pipe nothing is redrawn. With ` + "`-o json`" + ` a command prints one document, whose ` + "`version`" + ` changes when a field goes or changes its meaning; others may be added.
+[Exit codes](errors.md#exit-codes) are those of all commands; [joining](joining.md) says what commands are in the tree of a host that serves. ` + "`host completion bash`" + ` (zsh, fish, powershell) makes a shell complete commands, flags and the names
+of actors and endpoints, and ` + "`host man FOLDER`" + ` writes manual pages.
+`
+
+func freshProgram() *program { return &program{settings: viper.New()} }
+
+// writeCommands writes docs/commands.md.
+func writeCommands(p *program) error {
+	root := newRoot(freshProgram())
+	root.InitDefaultCompletionCmd()
+	fmt.Fprint(p.stdout, commandsIntro)
+	for _, group := range root.Groups() {
+		fmt.Fprintf(p.stdout, "\n**%s**\n\n| command | what it does |\n|---|---|\n", strings.TrimSuffix(group.Title, ":"))
+		for _, cmd := range root.Commands() {
+			if cmd.GroupID == group.ID {
+				fmt.Fprintf(p.stdout, "| [`%s`](#%s) | %s |\n", cell(usage(cmd)), strings.ReplaceAll(cmd.CommandPath(), " ", "-"), cmd.Short)
+			}
+		}
+	}
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			continue // cobra's own, which is described above
+		}
+		writeCommand(p, cmd)
+	}
+	fmt.Fprintf(p.stdout, "\n## All commands\n\n%s", flagTable(root.PersistentFlags()))
+	return nil
+}
+
+func writeCommand(p *program, cmd *cobra.Command) {
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short + "."
+	}
+	fmt.Fprintf(p.stdout, "\n## %s\n\n```text\n%s\n```\n\n%s\n", cmd.CommandPath(), usage(cmd), paragraphs(text))
+	if cmd.Example != "" {
+		fmt.Fprint(p.stdout, "\n```sh\n")
+		for line := range strings.Lines(cmd.Example) {
+			fmt.Fprintln(p.stdout, strings.TrimSpace(line))
+		}
+		fmt.Fprint(p.stdout, "```\n")
+	}
+	if table := flagTable(cmd.LocalNonPersistentFlags()); table != "" {
+		fmt.Fprintf(p.stdout, "\n%s", table)
+	}
+}
+
+func usage(cmd *cobra.Command) string { return cmd.Root().Name() + " " + cmd.Use }
+
+// paragraphs joins the lines of a text that is broken for terminals. What is indented stays as it is.
+func paragraphs(text string) string {
+	var out []string
+	for part := range strings.SplitSeq(text, "\n\n") {
+		if strings.HasPrefix(part, "\t") {
+			out = append(out, "```text\n"+strings.ReplaceAll(strings.TrimPrefix(part, "\t"), "\n\t", "\n")+"\n```")
+			continue
+		}
+		out = append(out, strings.ReplaceAll(part, "\n", " "))
+	}
+	return strings.Join(out, "\n\n")
+}
+
+func flagTable(flags *pflag.FlagSet) string {
+	var rows strings.Builder
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" || f.Hidden {
+			return
+		}
+		name := "`--" + f.Name + "`"
+		if f.Shorthand != "" {
+			name = "`-" + f.Shorthand + "`, " + name
+		}
+		otherwise := ""
+		if f.DefValue != "" && f.DefValue != "[]" && f.DefValue != "false" {
+			otherwise = "`" + f.DefValue + "`"
+		}
+		fmt.Fprintf(&rows, "| %s | %s | %s |\n", name, otherwise, cell(f.Usage))
+	})
+	if rows.Len() == 0 {
+		return ""
+	}
+	return "| flag | default | meaning |\n|---|---|---|\n" + rows.String()
+}
+
+// cell is a text in a table.
+func cell(text string) string { return strings.ReplaceAll(text, "|", "\\|") }
+
+// What an example shows is a command line that there is.
+func TestExamplesAreCommandLines(t *testing.T) {
+	seen := 0
+	for _, cmd := range newRoot(freshProgram()).Commands() {
+		for line := range strings.Lines(cmd.Example) {
+			line := commandLine(line)
+			if line[0] != "host" {
+				continue
+			}
+			seen++
+			found, args, err := newRoot(freshProgram()).Find(line[1:])
+			if err == nil {
+				err = found.ParseFlags(args)
+			}
+			if err == nil {
+				err = found.ValidateArgs(found.Flags().Args())
+			}
+			if err != nil {
+				t.Errorf("%s: %s: %v", cmd.Name(), strings.Join(line, " "), err)
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d examples were found", seen)
+	}
+}
+
+// commandLine has the words of a command line up to a pipe or a redirection, without quotes.
+func commandLine(line string) (all []string) {
+	quoted := false
+	for _, word := range strings.FieldsFunc(line, func(r rune) bool {
+		if r == '\'' {
+			quoted = !quoted
+		}
+		return !quoted && (r == ' ' || r == '\n')
+	}) {
+		if word == ">" || word == "|" {
+			break
+		}
+		all = append(all, strings.Trim(word, "'"))
+	}
+	return all
 }
