@@ -101,11 +101,11 @@ func (i *incarnation) route(s *wire.Start) (*dialog.Table, error) {
 
 // admit is why a dialog that others have opened is not relayed to the child. If it is for the child
 // itself, this is the host that knows for certain who both of them are.
-func (i *incarnation) admit(s *wire.Start) error {
-	if s.Target.Path != i.hosted.Path() {
-		return nil
+func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
+	if last = s.Target.Path == i.hosted.Path(); last {
+		err = i.mayCall(callers.Caller{Path: s.Opener.Path, Joined: s.Opener.Joined}, s.Endpoint)
 	}
-	return i.mayCall(callers.Caller{Path: s.Opener.Path, Joined: s.Opener.Joined}, s.Endpoint)
+	return last, err
 }
 
 // runtime serves what actors call in their hosts: one stream of the events of what the actor

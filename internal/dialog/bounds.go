@@ -31,9 +31,9 @@ type guests struct {
 
 // enter counts a dialog, and refuses it if there are too many. The bytes are compared before the
 // new ones are added, so that arguments of any allowed size are taken by an idle actor.
-func (g *guests) enter(d *Dialog) (refused error) {
-	dialogs, bytes := d.table.link.MostDialogs()
-	if d.runtime() {
+func (g *guests) enter(l *link.Link, weight int, runtime bool) (refused error) {
+	dialogs, bytes := l.MostDialogs()
+	if runtime {
 		dialogs, bytes = dialogs+spareDialogs, bytes+spareArguments
 	}
 	switch {
@@ -43,7 +43,7 @@ func (g *guests) enter(d *Dialog) (refused error) {
 		refused = fmt.Errorf("%w: the dialogs that it runs for this caller have %d bytes of arguments; it takes another one below %d",
 			fault.ErrOverloaded, g.bytes, bytes)
 	}
-	g.add(d.weight)
+	g.add(weight)
 	return refused
 }
 

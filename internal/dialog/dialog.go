@@ -217,7 +217,9 @@ func (d *Dialog) interruption() error {
 
 // answer keeps how the dialog ended, with all that bears on what it means.
 func (d *Dialog) answer(e Event, n note) {
-	d.done = true
+	if d.done = true; e == GotError && !n.byPeer {
+		e = Lost // a relay has said that it does not know
+	}
 	d.end = ending{order: d.order(), by: e, value: n.payload, err: n.err, told: d.told}
 	if d.stuck && !d.state.Cut {
 		d.table.unstick(d.id)

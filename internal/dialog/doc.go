@@ -67,7 +67,8 @@
 //
 // A dialog of two other actors may pass through here (relay.go). The table has it by its id as it
 // has its own, and gives its frames to the table of the other link; a [Target] is whom one opens such
-// a dialog with. To its ends it is a dialog as any other.
+// a dialog with. To its ends it is a dialog as any other. What a relay knows of it is a value of its
+// own (passage.go), and how many of them pass is divided among those who ask (shares.go).
 //
 // # What bounds it
 //

@@ -43,9 +43,12 @@ func (d *Dialog) judgeFrame(f *wire.Frame) error {
 // otherwise.
 func (d *Dialog) misplaced(f *wire.Frame) string { //nolint:cyclop // a case for each kind
 	switch f.Kind {
-	case wire.Kind_KIND_STARTED, wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR:
+	case wire.Kind_KIND_STARTED, wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR, wire.Kind_KIND_LOST:
 		if d.callee {
 			return "only a callee sends it"
+		}
+		if f.Kind == wire.Kind_KIND_LOST && d.far == nil {
+			return "of a dialog that nobody relays"
 		}
 	case wire.Kind_KIND_YIELD:
 		if d.kind == Func || d.kind == Source && d.callee || d.state.Phase == Opening {
@@ -59,10 +62,6 @@ func (d *Dialog) misplaced(f *wire.Frame) string { //nolint:cyclop // a case for
 		if !d.callee || d.complete {
 			return "that nobody waits for"
 		}
-	case wire.Kind_KIND_LOST:
-		if d.far == nil {
-			return "of a dialog that nobody relays"
-		}
 	}
 	return ""
 }
@@ -75,7 +74,7 @@ func (d *Dialog) take(f *wire.Frame) error {
 		return d.gotStarted(f)
 	case wire.Kind_KIND_RETURN:
 		return d.gotReturn(f)
-	case wire.Kind_KIND_ERROR:
+	case wire.Kind_KIND_ERROR, wire.Kind_KIND_LOST:
 		return d.gotFault(GotError, f)
 	case wire.Kind_KIND_FAIL:
 		return d.gotFault(GotFail, f)
@@ -83,8 +82,6 @@ func (d *Dialog) take(f *wire.Frame) error {
 		d.apply(GotCancel, saying(&fault.ContextCancelled{Canceller: d.canceller(f), Reason: f.Cancel.GetReason()}))
 	case wire.Kind_KIND_CANCEL_ACK:
 		d.apply(GotCancelAck, note{})
-	case wire.Kind_KIND_LOST:
-		d.apply(Lost, saying(fault.Unpack(f.Fault)))
 	case wire.Kind_KIND_ARGUMENTS:
 		return d.gotArguments(f)
 	case wire.Kind_KIND_YIELD:
@@ -135,7 +132,7 @@ func (d *Dialog) gotFault(e Event, f *wire.Frame) error {
 	if f.Fault == nil {
 		return d.violation(f, "without its fault")
 	}
-	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: true}, payload: f.Payload}
+	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: f.Kind != wire.Kind_KIND_LOST}, payload: f.Payload}
 	d.in.limited, d.in.limit = true, f.Yields
 	if e == GotError && d.cause == nil && d.expired() && fault.IsDeadline(f.Fault) {
 		d.early = &n
@@ -197,7 +194,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 // side's clock: a Start carries the time that is left, since clocks of machines differ.
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
-		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, args: f.Payload, endpoint: f.Start.Endpoint,
+		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, far: f.Start.Opener, args: f.Payload, endpoint: f.Start.Endpoint,
 		running: true, in: inflow{lent: guaranteed, quota: &t.quota}, // without a window until Started
 	}
 	d.state.Phase = Live

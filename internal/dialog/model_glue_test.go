@@ -92,7 +92,7 @@ func (w *world) sendSized(me int, p packet) {
 // frame is Table.Frame and Dialog.frame.
 func (w *world) frame(me int, p packet, refused bool) {
 	s := &w.side[me]
-	if p.is(wire.Kind_KIND_CANCEL) || p.is(wire.Kind_KIND_FAIL) || p.is(wire.Kind_KIND_ERROR) {
+	if p.is(wire.Kind_KIND_CANCEL) || p.is(wire.Kind_KIND_FAIL) || p.is(wire.Kind_KIND_ERROR) || p.is(wire.Kind_KIND_LOST) {
 		s.past.told = true
 	}
 	switch {
@@ -117,9 +117,6 @@ func (w *world) frame(me int, p packet, refused bool) {
 		if !s.out.attach(roomFor(p.n), wire.Overflow(p.flag)) {
 			w.accuse(me, p)
 		}
-	case wire.Kind_KIND_LOST:
-		w.cut = true
-		w.event(me, Lost, true)
 	case wire.Kind_KIND_ARGUMENTS:
 		if !s.awaits {
 			w.accuse(me, p)
@@ -144,7 +141,7 @@ func (w *world) accuse(me int, p packet) {
 // stepEvents are the frames that the state machine handles, as Dialog.take has them.
 var stepEvents = map[wire.Kind]Event{
 	wire.Kind_KIND_STARTED: GotStarted, wire.Kind_KIND_RETURN: GotReturn, wire.Kind_KIND_ERROR: GotError,
-	wire.Kind_KIND_FAIL: GotFail, wire.Kind_KIND_CANCEL: GotCancel, wire.Kind_KIND_CANCEL_ACK: GotCancelAck,
+	wire.Kind_KIND_LOST: GotError, wire.Kind_KIND_FAIL: GotFail, wire.Kind_KIND_CANCEL: GotCancel, wire.Kind_KIND_CANCEL_ACK: GotCancelAck,
 }
 
 func (w *world) gotStep(me int, p packet) {

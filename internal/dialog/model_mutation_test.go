@@ -30,6 +30,8 @@ var mutations = []struct {
 	{name: "a value overtakes messages at the relay", rules: glue{relaysAll: true}},
 	{name: "a relay forgets a dialog whose Cancel is unanswered", rules: glue{forgetsCancel: true}},
 	{name: "a relay does not tell of a lost link", rules: glue{keepsLoss: true}},
+	{name: "a relay does not tell the callee what it could not send on", rules: glue{keepsFailure: true}},
+	{name: "a relay forgets messages that a failure has overtaken", rules: glue{forgetsTail: true}},
 	{name: "a Cancel is not remembered until the task has ended", step: after(func(_ State, _ Event, s State, do Action) (State, Action) {
 		s.AckOwed = false
 		return s, do

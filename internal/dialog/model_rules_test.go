@@ -4,10 +4,10 @@ package dialog
 func (w *world) checkStep(me int, old State, e Event, do Action) {
 	s, peer := &w.side[me], &w.side[1-me]
 	answered := me == opener && s.done || me == callee && s.task == ended
-	if do&Acked != 0 && e != Timeout && e != Overdue && !s.st.Cut && !answered && !w.taskOver(1-me) {
+	if do&Acked != 0 && e != Timeout && e != Overdue && !s.st.Cut && !answered && !w.taskOver(1-me) && !(me == callee && w.relay.lost[opener]) {
 		w.fail("C10", "the "+sideNames[me]+"'s Cancel is done before the other task has ended")
 	}
-	if do&Answer != 0 && e == GotError && peer.past.returned {
+	if do&Answer != 0 && e == GotError && peer.past.returned && !w.relay.told {
 		w.fail("C12", "a value was returned, and a failure is the outcome")
 	}
 	if me == callee && (e == DoSucceed || e == DoFail) {
@@ -159,9 +159,9 @@ func (w *world) checkScope() {
 	}
 	told := c.interrupted || c.past.told || o.lost || c.lost || w.relay.lost[opener] || w.relay.lost[callee]
 	for _, p := range w.flying(opener, control) {
-		told = told || kindOf(p) == "CANCEL" || kindOf(p) == "FAIL" || kindOf(p) == "LOST"
+		told = told || kindOf(p) == "CANCEL" || kindOf(p) == "FAIL"
 	}
-	if !o.st.Cut || !told {
+	if !o.st.Cut && !w.relay.told || !told {
 		w.fail("C05", "the opener's scope ends, and the callee's task runs on")
 	}
 }

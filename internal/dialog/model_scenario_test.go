@@ -31,6 +31,7 @@ type scenario struct {
 	timeouts bool     // a Cancel may time out
 	loss     bool     // the link may be lost
 	relayed  bool     // there are two links, and a relay between them
+	narrow   bool     // which may be unable to send data on
 
 	step  func(State, Event) (State, Action)
 	rules glue
@@ -58,6 +59,8 @@ type glue struct {
 	relaysAll       bool  // a relay has one lane for all values
 	forgetsCancel   bool  // a relay forgets a dialog with its ending, whatever is unanswered
 	keepsLoss       bool  // a relay does not tell of a lost link
+	keepsFailure    bool  // nor the callee that it could not send a frame on
+	forgetsTail     bool  // and forgets a dialog with its failure, whatever messages that has overtaken
 }
 
 func (sc *scenario) begin() world {

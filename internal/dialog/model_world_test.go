@@ -13,11 +13,6 @@ import (
 // open.go, stream.go and table.go do around them is written down here once more,
 // without locks and errors, function by function under the same names.
 
-const (
-	opener = 0
-	callee = 1
-)
-
 var sideNames = [2]string{"opener", "callee"}
 
 // packet is a frame: what of it matters here.
@@ -264,7 +259,7 @@ func (p packet) String() string {
 		return fmt.Sprintf("%s #%d", name, p.n)
 	case wire.Kind_KIND_STOP:
 		return fmt.Sprintf("%s deaf=%d", name, p.flag)
-	case wire.Kind_KIND_ERROR, wire.Kind_KIND_FAIL:
+	case wire.Kind_KIND_ERROR, wire.Kind_KIND_FAIL, wire.Kind_KIND_LOST:
 		return fmt.Sprintf("%s after %d yields", name, p.n)
 	case wire.Kind_KIND_CREDIT, wire.Kind_KIND_STARTED, wire.Kind_KIND_ATTACH:
 		return fmt.Sprintf("%s %d", name, p.n)

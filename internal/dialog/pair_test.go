@@ -1,6 +1,7 @@
 package dialog_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -46,6 +47,8 @@ type setup struct {
 	base       context.Context
 	window     dialog.Window
 	maxMessage int
+	maxDialogs int
+	stuck      func(dialog.StuckTask)
 	names      [2]actor.ID   // of parent and child
 	limits     link.Config   // what the honest side tells its peer
 	reads      chan struct{} // a raw peer reads nothing before it is closed; nil: it reads
@@ -121,10 +124,12 @@ func (s *setup) link(p *pair, served tasks) {
 
 func (s *setup) table(tr link.Transport, cfg link.Config, served tasks) *dialog.Table {
 	cfg.MaxMessage = s.maxMessage
+	cfg.MaxDialogs = cmp.Or(s.maxDialogs, cfg.MaxDialogs)
 	config := dialog.Config{
 		Base: s.base, Accept: served.accept, Runtime: served.accept, CancelTimeout: s.patience, Route: s.route,
-		Receiving: dialog.Receiving{Window: s.window, ReadyTimeout: s.ready},
-		Log:       cfg.Log, Trials: dialog.DefaultTrials,
+		Receiving: dialog.Receiving{Window: s.window, ReadyTimeout: s.ready}, Stuck: s.stuck,
+		Admit: func(*wire.Start) (bool, error) { return true, nil },
+		Log:   cfg.Log, Trials: dialog.DefaultTrials,
 	}
 	if s.eager || *allInPlace {
 		config.Trials = -1

@@ -3,7 +3,7 @@ package dialog
 import (
 	"fmt"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -12,228 +12,194 @@ import (
 )
 
 // A dialog of two actors that have no link with each other goes over those between them. Both ends run
-// the machine as over a link of their own. An actor between knows of it no more than its two ids, and
-// passes frames on in the lanes that they belong to: what a link promises of the order of frames, two
+// the machine as over a link of their own. An actor between knows little of it (passage), and passes
+// frames on in the lanes that they belong to: what a link promises of the order of frames, two
 // links one behind the other promise as well. docs/protocol/relays.md has the rules of the wire.
 
-// relay is a dialog of two other actors that passes through here. It is over when the callee's ending
-// has passed, when either link is lost, or when it has broken a bound: whichever is first is told, and
-// nothing after it. It has no lock; the tables of both links have it, by its legs.
+// relay is a dialog of two other actors that passes through here. It belongs to the tables of both links,
+// by its legs, and ends when nothing is to pass any more. mu guards all of it but what never changes: each
+// frame is judged and queued at once. A table's mu may be taken while it is held, not the other way round.
 type relay struct {
-	opener, callee leg
-	over           atomic.Bool
-	unacked        atomic.Bool // the callee's CANCEL has passed, and no CANCEL_ACK yet
+	legs     [2]leg // to each end
+	weight   int    // of its START
+	target   string // the callee's path
+	endpoint string // if the callee is the next actor, and this one its supervisor; else ""
+
+	mu sync.Mutex
+	passage
+	ended, left bool        // it is not among the opener's guests any more; nor in the tables
+	overdue     *time.Timer // when the callee, which was told to end, becomes stuck; nil before that
 }
 
 // leg is one of the two links of a relay, and the dialog's id on it.
 type leg struct {
 	relay   *relay
+	to      int // the end of the dialog that it leads to
 	table   *Table
 	id      uint64
-	weight  int  // of its START
-	left    bool // it is over, or its table has never had it; the table's mu guards it
-	ordered bool // something has been sent on this leg that was not control; only the other one's reader uses it
+	ordered bool // something has been sent on this leg that was not control
 }
 
 // other is the leg that frames of this one go to.
-func (l *leg) other() *leg {
-	if r := l.relay; l == &r.opener {
-		return &r.callee
+func (l *leg) other() *leg { return &l.relay.legs[1-l.to] }
+
+// way is what a START begins that is to go on to another actor; nil, if it is for this one. An error is why the
+// dialog fails.
+func (t *Table) way(f *wire.Frame) (*relay, error) {
+	s := f.Start
+	s.Target.Bound()
+	s.Opener.Bound()
+	if s.Target == nil || t.cfg.Route == nil {
+		s.Opener = nil  // nobody vouches for it
+		return nil, nil //nolint:nilnil // it is for this actor
 	}
-	return &l.relay.opener
+	next, err := t.cfg.Route(s)
+	if next == nil || err != nil {
+		return nil, err
+	}
+	r := &relay{weight: weigh(f), target: s.Target.Path}
+	r.legs = [2]leg{{relay: r, to: opener, table: t, id: f.Dialog}, {relay: r, to: callee, table: next}}
+	if next.cfg.Admit != nil {
+		last, err := next.cfg.Admit(s)
+		if err != nil {
+			return nil, err
+		}
+		if last && !isRuntime(s.Endpoint) {
+			r.endpoint = s.Endpoint
+		}
+	}
+	size := max(uint64(len(f.Payload)), s.Arguments)
+	if size > uint64(next.link.MaxMessage()) {
+		return nil, next.tooLarge(size)
+	}
+	if texts := r.weight - int(size); texts > 2*mostTexts {
+		return nil, fmt.Errorf("%w: a request that is relayed has %d bytes of texts, the limit is %d", fault.ErrMessageTooLarge, texts, 2*mostTexts)
+	}
+	return r, nil
 }
 
-// passOn sends a START on to the next hop, if it is for another actor. An error is why the dialog fails.
-func (t *Table) passOn(d *Dialog, f *wire.Frame, refused error) (passed bool, err error) {
-	if f.Start.Target == nil || t.cfg.Route == nil {
-		f.Start.Opener = nil // nobody vouches for it
-		return false, nil
+// start sends the START on. The error is a violation by whoever has sent it.
+func (r *relay) start(f *wire.Frame) error {
+	t := r.legs[opener].table
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.mu.Lock()
+	refused, err := t.claim(f.Dialog, r.weight, isRuntime(f.Start.Endpoint))
+	if err == nil {
+		t.legs[f.Dialog] = &r.legs[opener]
 	}
-	next, err := t.cfg.Route(f.Start)
-	d.far = f.Start.Opener
-	if next == nil || err != nil {
-		return false, err
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	t.cork(r.legs[callee].table.link)
+	if refused == nil {
+		refused = r.begin(f)
 	}
 	if refused != nil {
-		return false, refused
+		r.lost(callee)
+		r.settle()
+		r.legs[opener].tell(wire.Kind_KIND_ERROR, fault.Pack(refused, t.Self()))
 	}
-	r := &relay{}
-	r.opener = leg{relay: r, table: t, id: d.id, weight: d.weight}
-	r.callee = leg{relay: r, table: next, weight: d.weight}
-	t.cork(next.link)
-	if err := r.begin(f); err != nil {
-		return false, err
-	}
-	if lost := t.replace(d, &r.opener); lost != nil {
-		r.end(lost, &r.callee)
-	}
-	return true, nil
+	return nil
 }
 
 // begin opens the dialog on the callee's leg. Arguments that are too large to go with control go behind.
 func (r *relay) begin(f *wire.Frame) error {
-	to, args := &r.callee, f.Payload
-	if admit := to.table.cfg.Admit; admit != nil {
-		if err := admit(f.Start); err != nil {
-			return err
-		}
-	}
-	size := max(uint64(len(args)), f.Start.Arguments)
-	if limit := to.table.link.MaxMessage(); size > uint64(limit) {
-		return fmt.Errorf("%w: %d bytes of arguments, the limit of the link from %v to %v is %d", fault.ErrMessageTooLarge, size, to.table.Self(), to.table.Peer(), limit)
-	}
-	if to.weight-int(size) > 2*mostTexts {
-		return fmt.Errorf("%w: a request that is relayed has %d bytes of texts, the limit is %d", fault.ErrMessageTooLarge, to.weight-int(size), 2*mostTexts)
-	}
-	if to.table.link.Full(link.Control) {
-		return to.full()
-	}
+	to, args, lane := &r.legs[callee], f.Payload, link.Control
 	start := &wire.Frame{Kind: wire.Kind_KIND_START, Start: f.Start, Payload: args}
 	if len(args) > smallPayload {
-		start.Payload, f.Start.Arguments = nil, size
+		start.Payload, f.Start.Arguments, lane = nil, uint64(len(args)), link.Data
+	}
+	if to.table.link.Full(lane, len(args)) {
+		return to.full()
 	}
 	if err := to.table.enter(to, start); err != nil {
 		return err
 	}
-	if start.Payload == nil && len(args) > 0 {
-		to.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_ARGUMENTS, Payload: args})
+	if lane == link.Data {
+		to.send(lane, &wire.Frame{Kind: wire.Kind_KIND_ARGUMENTS, Payload: args})
 	}
 	return nil
-}
-
-// enter is add for a dialog that others have opened. At most half of what the peer takes is for those,
-// so that they leave room for this side's own.
-func (t *Table) enter(l *leg, start *wire.Frame) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	dialogs, bytes := t.link.PeerTakes()
-	switch {
-	case t.lost != nil:
-		return t.lost
-	case t.closing != nil:
-		return t.closing
-	case t.relayed.dialogs >= (dialogs+1)/2 || t.relayed.bytes >= (bytes+1)/2:
-		return fmt.Errorf("%w: %d dialogs, with %d bytes of arguments, are relayed from %v to %v, which is all that it relays",
-			fault.ErrOverloaded, t.relayed.dialogs, t.relayed.bytes, t.Self(), t.Peer())
-	}
-	t.relayed.add(l.weight)
-	l.id = t.nextID
-	t.nextID += 2
-	t.legs[l.id] = l
-	t.counters.relayed.Add(1)
-	start.Dialog = l.id
-	t.link.Send(link.Control, start)
-	return nil
-}
-
-// replace puts a leg in the place of the dialog that its START has begun here, as a guest like that one.
-// It gives why the link is lost, if it is: Lose has not seen the leg then.
-func (t *Table) replace(d *Dialog, l *leg) (lost error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.dialogs, d.id)
-	if l.left { // the ending has been faster
-		t.guests.remove(l.weight)
-		return nil
-	}
-	t.legs[l.id] = l
-	return t.lost
-}
-
-// leave takes the leg out of its table. It may be called twice.
-func (l *leg) leave() {
-	t := l.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l.left = true
-	if t.legs[l.id] != l {
-		return
-	}
-	delete(t.legs, l.id)
-	if l == &l.relay.opener {
-		t.guests.remove(l.weight)
-	} else {
-		t.relayed.remove(l.weight)
-	}
-}
-
-func (r *relay) leave() {
-	r.opener.leave()
-	r.callee.leave()
 }
 
 // pass sends a frame that has come on this leg on to the other one. It runs on the reader of this one's
-// link. What an end says in the wrong moment is left to the other end, which alone knows; it does not count as a violation of
-// the actors between (Dialog.frame). What only a callee may send is different: no relay passes it on from an opener.
+// link. Whatever an end says to the other one is not a violation by the actors between (Dialog.frame).
+// What only a callee may send is different: no relay passes it on from an opener.
 func (l *leg) pass(f *wire.Frame) error {
 	r, to := l.relay, l.other()
-	lane, known := to.prepare(f)
-	ending := f.Kind == wire.Kind_KIND_RETURN || f.Kind == wire.Kind_KIND_ERROR || f.Kind == wire.Kind_KIND_LOST
-	switch {
-	case !known:
-		return nil
-	case l == &r.opener && (f.Kind == wire.Kind_KIND_STARTED || ending && f.Kind != wire.Kind_KIND_LOST):
+	if l.to == opener && (f.Kind == wire.Kind_KIND_STARTED || isEnding(f.Kind)) {
 		return fmt.Errorf("%w: %v of dialog %d: only a callee sends it", fault.ErrProtocol, f.Kind, f.Dialog)
-	case len(f.Payload) > to.table.link.MaxMessage():
-		r.end(fmt.Errorf("%w: %d bytes, the limit of the link from %v to %v is %d", fault.ErrMessageTooLarge, len(f.Payload),
-			to.table.Self(), to.table.Peer(), to.table.link.MaxMessage()), l, to)
-		return nil
-	case to.table.link.Full(lane):
-		r.end(to.full(), l, to)
-		return nil
-	case ending && r.over.Swap(true) || !ending && r.over.Load() && f.Kind != wire.Kind_KIND_CANCEL_ACK:
-		return nil // it has come too late
 	}
-	r.follow(l, f.Kind)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out wire.Frame
+	lane, known := to.prepare(&out, f)
+	if !known || !r.passes(l.to, f.Kind) {
+		return nil
+	}
 	l.table.cork(to.table.link)
-	to.send(lane, f)
+	if why := to.refuses(lane, &out); why != nil {
+		if !isEnding(out.Kind) {
+			r.fail(why)
+			return nil
+		}
+		lane, out.Kind, out.Payload = link.Control, wire.Kind_KIND_LOST, nil // how the callee has ended
+		out.Fault, out.Yields = fault.Pack(why, to.table.Self()), r.sent[opener]
+	}
+	switch {
+	case out.Kind != wire.Kind_KIND_CANCEL && out.Kind != wire.Kind_KIND_FAIL:
+	case l.to == opener:
+		r.watch()
+	case r.gone && out.Kind == wire.Kind_KIND_CANCEL:
+		r.answer()
+		return nil
+	}
+	r.passed(l.to, out.Kind, out.Yields)
+	r.settle()
+	to.send(lane, &out)
 	return nil
 }
 
-// follow notes what ends a relay: its ending, and then the answer to a CANCEL of the callee. An opener that
-// was cut off never answers; the callee does not wait for longer than a cancel bound.
-func (r *relay) follow(from *leg, k wire.Kind) {
-	switch k {
-	case wire.Kind_KIND_CANCEL:
-		r.unacked.CompareAndSwap(false, from == &r.callee)
-	case wire.Kind_KIND_CANCEL_ACK:
-		if from == &r.opener {
-			r.unacked.Store(false)
-		}
-		if r.over.Load() {
-			r.leave()
-		}
-	case wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR:
-		if !r.unacked.Load() {
-			r.leave() // before the opener hears of it, and opens the next one
-		} else {
-			time.AfterFunc(from.table.cfg.CancelTimeout, r.leave)
-		}
-	case wire.Kind_KIND_LOST:
-		r.leave()
-	}
+// answer says to the callee that the opener's task has ended, in the opener's place.
+func (r *relay) answer() {
+	r.unacked = false
+	r.legs[callee].send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CANCEL_ACK})
 }
 
-// prepare makes a frame fit to be sent on this leg, and says in which lane. Only what belongs to its kind
-// stays, within the bounds of what an honest peer sends: what a link carries for others must never be
-// what ends it. known is false for kinds of a later version, which are ignored.
-func (l *leg) prepare(f *wire.Frame) (lane link.Lane, known bool) {
-	failure, cancel, payload := f.Fault, f.Cancel, f.Payload
-	f.Hello, f.Start, f.Fault, f.Cancel, f.Payload = nil, nil, nil, nil, nil
+// prepare makes a frame that is to be sent on this leg of one that has come on the other, and says in which lane.
+// It has only what belongs to its kind, within the bounds of what an honest peer sends: what a link carries for
+// others must never be what ends it. known is false for kinds of a later version, which are ignored.
+func (l *leg) prepare(out, f *wire.Frame) (lane link.Lane, known bool) {
+	out.Kind = f.Kind
 	switch f.Kind {
-	case wire.Kind_KIND_YIELD, wire.Kind_KIND_ARGUMENTS:
-		f.Payload = payload
+	case wire.Kind_KIND_YIELD:
+		out.Payload, out.Probe = f.Payload, f.Probe
+		return link.Data, true
+	case wire.Kind_KIND_ARGUMENTS:
+		out.Payload = f.Payload
 		return link.Data, true
 	case wire.Kind_KIND_STOP:
+		out.Deaf = f.Deaf
 		return link.Data, true
-	case wire.Kind_KIND_STARTED, wire.Kind_KIND_RETURN:
-		f.Payload = payload
-		return l.lane(len(payload)), true
+	case wire.Kind_KIND_STARTED:
+		out.Payload, out.Window, out.Attached, out.Overflow = f.Payload, f.Window, f.Attached, f.Overflow
+		return l.lane(len(f.Payload)), true
+	case wire.Kind_KIND_RETURN:
+		out.Payload = f.Payload
+		return l.lane(len(f.Payload)), true
 	case wire.Kind_KIND_ERROR, wire.Kind_KIND_FAIL, wire.Kind_KIND_LOST:
-		f.Fault = fault.Relay(failure, l.table.Self())
+		out.Fault, out.Yields = fault.Relay(f.Fault, l.table.Self()), f.Yields
+		if l.relay.broken {
+			out.Yields = l.relay.sent[l.to]
+		}
 	case wire.Kind_KIND_CANCEL:
-		f.Cancel = &wire.Cancel{Canceller: wire.FromID(cancel.GetCanceller().ToID()), Reason: wire.Text(cancel.GetReason())}
-	case wire.Kind_KIND_CANCEL_ACK, wire.Kind_KIND_ATTACH, wire.Kind_KIND_CREDIT:
+		out.Cancel = &wire.Cancel{Canceller: wire.FromID(f.Cancel.GetCanceller().ToID()), Reason: wire.Text(f.Cancel.GetReason())}
+	case wire.Kind_KIND_ATTACH:
+		out.Window, out.Overflow = f.Window, f.Overflow
+	case wire.Kind_KIND_CREDIT:
+		out.Window, out.Credit = f.Window, f.Credit
+	case wire.Kind_KIND_CANCEL_ACK:
 	default:
 		return 0, false
 	}
@@ -248,6 +214,26 @@ func (l *leg) lane(payload int) link.Lane {
 	return link.Control
 }
 
+// refuses is why a frame cannot be sent on this leg; nil if it can.
+func (l *leg) refuses(lane link.Lane, f *wire.Frame) error {
+	if len(f.Payload) > l.table.link.MaxMessage() {
+		return l.table.tooLarge(uint64(len(f.Payload)))
+	}
+	if l.table.link.Full(lane, len(f.Payload)) {
+		return l.full()
+	}
+	return nil
+}
+
+// tooLarge is why a payload is not relayed.
+func (t *Table) tooLarge(size uint64) error {
+	return fmt.Errorf("%w: %d bytes, the limit of the link from %v to %v is %d", fault.ErrMessageTooLarge, size, t.Self(), t.Peer(), t.link.MaxMessage())
+}
+
+func (l *leg) full() error {
+	return fmt.Errorf("%w: %v does not read what %v relays to it", fault.ErrOverloaded, l.table.Peer(), l.table.Self())
+}
+
 // send sends a frame on this leg. A payload that the link has copied is free for the next one that comes.
 func (l *leg) send(lane link.Lane, f *wire.Frame) {
 	f.Dialog = l.id
@@ -258,19 +244,111 @@ func (l *leg) send(lane link.Lane, f *wire.Frame) {
 	}
 }
 
-func (l *leg) full() error {
-	return fmt.Errorf("%w: %v does not read what %v relays to it", fault.ErrOverloaded, l.table.Peer(), l.table.Self())
+// tell is Dialog.sendFault, in the place of whoever is behind the other leg.
+func (l *leg) tell(k wire.Kind, told *wire.Fault) {
+	n := l.relay.sent[l.to]
+	l.send(link.Control, &wire.Frame{Kind: k, Fault: told, Yields: n})
+	if n > 0 {
+		l.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})
+	}
 }
 
-// end tells some ends, once, that the dialog is lost to them, and why.
-func (r *relay) end(why error, tell ...*leg) {
-	if r.over.Swap(true) {
+// fail makes a dialog fail of which a frame cannot be sent on. Its ends go on as if each had heard that of the
+// other one: the callee's ending is still to come.
+func (r *relay) fail(why error) {
+	if r.broken {
 		return
 	}
-	r.leave()
-	told := fault.Pack(why, r.opener.table.Self())
-	for _, l := range tell {
-		l.table.link.Send(link.Control, &wire.Frame{Dialog: l.id, Kind: wire.Kind_KIND_LOST, Fault: told})
+	r.broken = true
+	told := fault.Pack(why, r.legs[opener].table.Self())
+	r.legs[opener].tell(wire.Kind_KIND_FAIL, told)
+	r.tail = 0
+	if !r.over {
+		r.legs[callee].tell(wire.Kind_KIND_FAIL, told)
+		r.watch()
+	}
+	r.settle()
+}
+
+// lose is the loss of this leg's link. The opener hears that how the callee ended is not known. A callee is
+// told to end, as if its opener had failed, and stays one that the next actor was given until it has.
+func (l *leg) lose(told *wire.Fault) {
+	r := l.relay
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case l.to == callee && (!r.over || r.tailing()):
+		r.legs[opener].tell(wire.Kind_KIND_LOST, told)
+	case l.to == opener && !r.over:
+		r.legs[callee].tell(wire.Kind_KIND_FAIL, told)
+		r.watch()
+	}
+	if l.to == opener && r.unacked {
+		r.answer()
+	}
+	r.lost(l.to)
+	r.settle()
+}
+
+// settle gives back what the dialog has of the limits of both links, when it has ended. It is called before the
+// opener hears of it, and opens the next one. An opener that was cut off never answers the callee's CANCEL;
+// the callee does not wait for that longer than a cancel bound.
+func (r *relay) settle() {
+	ended, done := r.over && !r.ended, r.done() && !r.left
+	r.ended, r.left = r.over, r.done()
+	if ended || done || r.gone {
+		r.legs[opener].release(ended, done || r.gone)
+	}
+	if done {
+		r.legs[callee].release(true, true)
+	}
+	if ended && r.overdue != nil {
+		r.overdue.Stop()
+		r.legs[callee].table.unstick(r.legs[callee].id)
+	}
+	if ended && r.unacked {
+		time.AfterFunc(r.legs[callee].table.cfg.CancelTimeout, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.unacked = false
+			r.settle()
+		})
+	}
+}
+
+// release counts the leg out of its table, and forgets it.
+func (l *leg) release(uncount, forget bool) {
+	t, r := l.table, l.relay
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.legs[l.id] != l {
+		return // it never was there
+	}
+	if uncount && l.to == opener {
+		t.guests.remove(r.weight)
+	} else if uncount {
+		t.relayed.remove(r)
+	}
+	if forget {
+		delete(t.legs, l.id)
+	}
+}
+
+// watch begins to wait for the ending of a callee that was told to end, for its supervisor.
+func (r *relay) watch() {
+	if r.endpoint != "" && r.overdue == nil {
+		r.overdue = time.AfterFunc(r.legs[callee].table.cfg.CancelTimeout, r.stick)
+	}
+}
+
+func (r *relay) stick() {
+	t := r.legs[callee].table
+	s := StuckTask{Endpoint: r.endpoint, Since: time.Now(), id: r.legs[callee].id}
+	r.mu.Lock()
+	news := !r.over && t.addStuck(s)
+	r.mu.Unlock()
+	if news {
+		t.tellStuck(s)
 	}
 }
 
@@ -282,8 +360,12 @@ func (t *Table) loseLegs(why error) {
 		legs = append(legs, l)
 	}
 	t.mu.Unlock()
+	if len(legs) == 0 {
+		return
+	}
+	told := fault.Pack(why, t.Self())
 	for _, l := range legs {
-		l.relay.end(why, l.other())
+		l.lose(told)
 	}
 }
 

@@ -293,36 +293,87 @@ func TestD05_RefusedByTheRelay(t *testing.T) {
 	}
 }
 
-// Only half of what the callee takes is for the dialogs of others, which leaves room for the relay's own.
-func TestF06_ARelayLeavesRoomForItsOwn(t *testing.T) {
+// Only half of what the callee takes is for the dialogs of others, which leaves room for the relay's own; and one
+// opener has no more of that than it leaves to others.
+func TestF06_ARelayLeavesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := 0
-		c := newTrio(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		far := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			begun++
 			return waits(ctx, d)
-		}), func(s *setup) { s.limits.MaxDialogs = 10 })
-		ctx, stop := context.WithCancel(t.Context())
-		var all []*attempt
-		for range 20 {
-			all = append(all, beside(func() error {
-				return c.open(ctx, func(ctx context.Context, _ *dialog.Dialog) error { <-ctx.Done(); return nil })
-			}))
-			synctest.Wait()
+		}), here, func(s *setup) { s.maxDialogs = 10 })
+		greedy, modest := openers(t, far.parent), openers(t, far.parent)
+		for i := range uint64(20) {
+			greedy.send(targeted(2*i+1, dialog.Context))
 		}
-		if begun != 5 {
+		if refused := greedy.got(wire.Kind_KIND_ERROR, 39); begun != 3 || len(refused) != 1 || !errors.Is(fault.Unpack(refused[0].Fault), fault.ErrOverloaded) {
 			t.Errorf("%d of 20 have begun; the callee takes 10", begun)
 		}
-		if err := all[19].wait(); !errors.Is(err, fault.ErrOverloaded) {
-			t.Errorf("the last one ends with %v", err)
+		elsewhere := targeted(1, dialog.Context)
+		elsewhere.Start.Target.Path = "elsewhere"
+		if modest.send(elsewhere); begun != 4 {
+			t.Error("another opener's dialog has not begun")
 		}
-		own := beside(func() error { return open(ctx, c.far, func(context.Context, *dialog.Dialog) error { return nil }) })
-		synctest.Wait()
-		if begun != 6 {
+		ctx, stop := context.WithCancel(t.Context())
+		own := beside(func() error { return open(ctx, far.parent, func(context.Context, *dialog.Dialog) error { return nil }) })
+		if synctest.Wait(); begun != 5 {
 			t.Error("the relay's own dialog has not begun")
 		}
 		stop()
-		for _, a := range append(all, own) {
-			_ = a.wait()
+		_ = own.wait()
+	})
+}
+
+// As well no callee has more than it leaves to others that the next actor hosts.
+func TestF06_ACalleeLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := 0
+		far := newPair(t, tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			begun++
+			return waits(ctx, d)
+		}}, here, func(s *setup) { s.maxDialogs = 20 })
+		for range 10 { // many openers
+			r := openers(t, far.parent)
+			r.send(targeted(1, dialog.Func))
+		}
+		if begun != 5 {
+			t.Errorf("%d of 10 have begun", begun)
+		}
+		other := targeted(1, dialog.Func)
+		other.Start.Target.Path = "beside"
+		openers(t, far.parent).send(other)
+		if begun != 6 {
+			t.Error("another actor is not reached")
+		}
+	})
+}
+
+// openers is a raw peer whose dialogs go over its table to next.
+func openers(t *testing.T, next *dialog.Table) *raw {
+	return newRaw(t, nil, func(s *setup) { s.route = through(next) })
+}
+
+// A callee whose opener is lost counts until its task has ended: openers that come and go do not use up what it
+// takes of its host.
+func TestF06_LostOpenersCountUntilTheirTasksHaveEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, end := 0, make(chan struct{})
+		far := newPair(t, tasks{"task": func(context.Context, *dialog.Dialog) ([]byte, error) {
+			begun++
+			<-end
+			return nil, nil
+		}}, here, func(s *setup) { s.maxDialogs = 10 })
+		for range 20 {
+			r := openers(t, far.parent)
+			r.send(targeted(1, dialog.Func))
+			r.end.Abort()
+		}
+		if synctest.Wait(); begun != 3 || far.parent.Len() != 3 {
+			t.Errorf("%d tasks have begun, the relay has %d dialogs; the callee takes 10", begun, far.parent.Len())
+		}
+		close(end)
+		if synctest.Wait(); far.parent.Len() != 0 {
+			t.Errorf("C15: %d dialogs are left when the tasks have ended", far.parent.Len())
 		}
 	})
 }
@@ -338,7 +389,6 @@ func TestF06_AHostileOpenerHarmsOnlyItsDialog(t *testing.T) {
 		"a failure without fault":  {frame(1, wire.Kind_KIND_FAIL)},
 		"arguments again":          {frame(1, wire.Kind_KIND_ARGUMENTS)},
 		"wrong count":              {withYields(ending(1, wire.Kind_KIND_FAIL, errBoom, id)), frame(1, wire.Kind_KIND_STOP)},
-		"lost":                     {frame(1, wire.Kind_KIND_LOST)},
 		"fields of others": {{
 			Dialog: 1, Kind: wire.Kind_KIND_CANCEL, Payload: make([]byte, 100<<10), Start: &wire.Start{Endpoint: "x"}, Hello: &wire.Hello{},
 			Cancel: &wire.Cancel{Reason: strings.Repeat("r", 100<<10)}, Fault: fault.Pack(errBoom, id),
@@ -392,9 +442,9 @@ func TestF06_TheRelayJudgesWhatOnlyACalleeSends(t *testing.T) {
 		far := newPair(t, started(waits))
 		r := newRaw(t, nil, func(s *setup) { s.route = through(far.parent) })
 		r.send(targeted(1, dialog.Context))
-		r.send(frame(1, wire.Kind_KIND_RETURN), frame(1, wire.Kind_KIND_STARTED), ending(1, wire.Kind_KIND_ERROR, errBoom, actor.NewID("raw")))
-		if n := r.warns.n.Load(); n != 3 {
-			t.Errorf("%d violations were counted, of 3", n)
+		r.send(frame(1, wire.Kind_KIND_RETURN), frame(1, wire.Kind_KIND_STARTED), frame(1, wire.Kind_KIND_LOST), ending(1, wire.Kind_KIND_ERROR, errBoom, actor.NewID("raw")))
+		if n := r.warns.n.Load(); n != 4 {
+			t.Errorf("%d violations were counted, of 4", n)
 		}
 		r.send(ending(1, wire.Kind_KIND_FAIL, errBoom, actor.NewID("raw")))
 		if n := far.parent.Len(); n != 0 || len(r.got(wire.Kind_KIND_ERROR, 1)) != 1 {
@@ -425,6 +475,164 @@ func TestF06_RuntimeEndpointsAreNotRelayed(t *testing.T) {
 	if value, err := far.Call(t.Context(), &dialog.Request{Endpoint: wire.DirectoryPrefix + "x", Kind: dialog.Func}); string(value) != "x" {
 		t.Errorf("the directory over a relay: %v", err)
 	}
+}
+
+// hub is a relay between an opener and a raw callee.
+func hub(t *testing.T) (opener *pair, callee *raw) {
+	callee = newRaw(t, nil)
+	return newPair(t, nil, func(s *setup) { s.route = through(callee.table) }), callee
+}
+
+// openThere is open for an actor that the pair's parent relays to.
+func (p *pair) openThere(ctx context.Context, run body) error {
+	d, err := p.child.To(&wire.Address{Path: "there"}).Open(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Context})
+	if err != nil {
+		return err
+	}
+	return d.Scope(run)
+}
+
+// collect reads all that comes, and gives the number of messages and why no more come.
+func (p *pair) collect(t *testing.T) (messages int, why error) {
+	_ = p.openThere(t.Context(), func(ctx context.Context, d *dialog.Dialog) error {
+		s := stream(t, d)
+		for why == nil {
+			if _, why = s.Recv(ctx); why == nil {
+				messages++
+			}
+		}
+		return why
+	})
+	return messages, why
+}
+
+// M04: what was sent before a failure that has overtaken it comes, though the dialog is over.
+func TestM04_AFailureOvertakesMessagesOverARelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opener, callee := hub(t)
+		n, why := 0, error(nil)
+		scope := beside(func() error { n, why = opener.collect(t); return nil })
+		synctest.Wait()
+		callee.send(frame(2, wire.Kind_KIND_STARTED))
+		callee.send(failed(callee, 2))
+		if scope.over() || opener.parent.Len() != 1 {
+			t.Error("the messages before the failure are not awaited")
+		}
+		callee.send(yield(2, "m"), yield(2, "m"), frame(2, wire.Kind_KIND_STOP))
+		if !scope.over() || n != 2 || !errors.Is(why, errBoom) || opener.parent.Len() != 0 {
+			t.Errorf("%d messages, %v; %d dialogs are left", n, why, opener.parent.Len())
+		}
+	})
+}
+
+// And what had come as far as the relay before the callee was lost.
+func TestM04_TheLossOfACalleeComesBehindItsMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opener, callee := hub(t)
+		n, why := 0, error(nil)
+		scope := beside(func() error { n, why = opener.collect(t); return nil })
+		synctest.Wait()
+		callee.send(frame(2, wire.Kind_KIND_STARTED), yield(2, "m"), yield(2, "m"))
+		callee.end.Abort()
+		if _ = scope.wait(); n != 2 || !errors.Is(why, fault.ErrActorLost) {
+			t.Errorf("%d messages, %v", n, why)
+		}
+	})
+}
+
+// What a hop does not take fails the dialog at both ends, and the opener's scope waits for the callee.
+func TestC05_AMessageThatAHopDoesNotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cleaned := false
+		var told error
+		far := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			_ = stream(t, d)
+			<-ctx.Done()
+			told = context.Cause(ctx)
+			time.Sleep(time.Second)
+			cleaned = true
+			return nil, ctx.Err()
+		}), here, func(s *setup) { s.maxMessage = 100 })
+		near := newPair(t, nil, func(s *setup) { s.route = through(far.parent) })
+		err := near.openThere(t.Context(), func(ctx context.Context, d *dialog.Dialog) error {
+			s := stream(t, d)
+			if err := errors.Join(s.Send(ctx, make([]byte, 100)), s.Send(ctx, make([]byte, 101))); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return s.Send(ctx, nil)
+		})
+		if !errors.Is(err, fault.ErrMessageTooLarge) || !errors.Is(told, fault.ErrMessageTooLarge) || !cleaned {
+			t.Errorf("the scope: %v, the callee: %v, cleaned up: %v", err, told, cleaned)
+		}
+		if n := near.parent.Len() + far.parent.Len(); n != 0 {
+			t.Errorf("C15: %d dialogs are left", n)
+		}
+	})
+}
+
+// A value that a hop does not take is a failure for the caller, and the next call works.
+func TestD05_AValueThatAHopDoesNotTake(t *testing.T) {
+	far := newPair(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return make([]byte, len(d.Args())*100), nil }}, here)
+	near := newPair(t, nil, func(s *setup) { s.route, s.maxMessage = through(far.parent), 1000 })
+	for _, size := range []int{10, 11, 10} {
+		value, err := near.child.To(&wire.Address{Path: "there"}).Call(t.Context(), &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: make([]byte, size)})
+		if size > 10 && !errors.Is(err, fault.ErrMessageTooLarge) || size <= 10 && (err != nil || len(value) != 100*size) {
+			t.Errorf("with %d bytes: %d bytes, %v", size, len(value), err)
+		}
+	}
+}
+
+// A relay sends on no more of a frame than belongs to its kind.
+func TestF06_OnlyTheFieldsOfItsKindAreSentOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		callee := newRaw(t, nil)
+		r := openers(t, callee.table)
+		r.send(targeted(1, dialog.Context))
+		w := &wire.Window{Messages: 1, Bytes: 1}
+		for kind, want := range map[wire.Kind]*wire.Frame{
+			wire.Kind_KIND_YIELD:      {Payload: []byte("p"), Probe: true},
+			wire.Kind_KIND_STOP:       {Deaf: true},
+			wire.Kind_KIND_ARGUMENTS:  {Payload: []byte("p")},
+			wire.Kind_KIND_CREDIT:     {Credit: w, Window: w},
+			wire.Kind_KIND_ATTACH:     {Window: w, Overflow: 1},
+			wire.Kind_KIND_CANCEL_ACK: {},
+		} {
+			r.send(&wire.Frame{
+				Dialog: 1, Kind: kind, Payload: []byte("p"), Probe: true, Deaf: true, Yields: 1, Credit: w, Window: w, Overflow: 1, Attached: true,
+				Start: &wire.Start{Endpoint: "x"}, Hello: &wire.Hello{Version: 1}, Cancel: &wire.Cancel{Reason: "x"}, Fault: fault.Pack(errBoom, actor.NewID("raw")),
+			})
+			want.Kind, want.Dialog = kind, 2
+			if got := callee.got(kind, 2); len(got) != 1 || !proto.Equal(got[0], want) {
+				t.Errorf("%v is sent on as %v", kind, got)
+			}
+		}
+	})
+}
+
+// X10: the host of a callee hears that it does not end, whoever has called it and has told it to.
+func TestX10_TheHostOfARelayedCalleeHearsThatItIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		stuck := make(chan dialog.StuckTask, 2)
+		far := newPair(t, tasks{"task": func(context.Context, *dialog.Dialog) ([]byte, error) { <-end; return nil, nil }},
+			here, func(s *setup) { s.stuck = func(task dialog.StuckTask) { stuck <- task } })
+		r := openers(t, far.parent)
+		r.send(targeted(1, dialog.Func))
+		r.send(ending(1, wire.Kind_KIND_FAIL, errBoom, actor.NewID("raw")))
+		time.Sleep(cancelTimeout - 1)
+		if synctest.Wait(); len(stuck) != 0 {
+			t.Error("it is stuck before the cancel bound is over")
+		}
+		time.Sleep(1)
+		if synctest.Wait(); len(stuck) != 1 || (<-stuck).Endpoint != "task" || len(far.parent.Stuck()) != 1 {
+			t.Errorf("told of %d more, and the table has %v", len(stuck), far.parent.Stuck())
+		}
+		close(end)
+		if synctest.Wait(); len(far.parent.Stuck()) != 0 {
+			t.Error("it has ended, and is still stuck")
+		}
+	})
 }
 
 // C20: a context of an actor with itself goes to its neighbour and back, over one link.

@@ -10,7 +10,7 @@ import (
 )
 
 // StuckTask is a task at the other end of the link that was told to end and has not, within the
-// cancel bound. Only an opener finds its callee stuck. The table remembers it until the task's
+// cancel bound. Its opener finds that, or the last relay. The table remembers it until the task's
 // ending comes or the link is lost, also when the opener's deadline has cut the dialog before:
 // the task still runs then, and a supervisor may want to end its actor.
 type StuckTask struct {
@@ -28,16 +28,20 @@ const mostStuck = 4096
 // without a lock, by whoever waits for the callee; of several who do, only the first tells.
 func (d *Dialog) stick() {
 	if task, news := d.becomesStuck(); news {
-		d.table.log().Warn("a task was told to end and goes on", "peer", d.Peer().String(), "endpoint", d.endpoint)
-		if tell := d.table.cfg.Stuck; tell != nil {
-			tell(task)
-		}
+		d.table.tellStuck(task)
+	}
+}
+
+func (t *Table) tellStuck(s StuckTask) {
+	t.log().Warn("a task was told to end and goes on", "peer", t.Peer().String(), "endpoint", s.Endpoint)
+	if tell := t.cfg.Stuck; tell != nil {
+		tell(s)
 	}
 }
 
 // becomesStuck marks the callee as stuck; news is false if there is nothing to tell. The
 // runtime's own endpoints are left out: they take as long as the actor's tasks need to end. So are tasks of
-// others than the peer: nobody should end that for what is behind it.
+// others than the peer, whose own host finds them (relay.watch).
 func (d *Dialog) becomesStuck() (s StuckTask, news bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -46,9 +46,10 @@ type Config struct {
 	// this actor. It writes into the Start who has opened it, as far as that is known for certain.
 	// It runs on the link's reader, so it must not block. Nil: all that comes is for this actor.
 	Route func(start *wire.Start) (*Table, error)
-	// Admit is asked why a Start that others have opened must not be relayed to the peer. It runs on the
-	// reader of another link, so it must not block. Nil: all may.
-	Admit func(start *wire.Start) error
+	// Admit is asked why a Start that others have opened must not be relayed to the peer; last says that it is
+	// for the peer itself, whose stuck tasks this side is told of. It runs on the reader of another link, so it
+	// must not block. Nil: all may.
+	Admit func(start *wire.Start) (last bool, err error)
 	Receiving
 	CancelTimeout time.Duration
 	// Stuck, if not nil, is told of each task of the peer that was told to end and
@@ -95,7 +96,7 @@ type Table struct {
 	highest uint64                   // the highest id that the peer has used
 	stalled []*Dialog                // those in which somebody waits until the link is not congested any more
 	legs    map[uint64]*leg          // of dialogs of others that go over this link, by id
-	relayed guests                   // those of them that the peer was given
+	relayed relayed                  // those of them that the peer was given
 	guests  guests                   // what the peer has running here, or relayed from here
 	running map[string]chan struct{} // semaphores of endpoints of which not all may run at once, by name
 	stuck   map[uint64]StuckTask     // tasks of the peer that were told to end and have not
@@ -122,7 +123,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	t := &Table{
 		cfg: cfg, link: l, nextID: 2, turn: make(chan struct{}, 1),
 		dialogs: map[uint64]*Dialog{}, stuck: map[uint64]StuckTask{}, running: map[string]chan struct{}{}, paces: map[string]*pace{},
-		legs: map[uint64]*leg{},
+		legs: map[uint64]*leg{}, relayed: relayed{shares: map[share]guests{}},
 	}
 	if l.Dialled() {
 		t.nextID = 1
@@ -330,23 +331,26 @@ func (t *Table) accept(f *wire.Frame) error {
 	if f.Start == nil {
 		return fmt.Errorf("%w: START of dialog %d without its fields", fault.ErrProtocol, f.Dialog)
 	}
-	f.Start.Target.Bound()
-	f.Start.Opener.Bound()
+	r, failed := t.way(f)
+	if r != nil {
+		return r.start(f)
+	}
 	d := t.newCallee(f)
-	refused, err := t.claim(d)
+	t.mu.Lock()
+	refused, err := t.claim(d.id, d.weight, d.runtime())
+	if err == nil {
+		t.dialogs[d.id], d.outer = d, t.cfg.Base
+	}
+	t.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	passed, err := t.passOn(d, f, refused)
-	if passed {
-		return nil
-	}
 	var run Task
-	if err == nil {
-		run, err = t.find(d, refused)
+	if failed == nil {
+		run, failed = t.find(d, refused)
 	}
-	if err != nil {
-		d.event(DoFail, d.because(err))
+	if failed != nil {
+		d.event(DoFail, d.because(failed))
 		return nil
 	}
 	d.task, d.pace = run, t.paceOf(d)
@@ -393,53 +397,24 @@ func (d *Dialog) notExposed() error {
 	return &fault.NotExposed{Actor: d.Self(), Endpoint: d.endpoint, Kind: KindName(d.kind)}
 }
 
-func (d *Dialog) runtime() bool { return strings.HasPrefix(d.endpoint, RuntimePrefix) }
+func (d *Dialog) runtime() bool { return isRuntime(d.endpoint) }
 
-// claim enters a peer's dialog into the table. The ids of a peer only go up. err is a
-// violation, and the dialog is then not entered. refused is why the dialog is answered with a
-// failure; it counts as running until that is sent.
-func (t *Table) claim(d *Dialog) (refused, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.own(d.id) || d.id == 0 || t.over(d.id) {
-		return nil, fmt.Errorf("%w: START with id %d, which is not free for the peer", fault.ErrProtocol, d.id)
+func isRuntime(endpoint string) bool { return strings.HasPrefix(endpoint, RuntimePrefix) }
+
+// claim takes an id of the peer's for a dialog that it opens. The ids of a peer only go up; err is a
+// violation. refused is why the dialog is answered with a failure; it counts as running until that
+// is sent. The caller holds mu.
+func (t *Table) claim(id uint64, weight int, runtime bool) (refused, err error) {
+	if t.own(id) || id == 0 || t.over(id) {
+		return nil, fmt.Errorf("%w: START with id %d, which is not free for the peer", fault.ErrProtocol, id)
 	}
-	t.highest = d.id
-	t.dialogs[d.id] = d
+	t.highest = id
 	t.counters.accepted.Add(1)
-	d.outer = t.cfg.Base
 	refused = t.closing
-	if full := t.guests.enter(d); full != nil {
+	if full := t.guests.enter(t.link, weight, runtime); full != nil {
 		refused = full
 	}
 	return refused, nil
-}
-
-// derive gives a callee its ctx, which has the opener's deadline. It runs where the
-// callee's task does, which the link watches on its reader, since Base may be of an author's type. A Cancel that came
-// before found no ctx to cancel; interrupted says so, and is read under the lock that
-// publishes ctx, so that one of the two ends it.
-func (d *Dialog) derive() {
-	base := d.outer
-	if d.runtime() {
-		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
-	}
-	if d.turn.Load() != nil {
-		base = context.WithValue(base, taskKey{}, d)
-	}
-	ctx, cancel := context.WithCancelCause(base)
-	all := cancel
-	if !d.deadline.IsZero() {
-		limited, stop := context.WithDeadline(ctx, d.deadline)
-		ctx, all = limited, func(cause error) { cancel(cause); stop() }
-	}
-	d.mu.Lock()
-	d.ctx, d.cancel = ctx, all
-	interrupted, why := d.interrupted, d.interruption()
-	d.mu.Unlock()
-	if interrupted {
-		all(why)
-	}
 }
 
 func (d *Dialog) phase() Phase {

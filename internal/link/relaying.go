@@ -10,15 +10,18 @@ import "cmp"
 // is cut at mostUnread bytes of answers.
 var mostRelayed = [lanes]int{Answer: mostUnread / 2, Data: mostUnread}
 
-// Full reports whether so much waits in a lane that nothing that is relayed may join it.
-func (l *Link) Full(lane Lane) bool {
+// Full reports whether so much waits in a lane that nothing that is relayed may join it, or not a payload of
+// this size. An idle link takes as much as it allows to wait in all.
+func (l *Link) Full(lane Lane, size int) bool {
 	account := lane.account()
-	if !l.out.loads[account].congested.Load() { // nearly always, and without the lock
+	most := mostRelayed[account]
+	if size <= most && !l.out.loads[account].congested.Load() { // nearly always, and without the lock
 		return false
 	}
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
-	return l.out.loads[account].bytes > mostRelayed[account]
+	waits := l.out.loads[account].bytes
+	return waits > most || waits+size > 2*most
 }
 
 // Cork has the writer not woken for what is sent until Uncork, which sends it with what else has come

@@ -108,7 +108,7 @@ const (
 	Kind_KIND_CANCEL_ACK Kind = 13
 	// Opener: the arguments of a Start that has announced them.
 	Kind_KIND_ARGUMENTS Kind = 14
-	// Relay: it, or what is behind it, is lost to this dialog.
+	// Relay, to the opener: how the callee has ended is not known.
 	Kind_KIND_LOST Kind = 15
 )
 
