@@ -116,8 +116,6 @@ func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 	switch {
 	case joined && start.Endpoint == wire.Order && start.Kind == dialog.Func:
 		return g.order, nil
-	case joined && start.Endpoint == wire.Describe && start.Kind == dialog.Func:
-		return g.describe, nil
 	case answer != nil:
 		return answer, nil
 	case start.Endpoint != wire.Events || start.Kind != dialog.Context:

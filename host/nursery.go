@@ -85,6 +85,7 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
+	defer env.router.Hosts(n.obey)()
 	defer env.end() // all children are gone, and so no event comes any more
 	if n.door, err = n.serve(o.Serve); err != nil {
 		return err

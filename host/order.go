@@ -5,62 +5,162 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/route"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
-	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// order is the task of [wire.Order], by which the people who run a host end, restart and scale its actors.
+// order is the task of [wire.Order], by which the people who run a host end and restart its actors, and those
+// that these host.
 func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-	r, err := requested(d, "order")
+	r, err := route.Ordered(d)
 	if err != nil {
 		return nil, err
 	}
-	return nil, g.host.obey(ctx, d.Peer(), r)
-}
-
-// requested is the argument of [wire.Order] and [wire.Describe], whichever what says.
-func requested(d *dialog.Dialog, what string) (r wire.OrderRequest, err error) {
-	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
-		return r, fmt.Errorf("%s: %w", what, err)
+	env := g.host.env
+	if r.Path == "" {
+		if r.Path, err = g.host.meant(ctx, r); err != nil {
+			return nil, err
+		}
 	}
-	return r, nil
+	if !env.router.Down.Has(r.Path) {
+		return nil, fmt.Errorf("%w: %s is not below this host, %s", directory.ErrNotReachable, r.Path, cmp.Or(env.registry.Path(), env.self.Name))
+	}
+	r.By = d.Peer().Name
+	return env.router.Order(ctx, r)
 }
 
-// describe is the task of [wire.Describe].
-func (g *guest) describe(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-	r, err := requested(d, "describe")
+// meant is the path of whom an order means by a name. That of an actor with all its replicas is also known, and meant,
+// while there are none.
+func (n *Nursery) meant(ctx context.Context, r wire.OrderRequest) (path string, err error) {
+	if r.Do == wire.OrderScale && strings.ContainsAny(r.Name, "/#") {
+		return r.Name, nil
+	}
+	entries, err := n.env.registry.Entries(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	if r.Do != wire.OrderScale {
+		return meant(entries, r.Name)
+	}
+	var own bool
+	n.look(func() { own = n.groups[r.Name] != nil })
+	if own {
+		return treepath.Join(n.env.registry.Path(), r.Name), nil
+	}
+	return meant(grouped(entries), r.Name)
+}
+
+// grouped has one entry for all replicas of an actor, with the path of the first one.
+func grouped(entries []directory.Entry) (groups []directory.Entry) {
+	for _, e := range entries {
+		e.Path = treepath.Join(treepath.Host(e.Path), e.Actor.Name)
+		if e.State != directory.Standby && !slices.ContainsFunc(groups, func(g directory.Entry) bool { return g.Path == e.Path }) {
+			groups = append(groups, e)
+		}
+	}
+	return groups
+}
+
+// meant is the path of the only actor of a name, or of the one at a path. The path of the first of several beside each
+// other is their name, and so that is said with #1. Programs that have joined, and what they host, are beside actors of
+// the tree as in [directory.Find].
+func meant(entries []directory.Entry, name string) (path string, err error) {
+	var named, guests, top []string
+	for _, e := range entries {
+		switch {
+		case e.State == directory.Standby:
+		case e.Path == name && e.Path != e.Actor.Name, e.Path+"#1" == name && !e.Last.Joined:
+			return e.Path, nil
+		case e.Actor.Name == name && e.Last.Joined:
+			guests = append(guests, e.Path)
+		case e.Actor.Name == name:
+			named = append(named, e.Path)
+			if treepath.Host(e.Path) == "" {
+				top = append(top, e.Path)
+			}
+		}
+	}
+	switch {
+	case len(named) == 1:
+		return named[0], nil
+	case len(top) == 1 && top[0] == name: // others that are deeper are shown with other paths
+		return name, nil
+	case len(named) > 1:
+		return "", fmt.Errorf("there are %d actors named %s: %s; say which by its path, or %s#1 for the first of several beside each other",
+			len(named), words.Quote(name), words.List(named, ", "), name)
+	case len(guests) > 0:
+		return guests[0], nil
+	}
+	return "", fmt.Errorf("%w: %s", directory.ErrNotFound, words.Quote(name))
+}
+
+// obey carries out an order about an actor that this nursery hosts, or passes it on to the one below that does. mine
+// is whether there is such an actor.
+func (n *Nursery) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error) {
+	var c *child
+	var g *group
+	n.look(func() {
+		if r.Do == wire.OrderScale && treepath.Host(r.Path) == n.env.registry.Path() {
+			g = n.groups[treepath.Last(r.Path)]
+		}
+		for _, other := range n.children {
+			if path := other.member.Path(); path == r.Path || treepath.IsBelow(r.Path, path) {
+				c = other
+			}
+		}
+	})
+	switch {
+	case g != nil:
+		err = n.scale(ctx, g, r.Replicas, " by "+r.By)
+	case c == nil:
+		return nil, false, nil
+	case c.member.Path() != r.Path:
+		answer, err = c.pass(ctx, r)
+	case r.Do == wire.OrderCancel:
+		err = c.end(ctx, "cancelled by "+r.By)
+	case r.Do == wire.OrderRestart:
+		err = c.restart(ctx, &cancellation{Canceller: n.env.self, Reason: "restarted by " + r.By})
+	case r.Do == wire.OrderAwaitHealth:
+		err = c.awaitHealth(ctx)
+	case r.Do == wire.OrderDescribe:
+		p := newPortal(c)
+		answer, err = proto.Marshal(&wire.BootResponse{Self: wire.FromID(p.ID()), Endpoints: p.endpoints()})
+	case r.Do == wire.OrderScale:
+		err = fmt.Errorf("%s cannot be scaled: expected the name of an actor that the tree of its host describes, without the number of a replica", words.Quote(r.Path))
+	default:
+		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s or %s, got %.100q", r.Path,
+			wire.OrderCancel, wire.OrderRestart, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, r.Do)
+	}
+	return answer, true, err
+}
+
+// pass gives an order to the child, which hosts the actor that is meant, or another host of it.
+func (c *child) pass(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
+	args, err := cbor.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	c, err := g.host.named(ctx, r.Name)
+	t, err := c.dialogs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := newPortal(c)
-	return proto.Marshal(&wire.BootResponse{Self: wire.FromID(p.ID()), Endpoints: p.endpoints()})
+	return t.CallRuntime(ctx, wire.Order, args)
 }
 
-// obey ends or restarts a child, or scales an actor, because somebody who has joined wants it, and returns when that
-// is done.
-func (n *Nursery) obey(ctx context.Context, by actor.ID, r wire.OrderRequest) error {
-	if r.Replicas != nil {
-		return n.obeyScale(ctx, by, r.Name, *r.Replicas)
-	}
-	c, err := n.named(ctx, r.Name)
-	if err != nil {
-		return err
-	}
-	if r.Restart {
-		return c.restart(ctx, &cancellation{Canceller: n.env.self, Reason: "restarted by " + by.Name})
-	}
-	if err := newPortal(c).Cancel(ctx, "cancelled by "+by.Name); err != nil && !errors.Is(err, fault.ErrActorTooSlow) {
+// end ends the child for good, and returns when it is gone.
+func (c *child) end(ctx context.Context, reason string) error {
+	if err := newPortal(c).Cancel(ctx, reason); err != nil && !errors.Is(err, fault.ErrActorTooSlow) {
 		return err // one that is too slow is being ended with force
 	}
 	select {
@@ -69,53 +169,6 @@ func (n *Nursery) obey(ctx context.Context, by actor.ID, r wire.OrderRequest) er
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-func (n *Nursery) obeyScale(ctx context.Context, by actor.ID, name string, count int) error {
-	var g *group
-	n.look(func() { g = n.groups[name] })
-	if g != nil {
-		return n.scale(ctx, g, count, " by "+by.Name)
-	}
-	if _, err := n.named(ctx, name); err != nil {
-		return err
-	}
-	return fmt.Errorf("%s cannot be scaled: expected the name of an actor that the tree of this host describes, without the number of a replica", words.Quote(name))
-}
-
-// named is the only child of a name, or the one at a path. The path of the first of several is their name, and so
-// that is said with #1. Programs that have joined are beside actors of the tree as in [directory.Find].
-func (n *Nursery) named(ctx context.Context, name string) (*child, error) {
-	var found, guests []*child
-	n.look(func() {
-		for _, c := range n.children {
-			switch path := c.member.Path(); {
-			case c.guest != nil:
-				if path == name || c.spec.Name == name && len(guests) == 0 {
-					guests = []*child{c}
-				}
-			case path == name && path != c.spec.Name || path+"#1" == name:
-				found = []*child{c}
-				return
-			case c.spec.Name == name:
-				found = append(found, c)
-			}
-		}
-	})
-	if len(found) == 0 {
-		found = guests
-	}
-	switch entries, err := n.env.registry.Entries(ctx, name); {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return nil, fmt.Errorf("there are %d actors named %s; say which by its path, or %s#1 for the first one", len(found), words.Quote(name), name)
-	case err != nil:
-		return nil, err
-	case len(entries) > 0:
-		return nil, fmt.Errorf("%w: %s is hosted by another actor, which alone ends, restarts and scales it", directory.ErrNotReachable, entries[0].Path)
-	}
-	return nil, fmt.Errorf("%w: %s", directory.ErrNotFound, words.Quote(name))
 }
 
 // errAskedToEnd is why a child is over that has not failed.
@@ -131,21 +184,37 @@ func (c *child) restart(ctx context.Context, why *cancellation) error {
 		before, c.again = c.lastUp, why
 		c.n.carryOut(c.n.plan.restart(c.id))
 	})
+	over, err := c.await(ctx, func() bool { return c.lastUp != before })
+	if over {
+		return fmt.Errorf("%s has ended, and is not started again: %w", c.member.Path(), cmp.Or(c.err, errAskedToEnd))
+	}
+	return err
+}
+
+// awaitHealth returns when the child's last health check has passed, of its present process. One without health
+// checks needs only to be up.
+func (c *child) awaitHealth(ctx context.Context) error {
+	over, err := c.await(ctx, func() bool { return c.isUp() && (c.healthy || c.spec.Health.Off) })
+	if over {
+		return fmt.Errorf("%w: %s has ended", directory.ErrNotFound, c.member.Path())
+	}
+	return err
+}
+
+// await waits until something is true of the child, which is asked under the lock. over is whether the
+// child is gone without that.
+func (c *child) await(ctx context.Context, is func() bool) (over bool, err error) {
 	for {
-		var now *incarnation
-		var over bool
+		var yes bool
 		var changed <-chan struct{}
-		c.n.look(func() { now, over, changed = c.lastUp, c.state == directory.Gone, c.n.change() })
-		switch {
-		case now != before:
-			return nil
-		case over:
-			return fmt.Errorf("%s has ended, and is not started again: %w", c.member.Path(), cmp.Or(c.err, errAskedToEnd))
+		c.n.look(func() { yes, over, changed = is(), c.state == directory.Gone, c.n.change() })
+		if yes || over {
+			return !yes, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
@@ -85,37 +86,76 @@ func TestD04_AFailingSocketIsToldOnce(t *testing.T) {
 	})
 }
 
+// D04: whoever waits for a healthy actor waits until a check of its present process has passed, or the actor is gone.
+func TestD04_WhoWaitsForHealth(t *testing.T) {
+	member := directory.NewMemory("", nil).Join("a", nil)
+	n := &Nursery{ctx: t.Context()}
+	c := &child{n: n, member: member}
+	over, cancel := context.WithCancelCause(t.Context())
+	cancel(errCancelled)
+	for _, test := range []struct {
+		state childState
+		off   bool
+		err   error // with a ctx that is over
+	}{
+		{childState{state: directory.Starting}, false, errCancelled},
+		{childState{state: directory.Starting}, true, errCancelled},
+		{childState{state: directory.Ready}, false, errCancelled},
+		{childState{state: directory.Ready}, true, nil},
+		{childState{state: directory.Ready, healthy: true}, false, nil},
+		{childState{state: directory.Unhealthy}, false, errCancelled},
+		{childState{state: directory.Ready, healthy: true, decision: condemned}, false, errCancelled},
+		{childState{state: directory.Gone}, true, directory.ErrNotFound},
+	} {
+		c.childState, c.spec.Health.Off = test.state, test.off
+		if err := c.awaitHealth(over); !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
+			t.Errorf("D04: %+v: %v, want %v", test, err, test.err)
+		}
+	}
+	c.childState = childState{state: directory.Ready}
+	told := make(chan error)
+	go func() { told <- c.awaitHealth(t.Context()) }()
+	n.update(func() { c.healthy = true })
+	if err := <-told; err != nil {
+		t.Error(err)
+	}
+}
+
 // D04: what somebody orders is for the one actor that is meant, and nobody else.
 func TestD04_WhoIsOrdered(t *testing.T) {
-	env, end := registered()
-	defer end()
-	n := &Nursery{env: env, children: map[int]*child{}}
-	add := func(name string, joined bool) {
-		c := &child{spec: Spec{Name: name}, member: env.registry.Join(name, nil)}
-		if joined {
-			c.guest = &guest{}
+	r := directory.NewMemory("", nil)
+	defer r.Finish()
+	add := func(name string, joined bool, below ...string) {
+		m := r.Join(name, nil)
+		m.Publish(directory.Event{Actor: actor.NewID(name), Epoch: 1, To: directory.Ready, Joined: joined})
+		for _, path := range below {
+			if err := m.Pass(directory.Event{Path: path, Actor: actor.NewID(name), Epoch: 1, To: directory.Ready}); err != nil {
+				t.Error(err)
+			}
 		}
-		n.children[len(n.children)+1] = c
 	}
 	add("parser", true)
 	for range 2 {
 		add("worker", false)
 	}
 	add("cli", true)
-	add("cli", true)
-	add("parser", false)
+	add("cli", true, "vault", "helper")
+	add("parser", false, "leaf", "leaf#2", "vault", "worker")
+	add("single", false, "single", "twin")
+	add("other", false, "twin")
+	r.Join("worker", nil).Publish(directory.Event{Actor: actor.NewID("worker"), To: directory.Standby})
 	for name, want := range map[string]string{
-		"parser": "parser#2", "parser#2": "parser#2", "worker": "", "worker#1": "worker", "worker#2": "worker#2", "cli": "cli", "cli#2": "cli#2", "absent": "",
+		"parser": "parser#2", "parser#2": "parser#2", "worker": "", "worker#1": "worker", "worker#2": "worker#2", "worker#3": "", "cli": "cli", "cli#2": "cli#2", "absent": "",
+		"parser#2/leaf": "parser#2/leaf", "parser#2/leaf#1": "parser#2/leaf", "leaf": "", "parser/leaf": "", "helper": "cli#2/helper", "vault": "parser#2/vault",
+		"single": "single", "single/single": "single/single", "twin": "", "other/twin": "other/twin", "": "",
 	} {
-		c, err := n.named(t.Context(), name)
-		if (err != nil) != (want == "") || err == nil && c.member.Path() != want {
-			t.Errorf("D04: %s is %+v, %v; want %q", name, c, err, want)
+		entries, err := r.Entries(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, err := meant(entries, name)
+		if (err != nil) != (want == "") || path != want {
+			t.Errorf("D04: %s is %q, %v; want %q", name, path, err, want)
 		}
 	}
-}
-
-// registered is an environment with a registry only.
-func registered() (*environment, func()) {
-	r := directory.NewMemory("", nil)
-	return &environment{registry: r}, r.Finish
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -95,24 +96,60 @@ func newWait(p *program) *cobra.Command {
 	cmd := p.outputFlag(p.joiningBy(joinLater, completing("", &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an actor of a host that serves is ready",
-		Long: "Wait until a host serves and an actor of it is ready, or, with --for gone, until no actor of the name\n" +
-			"is there. It does not wait for longer than --timeout.",
+		Long: "Wait until a host serves and an actor of it is ready; with --for healthy, until one is whose last health\n" +
+			"check has passed; or, with --for gone, until no actor of the name is there. It does not wait for longer\n" +
+			"than --timeout.",
 		Args: withArgs(1, 1),
 	}), func(ctx context.Context, args []string) error {
-		switch state {
-		case "ready":
-			portal, err := directory.WaitFor(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return p.listed([]*shown{show(&portal.Entry)})
-		case "gone":
-			return awaitGone(ctx, args[0])
+		await, known := awaiting[state]
+		if !known {
+			return &usageError{fmt.Errorf("--for: expected ready, healthy or gone, got %q", state)}
 		}
-		return &usageError{fmt.Errorf("--for: expected ready or gone, got %q", state)}
+		found, err := await(ctx, args[0])
+		if err != nil || found == nil {
+			return err
+		}
+		return p.listed([]*shown{show(found)})
 	}))
-	cmd.Flags().StringVar(&state, "for", "ready", "ready or gone")
+	cmd.Flags().StringVar(&state, "for", "ready", "ready, healthy or gone")
+	if err := cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"ready", "healthy", "gone"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag above
+	}
 	return cmd
+}
+
+// awaiting is how host wait waits for each state. It gives the actor that has it; nil if it is gone.
+var awaiting = map[string]func(ctx context.Context, name string) (*directory.Entry, error){
+	"ready": awaitReady, "healthy": awaitHealthy,
+	"gone": func(ctx context.Context, name string) (*directory.Entry, error) { return nil, awaitGone(ctx, name) },
+}
+
+func awaitReady(ctx context.Context, name string) (*directory.Entry, error) {
+	portal, err := directory.WaitFor(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &portal.Entry, nil
+}
+
+// awaitHealthy asks the host of an actor that is ready. One that has gone meanwhile may be followed by another one.
+func awaitHealthy(ctx context.Context, name string) (*directory.Entry, error) {
+	for {
+		e, err := awaitReady(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		_, err = order(ctx, wire.OrderRequest{Path: e.Path, Do: wire.OrderAwaitHealth})
+		if err == nil {
+			var now []directory.Entry
+			if now, err = directory.Query(ctx, e.Path); err == nil {
+				return &now[0], nil
+			}
+		}
+		if !errors.Is(err, directory.ErrNotFound) {
+			return nil, err
+		}
+	}
 }
 
 // awaitGone returns when no actor of a name is there. It looks once it follows, and so misses no end.

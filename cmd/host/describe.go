@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/wire"
-	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // described is the document of host describe.
@@ -38,10 +34,10 @@ func newDescribe(p *program) *cobra.Command {
 		Use:   "describe NAME",
 		Short: "Say what an actor of a host that serves takes and gives",
 		Long: "Say what an actor of a host that serves takes and gives: its endpoints with their types, and, with -o json,\n" +
-			"a JSON Schema for each. NAME is that of an actor of the host itself, or its path.",
+			"a JSON Schema for each. NAME is that of the only actor that has it, or a path.",
 		Args: withArgs(1, 1),
 	}), func(ctx context.Context, args []string) error {
-		answer, err := askHost(ctx, wire.Describe, wire.OrderRequest{Name: args[0]})
+		answer, err := order(ctx, wire.OrderRequest{Name: args[0], Do: wire.OrderDescribe})
 		if err != nil {
 			return err
 		}
@@ -86,21 +82,4 @@ func indented(lines []string) string {
 		out.WriteString("  " + line + "\n")
 	}
 	return out.String()
-}
-
-// askHost calls an endpoint of the host's runtime. An actor that is not there has an exit code of its own.
-func askHost(ctx context.Context, endpoint string, request wire.OrderRequest) ([]byte, error) {
-	args, err := cbor.Marshal(request)
-	if err != nil {
-		return nil, err
-	}
-	host, err := life.Parent(ctx).Table(ctx)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := host.CallRuntime(ctx, endpoint, args)
-	if errors.Is(err, directory.ErrNotFound) {
-		err = &absentError{err}
-	}
-	return answer, err
 }

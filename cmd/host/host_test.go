@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 	conformplugin "github.com/seed-2ba35074/trellis/plugins/conform/program"
 	"github.com/seed-2ba35074/trellis/sdk"
@@ -34,6 +35,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleVar) {
 	case "plugin":
 		sdk.Serve(jobs()...)
+	case "hosting":
+		sdk.Plugin{Endpoints: jobs(), Hosts: host.Subtree}.Serve()
 	case "conform":
 		conformplugin.Serve()
 	case "venomous":

@@ -281,14 +281,17 @@ func (l *Life) Stop(cause, fail error) {
 	}
 }
 
-// runtime serves the endpoints that hosts call themselves, of which there is one. Their
+// runtime serves the endpoints that hosts call themselves. Their
 // tasks are not among those that the end of the actor cancels and waits for: one of them
 // is what waits for all the others.
 func (l *Life) runtime(start *wire.Start) (dialog.Task, error) {
-	if start.Endpoint != wire.CancelActor {
-		return nil, &fault.NotExposed{Actor: l.Self(), Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
+	switch start.Endpoint {
+	case wire.CancelActor:
+		return l.cancelActor, nil
+	case wire.Order:
+		return l.router.Obey, nil
 	}
-	return l.cancelActor, nil
+	return nil, &fault.NotExposed{Actor: l.Self(), Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
 }
 
 // cancelActor ends the actor because its host wants it to, and answers when all of its

@@ -15,11 +15,14 @@ import (
 )
 
 // Router is what one actor knows of where it is in its tree. It is set before the first link reads, but
-// for Up, which is set before the first one downwards, and does not change then: there is no lock.
+// for Up, which is set before the first one downwards, and does not change then: there is no lock but
+// that of the nurseries, which come and go.
 type Router struct {
 	Self, Parent, Root actor.ID // Parent is nobody at the root
 	Up                 *dialog.Table
 	Down               Below
+
+	nurseries nurseries
 }
 
 // Below is what the actor hosts. A [directory.Memory] is one.

@@ -38,21 +38,28 @@ type CancelRequest struct {
 	Grace time.Duration `json:"grace"`
 }
 
-// Order is the runtime endpoint by which a program that has joined a host ends one of its actors, has it
-// started again, or has it have another number of replicas: a Func from OrderRequest to nothing, as CBOR. It answers when that is done.
+// Order is the runtime endpoint by which a program that has joined a host ends an actor below that, has it
+// started again or run more or fewer times, or asks about it: a Func from OrderRequest, as CBOR. It answers when
+// that is done. A host passes an order on to the actor below it that hosts the one which is meant, at this same endpoint.
 const Order = "trellis/order"
 
-// OrderRequest says which actor, by its path or its name, and what is to become of it.
+// OrderRequest says which actor, and what is to become of it.
 type OrderRequest struct {
-	Name    string `json:"name"`
-	Restart bool   `json:"restart,omitempty"`
-	// Replicas is how many there are to be; nil for the other two. Name is that of an actor of the tree then.
-	Replicas *int `json:"replicas,omitempty"`
+	Name     string `json:"name,omitempty"` // or path, of which the host of the program that has joined makes Path
+	Path     string `json:"path,omitempty"` // from the root of the tree; of all replicas, without a number
+	Do       string `json:"do"`
+	Replicas int    `json:"replicas,omitempty"` // how many there are to be
+	By       string `json:"by,omitempty"`       // the name of who wants it; the host of that program says it
 }
 
-// Describe is the runtime endpoint by which a program that has joined a host asks what one of its actors
-// serves: a Func from a name or a path, as in OrderRequest, to a BootResponse, in protobuf.
-const Describe = "trellis/describe"
+// What an order wants.
+const (
+	OrderCancel      = "cancel"        // its end, for good
+	OrderRestart     = "restart"       // another process of it
+	OrderScale       = "scale"         // another number of replicas
+	OrderAwaitHealth = "await-healthy" // nothing but to know when its last health check has passed
+	OrderDescribe    = "describe"      // what it serves: the answer is a BootResponse, in protobuf
+)
 
 // Events is the runtime endpoint on which an actor tells its host what becomes of the actors that
 // it hosts itself: a Context, whose stream from the opener has them (package report).

@@ -1,0 +1,67 @@
+package route
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+)
+
+// Obey carries out an order about the actor at its path. mine is whether that is below whoever obeys.
+type Obey func(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error)
+
+// nurseries are those that an actor has open. Each is here for as long as it is open. mu guards all.
+type nurseries struct {
+	mu  sync.Mutex
+	all map[*Obey]struct{}
+}
+
+// Hosts has a nursery of the actor's carry out orders, until it has ended.
+func (r *Router) Hosts(o Obey) (ended func()) {
+	r.nurseries.mu.Lock()
+	defer r.nurseries.mu.Unlock()
+	if r.nurseries.all == nil {
+		r.nurseries.all = map[*Obey]struct{}{}
+	}
+	r.nurseries.all[&o] = struct{}{}
+	return func() {
+		r.nurseries.mu.Lock()
+		defer r.nurseries.mu.Unlock()
+		delete(r.nurseries.all, &o)
+	}
+}
+
+// Order has an order carried out about an actor below, by whichever nursery hosts it, or a host of it.
+func (r *Router) Order(ctx context.Context, q wire.OrderRequest) ([]byte, error) {
+	r.nurseries.mu.Lock()
+	all := slices.Collect(maps.Keys(r.nurseries.all))
+	r.nurseries.mu.Unlock()
+	for _, obey := range all {
+		if answer, mine, err := (*obey)(ctx, q); mine {
+			return answer, err
+		}
+	}
+	return nil, fmt.Errorf("%w: %.100q", directory.ErrNotFound, q.Path)
+}
+
+// Obey is the task of [wire.Order] for an actor whose host gives the orders.
+func (r *Router) Obey(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	q, err := Ordered(d)
+	if err != nil {
+		return nil, err
+	}
+	return r.Order(ctx, q)
+}
+
+// Ordered is the argument of [wire.Order].
+func Ordered(d *dialog.Dialog) (q wire.OrderRequest, err error) {
+	if err := wire.CBOR.Unmarshal(d.Args(), &q); err != nil {
+		return q, fmt.Errorf("%s: %w", wire.Order, err)
+	}
+	return q, nil
+}
