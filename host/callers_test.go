@@ -113,7 +113,7 @@ func askOther(ctx context.Context, name string) (string, error) {
 // the one that is called says who may, and tells of those who may not.
 func TestD06_WhoCallsWhomInATree(t *testing.T) {
 	const deflt = "the callers of that actor are parent, children, siblings; tree or \"%s\" would admit it"
-	const vault = "the callers of that actor are parent, leaf; %s would admit it"
+	const vault = "the callers of that actor are parent, middle/lower/leaf; %s would admit it"
 	for _, c := range []struct{ caller, callee, refused string }{
 		{"leaf", "walker", ""}, // below one that is beside it
 		{"walker", "middle", ""},
@@ -122,14 +122,14 @@ func TestD06_WhoCallsWhomInATree(t *testing.T) {
 		{"lower", "parser", ""},
 		{"middle", "leaf", ""},
 		{"middle", "walker", ""},
-		{"leaf", "vault", ""}, // whose config names it
+		{"leaf", "vault", ""}, // whose config has its path
 		{"walker", "leaf", fmt.Sprintf(deflt, "walker")},
 		{"lower", "vault", fmt.Sprintf(vault, "siblings")},
 		{"walker", "vault", fmt.Sprintf(vault, "siblings")},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			actors := append(threeLevels(), plug("vault", "good"))
-			actors[len(actors)-1].Callers = []string{"parent", "leaf"}
+			actors[len(actors)-1].Callers = []string{"parent", "middle/lower/leaf"}
 			told, err := branches(t, actors, func(ctx context.Context, _ *trellistest.Programs) error {
 				caller, err := directory.WaitFor(ctx, c.caller)
 				if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -100,10 +101,17 @@ func (i *incarnation) route(s *wire.Start) (*dialog.Table, error) {
 }
 
 // admit is why a dialog that others have opened is not relayed to the child. If it is for the child
-// itself, this is the host that knows for certain who both of them are.
+// itself, this is the host that knows for certain who both of them are. A child that has told of nobody below it gets
+// what is for itself only, whether it looks at the target or not. What a program that has joined hosts is not
+// to it as others are that have joined.
 func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
-	if last = s.Target.Path == i.hosted.Path(); last {
-		err = i.mayCall(callers.Caller{Path: s.Opener.Path, Joined: s.Opener.Joined}, s.Endpoint)
+	path := i.hosted.Path()
+	switch last = s.Target.Path == path; {
+	case last:
+		joined := s.Opener.Joined && !(i.joined() && treepath.IsBelow(s.Opener.Path, path))
+		err = i.mayCall(callers.Caller{Path: s.Opener.Path, Joined: joined}, s.Endpoint)
+	case !i.telling.Load():
+		err = fmt.Errorf("%w: %.100q", directory.ErrNotFound, s.Target.Path)
 	}
 	return last, err
 }

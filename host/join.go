@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -98,7 +99,7 @@ func inside(ctx context.Context, l *life.Life, body func(ctx context.Context) er
 	}()
 	deadline, _ := ctx.Deadline()
 	e := l.Run(deadline, func(ctx context.Context) error {
-		_, err := directory.WaitFor(ctx, directory.Here(ctx)) // others find it from then on
+		_, err := directory.WaitFor(ctx, treepath.Exact(directory.Here(ctx))) // others find it from then on
 		switch {
 		case errors.Is(err, fault.ErrActorClosing):
 			<-ctx.Done() // it is about to be told why

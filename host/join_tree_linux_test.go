@@ -9,6 +9,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -109,5 +110,46 @@ func TestD04_TheProducerOfAGuestIsKilled(t *testing.T) {
 		})
 		_, back := echo.Call(ctx, parser, "are you there again?")
 		return errors.Join(err, back)
+	})
+}
+
+// D04: a program joins though an actor elsewhere in the tree has its name, and is down.
+func TestD04_AGuestWithTheNameOfAnActorThatIsDown(t *testing.T) {
+	joinable(t, func(ctx context.Context, _ *host.Portal) error {
+		census := directory.From(ctx).Join("census", nil)
+		census.Publish(directory.Event{Actor: actor.NewID("census"), Epoch: 1, To: directory.Ready})
+		if err := census.Pass(directory.Event{Path: "guest", Actor: actor.NewID("guest"), To: directory.Waiting}); err != nil {
+			return err
+		}
+		err := join(t.Context(), "guest", func(ctx context.Context) error {
+			if p, err := directory.Find(ctx, "guest#1"); err != nil || p.Entry.Path != "guest" {
+				t.Errorf("D04: by its path it is %+v, %v", p, err)
+			}
+			if p, err := directory.Find(ctx, "guest"); !errors.Is(err, directory.ErrNotFound) {
+				t.Errorf("D04: it is found in the place of the actor: %+v, %v", p, err)
+			}
+			return nil
+		})
+		census.Publish(directory.Event{Actor: actor.NewID("census"), To: directory.Gone})
+		return err
+	})
+}
+
+// D06: what a program that has joined hosts may call it as any actor may call its host, and not the tree.
+func TestD06_WhatAGuestHostsCallsIt(t *testing.T) {
+	joinable(t, func(context.Context, *host.Portal) error {
+		return join(t.Context(), "guest", func(ctx context.Context) error {
+			return host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
+				leaf := startAll(ctx, t, n, spec(t, "leaf", "relays"))[0]
+				if _, err := across.Call(ctx, leaf, journey{Path: "guest", Do: "call"}); err != nil {
+					t.Errorf("D06: it calls its host: %v", err)
+				}
+				if _, err := across.Call(ctx, leaf, journey{Path: "vault", Do: "call"}); !errors.Is(err, fault.ErrNotAllowed) {
+					t.Errorf("D06: it calls an actor of the tree: %v", err)
+				}
+				n.Cancel()
+				return nil
+			})
+		})
 	})
 }

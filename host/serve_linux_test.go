@@ -159,3 +159,18 @@ func TestD04_WhoIsOrdered(t *testing.T) {
 		}
 	}
 }
+
+// D06: what is for somebody below an actor does not reach an actor that hosts nobody: it may not look at whom it is for.
+func TestD06_ALeafGetsWhatIsForItself(t *testing.T) {
+	r := directory.NewMemory("", nil)
+	defer r.Finish()
+	i := &incarnation{hosted: r.Join("leaf", nil)}
+	start := &wire.Start{Target: &wire.Address{Path: "leaf/x"}, Opener: &wire.Address{Path: "other"}}
+	if _, err := i.admit(start); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("D06: %v", err)
+	}
+	i.telling.Store(true)
+	if last, err := i.admit(start); last || err != nil {
+		t.Errorf("D05: %v", err)
+	}
+}

@@ -10,7 +10,8 @@ import (
 )
 
 // Rule lists who may call, as the words below, names of actors or paths of them; nil is the
-// default, [Default]. The hosts of an actor may always call it: they own it.
+// default, [Default]. The hosts of an actor may always call it: they own it. A name is about actors
+// that the callee or one of its hosts hosts: any other host could give it to what it wants to.
 type Rule []string
 
 // The words of a rule.
@@ -108,7 +109,14 @@ func (c Caller) is(word, callee string) bool {
 	case Joined:
 		return false
 	}
-	return c.Path == word || treepath.Name(c.Path) == word
+	return treepath.Is(c.Path, word) || treepath.Name(c.Path) == word && c.namedBy(callee)
+}
+
+// namedBy reports whether the callee, or one of its hosts, has given the caller its name. Others could give it to
+// whatever they host.
+func (c Caller) namedBy(callee string) bool {
+	host := treepath.Host(c.Path)
+	return host == callee || treepath.IsBelow(callee, host)
 }
 
 // relation is the word that would admit a caller, and the fewest others.

@@ -37,6 +37,18 @@ func Host(path string) string { return path[:max(0, strings.LastIndexByte(path, 
 // Last is an actor's own part of its path.
 func Last(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
+// Is reports whether text means exactly the actor at a path. The first of several actors of a name has that name
+// for its path; name#1 means it and none of the others.
+func Is(path, text string) bool { return text == path || text == path+"#1" }
+
+// Exact is the text by which a path is told from the name of actors that may be anywhere.
+func Exact(path string) string {
+	if strings.ContainsAny(path, "/#") {
+		return path
+	}
+	return path + "#1"
+}
+
 // Name is the name of the actor at a path.
 func Name(path string) string {
 	name, _, _ := strings.Cut(Last(path), "#")

@@ -48,7 +48,7 @@ func (h Handler) Concurrent(n int) Handler {
 
 // Callers is the same Handler for an endpoint that only these may call: "parent", the hosts above the
 // actor; "children", all that it hosts; "siblings", all beside it and below these; "tree", every
-// actor; "joined", programs that have joined; or names and paths of actors. Without it, and if the
+// actor; "joined", programs that have joined; or paths of actors, and names of those that the actor or one of its hosts hosts. Without it, and if the
 // config of the actor has no callers either, they are parent, children and siblings; if both have
 // some, both must admit a caller. The hosts of an actor may always call it. Others get
 // [fault.ErrNotAllowed]. A word that is none of these is refused where the Handler is served.

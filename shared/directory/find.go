@@ -39,8 +39,8 @@ func Query(ctx context.Context, name string) ([]Entry, error) {
 	return found, err
 }
 
-// Find gives a portal to the actor of a name that became ready last, or to the one at a path. A program that
-// has joined the tree, or what it hosts, is found by a name only if no other actor there has it.
+// Find gives a portal to the actor of a name that became ready last, or to the one at a path. The path of
+// the first of several actors of a name is that name; say name#1 for it. A program that has joined the tree, or what it hosts, is found by a name only if no other actor there has it.
 //
 // Errors: [ErrNotFound] if none is ready, with what those of the name are doing.
 func Find(ctx context.Context, name string) (*Portal, error) {
@@ -66,6 +66,9 @@ func FindAll(ctx context.Context, name string) ([]*Portal, error) {
 // that have joined, and what they host, count for nothing beside actors of the tree, ready or not: nobody takes
 // the calls that are for those.
 func ready(ctx context.Context, r Registry, name string) (portals []*Portal, others bool, err error) {
+	if name == "" { // which is all of them
+		return nil, false, fmt.Errorf("%w: expected a name or a path, got \"\"", ErrNotFound)
+	}
 	found, err := r.Entries(ctx, name)
 	joined := func(e Entry) bool { return e.Last.Joined }
 	if own := slices.DeleteFunc(slices.Clone(found), joined); len(own) > 0 {
@@ -113,8 +116,9 @@ func ByName(ctx context.Context, name string) contract.Portal {
 			if err != nil {
 				return t, err
 			}
-			t, err = p.Table(ctx)
-			if !errors.Is(err, ErrStale) { // else the next one is on its way
+			// Whichever process is there when the dialog gets there, be it the one that was found or the next one.
+			t, err = r.Portal(Entry{Path: p.Entry.Path}).Table(ctx)
+			if !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound) { // else another one is on its way
 				return t, err
 			}
 		}
@@ -141,8 +145,8 @@ func await(ctx context.Context, r Registry, name string, come bool) (*Portal, er
 		if ctx.Err() != nil {
 			break
 		}
-		// A look may go through the whole tree, or to another process.
-		if over := !come && (e.To == Gone || e.Path == ""); err == nil && !e.To.Callable() && !over {
+		// A look may go through the whole tree, or to another process. The end of one may uncover another one.
+		if err == nil && e.Path != "" && !e.To.Callable() && e.To != Gone {
 			continue
 		}
 		if p, err := look(); p != nil || err != nil {
@@ -161,9 +165,9 @@ func lagged(err error) bool {
 }
 
 // Watch tells when actors of a name, or the one at a path, become ready, and when they are
-// gone. It begins with those that are ready, and then tells each thing once: an event to [Ready] of
-// a first process, or of a later one if Epoch is above 1; and an event to [Gone], whose Cause,
-// Reason and Err say why. It owns none of them and keeps none alive, and ends with ctx or with
+// gone; of all of them if name is "". It begins with those that are ready, and then tells each thing once: an event to
+// [Ready], or to another state that is Callable, of a first process, or of a later one if Epoch is above 1; and an event to [Gone],
+// whose Cause, Reason and Err say why. Programs that have joined are told, too (Joined). It owns none of them and keeps none alive, and ends with ctx or with
 // the tree. A loop that is too slow misses no end and no process that is still there; it gets a
 // [*fault.Lagged] and goes on; any other error is the last thing that it gets.
 func Watch(ctx context.Context, name string) iter.Seq2[Event, error] {
@@ -232,7 +236,7 @@ func notFound(ctx context.Context, r Registry, name string) error {
 	var same, others []string
 	for _, e := range all {
 		if e.Last.named(name) {
-			same = append(same, fmt.Sprintf("%s is %s", e.Path, e.State))
+			same = append(same, fmt.Sprintf("%s%s is %s", e.Path, map[bool]string{true: ", which has joined,"}[e.Last.Joined], e.State))
 		} else {
 			others = append(others, e.Path)
 		}

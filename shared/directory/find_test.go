@@ -56,7 +56,7 @@ func (r *tree) join(name string) *one {
 	o := &one{id: actor.NewID(name)}
 	o.Membership = r.Join(name, func(e directory.Entry) contract.Portal {
 		return endpoint.Reach(func(context.Context) (t dialog.Target, err error) {
-			if !e.Actor.Is(o.id) {
+			if !e.Actor.IsZero() && !e.Actor.Is(o.id) {
 				return t, directory.ErrStale
 			}
 			return t, errTold
@@ -316,6 +316,79 @@ type fickle struct {
 func (f *fickle) Portal(e directory.Entry) contract.Portal {
 	f.gone(e)
 	return f.Registry.Portal(e)
+}
+
+// D02: who waits for a name finds a program that has joined when the actor of the tree that had the name is gone.
+func TestD02_WaitForFindsWhatAnEndUncovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTree(t)
+		actor, guest := r.join("parser"), r.join("parser")
+		guest.Publish(directory.Event{Actor: guest.id, Epoch: 1, To: directory.Ready, Joined: true})
+		found := make(chan *directory.Portal)
+		go func() {
+			p, err := directory.WaitFor(r.ctx, "parser")
+			if err != nil {
+				t.Error(err)
+			}
+			found <- p
+		}()
+		synctest.Wait()
+		actor.to(directory.Gone, "", nil)
+		if p := <-found; !p.Entry.Actor.Is(guest.id) {
+			t.Errorf("D02: %+v; want the program", p.Entry)
+		}
+	})
+}
+
+// D02: the path of the first actor of a name is that name; with #1 it is no other one's. No name is not a name.
+func TestD02_ThePathOfTheFirstOne(t *testing.T) {
+	r := newTree(t)
+	first, host := r.join("parser").up(), r.join("census").up()
+	if err := host.Pass(directory.Event{Time: time.Now(), Path: "parser", Actor: actor.NewID("parser"), Epoch: 1, To: directory.Ready}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"parser": {"census/parser", "parser"}, "parser#1": {"parser"}, "census/parser": {"census/parser"}, "census/parser#1": {"census/parser"}, "census#1": {"census"}, "parser#2": nil,
+	} {
+		if got := paths(r.entries(t, name)); !slices.Equal(got, want) {
+			t.Errorf("D02: %s is %v; want %v", name, got, want)
+		}
+	}
+	if p, err := directory.Find(r.ctx, "parser#1"); err != nil || !p.Entry.Actor.Is(first.id) {
+		t.Errorf("D02: %+v, %v", p, err)
+	}
+	if p, err := directory.Find(r.ctx, ""); !errors.Is(err, directory.ErrNotFound) || !strings.Contains(err.Error(), "expected a name") {
+		t.Errorf("D02: no name gives %+v, %v", p, err)
+	}
+	for _, path := range []string{"/parser", "parser/", "parser/x", "", "/"} {
+		_, err := r.Portal(directory.Entry{Path: path}).Table(t.Context())
+		if found := strings.HasPrefix(path, "parser/"); found != errors.Is(err, errTold) || !found && !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("D03: %q leads to %v", path, err)
+		}
+	}
+}
+
+// D03: what a member says that is gone is not said of the one that has its path by then, and does not end what that hosts.
+func TestD03_AMemberThatIsGoneSaysNothing(t *testing.T) {
+	r := newTree(t)
+	old := r.join("parser").up()
+	old.to(directory.Gone, "", nil)
+	r.join("parser").up()
+	if err := r.members["parser"].Pass(directory.Event{Path: "leaf", Actor: actor.NewID("leaf"), Epoch: 1, To: directory.Ready}); err != nil {
+		t.Fatal(err)
+	}
+	before := r.entries(t, "")
+	old.to(directory.Reaped, directory.Crashed, nil)
+	old.Publish(directory.Event{Missed: 1})
+	old.Close("its host has died", nil)
+	old.to(directory.Gone, "", nil)
+	if err := old.Pass(directory.Event{Path: "other", Actor: actor.NewID("other"), To: directory.Ready}); err == nil {
+		t.Error("D03: it tells of others")
+	}
+	after := r.entries(t, "")
+	if !slices.EqualFunc(before, after, func(a, b directory.Entry) bool { return a.Path == b.Path && a.Actor.Is(b.Actor) && a.State == b.State }) {
+		t.Errorf("D03: the tree was %v, and is %v", paths(before), paths(after))
+	}
 }
 
 // D03: a process that ends between the look and the call is not what a name leads to.

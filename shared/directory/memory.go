@@ -99,8 +99,8 @@ func (m *member) Publish(e Event) {
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
 	now := m.r.table.at(m.path)
-	if e.Missed > 0 && (now.Path == "" || m.r.members[m.path] != m) {
-		return // the path may be another member's by now
+	if m.r.members[m.path] != m || e.Missed > 0 && now.Path == "" {
+		return // it is gone, and the path may be another member's by now
 	}
 	m.r.seq++
 	e.Path, e.Seq = m.path, m.r.seq
@@ -158,6 +158,9 @@ func (m *member) mayPass(e *Event, path string, known bool) error {
 func (m *member) Close(reason string, err error) {
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
+	if m.r.members[m.path] != m {
+		return // what is there is another member's
+	}
 	entries := m.r.table.Entries("")
 	slices.Reverse(entries) // a path comes behind that of its host
 	for _, entry := range entries {
@@ -210,7 +213,7 @@ func (r *Memory) Entries(_ context.Context, name string) ([]Entry, error) {
 
 // Portal leads to an actor through the member that it is, or that hosts it.
 func (r *Memory) Portal(e Entry) contract.Portal {
-	first, _, _ := strings.Cut(strings.TrimPrefix(e.Path, r.at+"/"), "/")
+	first, _, _ := strings.Cut(strings.TrimPrefix(e.Path, treepath.Join(r.at, "")), "/")
 	r.mu.Lock()
 	m := r.members[treepath.Join(r.at, first)]
 	r.mu.Unlock()

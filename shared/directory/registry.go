@@ -14,12 +14,12 @@ type Registry interface {
 	// Path is where the actor is whose registry this is; "" is the root.
 	Path() string
 	// Join takes in an actor of a name, which gets a path of its own. call gives portals to the
-	// actor, and to those below it.
+	// actor, and to those below it; for an entry without an Actor to whichever process is there.
 	Join(name string, call func(Entry) contract.Portal) Membership
 	// Entries are those that are in the tree, of a name or at a path, in the order of their
 	// paths; all of them if name is "". It waits for no actor but those that are asked.
 	Entries(ctx context.Context, name string) ([]Entry, error)
-	// Portal leads to the process of an entry, and to no other one.
+	// Portal leads to the process of an entry, and to no other one; to whichever is at its path if it has no Actor.
 	Portal(e Entry) contract.Portal
 	// Events ranges over what has happened so far to what the actor hosts, as far as it is kept, and
 	// then over all that happens. Watch is about actors of a name in the tree, or all of them, and

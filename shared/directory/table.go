@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
@@ -32,7 +33,9 @@ type Entry struct {
 }
 
 // named reports whether this is about an actor of a name, or the one at a path; "" is every one.
-func (e *Event) named(name string) bool { return name == "" || e.Actor.Name == name || e.Path == name }
+func (e *Event) named(name string) bool {
+	return name == "" || e.Actor.Name == name || treepath.Is(e.Path, name)
+}
 
 // later compares two entries by when they became ready.
 func (e *Entry) later(than *Entry) int {
