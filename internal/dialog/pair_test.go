@@ -176,18 +176,31 @@ func init() { fault.Sentinel("dialog_test.boom", errBoom) }
 // body is an opener's task.
 type body = func(ctx context.Context, d *dialog.Dialog) error
 
-// open runs a scope on the endpoint "task" of table's peer.
-func open(ctx context.Context, table *dialog.Table, run body) error {
-	return table.Scope(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
+// portal is where dialogs are opened: a table, or a target.
+type portal interface {
+	Open(ctx context.Context, r *dialog.Request) (*dialog.Dialog, error)
+}
+
+// open runs a scope on the endpoint "task" of an actor.
+func open(ctx context.Context, to portal, run body) error {
+	return openRequest(ctx, to, &dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
+}
+
+func openRequest(ctx context.Context, to portal, r *dialog.Request, run body) error {
+	d, err := to.Open(ctx, r)
+	if err != nil {
+		return err
+	}
+	return d.Scope(run)
 }
 
 // openIn is open in a group, with a body that may hibernate.
-func openIn(ctx context.Context, table *dialog.Table, run dialog.Task) (err error) {
-	return openRequestIn(ctx, table, &dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
+func openIn(ctx context.Context, to portal, run dialog.Task) (err error) {
+	return openRequestIn(ctx, to, &dialog.Request{Endpoint: "task", Kind: dialog.Context}, run)
 }
 
-func openRequestIn(ctx context.Context, table *dialog.Table, r *dialog.Request, run dialog.Task) (err error) {
-	d, err := table.Open(ctx, r)
+func openRequestIn(ctx context.Context, to portal, r *dialog.Request, run dialog.Task) (err error) {
+	d, err := to.Open(ctx, r)
 	if err != nil {
 		return err
 	}

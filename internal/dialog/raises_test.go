@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -168,13 +169,14 @@ func allCells() (all []cell) {
 }
 
 // Every cell gives what the rule of its ender and situation says, and leaves
-// nothing behind, whatever is blocked where; also if the tasks hibernate instead of waiting.
+// nothing behind, whatever is blocked where; also if the tasks hibernate instead of waiting, or if two
+// relays are between the two.
 func TestWhoRaisesWhat(t *testing.T) {
 	cells := allCells()
 	for _, c := range cells {
-		for how, hibernate := range map[string]bool{"": false, "/hibernating": true} {
+		for how, play := range map[string]func(*testing.T, cell){"": playBetweenNeighbours, "/hibernating": playHibernating, "/over relays": playOverRelays} {
 			t.Run(fmt.Sprintf("%s/opener %s/callee %s/%s%s", c.who, c.opener, c.callee, c.streams, how), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { playCell(t, c, hibernate) })
+				synctest.Test(t, func(t *testing.T) { play(t, c) })
 			})
 		}
 	}
@@ -193,9 +195,36 @@ type play struct {
 	cause   error // of the callee's ctx
 }
 
-func playCell(t *testing.T, c cell, hibernate bool) {
-	p := &play{cell: c, sleeps: hibernate, t: t, begin: make(chan struct{}), trigger: make(chan struct{}), release: make(chan struct{})}
+func newPlay(t *testing.T, c cell) *play {
+	return &play{cell: c, t: t, begin: make(chan struct{}), trigger: make(chan struct{}), release: make(chan struct{})}
+}
+
+func playBetweenNeighbours(t *testing.T, c cell) {
+	p := newPlay(t, c)
 	actors := newPair(t, tasks{"task": p.calleeTask})
+	p.run(t, actors.parent, actors.child, actors.parent.Link())
+}
+
+func playHibernating(t *testing.T, c cell) {
+	p := newPlay(t, c)
+	p.sleeps = true
+	actors := newPair(t, tasks{"task": p.calleeTask})
+	p.run(t, actors.parent, actors.child, actors.parent.Link())
+}
+
+// playOverRelays plays a cell between cousins. The link that may be lost is the one between the relays.
+func playOverRelays(t *testing.T, c cell) {
+	p := newPlay(t, c)
+	all := plant(setup{}, []string{"root", "parent", "relay", "child"}, []int{0, 0, 0, 2}, func(int) tasks { return tasks{"task": p.calleeTask} })
+	p.run(t, all.reach(1, 3), all[3].Up, all[2].Up.Link())
+	if n := all.fell(); n != 0 {
+		t.Errorf("C15: %d dialogs are left", n)
+	}
+}
+
+// run plays the cell between an opener and a callee, and cuts a link between them if it has to.
+func (p *play) run(t *testing.T, to portal, callee *dialog.Table, between *link.Link) {
+	c := p.cell
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	if c.who == overdue {
@@ -210,9 +239,9 @@ func playCell(t *testing.T, c cell, hibernate bool) {
 			}
 		}()
 		if p.sleeps {
-			err = openIn(ctx, actors.parent, p.openerTask)
+			err = openIn(ctx, to, p.openerTask)
 		} else {
-			err = open(ctx, actors.parent, func(ctx context.Context, d *dialog.Dialog) error {
+			err = open(ctx, to, func(ctx context.Context, d *dialog.Dialog) error {
 				_, err := p.openerTask(ctx, d)
 				return err
 			})
@@ -231,9 +260,9 @@ func playCell(t *testing.T, c cell, hibernate bool) {
 	case callerCancels:
 		cancel(errUser)
 	case actorCancels:
-		actors.child.CancelTasks(&fault.ContextCancelled{Canceller: third})
+		callee.CancelTasks(&fault.ContextCancelled{Canceller: third})
 	case linkLost:
-		actors.parent.Link().Abort(errors.New("cut"))
+		between.Abort(errors.New("cut"))
 	}
 	err := scope.wait()
 	close(p.release)

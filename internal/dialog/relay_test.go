@@ -483,18 +483,12 @@ func hub(t *testing.T) (opener *pair, callee *raw) {
 	return newPair(t, nil, func(s *setup) { s.route = through(callee.table) }), callee
 }
 
-// openThere is open for an actor that the pair's parent relays to.
-func (p *pair) openThere(ctx context.Context, run body) error {
-	d, err := p.child.To(&wire.Address{Path: "there"}).Open(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Context})
-	if err != nil {
-		return err
-	}
-	return d.Scope(run)
-}
+// there is an actor that a pair's parent relays to.
+func (p *pair) there() dialog.Target { return p.child.To(&wire.Address{Path: "there"}) }
 
 // collect reads all that comes, and gives the number of messages and why no more come.
 func (p *pair) collect(t *testing.T) (messages int, why error) {
-	_ = p.openThere(t.Context(), func(ctx context.Context, d *dialog.Dialog) error {
+	_ = open(t.Context(), p.there(), func(ctx context.Context, d *dialog.Dialog) error {
 		s := stream(t, d)
 		for why == nil {
 			if _, why = s.Recv(ctx); why == nil {
@@ -554,7 +548,7 @@ func TestC05_AMessageThatAHopDoesNotTake(t *testing.T) {
 			return nil, ctx.Err()
 		}), here, func(s *setup) { s.maxMessage = 100 })
 		near := newPair(t, nil, func(s *setup) { s.route = through(far.parent) })
-		err := near.openThere(t.Context(), func(ctx context.Context, d *dialog.Dialog) error {
+		err := open(t.Context(), near.there(), func(ctx context.Context, d *dialog.Dialog) error {
 			s := stream(t, d)
 			if err := errors.Join(s.Send(ctx, make([]byte, 100)), s.Send(ctx, make([]byte, 101))); err != nil {
 				return err
@@ -576,7 +570,7 @@ func TestD05_AValueThatAHopDoesNotTake(t *testing.T) {
 	far := newPair(t, tasks{"task": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return make([]byte, len(d.Args())*100), nil }}, here)
 	near := newPair(t, nil, func(s *setup) { s.route, s.maxMessage = through(far.parent), 1000 })
 	for _, size := range []int{10, 11, 10} {
-		value, err := near.child.To(&wire.Address{Path: "there"}).Call(t.Context(), &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: make([]byte, size)})
+		value, err := near.there().Call(t.Context(), &dialog.Request{Endpoint: "task", Kind: dialog.Func, Args: make([]byte, size)})
 		if size > 10 && !errors.Is(err, fault.ErrMessageTooLarge) || size <= 10 && (err != nil || len(value) != 100*size) {
 			t.Errorf("with %d bytes: %d bytes, %v", size, len(value), err)
 		}

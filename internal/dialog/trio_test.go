@@ -100,11 +100,7 @@ func (c *trio) open(ctx context.Context, run body) error {
 	if c.toItself {
 		to = c.toFirst
 	}
-	d, err := c.first.To(to).Open(ctx, &dialog.Request{Endpoint: "task", Kind: dialog.Context})
-	if err != nil {
-		return err
-	}
-	return d.Scope(run)
+	return open(ctx, c.first.To(to), run)
 }
 
 // call runs the Func "task" of the last actor, from the first.
