@@ -70,20 +70,23 @@ var attacks = []struct {
 	full  int // with HOSTILE=full
 	most  spending
 }{
-	{"boot answer", 1, 1, spending{64 << 20, 100, 20}},
-	{"health answer", 1, 1, spending{64 << 20, 100, 20}},
-	{"broker", 20_000, 200_000, spending{64 << 20, 700, 20}},
+	{"boot answer", 1, 1, spending{64 << 20, 100, 30}},
+	{"health answer", 1, 1, spending{64 << 20, 100, 30}},
+	{"broker", 20_000, 200_000, spending{64 << 20, 700, 30}},
 	{"callers", 300, 3_000, spending{64 << 20, 100, 40}},
-	{"dialogs", 10_000, 100_000, spending{256 << 20, 4_096 + 200, 20}},
-	{"arguments", 200, 700, spending{384 << 20, 300, 20}},
-	{"answers", 200, 4_000, spending{2048 << 20, 4_096 + 200, 20}},
-	{"few answers", 200, 4_000, spending{384 << 20, 4_096 + 200, 20}},
-	{"numbers", 10, 100, spending{128 << 20, 300, 20}},
-	{"metadata", 100, 500, spending{384 << 20, 300, 20}},
-	{"errors", 50, 500, spending{1024 << 20, 300, 20}},
-	{"streams", 200, 4_000, spending{1024 << 20, 4_096 + 200, 20}},
-	{"garbage", 100, 100, spending{128 << 20, 100, 20}},
-	{"stderr", 16, 256, spending{64 << 20, 100, 20}},
+	{"dialogs", 10_000, 100_000, spending{256 << 20, 4_096 + 200, 30}},
+	{"arguments", 200, 700, spending{384 << 20, 300, 30}},
+	{"answers", 200, 4_000, spending{2048 << 20, 4_096 + 200, 30}},
+	{"few answers", 200, 4_000, spending{384 << 20, 4_096 + 200, 30}},
+	{"numbers", 10, 100, spending{128 << 20, 300, 30}},
+	{"metadata", 100, 500, spending{384 << 20, 300, 30}},
+	{"errors", 50, 500, spending{1024 << 20, 300, 30}},
+	{"streams", 200, 4_000, spending{1024 << 20, 4_096 + 200, 30}},
+	{"garbage", 100, 100, spending{128 << 20, 100, 30}},
+	{"stderr", 16, 256, spending{64 << 20, 100, 30}},
+	{"relayed dialogs", 10_000, 100_000, spending{256 << 20, 200, 30}},
+	{"relayed messages", 50, 500, spending{512 << 20, 200, 30}},
+	{"relayed openers", 5_000, 50_000, spending{512 << 20, 200, 30}},
 }
 
 // hostEndpoints are what the host serves to its children, hostile ones too.
@@ -125,11 +128,11 @@ func TestF06_HostileProgramsCostTheirHostLittle(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				calm := p99(t, neighbour, 200, nil)
+				calm := p99(ctx, t, neighbour, 200, nil)
 				over := make(chan struct{})
 				stop := watch()
 				attacking := task.Start(func() { defer close(over); attack(t, a.name, times) })
-				meanwhile := p99(t, neighbour, 1<<30, over)
+				meanwhile := p99(ctx, t, neighbour, 1<<30, over)
 				attacking.Wait()
 				peak := stop()
 				t.Logf("%d times: at most %v; the neighbour's p99 went from %v to %v", times, peak, calm, meanwhile)
@@ -145,16 +148,24 @@ func TestF06_HostileProgramsCostTheirHostLittle(t *testing.T) {
 	}
 }
 
-// attack runs a hostile plugin in a nursery of its own, until it is dead.
+// attack runs a hostile plugin in a nursery of its own, until it is dead. Beside it is the victim of what
+// it sends to others, which the host goes on to call.
 func attack(t *testing.T, name string, times int) {
 	s := spec(t, "hostile", "hostile")
 	s.Env[attackVar], s.Env[timesVar] = name, fmt.Sprint(times)
 	s.Health = config.Health{Interval: config.Duration(100 * time.Millisecond), Timeout: config.Duration(10 * time.Second), Failures: 1}
 	quiet := slog.New(slog.DiscardHandler) // a log in memory would be what grows
 	err := host.OpenNursery(t.Context(), host.Options{Endpoints: hostEndpoints(), Log: quiet}, func(ctx context.Context, n *host.Nursery) error {
+		callee := spec(t, victim, "good")
+		callee.Callers = []string{"tree"}
+		beside, err := n.Start(ctx, callee)
+		if err != nil {
+			return err
+		}
+		calm := p99(ctx, t, beside, 200, nil)
 		p, err := n.Start(ctx, s)
 		if err == nil {
-			<-p.Done()
+			t.Logf("the victim's p99 went from %v to %v", calm, p99(ctx, t, beside, 1<<30, p.Done()))
 		}
 		return err
 	})
@@ -165,15 +176,17 @@ func attack(t *testing.T, name string, times int) {
 }
 
 // p99 calls a plugin so often, or every few milliseconds until over is closed: without a
-// pause it would be what keeps the processors busy.
-func p99(t *testing.T, p *host.Portal, times int, over <-chan struct{}) time.Duration {
+// pause it would be what keeps the processors busy. It ends when ctx does.
+func p99(ctx context.Context, t *testing.T, p *host.Portal, times int, over <-chan struct{}) time.Duration {
 	var took []time.Duration
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for range times {
 		began := time.Now()
-		if _, err := echo.Call(context.Background(), p, "hello"); err != nil {
-			t.Errorf("the neighbour: %v", err)
+		if _, err := echo.Call(ctx, p, "hello"); ctx.Err() != nil {
+			break
+		} else if err != nil {
+			t.Errorf("%v: %v", p.ID(), err)
 			break
 		}
 		took = append(took, time.Since(began))
@@ -184,6 +197,9 @@ func p99(t *testing.T, p *host.Portal, times int, over <-chan struct{}) time.Dur
 		if isOver(over) {
 			break
 		}
+	}
+	if len(took) == 0 {
+		return 0
 	}
 	slices.Sort(took)
 	return took[len(took)*99/100]

@@ -30,6 +30,9 @@ const (
 	timesVar  = "HOSTILE_TIMES"
 )
 
+// victim is the actor that attacks over relays are for.
+const victim = "victim"
+
 func init() { role("hostile", beHostile) }
 
 // attacker is a plugin that speaks the protocol by hand, and means its host no good.
@@ -39,6 +42,7 @@ type attacker struct {
 	identity *tls.Config
 	attack   string
 	times    int
+	path     string // its own
 	stderr   *os.File
 	checks   chan struct{} // cap 1: the host has asked the health service
 }
@@ -117,6 +121,7 @@ func (a *attacker) Boot(ctx context.Context, r *wire.BootRequest) (*wire.BootRes
 	if err != nil {
 		return nil, err
 	}
+	a.path = r.Path
 	a.send(t, &wire.Frame{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{Version: wire.Version, Self: r.Self, MaxMessage: 1 << 20}})
 	task.Start(func() { a.strike(t, r) })
 	return &wire.BootResponse{Self: r.Self, Sdk: "hostile"}, nil
@@ -205,6 +210,8 @@ func (a *attacker) frames(id uint64) []*wire.Frame {
 	}
 	text := []byte{0x60}
 	switch a.attack {
+	case "relayed dialogs", "relayed messages", "relayed openers":
+		return a.relayed(begin("forever", []byte{0xf6}))
 	case "dialogs":
 		return []*wire.Frame{begin("sit", text)}
 	case "streams":
@@ -234,4 +241,23 @@ func (a *attacker) frames(id uint64) []*wire.Frame {
 		return []*wire.Frame{{Dialog: 1 << 40, Kind: wire.Kind_KIND_RETURN, Payload: make([]byte, 1<<20)}}
 	}
 	return nil
+}
+
+// relayed is a blow against another actor, over the host: a context that stays, with messages that
+// nobody has room for, or which a hostile relay says that somebody below it has opened, and given up.
+func (a *attacker) relayed(start *wire.Frame) []*wire.Frame {
+	id := start.Dialog
+	start.Start.Kind, start.Start.Target = wire.EndpointKind_ENDPOINT_KIND_CONTEXT, &wire.Address{Path: victim}
+	switch a.attack {
+	case "relayed messages":
+		message := &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_YIELD, Payload: make([]byte, 1<<19)}
+		credit := &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_CREDIT, Credit: &wire.Window{Messages: 1 << 30}}
+		attach := &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_ATTACH}
+		return []*wire.Frame{start, attach, message, credit, attach, message, message}
+	case "relayed openers":
+		name := fmt.Sprint("x", id)
+		start.Start.Opener = &wire.Address{Path: a.path + "/" + name, Actor: &wire.Identity{Name: name, Uuid: name}}
+		return []*wire.Frame{start, {Dialog: id, Kind: wire.Kind_KIND_FAIL, Fault: &wire.Fault{Nodes: []*wire.Node{{Message: strings.Repeat("x", 1<<10)}}}}}
+	}
+	return []*wire.Frame{start}
 }
