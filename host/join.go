@@ -112,11 +112,18 @@ func inside(ctx context.Context, l *life.Life, body func(ctx context.Context) er
 	err = e.Body
 	leave()
 	panics.Rethrow(err)
-	if e.Expired { // at the deadline of ctx, which may have a cause of its own
-		e.Cause = cmp.Or(causeOf(ctx), e.Cause)
+	if e.Expired {
+		e.Cause = cmp.Or(expiry(ctx), e.Cause)
 	}
 	if e.Echo() {
 		return e.Cause
 	}
 	return err
+}
+
+// expiry is why ctx has ended, whose deadline is over: it may have a cause of its own. Body had a timer of its
+// own for that deadline, and so ctx may be about to end. One that is an author's may never do.
+func expiry(ctx context.Context) error {
+	closedWithin(ctx.Done(), dialog.DefaultCancelTimeout)
+	return causeOf(ctx)
 }

@@ -86,6 +86,30 @@ func TestD04_AFailingSocketIsToldOnce(t *testing.T) {
 	})
 }
 
+// lateContext says when it ends, and does so later, or never.
+type lateContext struct {
+	context.Context
+	deadline time.Time
+}
+
+func (l lateContext) Deadline() (time.Time, bool) { return l.deadline, true }
+
+// C09: whoever joins under a deadline with a cause of its own is given that, also if body has noticed the end first.
+func TestC09_JoinUnderADeadlineWithACauseOfItsOwn(t *testing.T) {
+	for late, want := range map[time.Duration]error{-time.Millisecond: errCancelled, time.Millisecond: errCancelled, time.Hour: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			outer := lateContext{ctx, time.Now().Add(time.Second)}
+			defer time.AfterFunc(time.Second+late, func() { cancel(errCancelled) }).Stop()
+			time.Sleep(time.Second)
+			if err := expiry(outer); !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("C09: %v late: %v, want %v", late, err, want)
+			}
+		})
+	}
+}
+
 // D04: whoever waits for a healthy actor waits until a check of its present process has passed, or the actor is gone.
 func TestD04_WhoWaitsForHealth(t *testing.T) {
 	member := directory.NewMemory("", nil).Join("a", nil)

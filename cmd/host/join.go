@@ -62,7 +62,7 @@ func (p *program) joiningBy(join func(context.Context, string, func(context.Cont
 			return err
 		}
 		return p.hurried(func() error {
-			return late(ctx, join(ctx, *at, func(ctx context.Context) error { return do(ctx, args) }))
+			return join(ctx, *at, func(ctx context.Context) error { return do(ctx, args) })
 		})
 	}
 	return cmd
@@ -78,16 +78,6 @@ func (p *program) hurried(run func() error) (err error) {
 	case <-p.signals.hurry:
 		return context.Cause(p.signals.ctx)
 	}
-}
-
-// late is the failure of a command whose time was over when it came. A callee has the same deadline, and may have
-// noticed before the timer of the ctx here.
-func late(ctx context.Context, err error) error {
-	if at, limited := ctx.Deadline(); limited && !time.Now().Before(at) && errors.Is(err, context.DeadlineExceeded) {
-		<-ctx.Done() // it is about to
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 func join(ctx context.Context, at string, do func(ctx context.Context) error) error {

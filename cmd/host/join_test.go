@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -117,25 +115,6 @@ func TestD04_WaitForGone(t *testing.T) {
 	l.before = func() { a.Publish(directory.Event{Actor: id, Epoch: 1, To: directory.Gone}) }
 	if err := awaitGone(ctx, "a"); err != nil {
 		t.Errorf("D04: the actor is gone, and it gives %v", err)
-	}
-}
-
-// A command whose time is over says so, also if a callee has been the first to notice; a deadline that is
-// somebody else's is an error like any other.
-func TestLate(t *testing.T) {
-	over := &lateError{time.Second}
-	limited, stop := context.WithTimeoutCause(t.Context(), -time.Second, over)
-	defer stop()
-	if err := late(limited, fmt.Errorf("reported: %w", context.DeadlineExceeded)); !errors.Is(err, over) {
-		t.Errorf("over: %v", err)
-	}
-	if err := late(limited, io.EOF); !errors.Is(err, io.EOF) {
-		t.Errorf("another failure: %v", err)
-	}
-	early, stop := context.WithTimeoutCause(t.Context(), time.Hour, over)
-	defer stop()
-	if err := late(early, context.DeadlineExceeded); errors.Is(err, over) {
-		t.Errorf("not over: %v", err)
 	}
 }
 
