@@ -3,10 +3,14 @@
 //	host run [-c config.yaml] [--set path=value] [-o table|json] [--record actor=file] [name=value …]
 //	host serve [-c config.yaml] [--set path=value] [--at address]
 //	host ps|tree|call|stream|open|wait|events|cancel|restart … [--at address] [--timeout 10s]
-//	host validate [-c config.yaml] [--set path=value]
+//	host validate|graph|plan|apply [-c config.yaml] [--set path=value]
+//	host new NAME
+//	host schema|explain|version|man
 //	host clean [--unused 24h]
 //	host conform [--run regexp] [-v] [-o text|json] [--grpc] -- command [argument …]
 //	host bench [--rounds n] [--only regexp] [--json file] [--quick]
+//
+// docs/commands.md has each of them with its flags.
 //
 // The result of the main job goes to standard output, progress and logs to
 // standard error. The exit code is 0 if the main job ended well, 1 if something

@@ -73,19 +73,7 @@ func newGraph(p *program) *cobra.Command {
 		}
 		return write(graphOfActors(all))
 	})
-	fromHost := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if cmd.Flags().Changed("at") {
-			return fromHost(cmd, args)
-		}
-		tree, err := p.load(cmd.Context(), read.Options{})
-		if err != nil {
-			return err
-		}
-		return write(graphOfFile(tree))
-	}
-	at := cmd.Flags().Lookup("at")
-	at.Usage, at.DefValue = "draw the tree of the host that serves here: a name, or the path of a socket", ""
+	p.orOfFile(cmd, write)
 	cmd.Flags().StringVarP(&output, "output", "o", "ascii", "ascii, mermaid, dot or json")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if drawings[output] == nil && output != "json" {
@@ -94,6 +82,23 @@ func newGraph(p *program) *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// orOfFile makes a command that draws the tree of a host draw that of the config file without --at.
+func (p *program) orOfFile(cmd *cobra.Command, write func(g *graph) error) {
+	at := cmd.Flags().Lookup("at")
+	at.Usage, at.DefValue = "draw the tree of the host that serves here: a name, or the path of a socket", ""
+	ofHost := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if at.Changed {
+			return ofHost(cmd, args)
+		}
+		tree, err := p.load(cmd.Context(), read.Options{})
+		if err != nil {
+			return err
+		}
+		return write(graphOfFile(tree))
+	}
 }
 
 // graphOfFile is the tree that a config file describes.

@@ -97,7 +97,8 @@ func newRoot(p *program) *cobra.Command {
 		Args:              noCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newSchema(p), newVersion(p), newExplain(p), newNew(p), newMan(), newGraph(p)) // these need no tree
+	root.AddCommand(newSchema(p), newVersion(p), newExplain(p), newNew(p), newMan())
+	root.AddCommand(newGraph(p), newPlan(p), newApply(p))
 	flags := root.PersistentFlags()
 	flags.StringP("config", "c", "config.yaml", "the tree of actors (or TRELLIS_CONFIG)")
 	flags.String("log-level", "info", "debug, info, warn or error (or TRELLIS_LOG_LEVEL)")

@@ -39,7 +39,7 @@ func newServe(p *program) *cobra.Command {
 		Use:   "serve",
 		Short: "Start the tree, and serve until Ctrl-C: other programs can join it",
 		Long: "Start the tree, without its main job, and serve until Ctrl-C or SIGTERM. Other programs of this user\n" +
-			"can join it, and so can host ps, tree, call, stream, open, wait, events, describe, cancel and restart.",
+			"can join it, and so can host ps, tree, call, stream, open, wait, events, describe, cancel, restart, plan and apply.",
 		Args: noArgs,
 	}
 	at := atFlag(cmd)
@@ -71,9 +71,18 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string) (err er
 	if err != nil {
 		return explain(ctx, err)
 	}
+	options := host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry, Record: records, Serve: at}
+	plans := newPlanner()
+	if at != "" {
+		if plans.file, err = asWanted(tree, p.settings.GetString("config")); err != nil {
+			return err
+		}
+		options.Endpoints = plans.handlers()
+	}
 	progress.step("starting " + plural(countProcesses(actors), "process"))
 	var result json.RawMessage
-	err = host.OpenTree(ctx, host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry, Record: records, Serve: at}, actors, func(ctx context.Context, t *host.Tree) (err error) {
+	err = host.OpenTree(ctx, options, actors, func(ctx context.Context, t *host.Tree) (err error) {
+		plans.begin(t)
 		if tree.Run == nil {
 			progress.step("serving; Ctrl-C ends it")
 			<-ctx.Done()
