@@ -15,8 +15,8 @@
 // the start, and the host waits for it only for the start_timeout of its spec, a minute by
 // default.
 //
-// Each call runs a handler as if in a goroutine of its own (contract.FuncEndpoint's Handle
-// says where it may notice that it is not). Its ctx is cancelled, with the reason
+// Each call or context runs a handler as if in a goroutine of its own (contract.FuncEndpoint's
+// Handle says where it may notice that it is not). Its ctx is cancelled, with the reason
 // as its cause, when the caller fails, cancels or is gone, and when the plugin ends. What a
 // handler returns or panics with goes to its caller as an error, and the plugin lives on.
 //

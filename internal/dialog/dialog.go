@@ -44,16 +44,17 @@ func KindName(k Kind) string {
 // the state machine. The other fields are set before anybody else can find the dialog. All
 // methods may be called at any time from anywhere.
 type Dialog struct {
-	id     uint64
-	table  *Table
-	kind   Kind
-	callee bool
-	start  *wire.Start               // callee: what came
-	args   []byte                    // callee: the opener's arguments, once complete
-	weight int                       // callee: bytes of its Start
-	task   Task                      // callee, or member: what its task does next; only that uses it
-	pace   *pace                     // callee: of its endpoint; nil if it always has a goroutine
-	turn   atomic.Pointer[link.Turn] // callee: of the reader that its task runs on, if that is so
+	id      uint64
+	table   *Table
+	kind    Kind
+	callee  bool
+	start   *wire.Start               // callee: what came
+	args    []byte                    // callee: the opener's arguments, once complete
+	weight  int32                     // callee: bytes of its Start
+	sending atomic.Int32              // callee: the microseconds that Started has taken, which do not count for pace
+	task    Task                      // callee, or member: what its task does next; only that uses it
+	pace    *pace                     // callee: of its endpoint; nil if it always has a goroutine
+	turn    atomic.Pointer[link.Turn] // callee: of the reader that its task runs on, if that is so
 
 	endpoint  string
 	far       *wire.Address  // the actor at the other side, if others relay the dialog; nil if it is the table's peer
@@ -342,11 +343,16 @@ func (d *Dialog) Started(value []byte) error {
 		return err
 	}
 	defer leave()
-	d.mu.Lock()
-	twice := d.state.Phase == Live
-	refused := d.apply(DoStarted, note{payload: value, reason: reason{err: fault.ErrStartedTwice}})&Refuse != 0
-	twice = twice || d.cause == nil
-	d.mu.Unlock()
+	var twice, refused bool
+	began := time.Now()
+	d.promptly(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		twice = d.state.Phase == Live
+		refused = d.apply(DoStarted, note{payload: value, reason: reason{err: fault.ErrStartedTwice}})&Refuse != 0
+		twice = twice || d.cause == nil
+	})
+	d.sending.Add(int32(time.Since(began).Microseconds()))
 	d.mustEnd()
 	switch {
 	case !refused:
@@ -369,7 +375,7 @@ func (d *Dialog) finish(payload []byte, err error) {
 		var leave func()
 		if leave, err = d.takeTurn(payload); err == nil {
 			defer leave()
-			d.answerPromptly(value)
+			d.promptly(func() { d.event(DoSucceed, value) })
 			return
 		}
 	}

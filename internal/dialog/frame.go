@@ -205,7 +205,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 		d.deadline = time.Now().Add(time.Duration(d.start.Timeout))
 	}
 	d.complete = d.start.Arguments == 0
-	d.weight = weigh(f)
+	d.weight = int32(weigh(f)) // cut below 2^31
 	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
 	d.start.Window = nil // it is not needed any more, and a context may live for long
 	d.out.attached = d.out.attached || d.kind == Source

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"runtime/pprof"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -129,7 +130,8 @@ func (d *Dialog) rouse() {
 
 // carryOn is the rest of a task that has hibernated.
 func (d *Dialog) carryOn() {
-	d.mustEnd() // as perform does
+	pprof.SetGoroutineLabels(d.outer) // not those of who has read its news, as in derive
+	d.mustEnd()                       // as perform does
 	if !d.callee {
 		d.runMember()
 		return
@@ -143,6 +145,8 @@ func (d *Dialog) carryOn() {
 // wait: body runs in goroutines of the group, and may hibernate. ended is called there, once, when
 // both sides have ended, with what Scope would return, or a panic as an error.
 func (d *Dialog) ScopeIn(group *task.Group, body Task, ended func(err error)) {
+	d.lead(func() bool { return true }) // it does not wait
+	d.answered()
 	d.task, d.member = body, &member{group, d.follow(d.outer), ended}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 )
 
-// A Func whose calls are known to be fast runs on the link's reader itself. That saves the start of a
+// A Func or a Context whose calls are known to be fast runs on the link's reader itself. That saves the start of a
 // goroutine and the switches to it and back, which cost more than such a call. Nobody waits for it if
 // it turns out to be slow: the link has somebody else read then (link.Turn), and the calls that
 // come after it have goroutines of their own again.
@@ -48,10 +48,10 @@ func paced(left int32, took time.Duration, held bool) int32 {
 	return min(left+mercy, penance)
 }
 
-// paceOf is the pace of the endpoint that a Func is called by, nil if it never runs in place. Names are
+// paceOf is the pace of the endpoint that a dialog is of, nil if it never runs in place. Names are
 // those of endpoints that were found, so there are not many. Only the link's reader calls it.
 func (t *Table) paceOf(d *Dialog) *pace {
-	if d.kind != Func || d.runtime() || t.cfg.Trials == 0 {
+	if d.kind == Source || d.runtime() || t.cfg.Trials == 0 {
 		return nil
 	}
 	p := t.paces[d.endpoint]
@@ -91,15 +91,17 @@ func (d *Dialog) handOver() {
 	}
 }
 
-// answerPromptly sends the value. On the reader, whoever reads next writes it, with what else is sent
+// promptly sends what answer puts. On the reader, whoever reads next writes it, with what else is sent
 // for the same packet.
-func (d *Dialog) answerPromptly(n note) {
-	answer := func() { d.event(DoSucceed, n) }
+func (d *Dialog) promptly(answer func()) {
 	if t := d.turn.Load(); t != nil && t.Holds() {
 		answer()
-	} else {
-		d.table.link.Promptly(answer)
+		return
 	}
+	d.table.link.Promptly(func() (yield bool) {
+		answer()
+		return true
+	})
 }
 
 type taskKey struct{}

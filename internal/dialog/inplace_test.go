@@ -183,16 +183,17 @@ func TestN19_HowLongAHandlerOnTheReaderHoldsUpOthers(t *testing.T) {
 			runtime.Goexit()
 		}, looks},
 	} {
-		for _, cancelled := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s cancelled %v", name, cancelled), func(t *testing.T) {
+		for i, kind := range []dialog.Kind{dialog.Func, dialog.Func, dialog.Context, dialog.Context} {
+			cancelled := i%2 == 1
+			t.Run(fmt.Sprintf("%s of a %s cancelled %v", name, dialog.KindName(kind), cancelled), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := &pair{}
 					*p = *newPair(t, tasks{
 						"waits": waits,
 						"echo":  func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil },
 						"stands": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-							if !d.OnReader() {
-								t.Error("the handler does not run on the reader")
+							if err := startedIf(kind, d); err != nil || !d.OnReader() {
+								t.Errorf("the handler does not run on the reader, or %v", err)
 							}
 							c.stand(ctx, func(ctx context.Context) {
 								if _, err := p.parent.Call(ctx, toFunc("waits")); err == nil {
@@ -203,7 +204,7 @@ func TestN19_HowLongAHandlerOnTheReaderHoldsUpOthers(t *testing.T) {
 						},
 					}, eager)
 					ctx, cancel := context.WithCancel(t.Context())
-					stands := beside(func() error { _, err := p.child.Call(ctx, toFunc("stands")); return err })
+					stands := beside(func() error { return run(ctx, p.child, "stands", kind) })
 					synctest.Wait()
 					began := time.Now()
 					if cancelled {
@@ -223,6 +224,57 @@ func TestN19_HowLongAHandlerOnTheReaderHoldsUpOthers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// startedIf calls Started for a context.
+func startedIf(kind dialog.Kind, d *dialog.Dialog) error {
+	if kind == dialog.Func {
+		return nil
+	}
+	return d.Started(nil)
+}
+
+// run calls a Func, or opens a Context, and returns when the callee has ended.
+func run(ctx context.Context, t *dialog.Table, endpoint string, kind dialog.Kind) error {
+	if kind == dialog.Func {
+		_, err := t.Call(ctx, toFunc(endpoint))
+		return err
+	}
+	d, err := t.Open(ctx, &dialog.Request{Endpoint: endpoint, Kind: kind})
+	if err != nil {
+		return err
+	}
+	return d.Scope(func(context.Context, *dialog.Dialog) error { return nil })
+}
+
+// N19: what a context's handler has begun with Go is waited for without the reading.
+func TestN19_AContextOnTheReaderIsLeftForWhatItHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		p := newPair(t, tasks{
+			"begins": func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+				d.Go(func(context.Context) error { <-gate; return nil })
+				if !d.OnReader() {
+					t.Error("it does not run on the reader")
+				}
+				return nil, d.Started(nil)
+			},
+			"echo": func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil },
+		}, eager)
+		began := time.Now()
+		begins := beside(func() error { return run(t.Context(), p.parent, "begins", dialog.Context) })
+		synctest.Wait()
+		if err := run(t.Context(), p.parent, "echo", dialog.Func); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("another call took %v", took)
+		}
+		close(gate)
+		if err := begins.wait(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Frames that have come in one packet with the call that blocks are handled by whoever reads next,

@@ -74,7 +74,10 @@ func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cause := d.await(ctx, func() bool { return d.done }); cause != nil {
+	defer d.answered()
+	done := func() bool { return d.done }
+	d.lead(done)
+	if cause := d.await(ctx, done); cause != nil {
 		d.event(DoAbort, d.because(cause))
 		d.drain()
 	}
@@ -100,6 +103,8 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 // abandon and release are deferred for a body that calls runtime.Goexit; after any other
 // end they find nothing to do.
 func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
+	d.lead(d.settled)
+	d.answered()
 	defer d.unfollow(d.follow(d.outer))
 	defer d.release()
 	defer d.abandon()
@@ -118,7 +123,8 @@ func (d *Dialog) abandon() {
 	d.drain()
 }
 
-// Open registers a dialog and sends its Start. [Dialog.Scope] must follow, or nobody ends it.
+// Open registers a dialog and sends its Start. [Dialog.Scope] or ScopeIn must follow at once, or nobody ends it, and nobody
+// may read the link.
 // What can be refused is refused before the Start goes out, so that no dialog has to be ended
 // which the peer has never heard of. A Func's ctx is its caller's; the others get one that the
 // runtime can cancel with a reason.
@@ -143,9 +149,9 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	if r.Kind != Context {
 		d.state.Phase = Open
 	}
-	var err error
-	t.link.Promptly(func() { err = d.enter(r) })
-	if err != nil {
+	d.expect(ctx)
+	if err := d.ask(func() error { return d.enter(r) }); err != nil {
+		d.answered()
 		d.in.close()
 		if d.cancel != nil {
 			d.cancel(nil)
@@ -245,6 +251,15 @@ func (d *Dialog) bodyEnded(err error) error {
 	if n.err == nil { // else the peer has been told of it, and a later failure changes nothing
 		n = d.failed(failure)
 	}
+	d.expect(nil)
+	_ = d.ask(func() error { return d.tellEnd(n, failure) }) // if that is not nil, there is nothing to wait for
+	d.lead(func() bool { return d.done })
+	d.answered()
+	return err
+}
+
+// tellEnd is the part of bodyEnded that the peer hears. It fails if the callee has ended already.
+func (d *Dialog) tellEnd(n note, failure error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if failure == nil {
@@ -258,7 +273,10 @@ func (d *Dialog) bodyEnded(err error) error {
 	} else {
 		d.apply(DoFail, n)
 	}
-	return err
+	if d.done {
+		return errHasEnded
+	}
+	return nil
 }
 
 // failureOf is what a body has failed with that returned err: nothing if it only did

@@ -46,10 +46,13 @@ func (d *Dialog) judgeProbe(over bool) {
 // willNotOpen reports whether this side's task does nothing but wait for the callee to end, and
 // no task of Go runs that could open the stream meanwhile. The callee in turn waits for its
 // probe, so that without this the two would wait for each other until the timeout.
-func (d *Dialog) willNotOpen() bool {
+func (d *Dialog) willNotOpen() bool { return d.idle() && d.waiters > 0 }
+
+// idle reports whether no task of Go runs.
+func (d *Dialog) idle() bool {
 	select {
 	case <-d.tasks.Idle():
-		return d.waiters > 0
+		return true
 	default:
 		return false
 	}

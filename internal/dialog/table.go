@@ -77,6 +77,7 @@ type Table struct {
 	runtime task.Group // callees of endpoints below RuntimePrefix, which outlive the others
 	doubts  task.Group // those that wait until a task opens its stream (ready.go)
 	limiter limiter
+	leading leading // lead.go
 
 	// turn is a semaphore of one: the large answer that holds it goes next (bounds.go).
 	turn     chan struct{}
@@ -259,7 +260,7 @@ func (t *Table) remove(d *Dialog) {
 	if t.dialogs[d.id] == d {
 		delete(t.dialogs, d.id)
 		if d.callee {
-			t.guests.remove(d.weight)
+			t.guests.remove(int(d.weight))
 		}
 	}
 }
@@ -337,7 +338,7 @@ func (t *Table) accept(f *wire.Frame) error {
 	}
 	d := t.newCallee(f)
 	t.mu.Lock()
-	refused, err := t.claim(d.id, d.weight, d.runtime())
+	refused, err := t.claim(d.id, int(d.weight), d.runtime())
 	if err == nil {
 		t.dialogs[d.id], d.outer = d, t.cfg.Base
 	}

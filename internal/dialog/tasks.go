@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"runtime/pprof"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
@@ -40,6 +41,9 @@ func (d *Dialog) lapse(n note) {
 func (d *Dialog) join(failure note, err error) error {
 	if failure.err != nil {
 		d.event(DoAbort, failure)
+	}
+	if !d.idle() {
+		d.handOver()
 	}
 	d.tasks.Finish()
 	// No task writes lapsed any more.
@@ -82,6 +86,8 @@ func (d *Dialog) derive() {
 	}
 	if d.turn.Load() != nil {
 		base = context.WithValue(base, taskKey{}, d)
+	} else {
+		pprof.SetGoroutineLabels(base) // who has read the START may be a caller, whose labels are for its own code
 	}
 	ctx, cancel := context.WithCancelCause(base)
 	all := cancel
@@ -103,7 +109,7 @@ func (d *Dialog) serve() (asleep bool) {
 	began := time.Now()
 	payload, err, asleep := d.perform()
 	if d.pace != nil {
-		d.pace.ended(time.Since(began), false)
+		d.pace.ended(time.Since(began)-time.Duration(d.sending.Swap(0))*time.Microsecond, false)
 	}
 	if !asleep {
 		d.finish(payload, d.join(d.failed(err), err))

@@ -67,7 +67,7 @@ func settle(ctx context.Context, conn *tls.Conn, local *net.UnixConn) (t Transpo
 	case answer[0] != goAhead:
 		err = fmt.Errorf("the peer answered with the byte %d, expected %d", answer[0], goAhead)
 	case conn.ConnectionState().NegotiatedProtocol == SharedProtocol:
-		t, err = takeMemory(local)
+		t, err = TakeMemory(local)
 	default:
 		t = NewLocal(local)
 	}
@@ -138,7 +138,7 @@ func (e *either) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	}
 	t := NewLocal(local)
 	if secured.ConnectionState().NegotiatedProtocol == SharedProtocol {
-		if t, err = offerMemory(local); err != nil {
+		if t, err = OfferMemory(local); err != nil {
 			return nil, nil, err
 		}
 	}

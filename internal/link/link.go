@@ -101,8 +101,9 @@ type Config struct {
 type Link struct {
 	cfg       Config
 	transport Transport
-	prompt    Prompt // the transport; nil if it cannot
-	aside     Aside  // the transport; nil if it cannot
+	prompt    Prompt  // the transport; nil if it cannot
+	aside     Aside   // the transport; nil if it cannot
+	leading   Leading // the transport; nil if it cannot
 	out       *outbox
 	batch     batch // of whoever writes
 	receiver  Receiver
@@ -134,8 +135,9 @@ func New(t Transport, cfg Config) *Link {
 	}
 	now, _ := t.(Prompt)
 	aside, _ := t.(Aside)
+	leading, _ := t.(Leading)
 	return &Link{
-		cfg: cfg, transport: t, prompt: now, aside: aside, out: newOutbox(aside != nil), in: incoming{whole: assembler{limit: cfg.MaxMessage}},
+		cfg: cfg, transport: t, prompt: now, aside: aside, leading: leading, out: newOutbox(aside != nil), in: incoming{whole: assembler{limit: cfg.MaxMessage}},
 		greeted: make(chan struct{}), next: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }

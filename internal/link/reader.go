@@ -16,6 +16,9 @@ type incoming struct {
 	whole  assembler
 	frames []*wire.Frame // of the packet, that have not been handled
 	guests int           // of what has come at once
+	single bool          // the last packet was one frame: most likely of somebody who waits for an answer and sends the next
+	led    bool          // the leader handles them
+	cut    bool          // the peer was cut off, and nothing more is read
 }
 
 // read is the reader goroutine, or one that takes its place. It never blocks but for the next packet:
@@ -40,15 +43,26 @@ func (l *Link) hear() bool {
 	if a, ok := l.transport.(Ahead); !ok || !a.Ahead() {
 		l.in.guests = 0
 	}
+	if l.leading != nil {
+		l.leading.Idle(l.in.single)
+		if l.in.cut {
+			return false
+		}
+	}
 	p, err := l.transport.Recv()
 	if err != nil {
 		l.endReading(err)
 		return false
 	}
-	l.heard.addPacket(p)
-	l.in.frames = p.Frames
-	l.cork()
+	l.begin(p)
 	return true
+}
+
+// begin makes a packet the one that is handled.
+func (l *Link) begin(p *wire.Packet) {
+	l.heard.addPacket(p)
+	l.in.frames, l.in.single = p.Frames, len(p.Frames) == 1
+	l.cork()
 }
 
 // takeAll handles what is left of a packet. It reports false if the turn is over, or the peer was cut

@@ -8,21 +8,60 @@ import (
 )
 
 // shared is a Transport through memory that both processes have mapped, and a socket beside it for what
-// no data may hold up.
+// no data may hold up. The packets come from its Read. What reads belongs to the link's reader, or to the leader.
 type shared struct {
 	conn *shm.Conn
 	in   *wire.PacketReader
+	led  bool // by the leader, who must not wait in the middle of a frame
 }
+
+// Read implements io.Reader.
+func (s *shared) Read(b []byte) (int, error) {
+	if s.led {
+		return s.conn.ReadNow(b)
+	}
+	return s.conn.Read(b)
+}
+
+func (s *shared) Idle(soon bool) {
+	if s.in.Empty() {
+		s.conn.Idle(soon)
+	}
+}
+
+func (s *shared) Lead() bool {
+	if !s.conn.Lead() {
+		return false
+	}
+	s.led = true
+	return true
+}
+
+func (s *shared) RecvNow(stop func() bool) (*wire.Packet, error) {
+	if s.in.Empty() && !s.conn.Watch(stop) {
+		return nil, nil
+	}
+	return s.in.NextNow()
+}
+
+func (s *shared) Depart(rest bool) {
+	s.led = false
+	s.conn.Depart(rest || !s.in.Empty())
+}
+
+func (s *shared) Rouse() { s.conn.Rouse() }
 
 func newShared(conn *shm.Conn, sock *net.UnixConn) Transport {
 	if conn == nil { // one of the two cannot or will not
 		return NewLocal(sock)
 	}
-	return &shared{conn, wire.NewPacketReader(conn)}
+	s := &shared{conn: conn}
+	s.in = wire.NewPacketReader(s)
+	return s
 }
 
-// offerMemory gives the host's end of a connection.
-func offerMemory(sock *net.UnixConn) (Transport, error) {
+// OfferMemory gives the host's end of a connection.
+func OfferMemory(sock *net.UnixConn) (Transport, error) {
 	conn, err := shm.Offer(sock)
 	if err != nil {
 		return nil, err
@@ -30,8 +69,8 @@ func offerMemory(sock *net.UnixConn) (Transport, error) {
 	return newShared(conn, sock), nil
 }
 
-// takeMemory gives the child's end.
-func takeMemory(sock *net.UnixConn) (Transport, error) {
+// TakeMemory gives the child's end.
+func TakeMemory(sock *net.UnixConn) (Transport, error) {
 	conn, err := shm.Take(sock)
 	if err != nil {
 		return nil, err

@@ -6,5 +6,8 @@ import "net"
 
 // There is no sealed memory that a peer could be trusted with: the two ends go on with the socket.
 
-func offerMemory(sock *net.UnixConn) (Transport, error) { return NewLocal(sock), nil }
-func takeMemory(sock *net.UnixConn) (Transport, error)  { return NewLocal(sock), nil }
+// OfferMemory gives the host's end of a connection.
+func OfferMemory(sock *net.UnixConn) (Transport, error) { return NewLocal(sock), nil }
+
+// TakeMemory gives the child's end.
+func TakeMemory(sock *net.UnixConn) (Transport, error) { return NewLocal(sock), nil }

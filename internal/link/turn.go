@@ -118,7 +118,7 @@ func (t *Turn) Holds() bool { return turnState(t.state.Load()) != turnIsOver }
 
 // MayRunInPlace reports whether a guest may run that takes next to no time: not, if there have been many
 // of what has come at once, the rest of which waits.
-func (l *Link) MayRunInPlace() bool { return l.in.guests < mostGuests }
+func (l *Link) MayRunInPlace() bool { return !l.in.led && l.in.guests < mostGuests }
 
 // RunInPlace runs a guest on the reader's goroutine, from within [Receiver].Frame. When it returns the
 // goroutine may not be the reader any more, and touches nothing that is the reader's.

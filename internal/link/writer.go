@@ -34,10 +34,9 @@ func (l *Link) finishWriting() {
 
 // Promptly runs put, which sends something, and writes it on the caller's goroutine if nobody else
 // does: that saves waking the writer. The caller holds no lock.
-func (l *Link) Promptly(put func()) {
+func (l *Link) Promptly(put func() (yield bool)) {
 	l.cork()
-	put()
-	l.uncork(true)
+	l.uncork(put())
 }
 
 // cork has nobody woken for what is put, until uncork. It does nothing where all is the writer's.

@@ -76,7 +76,7 @@ func TestManyWriteAndNothingIsLost(t *testing.T) {
 					if (i+s)%4 == 0 {
 						put()
 					} else {
-						l.Promptly(put)
+						l.Promptly(func() (yield bool) { put(); return true })
 					}
 				}
 			})

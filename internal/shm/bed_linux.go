@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -38,9 +39,17 @@ func (b *bed) rouse() (bell bool) {
 	return state == asleep
 }
 
-// wake wakes a thread that dozes. It never blocks, so the scheduler need not hear of it.
+// wake wakes all threads that doze: most often one, and two while the reading goes from one to another. It never
+// blocks, so the scheduler need not hear of it.
 func (b *bed) wake() {
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, 1, 0, 0, 0) //nolint:gosec // as above
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, math.MaxInt32, 0, 0, 0) //nolint:gosec // as above
+}
+
+// rise is what the end that sleeps there wakes its threads with, if they doze.
+func (b *bed) rise() {
+	if b.word.CompareAndSwap(dozing, awake) {
+		b.wake()
+	}
 }
 
 // Operations of futex(2), of words that processes share.

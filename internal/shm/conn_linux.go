@@ -18,9 +18,10 @@ const (
 	restBound = time.Second
 )
 
-// Conn is one end of a connection. One goroutine at a time may read and one may write;
-// Close may be called at any time from anywhere, and makes both return soon. Its memory is unmapped
-// when it is closed and neither reads or writes any more, which is what users counts.
+// Conn is one end of a connection. One goroutine at a time may read, the reader or a leader, and
+// one may write; Close may be called at any time from anywhere, and makes both return soon. Its
+// memory is unmapped when it is closed and neither reads or writes any more, which is what users
+// counts.
 type Conn struct {
 	sock   *net.UnixConn
 	mem    *memory
@@ -55,6 +56,51 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 	defer c.leave()
 	return c.in.read(b)
+}
+
+// Idle is for the reader before it reads. It waits until there is something, and lets others Lead
+// meanwhile. soon says that this is likely to be at once.
+func (c *Conn) Idle(soon bool) {
+	if c.enter() {
+		defer c.leave()
+		c.in.idle(soon)
+	}
+}
+
+// Lead reports whether its caller may read from now on, until Depart: only while the reader is in
+// Idle, and nobody else leads. It is never to be while the peer is slow, or cannot be relied on.
+// The leader has the memory until Depart. One goroutine at a time may ask.
+func (c *Conn) Lead() bool {
+	if !c.enter() {
+		return false
+	}
+	if c.in.lead() {
+		return true
+	}
+	c.leave()
+	return false
+}
+
+// Watch waits for the leader, for a moment at most, and reports whether there is something. It asks
+// stop when it is about to sleep, and does not if that reports true; Rouse has it return.
+func (c *Conn) Watch(stop func() bool) (some bool) { return c.in.watch(stop) }
+
+// ReadNow is Read for the leader, and does not wait. It gives no bytes, too, where only the reader
+// can go on.
+func (c *Conn) ReadNow(b []byte) (int, error) { return c.in.readNow(b) }
+
+// Depart ends what Lead has begun. The reader goes on if there is something to read, or it must.
+func (c *Conn) Depart(must bool) {
+	defer c.leave()
+	c.in.depart(must)
+}
+
+// Rouse has a leader return that waits in Watch. It may be called at any time from anywhere.
+func (c *Conn) Rouse() {
+	if c.enter() {
+		defer c.leave()
+		c.in.ctl.reader.rise()
+	}
 }
 
 // Write writes all of a batch. It waits while the peer does not read.
@@ -101,8 +147,8 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	err := c.sock.Close()
-	c.in.ctl.reader.wake() // what sleeps in this process, on words of shared memory
-	c.out.ctl.writer.wake()
+	c.in.ctl.reader.rise() // what sleeps in this process, on words of shared memory
+	c.out.ctl.writer.rise()
 	c.out.rest.Stop()
 	c.leave()
 	return err

@@ -13,6 +13,16 @@
 // The socket stays for three things: what is written aside, the bell for a peer that
 // sleeps for long, and the news that the peer is gone.
 //
+// One goroutine reads all the time, the reader: it waits in [Conn.Idle], and then reads. Meanwhile somebody who
+// waits for what comes may read instead, the leader, and so need not be woken by the reader:
+//
+//	if conn.Lead() {        // nobody else reads, and the peer rings no bell
+//		conn.Write(request)
+//		conn.Watch(stop)    // waits on this thread, for a moment
+//		conn.ReadNow(b)
+//		conn.Depart(false)  // the reader reads again
+//	}
+//
 // # The memory
 //
 // It is a memfd of [Bytes], sealed: neither end can make it smaller, so that no access to

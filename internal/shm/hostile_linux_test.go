@@ -3,6 +3,7 @@ package shm
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -50,6 +51,7 @@ func outlive(t testing.TB, scripts ...[]byte) {
 			b := make([]byte, 4096)
 			for err := error(nil); err == nil; {
 				var n int
+				victim.Idle(true)
 				if n, err = victim.Read(b); n < 0 || n > len(b) || n == 0 && err == nil {
 					t.Errorf("%d bytes of %d, and %v", n, len(b), err)
 				}
@@ -58,6 +60,20 @@ func outlive(t testing.TB, scripts ...[]byte) {
 				}
 			}
 			_ = victim.Close()
+		}),
+		task.Start(func() { // as somebody who waits for an answer
+			for b := make([]byte, 4096); !victim.closed.Load(); runtime.Gosched() {
+				if !victim.Lead() {
+					continue
+				}
+				err := error(nil)
+				for n := 1; n > 0 && err == nil && victim.Watch(victim.closed.Load); {
+					if n, err = victim.ReadNow(b); n < 0 || n > len(b) {
+						t.Errorf("%d bytes of %d, and %v", n, len(b), err)
+					}
+				}
+				victim.Depart(err != nil)
+			}
 		}),
 		task.Start(func() {
 			for i := 0; ; i++ {

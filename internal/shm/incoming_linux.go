@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync/atomic"
+	"time"
 )
 
 // What comes over the socket: a bell, or the head of a record.
@@ -20,26 +22,36 @@ const (
 // socketBuffer is for bells and the heads of records; what is larger than it is not copied.
 const socketBuffer = 512
 
-// incoming is the direction from the peer. All of it belongs to whoever reads.
+// incoming is the direction from the peer. It belongs to whoever reads, which role says, but for what is atomic; sock and
+// what is below it belong to the reader always. The channel turn has room for the one signal that can be.
 type incoming struct {
 	conn *Conn
 	ctl  *controls
 	ring []byte
+	role roleBox
+	turn chan struct{} // the leader has left, and the reader waits for that
+	naps atomic.Bool   // the reader dozes, or is about to
 	at   inward
-	sock *bufio.Reader
 
 	records uint64 // whose heads have been read
 	place   uint64 // in the ring, of the record that is next
 	left    int    // bytes of that record; 0 if there is none
 	end     error  // of the socket; nil while it is open
 
-	sleeps, bells int // an honest peer rings once at most for each time that this end has slept
-	dozes         patience
+	bound             time.Duration // of a doze: dozeBound
+	leading, spinning patience
+	sleeps            atomic.Int64 // an honest peer rings once at most for each time that this end has slept
+
+	sock  *bufio.Reader
+	idles bool // it waits between two reads, and ends that when it is roused
+	bells int64
+	dozes patience
 }
 
 func (r *incoming) begin(c *Conn, ctl *controls, ring []byte) {
-	r.conn, r.ctl, r.ring = c, ctl, ring
-	r.sock = bufio.NewReaderSize(c.sock, socketBuffer)
+	r.conn, r.ctl, r.ring, r.bound = c, ctl, ring, dozeBound
+	r.turn = make(chan struct{}, 1)
+	r.sock = bufio.NewReaderSize(lifeline{r}, socketBuffer)
 }
 
 func (r *incoming) read(b []byte) (int, error) {
@@ -62,6 +74,11 @@ func (r *incoming) next(b []byte) (int, error) {
 	if err := r.look(); err != nil {
 		return 0, err
 	}
+	return r.take(b)
+}
+
+// take is next for what is known to be there.
+func (r *incoming) take(b []byte) (int, error) {
 	limit := r.at.tail
 	if r.left > 0 {
 		limit = r.place
@@ -111,7 +128,7 @@ func (r *incoming) look() error {
 func (r *incoming) missing() bool { return int64(r.ctl.asides.Load()-r.records) > 0 }
 
 // some reports whether there is something to read, or an impossible position, which next refuses.
-func (r *incoming) some() bool { return r.ctl.tail.Load() != r.at.tail || r.missing() }
+func (r *incoming) some() bool { return r.ctl.tail.Load() != r.at.head || r.missing() }
 
 // hear reads one thing from the socket, and waits for it: a bell, or the head of a record.
 func (r *incoming) hear() error {
@@ -152,7 +169,7 @@ func (r *incoming) countBells() {
 		_, _ = r.sock.Discard(1) // it is there
 		r.bells++
 	}
-	if r.bells > r.sleeps {
+	if r.bells > r.sleeps.Load() {
 		r.conn.wary.Store(true)
 	}
 }
@@ -177,7 +194,7 @@ func (r *incoming) doze() bool {
 	}
 	r.ctl.reader.word.Store(dozing)
 	if !r.some() && !r.conn.closed.Load() {
-		r.ctl.reader.doze(dozeBound)
+		r.ctl.reader.doze(r.bound)
 	}
 	r.ctl.reader.word.Store(awake)
 	hit := r.some()
@@ -188,8 +205,7 @@ func (r *incoming) doze() bool {
 // sleep waits on the socket: for the bell, a record, or its end, after which
 // what is left in the ring is still to be read.
 func (r *incoming) sleep() error {
-	r.ctl.reader.word.Store(asleep)
-	r.sleeps++
+	r.goToSleep()
 	defer r.ctl.reader.word.Store(awake)
 	if r.some() {
 		return nil

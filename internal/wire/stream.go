@@ -93,11 +93,30 @@ func (r *PacketReader) Next() (*Packet, error) {
 	return nil, r.broken
 }
 
+// NextNow is Next for a connection whose Read does not wait now. It gives nothing unless a whole frame has come, and leaves
+// large ones to Next.
+func (r *PacketReader) NextNow() (*Packet, error) {
+	if !r.whole() {
+		if err := r.fill(); err != nil || !r.whole() {
+			return nil, err
+		}
+	}
+	return r.Next()
+}
+
+// whole reports whether Next has something to give without reading more.
+func (r *PacketReader) whole() bool {
+	frame, head, err := r.peek()
+	return err == nil && head > 0 && head+frame <= r.end-r.begin
+}
+
+// Empty reports whether Next has given all that was read.
+func (r *PacketReader) Empty() bool { return r.begin == r.end }
+
 // Ahead reports whether more has come than Next has given so far: a whole frame, or as much as the
 // last read had room for, behind which there most likely is more.
 func (r *PacketReader) Ahead() bool {
-	frame, head, err := r.peek()
-	return r.full || err == nil && head > 0 && head+frame <= r.end-r.begin
+	return r.full || r.whole()
 }
 
 // add gives the packet one frame more. Frames of earlier packets are used again, cleared by Next.

@@ -188,3 +188,44 @@ func FuzzPacketReader(f *testing.F) {
 		}
 	})
 }
+
+// NextNow reads once at most, gives what has come in full, and leaves large frames to Next.
+func TestNextNowGivesWholeFramesOnly(t *testing.T) {
+	small := encoded(t, &wire.Packet{Frames: []*wire.Frame{{Dialog: 1, Payload: []byte("small")}}})
+	large := encoded(t, &wire.Packet{Frames: []*wire.Frame{{Dialog: 3, Payload: bytes.Repeat([]byte("l"), 100_000)}}})
+	came := &parts{small[:3], small[3:], append(slices.Clone(small), small...), nil, large}
+	r := wire.NewPacketReader(came)
+	for i, want := range []int{0, 1, 2, 0, 0} {
+		p, err := r.NextNow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		if p != nil {
+			got = len(p.Frames)
+		}
+		if got != want {
+			t.Errorf("%d frames of part %d, want %d", got, i, want)
+		}
+		if empty := i == 1 || i == 2 || i == 3; r.Empty() != empty {
+			t.Errorf("after part %d the reader is empty: %v", i, r.Empty())
+		}
+	}
+	if p, err := r.Next(); err != nil || len(p.Frames) != 1 || len(p.Frames[0].Payload) != 100_000 {
+		t.Errorf("the large one: %v, %v", p, err)
+	}
+}
+
+// parts are read one at a time.
+type parts [][]byte
+
+func (p *parts) Read(b []byte) (int, error) {
+	if len(*p) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, (*p)[0])
+	if (*p)[0] = (*p)[0][n:]; len((*p)[0]) == 0 {
+		*p = (*p)[1:]
+	}
+	return n, nil
+}
