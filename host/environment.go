@@ -54,6 +54,11 @@ type Options struct {
 	// Serve, if not empty, is an address at which other programs of this user may [Join] this
 	// actor: a name such as "default", or the path of a socket. See docs/joining.md.
 	Serve string
+	// OrJoin, with Serve, makes this program join the host that serves at the address already, if there is one, with a
+	// nursery of its own in that tree. So of programs that begin at once, the first one serves and the others join
+	// it. One that has joined has Name and Endpoints in that tree, whose calls obey the same rules, and
+	// its ctx ends when that host does; whoever comes next may serve.
+	OrJoin bool
 	// Record writes down what is said with the children of these names, replicas and all
 	// processes of each, for trellistest.Replay; what they host themselves is not said here.
 	// Payloads are written as they are, and so are secrets in them. Nobody waits for a

@@ -127,3 +127,18 @@ func expiry(ctx context.Context) error {
 	closedWithin(ctx.Done(), dialog.DefaultCancelTimeout)
 	return causeOf(ctx)
 }
+
+// joinInstead is openNursery in the tree of the host that serves where this one was to. If that has ended meanwhile,
+// this one may serve after all.
+func joinInstead(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
+	begun := false
+	err := Join(ctx, o.Serve, JoinOptions{Name: o.Name, Endpoints: o.Endpoints}, func(ctx context.Context) error {
+		begun = true
+		o.Serve = ""
+		return openNursery(ctx, o, body)
+	})
+	if !begun && errors.Is(err, ErrNoHost) {
+		return openNursery(ctx, o, body)
+	}
+	return err
+}

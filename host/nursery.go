@@ -63,7 +63,7 @@ var errCancelled = errors.New("the nursery was cancelled")
 // *fault.Group.
 func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
 	return openNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
-		n.door.open()
+		n.door.open(n)
 		return body(ctx, n)
 	})
 }
@@ -73,6 +73,14 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	if err := cmp.Or(o.Supervision.Check(), o.Streams.Check()); err != nil {
 		return err
 	}
+	door, err := serve(o.Serve)
+	switch {
+	case errors.Is(err, ErrServed) && o.OrJoin:
+		return joinInstead(ctx, o, body)
+	case err != nil:
+		return err
+	}
+	defer door.shut()
 	env, ctx, err := newEnvironment(ctx, o)
 	if err != nil {
 		return err
@@ -81,15 +89,12 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	defer env.flush()
 	defer env.endRecordings()
 	defer nurseries.leave(env.log)
-	n := &Nursery{env: env, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{})}
+	n := &Nursery{env: env, door: door, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
 	defer env.router.Hosts(n.obey)()
 	defer env.end() // all children are gone, and so no event comes any more
-	if n.door, err = n.serve(o.Serve); err != nil {
-		return err
-	}
 	return n.run(ctx, body)
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrServed is what a nursery fails with that is to serve at an address where another host
-// does ([Options.Serve]). A program that does not mind whose tree it is calls [Join] then.
+// does ([Options.Serve]). A program that does not mind whose tree it is joins that one ([Options.OrJoin]).
 var ErrServed = control.ErrServed
 
 const (
@@ -39,7 +39,7 @@ type door struct {
 }
 
 // serve makes the door at an address; there is none if that is empty.
-func (n *Nursery) serve(address string) (*door, error) {
+func serve(address string) (*door, error) {
 	if address == "" {
 		return nil, nil //nolint:nilnil // a door that is nil is shut
 	}
@@ -47,24 +47,27 @@ func (n *Nursery) serve(address string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &door{n: n, listener: listener, places: make(chan struct{}, mostGuests)}
-	d.ctx, d.close = context.WithCancel(n.ctx)
-	return d, nil
+	return &door{listener: listener, places: make(chan struct{}, mostGuests)}, nil
 }
 
-// open lets programs in.
-func (d *door) open() {
+// open lets programs in, to a nursery.
+func (d *door) open(n *Nursery) {
 	if d != nil {
-		d.n.tasks.Go(d.attend)
+		d.n = n
+		d.ctx, d.close = context.WithCancel(n.ctx)
+		n.tasks.Go(d.attend)
 	}
 }
 
 // shut lets nobody in any more.
 func (d *door) shut() {
-	if d != nil {
-		d.close()
-		d.listener.Close() // it may never have been open
+	if d == nil {
+		return
 	}
+	if d.close != nil { // else it was never open
+		d.close()
+	}
+	d.listener.Close()
 }
 
 // attend lets programs in until the door is shut. A socket that fails does so again and again, and is told once.

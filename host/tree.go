@@ -33,7 +33,7 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 	return openNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
 		t := &Tree{n}
 		err := t.add(levels)
-		n.door.open() // the actors of the tree have their paths by now
+		n.door.open(n) // the actors of the tree have their paths by now
 		if err := t.start(ctx, err); err != nil {
 			return err
 		}
