@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,8 @@ type served struct {
 	Callers []string                  `json:"callers,omitempty"`
 	Schemas map[string]map[string]any `json:"schemas"`
 	Shape   []string                  `json:"shape"`
+
+	optional []string // lines of fields that may be left out, which the shape only tells
 }
 
 func newDescribe(p *program) *cobra.Command {
@@ -50,7 +53,7 @@ func newDescribe(p *program) *cobra.Command {
 			return p.printJSON(d)
 		}
 		for _, e := range d.Endpoints {
-			if _, err := fmt.Fprintf(p.stdout, "%s %s\n%s", e.Kind, e.Name, indented(e.Shape)); err != nil {
+			if _, err := fmt.Fprintf(p.stdout, "%s %s\n%s", e.Kind, e.Name, indented(slices.Sorted(slices.Values(slices.Concat(e.Shape, e.optional))))); err != nil {
 				return err
 			}
 		}
@@ -67,8 +70,11 @@ func describe(boot *wire.BootResponse) *described {
 			shown.Schemas[part] = s.schemaOf(part)
 		}
 		for line := range strings.Lines(e.Shape) {
-			if !strings.HasPrefix(line, "#") {
-				shown.Shape = append(shown.Shape, strings.TrimSuffix(line, "\n"))
+			line = strings.TrimSuffix(line, "\n")
+			if optional, is := strings.CutPrefix(line, "#+ "); is {
+				shown.optional = append(shown.optional, optional+", may be left out")
+			} else if !strings.HasPrefix(line, "#") {
+				shown.Shape = append(shown.Shape, line)
 			}
 		}
 		d.Endpoints = append(d.Endpoints, shown)

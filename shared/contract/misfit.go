@@ -104,7 +104,7 @@ func fieldsOf(shape string) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.Lines(shape) {
 		line = strings.TrimSpace(line)
-		if path, typ, ok := strings.Cut(line, " "); ok && path != "#" {
+		if path, typ, ok := strings.Cut(line, " "); ok && !strings.HasPrefix(path, "#") {
 			fields[path] = typ
 		}
 	}

@@ -41,14 +41,15 @@ var (
 )
 
 // describe builds the signature of an endpoint. Its shape is a sorted list of
-// lines "path type", which two ends can compare to name what differs; a line that
-// begins with # only tells people the name of a Go type.
+// lines "path type", which two ends can compare to name what differs. A line that
+// begins with # is only told: the name of a Go type, or what may be left out.
 func describe(name string, kind dialog.Kind, parts ...part) *signature {
 	s := &signature{name: name, kind: kind, codec: "cbor"}
-	var lines, notes []string
+	var lines, notes, told []string
 	for _, p := range parts {
 		w := walkThrough(p)
 		notes = append(notes, fmt.Sprintf("# %s %s", p.name, p.typ))
+		told = append(told, w.told...)
 		lines = append(lines, w.lines...)
 		s.open = s.open || w.open
 		if w.unfit != nil && s.unfit == nil {
@@ -59,7 +60,7 @@ func describe(name string, kind dialog.Kind, parts ...part) *signature {
 	sort.Strings(lines)
 	body := strings.Join(lines, "\n")
 	sum := sha256.Sum256([]byte(dialog.KindName(kind) + "\n" + body))
-	s.shape = strings.Join(notes, "\n") + "\n" + body
+	s.shape = strings.Join(append(notes, told...), "\n") + "\n" + body
 	s.fingerprint = binary.BigEndian.Uint64(sum[:8]) | 1 // never 0
 	return s
 }
@@ -70,8 +71,10 @@ func describe(name string, kind dialog.Kind, parts ...part) *signature {
 type walk struct {
 	part   part
 	lines  []string
+	told   []string              // of fields that may be left out: "#? path" of each, and "#+ path type" of what is in it
 	within []reflect.Type        // the types that the walk is inside
 	silent int                   // how many of them are fields that the shape leaves out
+	left   int                   // how many of them are fields that may be left out
 	seen   map[reflect.Type]bool // types that need no further look if there is no shape to write
 	open   bool                  // there is an interface, and any value may be behind it
 	unfit  *fault.ContractError
@@ -84,10 +87,18 @@ func walkThrough(p part) *walk {
 }
 
 func (w *walk) line(path, typ string) {
-	if w.silent == 0 {
+	switch {
+	case w.silent > 0:
+	case w.left == 0:
 		w.lines = append(w.lines, path+" "+typ)
+	case !w.toldEnough():
+		w.told = append(w.told, "#+ "+path+" "+typ)
 	}
 }
+
+// mostTold bounds the lines about what is in fields that may be left out, in each part: their types may be large, and
+// contain each other in many ways.
+const mostTold = 256
 
 // refuse ends the walk: t, which lies at path, cannot be sent. The first one counts.
 func (w *walk) refuse(path string, t reflect.Type, why string) {
@@ -110,7 +121,7 @@ func (w *walk) enter(path string, t reflect.Type) {
 		w.line(path, fmt.Sprintf("^%d", len(w.within)-i)) // a recursive type
 		return
 	}
-	if w.unfit != nil || w.silent > 0 && w.seen[t] {
+	if w.unfit != nil || (w.silent > 0 || w.left > 0 && w.toldEnough()) && w.seen[t] {
 		return
 	}
 	w.seen[t] = true
@@ -158,15 +169,34 @@ func (w *walk) field(path string, t reflect.Type, f codedField, before []codedFi
 		w.refuse(path, t, fmt.Sprintf("its fields %s and %s both have that name, so that a value would be lost; rename one", before[twin].Name, f.Name))
 		return
 	}
-	left := f.optional || !unique || !slices.Equal(own.Index, f.index)
-	if left {
+	switch hidden := !unique || !slices.Equal(own.Index, f.index); {
+	case hidden:
 		w.silent++
-	}
-	w.enter(path, f.Type)
-	if left {
+		w.enter(path, f.Type)
 		w.silent--
+	case f.optional:
+		w.mayBeLeft(path, f.Type)
+	default:
+		w.enter(path, f.Type)
 	}
 }
+
+// mayBeLeft goes into a field that may be left out. What is in it is told whole, or not at all.
+func (w *walk) mayBeLeft(path string, t reflect.Type) {
+	if w.silent == 0 && (w.left == 0 || !w.toldEnough()) {
+		w.told = append(w.told, "#? "+path)
+	}
+	before := len(w.told)
+	w.left++
+	w.enter(path, t)
+	w.left--
+	if w.left == 0 && w.toldEnough() {
+		w.told = w.told[:before]
+	}
+}
+
+// toldEnough reports whether what is in further fields that may be left out is not told.
+func (w *walk) toldEnough() bool { return len(w.told) > mostTold }
 
 // hidesAll reports whether all fields of a struct are private, and there are some. The
 // encoder has a way of its own for a big.Int.
