@@ -23,7 +23,7 @@ import (
 const module = "github.com/seed-2ba35074/trellis/"
 
 // layers are the folders of shared, lowest first: each may import those before it.
-var layers = []string{"shared/actor", "internal/wire", "shared/fault", "internal/link", "internal/dialog", "internal/callers", "internal/endpoint", "shared/contract", "shared/directory"}
+var layers = []string{"shared/actor", "internal/wire", "shared/fault", "internal/link", "internal/dialog", "internal/callers", "internal/endpoint", "shared/contract", "shared/directory", "shared/telemetry"}
 
 // area says what the packages below a folder may import of this module.
 type area struct {
@@ -63,7 +63,8 @@ func importMap() []area {
 			"it plays a host to whatever implementation, and must not lean on what a host makes of it"},
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
-		{"internal/report", append([]string{"internal/dialog", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
+		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
+		{"internal/report", append([]string{"internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
 		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/treepath", "internal/wire"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
 		{"internal/life", append([]string{"internal"}, layers...), "it is an actor without the process around it: sdk has that, and tests have none"},
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},

@@ -60,6 +60,7 @@ func (c *child) tell(e directory.Event) {
 	if e.From == directory.Starting && e.To == directory.Ready {
 		e.Endpoints = c.lastUp.served()
 	}
+	e.Path = c.member.Path()
 	c.member.Publish(e)
 	c.n.told = append(c.n.told, e)
 }

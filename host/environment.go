@@ -17,14 +17,19 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
+	"github.com/seed-2ba35074/trellis/internal/records"
+	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/trust"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // Options says how a nursery works. The zero value is ready to use.
@@ -51,6 +56,9 @@ type Options struct {
 	Streams config.Streams
 	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
 	Hurry <-chan struct{}
+	// Telemetry says how much is kept of what the actors of the tree log and print, for package
+	// telemetry. It is for the program at the root of a tree.
+	Telemetry config.Telemetry
 	// Serve, if not empty, is an address at which other programs of this user may [Join] this
 	// actor: a name such as "default", or the path of a socket. See docs/joining.md.
 	Serve string
@@ -90,14 +98,15 @@ type environment struct {
 	dial    func(actor string) []grpc.DialOption
 	launch  launch.Launcher // nil: programs are processes
 	receive dialog.Receiving
-	records map[string]*recording.Recorder // by the names of children
+	taps    map[string]*recording.Recorder // by the names of children
 
 	ending    *self.Ending // of the actor itself
 	turns     *turns       // of its children's ends
 	authority func() (*trust.Authority, error)
 	registry  directory.Registry // of the actor
+	records   telemetry.Source   // of the actor
 	router    *route.Router      // of the actor
-	end       func()             // ends the registry, if it is this nursery's own
+	end       func()             // ends the registry and the records, if they are this nursery's own
 }
 
 // newEnvironment makes ctx's actor the parent of the nursery's children. A ctx without one
@@ -117,18 +126,14 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	if err != nil {
 		return nil, ctx, err
 	}
-	log := cmp.Or(o.Log, slog.Default())
+	log := logOf(ctx, o)
 	queue := logs.New(log)
-	records := map[string]*recording.Recorder{}
+	taps := map[string]*recording.Recorder{}
 	for name, w := range o.Record {
-		records[name] = recording.New(w, name, queue.Logger())
+		taps[name] = recording.New(w, name, queue.Logger())
 	}
-	registry, end := directory.From(ctx), func() {}
-	if registry == nil {
-		own := directory.NewMemory("", nil)
-		registry, end = own, own.Finish
-		ctx = directory.With(ctx, own)
-	}
+	ctx, end := inTree(ctx, o)
+	registry := directory.From(ctx)
 	router := route.From(ctx)
 	if router == nil {
 		below, _ := registry.(route.Below)
@@ -137,16 +142,56 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), records: records, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, router: router, end: end,
+		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: telemetry.From(ctx), router: router, end: end,
 		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
+}
+
+// inTree gives a ctx that has a registry and records. What the ctx had none of is made here, and end ends it. Either
+// may be there without the other: a program may have made one itself, to read it before the nursery is open
+// or after it has ended.
+func inTree(ctx context.Context, o Options) (_ context.Context, end func()) {
+	end = func() {}
+	if directory.From(ctx) == nil {
+		own := directory.NewMemory("", nil)
+		ctx, end = directory.With(ctx, own), own.Finish
+	}
+	if telemetry.From(ctx) == nil {
+		own, before := records.New("", o.Telemetry.WithDefaults().Records, nil), end
+		ctx, end = telemetry.With(ctx, own), func() { own.Finish(); before() }
+	}
+	return ctx, end
+}
+
+// logOf is what a nursery logs to. What it logs where its own host reads it is marked, since it tells that host
+// the same over the link.
+func logOf(ctx context.Context, o Options) *slog.Logger {
+	if up, ok := telemetry.From(ctx).(report.Records); ok && up.Printed && o.Log == nil {
+		return slog.With(wire.LogKey, wire.LogHosted)
+	}
+	return cmp.Or(o.Log, slog.Default())
+}
+
+// keeper keeps what a child says that has this identity. What it returns is called on one goroutine. A spare has a path of
+// its own until it is taken; what is read of a process that is gone is still the word of the actor that it was.
+func (e *environment) keeper(id actor.ID) func(telemetry.Record) {
+	path := treepath.Join(e.registry.Path(), id.Name)
+	return func(r telemetry.Record) {
+		if e.router.Down != nil {
+			if now, there := e.router.Down.Where(id); there {
+				path = now
+			}
+		}
+		r.Actor = path
+		e.records.Put(r)
+	}
 }
 
 // endRecordings returns when what was recorded has been written. All end at once, so that writers
 // that hang hold the nursery's end for as long as one of them does.
 func (e *environment) endRecordings() {
 	var ending task.Group
-	for _, r := range e.records {
+	for _, r := range e.taps {
 		ending.Go(r.Close)
 	}
 	ending.Wait()

@@ -6,16 +6,25 @@ import (
 	"log/slog"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// logEvent writes an event as a log record. It is called without a lock, as the handler of the
-// log is the application's code. Empty fields are left out, and so is an error whose text
-// is the reason already.
-func logEvent(log *slog.Logger, e *directory.Event) {
-	level, text := weightOf(e)
-	attrs := []slog.Attr{slog.String("actor", e.Actor.String()), slog.String("state", string(e.To))}
+// logEvent writes an event as a log record, and keeps it among the records of the tree. It is called
+// without a lock, as the handler of the log is the application's code. Empty fields are left out, and so is an error
+// whose text is the reason already.
+func (e *environment) logEvent(event *directory.Event) {
+	level, text := weightOf(event)
+	attrs := fieldsOf(event)
+	r := records.Of(event.Time, level, text, attrs)
+	r.Actor = event.Path
+	e.records.Put(r)
+	e.log.LogAttrs(context.Background(), level, text, append([]slog.Attr{slog.String(actorKey, event.Actor.String())}, attrs...)...)
+}
+
+func fieldsOf(e *directory.Event) []slog.Attr {
+	attrs := []slog.Attr{slog.String("state", string(e.To))}
 	for _, a := range []struct{ key, value string }{{"cause", string(e.Cause)}, {"step", e.Step}, {"reason", e.Reason}} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, a.value))
@@ -33,7 +42,7 @@ func logEvent(log *slog.Logger, e *directory.Event) {
 	if e.Err != nil && fault.Line(e.Err) != e.Reason {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
-	log.LogAttrs(context.Background(), level, text, attrs...)
+	return attrs
 }
 
 // cannotBeAsked is the reason of a signal that is a foreign program's request to end.

@@ -38,7 +38,7 @@ func (x *execution) newProgram() launch.Program {
 	}
 	return x.env.launch(launch.Order{
 		ID: x.id, Command: x.spec.Command, Foreign: x.foreign(),
-		Log: newLogger(x.env.lines, x.id, len(x.spec.Actors) > 0).line, Gist: gist,
+		Log: newLogger(x.env.lines, x.env.keeper(x.id), x.id, len(x.spec.Actors) > 0).line, Gist: gist,
 	})
 }
 

@@ -41,6 +41,7 @@ type incarnation struct {
 	endpoints  []*wire.Endpoint
 	hosted     directory.Membership // whose events it tells of what it hosts itself
 	telling    atomic.Bool          // it does so
+	speaking   atomic.Bool          // it tells what these say
 	refusals   limiter              // calls of it, and of its host by it
 
 	watch  watch // while it is up
@@ -117,23 +118,33 @@ func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
 }
 
 // runtime serves what actors call in their hosts: one stream of the events of what the actor
-// hosts, and what they ask about the tree. It runs on the link's reader.
+// hosts and one of what those say, and what they ask about the tree. It runs on the link's reader.
 func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 	answer := report.Answers(start, i.env.registry)
 	g, joined := i.program.(*guest)
 	switch {
 	case joined && start.Endpoint == wire.Order && start.Kind == dialog.Func:
 		return g.order, nil
+	case joined && start.Endpoint == wire.WatchRecords && start.Kind == dialog.Source:
+		return report.AnswerRecords(i.env.records), nil
 	case answer != nil:
 		return answer, nil
-	case start.Endpoint != wire.Events || start.Kind != dialog.Context:
-		return nil, &fault.NotExposed{Actor: i.env.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
-	case i.telling.Swap(true):
-		return nil, fmt.Errorf("%w: it is told the events of this actor already", fault.ErrOverloaded)
+	case start.Endpoint == wire.Events && start.Kind == dialog.Context:
+		return i.once(start, &i.telling, func(ctx context.Context, d *dialog.Dialog) error { return report.Receive(ctx, d, i.hosted) })
+	case start.Endpoint == wire.Records && start.Kind == dialog.Context:
+		return i.once(start, &i.speaking, func(ctx context.Context, d *dialog.Dialog) error {
+			return report.ReceiveRecords(ctx, d, i.hosted.Path(), i.env.records)
+		})
 	}
-	return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-		return nil, report.Receive(ctx, d, i.hosted)
-	}, nil
+	return nil, &fault.NotExposed{Actor: i.env.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
+}
+
+// once is a task that runs once in the life of the link.
+func (i *incarnation) once(start *wire.Start, begun *atomic.Bool, receive func(ctx context.Context, d *dialog.Dialog) error) (dialog.Task, error) {
+	if begun.Swap(true) {
+		return nil, fmt.Errorf("%w: it is told %s of this actor already", fault.ErrOverloaded, start.Endpoint)
+	}
+	return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return nil, receive(ctx, d) }, nil
 }
 
 // cancel makes the process end. It does not wait; only the first one counts. It may come

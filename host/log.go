@@ -14,9 +14,11 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // logger turns a child's lines into log records: a line that is a JSON object of
@@ -29,6 +31,7 @@ import (
 // there, and what a program prints on standard output is its own text, even if it is JSON.
 type logger struct {
 	log   *slog.Logger
+	keep  func(telemetry.Record) // among the records of the tree
 	id    actor.ID
 	hosts bool // the child has actors of its own, whose lines come through it
 
@@ -36,38 +39,36 @@ type logger struct {
 	crashed bool // the lines on stderr are the Go runtime's, of a crash
 }
 
-func newLogger(log *slog.Logger, id actor.ID, hosts bool) *logger {
-	return &logger{log: log, id: id, hosts: hosts}
+func newLogger(log *slog.Logger, keep func(telemetry.Record), id actor.ID, hosts bool) *logger {
+	return &logger{log: log, keep: keep, id: id, hosts: hosts}
 }
 
 // line logs one line, or one piece of a line that was longer than 64 KiB (process.Part).
 // An empty one is not logged, but it may still say that others were dropped before it.
 func (l *logger) line(line process.Line) {
-	ctx := context.Background()
 	if line.Dropped > 0 {
-		l.log.WarnContext(ctx, "lines of an actor's output were dropped: it prints faster than they are logged",
-			actorKey, l.id.String(), "dropped", line.Dropped)
+		l.put(record{level: slog.LevelWarn, message: "lines of an actor's output were dropped: it prints faster than they are logged",
+			fields: []slog.Attr{slog.Int("dropped", line.Dropped)}})
 	}
-	if len(line.Text) == 0 || line.Stream == process.Stderr && l.structured(ctx, line) {
+	if len(line.Text) == 0 || line.Stream == process.Stderr && l.structured(line) {
 		return
 	}
-	level := slog.LevelInfo
+	r := record{level: slog.LevelInfo, message: string(line.Text), fields: []slog.Attr{slog.String("stream", line.Stream.String())}}
 	if line.Stream == process.Stderr {
 		if l.crashed = l.crashed || process.Crashes(line.Text); l.crashed {
-			level = slog.LevelError
+			r.level = slog.LevelError
 		}
 	}
-	attrs := []slog.Attr{slog.String(actorKey, l.id.String()), slog.String("stream", line.Stream.String())}
 	if line.Part != process.Whole {
-		attrs = append(attrs, slog.String("part", line.Part.String()))
+		r.fields = append(r.fields, slog.String("part", line.Part.String()))
 	}
-	l.log.LogAttrs(ctx, level, terminal.Line(string(line.Text)), attrs...)
+	l.put(r)
 }
 
 // structured logs a line that is a record, and reports false for others. Of a record
 // that was cut, what its head says is logged, and the rest is left out: read by
 // itself it could pretend to be a record of its own.
-func (l *logger) structured(ctx context.Context, line process.Line) bool {
+func (l *logger) structured(line process.Line) bool {
 	switch line.Part {
 	case process.Middle, process.Tail:
 		return l.swallow
@@ -78,19 +79,31 @@ func (l *logger) structured(ctx context.Context, line process.Line) bool {
 		return false
 	}
 	l.crashed = false
-	if !l.log.Enabled(ctx, r.level) {
-		return true
+	if line.Part == process.Head {
+		r.fields = append(r.fields, slog.String("part", line.Part.String()))
 	}
+	l.put(r)
+	return true
+}
+
+// put keeps a record and logs it. It is kept whatever level the log takes, and before the log's handler is
+// called, which may be slow. One of somebody whom the child hosts is kept when the child tells of it
+// over its link, by whom that is certain; here it is only logged.
+func (l *logger) put(r record) {
 	if r.time.IsZero() {
 		r.time = time.Now()
 	}
-	record := slog.NewRecord(r.time, r.level, terminal.Line(r.message), 0)
-	record.AddAttrs(l.attributes(r)...)
-	if line.Part == process.Head {
-		record.AddAttrs(slog.String("part", line.Part.String()))
+	r.message = terminal.Line(r.message)
+	if hosted := slog.String(wire.LogKey, wire.LogHosted); slices.ContainsFunc(r.fields, hosted.Equal) {
+		r.fields = slices.DeleteFunc(r.fields, hosted.Equal)
+	} else {
+		l.keep(records.Of(r.time, r.level, r.message, r.fields))
 	}
-	_ = l.log.Handler().Handle(ctx, record) // a handler's failure has nowhere to go
-	return true
+	if ctx := context.Background(); l.log.Enabled(ctx, r.level) {
+		out := slog.NewRecord(r.time, r.level, r.message, 0)
+		out.AddAttrs(l.attributes(r)...)
+		_ = l.log.Handler().Handle(ctx, out) // a handler's failure has nowhere to go
+	}
 }
 
 // gist is what a line of stderr may tell of an actor's death: a plain line itself, and of

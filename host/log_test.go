@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // O04: a line of one actor never appears as that of another one.
@@ -33,7 +34,7 @@ func TestO04_NoChildSpeaksForAnother(t *testing.T) {
 		{`{"level":"error","msg":"x","actor":"a","actor":"root@0"}`, false, name, "root@0"},
 	} {
 		var out bytes.Buffer
-		l := newLogger(slog.New(slog.NewJSONHandler(&out, nil)), self, tc.hosts)
+		l := newLogger(slog.New(slog.NewJSONHandler(&out, nil)), func(telemetry.Record) {}, self, tc.hosts)
 		l.line(process.Line{Stream: process.Stderr, Text: []byte(tc.line)})
 		var got map[string]any
 		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
@@ -58,7 +59,7 @@ func logged(level slog.Level, lines ...process.Line) string {
 			return slog.Attr{}
 		}
 		return a
-	}})), actor.ID{Name: "p", UUID: "ab000000"}, false)
+	}})), func(telemetry.Record) {}, actor.ID{Name: "p", UUID: "ab000000"}, false)
 	for _, line := range lines {
 		l.line(line)
 	}
@@ -138,7 +139,7 @@ func TestO04_PiecesOfALineForgeNothing(t *testing.T) {
 // O04: slog's default handler prints messages as they are.
 func TestO04_MessagesCannotSteerATerminal(t *testing.T) {
 	for _, text := range []string{"a\x1b[2Jb\rc", `{"level":"info","msg":"a\u001b[2Jb\nc\u202e"}`} {
-		l, out := &logger{}, &bytes.Buffer{}
+		l, out := &logger{keep: func(telemetry.Record) {}}, &bytes.Buffer{}
 		l.log = slog.New(slog.NewJSONHandler(out, nil))
 		l.line(onStderr(text, process.Whole))
 		var got struct{ Msg string }

@@ -70,7 +70,7 @@ func OpenNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 
 // openNursery is OpenNursery, whose body opens the door.
 func openNursery(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
-	if err := cmp.Or(o.Supervision.Check(), o.Streams.Check()); err != nil {
+	if err := cmp.Or(o.Supervision.Check(), o.Streams.Check(), o.Telemetry.Check()); err != nil {
 		return err
 	}
 	door, err := serve(o.Serve)
@@ -148,7 +148,7 @@ func (n *Nursery) settle(err error) {
 // whether the nursery has ended.
 func (n *Nursery) update(change func()) {
 	for _, e := range n.changeTable(change) {
-		logEvent(n.env.log, &e)
+		n.env.logEvent(&e)
 	}
 }
 

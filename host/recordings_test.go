@@ -13,12 +13,12 @@ import (
 // Writers that hang hold the end of a nursery for as long as one of them does, however many there are.
 func TestRecordingsThatHangEndTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := environment{records: map[string]*recording.Recorder{}}
+		e := environment{taps: map[string]*recording.Recorder{}}
 		var readers []*io.PipeReader
 		for _, name := range []string{"a", "b", "c"} {
 			unread, hangs := io.Pipe()
 			readers = append(readers, unread)
-			e.records[name] = recording.New(hangs, name, slog.New(slog.DiscardHandler))
+			e.taps[name] = recording.New(hangs, name, slog.New(slog.DiscardHandler))
 		}
 		before := time.Now()
 		e.endRecordings()

@@ -144,6 +144,7 @@ func (i *incarnation) discard(ctx context.Context, why error) {
 	fresh := newExecution(i.env, i.spec, actor.NewID(i.spec.Name))
 	i.id, i.program, i.client, i.table, i.warm = fresh.id, fresh.program, fresh.client, nil, false
 	i.telling.Store(false)
+	i.speaking.Store(false)
 	i.owner.discarded(i.id, why)
 }
 
@@ -176,7 +177,7 @@ func (i *incarnation) take(t link.Transport) (over <-chan struct{}) {
 // the nursery, so that its end ends what the child has called here.
 func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
-	return dialog.NewTable(link.New(i.env.records[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Peer: i.id, Log: log}), dialog.Config{
+	return dialog.NewTable(link.New(i.env.taps[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Peer: i.id, Log: log}), dialog.Config{
 		Base: i.env.base, Accept: i.accept, Runtime: i.runtime, Route: i.route, Admit: i.admit, Log: log,
 		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
 		Trials: dialog.DefaultTrials,

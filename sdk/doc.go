@@ -32,8 +32,9 @@
 // called, since the handshake is the first line there.
 //
 // The runtime sends what log/slog's default logger gets to the host, with level, time and
-// attributes; what is printed to standard output and standard error is logged as plain
-// lines. When the host dies, the plugin's whole process group dies with it.
+// attributes, and, of what is logged with the ctx of a handler, with the ids of its caller's trace and
+// span; host logs shows them (docs/telemetry.md). What is printed to standard output and standard
+// error is logged as plain lines. When the host dies, the plugin's whole process group dies with it.
 //
 // # More
 //

@@ -62,7 +62,7 @@ func (p Plugin) Serve() {
 	prefault.Heap()
 	// The host reads these records from standard error, and decides itself which levels it
 	// keeps. The handler has the file of this moment: go-plugin replaces os.Stderr later.
-	terminal := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	terminal := slog.New(newTraced(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	slog.SetDefault(terminal)
 	if err := process.HoldLifeline(); err != nil {
 		terminal.Error("trellis: this plugin may outlive its host", "error", err)
@@ -70,7 +70,7 @@ func (p Plugin) Serve() {
 	// The standard files are kept for the same reason: leaveGoPlugin puts them back.
 	q := &program{plugin: p, stdout: os.Stdout, stderr: os.Stderr}
 	q.life = life.New(life.Config{
-		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Exit: q.exitAfter,
+		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Exit: q.exitAfter, Printed: true,
 		MaxMessage: p.MaxMessage, MaxDialogs: p.MaxDialogs, MaxArguments: p.MaxArguments, Trials: dialog.DefaultTrials,
 		Log: func() *slog.Logger {
 			return logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read

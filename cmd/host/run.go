@@ -71,7 +71,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string) (err er
 	if err != nil {
 		return explain(ctx, err)
 	}
-	options := host.Options{Supervision: tree.Supervision, Hurry: p.signals.hurry, Record: records, Serve: at}
+	options := host.Options{Supervision: tree.Supervision, Telemetry: tree.Telemetry, Hurry: p.signals.hurry, Record: records, Serve: at}
 	plans := newPlanner()
 	if at != "" {
 		if plans.file, err = asWanted(tree, p.settings.GetString("config")); err != nil {

@@ -28,6 +28,7 @@ func (t *Tree) CheckFrom(src Source) error {
 	c := &checker{src: src}
 	list := (*place)(nil).key("actors")
 	c.values(reflect.ValueOf(t.Supervision), (*place)(nil).key("supervision"))
+	c.values(reflect.ValueOf(t.Telemetry), (*place)(nil).key("telemetry"))
 	if len(t.Actors) == 0 {
 		c.note(list, "expected at least one actor, there is none")
 	} else {
@@ -59,6 +60,13 @@ func (a Actor) Check() error {
 func (s Supervision) Check() error {
 	c := &checker{}
 	c.values(reflect.ValueOf(s), (*place)(nil).key("supervision"))
+	return c.err()
+}
+
+// Check says what is wrong with the settings by themselves.
+func (t Telemetry) Check() error {
+	c := &checker{}
+	c.values(reflect.ValueOf(t), (*place)(nil).key("telemetry"))
 	return c.err()
 }
 

@@ -16,6 +16,9 @@ func (a Actor) WithDefaults() Actor { return withDefaults(a) }
 // WithDefaults returns a copy in which nothing that has a default is zero.
 func (s Supervision) WithDefaults() Supervision { return withDefaults(s) }
 
+// WithDefaults returns a copy in which nothing that has a default is zero.
+func (t Telemetry) WithDefaults() Telemetry { return withDefaults(t) }
+
 // withDefaults fills a struct's zero fields, and those of its structs, by their
 // default tags.
 func withDefaults[T any](config T) T {

@@ -12,6 +12,13 @@ type Tree struct {
 	Actors []Actor `yaml:"actors" json:"actors"`
 	// Supervision of the tree's own actors.
 	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
+	Telemetry   Telemetry   `yaml:"telemetry" json:"telemetry,omitzero"`
+}
+
+// Telemetry says how much the root of a tree keeps of what its actors say.
+type Telemetry struct {
+	// Records is how many records of logs, a KiB each; a larger one counts as several.
+	Records int `yaml:"records" json:"records,omitempty" default:"50000" max:"10000000"`
 }
 
 // Run is the main job: one endpoint of one of the tree's own actors.

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/self"
@@ -25,6 +26,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // Config is what a program says of the actor that it will be. It is not changed after New.
@@ -41,6 +43,8 @@ type Config struct {
 	// Exit is called when the actor is over, with its failure if it had one, as the last
 	// act of the goroutine that has run it.
 	Exit func(failure error)
+	// Printed is whether the parent reads what this program prints.
+	Printed bool
 	// Log is asked at the boot what the runtime logs to, whose handler must not wait for
 	// anybody. It may be nil, or return nil: nothing is logged.
 	Log func() *slog.Logger
@@ -72,9 +76,9 @@ type Life struct {
 	ending  *self.Ending                // of the actor itself
 	running atomic.Pointer[task.Worker] // run, once it has been started
 	hosted  *directory.Memory           // what becomes of the actors that it hosts
-	telling task.Group                  // tells the parent of them, from the first one on
-	// tell begins that; endTelling ends it, which closeLink calls.
-	tell       func()
+	records *records.Store              // what they say
+	telling task.Group                  // tells the parent of both, from the first of each on
+	// endTelling ends that, which closeLink calls.
 	endTelling context.CancelFunc
 }
 
@@ -93,12 +97,9 @@ func New(cfg Config) *Life {
 		cfg.Log = func() *slog.Logger { return nil }
 	}
 	l := &Life{
-		cfg: cfg, ending: self.NewEnding(), ready: make(chan struct{}),
+		cfg: cfg, ending: self.NewEnding(), endTelling: func() {}, ready: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	l.endTelling = cancel
-	l.tell = func() { l.telling.Go(func() { l.tellParent(ctx) }) }
 	return l
 }
 
@@ -116,7 +117,15 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 		return nil, status.Error(codes.Unavailable, "trellis: the program has been told to end")
 	}
 	l.parent = r.Parent.ToID()
-	l.hosted = directory.NewMemory(r.Path, l.tell)
+	telling, end := context.WithCancel(context.Background())
+	l.endTelling = end
+	// A parent that does not want to know refuses it, and then nobody does.
+	l.hosted = directory.NewMemory(r.Path, func() {
+		l.telling.Go(func() { _ = report.Send(telling, l.table, l.hosted) })
+	})
+	l.records = records.New(r.Path, report.MostOnTheWay, func() {
+		l.telling.Go(func() { _ = report.SendRecords(telling, l.table, r.Path, l.records) })
+	})
 	l.router = &route.Router{Self: id, Parent: l.parent, Root: r.Root.ToID(), Down: l.hosted}
 	receiving := dialog.Told(r)
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
@@ -145,6 +154,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
 	ctx := context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l)
+	ctx = telemetry.With(ctx, report.Records{Store: l.records, Host: Parent(ctx), Printed: l.cfg.Printed})
 	return directory.With(route.With(ctx, l.router), report.Tree{Memory: l.hosted, Host: Parent(ctx), To: l.router.To})
 }
 
@@ -200,15 +210,12 @@ func (l *Life) finish(failure error) {
 	l.cancel()
 	l.table.WaitRuntime() // the acknowledgement goes out before the goodbye
 	l.hosted.Finish()
+	l.records.Finish()
 	l.closeLink(failure)
 	l.table.Lose(fault.ErrActorClosing)
 	l.table.Close()
 	l.telling.Close()
 }
-
-// tellParent tells the parent what becomes of the actors that this one hosts, until that, ctx or the
-// link ends. A parent that does not want to know refuses it, and then nobody does.
-func (l *Life) tellParent(ctx context.Context) { _ = report.Send(ctx, l.table, l.hosted) }
 
 // serve runs the service, inside what the plugin hosts if it hosts anything. Hosts is the
 // author's code, and host.Subtree under it; should it call runtime.Goexit, the actor still

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -52,7 +53,11 @@ func TestN17_EventsThatNobodyTakesDoNotCostTheGoodbye(t *testing.T) {
 		})
 		l := New(Config{})
 		l.table = dialog.NewTable(link.New(b, link.Config{Self: actor.NewID("here"), Dialled: true}), dialog.Config{Base: t.Context()})
-		l.hosted = directory.NewMemory("", l.tell)
+		telling, end := context.WithCancel(t.Context())
+		l.endTelling = end
+		l.hosted = directory.NewMemory("", func() {
+			l.telling.Go(func() { _ = report.Send(telling, l.table, l.hosted) }) // it is what does not end in time
+		})
 		l.hosted.Join("leaf", nil).Publish(directory.Event{Actor: actor.NewID("leaf"), To: directory.Gone})
 		l.hosted.Finish()
 		synctest.Wait()

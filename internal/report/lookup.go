@@ -75,16 +75,21 @@ func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, name str
 
 // watch sends what the registry's loop gives.
 func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, name string) ([]byte, error) {
-	for e, err := range r.Watch(ctx, name) {
-		m := messageOf(e, err)
+	return nil, show(ctx, d, r.Watch(ctx, name), func(e *directory.Event) message { return message{Event: e} })
+}
+
+// show sends what a loop gives to whoever watches.
+func show[T any](ctx context.Context, d *dialog.Dialog, all iter.Seq2[T, error], of func(*T) message) error {
+	for v, err := range all {
+		m := messageOf(of(&v), err)
 		if err != nil && m.Missed == 0 {
-			return nil, err
+			return err
 		}
 		if err := send(ctx, d, d.SourceStream(), &m); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return nil, context.Cause(ctx)
+	return context.Cause(ctx)
 }
 
 // Tree is the registry of an actor that has a host. Memory has what the actor hosts itself, and below
@@ -147,37 +152,45 @@ func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
 
 // Watch ranges over what becomes of the whole tree, as the host tells it.
 func (t Tree) Watch(ctx context.Context, name string) iter.Seq2[directory.Event, error] {
-	return func(yield func(directory.Event, error) bool) {
+	return watched(ctx, t.Host, wire.Watch, question{name}, func(m message) directory.Event {
+		if m.Event == nil {
+			return directory.Event{}
+		}
+		return *m.Event
+	})
+}
+
+// watched ranges over what a host gives for a question, until the loop wants no more, or its ctx ends.
+func watched[T any](ctx context.Context, host endpoint.Reach, endpoint string, question any, value func(message) T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		stopped := false
-		err := t.watch(ctx, name, func(m message) bool {
+		err := watchAt(ctx, host, endpoint, question, func(m message) bool {
 			var err error
 			if m.Missed > 0 {
 				err = &fault.Lagged{Missed: m.Missed}
 			}
-			if m.Event == nil {
-				m.Event = &directory.Event{}
-			}
-			stopped = !yield(*m.Event, err)
+			stopped = !yield(value(m), err)
 			return !stopped
 		})
 		if err != nil && !stopped && ctx.Err() == nil {
-			yield(directory.Event{}, err)
+			var none T
+			yield(none, err)
 		}
 	}
 }
 
-// watch gives each message to take, until that wants no more.
-func (t Tree) watch(ctx context.Context, name string, take func(message) bool) error {
-	host, err := t.Host(ctx)
+// watchAt gives each message to take, until that wants no more.
+func watchAt(ctx context.Context, at endpoint.Reach, endpoint string, question any, take func(message) bool) error {
+	host, err := at(ctx)
 	if err != nil {
 		return err
 	}
-	args, err := marshal(question{name})
+	args, err := marshal(question)
 	if err != nil {
 		return err
 	}
 	d, err := host.Open(ctx, &dialog.Request{
-		Endpoint: wire.Watch, Kind: dialog.Source, Codec: wire.CBOR.Name(), Args: args.Bytes(), Owner: args, Window: window,
+		Endpoint: endpoint, Kind: dialog.Source, Codec: wire.CBOR.Name(), Args: args.Bytes(), Owner: args, Window: window,
 	})
 	if err != nil {
 		return err
@@ -194,7 +207,7 @@ func (t Tree) watch(ctx context.Context, name string, take func(message) bool) e
 			}
 			m, err := decode(payload)
 			if err != nil {
-				return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, wire.Watch, err)
+				return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, endpoint, err)
 			}
 			if !take(m) {
 				return d.Cancel(ctx, "the loop has ended")

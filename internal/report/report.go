@@ -16,6 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // Bounds of what is told. What is told of an actor is cut by its host, so that a message that is
@@ -30,16 +31,17 @@ const (
 // window is what a host keeps of messages that have come and are not taken.
 var window = dialog.Window{Messages: 64, Bytes: 64 << 10, Most: 64}
 
-// Bounds of how many events a host takes from one actor, in the time of a span. More wait, until the actor
+// Bounds of how many events, and how many records, a host takes from one actor, in the time of a span. More wait, until the actor
 // itself loses the oldest: that a host works for its own actors does not depend on what one of them tells.
 const (
 	mostInSpan = 1000
 	span       = 100 * time.Millisecond
 )
 
-// message is one message of the stream: an event, or how many were lost before the next one.
+// message is one message of a stream: an event, a record, or how many were lost before the next one.
 type message struct {
-	Event *directory.Event `json:"event,omitempty"`
+	Event  *directory.Event  `json:"event,omitempty"`
+	Record *telemetry.Record `json:"record,omitempty"`
 	// Fault is the event's error, as the protocol's Fault in protobuf.
 	Fault  []byte `json:"fault,omitempty"`
 	Missed int    `json:"missed,omitempty"`
@@ -47,18 +49,36 @@ type message struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
-// messageOf is an event of a registry's loop, or that some were lost.
-func messageOf(e directory.Event, err error) message {
+// messageOf is what a loop gives, or that some of it was lost.
+func messageOf(m message, err error) message {
 	if lagged, ok := errors.AsType[*fault.Lagged](err); ok {
 		return message{Missed: lagged.Missed}
 	}
-	return message{Event: &e}
+	return m
 }
 
-// Send tells the actor at the other end of t's link all that r has, in order, until r ends or
+// Send tells the actor at the other end of t's link all events that r has, in order, until r ends or
 // the link does. An actor that takes no events refuses that with fault.ErrNotExposed.
 func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
-	d, err := t.Open(ctx, &dialog.Request{Endpoint: wire.Events, Kind: dialog.Context, Codec: wire.CBOR.Name()})
+	return tell(ctx, t, wire.Events, func(ctx context.Context, send func(*message) error) error {
+		for e, err := range r.Events(ctx) {
+			m := messageOf(message{Event: &e}, err)
+			if e.Actor.Is(t.Self()) || e.Actor.Is(t.Peer()) { // the other end would refuse it
+				m = message{Missed: 1}
+			} else if m.Event != nil {
+				m.Event.Path = strings.TrimPrefix(e.Path, r.Path()+"/")
+			}
+			if err := send(&m); err != nil {
+				return err
+			}
+		}
+		return context.Cause(ctx)
+	})
+}
+
+// tell opens one of the streams on which an actor tells its host something, and has it sent.
+func tell(ctx context.Context, t *dialog.Table, endpoint string, all func(ctx context.Context, send func(*message) error) error) error {
+	d, err := t.Open(ctx, &dialog.Request{Endpoint: endpoint, Kind: dialog.Context, Codec: wire.CBOR.Name()})
 	if err != nil {
 		return err
 	}
@@ -67,18 +87,7 @@ func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 		if err != nil {
 			return err
 		}
-		for e, err := range r.Events(ctx) {
-			m := messageOf(e, err)
-			if e.Actor.Is(t.Self()) || e.Actor.Is(t.Peer()) { // the other end would refuse it
-				m = message{Missed: 1}
-			} else if m.Event != nil {
-				m.Event.Path = strings.TrimPrefix(e.Path, r.Path()+"/")
-			}
-			if err := send(ctx, d, stream, &m); err != nil {
-				return err
-			}
-		}
-		return context.Cause(ctx)
+		return all(ctx, func(m *message) error { return send(ctx, d, stream, m) })
 	})
 }
 
@@ -158,7 +167,7 @@ func cut(all []directory.Endpoint) []directory.Endpoint {
 // that breaks a limit is dropped and counted as lost: it may be what another actor, further down,
 // has said, and the one that passes it on cannot know all that is known here.
 func Receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) error {
-	err := receive(ctx, d, m)
+	err := receive(ctx, d, func(told *message) { pass(told, d.Self(), m) })
 	reason := "its host tells no more of it"
 	if err != nil {
 		reason = "its host is lost: " + fault.Line(err)
@@ -167,7 +176,9 @@ func Receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) erro
 	return err
 }
 
-func receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) error {
+// receive has each message taken that an actor tells, at a pace. Its error is that of the dialog, or of a
+// message that cannot be read.
+func receive(ctx context.Context, d *dialog.Dialog, take func(m *message)) error {
 	d.Receive(window, &dialog.StreamOptions{})
 	if err := d.Started(nil); err != nil {
 		return err
@@ -184,9 +195,11 @@ func receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) erro
 		case err != nil:
 			return err
 		}
-		if err := pass(payload, d.Self(), m); err != nil {
-			return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, wire.Events, err)
+		m, err := decode(payload)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, d.Request().Endpoint, err)
 		}
+		take(&m)
 		if n == mostInSpan {
 			select {
 			case <-time.After(time.Until(begun.Add(span))):
@@ -221,20 +234,15 @@ func (m *message) unpack() error {
 	return nil
 }
 
-// pass decodes a message, and passes it on.
-func pass(payload []byte, self actor.ID, to directory.Membership) error {
-	m, err := decode(payload)
-	if err != nil {
-		return err
-	}
+// pass passes on what an actor tells of those that it hosts.
+func pass(m *message, self actor.ID, to directory.Membership) {
 	if m.Missed > 0 {
 		to.Publish(directory.Event{Missed: m.Missed})
 	}
 	if m.Event == nil {
-		return nil
+		return
 	}
 	if m.Event.Actor.Is(self) || to.Pass(*m.Event) != nil {
 		to.Publish(directory.Event{Missed: 1})
 	}
-	return nil
 }

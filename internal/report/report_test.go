@@ -265,8 +265,10 @@ func TestO01_ALiarBlindsNobody(t *testing.T) {
 }
 
 // lies sends messages, as an actor does that has code of its own for that.
-func lies(t *testing.T, child *dialog.Table, all []told) {
-	d, err := child.Open(t.Context(), &dialog.Request{Endpoint: wire.Events, Kind: dialog.Context, Codec: wire.CBOR.Name()})
+func lies(t *testing.T, child *dialog.Table, all []told) { liesAt(t, child, wire.Events, all) }
+
+func liesAt(t *testing.T, child *dialog.Table, endpoint string, all []told) {
+	d, err := child.Open(t.Context(), &dialog.Request{Endpoint: endpoint, Kind: dialog.Context, Codec: wire.CBOR.Name()})
 	if err != nil {
 		t.Fatal(err)
 	}

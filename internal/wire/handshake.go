@@ -18,10 +18,12 @@ const (
 
 // LogKey and LogRuntime mark what the runtime itself logs, and not the author of a plugin. Such a
 // line is never among an actor's last words, which are to say what the author's program printed
-// before it died.
+// before it died. LogHosted marks a line of those that an actor hosts, or about them, which its host
+// is told as a record as well.
 const (
 	LogKey     = "logger"
 	LogRuntime = "trellis"
+	LogHosted  = "trellis.hosted"
 )
 
 // CancelActor is the runtime endpoint that ends an actor: a Func from CancelRequest to nothing, as
@@ -70,6 +72,14 @@ const Events = "trellis/events"
 const (
 	Query = "trellis/directory/query"
 	Watch = "trellis/directory/watch"
+)
+
+// Records is the runtime endpoint on which an actor tells its host what those that it hosts say, as it
+// does of events with Events; WatchRecords is the Source that shows a host's records to programs that have joined
+// it (package report).
+const (
+	Records      = "trellis/records"
+	WatchRecords = "trellis/records/watch"
 )
 
 // DirectoryPrefix begins the names of the runtime endpoints that any actor of the tree may call, over

@@ -1,0 +1,99 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/records"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
+)
+
+// Bounds of records: how much of what is on its way to its host an actor keeps, and how many loops a
+// program that has joined may have at once, where more wait to begin.
+const (
+	MostOnTheWay = 4096
+	mostReaders  = 8
+)
+
+// SendRecords tells the actor at the other end of t's link all records that s is given, until s ends or
+// the link does. s is that of the actor at a path: the paths in its records are from the root, and those that
+// are sent begin below the actor, since its host knows better than itself where it is. An actor that takes none refuses that with fault.ErrNotExposed.
+func SendRecords(ctx context.Context, t *dialog.Table, at string, s *records.Store) error {
+	return tell(ctx, t, wire.Records, func(ctx context.Context, send func(*message) error) error {
+		for r, err := range s.Watch(ctx, telemetry.Filter{Level: math.MinInt, Follow: true}) {
+			r.Actor = strings.TrimPrefix(strings.TrimPrefix(r.Actor, at), "/")
+			m := messageOf(message{Record: &r}, err)
+			if err := send(&m); err != nil {
+				return err
+			}
+		}
+		return context.Cause(ctx)
+	})
+}
+
+// ReceiveRecords takes what the actor at a path tells of itself and of those below it, until the dialog
+// ends. A record of any other actor is dropped, and counted as lost. How many were lost becomes a record itself, since
+// everybody who reads what the actor says should know, and not only those who read it at that moment.
+func ReceiveRecords(ctx context.Context, d *dialog.Dialog, at string, to telemetry.Source) error {
+	return receive(ctx, d, func(m *message) {
+		missed := m.Missed
+		if r := m.Record; r != nil {
+			if r.Actor == "" || treepath.Valid(r.Actor) && len(at)+len(r.Actor) < treepath.Most {
+				r.Actor = strings.TrimSuffix(treepath.Join(at, r.Actor), "/")
+				to.Put(*r)
+			} else {
+				missed++
+			}
+		}
+		if missed > 0 {
+			r := records.Of(time.Now(), slog.LevelWarn, "records of an actor were lost on their way", []slog.Attr{slog.Int("missed", missed)})
+			r.Actor = at
+			to.Put(r)
+		}
+	})
+}
+
+// AnswerRecords is the task by which a host shows its records to a program that has joined. They are chosen
+// here, so that only those go over the link for which it has asked.
+func AnswerRecords(s telemetry.Source) dialog.Task {
+	return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		if err := d.Enter(mostReaders); err != nil {
+			return nil, err
+		}
+		var f telemetry.Filter
+		if n := len(d.Args()); n > maxMessage {
+			return nil, fmt.Errorf("%s: a filter of %d bytes; the limit is %d", wire.WatchRecords, n, maxMessage)
+		}
+		if err := wire.CBOR.Unmarshal(d.Args(), &f); err != nil {
+			return nil, fmt.Errorf("%s: %w", wire.WatchRecords, err)
+		}
+		return nil, show(ctx, d, s.Watch(ctx, f), func(r *telemetry.Record) message { return message{Record: r} })
+	}
+}
+
+// Records are those of an actor that has a host: what is put in goes there, where the records of the whole tree
+// are read. It is made once, and does not change.
+type Records struct {
+	*records.Store
+	Host    endpoint.Reach // the link to the host
+	Printed bool           // the host reads what the program prints, and would have what is printed of others twice
+}
+
+// Watch ranges over what the host has, which it shows only to programs that have joined it.
+func (r Records) Watch(ctx context.Context, f telemetry.Filter) iter.Seq2[telemetry.Record, error] {
+	return watched(ctx, r.Host, wire.WatchRecords, f, func(m message) (none telemetry.Record) {
+		if m.Record == nil {
+			return none
+		}
+		return *m.Record
+	})
+}

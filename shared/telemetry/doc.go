@@ -1,0 +1,15 @@
+// Package telemetry reads what the actors of a tree have to say about themselves: what they log and
+// print, and what becomes of them, in one order, kept by the host at the root of the tree.
+//
+//	for r, err := range telemetry.From(ctx).Watch(ctx, telemetry.Filter{Actor: "census", Follow: true}) {
+//		…
+//	}
+//
+// A plugin sets nothing up for that, and needs no network: it logs with log/slog or hclog, or prints. Its
+// host reads that, and hands on what comes from actors that it hosts itself; the root keeps the last
+// records of all of them. Whoever is too slow loses the oldest, and is told how many: an actor that says more than
+// its host takes, and a loop that is slower than the actors. Nothing waits for a reader.
+//
+// The ctx is that of a nursery's body in the program at the root, or of the body
+// of host.Join.
+package telemetry
