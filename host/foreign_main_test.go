@@ -169,6 +169,7 @@ func (s kvServer) Get(ctx context.Context, r *kv.GetRequest) (*kv.GetResponse, e
 	case "wait":
 		foreignLog.Info("waiting")
 		<-ctx.Done()
+		foreignLog.Info("told to end", "cause", context.Cause(ctx))
 		return nil, ctx.Err()
 	case "stop":
 		go s.stop()

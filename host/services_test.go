@@ -79,6 +79,8 @@ func TestP10_PanicOfAService(t *testing.T) {
 	log.await(t, "a service has panicked", "kvServer.Get") // where it was
 }
 
+// P05: the calls of services are told who ends the actor, and end before the ack. Whoever has made them is told that in any case:
+// the handler's own answer may be lost, as gRPC writes it while the process ends.
 func TestP05_CancelEndsTheCallsOfServices(t *testing.T) {
 	log := newNoticing()
 	err := host.OpenNursery(t.Context(), host.Options{Log: log.logger()}, func(ctx context.Context, n *host.Nursery) error {
@@ -95,8 +97,14 @@ func TestP05_CancelEndsTheCallsOfServices(t *testing.T) {
 			t.Errorf("Cancel: %v; the call was to end, and then the ack to come", err)
 		}
 		waiting.Wait()
-		if status.Code(called) != codes.Unavailable || !strings.Contains(called.Error(), "cancel") {
+		if status.Code(called) != codes.Unavailable || !errors.Is(called, fault.ErrActorClosing) {
 			t.Errorf("the call in flight failed with %v", called)
+		}
+		if err := log.await(ctx, "told to end"); err != nil {
+			return err
+		}
+		if want := "cancelled by " + n.Self().String() + ": done"; !strings.Contains(log.String(), want) {
+			t.Errorf("the call was not told %q:\n%s", want, log)
 		}
 		if _, err := get(ctx, p.Services(), "pid"); !errors.Is(err, fault.ErrActorClosing) {
 			t.Errorf("a later call failed with %v", err)
