@@ -40,7 +40,7 @@ func KindName(k Kind) string {
 
 // Dialog is one side of a linked pair of tasks. It belongs to its [Table] until both sides have
 // ended, and owns no goroutine but those of Go. It is a guarded table: mu guards the fields
-// below it, ctx and cancel of a callee, and its args; apply alone changes the state, by asking
+// below it, and a callee's args; apply alone changes the state, by asking
 // the state machine. The other fields are set before anybody else can find the dialog. All
 // methods may be called at any time from anywhere.
 type Dialog struct {
@@ -62,8 +62,11 @@ type Dialog struct {
 
 	outer    context.Context         // what ctx derives from
 	deadline time.Time               // of ctx; zero if it has none
-	ctx      context.Context         // callee: nil until its task begins
-	cancel   context.CancelCauseFunc // nil for the opener of a Func, whose ctx is its caller's
+	ctx      context.Context         // callee: the dialog itself, a taskContext
+	cancel   context.CancelCauseFunc // nil for the opener of a Func, whose ctx is its caller's, and until late is made
+	once     sync.Once               // callee: late and cancel are made
+	made     atomic.Bool             // callee: they have been
+	late     context.Context         // callee: what ctx has become
 	tasks    task.Group              // that this side's task has started with Go
 	place    chan struct{}           // callee: what it has entered (Enter); only its task uses it
 	owner    *wire.Buffer            // callee: what its value lies in (Own); only its task uses it
@@ -185,15 +188,18 @@ func (d *Dialog) blame(r reason) {
 }
 
 // interrupt cancels the task's ctx. What an author's context type does then may not return,
-// so that happens in a goroutine of its own; Go has closed ctx.Done before. Everybody but
-// the link's reader waits for that, in mustEnd, so that no author sees the reason before
-// ctx has ended.
+// so that happens in a goroutine of its own, unless nobody can have derived from ctx yet; Go has closed
+// ctx.Done before. Everybody but the link's reader waits for that, in mustEnd, so that no author sees the
+// reason before ctx has ended.
 func (d *Dialog) interrupt() {
 	if d.interrupted {
 		return
 	}
 	d.interrupted = true
-	if cancel, why := d.cancel, d.interruption(); cancel != nil {
+	why := d.interruption()
+	if d.callee && (*taskContext)(d).make() {
+		d.cancel(why)
+	} else if cancel := d.cancel; cancel != nil {
 		task.Start(func() { cancel(why) })
 	}
 }
@@ -201,9 +207,16 @@ func (d *Dialog) interrupt() {
 // release frees what the ctx of this side holds, when its task has ended. It may be called twice.
 func (d *Dialog) release() {
 	d.mustEnd() // or ctx would end with nothing but Canceled
-	d.cancel(nil)
-	if d.callee && d.member != nil {
-		d.member.unfollow() // an author's base may never answer: ctx has ended before
+	if !d.callee {
+		d.cancel(nil)
+		return
+	}
+	(*taskContext)(d).close()
+	d.mu.Lock()
+	d.args = nil // whoever keeps the ctx keeps the dialog
+	d.mu.Unlock()
+	if d.member != nil {
+		d.member.unfollow()
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 func (d *Dialog) Delay(gate <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.ctx.Done() // for a callee, there is nothing to cancel before
 	cancel := d.cancel
 	d.cancel = func(cause error) { <-gate; cancel(cause) }
 }
@@ -52,3 +53,9 @@ func (d *Dialog) OnReader() bool {
 // BegunOnReader reports whether its task was begun on the goroutine that read then. On a machine
 // that is slow, another one may read before the task's first line.
 func (d *Dialog) BegunOnReader() bool { return d.turn.Load() != nil }
+
+// Made reports whether a task's ctx can be cancelled by now.
+func Made(ctx context.Context) bool {
+	c, ok := ctx.(*taskContext)
+	return ok && c.made.Load()
+}

@@ -197,6 +197,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, far: f.Start.Opener, args: f.Payload, endpoint: f.Start.Endpoint,
 		running: true, in: inflow{lent: guaranteed, quota: &t.quota}, // without a window until Started
 	}
+	d.ctx = (*taskContext)(d)
 	d.state.Phase = Live
 	if d.kind == Context {
 		d.state.Phase = Starting

@@ -130,7 +130,7 @@ func (d *Dialog) rouse() {
 
 // carryOn is the rest of a task that has hibernated.
 func (d *Dialog) carryOn() {
-	pprof.SetGoroutineLabels(d.outer) // not those of who has read its news, as in derive
+	pprof.SetGoroutineLabels(d.outer) // not those of who has read its news, as in run
 	d.mustEnd()                       // as perform does
 	if !d.callee {
 		d.runMember()

@@ -30,10 +30,9 @@ const traceLevel = slog.LevelDebug - 4
 // value or its failure.
 type Task func(ctx context.Context, d *Dialog) (payload []byte, err error)
 
-// Config describes a table. Zero fields mean the defaults. It is not changed after NewTable,
-// apart from Base, which [Table.Rebase] replaces.
+// Config describes a table. Zero fields mean the defaults. It is not changed after NewTable.
 type Config struct {
-	// Base is the ctx that every callee's ctx derives from, for its values.
+	// Base is the ctx that every callee's ctx derives from, for its values, until [Table.Rebase].
 	Base context.Context
 	// Accept finds the task for a Start, or refuses it; the refusal goes to the opener. It
 	// runs on the link's reader, so it must not block. The task may run there as well
@@ -71,7 +70,7 @@ type Config struct {
 // mu guards the fields below it. It is taken while a dialog's mu is held, never the other
 // way round: whoever wants to change dialogs from here collects them first and unlocks.
 type Table struct {
-	cfg     Config // Base is guarded by mu
+	cfg     Config
 	link    *link.Link
 	tasks   task.Group // callees that run an author's code
 	runtime task.Group // callees of endpoints below RuntimePrefix, which outlive the others
@@ -89,7 +88,8 @@ type Table struct {
 	paces  map[string]*pace // by endpoint; only the link's reader uses it
 	corked []*link.Link     // that frames of the packet are relayed to; the same
 
-	mu sync.Mutex
+	mu    sync.Mutex
+	roots []*root // the last one is that of callees which begin; there are two, with the base that an actor's service has
 	// dialogs are those that are not over, by id. An id that is not among them belonged to a
 	// dialog that is over, or to none yet: nextID and highest tell which (see over).
 	dialogs map[uint64]*Dialog
@@ -129,6 +129,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	if l.Dialled() {
 		t.nextID = 1
 	}
+	t.Rebase(cfg.Base)
 	l.Start(t)
 	return t
 }
@@ -147,9 +148,12 @@ func (t *Table) log() *slog.Logger { return t.cfg.Log }
 // Rebase gives later callees' tasks another base ctx: the values of a scope that
 // the actor's service runs in. Dialogs that have begun keep theirs.
 func (t *Table) Rebase(ctx context.Context) {
+	r := &root{}
+	r.deadline, r.limited = ctx.Deadline()
+	r.Context, r.end = context.WithCancel(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cfg.Base = ctx
+	t.roots = append(t.roots, r)
 }
 
 // Refuse makes every later Start and Open fail with reason. The first reason
@@ -214,6 +218,12 @@ func (t *Table) Close() {
 	t.tasks.Close()
 	t.runtime.Close()
 	t.doubts.Close()
+	t.mu.Lock()
+	roots := t.roots
+	t.mu.Unlock()
+	for _, r := range roots {
+		r.end()
+	}
 }
 
 // snapshot copies the list of dialogs, or of those that the peer has opened. Its callers step
@@ -340,7 +350,10 @@ func (t *Table) accept(f *wire.Frame) error {
 	t.mu.Lock()
 	refused, err := t.claim(d.id, int(d.weight), d.runtime())
 	if err == nil {
-		t.dialogs[d.id], d.outer = d, t.cfg.Base
+		t.dialogs[d.id], d.outer = d, t.roots[len(t.roots)-1]
+		if d.runtime() {
+			d.outer = context.WithoutCancel(d.outer) // it is served while the actor is ending, and until it has
+		}
 	}
 	t.mu.Unlock()
 	if err != nil {

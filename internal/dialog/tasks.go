@@ -65,7 +65,9 @@ func (d *Dialog) Own(b *wire.Buffer) []byte {
 // arguments are there and the peer reads its answers; further tasks have ended before the ending
 // is sent; and the ctx is released last.
 func (t *Table) run(d *Dialog) {
-	d.derive()
+	if d.turn.Load() == nil {
+		pprof.SetGoroutineLabels(d.outer) // who has read the START may be a caller, whose labels are for its own code
+	}
 	asleep := false
 	defer d.depart(&asleep)
 	if err := d.mayBegin(); err != nil {
@@ -73,35 +75,6 @@ func (t *Table) run(d *Dialog) {
 		return
 	}
 	asleep = d.serve()
-}
-
-// derive gives a callee its ctx, which has the opener's deadline. It runs where the
-// callee's task does, which the link watches on its reader, since Base may be of an author's type. A Cancel that came
-// before found no ctx to cancel; interrupted says so, and is read under the lock that
-// publishes ctx, so that one of the two ends it.
-func (d *Dialog) derive() {
-	base := d.outer
-	if d.runtime() {
-		base = context.WithoutCancel(base) // it is served while the actor is ending, and until it has
-	}
-	if d.turn.Load() != nil {
-		base = context.WithValue(base, taskKey{}, d)
-	} else {
-		pprof.SetGoroutineLabels(base) // who has read the START may be a caller, whose labels are for its own code
-	}
-	ctx, cancel := context.WithCancelCause(base)
-	all := cancel
-	if !d.deadline.IsZero() {
-		limited, stop := context.WithDeadline(ctx, d.deadline)
-		ctx, all = limited, func(cause error) { cancel(cause); stop() }
-	}
-	d.mu.Lock()
-	d.ctx, d.cancel = ctx, all
-	interrupted, why := d.interrupted, d.interruption()
-	d.mu.Unlock()
-	if interrupted {
-		all(why)
-	}
 }
 
 // serve runs a callee's task, and ends the dialog unless the task hibernates.

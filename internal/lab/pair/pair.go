@@ -22,14 +22,19 @@ type Portal struct {
 	served  *dialog.Table
 }
 
-// Start links a caller with an actor that serves handlers. Close ends both.
+// Start links a caller with an actor that serves handlers. Close ends both. No handler runs in place:
+// the time of a synctest bubble, where a test may be, stands still while one waits for a mutex.
 func Start(handlers ...contract.Handler) (*Portal, error) {
 	a, b := link.Pipe()
-	return Join(a, b, handlers...)
+	return join(a, b, 0, handlers...)
 }
 
-// Join is Start over the two ends of another transport.
+// Join is Start over the two ends of another transport, where fast handlers run in place, as a plugin's do.
 func Join(a, b link.Transport, handlers ...contract.Handler) (*Portal, error) {
+	return join(a, b, dialog.DefaultTrials, handlers...)
+}
+
+func join(a, b link.Transport, trials int, handlers ...contract.Handler) (*Portal, error) {
 	callee := actor.NewID("callee")
 	exposed, err := endpoint.Expose(callee, handlers...)
 	if err != nil {
@@ -38,7 +43,7 @@ func Join(a, b link.Transport, handlers ...contract.Handler) (*Portal, error) {
 	p := &Portal{
 		Callee:  callee,
 		Dialogs: dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("caller")}), dialog.Config{}),
-		served:  dialog.NewTable(link.New(b, link.Config{Self: callee, Dialled: true}), dialog.Config{Accept: exposed.Accept}),
+		served:  dialog.NewTable(link.New(b, link.Config{Self: callee, Dialled: true}), dialog.Config{Accept: exposed.Accept, Trials: trials}),
 	}
 	p.Reach = endpoint.To(p.Dialogs)
 	<-p.Dialogs.Link().Greeted()
