@@ -14,7 +14,8 @@ import (
 type taskContext Dialog
 
 // root is what the ctxs of a table's callees derive from: a ctx of the runtime's own below the base, which
-// may be of an author's type. It knows the base's deadline, since to derive a ctx with another one asks for it.
+// may be of an author's type. It belongs to the table, which ends it when all tasks have. It knows the base's
+// deadline, since to derive a ctx with another one asks for it.
 type root struct {
 	context.Context // one of package context
 
@@ -26,14 +27,16 @@ type root struct {
 // Deadline implements context.Context.
 func (r *root) Deadline() (time.Time, bool) { return r.deadline, r.limited }
 
-// over is what becomes of a ctx that is not made when its task ends.
+// over is what becomes of a ctx that is not made when its task ends. It has ended and has no values, so
+// one for all tasks is enough.
 var over = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// make makes the ctx that can be cancelled, and cancel, unless that has been done. It reports whether it was this call.
+// make makes the ctx that can be cancelled, and cancel, unless that has been done. It reports whether it was this
+// call: nobody else has seen the ctx then, and to cancel it at once calls nobody's code.
 func (c *taskContext) make() (now bool) {
 	c.once.Do(func() {
 		ctx, cancel := context.WithCancelCause(c.outer)
@@ -48,7 +51,8 @@ func (c *taskContext) make() (now bool) {
 	return now
 }
 
-// close ends the ctx with its task.
+// close ends the ctx with its task: whoever has kept it finds it ended. If nobody has asked for it by then, that
+// costs nothing: it becomes over, or, should that have ended before, its outer.
 func (c *taskContext) close() {
 	c.once.Do(func() {
 		if c.late = over; c.outer.Err() != nil {
@@ -61,7 +65,8 @@ func (c *taskContext) close() {
 	}
 }
 
-// now is what the ctx is at the moment.
+// now is what the ctx is at the moment: outer, as long as nothing has happened to this dialog alone. A
+// deadline that has passed has, though no timer was set for it.
 func (c *taskContext) now() context.Context {
 	if !c.made.Load() {
 		if !(*Dialog)(c).expired() {
@@ -72,13 +77,14 @@ func (c *taskContext) now() context.Context {
 	return c.late
 }
 
-// Done implements context.Context.
+// Done implements context.Context. A channel that closes must be there before the end, so this makes the ctx;
+// package context asks for it whenever something derives from this.
 func (c *taskContext) Done() <-chan struct{} {
 	c.make()
 	return c.late.Done()
 }
 
-// Err implements context.Context.
+// Err implements context.Context. It makes nothing, as a task may ask again and again.
 func (c *taskContext) Err() error { return c.now().Err() }
 
 // Deadline implements context.Context.
@@ -102,5 +108,6 @@ func (c *taskContext) Value(key any) any {
 	return c.outer.Value(key)
 }
 
-// String is for those who print a ctx.
+// String is for those who print a ctx: without it, they would have all fields of the dialog, and read them
+// without its lock.
 func (c *taskContext) String() string { return "the ctx of a handler of " + c.endpoint }

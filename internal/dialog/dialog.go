@@ -73,6 +73,7 @@ type Dialog struct {
 	member   *member                 // of an opener in a group, and of a callee that has hibernated
 
 	mu          sync.Mutex
+	*flows      // nil for a Func, which has no stream
 	state       State
 	began       bool           // opener: Started has come
 	stuck       bool           // opener: the callee was told to end, and did not within the cancel bound
@@ -86,12 +87,8 @@ type Dialog struct {
 	unread      bool           // it is in the table's list unread, to be woken at the packet's end
 	stalled     bool           // it is in the table's list stalled, to be woken when the link has drained
 	asleep      bool           // this side's task hibernates
-	heard       news           // what a task that hibernates has been told
 	warned      [warnings]bool // what the log has been told
-	waiters     int            // calls of Wait that have not returned
-	in          inflow
-	out         outflow
-	reads       *StreamOptions // callee: how its end receives that is open from the start (Receive)
+	waiters     int32          // calls of Wait that have not returned
 	first       []byte         // opener: the value of Started
 	cause       *reason        // why this side's task was told to end; the first one stays
 	told        *wire.Fault    // the failure that the peer was told
@@ -166,7 +163,7 @@ func (d *Dialog) apply(e Event, n note) Action {
 		d.answer(e, n)
 	}
 	if d.state.Phase == Over {
-		d.in.close()
+		d.flows.close()
 		if !d.state.CancelSent { // else the ack is still to come
 			d.table.remove(d)
 		}
@@ -271,8 +268,9 @@ func (d *Dialog) emit(do Action, n note) {
 // sendFault reports a failure, which overtakes the messages that were sent before: it
 // counts them, and a Stop comes after the last.
 func (d *Dialog) sendFault(kind wire.Kind, r *wire.Fault) {
-	d.send(link.Control, &wire.Frame{Kind: kind, Fault: r, Yields: d.out.sent})
-	if d.out.hangUp() {
+	sent, tell := d.flows.hangUp()
+	d.send(link.Control, &wire.Frame{Kind: kind, Fault: r, Yields: sent})
+	if tell {
 		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})
 	}
 }

@@ -62,6 +62,14 @@
 // handler of a Func that is known to be fast. Should it be slow this once, somebody else is
 // the reader before that is noticed (inplace.go).
 //
+// A callee's ctx is its dialog (context.go). What can be cancelled is made of it when somebody wants to know
+// of its end, since most calls are over before anybody does. It derives from a root that the table has below
+// the base of its actor, so that no ctx of an author is asked when it is made or ends.
+//
+// A Func has no stream, and its dialogs none of what one needs (flows). Calls are what there is most of, and
+// a third of what one took was its memory. The nil pointer is also what says so: whatever is done at the
+// end of any dialog asks for it first.
+//
 // A task that waits may give its goroutine back (hibernate.go): it returns a [Hibernation], and whatever
 // wakes those who wait starts a goroutine for the rest of it. It counts as running meanwhile.
 //

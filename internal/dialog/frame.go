@@ -33,7 +33,7 @@ func (d *Dialog) judgeFrame(f *wire.Frame) error {
 	if err := d.take(f); err != nil {
 		return err
 	}
-	if !d.in.tally() {
+	if d.flows != nil && !d.in.tally() {
 		return d.violation(f, "fewer messages have come than the failure counts")
 	}
 	return nil
@@ -43,6 +43,10 @@ func (d *Dialog) judgeFrame(f *wire.Frame) error {
 // otherwise.
 func (d *Dialog) misplaced(f *wire.Frame) string { //nolint:cyclop // a case for each kind
 	switch f.Kind {
+	case wire.Kind_KIND_CREDIT:
+		if d.kind == Func {
+			return "to a func, which has no stream"
+		}
 	case wire.Kind_KIND_STARTED, wire.Kind_KIND_RETURN, wire.Kind_KIND_ERROR, wire.Kind_KIND_LOST:
 		if d.callee {
 			return "only a callee sends it"
@@ -92,9 +96,11 @@ func (d *Dialog) take(f *wire.Frame) error {
 		d.out.attach(fromWire(f.Window), f.Overflow)
 		d.wake()
 	case wire.Kind_KIND_STOP:
-		d.in.stopped = true
-		d.out.deaf = d.out.deaf || f.Deaf
-		d.wake()
+		if d.flows != nil { // else it says nothing
+			d.in.stopped = true
+			d.out.deaf = d.out.deaf || f.Deaf
+			d.wake()
+		}
 	}
 	return nil
 }
@@ -133,7 +139,9 @@ func (d *Dialog) gotFault(e Event, f *wire.Frame) error {
 		return d.violation(f, "without its fault")
 	}
 	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: f.Kind != wire.Kind_KIND_LOST}, payload: f.Payload}
-	d.in.limited, d.in.limit = true, f.Yields
+	if d.flows != nil {
+		d.in.limited, d.in.limit = true, f.Yields
+	}
 	if e == GotError && d.cause == nil && d.expired() && fault.IsDeadline(f.Fault) {
 		d.early = &n
 		return nil
@@ -195,7 +203,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, far: f.Start.Opener, args: f.Payload, endpoint: f.Start.Endpoint,
-		running: true, in: inflow{lent: guaranteed, quota: &t.quota}, // without a window until Started
+		running: true,
 	}
 	d.ctx = (*taskContext)(d)
 	d.state.Phase = Live
@@ -207,9 +215,12 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	}
 	d.complete = d.start.Arguments == 0
 	d.weight = int32(weigh(f)) // cut below 2^31
-	d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
+	if d.kind != Func {
+		d.flows = &flows{in: inflow{lent: guaranteed, quota: &t.quota}} // without a window until Started
+		d.announced(f.Start.Window, f.Start.Attached, f.Start.Overflow)
+		d.out.attached = d.out.attached || d.kind == Source
+	}
 	d.start.Window = nil // it is not needed any more, and a context may live for long
-	d.out.attached = d.out.attached || d.kind == Source
 	return d
 }
 

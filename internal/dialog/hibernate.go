@@ -77,7 +77,7 @@ func (d *Dialog) perform() (payload []byte, err error, asleep bool) { //nolint:r
 			return err
 		})
 		h, ok := err.(*Hibernation) //nolint:errorlint // as it is
-		if !ok || h.of != d {
+		if !ok || h.of != d || d.flows == nil {
 			return payload, err, false
 		}
 		d.task = h.next

@@ -104,6 +104,8 @@ func (d *Dialog) promptly(answer func()) {
 	})
 }
 
+// taskKey is where a task's ctx, and whatever derives from it, has the task's dialog. The nearest one is found: the
+// task of one further up runs on another goroutine, or waits for this one and has handed over by then.
 type taskKey struct{}
 
 // aboutToWait is called by whatever may wait in this package, with the ctx of its caller. If that is

@@ -141,9 +141,10 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	if err := r.checkTexts(); err != nil {
 		return nil, err
 	}
-	d.receive(r.Window, r.Reads)
-	d.in.attached = d.in.attached || r.Kind == Source
 	if r.Kind != Func {
+		d.flows = &flows{}
+		d.receive(r.Window, r.Reads)
+		d.in.attached = d.in.attached || r.Kind == Source
 		d.ctx, d.cancel = context.WithCancelCause(ctx)
 	}
 	if r.Kind != Context {
@@ -152,7 +153,7 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	d.expect(ctx)
 	if err := d.ask(func() error { return d.enter(r) }); err != nil {
 		d.answered()
-		d.in.close()
+		d.flows.close()
 		if d.cancel != nil {
 			d.cancel(nil)
 		}

@@ -29,7 +29,7 @@ func (d *Dialog) doubt() {
 // because it has failed, was cancelled from here, or has its outcome. It then ends for that
 // reason, which a StreamOverrun must not replace.
 func (d *Dialog) judged() bool {
-	return !d.in.doubted || d.cause != nil || d.asked || d.done
+	return d.flows == nil || !d.in.doubted || d.cause != nil || d.asked || d.done
 }
 
 // judgeProbe fails the dialog if a probe waits for an end that will not be opened. over says
@@ -91,7 +91,7 @@ func (d *Dialog) Wait(ctx context.Context) ([]byte, error) {
 
 // waits counts the calls of Wait. One that begins may be what shows that this side's task will
 // not open the stream.
-func (d *Dialog) waits(more int) {
+func (d *Dialog) waits(more int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiters += more

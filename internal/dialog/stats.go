@@ -70,7 +70,7 @@ func (t *Table) Running(callees bool) (endpoints []string) {
 // each dialog of an endpoint that has not ended on both sides.
 func (t *Table) Room(endpoint string) (messages []int) {
 	for _, d := range t.snapshot(false) {
-		if d.endpoint != endpoint {
+		if d.endpoint != endpoint || d.flows == nil {
 			continue
 		}
 		d.mu.Lock()

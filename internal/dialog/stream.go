@@ -38,6 +38,30 @@ func (o StreamOptions) overflow() wire.Overflow {
 // to leave before that. All methods may be called at the same time from many goroutines.
 type Stream struct{ d *Dialog }
 
+// flows are what a dialog has that a Func does not need, which is smaller by a third without: the stream,
+// both ways, and what goes with it. The dialog's mu guards them.
+type flows struct {
+	in    inflow
+	out   outflow
+	reads *StreamOptions // callee: how its end receives that is open from the start (Receive)
+	heard news           // what a task that hibernates has been told
+}
+
+// close drops what is queued, and all that comes.
+func (f *flows) close() {
+	if f != nil {
+		f.in.close()
+	}
+}
+
+// hangUp ends what this side sends after a failure: how many messages it was, and whether a Stop must follow.
+func (f *flows) hangUp() (sent uint64, tell bool) {
+	if f == nil {
+		return 0, false
+	}
+	return f.out.sent, f.out.hangUp()
+}
+
 // OpenStream opens this side's end. It waits for nothing. A second time gives
 // ErrStreamClosed; before Started it is ErrNotStarted; on a context that has
 // failed or was cancelled it is that failure; but what a callee sent before it
@@ -104,13 +128,10 @@ func (d *Dialog) Receive(w Window, reads *StreamOptions) {
 	d.in.want, d.reads = w, reads
 }
 
-// receive sets up the account of this end, if it has one, just before its window is announced: a
+// receive sets up the account of this end just before its window is announced: a
 // callee that waits for its turn or its arguments borrows nothing. What Start or Started says must
 // be the account's very numbers.
 func (d *Dialog) receive(w Window, reads *StreamOptions) {
-	if d.kind == Func {
-		return
-	}
 	d.in.close()
 	d.in = newInflow(w.or(d.table.cfg.Window), &d.table.quota)
 	if reads != nil && d.kind == Context {
