@@ -133,7 +133,6 @@ func (s *schemer) value(t reflect.Type, tag reflect.StructTag, key string) objec
 
 // compound is the schema of what has values in it.
 func (s *schemer) compound(t reflect.Type, tag reflect.StructTag, key string) object {
-	schema := object{}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return s.value(t.Elem(), tag, key)
@@ -146,19 +145,20 @@ func (s *schemer) compound(t reflect.Type, tag reflect.StructTag, key string) ob
 		}
 		return object{"$ref": "#/definitions/" + key}
 	case reflect.Map:
-		schema = object{"type": "object", "additionalProperties": s.value(t.Elem(), tag, "")}
+		schema := object{"type": "object", "additionalProperties": s.value(t.Elem(), tag, "")}
 		if isRequired(tag) {
 			schema["minProperties"] = 1
 		}
+		return schema
 	case reflect.Slice:
-		schema = object{"type": "array", "items": s.value(t.Elem(), `min:"0" empty:"ok"`, key)}
+		schema := object{"type": "array", "items": s.value(t.Elem(), `min:"0" empty:"ok"`, key)}
 		if isRequired(tag) {
 			schema["minItems"] = 1
 		}
+		return schema
 	default: // the struct is ours
 		panic(fmt.Sprintf("%s: nothing here has a schema for a %s", key, t))
 	}
-	return schema
 }
 
 // rules are those of package config between the keys of a struct, as far as a schema says them well.

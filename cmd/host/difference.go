@@ -133,7 +133,7 @@ func flat(v any) map[string]string {
 
 func flatten(found map[string]string, at string, v reflect.Value) {
 	below := func(key string) string { return strings.TrimPrefix(at+"."+key, ".") }
-	switch _, isText := v.Interface().(fmt.Stringer); {
+	switch _, isText := reflect.TypeAssert[fmt.Stringer](v); {
 	case v.IsZero() && v.Kind() != reflect.Bool:
 	case v.Kind() == reflect.Pointer:
 		flatten(found, at, v.Elem())
@@ -200,12 +200,10 @@ func (p *plan) String() string {
 			fmt.Fprintf(&out, "    %s: %s, in the file %s\n", s.Key, orNone(s.From), orNone(s.To))
 		}
 	}
-	stays := p.beyondApply()
-	switch n := len(stays); {
-	case n == 0:
-		out.WriteString("\nhost apply changes what runs.\n")
-	default:
+	if stays := p.beyondApply(); len(stays) > 0 {
 		fmt.Fprintf(&out, "\nOnly a new start of host serve changes these: %s.\n", strings.Join(stays, ", "))
+	} else {
+		out.WriteString("\nhost apply changes what runs.\n")
 	}
 	return out.String()
 }

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -80,9 +81,7 @@ func TestEveryErrorIsExplained(t *testing.T) {
 		"shared/actor", "shared/contract", "shared/directory", "shared/fault", "shared/flow",
 		"sdk", "host", "host/config", "host/config/read", "trellistest",
 	} {
-		for name, text := range exportedErrors(t, filepath.Join("../..", folder)) {
-			want[name] = text
-		}
+		maps.Copy(want, exportedErrors(t, filepath.Join("../..", folder)))
 	}
 	want["host.ErrNoHost"], want["host.ErrServed"] = host.ErrNoHost.Error(), host.ErrServed.Error()
 	for _, e := range explanationsOn(docs.Errors) {

@@ -196,7 +196,7 @@ func (n *newPlugin) requirement() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		text, err := os.ReadFile(filepath.Join(folder, "go.mod"))
+		text, err := os.ReadFile(filepath.Join(folder, "go.mod")) //nolint:gosec // the user names the folder
 		if err != nil || !strings.HasPrefix(string(text), "module "+trellis+"\n") {
 			return nil, &usageError{fmt.Errorf("--trellis: expected a folder with the source of Trellis, got %s", words.Quote(folder))}
 		}

@@ -26,7 +26,7 @@ func TestGeneratedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if *update {
-			if err := os.WriteFile(name, out.Bytes(), 0o644); err != nil { //nolint:gosec // a page for everybody
+			if err := os.WriteFile(name, out.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -40,6 +40,7 @@ func TestGeneratedFiles(t *testing.T) {
 	}
 }
 
+//nolint:misspell // the name of a variable
 const commandsIntro = `# Commands
 
 What ` + "`host COMMAND --help`" + ` prints, on one page. A test writes it: ` + "`go test ./cmd/host -run TestGeneratedFiles -update`" + `.
@@ -99,8 +100,8 @@ func usage(cmd *cobra.Command) string { return cmd.Root().Name() + " " + cmd.Use
 func paragraphs(text string) string {
 	var out []string
 	for part := range strings.SplitSeq(text, "\n\n") {
-		if strings.HasPrefix(part, "\t") {
-			out = append(out, "```text\n"+strings.ReplaceAll(strings.TrimPrefix(part, "\t"), "\n\t", "\n")+"\n```")
+		if indented, is := strings.CutPrefix(part, "\t"); is {
+			out = append(out, "```text\n"+strings.ReplaceAll(indented, "\n\t", "\n")+"\n```")
 			continue
 		}
 		out = append(out, strings.ReplaceAll(part, "\n", " "))
