@@ -15,6 +15,10 @@ import (
 // the machine as over a link of their own. An actor between knows little of it (passage), and passes
 // frames on in the lanes that they belong to: what a link promises of the order of frames, two
 // links one behind the other promise as well. docs/protocol/relays.md has the rules of the wire.
+//
+// The readers of both links meet in a relay, and the goroutine that finds a link lost. None of them waits for
+// more than a lock, and nothing is kept here but what waits for a link: a frame is sent on, or it is not,
+// while it is being read. So a relay costs its dialog one more packet on the way, and no goroutine.
 
 // relay is a dialog of two other actors that passes through here. It belongs to the tables of both links,
 // by its legs, and ends when nothing is to pass any more. mu guards all of it but what never changes: each
@@ -290,7 +294,8 @@ func (l *leg) lose(told *wire.Fault) {
 	r.settle()
 }
 
-// settle gives back what the dialog has of the limits of both links, when it has ended. It is called before the
+// settle follows each change of what is known, and does what that means for the tables of both links. It
+// gives back what the dialog has of the limits of both links, when it has ended. It is called before the
 // opener hears of it, and opens the next one. An opener that was cut off never answers the callee's CANCEL;
 // the callee does not wait for that longer than a cancel bound.
 func (r *relay) settle() {
@@ -334,7 +339,9 @@ func (l *leg) release(uncount, forget bool) {
 	}
 }
 
-// watch begins to wait for the ending of a callee that was told to end, for its supervisor.
+// watch is for whoever hosts the callee: the opener may be anywhere, and nobody would end an actor because of what it
+// says. But this side has sent on, or has said itself, that the task is to end, and sees whether it does. It
+// begins to wait for the ending of a callee that was told to end, for its supervisor.
 func (r *relay) watch() {
 	if r.endpoint != "" && r.overdue == nil {
 		r.overdue = time.AfterFunc(r.legs[callee].table.cfg.CancelTimeout, r.stick)

@@ -15,7 +15,9 @@ type relayed struct {
 	shares map[share]guests
 }
 
-// share are the dialogs that have come over one link, or those that are for one actor.
+// share are the dialogs that have come over one link, or those that are for one actor. Each dialog is in two of
+// them. The first kind is against openers that take all they can get, whatever names they invent for those
+// below them; the second against callees that never end, and keep the places of those who have called them.
 type share struct {
 	from *Table
 	to   string

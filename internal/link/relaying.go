@@ -11,7 +11,8 @@ import "cmp"
 var mostRelayed = [lanes]int{Answer: mostUnread / 2, Data: mostUnread}
 
 // Full reports whether so much waits in a lane that nothing that is relayed may join it, or not a payload of
-// this size. An idle link takes as much as it allows to wait in all.
+// this size. An idle link takes as much as it allows to wait in all: twice the bound, which is where an
+// account of answers that nobody reads costs a peer its link.
 func (l *Link) Full(lane Lane, size int) bool {
 	account := lane.account()
 	most := mostRelayed[account]

@@ -29,8 +29,12 @@ func (x *Identity) ToID() actor.ID {
 // Bound cuts what a peer says of an actor to what an honest one says: it is sent on, and kept, and has
 // counted for nothing. nil is nobody.
 func (x *Address) Bound() {
-	if x != nil {
-		x.Path, x.Actor = valid(x.Path[:min(len(x.Path), treepath.Most)]), FromID(x.Actor.ToID())
+	if x == nil {
+		return
+	}
+	x.Path = valid(x.Path[:min(len(x.Path), treepath.Most)])
+	if id := x.Actor; id != nil {
+		id.Name, id.Uuid = valid(cut(id.Name)), valid(cut(id.Uuid))
 	}
 }
 

@@ -22,6 +22,14 @@ func starts(t testing.TB) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	actor := func(name string) *wire.Identity { return &wire.Identity{Name: name, Uuid: name + "-uuid", Pid: -5} }
+	relayed, err := proto.Marshal(&wire.Frame{Dialog: 1, Start: &wire.Start{
+		Endpoint: "call", Target: &wire.Address{Path: "a/b", Actor: actor("b")}, Opener: &wire.Address{Path: "c", Actor: actor("c"), Joined: true},
+		Window: &wire.Window{Messages: 1<<32 - 1, Bytes: 1 << 63},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	rest, err := proto.Marshal(&wire.Frame{Start: &wire.Start{Endpoint: "other", Window: &wire.Window{Messages: 7}, Metadata: map[string]string{"a": "b"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +37,14 @@ func starts(t testing.TB) map[string][]byte {
 	return map[string][]byte{
 		"a call":                   plain,
 		"nothing":                  []byte("\x4a\x00"),
+		"a relayed one":            relayed,
+		"a relayed one twice":      append(bytes.Clone(relayed), relayed...),
+		"an empty address":         []byte("\x4a\x02\x1a\x00"),
+		"a target twice":           []byte("\x4a\x0a\x1a\x03\x0a\x01a\x1a\x03\x12\x01\x08"),
+		"an actor twice":           []byte("\x4a\x0c\x1a\x0a\x12\x03\x0a\x01a\x12\x03\x12\x01b"),
+		"a window twice":           []byte("\x4a\x08\x52\x02\x08\x01\x52\x02\x10\x01"),
+		"a window that goes on":    []byte("\x4a\x07\x52\x05\x08\x01\x10\x02\x0a"),
+		"a path that is a number":  []byte("\x4a\x04\x1a\x02\x08\x01"),
 		"one after the other":      append(bytes.Clone(plain), plain...),
 		"more after a plain one":   append(bytes.Clone(plain), rest...),
 		"plain after another one":  append(bytes.Clone(rest), plain...),
