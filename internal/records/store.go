@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -19,8 +20,8 @@ import (
 // actor; Finish ends the loops. mu guards the fields below it, and under it no other lock is taken but
 // those of begun.
 //
-// When it is full, the child of the actor that has most in it, with all that is below that, loses its oldest
-// records. So one that floods pushes out nobody's but its own.
+// When it is full, those children of the actor that have most in it, each with all that is below it, lose their
+// oldest records. So one that floods pushes out nobody's but its own.
 type Store struct {
 	at    string // the path of the actor whose store it is
 	most  int    // weight of what is kept
@@ -65,7 +66,7 @@ func (s *Store) Put(r telemetry.Record) {
 	e.n = s.last
 	s.kept = append(s.kept, e)
 	s.add(e.source, e.weight)
-	for s.weight > s.most {
+	if s.weight > s.most {
 		s.shrink()
 	}
 	s.wake()
@@ -78,21 +79,21 @@ func (s *Store) add(source string, weight int) {
 	}
 }
 
-// shrink drops the oldest quarter of what there is of the source that has most. It is a quarter since
-// all that is kept is moved for it.
+// shrink makes room for a sixteenth of what may be kept, so that it is seldom needed: all that is kept is moved
+// for it. The sources that have most lose their oldest records until none of them has more than the others of these;
+// one that has less than its share loses nothing.
 func (s *Store) shrink() {
-	largest, most := "", 0
-	for source, weight := range s.weights {
-		if weight > most {
-			largest, most = source, weight
+	room, share := s.most-s.most/16, 0
+	for i, weight := range slices.Sorted(maps.Values(s.weights)) {
+		if share = room / (len(s.weights) - i); weight > share {
+			break
 		}
+		room -= weight
 	}
-	drop := (most + 3) / 4
 	s.kept = slices.DeleteFunc(s.kept, func(e entry) bool {
-		if e.source != largest || drop <= 0 {
+		if s.weights[e.source] <= share {
 			return false
 		}
-		drop -= e.weight
 		s.add(e.source, -e.weight)
 		return true
 	})

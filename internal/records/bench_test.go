@@ -1,0 +1,25 @@
+package records_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/records"
+)
+
+// What a line costs that is kept, when the store is full and many actors say as much.
+func BenchmarkPut(b *testing.B) {
+	s := records.New("", 50_000, nil)
+	paths := make([]string, 100)
+	for i := range paths {
+		paths[i] = "worker" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+	}
+	attrs := []slog.Attr{slog.String("file", "a.go"), slog.Int("lines", 12)}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r := records.Of(time.Now(), slog.LevelInfo, "parsed", attrs)
+		r.Actor = paths[i%len(paths)]
+		s.Put(r)
+	}
+}
