@@ -76,8 +76,9 @@ func grouped(entries []directory.Entry) (groups []directory.Entry) {
 // other is their name, and so that is said with #1. Programs that have joined, and what they host, are beside actors of
 // the tree as in [directory.Find].
 func meant(entries []directory.Entry, name string) (path string, err error) {
-	var named, guests, top []string
+	var named, guests, top, all []string
 	for _, e := range entries {
+		all = append(all, e.Path)
 		switch {
 		case e.State == directory.Standby:
 		case e.Path == name && e.Path != e.Actor.Name, e.Path+"#1" == name && !e.Last.Joined:
@@ -102,7 +103,7 @@ func meant(entries []directory.Entry, name string) (path string, err error) {
 	case len(guests) > 0:
 		return guests[0], nil
 	}
-	return "", fmt.Errorf("%w: %s", directory.ErrNotFound, words.Quote(name))
+	return "", fmt.Errorf("%w: %s%s", directory.ErrNotFound, words.Quote(name), words.DidYouMean(name, all))
 }
 
 // obey carries out an order about an actor that this nursery hosts, or passes it on to the one below that does. mine

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -26,12 +27,14 @@ const (
 // question is the argument of wire.Query and wire.Watch.
 type question struct {
 	Name string `json:"name,omitempty"` // a name or a path; "": everybody
+	// Missing asks wire.Query for no entries, but for what Registry.Missing says: so much less is sent.
+	Missing bool `json:"missing,omitempty"`
 }
 
 // Answers gives the task by which a host answers what an actor asks about the tree that r has; nil
 // if the endpoint is another one.
 func Answers(start *wire.Start, r directory.Registry) dialog.Task {
-	var answer func(ctx context.Context, d *dialog.Dialog, r directory.Registry, name string) ([]byte, error)
+	var answer func(ctx context.Context, d *dialog.Dialog, r directory.Registry, q question) ([]byte, error)
 	most := 0
 	switch {
 	case start.Endpoint == wire.Query && start.Kind == dialog.Func:
@@ -49,13 +52,20 @@ func Answers(start *wire.Start, r directory.Registry) dialog.Task {
 		if err := wire.CBOR.Unmarshal(d.Args(), &q); err != nil {
 			return nil, fmt.Errorf("%s: %w", start.Endpoint, err)
 		}
-		return answer(ctx, d, r, q.Name)
+		return answer(ctx, d, r, q)
 	}
 }
 
-// query answers with the last event of each entry, and when that became ready.
-func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, name string) ([]byte, error) {
-	entries, err := r.Entries(ctx, name)
+// query answers with the last event of each entry, and when that became ready; or with what is there in the place of one.
+func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, q question) ([]byte, error) {
+	if q.Missing {
+		text, err := r.Missing(ctx, q.Name)
+		if err != nil {
+			return nil, err
+		}
+		return own(d, text)
+	}
+	entries, err := r.Entries(ctx, q.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +76,11 @@ func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, name str
 			return nil, err
 		}
 	}
+	return own(d, answer)
+}
+
+// own is an answer in CBOR.
+func own(d *dialog.Dialog, answer any) ([]byte, error) {
 	b, err := marshal(answer)
 	if err != nil {
 		return nil, err
@@ -74,8 +89,8 @@ func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, name str
 }
 
 // watch sends what the registry's loop gives.
-func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, name string) ([]byte, error) {
-	return nil, show(ctx, d, r.Watch(ctx, name), func(e *directory.Event) message { return message{Event: e} })
+func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, q question) ([]byte, error) {
+	return nil, show(ctx, d, r.Watch(ctx, q.Name), func(e *directory.Event) message { return message{Event: e} })
 }
 
 // show sends what a loop gives to whoever watches.
@@ -117,22 +132,39 @@ func (t Tree) Entries(ctx context.Context, name string) ([]directory.Entry, erro
 	return entries, err
 }
 
-func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
+// Missing asks the host, unless this actor hosts some of the name.
+func (t Tree) Missing(ctx context.Context, name string) (text string, err error) {
+	if own, _ := t.Memory.Entries(ctx, name); len(own) > 0 { // it does not fail
+		return t.Memory.Missing(ctx, name)
+	}
+	err = t.query(ctx, question{Name: name, Missing: true}, &text)
+	return words.Clip(text, maxText), err
+}
+
+// query asks the host.
+func (t Tree) query(ctx context.Context, q question, answer any) error {
 	host, err := t.Host(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	args, err := marshal(question{name})
+	args, err := marshal(q)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	payload, err := host.CallRuntime(ctx, wire.Query, args.Bytes())
 	if err != nil {
-		return nil, err
+		return err
 	}
+	if err := wire.CBOR.Unmarshal(payload, answer); err != nil {
+		return fmt.Errorf("%w: the answer to %s: %w", fault.ErrProtocol, wire.Query, err)
+	}
+	return nil
+}
+
+func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
 	var answer []message
-	if err := wire.CBOR.Unmarshal(payload, &answer); err != nil {
-		return nil, fmt.Errorf("%w: the answer to %s: %w", fault.ErrProtocol, wire.Query, err)
+	if err := t.query(ctx, question{Name: name}, &answer); err != nil {
+		return nil, err
 	}
 	entries := make([]directory.Entry, 0, len(answer))
 	for _, m := range answer {
@@ -152,7 +184,7 @@ func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
 
 // Watch ranges over what becomes of the whole tree, as the host tells it.
 func (t Tree) Watch(ctx context.Context, name string) iter.Seq2[directory.Event, error] {
-	return watched(ctx, t.Host, wire.Watch, question{name}, func(m message) directory.Event {
+	return watched(ctx, t.Host, wire.Watch, question{Name: name}, func(m message) directory.Event {
 		if m.Event == nil {
 			return directory.Event{}
 		}

@@ -98,6 +98,33 @@ func nobody(directory.Entry) contract.Portal {
 // errAsked is what a portal to an actor fails with in its own host.
 var errAsked = errors.New("the actor was asked")
 
+// A lookup that finds nobody costs no list of the tree: however many there are, little is sent for its error, whose text is
+// that of the root. What an actor hosts itself it says itself.
+func TestD02_WhoIsMissingCostsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		levels := chain(t, "a", "b")
+		for i := range 300 {
+			levels[0].up(fmt.Sprintf("worker-%d", i))
+		}
+		low := levels[2]
+		low.own.Join("late", nobody).Publish(directory.Event{Actor: actor.NewID("late"), To: directory.Waiting})
+		synctest.Wait()
+		_, at := directory.Find(levels[0].ctx, "worker-3x")
+		before := low.child.Link().Stats().BytesIn
+		_, err := directory.Find(low.ctx, "worker-3x")
+		if !errors.Is(err, directory.ErrNotFound) || err.Error() != at.Error() || !strings.Contains(err.Error(), `did you mean "worker-3`) {
+			t.Errorf("D02: %v; want %v", err, at)
+		}
+		if size := low.child.Link().Stats().BytesIn - before; size > 2<<10 {
+			t.Errorf("D02: %d bytes have come", size)
+		}
+		if _, err := directory.Find(low.ctx, "late"); err == nil || !strings.HasSuffix(err.Error(), `none named "late" is ready; a/b/late is waiting`) {
+			t.Errorf("D02: %v", err)
+		}
+		end(t, levels)
+	})
+}
+
 // From every level the tree looks as it does from the root.
 func TestD02_EveryActorFindsTheWholeTree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

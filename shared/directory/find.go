@@ -9,7 +9,6 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
-	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -229,23 +228,9 @@ func init() {
 }
 
 func notFound(ctx context.Context, r Registry, name string) error {
-	all, err := r.Entries(ctx, "")
+	text, err := r.Missing(ctx, name)
 	if err != nil {
 		return err
 	}
-	var same, others []string
-	for _, e := range all {
-		if e.Last.named(name) {
-			same = append(same, fmt.Sprintf("%s%s is %s", e.Path, map[bool]string{true: ", which has joined,"}[e.Last.Joined], e.State))
-		} else {
-			others = append(others, e.Path)
-		}
-	}
-	switch {
-	case len(same) > 0:
-		return fmt.Errorf("%w: none named %s is ready; %s", ErrNotFound, words.Quote(name), words.List(same, ", "))
-	case len(others) == 0:
-		return fmt.Errorf("%w: %s; there are none", ErrNotFound, words.Quote(name))
-	}
-	return fmt.Errorf("%w: %s; there are %s%s", ErrNotFound, words.Quote(name), words.List(others, ", "), words.DidYouMean(name, others))
+	return fmt.Errorf("%w: %s", ErrNotFound, text)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
+	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -209,6 +210,20 @@ func (r *Memory) Entries(_ context.Context, name string) ([]Entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.table.Entries(name), nil
+}
+
+// Missing waits for nothing, and does not fail.
+func (r *Memory) Missing(_ context.Context, name string) (string, error) {
+	r.mu.Lock()
+	same, others := r.table.around(name)
+	r.mu.Unlock()
+	switch {
+	case len(same) > 0:
+		return fmt.Sprintf("none named %s is ready; %s", words.Quote(name), words.List(same, ", ")), nil
+	case len(others) == 0:
+		return words.Quote(name) + "; there are none", nil
+	}
+	return fmt.Sprintf("%s; there are %s%s", words.Quote(name), words.List(others, ", "), words.DidYouMean(name, others)), nil
 }
 
 // Portal leads to an actor through the member that it is, or that hosts it.

@@ -19,6 +19,9 @@ type Registry interface {
 	// Entries are those that are in the tree, of a name or at a path, in the order of their
 	// paths; all of them if name is "". It waits for no actor but those that are asked.
 	Entries(ctx context.Context, name string) ([]Entry, error)
+	// Missing says in words, for an error, what there is where no actor of a name or at a path is ready: those of the name,
+	// and what they are doing, or some of the others.
+	Missing(ctx context.Context, name string) (string, error)
 	// Portal leads to the process of an entry, and to no other one; to whichever is at its path if it has no Actor.
 	Portal(e Entry) contract.Portal
 	// Events ranges over what has happened so far to what the actor hosts, as far as it is kept, and

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -90,6 +91,20 @@ func (t *Table) Entries(name string) (found []Entry) {
 	}
 	slices.SortFunc(found, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	return found
+}
+
+// around are the actors of a name, with what they are doing, and the paths of all others.
+func (t *Table) around(name string) (same, others []string) {
+	for path, e := range t.entries {
+		if e.Last.named(name) {
+			same = append(same, fmt.Sprintf("%s%s is %s", path, map[bool]string{true: ", which has joined,"}[e.Last.Joined], e.State))
+		} else {
+			others = append(others, path)
+		}
+	}
+	slices.Sort(same)
+	slices.Sort(others)
+	return same, others
 }
 
 // clone is a copy, which shares nothing that changes.
