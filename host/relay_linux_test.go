@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -14,7 +15,7 @@ import (
 )
 
 // realFamily is the family as processes.
-func realFamily(t *testing.T) []host.Spec {
+func realFamily(t testing.TB) []host.Spec {
 	relaying := func(name string, hosted ...host.Spec) host.Spec {
 		s := spec(t, name, "relays")
 		s.Actors, s.Callers = hosted, []string{"tree"}
@@ -104,6 +105,33 @@ func (h hop) stream(ctx context.Context, all map[string]*directory.Portal, kill 
 			return context.Cause(ctx)
 		})
 	return err
+}
+
+// BenchmarkD05_KilledInTheMiddleOfAStream has a stream over three hops, and kills a relay of it: how long it takes until its
+// opener is told.
+func BenchmarkD05_KilledInTheMiddleOfAStream(b *testing.B) {
+	var took time.Duration
+	for range b.N {
+		err := host.OpenTree(b.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, realFamily(b), func(ctx context.Context, _ *host.Tree) error {
+			all, err := findAll(ctx, allOfFamily)
+			if err != nil {
+				return err
+			}
+			var killed time.Time
+			told := hop{"", "left/lower/leaf", "left/lower"}.stream(ctx, all, func() error {
+				killed = time.Now()
+				return syscall.Kill(all["left/lower"].Entry.Actor.PID, syscall.SIGKILL)
+			})
+			if took += time.Since(killed); killed.IsZero() || !errors.Is(told, fault.ErrActorLost) {
+				b.Errorf("the opener was told %v", told)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, fault.ErrActorLost) {
+			b.Error(err)
+		}
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(b.N)/1000, "ms-until-told")
 }
 
 // BenchmarkD05_OneMoreHop calls a child, and what that child hosts; and has messages come from them.

@@ -294,10 +294,9 @@ func (l *leg) lose(told *wire.Fault) {
 	r.settle()
 }
 
-// settle follows each change of what is known, and does what that means for the tables of both links. It
-// gives back what the dialog has of the limits of both links, when it has ended. It is called before the
-// opener hears of it, and opens the next one. An opener that was cut off never answers the callee's CANCEL;
-// the callee does not wait for that longer than a cancel bound.
+// settle follows each change of what is known: a dialog that has ended gives back what it has of the limits of
+// both links. That comes before the opener hears of it, and opens the next one. An opener that was cut off
+// never answers the callee's CANCEL; the callee does not wait for that longer than a cancel bound.
 func (r *relay) settle() {
 	ended, done := r.over && !r.ended, r.done() && !r.left
 	r.ended, r.left = r.over, r.done()
@@ -339,9 +338,9 @@ func (l *leg) release(uncount, forget bool) {
 	}
 }
 
-// watch is for whoever hosts the callee: the opener may be anywhere, and nobody would end an actor because of what it
-// says. But this side has sent on, or has said itself, that the task is to end, and sees whether it does. It
-// begins to wait for the ending of a callee that was told to end, for its supervisor.
+// watch is for the supervisor of a callee that is told to end: its opener may be anywhere, and nobody should end
+// an actor because of what that says. But this side, which hosts the callee, has sent on that the task is
+// to end, or has said so itself, and sees whether it does.
 func (r *relay) watch() {
 	if r.endpoint != "" && r.overdue == nil {
 		r.overdue = time.AfterFunc(r.legs[callee].table.cfg.CancelTimeout, r.stick)
