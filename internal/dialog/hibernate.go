@@ -2,7 +2,6 @@ package dialog
 
 import (
 	"context"
-	"runtime/pprof"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -130,8 +129,7 @@ func (d *Dialog) rouse() {
 
 // carryOn is the rest of a task that has hibernated.
 func (d *Dialog) carryOn() {
-	pprof.SetGoroutineLabels(d.outer) // not those of who has read its news, as in run
-	d.mustEnd()                       // as perform does
+	d.mustEnd() // as perform does
 	if !d.callee {
 		d.runMember()
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"time"
@@ -380,6 +381,11 @@ func (t *Table) begin(d *Dialog) bool {
 	switch {
 	case d.runtime():
 		return t.runtime.Go(func() { t.run(d) })
+	case t.link.Led(): // by a caller, whose labels for profiles are for its own code
+		return t.tasks.Go(func() {
+			pprof.SetGoroutineLabels(d.outer)
+			t.run(d)
+		})
 	case d.inPlace():
 		t.PacketEnd()
 		return t.tasks.Here(func() { t.link.RunInPlace((*guest)(d)) })

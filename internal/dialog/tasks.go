@@ -2,7 +2,6 @@ package dialog
 
 import (
 	"context"
-	"runtime/pprof"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
@@ -65,9 +64,6 @@ func (d *Dialog) Own(b *wire.Buffer) []byte {
 // arguments are there and the peer reads its answers; further tasks have ended before the ending
 // is sent; and the ctx is released last.
 func (t *Table) run(d *Dialog) {
-	if d.turn.Load() == nil {
-		pprof.SetGoroutineLabels(d.outer) // who has read the START may be a caller, whose labels are for its own code
-	}
 	asleep := false
 	defer d.depart(&asleep)
 	if err := d.mayBegin(); err != nil {

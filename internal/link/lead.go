@@ -66,6 +66,9 @@ func (l *Link) Lead(over func() bool) {
 	l.leading.Depart(err != nil || l.in.cut)
 }
 
+// Led reports, within [Receiver].Frame, whether a leader reads.
+func (l *Link) Led() bool { return l.in.led }
+
 // RouseLeader has a leader look whether it is over. It may be called at any time from anywhere.
 func (l *Link) RouseLeader() {
 	if l.leading != nil {
