@@ -143,7 +143,7 @@ func (d *Dialog) carryOn() {
 // wait: body runs in goroutines of the group, and may hibernate. ended is called there, once, when
 // both sides have ended, with what Scope would return, or a panic as an error.
 func (d *Dialog) ScopeIn(group *task.Group, body Task, ended func(err error)) {
-	d.lead(func() bool { return true }) // it does not wait
+	d.lead(func(*Dialog) bool { return true }) // it does not wait
 	d.answered()
 	d.task, d.member = body, &member{group, d.follow(d.outer), ended}
 	d.mu.Lock()

@@ -60,8 +60,8 @@ func (d *Dialog) ask(put func() error) (err error) {
 }
 
 // lead reads the link if the opener leads, until ready reports true, or its wait ends, or nothing
-// comes for a while.
-func (d *Dialog) lead(ready func() bool) {
+// comes for a while. ready is a method and no closure, which would be allocated for each call that does not lead, too.
+func (d *Dialog) lead(ready func(d *Dialog) bool) {
 	l := &d.table.leading
 	if l.sole.Load() != d || !l.leads {
 		return
@@ -72,7 +72,7 @@ func (d *Dialog) lead(ready func() bool) {
 		case <-l.ends:
 			return true
 		default:
-			return d.look(ready)
+			return d.look(func() bool { return ready(d) })
 		}
 	})
 }

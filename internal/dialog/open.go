@@ -75,9 +75,8 @@ func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 		return nil, err
 	}
 	defer d.answered()
-	done := func() bool { return d.done }
-	d.lead(done)
-	if cause := d.await(ctx, done); cause != nil {
+	d.lead((*Dialog).hasEnded)
+	if cause := d.await(ctx, func() bool { return d.done }); cause != nil {
 		d.event(DoAbort, d.because(cause))
 		d.drain()
 	}
@@ -103,7 +102,7 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 // abandon and release are deferred for a body that calls runtime.Goexit; after any other
 // end they find nothing to do.
 func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
-	d.lead(d.settled)
+	d.lead((*Dialog).settled)
 	d.answered()
 	defer d.unfollow(d.follow(d.outer))
 	defer d.release()
@@ -237,6 +236,9 @@ func (d *Dialog) opened() (began bool) {
 	return began
 }
 
+// hasEnded reports whether it is known how the dialog ended. The caller holds mu.
+func (d *Dialog) hasEnded() bool { return d.done }
+
 // settled reports whether it is known if the body of an opener runs. The caller holds mu.
 func (d *Dialog) settled() bool {
 	return d.kind != Context || d.began || d.done || d.state.Phase != Opening
@@ -254,7 +256,7 @@ func (d *Dialog) bodyEnded(err error) error {
 	}
 	d.expect(nil)
 	_ = d.ask(func() error { return d.tellEnd(n, failure) }) // if that is not nil, there is nothing to wait for
-	d.lead(func() bool { return d.done })
+	d.lead((*Dialog).hasEnded)
 	d.answered()
 	return err
 }
