@@ -136,8 +136,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	registry := directory.From(ctx)
 	router := route.From(ctx)
 	if router == nil {
-		below, _ := registry.(route.Below)
-		router = &route.Router{Self: id, Root: id, Down: below}
+		router = &route.Router{Self: id, Root: id, Down: registry}
 		ctx = route.With(ctx, router)
 	}
 	return &environment{

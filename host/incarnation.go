@@ -199,6 +199,8 @@ func (i *incarnation) awaitEnd() teardown {
 		return i.onDeath()
 	case <-i.connection.gone():
 		return i.onDisconnect()
+	case <-i.hosted.Lost():
+		return i.onPlaceLost()
 	}
 }
 
@@ -277,6 +279,15 @@ func (i *incarnation) onCancel(why *cancellation) (t teardown) {
 	}
 	t.done = done
 	return t
+}
+
+// onPlaceLost ends a process whose path may be another actor's by now. Another process would have no place, either.
+func (i *incarnation) onPlaceLost() teardown {
+	err := fmt.Errorf("%w: %s", directory.ErrLost, i.hosted.Path())
+	return teardown{
+		end:     end{cause: directory.Lost, reason: err.Error(), failure: err, lasting: true},
+		request: &cancellation{Canceller: i.env.self, Reason: err.Error()},
+	}
 }
 
 // onUnhealthy ends a process that is unwell. One that still answers is asked first. The

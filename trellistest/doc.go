@@ -15,7 +15,7 @@
 // It mirrors package sdk: what a program gives to sdk.Serve or sdk.Plugin, its test gives to
 // [Serve] or [Plugin]. What serves the endpoints is the runtime of a real plugin, and what is
 // missing is the process around it. [Exec] starts the real program, under a real host, and
-// looks for what that leaves behind; [Conformance] tests an SDK in another language.
+// looks for what that leaves behind; [Conformance] tests an SDK in another language, and [Registry] a directory.
 //
 // Everything that a function of this package starts belongs to the test that it was given, and
 // has ended when that test has. The test fails if something of the author's has not: a call, a

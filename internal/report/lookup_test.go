@@ -20,6 +20,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
 // level is an actor of a chain in which each hosts the next one.
@@ -122,6 +123,21 @@ func TestD02_WhoIsMissingCostsLittle(t *testing.T) {
 			t.Errorf("D02: %v", err)
 		}
 		end(t, levels)
+	})
+}
+
+// The registry of an actor that has a host is one as that of the root is.
+func TestD01_ATreeIsARegistry(t *testing.T) {
+	trellistest.Registry(t, func(t *testing.T) directory.Registry {
+		levels := chain(t, "a")
+		a := levels[1]
+		t.Cleanup(func() {
+			a.own.Finish()
+			<-a.sent // by when the test's ctx has ended
+			part(a.host, a.child, errors.New("it is over"))
+			levels[0].own.Finish()
+		})
+		return directory.From(a.ctx)
 	})
 }
 

@@ -36,7 +36,7 @@ const (
 	Sick      Cause = "unhealthy" // its health checks failed
 	Stuck     Cause = "stuck"     // a task of it was told to end, and went on for too long
 	NotUp     Cause = "start"     // it did not come up
-	Lost      Cause = "lost"      // its host has ended without it, or tells no more of it
+	Lost      Cause = "lost"      // its host has ended without it, or tells no more of it; or its place in the directory is lost
 )
 
 // Event is one step in the life of an actor, told by its host in the moment in which the step

@@ -218,6 +218,8 @@ var (
 	ErrStale = errors.New("stale portal")
 	// ErrNotReachable means that an actor is there, and cannot be called from here.
 	ErrNotReachable = errors.New("actor not reachable")
+	// ErrLost means that an actor's process was ended since its registry has given up its place ([Membership]).
+	ErrLost = errors.New("place in the directory lost")
 )
 
 // init makes them known to errors.Is on the far side of a link.
@@ -225,6 +227,7 @@ func init() {
 	fault.Sentinel("trellis.NotFound", ErrNotFound)
 	fault.Sentinel("trellis.Stale", ErrStale)
 	fault.Sentinel("trellis.NotReachable", ErrNotReachable)
+	fault.Sentinel("trellis.PlaceLost", ErrLost)
 }
 
 func notFound(ctx context.Context, r Registry, name string) error {

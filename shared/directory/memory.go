@@ -46,6 +46,7 @@ type Memory struct {
 	table     Table
 	actors    map[string]string // the paths of processes that are there, by their UUIDs
 	seq       uint64
+	epoch     uint64             // memberships so far
 	members   map[string]*member // by their paths
 	gone      [][]Event          // what was kept of members that are over, the oldest first
 	followers map[*follower]struct{}
@@ -60,7 +61,9 @@ type member struct {
 	kept  []Event // a ring of the last ones; whoever asks for them sorts them
 	told  int     // events so far
 	below int     // actors that are there
-	guest bool    // it is a program that has joined a host, and so is all below it, whatever it says
+	epoch uint64
+	lost  chan struct{} // closed when it is over: it is not among the members, or the registry has ended
+	guest bool          // it is a program that has joined a host, and so is all below it, whatever it says
 }
 
 // NewMemory makes an empty registry for what the actor at a path hosts; "" is the root. joined, if
@@ -83,16 +86,29 @@ func (r *Memory) Join(name string, call func(Entry) contract.Portal) Membership 
 		r.joined()
 	}
 	r.once = true
-	m := &member{r: r, path: treepath.Join(r.at, name), call: call}
+	r.epoch++
+	m := &member{r: r, path: treepath.Join(r.at, name), call: call, epoch: r.epoch, lost: make(chan struct{})}
 	for n := 2; r.members[m.path] != nil; n++ {
 		m.path = treepath.Join(r.at, fmt.Sprintf("%s#%d", name, n))
 	}
 	r.members[m.path] = m
+	if r.finished {
+		close(m.lost)
+	}
 	return m
 }
 
 // Path is the member's path.
 func (m *member) Path() string { return m.path }
+
+// Epoch is the number of the membership.
+func (m *member) Epoch() uint64 { return m.epoch }
+
+// Until is never.
+func (m *member) Until() time.Time { return time.Time{} }
+
+// Lost is closed when the member is gone, or the registry has ended.
+func (m *member) Lost() <-chan struct{} { return m.lost }
 
 // Publish tells an event of the member itself. One with Missed changes no state, and needs to
 // say nothing else.
@@ -112,6 +128,9 @@ func (m *member) Publish(e Event) {
 	m.put(e)
 	if e.To == Gone {
 		delete(m.r.members, m.path)
+		if !m.r.finished {
+			close(m.lost)
+		}
 		m.r.gone = append(m.r.gone, m.kept)
 		m.r.gone = slices.Delete(m.r.gone, 0, max(0, len(m.r.gone)-keptGone))
 	}
@@ -343,7 +362,13 @@ func (r *Memory) next(ctx context.Context, f *follower) (events []Event, lost in
 func (r *Memory) Finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.finished {
+		return
+	}
 	r.finished = true
+	for _, m := range r.members {
+		close(m.lost)
+	}
 	for f := range r.followers {
 		f.finish()
 	}

@@ -3,7 +3,9 @@ package directory
 import (
 	"context"
 	"iter"
+	"time"
 
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
@@ -13,6 +15,10 @@ import (
 type Registry interface {
 	// Path is where the actor is whose registry this is; "" is the root.
 	Path() string
+	// Has reports whether a path is below that, so that the actor there joins this registry or is told of to it.
+	Has(path string) bool
+	// Where is the path of a process that the registry was told of and that is there.
+	Where(id actor.ID) (path string, there bool)
 	// Join takes in an actor of a name, which gets a path of its own. call gives portals to the
 	// actor, and to those below it; for an entry without an Actor to whichever process is there.
 	Join(name string, call func(Entry) contract.Portal) Membership
@@ -36,10 +42,13 @@ type Registry interface {
 }
 
 // Membership is the place of one actor in a registry, with all that it hosts. Its host has
-// made it, and ends it with the event that the actor is gone.
+// made it, and leaves it with the event that the actor is gone.
 type Membership interface {
 	// Path is the path of the actor, from the root of the tree.
 	Path() string
+	// Epoch is above those of all memberships that the registry has given before. A path may be used
+	// again, and of two actors that have had it the epochs say which one is the later.
+	Epoch() uint64
 	// Publish tells an event of the actor itself. It never waits.
 	Publish(e Event)
 	// Pass passes on an event of an actor below, as the actor itself has told it. What it says
@@ -47,6 +56,13 @@ type Membership interface {
 	Pass(e Event) error
 	// Close tells of all below the actor that they are gone, and why: nothing more comes from it.
 	Close(reason string, err error)
+	// Until is when the registry gives the path away if it does not hear from this host before; zero if it never
+	// does, as in the memory of one process.
+	Until() time.Time
+	// Lost is closed when the membership is over: the actor is told gone, or the registry has ended, or, at Until at the
+	// latest, it does not know of the actor any more. Nothing that is told counts then. A process that is
+	// there is ended with [ErrLost], since the path may be another one's.
+	Lost() <-chan struct{}
 }
 
 type key struct{}
