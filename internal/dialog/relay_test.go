@@ -604,8 +604,8 @@ func TestF06_OnlyTheFieldsOfItsKindAreSentOn(t *testing.T) {
 	})
 }
 
-// X10: the host of a callee hears that it does not end, whoever has called it and has told it to.
-func TestX10_TheHostOfARelayedCalleeHearsThatItIsStuck(t *testing.T) {
+// P13: the host of a callee hears that it does not end, whoever has called it and has told it to.
+func TestP13_TheHostOfARelayedCalleeHearsThatItIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
 		stuck := make(chan dialog.StuckTask, 2)
