@@ -171,6 +171,27 @@ func ExampleTree_Scale() {
 	// <nil>
 }
 
+// A portal to all replicas together: each call goes to one of them, those that come later included.
+func ExampleOpenTree_spread() {
+	greeter := greeterSpec()
+	greeter.Replicas = 2
+	err := host.OpenTree(context.Background(), host.Options{}, []host.Spec{greeter}, func(ctx context.Context, t *host.Tree) error {
+		all := directory.Spread(ctx, "greeter")
+		text, err := greet.Call(ctx, all, "whoever")
+		fmt.Println(text)
+		err = errors.Join(err, t.Scale(ctx, "greeter", 4))
+		mine := directory.ByKey(ctx, "greeter", "Ada") // always the same one for Ada, while it is ready
+		text, failed := greet.Call(ctx, mine, "Ada")
+		fmt.Println(text)
+		return errors.Join(err, failed)
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello, whoever!
+	// Hello, Ada!
+	// <nil>
+}
+
 // Events tell what happens to the actors of a ctx.
 func ExampleEvents() {
 	ctx := host.WithEvents(context.Background())

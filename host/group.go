@@ -23,7 +23,8 @@ type group struct {
 	portals []*Portal // by number, to those that there are to be; one that has ended by itself stays until the next scale
 }
 
-// grow adds replicas to a group. It is called under the lock.
+// grow adds replicas to a group. Each is a child of its own, with a path that the registry gives it: the first number that
+// nobody has, which may be one below that of others. It is called under the lock.
 func (n *Nursery) grow(g *group, count int, why string) (added []*child) {
 	for range count {
 		c := &child{spec: g.spec, childState: childState{group: g.id, needs: g.needs}}
@@ -38,7 +39,9 @@ func (n *Nursery) grow(g *group, count int, why string) (added []*child) {
 
 // scale has an actor of the tree have count replicas, and returns when those that were missing are up, and those
 // that are too many are gone. by is who wants it, for events. All is decided in one change, so that of
-// several at once the last one holds.
+// several at once the last one holds. Those that an earlier one has told to end, and not waited for, are waited for here: there
+// are count processes when this returns without an error. What has never come up is no replica, and portals to it are
+// given to nobody.
 func (n *Nursery) scale(ctx context.Context, g *group, count int, by string) error {
 	why := n.cancellationFor(fmt.Sprintf("scaled to %d%s", count, by))
 	over, err := causeOf(ctx), error(nil)

@@ -38,6 +38,8 @@ func (s *supervision) orphan() (some bool) {
 	return some
 }
 
+// lacks reports whether a need cannot be met any more. That somebody wants fewer replicas is no reason, as long as
+// one is left. It is asked in the step in which a child is over, after which nobody knows that child.
 func (s *supervision) lacks(n need) bool {
 	left := false
 	for _, c := range s.children {

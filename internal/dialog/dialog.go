@@ -121,6 +121,7 @@ func (d *Dialog) First() []byte { return d.first }
 type note struct {
 	reason
 	payload []byte       // of Started and Return
+	refused bool         // of an ERROR that has come
 	owner   *wire.Buffer // what it lies in; nil if that is nobody's
 }
 
@@ -231,7 +232,7 @@ func (d *Dialog) answer(e Event, n note) {
 	if d.done = true; e == GotError && !n.byPeer {
 		e = Lost // a relay has said that it does not know
 	}
-	d.end = ending{order: d.order(), by: e, value: n.payload, err: n.err, told: d.told}
+	d.end = ending{order: d.order(), by: e, value: n.payload, err: n.err, told: d.told, refused: n.refused}
 	if d.stuck && !d.state.Cut {
 		d.table.unstick(d.id)
 	}

@@ -110,6 +110,8 @@ type ending struct {
 	value []byte
 	err   error       // the callee's failure as it came, or why the callee's ending is not known
 	told  *wire.Fault // the failure that the peer had been told: its ending may be the echo of that
+	// refused is whether the callee has said that its task has not begun.
+	refused bool
 }
 
 // failed reports whether there is anything to judge. The value of a Func wins over a cancel

@@ -139,6 +139,7 @@ func (d *Dialog) gotFault(e Event, f *wire.Frame) error {
 		return d.violation(f, "without its fault")
 	}
 	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: f.Kind != wire.Kind_KIND_LOST}, payload: f.Payload}
+	n.refused = f.Kind == wire.Kind_KIND_ERROR && f.Fault.Refused && !d.began && f.Yields == 0
 	if d.flows != nil {
 		d.in.limited, d.in.limit = true, f.Yields
 	}
@@ -284,4 +285,11 @@ func (d *Dialog) stop(deaf bool) {
 		return // the callee has ended, and nobody listens any more
 	}
 	d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP, Deaf: deaf})
+}
+
+// refusal is what a Start is answered with whose task has not begun.
+func refusal(err error, self actor.ID) *wire.Fault {
+	f := fault.Pack(err, self)
+	f.Refused = true
+	return f
 }

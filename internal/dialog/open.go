@@ -29,6 +29,8 @@ type Request struct {
 	// Reads opens this side's end of a Context's stream together with the context: its
 	// peer sends as to any open end. OpenStream then gives that end. Nil: it is not open.
 	Reads *StreamOptions
+	// Unbegun is what Call finds out: that the callee has certainly not begun.
+	Unbegun bool
 
 	target *wire.Address // whom the peer relays it to (Target)
 }
@@ -71,7 +73,7 @@ func checkText(text string, size *int) error {
 // needs neither a goroutine nor an AfterFunc, which is why it is not a Scope.
 func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 	d, err := t.Open(ctx, r)
-	if err != nil {
+	if r.Unbegun = err != nil; r.Unbegun {
 		return nil, err
 	}
 	defer d.answered()
@@ -81,8 +83,13 @@ func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 		d.drain()
 	}
 	d.event(DoSucceed, note{})
-	return d.result()
+	value, err := d.result()
+	r.Unbegun = d.Refused()
+	return value, err
 }
+
+// Refused reports of a dialog that has ended whether the callee has refused it, and certainly not begun.
+func (d *Dialog) Refused() bool { return d.end.refused }
 
 // CallRuntime calls an endpoint below RuntimePrefix. It works on a table that refuses new dialogs,
 // too: a host that lets nothing more begin still has to ask its plugin to end.

@@ -103,7 +103,7 @@ func (r *relay) start(f *wire.Frame) error {
 	if refused != nil {
 		r.lost(callee)
 		r.settle()
-		r.legs[opener].tell(wire.Kind_KIND_ERROR, fault.Pack(refused, t.Self()))
+		r.legs[opener].tell(wire.Kind_KIND_ERROR, refusal(refused, t.Self()))
 	}
 	return nil
 }

@@ -364,14 +364,14 @@ func (t *Table) accept(f *wire.Frame) error {
 	if failed == nil {
 		run, failed = t.find(d, refused)
 	}
-	if failed != nil {
-		d.event(DoFail, d.because(failed))
-		return nil
+	if failed == nil {
+		d.task, d.pace = run, t.paceOf(d)
+		if t.begin(d) {
+			return nil
+		}
+		failed = fault.ErrActorClosing // the table is closed: a Start that was late
 	}
-	d.task, d.pace = run, t.paceOf(d)
-	if !t.begin(d) { // the table is closed: a Start that was late
-		d.event(DoFail, saying(fault.ErrActorClosing))
-	}
+	d.event(DoFail, note{reason: reason{err: failed, record: refusal(failed, t.Self())}})
 	return nil
 }
 

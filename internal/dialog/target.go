@@ -12,10 +12,15 @@ import (
 type Target struct {
 	*Table
 	address *wire.Address // nil: the other end
+
+	// Over is how a portal to many actors counts what each of them has to do, and tries another one. If it is not nil, it
+	// is called once, when the one dialog that the target is for has ended. If the callee has certainly not begun it, it
+	// is given why, and may give the way to another one; nil: there is none. The caller calls it: no lock is held then.
+	Over func(unbegun error) (next func(context.Context) (Target, error))
 }
 
 // To is an actor that the one at the other end relays to; nil is that one itself.
-func (t *Table) To(a *wire.Address) Target { return Target{t, a} }
+func (t *Table) To(a *wire.Address) Target { return Target{Table: t, address: a} }
 
 // Peer is the actor itself.
 func (t Target) Peer() actor.ID {

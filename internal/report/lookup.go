@@ -119,8 +119,11 @@ type Tree struct {
 
 var _ directory.Registry = Tree{}
 
-// Entries are those of the whole tree.
+// Entries are those of the whole tree. What is below this actor it knows itself.
 func (t Tree) Entries(ctx context.Context, name string) ([]directory.Entry, error) {
+	if t.Has(name) {
+		return t.Memory.Entries(ctx, name)
+	}
 	entries, err := t.ask(ctx, name)
 	if err != nil {
 		return nil, err
@@ -182,8 +185,11 @@ func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
 	return entries, nil
 }
 
-// Watch ranges over what becomes of the whole tree, as the host tells it.
+// Watch ranges over what becomes of the whole tree, as the host tells it. What is below this actor it knows itself.
 func (t Tree) Watch(ctx context.Context, name string) iter.Seq2[directory.Event, error] {
+	if t.Has(name) {
+		return t.Memory.Watch(ctx, name)
+	}
 	return watched(ctx, t.Host, wire.Watch, question{Name: name}, func(m message) directory.Event {
 		if m.Event == nil {
 			return directory.Event{}

@@ -55,6 +55,9 @@ func Name(path string) string {
 	return name
 }
 
+// Unnumbered is a path without the number that its last part may have: all that share it have the same.
+func Unnumbered(path string) string { return path[:len(path)-len(Last(path))] + Name(path) }
+
 // Number is which of those that share a name beside one another the actor at a path is: the N of #N, or 1.
 func Number(path string) int {
 	_, number, _ := strings.Cut(Last(path), "#")

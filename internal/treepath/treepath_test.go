@@ -1,6 +1,7 @@
 package treepath_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -29,6 +30,9 @@ func TestNumber(t *testing.T) {
 	for path, want := range map[string]int{"a": 1, "a#2": 2, "b#3/a": 1, "b/a#12": 12, "": 1} {
 		if got := treepath.Number(path); got != want {
 			t.Errorf("%q: %d, want %d", path, got, want)
+		}
+		if got, want := treepath.Unnumbered(path), strings.TrimSuffix(path, fmt.Sprint("#", want)); got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
 		}
 	}
 }

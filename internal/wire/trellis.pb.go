@@ -1205,8 +1205,10 @@ func (x *Cancel) GetReason() string {
 // Fault is an error on its way between processes: all errors of its tree, in one list.
 // The first is the root, and each comes after the one that it belongs to.
 type Fault struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nodes         []*Node                `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Nodes []*Node                `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// Of an ERROR: the dialog was refused, and its task has not begun. Whoever opened it may open it elsewhere.
+	Refused       bool `protobuf:"varint,2,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1246,6 +1248,13 @@ func (x *Fault) GetNodes() []*Node {
 		return x.Nodes
 	}
 	return nil
+}
+
+func (x *Fault) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
 }
 
 // Node is one error of a Fault.
@@ -1482,9 +1491,10 @@ const file_trellis_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x06Cancel\x122\n" +
 	"\tcanceller\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\tcanceller\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"/\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"I\n" +
 	"\x05Fault\x12&\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x10.trellis.v1.NodeR\x05nodes\"\xb6\x02\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x10.trellis.v1.NodeR\x05nodes\x12\x18\n" +
+	"\arefused\x18\x02 \x01(\bR\arefused\"\xb6\x02\n" +
 	"\x04Node\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\rR\x06parent\x12\x12\n" +
 	"\x04also\x18\x02 \x01(\bR\x04also\x12\x0e\n" +

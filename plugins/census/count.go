@@ -13,6 +13,7 @@ import (
 	census "github.com/seed-2ba35074/trellis/plugins/census/contract"
 	"github.com/seed-2ba35074/trellis/plugins/census/tally"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -25,18 +26,19 @@ type stream = contract.Stream[census.Progress, census.None]
 // parsing is a context that is opened to be read.
 var parsing = census.Parse.With(contract.ContextOptions{Reading: true})
 
-// count is the census: the walker's files are spread over the parsers, each of
-// which takes as many as it can keep up with.
+// count is the census: the walker's files go to contexts with the parsers, one for each of them, each of
+// which takes as many as its parser can keep up with.
 func count(ctx context.Context, root census.Root, c *census.CountCallee) (tally.Report, error) {
 	tree := host.FromContext(ctx)
 	walker, err := tree.Portal("walker")
 	if err != nil {
 		return tally.Report{}, err
 	}
-	parsers, err := tree.Portals("parser")
+	all, err := tree.Portals("parser")
 	if err != nil {
 		return tally.Report{}, err
 	}
+	parsers := directory.Spread(ctx, directory.Here(ctx)+"/parser")
 	if err := c.Started(census.None{}); err != nil {
 		return tally.Report{}, err
 	}
@@ -44,8 +46,8 @@ func count(ctx context.Context, root census.Root, c *census.CountCallee) (tally.
 	if err != nil {
 		return tally.Report{}, err
 	}
-	b := newBoard(root.Root, parsers)
-	if err := b.run(ctx, c, walker, parsers, progress); err != nil {
+	b := &board{root: root.Root, begun: time.Now(), paths: make(chan tally.Path), files: map[string]int{}}
+	if err := b.run(ctx, c, walker, parsers, len(all), progress); err != nil {
 		return tally.Report{}, err
 	}
 	return b.report(), nil
@@ -57,31 +59,23 @@ type board struct {
 	begun time.Time
 	paths chan tally.Path // from the walker to whichever parser is free
 
-	mu      sync.Mutex
-	sum     tally.Tally
-	seen    int
-	parsed  int
-	failed  int
-	workers []tally.Worker
-}
-
-func newBoard(root string, parsers []*host.Portal) *board {
-	b := &board{root: root, begun: time.Now(), paths: make(chan tally.Path)}
-	for _, p := range parsers {
-		b.workers = append(b.workers, tally.Worker{Parser: p.ID().String()})
-	}
-	return b
+	mu     sync.Mutex
+	sum    tally.Tally
+	seen   int
+	parsed int
+	failed int
+	files  map[string]int // by the process that has parsed them
 }
 
 // run counts until the last file is in. Whatever fails ends all of it.
-func (b *board) run(ctx context.Context, c *census.CountCallee, walker *host.Portal, parsers []*host.Portal, progress *stream) error {
+func (b *board) run(ctx context.Context, c *census.CountCallee, walker, parsers contract.Portal, n int, progress *stream) error {
 	var parsing sync.WaitGroup
 	done := make(chan struct{})
-	for i, p := range parsers {
+	for range n {
 		parsing.Add(1)
 		c.Go(func(ctx context.Context) error {
 			defer parsing.Done()
-			return b.feed(ctx, p, i)
+			return b.feed(ctx, parsers)
 		})
 	}
 	c.Go(func(ctx context.Context) error { return b.walk(ctx, walker) })
@@ -94,7 +88,7 @@ func (b *board) run(ctx context.Context, c *census.CountCallee, walker *host.Por
 }
 
 // walk puts the walker's files on the board.
-func (b *board) walk(ctx context.Context, walker *host.Portal) error {
+func (b *board) walk(ctx context.Context, walker contract.Portal) error {
 	defer close(b.paths)
 	for found, err := range census.Walk.Stream(ctx, walker, census.Root{Root: b.root}) {
 		if err != nil {
@@ -123,21 +117,23 @@ func (b *board) note(found tally.Found) bool {
 	return true
 }
 
-// feed gives one parser files and takes what it has counted. A parser that is lost
-// comes back, and gets again what it still owed.
-func (b *board) feed(ctx context.Context, parser *host.Portal, worker int) error {
+// feed gives a parser files and takes what it has counted. When the parser is lost, another one gets what it still
+// owed: to parse a file twice does no harm, which is why this may be done again.
+func (b *board) feed(ctx context.Context, parsers contract.Portal) error {
 	given := &given{paths: map[string]tally.Path{}}
 	for {
-		err := b.feedOnce(ctx, parser, worker, given)
+		err := b.feedOnce(ctx, parsers, given)
 		if !errors.Is(err, fault.ErrActorLost) || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-// feedOnce does so for as long as one process of the parser lives.
-func (b *board) feedOnce(ctx context.Context, parser *host.Portal, worker int, given *given) error {
-	_, err := parsing.Open(ctx, parser, census.None{}, func(ctx context.Context, c *census.ParseOpener) error {
+// feedOnce does so for as long as one process of a parser lives.
+func (b *board) feedOnce(ctx context.Context, parsers contract.Portal, given *given) error {
+	_, err := parsing.Open(ctx, parsers, census.None{}, func(ctx context.Context, c *census.ParseOpener) error {
+		worker := c.Peer().String()
+		b.join(worker)
 		s, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
 			return err
@@ -199,7 +195,14 @@ func (g *given) returned(path tally.Path) {
 	delete(g.paths, string(path))
 }
 
-func (b *board) add(f tally.File, worker int) {
+// join makes a process one of those that are told of, before it has parsed anything.
+func (b *board) join(worker string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.files[worker] += 0
+}
+
+func (b *board) add(f tally.File, worker string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sum.Add(f)
@@ -207,7 +210,7 @@ func (b *board) add(f tally.File, worker int) {
 	if f.Problem != "" {
 		b.failed++
 	}
-	b.workers[worker].Files++
+	b.files[worker]++
 }
 
 // tell streams progress upward until done.
@@ -233,8 +236,16 @@ func (b *board) progress() census.Progress {
 	defer b.mu.Unlock()
 	return census.Progress{
 		Seen: b.seen, Parsed: b.parsed, Failed: b.failed, Rate: b.rate(),
-		Parsers: append([]tally.Worker(nil), b.workers...),
+		Parsers: b.workers(),
 	}
+}
+
+// workers are the processes that have parsed files, by name. The caller holds mu.
+func (b *board) workers() (all []tally.Worker) {
+	for _, name := range slices.Sorted(maps.Keys(b.files)) {
+		all = append(all, tally.Worker{Parser: name, Files: b.files[name]})
+	}
+	return all
 }
 
 // rate is in files per second. The caller holds mu.
@@ -246,7 +257,7 @@ func (b *board) report() tally.Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.sum.Report()
-	r.Root, r.Workers, r.Rate = b.root, b.workers, b.rate()
+	r.Root, r.Workers, r.Rate = b.root, b.workers(), b.rate()
 	r.Seconds = float64(time.Since(b.begun).Milliseconds()) / 1000
 	return r
 }

@@ -11,8 +11,9 @@
 //     another one opens a context, sends paths and receives counts; a third sends progress
 //     to whoever asked. All of them are tasks of the handler's scope (Callee.Go): if one
 //     fails, the scope ends the others, and the handler fails with what it failed with.
-//   - A parser that is lost is opened again as soon as it is back. It gets the paths that
-//     its last process had and did not answer, so that the report is right whatever dies.
+//   - These contexts are opened with any of its parsers (directory.Spread): each goes to the one that has the
+//     fewest. When a parser is lost, another one gets the paths that it had and did not answer, so that
+//     the report is right whatever dies.
 //
 // What the programs say to each other is declared in the package contract beside this one,
 // which each of them imports. What a file holds is counted by package tally, which knows

@@ -93,28 +93,76 @@ func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r 
 
 // scope opens the endpoint and runs body in the scope of its dialog.
 func scope[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
-	d, err := begin(ctx, s, p, args, o)
-	if err != nil {
-		return err
+	next, err := attempt(ctx, s, p, args, o, body)
+	for next != nil {
+		next, err = attempt(ctx, s, next, args, o, body)
 	}
-	return explain(s, d.Peer(), d.Scope(body))
+	return err
+}
+
+// attempt is scope, which goes on with next if that is not nil: the callee has not begun, and there is another one.
+// Then body has not run either, since a dialog that is refused has nothing in it. The deferred function is only for
+// portals that want to be told, so that others pay nothing for it.
+func attempt[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions,
+	body func(ctx context.Context, d *dialog.Dialog) error,
+) (next Portal, err error) {
+	d, told, err := begin(ctx, s, p, args, o)
+	if err != nil {
+		return nil, err
+	}
+	if told == nil {
+		return nil, explain(s, d.Peer(), d.Scope(body))
+	}
+	returned := false
+	defer func() {
+		if !returned { // body has panicked, or called runtime.Goexit
+			told(nil)
+		}
+	}()
+	err = d.Scope(body)
+	returned = true
+	return over(told, d.Refused(), err), explain(s, d.Peer(), err)
+}
+
+// ending is what is told when a dialog is over: see dialog.Target.
+type ending = func(unbegun error) (next func(context.Context) (dialog.Target, error))
+
+// over tells that a dialog is over; told is nil for a portal that leads to one actor only. It gives the portal to another callee if this one has not begun.
+func over(told ending, unbegun bool, err error) Portal {
+	if told == nil {
+		return nil
+	}
+	if !unbegun {
+		err = nil
+	}
+	if next := told(err); next != nil {
+		return endpoint.Reach(next)
+	}
+	return nil
 }
 
 // begin is the part of scope whose stack is not needed while the scope waits: a goroutine
 // that waits with more than some 1.2 KiB in use keeps 8 KiB of stack instead of 4.
-func begin[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions) (*dialog.Dialog, error) {
-	payload, err := encode(s, s.codec, arguments, args)
-	if err != nil {
-		return nil, err
+func begin[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions) (*dialog.Dialog, ending, error) {
+	for {
+		payload, err := encode(s, s.codec, arguments, args)
+		if err != nil {
+			return nil, nil, err
+		}
+		var r dialog.Request
+		t, err := s.request(ctx, p, payload, &r)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.Window, r.Reads = dialog.Window(o.Window), o.reads()
+		d, err := t.Open(ctx, &r)
+		if err == nil {
+			return d, t.Over, nil
+		}
+		if p = over(t.Over, true, err); p == nil {
+			return nil, nil, explain(s, t.Peer(), err)
+		}
 	}
-	var r dialog.Request
-	t, err := s.request(ctx, p, payload, &r)
-	if err != nil {
-		return nil, err
-	}
-	r.Window, r.Reads = dialog.Window(o.Window), o.reads()
-	d, err := t.Open(ctx, &r)
-	return d, explain(s, t.Peer(), err)
 }
 
 // FuncByHand is a [Func] by its name, for callers that do not have its Go types: payloads

@@ -50,20 +50,30 @@ func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args
 // [*fault.NotExposed], [*fault.ContractError], [fault.ErrMessageTooLarge], [fault.ErrOverloaded]; [fault.ErrActorDown] or
 // [fault.ErrActorClosing] if the actor takes no calls; what matches [fault.ErrActorLost] if
 // the actor or the link to it is lost; or the cause of ctx.
-func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Args) (r Result, err error) {
+func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Args) (Result, error) {
+	r, next, err := e.call(ctx, p, args)
+	for next != nil {
+		r, next, err = e.call(ctx, next, args)
+	}
+	return r, err
+}
+
+// call is Call, which goes on with next if that is not nil: the callee has not begun, and there is another one.
+func (e FuncEndpoint[Args, Result]) call(ctx context.Context, p Portal, args Args) (r Result, next Portal, err error) {
 	payload, err := encode(e.sig, e.sig.codec, arguments, args)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	var request dialog.Request
 	t, err := e.sig.request(ctx, p, payload, &request)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	answer, err := t.Call(ctx, &request)
+	next = over(t.Over, request.Unbegun, err)
 	if err != nil {
-		return r, explain(e.sig, t.Peer(), err)
+		return r, next, explain(e.sig, t.Peer(), err)
 	}
 	r, err = receive[Result](e.sig, e.sig.codec, result, answer, true)
-	return r, from(t.Peer(), err)
+	return r, nil, from(t.Peer(), err)
 }

@@ -92,15 +92,16 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenIn(g *Group, p Port
 	err := errGroupEnded
 	g.tasks.Here(func() {
 		var d *dialog.Dialog
-		if d, err = begin(g.ctx, e.sig, p, args, e.options); err == nil {
-			e.scopeIn(g, d, body, ended)
+		var told ending
+		if d, told, err = begin(g.ctx, e.sig, p, args, e.options); err == nil {
+			e.scopeIn(g, d, told, body, ended)
 		}
 	})
 	return err
 }
 
 // scopeIn is the context of a dialog that has been opened.
-func (e ContextEndpoint[Args, Started, In, Out, Result]) scopeIn(g *Group, d *dialog.Dialog,
+func (e ContextEndpoint[Args, Started, In, Out, Result]) scopeIn(g *Group, d *dialog.Dialog, told ending,
 	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error, ended func(r Result, err error) error,
 ) {
 	var opened *Opener[Started, In, Out, Result]
@@ -110,6 +111,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) scopeIn(g *Group, d *di
 		}
 		return nil, body(ctx, opened)
 	}, func(err error) {
+		over(told, false, err)
 		panics.Attempt(func() error {
 			panics.Rethrow(err)
 			r, err := opened.outcome(g.ctx, explain(e.sig, d.Peer(), err))

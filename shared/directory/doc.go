@@ -12,6 +12,7 @@
 //	for e, err := range directory.Watch(ctx, "census/parser") { … } // ready, restarted, gone
 //
 //	p = directory.ByName(ctx, "parser")           // a portal that looks up anew for each dialog
+//	p = directory.Spread(ctx, "parser")           // to all of them together, each dialog with one
 //
 // ctx is that of a nursery's body, of a handler, or one made by host.WithEvents. All of them have
 // the whole tree: what a plugin's own registry does not have it asks its host for.

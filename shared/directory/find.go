@@ -89,6 +89,9 @@ func latest(portals []*Portal) *Portal {
 	return slices.MaxFunc(portals, func(a, b *Portal) int { return a.Entry.later(&b.Entry) })
 }
 
+// newest chooses the latest.
+func newest(portals []*Portal) (*Portal, error) { return latest(portals), nil }
+
 // WaitFor is Find when an actor of the name is ready; it waits for one if there is none. The
 // end of ctx gives its cause.
 func WaitFor(ctx context.Context, name string) (*Portal, error) {
@@ -96,7 +99,7 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 	if r == nil {
 		return nil, errNoDirectory
 	}
-	return await(ctx, r, name, true)
+	return await(ctx, r, name, true, newest)
 }
 
 // ByName is a portal to whichever actor of a name, or at a path, is ready when a dialog begins: it
@@ -111,7 +114,7 @@ func ByName(ctx context.Context, name string) contract.Portal {
 			return t, errNoDirectory
 		}
 		for {
-			p, err := await(ctx, r, name, false)
+			p, err := await(ctx, r, name, false, newest)
 			if err != nil {
 				return t, err
 			}
@@ -124,15 +127,18 @@ func ByName(ctx context.Context, name string) contract.Portal {
 	})
 }
 
-// await gives a portal to the actor of a name that became ready last, once one is. If there are
-// none it fails, unless it is to wait for one that comes.
-func await(ctx context.Context, r Registry, name string, come bool) (*Portal, error) { //nolint:cyclop // a loop with several ways out
+// await gives a portal to the one that choose picks of those of a name that are ready, once there is one. If there are
+// none of the name it fails, unless it is to wait for one that comes.
+func await(ctx context.Context, r Registry, name string, come bool, choose func(ready []*Portal) (*Portal, error)) (*Portal, error) { //nolint:cyclop // a loop with several ways out
 	look := func() (*Portal, error) {
 		all, others, err := ready(ctx, r, name)
 		if err == nil && len(all) == 0 && !others && !come {
 			err = notFound(ctx, r, name)
 		}
-		return latest(all), err
+		if err != nil {
+			return nil, err
+		}
+		return choose(all)
 	}
 	if p, err := look(); p != nil || err != nil {
 		return p, err

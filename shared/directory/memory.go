@@ -236,6 +236,7 @@ func (r *Memory) Missing(_ context.Context, name string) (string, error) {
 	r.mu.Lock()
 	same, others := r.table.around(name)
 	r.mu.Unlock()
+	name = strings.TrimSuffix(name, "#")
 	switch {
 	case len(same) > 0:
 		return fmt.Sprintf("none named %s is ready; %s", words.Quote(name), words.List(same, ", ")), nil

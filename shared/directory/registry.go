@@ -23,7 +23,8 @@ type Registry interface {
 	// actor, and to those below it; for an entry without an Actor to whichever process is there.
 	Join(name string, call func(Entry) contract.Portal) Membership
 	// Entries are those that are in the tree, of a name or at a path, in the order of their
-	// paths; all of them if name is "". It waits for no actor but those that are asked.
+	// paths; all of them if name is "". A path that ends with # is that of all which have it
+	// but for their number. It waits for no actor but those that are asked.
 	Entries(ctx context.Context, name string) ([]Entry, error)
 	// Missing says in words, for an error, what there is where no actor of a name or at a path is ready: those of the name,
 	// and what they are doing, or some of the others.

@@ -87,7 +87,7 @@ func Relay(f *wire.Fault, self actor.ID) *wire.Fault {
 	if root := nodes[0]; len(root.Relays) < maxRelays {
 		root.Relays = append(root.Relays, wire.FromID(self))
 	}
-	return &wire.Fault{Nodes: nodes}
+	return &wire.Fault{Nodes: nodes, Refused: f.GetRefused()}
 }
 
 // unpack gives one error, without what is below it.
