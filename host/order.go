@@ -78,7 +78,7 @@ func grouped(entries []directory.Entry) (groups []directory.Entry) {
 func meant(entries []directory.Entry, name string) (path string, err error) {
 	var named, guests, top, all []string
 	for _, e := range entries {
-		all = append(all, e.Path)
+		all = append(all, e.Path, e.Actor.Name)
 		switch {
 		case e.State == directory.Standby:
 		case e.Path == name && e.Path != e.Actor.Name, e.Path+"#1" == name && !e.Last.Joined:
@@ -98,8 +98,10 @@ func meant(entries []directory.Entry, name string) (path string, err error) {
 	case len(top) == 1 && top[0] == name: // others that are deeper are shown with other paths
 		return name, nil
 	case len(named) > 1:
-		return "", fmt.Errorf("there are %d actors named %s: %s; say which by its path, or %s#1 for the first of several beside each other",
-			len(named), words.Quote(name), words.List(named, ", "), name)
+		if i := slices.Index(named, name); i >= 0 {
+			named[i] += "#1"
+		}
+		return "", fmt.Errorf("there are %d actors named %s: %s; say which", len(named), words.Quote(name), words.List(named, ", "))
 	case len(guests) > 0:
 		return guests[0], nil
 	}

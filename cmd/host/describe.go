@@ -72,7 +72,7 @@ func describe(boot *wire.BootResponse) *described {
 		for line := range strings.Lines(e.Shape) {
 			line = strings.TrimSuffix(line, "\n")
 			if optional, is := strings.CutPrefix(line, "#+ "); is {
-				shown.optional = append(shown.optional, optional+", may be left out")
+				shown.optional = append(shown.optional, s.noted(optional))
 			} else if !strings.HasPrefix(line, "#") {
 				shown.Shape = append(shown.Shape, line)
 			}

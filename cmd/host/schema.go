@@ -31,6 +31,17 @@ func parseShape(text string) shape {
 	return s
 }
 
+// noted is a line about what is in a field that may be left out, which it says of the field itself.
+func (s shape) noted(line string) string {
+	path, _, _ := strings.Cut(line, " ")
+	for field := range s.optional {
+		if rest, is := strings.CutPrefix(path, field); is && strings.Trim(rest, "?[]{}key") == "" {
+			return line + ", may be left out"
+		}
+	}
+	return line
+}
+
 // schemaOf is a JSON Schema for the values of a part of an endpoint, as a call by hand takes and
 // gives them: what it allows is taken, if numbers are in the range of their Go types, and what is given it allows.
 func (s shape) schemaOf(part string) map[string]any { return s.schema(part, "#", nil) }

@@ -227,3 +227,15 @@ func TestSchemasOfLargeTypes(t *testing.T) {
 		t.Errorf("%d lines are told, more than %d", len(s.types), most)
 	}
 }
+
+// host describe says of a field that it may be left out, and not of what is in it.
+func TestOptionalFieldsAreNoted(t *testing.T) {
+	s := parseShape("#? a.b\n#+ a.b[] object\n#+ a.b[].c int\n#? a.b[].d\n#+ a.b[].d{key} string\n#+ a.b[].d{} int\n")
+	for line, want := range map[string]string{
+		"a.b[] object": "a.b[] object, may be left out", "a.b[].c int": "a.b[].c int", "a.b[].d{} int": "a.b[].d{} int, may be left out",
+	} {
+		if got := s.noted(line); got != want {
+			t.Errorf("%q is %q, want %q", line, got, want)
+		}
+	}
+}
