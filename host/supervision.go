@@ -234,9 +234,8 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	if how.stable {
 		c.unstable = 0
 	}
-	byItself := decided == stays || decided == condemned && c.comesBack && how.lasting
 	switch answered := s.answers(c, failed); {
-	case !byItself:
+	case decided != stays && !c.failsAgain(decided, how):
 		if s.closing && failed && wasUp {
 			s.report(c, how.failure)
 		}
@@ -254,6 +253,12 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 		c.over = true
 	}
 	return s.settle()
+}
+
+// failsAgain reports whether a process that a strategy has condemned has failed before it was told to end, and
+// the next one would in the same way.
+func (c *childState) failsAgain(decided decision, how end) bool {
+	return decided == condemned && c.comesBack && how.lasting
 }
 
 // enter is the one place where a state changes, and where an event comes from. Therefore

@@ -90,16 +90,21 @@ func (s shape) schema(path, at string, entered []string) map[string]any {
 	case typ == "object":
 		return s.object(path, at, within)
 	case strings.HasPrefix(typ, "^"):
-		if up, err := strconv.Atoi(typ[1:]); err == nil && up > 0 && up <= len(entered) {
-			return map[string]any{"$ref": entered[len(entered)-up]}
-		}
-		return map[string]any{"$comment": "a type inside itself"}
+		return itself(typ[1:], entered)
 	default:
 		if plain, ok := plainTypes[typ]; ok {
 			return plain
 		}
 		return map[string]any{"$comment": "no schema is known of " + typ + ", which has an encoding of its own"}
 	}
+}
+
+// itself is the schema of a type that is inside itself: the one so many levels up.
+func itself(levels string, entered []string) map[string]any {
+	if up, err := strconv.Atoi(levels); err == nil && up > 0 && up <= len(entered) {
+		return map[string]any{"$ref": entered[len(entered)-up]}
+	}
+	return map[string]any{"$comment": "a type inside itself"}
 }
 
 // object is the schema of a structure. A field that the type does not have is refused, as a typing error; one whose

@@ -201,8 +201,8 @@ type (
 		I, J, K, L, M, N, O, P *[]map[string]leaf `json:",omitempty"`
 	}
 	garden struct {
-		Bush bush `json:"bush,omitempty"`
-		Leaf leaf `json:"leaf,omitempty"`
+		Bush bush `json:"bush,omitzero"`
+		Leaf leaf `json:"leaf,omitzero"`
 	}
 )
 

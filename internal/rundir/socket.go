@@ -152,7 +152,7 @@ func removeSocket(path string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	conn, err := (&net.Dialer{Timeout: time.Second}).Dial("unix", path) //nolint:noctx // bounded by Timeout
 	switch {
 	case err == nil:
 		_ = conn.Close() // nothing was written

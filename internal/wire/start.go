@@ -57,14 +57,7 @@ func (f *Frame) readStart(b []byte, known names) bool {
 
 // readField reports whether the field is one of most STARTs, with a value of its kind.
 func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
-	kind := protowire.VarintType
-	switch n {
-	case 1, 3, 5, 10, 11:
-		kind = protowire.BytesType
-	case 4:
-		kind = protowire.Fixed64Type
-	}
-	if ok = v.kind == kind; !ok {
+	if v.kind != startKind(n) {
 		return false
 	}
 	switch n {
@@ -94,6 +87,17 @@ func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
 		return false
 	}
 	return ok
+}
+
+// startKind is how the values of a field of START are encoded.
+func startKind(n protowire.Number) protowire.Type {
+	switch n {
+	case 1, 3, 5, 10, 11:
+		return protowire.BytesType
+	case 4:
+		return protowire.Fixed64Type
+	}
+	return protowire.VarintType
 }
 
 // readAddress is for an address that there is not yet. It and its actor lie in one piece of memory, since
