@@ -17,16 +17,17 @@ const (
 )
 
 // Variable is the environment variable that names the best transport that this process may use: shm,
-// local or grpc. What cannot be had is replaced by the next one. Children have it from their host.
+// which is what is used without it, local or grpc. What cannot be had is replaced by the next one.
+// Children have it from their host.
 const Variable = "TRELLIS_TRANSPORT"
 
 // Choice is the protocols for a direct connection that this process may use, the best first. There is
 // none if its links are to go over gRPC.
 func Choice() (protocols []string, err error) {
 	switch name := os.Getenv(Variable); name {
-	case "shm":
+	case "", "shm":
 		return []string{SharedProtocol, LocalProtocol}, nil
-	case "", "local":
+	case "local":
 		return []string{LocalProtocol}, nil
 	case "grpc":
 		return nil, nil

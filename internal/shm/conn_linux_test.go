@@ -369,6 +369,43 @@ func TestOffersThatAreDeclined(t *testing.T) {
 	}
 }
 
+// Where the host can have no memory, both ends go on with the socket, as it was.
+func TestWithoutMemoryTheSocketIsAsItWas(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: Bytes - 1, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+			t.Error(err)
+		}
+	}()
+	a, b := sockets(t)
+	before := descriptors(t)
+	offering := task.Start(func() {
+		if c, err := Offer(a); c != nil || err != nil {
+			t.Errorf("offered: %v, %v", c, err)
+		}
+	})
+	if c, err := Take(b); c != nil || err != nil {
+		t.Errorf("taken: %v, %v", c, err)
+	}
+	offering.Wait()
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors were open before, %d after", before, after)
+	}
+	if _, err := a.Write([]byte("what follows")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 20)
+	if n, err := b.Read(got); string(got[:n]) != "what follows" || err != nil {
+		t.Errorf("%q, and %v", got[:n], err)
+	}
+}
+
 // descriptors counts those that this process has open.
 func descriptors(t *testing.T) int {
 	t.Helper()
