@@ -102,15 +102,15 @@ func TestWantCreditWaitsForWhatIsUnderWay(t *testing.T) {
 // Frames that are held up do not come by waiting.
 func TestWantCreditDoesNotWaitForAStall(t *testing.T) {
 	trellistest.Bubble(t, func(t *testing.T) {
-		a := trellistest.Serve(t, greet.Handle(hello))
+		a := trellistest.Serve(t, upload.Handle(func(_ context.Context, n struct{}, c *uploadCallee) (int, error) { return 0, c.Started(n) }))
 		a.Stall(trellistest.ToActor)
 		done := make(chan error)
 		go func() {
-			_, err := greet.Call(t.Context(), a, "Ada")
+			_, err := upload.Open(t.Context(), a, struct{}{}, func(context.Context, *uploadOpener) error { return nil })
 			done <- err
 		}()
 		begun := time.Now()
-		trellistest.WantCredit(t, a, greet, trellistest.ToActor, 0)
+		trellistest.WantCredit(t, a, upload, trellistest.ToActor, 0)
 		if waited := time.Since(begun); waited != 0 {
 			t.Errorf("it has waited for %v", waited)
 		}

@@ -80,7 +80,7 @@ var atOnce = []string{
 	"FromContext", "WithEvents", "SubtreeWith", "Parent", "Self", "WithMetadata", "MetadataFrom",
 	"Hibernate", "Opener.Hibernate", "FuncEndpoint.Handle", "SourceEndpoint.Handle", "ContextEndpoint.Handle",
 	"Stream.Close", "Subscription.Close",
-	"Find", "FindAll", "Query", "From", "With", "Here", "ByName", "ByKey", "Spread", "Memory.Entries", "NewMemory", "Memory.Join",
+	"Find", "FindAll", "Query", "From", "With", "Here", "ByName", "ByKey", "Spread", "Memory.Entries", "Memory.Missing", "NewMemory", "Memory.Join",
 }
 
 // publicFuncs are the exported functions of the packages that programs use.
