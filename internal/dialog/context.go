@@ -54,6 +54,9 @@ func (c *taskContext) make() (now bool) {
 // close ends the ctx with its task: whoever has kept it finds it ended. If nobody has asked for it by then, that
 // costs nothing: it becomes over, or, should that have ended before, its outer.
 func (c *taskContext) close() {
+	if (*Dialog)(c).expired() {
+		c.make() // it ended with its deadline, though nobody has asked
+	}
 	c.once.Do(func() {
 		if c.late = over; c.outer.Err() != nil {
 			c.late = c.outer

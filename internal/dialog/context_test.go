@@ -53,15 +53,16 @@ func TestC19_ACtxThatIsAskedLateSaysTheSame(t *testing.T) {
 		happens    func(c kept)
 		err, cause error
 	}{
-		"nothing":                   {func(kept) {}, nil, nil},
-		"the opener fails":          {func(c kept) { c.endOpener(errBoom) }, context.Canceled, errBoom},
-		"the base ends":             {func(c kept) { c.endBase(errBudget) }, context.Canceled, errBudget},
-		"the deadline passes":       {func(kept) { time.Sleep(time.Hour) }, context.DeadlineExceeded, context.DeadlineExceeded},
-		"its task ends":             {func(c kept) { c.endTask() }, context.Canceled, context.Canceled},
-		"the base, then the opener": {func(c kept) { c.endBase(errBudget); synctest.Wait(); c.endOpener(errBoom) }, context.Canceled, errBudget},
-		"the opener, then the base": {func(c kept) { c.endOpener(errBoom); synctest.Wait(); c.endBase(errBudget) }, context.Canceled, errBoom},
-		"the base, then its task":   {func(c kept) { c.endBase(errBudget); synctest.Wait(); c.endTask() }, context.Canceled, errBudget},
-		"its task, then the base":   {func(c kept) { c.endTask(); synctest.Wait(); c.endBase(errBudget) }, context.Canceled, context.Canceled},
+		"nothing":                     {func(kept) {}, nil, nil},
+		"the opener fails":            {func(c kept) { c.endOpener(errBoom) }, context.Canceled, errBoom},
+		"the base ends":               {func(c kept) { c.endBase(errBudget) }, context.Canceled, errBudget},
+		"the deadline passes":         {func(kept) { time.Sleep(time.Hour) }, context.DeadlineExceeded, context.DeadlineExceeded},
+		"its task ends":               {func(c kept) { c.endTask() }, context.Canceled, context.Canceled},
+		"the base, then the opener":   {func(c kept) { c.endBase(errBudget); synctest.Wait(); c.endOpener(errBoom) }, context.Canceled, errBudget},
+		"the opener, then the base":   {func(c kept) { c.endOpener(errBoom); synctest.Wait(); c.endBase(errBudget) }, context.Canceled, errBoom},
+		"the base, then its task":     {func(c kept) { c.endBase(errBudget); synctest.Wait(); c.endTask() }, context.Canceled, errBudget},
+		"the deadline, then its task": {func(c kept) { time.Sleep(time.Hour); c.endTask() }, context.DeadlineExceeded, context.DeadlineExceeded},
+		"its task, then the base":     {func(c kept) { c.endTask(); synctest.Wait(); c.endBase(errBudget) }, context.Canceled, context.Canceled},
 	} {
 		for way, ask := range askings {
 			t.Run(name+", asked by "+way, func(t *testing.T) {

@@ -211,7 +211,7 @@ func (d *Dialog) release() {
 	}
 	(*taskContext)(d).close()
 	d.mu.Lock()
-	d.args = nil // whoever keeps the ctx keeps the dialog
+	d.args, d.task = nil, nil // whoever keeps the ctx keeps the dialog
 	d.mu.Unlock()
 	if d.member != nil {
 		d.member.unfollow()

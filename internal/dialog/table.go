@@ -33,7 +33,8 @@ type Task func(ctx context.Context, d *Dialog) (payload []byte, err error)
 
 // Config describes a table. Zero fields mean the defaults. It is not changed after NewTable.
 type Config struct {
-	// Base is the ctx that every callee's ctx derives from, for its values, until [Table.Rebase].
+	// Base is the ctx that every callee's ctx derives from, for its values, until [Table.Rebase]. Its methods are
+	// called when the table is made and closed, and must return; those of the ctx that derives from it are never called under a lock.
 	Base context.Context
 	// Accept finds the task for a Start, or refuses it; the refusal goes to the opener. It
 	// runs on the link's reader, so it must not block. The task may run there as well

@@ -13,7 +13,7 @@ import (
 const spinBound = 60 * time.Microsecond
 
 // spins is whether there is a processor on which the peer may run meanwhile.
-var spins = runtime.NumCPU() > 1
+var spins = runtime.NumCPU() > 1 && runtime.GOMAXPROCS(0) > 1
 
 // errRoused says that a leader has ended the reader's wait.
 var errRoused = errors.New("roused")
