@@ -21,6 +21,7 @@ const (
 	TTRPC   = "ttrpc"    // containerd's, without TLS
 	Socket  = "socket"   // the floor
 	Inside  = "inside"   // no plugins, one process
+	Child   = "child"    // Trellis, without the hop that is measured
 )
 
 var (
@@ -125,6 +126,8 @@ func (l *lab) start(ctx context.Context, subject string) (process, error) {
 		return l.startSocket()
 	case TTRPC:
 		return l.startDriver(subject)
+	case relay:
+		return l.startRelayed(ctx)
 	}
 	return nil, fmt.Errorf("no plugin of the kind %q", subject)
 }

@@ -22,6 +22,7 @@ var roles = map[string]func() error{
 	Bare:    baregrpc.Serve,
 	Socket:  socket.ServeFrames,
 	busy:    func() error { return socket.Serve(spin) },
+	relay:   serveRelay,
 }
 
 // Serve makes the program what the measuring one has started it to be, and does not

@@ -56,10 +56,8 @@ func (m *meter) rate() float64 { return float64(m.seen-m.first) / m.ended.Sub(m.
 
 // streamWorkload is a stream of messages of one size, under flow control.
 func streamWorkload(s sizes, way string, size int) *workload {
-	rate := metric{name: "stream " + sizeName(size) + ", " + way, unit: PerSecond, more: true, x: float64(size), goals: streamGoals(way, size)}
-	if size >= 64<<10 {
-		rate.unit = BytesPerSecond
-	}
+	rate := streamMetric("stream "+sizeName(size)+", "+way, size)
+	rate.goals = streamGoals(way, size)
 	w := &workload{name: rate.name, group: "stream, " + way, subjects: []string{Trellis, Plain, Bare, Socket}}
 	if way == oneWay && size == 64 {
 		allocations := metric{name: "allocations for a message of " + sizeName(size) + ", both sides", unit: Pieces, goals: []Goal{within(0.1, 0)}, except: Socket}
@@ -71,13 +69,31 @@ func streamWorkload(s sizes, way string, size int) *workload {
 	}
 	w.metrics = []metric{rate}
 	w.measure = func(ctx context.Context, l *lab, subject string) ([]sample, error) {
-		perSecond, err := flow(ctx, l, subject, way, size, s.length)
-		if rate.unit == BytesPerSecond {
-			perSecond *= float64(size)
+		p, err := l.one(ctx, subject)
+		if err != nil {
+			return nil, err
 		}
-		return []sample{{value: perSecond}}, err
+		perSecond, err := flow(ctx, p, way, size, s.length)
+		return []sample{rate.rated(perSecond)}, err
 	}
 	return w
+}
+
+// streamMetric is how many messages a stream has in a second, or how many bytes if they are large.
+func streamMetric(name string, size int) metric {
+	m := metric{name: name, unit: PerSecond, more: true, x: float64(size)}
+	if size >= 64<<10 {
+		m.unit = BytesPerSecond
+	}
+	return m
+}
+
+// rated is the sample of so many messages a second.
+func (m metric) rated(perSecond float64) sample {
+	if m.unit == BytesPerSecond {
+		perSecond *= m.x
+	}
+	return sample{value: perSecond}
 }
 
 // streamGoals are those of a stream. What is received belongs to the receiver, if it is not borrowed.
@@ -97,12 +113,8 @@ func streamGoals(way string, size int) []Goal {
 	return nil
 }
 
-func flow(ctx context.Context, l *lab, subject, way string, size int, length time.Duration) (float64, error) {
+func flow(ctx context.Context, p process, way string, size int, length time.Duration) (_ float64, err error) {
 	way, lent := strings.CutSuffix(way, borrowed)
-	p, err := l.one(ctx, subject)
-	if err != nil {
-		return 0, err
-	}
 	var from any = p
 	if ours, ok := p.(*trellisPeer); ok && lent {
 		from = borrower{ours}
@@ -116,7 +128,7 @@ func flow(ctx context.Context, l *lab, subject, way string, size int, length tim
 		err = p.echo(ctx, make([]byte, size), m.more)
 		return m.rate(), err
 	}
-	return 0, fmt.Errorf("%s cannot do this", subject)
+	return 0, fmt.Errorf("a %T cannot do this", p)
 }
 
 // pourAndCount measures a one-way stream, and what both processes allocate meanwhile.
