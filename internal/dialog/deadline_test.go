@@ -69,6 +69,37 @@ func TestC09_CallUnderADeadlineWithACauseOfItsOwn(t *testing.T) {
 	}
 }
 
+// limitedBy is a ctx that says when it ends, and is ended by somebody else.
+type limitedBy struct {
+	context.Context
+
+	at time.Time
+}
+
+func (c limitedBy) Deadline() (time.Time, bool) { return c.at, true }
+
+// The same if the ctx is not ended by its deadline, but by somebody who has noticed that a moment before.
+func TestC09_DeadlineThatSomebodyElseHasNoticed(t *testing.T) {
+	for name, callee := range lateReturns {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPair(t, started(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+				<-ctx.Done()
+				return nil, callee(ctx)
+			}))
+			inner, end := context.WithCancelCause(t.Context())
+			defer end(nil)
+			ctx := limitedBy{inner, time.Now().Add(time.Second)}
+			noticed := time.AfterFunc(time.Second, func() { end(errBudget) })
+			defer noticed.Stop()
+			err := open(ctx, p.parent, func(ctx context.Context, _ *dialog.Dialog) error {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			})
+			same(t, "callee "+name+": the scope's failure", err, errBudget)
+		})
+	}
+}
+
 // A failure of either side is not an echo of the deadline, and is kept.
 func TestC22_FailureBesideADeadlineWithACauseOfItsOwn(t *testing.T) {
 	for name, fails := range map[string]struct{ opener, callee error }{

@@ -169,12 +169,13 @@ func (d *Dialog) failure() *outcome {
 // judge says what an ending means. One failure is one object. A callee that was told to end
 // usually reports just what it was told; then the failure is the cause that this side has
 // already seen, and only what else went wrong in the callee's clean-up goes beside it. A
-// callee that failed for a reason of its own is the failure itself.
+// callee that failed for a reason of its own is the failure itself. A deadline that has passed, which it
+// has too, is none, whoever has noticed that here and ended ctx.
 func (d *Dialog) judge() outcome {
 	end := &d.end
 	cause, byPeer := end.why()
 	callee := fault.EndingOf(d.ctx, end.err)
-	callee.Cause = cause
+	callee.Cause, callee.Expired = cause, callee.Expired || cause != nil && d.expired()
 	if end.told != nil {
 		callee.Told = end.told.Root().Id
 	}
