@@ -60,6 +60,9 @@ func (n *Nursery) scale(ctx context.Context, g *group, count int, by string) err
 		n.carryOut(actions)
 		g.portals = slices.DeleteFunc(g.portals, func(p *Portal) bool { return p.s.surplus || p.s.state == directory.Gone })
 		added = n.grow(g, missing, why.Reason)
+		for _, c := range added {
+			c.extra = true
+		}
 	})
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (n *Nursery) scale(ctx context.Context, g *group, count int, by string) err
 		select {
 		case <-c.gone:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return fault.Join(err, context.Cause(ctx))
 		}
 	}
 	return err

@@ -20,9 +20,16 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
+// mostOrders is how many orders of one program are under way at once; others wait to begin. Each has a dialog with the
+// host of whom it is about, and some wait for long.
+const mostOrders = 16
+
 // order is the task of [wire.Order], by which the people who run a host end and restart its actors, and those
 // that these host.
 func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+	if err := d.Enter(mostOrders); err != nil {
+		return nil, err
+	}
 	r, err := route.Ordered(d)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ type childState struct {
 	fresh     bool     // it has never been up
 	paused    bool     // there is no process, and the pause before the next one is not over
 	comesBack bool     // it is condemned or told to end, and is started again after that
+	extra     bool     // a scaling has added it to those that there were
 	surplus   bool     // it ends because there are to be fewer replicas, which is no loss to those that need them
 	healthy   bool     // its last health check has succeeded
 	over      bool     // no process comes any more; it is forgotten at the end of the step

@@ -290,7 +290,7 @@ func (w *world) scale(count int) {
 		for slices.ContainsFunc(w.members(1), func(c *childState) bool { return c.number == number }) {
 			number++
 		}
-		w.do(w.plan.add(&childState{id: w.added, group: 1, number: number, kind: w.kind}, "scaled"))
+		w.do(w.plan.add(&childState{id: w.added, group: 1, number: number, kind: w.kind, extra: true}, "scaled"))
 	}
 	if n := len(staying()); n != count && !w.plan.closing {
 		w.spoil("scaled to %d, and there are %d", count, n)
@@ -506,5 +506,23 @@ func TestF07_SlowLoopsCount(t *testing.T) {
 		if last[1].kind != c.want || plan.closing != (c.want != actionPause) {
 			t.Errorf("%s: %v, closing: %v; want %v", name, last, plan.closing, c.want)
 		}
+	}
+}
+
+// One more replica that does not come up leaves as many as there were: whoever waits for it starts without it.
+func TestScale_AFailureOfOneMoreEndsNobodyElse(t *testing.T) {
+	plan := newSupervision(config.Supervision{})
+	first, more := &childState{id: 1, kind: config.Temporary}, &childState{id: 2, group: 1, extra: true, kind: config.Temporary}
+	waits := &childState{id: 3, kind: config.Temporary, needs: []need{{group: 1}}}
+	plan.add(first, "")
+	plan.up(1)
+	plan.add(more, "scaled")
+	plan.add(waits, "")
+	if waits.state != directory.Waiting {
+		t.Fatalf("it is %s, want it to wait for the replica that is coming up", waits.state)
+	}
+	plan.ended(2, end{failure: errors.New("no"), lasting: true}, time.Now())
+	if waits.over || waits.state != directory.Starting {
+		t.Errorf("it is %s, over: %t; want it to start", waits.state, waits.over)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -142,7 +143,7 @@ func awaitHealthy(ctx context.Context, name string) (*directory.Entry, error) {
 		_, err = order(ctx, wire.OrderRequest{Path: e.Path, Do: wire.OrderAwaitHealth})
 		if err == nil {
 			var now []directory.Entry
-			if now, err = directory.Query(ctx, e.Path); err == nil {
+			if now, err = directory.Query(ctx, treepath.Exact(e.Path)); err == nil {
 				return &now[0], nil
 			}
 		}

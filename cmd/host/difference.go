@@ -90,7 +90,7 @@ func complete(a config.Actor) config.Actor {
 }
 
 // secret are the settings whose values are not shown.
-var secret = regexp.MustCompile(`(^|\.)env\.[^.]+$`)
+var secret = regexp.MustCompile(`(^|\.)env\..+$`)
 
 // differing are the settings that are not the same in two values.
 func differing(have, want any) (settings []setting) {

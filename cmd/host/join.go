@@ -70,7 +70,8 @@ func (p *program) joiningBy(join func(context.Context, string, func(context.Cont
 
 // hurried runs a command, which leaves its host in order when a signal comes. That may take as long as what it has
 // called takes to end; a second signal ends the command itself, and the host is told by the end of its link.
-func (p *program) hurried(run func() error) (err error) {
+func (p *program) hurried(run func() error) error {
+	var err error
 	running := task.Start(func() { err = run() })
 	select {
 	case <-running.Done():

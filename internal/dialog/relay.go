@@ -3,6 +3,7 @@ package dialog
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,7 +70,7 @@ func (t *Table) way(f *wire.Frame) (*relay, error) {
 			return nil, err
 		}
 		if last && !isRuntime(s.Endpoint) {
-			r.endpoint = s.Endpoint
+			r.endpoint = strings.ToValidUTF8(s.Endpoint[:min(len(s.Endpoint), 256)], "") // for people
 		}
 	}
 	size := max(uint64(len(f.Payload)), s.Arguments)

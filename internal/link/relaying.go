@@ -33,9 +33,9 @@ func (l *Link) Cork() { l.cork() }
 func (l *Link) Uncork() { l.uncork(false) }
 
 // PeerTakes is what the peer has told: how many dialogs it runs for this end at once, and below how
-// many bytes of their arguments it takes another one.
+// many bytes of their arguments it takes another one. As each takes memory here, too, there are no more than by default.
 func (l *Link) PeerTakes() (dialogs, arguments int) {
 	h := l.peer.Load()
-	dialogs = cmp.Or(int(h.GetMaxDialogs()), DefaultMaxDialogs)
+	dialogs = cmp.Or(int(min(h.GetMaxDialogs(), DefaultMaxDialogs)), DefaultMaxDialogs)
 	return dialogs, cmp.Or(int(min(h.GetMaxArguments(), mostUnread)), DefaultMaxArguments)
 }

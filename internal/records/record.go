@@ -47,13 +47,15 @@ func Of(at time.Time, level slog.Level, text string, attrs []slog.Attr) telemetr
 }
 
 // flatten adds a value, or all of a group. A group without a name is, as in slog, as if its fields stood in
-// its place.
+// its place. Fields beyond those that are kept are only counted, and so are empty.
 func flatten(fields []telemetry.Field, prefix, key string, value slog.Value) []telemetry.Field {
-	if value.Kind() != slog.KindGroup {
-		return append(fields, telemetry.Field{Key: prefix + key, Value: value.Any()})
-	}
-	if key != "" {
-		prefix += key + "."
+	switch {
+	case value.Kind() != slog.KindGroup && len(fields) >= mostFields:
+		return append(fields, telemetry.Field{})
+	case value.Kind() != slog.KindGroup:
+		return append(fields, telemetry.Field{Key: prefix + words.Clip(key, mostKey), Value: value.Any()})
+	case key != "":
+		prefix = words.Clip(prefix+key, mostKey) + "."
 	}
 	for _, a := range value.Group() {
 		fields = flatten(fields, prefix, a.Key, a.Value.Resolve())
@@ -68,10 +70,16 @@ func isID(text string, bytes int) bool {
 	return err == nil && len(b) == bytes
 }
 
+// What a record and a field of it take beside their texts, in bytes.
+const (
+	recordSize = 200
+	fieldSize  = 56
+)
+
 // bound makes a record one that may be kept, whoever has made it, and gives its size in bytes.
 func bound(r *telemetry.Record, now time.Time) (size int) {
-	if r.Time.After(now) || r.Time.Year() < 1970 {
-		r.Time = now
+	if r.Time = r.Time.UTC(); r.Time.After(now) || r.Time.Year() < 1970 {
+		r.Time = now.UTC()
 	}
 	if !isID(r.Trace, 16) {
 		r.Trace = ""
@@ -80,27 +88,32 @@ func bound(r *telemetry.Record, now time.Time) (size int) {
 		r.Span = ""
 	}
 	r.Text = words.Clip(r.Text, mostText)
-	size = len(r.Text)
+	inAll := 0
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		f.Key, f.Value = words.Clip(f.Key, mostKey), plain(f.Value)
 		text, _ := f.Value.(string)
-		room := len(f.Key) + len(text) + 16
-		if i == mostFields || size-len(r.Text)+room > mostInAll {
+		room := len(f.Key) + len(text) + fieldSize
+		if i == mostFields || inAll+room > mostInAll {
 			left := len(r.Fields) - i
 			r.Fields = append(r.Fields[:i:i], telemetry.Field{Key: "left_out", Value: int64(left)})
 			break
 		}
-		size += room
+		inAll += room
 	}
-	return size
+	return recordSize + len(r.Actor) + len(r.Trace) + len(r.Span) + len(r.Text) + inAll
 }
 
 // plain is a value of one of the types that a field may have. One that has come from another process has the
 // types of CBOR.
 func plain(v any) any {
 	switch v := v.(type) {
-	case int64, float64, bool:
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprint(v) // JSON has none
+		}
+		return v
+	case int64, bool:
 		return v
 	case uint64:
 		if v <= math.MaxInt64 {

@@ -130,7 +130,7 @@ func (s *Store) Watch(ctx context.Context, f telemetry.Filter) iter.Seq2[telemet
 		for last, end := uint64(0), s.end(&f); ; {
 			entries, changed := s.after(last)
 			for _, e := range entries {
-				if e.n > end {
+				if e.n > end || ctx.Err() != nil {
 					return
 				}
 				if missed := e.n - last - 1; missed > 0 && !yield(telemetry.Record{}, &fault.Lagged{Missed: int(missed)}) {

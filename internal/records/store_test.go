@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +123,55 @@ func TestO02_LargeRecordsCountAsSeveral(t *testing.T) {
 }
 
 // O02: a loop that follows gets what comes, is told what it has missed, and ends with its ctx or with the store.
+// A record's path and the number of its fields count as well, however little they say.
+func TestO02_WhatARecordTakesBesideItsTextsCounts(t *testing.T) {
+	s := records.New("", 1000, nil)
+	for range 3000 {
+		s.Put(telemetry.Record{Actor: "a/" + strings.Repeat("b", 4000)})
+	}
+	got, _ := texts(t, s, all)
+	if most := 1000 / (4000 >> 10); len(got) > most {
+		t.Errorf("O02: %d records with long paths, want %d at most", len(got), most)
+	}
+	s = records.New("", 1000, nil)
+	for range 3000 {
+		s.Put(telemetry.Record{Actor: "a", Fields: make([]telemetry.Field, 60)})
+	}
+	if got, _ := texts(t, s, all); len(got) > 300 {
+		t.Errorf("O02: %d records with 60 fields, want 300 at most", len(got))
+	}
+}
+
+// A line may have a group with a long name and many fields: the name is not copied for each of them.
+func TestO02_AGroupWithALongNameIsCutBeforeItIsFlattened(t *testing.T) {
+	var many []slog.Attr
+	for range 5000 {
+		many = append(many, slog.Int("a", 1))
+	}
+	r := records.Of(time.Now(), slog.LevelInfo, "", []slog.Attr{{Key: strings.Repeat("k", 32<<10), Value: slog.GroupValue(many...)}})
+	bytes := 0
+	for _, f := range r.Fields {
+		bytes += len(f.Key)
+	}
+	if len(r.Fields) != 5000 || bytes > 64*256 {
+		t.Errorf("%d fields with %d bytes of names", len(r.Fields), bytes)
+	}
+}
+
+// What JSON has no words for is a text, or nobody could read the records as JSON.
+func TestO02_EveryRecordIsJSON(t *testing.T) {
+	s := records.New("", 1000, nil)
+	s.Put(telemetry.Record{Time: time.Date(2020, 1, 1, 0, 0, 0, 0, time.FixedZone("far", 24*60*60)), Fields: []telemetry.Field{
+		{Key: "nan", Value: math.NaN()}, {Key: "inf", Value: math.Inf(-1)}, {Key: "pi", Value: 3.14},
+	}})
+	for r, err := range s.Watch(t.Context(), telemetry.Filter{}) {
+		text, failed := json.Marshal(r)
+		if want := `{"time":"2019-12-31T00:00:00Z","level":"INFO","text":"","fields":[{"key":"nan","value":"NaN"},{"key":"inf","value":"-Inf"},{"key":"pi","value":3.14}]}`; errors.Join(err, failed) != nil || string(text) != want {
+			t.Errorf("%s, %v; want %s", text, errors.Join(err, failed), want)
+		}
+	}
+}
+
 func TestO02_ALoopFollows(t *testing.T) {
 	for name, finish := range map[string]bool{"the store ends": true, "the loop is ended": false} {
 		t.Run(name, func(t *testing.T) {

@@ -117,13 +117,13 @@ func (b *board) note(found tally.Found) bool {
 	return true
 }
 
-// feed gives a parser files and takes what it has counted. When the parser is lost, another one gets what it still
-// owed: to parse a file twice does no harm, which is why this may be done again.
+// feed gives a parser files and takes what it has counted. When the parser is lost, or ends since there are to be
+// fewer, another one gets what it still owed: to parse a file twice does no harm, which is why this may be done again.
 func (b *board) feed(ctx context.Context, parsers contract.Portal) error {
 	given := &given{paths: map[string]tally.Path{}}
 	for {
 		err := b.feedOnce(ctx, parsers, given)
-		if !errors.Is(err, fault.ErrActorLost) || ctx.Err() != nil {
+		if gone := errors.Is(err, fault.ErrActorLost) || fault.IsCancel(err); !gone || ctx.Err() != nil {
 			return err
 		}
 	}

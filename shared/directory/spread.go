@@ -40,7 +40,7 @@ func newSpread(ctx context.Context, name string, key *string) contract.Portal {
 		name += "#"
 	}
 	s := &spread{r: From(ctx), name: name, key: key, busy: map[string]int{}}
-	return endpoint.Reach(func(ctx context.Context) (dialog.Target, error) { return (&attempt{spread: s}).begin(ctx) })
+	return endpoint.Reach(func(ctx context.Context) (dialog.Target, error) { return (&attempt{spread: s, tried: map[string]error{}}).begin(ctx) })
 }
 
 // spread is what the dialogs of one portal share. It counts its own dialogs only: what an actor has to do for others, it
@@ -67,9 +67,9 @@ type spread struct {
 // has refused it is remembered by process, so that the next process of the same actor is another one. Its caller owns it, and nobody else uses it.
 type attempt struct {
 	*spread
-	tried []string // processes that have refused it
-	why   error    // the last one of them
-	now   string   // the process that it is with
+	tried map[string]error // processes that have refused it, and with what
+	why   error            // what the last one has refused with
+	now   string           // the process that it is with
 }
 
 // begin finds the next one to ask. A portal to a process that is gone says so at once, and so this waits only
@@ -108,7 +108,7 @@ func (a *attempt) over(unbegun error) (next func(context.Context) (dialog.Target
 	a.mu.Unlock()
 	for _, passing := range []error{fault.ErrActorClosing, fault.ErrActorLost, fault.ErrActorDown, fault.ErrOverloaded, ErrStale, ErrNotFound} {
 		if errors.Is(unbegun, passing) {
-			a.tried, a.why = append(a.tried, a.now), unbegun
+			a.tried[a.now], a.why = unbegun, unbegun
 			return a.begin
 		}
 	}
@@ -116,15 +116,21 @@ func (a *attempt) over(unbegun error) (next func(context.Context) (dialog.Target
 }
 
 // choose picks one, and counts the dialog as its own from then on: of many that begin at once each sees the others.
-// It picks one that has not refused. When all that are there have, others are waited for, unless those have
-// too much to do.
+// It picks one that has not refused. When all that are there have, others are waited for, unless one of them has
+// too much to do, and so is still there.
 func (a *attempt) choose(callable []*Portal) (*Portal, error) {
-	left := slices.DeleteFunc(slices.Clone(callable), func(p *Portal) bool { return slices.Contains(a.tried, p.Entry.Actor.UUID) })
-	if len(left) == 0 {
-		if len(callable) > 0 && errors.Is(a.why, fault.ErrOverloaded) {
-			return nil, a.why
+	var left []*Portal
+	var full error
+	for _, p := range callable {
+		switch refusal, tried := a.tried[p.Entry.Actor.UUID]; {
+		case !tried:
+			left = append(left, p)
+		case errors.Is(refusal, fault.ErrOverloaded):
+			full = refusal
 		}
-		return nil, nil //nolint:nilnil // there is none yet
+	}
+	if len(left) == 0 {
+		return nil, full // without one, there is none yet
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

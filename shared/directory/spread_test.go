@@ -136,6 +136,11 @@ func TestSpread_WhenAllRefuse(t *testing.T) {
 	if _, err := directory.Spread(c.ctx(t), "parser").Table(t.Context()); !errors.Is(err, fault.ErrOverloaded) || len(c.chosen) != 3 {
 		t.Errorf("%v, and %v were tried", err, c.chosen)
 	}
+	c = parsers(3)
+	c.refuse["census/parser#1"], c.refuse["census/parser#2"], c.refuse["census/parser#3"] = fault.ErrActorClosing, fault.ErrOverloaded, fault.ErrActorClosing
+	if _, err := directory.Spread(c.ctx(t), "parser").Table(t.Context()); !errors.Is(err, fault.ErrOverloaded) || len(c.chosen) != 3 {
+		t.Errorf("%v, and %v were tried; one is there and has too much to do", err, c.chosen)
+	}
 	c = parsers(1)
 	c.refuse["census/parser#1"] = fault.ErrActorClosing
 	ctx, cancel := context.WithCancelCause(c.ctx(t))

@@ -16,7 +16,7 @@ type Record struct {
 	Time time.Time `json:"time"`
 	// Actor is the path of the actor, as in directory.Event; "" is the root of the tree.
 	Actor string     `json:"actor,omitempty"`
-	Level slog.Level `json:"level,omitempty"`
+	Level slog.Level `json:"level"`
 	Text  string     `json:"text"`
 	// Trace and Span are where it belongs, in hex as W3C's trace context has them; empty if it belongs
 	// to no span.

@@ -42,9 +42,15 @@ type Filter struct {
 	Follow bool `json:"follow,omitempty"`
 }
 
+// mostGrep is how long an expression may be: what it costs to read and to use grows with that.
+const mostGrep = 256
+
 // Compile gives a function for many records, so that the expression is read once. It gives a function that reports whether the filter lets a record through. The error is that of the
 // regular expression.
 func (f Filter) Compile() (func(r *Record) bool, error) {
+	if len(f.Grep) > mostGrep {
+		return nil, fmt.Errorf("expected a regular expression of at most %d bytes, got %d", mostGrep, len(f.Grep))
+	}
 	grep, err := regexp.Compile(f.Grep)
 	if err != nil {
 		return nil, fmt.Errorf("expected a regular expression: %w", err)
