@@ -539,8 +539,10 @@ func TestC05_AMessageThatAHopDoesNotTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cleaned := false
 		var told error
+		opened := make(chan struct{}) // or the failure would come before
 		far := newPair(t, started(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 			_ = stream(t, d)
+			close(opened)
 			<-ctx.Done()
 			told = context.Cause(ctx)
 			time.Sleep(time.Second)
@@ -550,6 +552,7 @@ func TestC05_AMessageThatAHopDoesNotTake(t *testing.T) {
 		near := newPair(t, nil, func(s *setup) { s.route = through(far.parent) })
 		err := open(t.Context(), near.there(), func(ctx context.Context, d *dialog.Dialog) error {
 			s := stream(t, d)
+			<-opened
 			if err := errors.Join(s.Send(ctx, make([]byte, 100)), s.Send(ctx, make([]byte, 101))); err != nil {
 				return err
 			}
