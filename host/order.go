@@ -83,23 +83,11 @@ func grouped(entries []directory.Entry) (groups []directory.Entry) {
 // other is their name, and so that is said with #1. Programs that have joined, and what they host, are beside actors of
 // the tree as in [directory.Find].
 func meant(entries []directory.Entry, name string) (path string, err error) {
-	var named, guests, top, all []string
-	for _, e := range entries {
-		all = append(all, e.Path, e.Actor.Name)
-		switch {
-		case e.State == directory.Standby:
-		case e.Path == name && e.Path != e.Actor.Name, e.Path+"#1" == name && !e.Last.Joined:
-			return e.Path, nil
-		case e.Actor.Name == name && e.Last.Joined:
-			guests = append(guests, e.Path)
-		case e.Actor.Name == name:
-			named = append(named, e.Path)
-			if treepath.Host(e.Path) == "" {
-				top = append(top, e.Path)
-			}
-		}
-	}
+	exact, named, guests, all := alike(entries, name)
+	top := slices.DeleteFunc(slices.Clone(named), func(path string) bool { return treepath.Host(path) != "" })
 	switch {
+	case exact != "":
+		return exact, nil
 	case len(named) == 1:
 		return named[0], nil
 	case len(top) == 1 && top[0] == name: // others that are deeper are shown with other paths
@@ -113,6 +101,24 @@ func meant(entries []directory.Entry, name string) (path string, err error) {
 		return guests[0], nil
 	}
 	return "", fmt.Errorf("%w: %s%s", directory.ErrNotFound, words.Quote(name), words.DidYouMean(name, all))
+}
+
+// alike are the paths of whom a text may mean: the one that is it and no name, those of actors of the tree with that
+// name, and of programs that have joined; and all texts that mean somebody.
+func alike(entries []directory.Entry, text string) (exact string, named, guests, all []string) {
+	for _, e := range entries {
+		all = append(all, e.Path, e.Actor.Name)
+		switch {
+		case e.State == directory.Standby:
+		case e.Path == text && e.Path != e.Actor.Name, e.Path+"#1" == text && !e.Last.Joined:
+			exact = e.Path
+		case e.Actor.Name == text && e.Last.Joined:
+			guests = append(guests, e.Path)
+		case e.Actor.Name == text:
+			named = append(named, e.Path)
+		}
+	}
+	return exact, named, guests, all
 }
 
 // obey carries out an order about an actor that this nursery hosts, or passes it on to the one below that does. mine

@@ -72,7 +72,7 @@ func (b *begun) workers(t *testing.T) *trellistest.Programs {
 				return job.Call(ctx, directory.Spread(ctx, "worker"), n)
 			}),
 			foremans.Handle(func(ctx context.Context, n int) (id string, err error) {
-				for id, err = range jobs.Stream(ctx, directory.Spread(ctx, "worker"), n) { //nolint:revive // the last one
+				for id, err = range jobs.Stream(ctx, directory.Spread(ctx, "worker"), n) {
 				}
 				return id, err
 			}),
@@ -218,7 +218,7 @@ func TestSpread_CountsWhatIsOpen(t *testing.T) {
 						mu.Lock()
 						where[c.Peer().UUID]++
 						mu.Unlock()
-						return c.Hibernate(func(ctx context.Context) error { return context.Cause(ctx) })
+						return c.Hibernate(context.Cause)
 					}, nil)
 					if err != nil {
 						return err

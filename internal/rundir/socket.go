@@ -152,7 +152,7 @@ func removeSocket(path string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{Timeout: time.Second}).Dial("unix", path) //nolint:noctx // bounded by Timeout
+	conn, err := (&net.Dialer{Timeout: time.Second}).Dial("unix", path)
 	switch {
 	case err == nil:
 		_ = conn.Close() // nothing was written

@@ -55,7 +55,7 @@ func TestWhatHasNotBegunMayGoElsewhere(t *testing.T) {
 	calls := map[string]func(ctx context.Context, p contract.Portal) (int, error){
 		"func": func(ctx context.Context, p contract.Portal) (int, error) { return one.Call(ctx, p, 1) },
 		"source": func(ctx context.Context, p contract.Portal) (n int, err error) {
-			for n, err = range many.Stream(ctx, p, 1) { //nolint:revive // there is one
+			for n, err = range many.Stream(ctx, p, 1) {
 			}
 			return n, err
 		},

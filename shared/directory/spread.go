@@ -40,7 +40,9 @@ func newSpread(ctx context.Context, name string, key *string) contract.Portal {
 		name += "#"
 	}
 	s := &spread{r: From(ctx), name: name, key: key, busy: map[string]int{}}
-	return endpoint.Reach(func(ctx context.Context) (dialog.Target, error) { return (&attempt{spread: s, tried: map[string]error{}}).begin(ctx) })
+	return endpoint.Reach(func(ctx context.Context) (dialog.Target, error) {
+		return (&attempt{spread: s, tried: map[string]error{}}).begin(ctx)
+	})
 }
 
 // spread is what the dialogs of one portal share. It counts its own dialogs only: what an actor has to do for others, it
