@@ -128,7 +128,7 @@ func TestScale_DownTellsTasks(t *testing.T) {
 		cut := make(chan error, 1)
 		opened := make(chan struct{})
 		go func() {
-			_, err := forever.Open(ctx, all[1], none{}, func(ctx context.Context, c *contract.Opener[none, none, none, none]) error {
+			_, err := forever.Open(ctx, all[1], none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
 				close(opened)
 				<-ctx.Done()
 				return context.Cause(ctx)

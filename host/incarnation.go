@@ -109,7 +109,7 @@ func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
 	path := i.hosted.Path()
 	switch last = s.Target.Path == path; {
 	case last:
-		joined := s.Opener.Joined && !(i.joined() && treepath.IsBelow(s.Opener.Path, path))
+		joined := s.Opener.Joined && (!i.joined() || !treepath.IsBelow(s.Opener.Path, path))
 		err = i.mayCall(callers.Caller{Path: s.Opener.Path, Joined: joined}, s.Endpoint)
 	case !i.telling.Load():
 		err = fmt.Errorf("%w: %.100q", directory.ErrNotFound, s.Target.Path)

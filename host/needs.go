@@ -47,7 +47,7 @@ func (s *supervision) lacks(n need) bool {
 		case c.group != n.group:
 		case !c.over:
 			left = true
-		case !c.surplus && !(c.extra && c.fresh): // one more that does not come up leaves as many as there were
+		case !c.surplus && (!c.extra || !c.fresh): // one more that does not come up leaves as many as there were
 			return true
 		}
 	}

@@ -214,7 +214,7 @@ func TestSpread_CountsWhatIsOpen(t *testing.T) {
 			return contract.OpenGroup(ctx, func(_ context.Context, g *contract.Group) error {
 				var mu sync.Mutex
 				for range 9 {
-					err := forever.OpenIn(g, spread, none{}, func(ctx context.Context, c *opener) error {
+					err := forever.OpenIn(g, spread, none{}, func(_ context.Context, c *opener) error {
 						mu.Lock()
 						where[c.Peer().UUID]++
 						mu.Unlock()

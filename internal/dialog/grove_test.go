@@ -123,8 +123,7 @@ func TestRandomProgramsOverRelaysFailAsTheModelSays(t *testing.T) {
 		c := &chain{}
 		top.number(&c.all, top.anyFails())
 		top.place(r, len(names), 0)
-		var all grove
-		all = plant(setup{patience: wide}, names, hosts, func(at int) tasks {
+		all := plant(setup{patience: wide}, names, hosts, func(at int) tasks {
 			return tasks{"task": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return c.run(ctx, d, at) }}
 		})
 		c.reach = func(from int, p *program) dialog.Target { return all.reach(from, p.at) }

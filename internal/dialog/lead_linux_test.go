@@ -112,7 +112,7 @@ func inMemory(t *testing.T, w *watched) func(s *setup) {
 // Openers lead, each for a while, beside others that do what they like, from both sides; each gets its own answer, and
 // nothing is left over.
 func TestOpenersLeadBesideOthers(t *testing.T) {
-	echo := func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil }
+	echo := func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), nil }
 	started := func(_ context.Context, d *dialog.Dialog) ([]byte, error) { return d.Args(), d.Started(d.Args()) }
 	w := &watched{}
 	p := newPair(t, tasks{"echo": echo, "started": started, "waits": waits, "large": func(context.Context, *dialog.Dialog) ([]byte, error) {
@@ -193,7 +193,7 @@ func TestALeadersLabelsAreItsOwn(t *testing.T) {
 	var p *pair
 	made := make(chan struct{}) // the race detector does not see what shared memory orders
 	p = newPair(t, tasks{
-		"calls back": func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+		"calls back": func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
 			<-made
 			return p.child.Call(ctx, toFunc("profile"))
 		},
