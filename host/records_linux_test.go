@@ -47,7 +47,7 @@ func init() {
 }
 
 // spoken are the records of a word, as lines with their actors, and how often each is there.
-func spoken(t *testing.T, ctx context.Context, word string, most int) map[string]int {
+func spoken(t *testing.T, ctx context.Context, word string, most int) map[string]int { //nolint:revive // as tests have it
 	t.Helper()
 	all := map[string]int{}
 	for r, err := range telemetry.From(ctx).Watch(ctx, telemetry.Filter{Grep: "^" + word, Follow: most > 0}) {

@@ -164,7 +164,7 @@ func (d *Dialog) apply(e Event, n note) Action {
 		d.answer(e, n)
 	}
 	if d.state.Phase == Over {
-		d.flows.close()
+		d.close()
 		if !d.state.CancelSent { // else the ack is still to come
 			d.table.remove(d)
 		}
@@ -269,7 +269,7 @@ func (d *Dialog) emit(do Action, n note) {
 // sendFault reports a failure, which overtakes the messages that were sent before: it
 // counts them, and a Stop comes after the last.
 func (d *Dialog) sendFault(kind wire.Kind, r *wire.Fault) {
-	sent, tell := d.flows.hangUp()
+	sent, tell := d.hangUp()
 	d.send(link.Control, &wire.Frame{Kind: kind, Fault: r, Yields: sent})
 	if tell {
 		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})

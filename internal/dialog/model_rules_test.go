@@ -4,7 +4,7 @@ package dialog
 func (w *world) checkStep(me int, old State, e Event, do Action) {
 	s, peer := &w.side[me], &w.side[1-me]
 	answered := me == opener && s.done || me == callee && s.task == ended
-	if do&Acked != 0 && e != Timeout && e != Overdue && !s.st.Cut && !answered && !w.taskOver(1-me) && !(me == callee && w.relay.lost[opener]) {
+	if do&Acked != 0 && e != Timeout && e != Overdue && !s.st.Cut && !answered && !w.taskOver(1-me) && (me != callee || !w.relay.lost[opener]) {
 		w.fail("C10", "the "+sideNames[me]+"'s Cancel is done before the other task has ended")
 	}
 	if do&Answer != 0 && e == GotError && peer.past.returned && !w.relay.told {

@@ -159,7 +159,7 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	d.expect(ctx)
 	if err := d.ask(func() error { return d.enter(r) }); err != nil {
 		d.answered()
-		d.flows.close()
+		d.close()
 		if d.cancel != nil {
 			d.cancel(nil)
 		}
@@ -261,7 +261,7 @@ func (d *Dialog) bodyEnded(err error) error {
 	if n.err == nil { // else the peer has been told of it, and a later failure changes nothing
 		n = d.failed(failure)
 	}
-	d.expect(nil)
+	d.expect(nil)                                            //nolint:staticcheck // a nil ctx does not end
 	_ = d.ask(func() error { return d.tellEnd(n, failure) }) // if that is not nil, there is nothing to wait for
 	d.lead((*Dialog).hasEnded)
 	d.answered()

@@ -87,7 +87,7 @@ func TestP13_LeadingIsBounded(t *testing.T) {
 // C16: a leader that has cut the peer off leaves the rest to the reader; one that comes before that has begun reads nothing.
 func TestC16_NobodyReadsAfterALeaderHasCutThePeerOff(t *testing.T) {
 	l, one := newLent(func() *wire.Packet { return &wire.Packet{Frames: []*wire.Frame{message(1, nil)}} }) // the first must be HELLO
-	if !one.TryLead() || !one.TryLead() {                                                                  // which this transport lets anybody
+	if !one.TryLead() || !one.TryLead() {                                                                  //nolint:staticcheck // which this transport lets anybody
 		t.Fatal("it may not lead")
 	}
 	one.Lead(func() bool { return false })

@@ -89,7 +89,7 @@ func own(d *dialog.Dialog, answer any) ([]byte, error) {
 }
 
 // watch sends what the registry's loop gives.
-func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, q question) ([]byte, error) {
+func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, q question) ([]byte, error) { //nolint:unparam // as query
 	return nil, show(ctx, d, r.Watch(ctx, q.Name), func(e *directory.Event) message { return message{Event: e} })
 }
 
