@@ -211,32 +211,16 @@ func built(dir string, actors []Spec, packages map[string]string) []Spec {
 			a.Command, a.Package = []string{a.Built.Program}, ""
 		}
 		a.Actors = built(dir, a.Actors, packages)
-		out[i] = anchored(dir, a)
+		out[i] = a.Anchored(dir)
 	}
 	return out
 }
 
-// anchored makes the relative paths of an actor absolute, and those of its actors:
-// its own host may be in another folder, and this one may go to another.
-func anchored(dir string, a Spec) Spec {
-	if len(a.Command) > 0 && strings.ContainsRune(a.Command[0], os.PathSeparator) && !filepath.IsAbs(a.Command[0]) {
-		a.Command = append([]string{filepath.Join(dir, a.Command[0])}, a.Command[1:]...)
-	}
-	if a.Dir != "" && !filepath.IsAbs(a.Dir) {
-		a.Dir = filepath.Join(dir, a.Dir)
-	}
-	a.Actors = slices.Clone(a.Actors)
-	for i, below := range a.Actors {
-		a.Actors[i] = anchored(dir, below)
-	}
-	return a
-}
-
-// anchoredHere is anchored to the working directory; without one, relative paths are of no use.
+// anchoredHere is the actor anchored to the working directory; without one, relative paths are of no use.
 func anchoredHere(a Spec) Spec {
 	dir, err := os.Getwd()
 	if err != nil {
 		return a
 	}
-	return anchored(dir, a)
+	return a.Anchored(dir)
 }

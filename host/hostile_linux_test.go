@@ -86,7 +86,7 @@ var attacks = []struct {
 	{"stderr", 16, 256, spending{64 << 20, 100, 30}},
 	{"relayed dialogs", 10_000, 100_000, spending{256 << 20, 200, 30}},
 	{"relayed messages", 50, 500, spending{512 << 20, 200, 30}},
-	{"relayed openers", 5_000, 50_000, spending{1024 << 20, 200, 30}},
+	{"relayed openers", 5_000, 50_000, spending{512 << 20, 200, 30}},
 }
 
 // hostEndpoints are what the host serves to its children, hostile ones too.

@@ -155,30 +155,15 @@ func (r *planner) plan(ctx context.Context, w wanted) (*plan, error) {
 		return nil, err
 	}
 	if w.Folder != r.file.Folder {
-		inFolder(have.Actors, r.file.Folder)
-		inFolder(want.Actors, w.Folder)
+		anchor(have.Actors, r.file.Folder)
+		anchor(want.Actors, w.Folder)
 	}
 	return difference(&have, &want, r.running), nil
 }
 
-// inFolder makes the paths of actors absolute, which were relative to a folder.
-func inFolder(actors []config.Actor, folder string) {
-	absolute := func(path string) string {
-		if path == "" || filepath.IsAbs(path) {
-			return path
-		}
-		return filepath.Join(folder, path)
-	}
+func anchor(actors []config.Actor, folder string) {
 	for i := range actors {
-		a := &actors[i]
-		a.Dir = absolute(a.Dir)
-		if strings.HasPrefix(a.Package, ".") {
-			a.Package = absolute(a.Package)
-		}
-		if len(a.Command) > 0 && strings.ContainsRune(a.Command[0], '/') {
-			a.Command[0] = absolute(a.Command[0])
-		}
-		inFolder(a.Actors, folder)
+		actors[i] = actors[i].Anchored(folder)
 	}
 }
 

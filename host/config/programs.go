@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,26 @@ func (c *checker) programs(dir string, actors []Actor, at *place, ownPath bool) 
 		_, sets := a.Env["PATH"]
 		c.programs(dir, a.Actors, here.key("actors"), ownPath || sets)
 	}
+}
+
+// Anchored is the actor with the relative paths of its program, its package and its working directory
+// made absolute, and those of its actors: it may go to a host that works in another folder. What is
+// looked for elsewhere, a program in PATH or a package by its import path, stays as it is.
+func (a Actor) Anchored(dir string) Actor {
+	if len(a.Command) > 0 && !isName(a.Command[0]) {
+		a.Command = append([]string{within(dir, a.Command[0])}, a.Command[1:]...)
+	}
+	if isFolder(a.Package) {
+		a.Package = within(dir, a.Package)
+	}
+	if a.Dir != "" {
+		a.Dir = within(dir, a.Dir)
+	}
+	a.Actors = slices.Clone(a.Actors)
+	for i, below := range a.Actors {
+		a.Actors[i] = below.Anchored(dir)
+	}
+	return a
 }
 
 func within(dir, path string) string {

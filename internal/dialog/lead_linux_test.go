@@ -210,7 +210,6 @@ func TestALeadersLabelsAreItsOwn(t *testing.T) {
 	}, inMemory(t, w), patient)
 	close(made)
 	for w.leads.Load() < 20 {
-		time.Sleep(100 * time.Microsecond) // the reader most likely rests then, and this one leads
 		pprof.Do(t.Context(), pprof.Labels("caller", "of the caller"), func(ctx context.Context) {
 			if got, err := p.parent.Call(ctx, toFunc("calls back")); err != nil || bytes.Contains(got, []byte("of the caller")) {
 				t.Errorf("%v, and the handler is\n%s", err, got)

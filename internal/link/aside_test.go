@@ -84,3 +84,24 @@ func TestC21_WhatEndsThingsGoesAside(t *testing.T) {
 		<-l.Done()
 	})
 }
+
+// F06: each of these frames begins a run of 16 KiB, since the one before goes the other way. They count
+// with that, so that a peer that does not read is cut off for them after 256 MiB, as for others.
+func TestF06_FramesThatTakeTurnsCountWithTheirMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forked{stalled: newStalled()}
+		l := link.New(f, link.Config{})
+		l.Start(&inbox{})
+		synctest.Wait() // HELLO is on its way, and all that follows waits
+		const most = (256 << 20) / (16 << 10)
+		kinds := [2]wire.Kind{wire.Kind_KIND_START, wire.Kind_KIND_FAIL}
+		frames := 0
+		for frames <= 2*most && l.Send(link.Control, &wire.Frame{Dialog: uint64(frames), Kind: kinds[frames%2]}) {
+			frames++
+		}
+		if frames < most-16 || frames > most+16 {
+			t.Errorf("%d frames waited, want about %d", frames, most)
+		}
+		<-l.Done()
+	})
+}

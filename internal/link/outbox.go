@@ -163,30 +163,45 @@ func (q *queue) last() *run {
 	return &q.runs[len(q.runs)-1]
 }
 
-// put appends a frame, to the last run if that takes it, and gives its size.
+// put appends a frame, to the last run if that takes it, and gives its size, with the memory that
+// is left unused because of it.
 func (q *queue) put(f *wire.Frame, owner *wire.Buffer, aside bool) (bytes int, err error) {
-	if bytes, err = q.room(len(f.Payload), aside).add(f); err == nil {
+	r, unused := q.room(len(f.Payload), aside)
+	if bytes, err = r.add(f); err == nil {
 		owner.Free()
 	}
-	return bytes, err
+	return bytes + unused, err
 }
 
-// putLarge appends a frame whose payload stays where it is, and gives that one's size. The frame
-// itself is copied, as its pieces are encoded only when they go, and it is the caller's again now.
+// putLarge appends a frame whose payload stays where it is, and gives that one's size, as put does.
+// The frame itself is copied, as its pieces are encoded only when they go, and it is the caller's
+// again now.
 func (q *queue) putLarge(f *wire.Frame, owner *wire.Buffer) (bytes int) {
+	bytes = len(f.Payload) + q.unused()
 	q.runs = append(q.runs, run{large: clone(f), owner: owner, sealed: true})
-	return len(f.Payload)
+	return bytes
 }
 
-// room returns the run that a small frame goes into. A run must not grow beyond the memory that it
-// has, or all of it would be copied; so the frame must fit with its head.
-func (q *queue) room(payload int, aside bool) *run {
+// room returns the run that a small frame goes into, and what stays unused if that is a new one. A
+// run must not grow beyond the memory that it has, or all of it would be copied; so the frame must
+// fit with its head.
+func (q *queue) room(payload int, aside bool) (r *run, unused int) {
 	const head = 64 // at most, of most frames; others make the memory grow
-	if r := q.last(); r != nil && !r.sealed && r.aside == aside && r.small.Len() < runBytes && r.small.Available() >= payload+head {
-		return r
+	if r = q.last(); r != nil && !r.sealed && r.aside == aside && r.small.Len() < runBytes && r.small.Available() >= payload+head {
+		return r, 0
 	}
+	unused = q.unused()
 	q.runs = append(q.runs, run{small: wire.NewBuffer(max(runBytes, payload+head)), aside: aside})
-	return q.last()
+	return q.last(), unused
+}
+
+// unused is the memory that the last run keeps without need when another one follows it. It counts
+// with what waits: frames of which each begins a run would otherwise cost much more than they count.
+func (q *queue) unused() int {
+	if r := q.last(); r != nil && r.small != nil {
+		return max(0, runBytes-r.small.Len())
+	}
+	return 0
 }
 
 // drop removes the oldest n runs, and adds the bytes that they were counted with to counted. The
