@@ -390,6 +390,7 @@ func (d *Dialog) finish(payload []byte, err error) {
 			d.promptly(func() { d.event(DoSucceed, value) })
 			return
 		}
+		value.owner.Free() // many may be refused at once, and faster than garbage is collected
 	}
 	for !d.finishFailed(err) {
 	}

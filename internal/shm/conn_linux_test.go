@@ -325,6 +325,7 @@ func TestOffersThatAreDeclined(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = file.Close() }) // and not when it is garbage, while descriptors are counted
 	if err := file.Truncate(Bytes); err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +385,7 @@ func TestWithoutMemoryTheSocketIsAsItWas(t *testing.T) {
 		}
 	}()
 	a, b := sockets(t)
-	before := descriptors(t)
+	before, stdin := descriptors(t), standardInput(t)
 	offering := task.Start(func() {
 		if c, err := Offer(a); c != nil || err != nil {
 			t.Errorf("offered: %v, %v", c, err)
@@ -397,6 +398,9 @@ func TestWithoutMemoryTheSocketIsAsItWas(t *testing.T) {
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors were open before, %d after", before, after)
 	}
+	if now := standardInput(t); now != stdin {
+		t.Errorf("descriptor 0 was %s, and is %s", stdin, now)
+	}
 	if _, err := a.Write([]byte("what follows")); err != nil {
 		t.Fatal(err)
 	}
@@ -404,6 +408,16 @@ func TestWithoutMemoryTheSocketIsAsItWas(t *testing.T) {
 	if n, err := b.Read(got); string(got[:n]) != "what follows" || err != nil {
 		t.Errorf("%q, and %v", got[:n], err)
 	}
+}
+
+// standardInput says what descriptor 0 is, which whoever closes a wrong one closes most likely.
+func standardInput(t *testing.T) string {
+	t.Helper()
+	file, err := os.Readlink("/proc/self/fd/0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // descriptors counts those that this process has open.

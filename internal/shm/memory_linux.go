@@ -43,24 +43,27 @@ type memory struct {
 }
 
 // newMemory makes a memory, and returns the descriptor as well, which is the caller's.
-func newMemory() (_ *memory, fd int, err error) {
+func newMemory() (m *memory, fd int, err error) {
 	fd, err = unix.MemfdCreate("trellis", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, 0, fmt.Errorf("memfd_create: %w", err)
+		return nil, -1, fmt.Errorf("memfd_create: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = unix.Close(fd) // err says what is wrong
-		}
-	}()
+	if m, err = sealed(fd); err != nil {
+		_ = unix.Close(fd) // err says what is wrong
+		return nil, -1, err
+	}
+	return m, fd, nil
+}
+
+// sealed gives a new file in memory its size for ever, and maps it.
+func sealed(fd int) (*memory, error) {
 	if err := unix.Ftruncate(fd, Bytes); err != nil {
-		return nil, 0, fmt.Errorf("ftruncate: %w", err)
+		return nil, fmt.Errorf("ftruncate: %w", err)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return nil, 0, fmt.Errorf("sealing the memory: %w", err)
+		return nil, fmt.Errorf("sealing the memory: %w", err)
 	}
-	m, err := mapMemory(fd)
-	return m, fd, err
+	return mapMemory(fd)
 }
 
 // openMemory maps a memory that a peer has made, if it is one on which this end can rely.
