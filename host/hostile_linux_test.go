@@ -76,7 +76,7 @@ var attacks = []struct {
 	{"callers", 300, 3_000, spending{64 << 20, 100, 40}},
 	{"dialogs", 10_000, 100_000, spending{256 << 20, 4_096 + 200, 30}},
 	{"arguments", 200, 700, spending{384 << 20, 300, 30}},
-	{"answers", 200, 4_000, spending{512 << 20, 4_096 + 200, 30}},
+	{"answers", 200, 4_000, spending{1024 << 20, 4_096 + 200, 30}},
 	{"few answers", 200, 4_000, spending{384 << 20, 4_096 + 200, 30}},
 	{"numbers", 10, 100, spending{128 << 20, 300, 30}},
 	{"metadata", 100, 500, spending{384 << 20, 300, 30}},
