@@ -70,9 +70,10 @@ func importMap() []area {
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},
 		{"host", append([]string{"host", "internal"}, layers...), "a host calls plugins and is none, and needs no combinators"},
+		{"otlp", []string{"host/config", "shared", "internal"}, "it reads what a tree says, and neither starts nor is a part of one"},
 		{"trellistest", []string{"trellistest", "sdk", "host", "shared", "internal"}, "it starts actors and hosts as their programs do, without the processes"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
-		{"cmd/host", []string{"cmd/host", "host", "shared", "internal", "docs"}, "the command is a host, no plugin"},
+		{"cmd/host", []string{"cmd/host", "host", "otlp", "shared", "internal", "docs"}, "the command is a host, no plugin"},
 	}
 	for i, layer := range layers {
 		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/treepath", "internal/words", "internal/shm"}, layers[:i+1]...),
@@ -93,6 +94,7 @@ var foreign = []struct {
 	{"github.com/prometheus", []string{"cmd/host"}, "who embeds a host chooses the metrics"},
 	{"github.com/hashicorp/go-plugin", []string{"host", "sdk", "internal/process", "internal/lab/bench", "internal/lab/conform"}, "it is needed to start and to be started; all above the link is free of it"},
 	{"github.com/hashicorp/go-hclog", []string{"host", "sdk", "internal/process", "internal/lab/bench", "internal/lab/conform"}, "it is go-plugin's log; ours is log/slog"},
+	{"go.opentelemetry.io/proto", []string{"otlp"}, "neither hosts nor plugins carry the protocol of collectors"},
 	{"go.yaml.in/yaml", []string{"host/config/read"}, "one package reads files, strictly"},
 	{"gopkg.in/yaml.v3", nil, "go.yaml.in/yaml is its successor"},
 	{"github.com/stretchr/testify", nil, "tests use the standard library"},

@@ -17,7 +17,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
-	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
@@ -132,7 +131,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	for name, w := range o.Record {
 		taps[name] = recording.New(w, name, queue.Logger())
 	}
-	ctx, end := inTree(ctx, o)
+	ctx, end := report.InTree(ctx, o.Telemetry.WithDefaults().Records)
 	registry := directory.From(ctx)
 	router := route.From(ctx)
 	if router == nil {
@@ -144,22 +143,6 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: telemetry.From(ctx), router: router, end: end,
 		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
-}
-
-// inTree gives a ctx that has a registry and records. What the ctx had none of is made here, and end ends it. Either
-// may be there without the other: a program may have made one itself, to read it before the nursery is open
-// or after it has ended.
-func inTree(ctx context.Context, o Options) (_ context.Context, end func()) {
-	end = func() {}
-	if directory.From(ctx) == nil {
-		own := directory.NewMemory("", nil)
-		ctx, end = directory.With(ctx, own), own.Finish
-	}
-	if telemetry.From(ctx) == nil {
-		own, before := records.New("", o.Telemetry.WithDefaults().Records, nil), end
-		ctx, end = telemetry.With(ctx, own), func() { own.Finish(); before() }
-	}
-	return ctx, end
 }
 
 // logOf is what a nursery logs to. What it logs where its own host reads it is marked, since it tells that host

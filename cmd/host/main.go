@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -85,6 +86,7 @@ type program struct {
 	set      []string
 	output   string
 	record   []string
+	otlp     string
 }
 
 func newRoot(p *program) *cobra.Command {
@@ -132,6 +134,9 @@ func (p *program) setUp() error {
 // load reads the config with what the command line says.
 func (p *program) load(ctx context.Context, o read.Options) (*config.Tree, error) {
 	o.Lookup, o.Set = func(name string) (string, bool) { return lookup(ctx, name) }, p.set
+	if p.otlp != "" {
+		o.Set = append(slices.Clip(p.set), "telemetry.otlp.endpoint="+p.otlp)
+	}
 	tree, err := read.Load(p.settings.GetString("config"), o)
 	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
 		err = &usageError{fmt.Errorf("cannot read the config: %w; name it with --config or TRELLIS_CONFIG", err)}

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/otlp"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
@@ -30,6 +31,7 @@ func newRun(p *program) *cobra.Command {
 			return p.run(cmd.Context(), tree, "")
 		},
 	}
+	p.otlpFlag(cmd)
 	cmd.Flags().StringArrayVar(&p.record, "record", nil, "write what is said with an actor to a file, as in parser=parser.rec, for tests to replay")
 	return p.outputFlag(cmd)
 }
@@ -42,6 +44,7 @@ func newServe(p *program) *cobra.Command {
 			"can join it, and so can host ps, tree, call, stream, open, wait, events, describe, cancel, restart, plan and apply.",
 		Args: noArgs,
 	}
+	p.otlpFlag(cmd)
 	at := atFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkAddress(*at); err != nil {
@@ -67,6 +70,12 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string) (err er
 	progress := p.progress
 	defer progress.end()
 	defer context.AfterFunc(ctx, func() { progress.last(farewell(ctx)) })()
+	if tree.Telemetry.OTLP, err = otlp.FromEnvironment(tree.Telemetry.OTLP, os.LookupEnv); err != nil {
+		return &usageError{err}
+	}
+	if err := tree.Telemetry.Check(); err != nil { // before anything is built
+		return err
+	}
 	actors, err := p.build(ctx, tree)
 	if err != nil {
 		return explain(ctx, err)
@@ -81,21 +90,28 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string) (err er
 	}
 	progress.step("starting " + plural(countProcesses(actors), "process"))
 	var result json.RawMessage
-	err = host.OpenTree(ctx, options, actors, func(ctx context.Context, t *host.Tree) (err error) {
-		plans.begin(t)
-		if tree.Run == nil {
-			progress.step("serving; Ctrl-C ends it")
-			<-ctx.Done()
-			return context.Cause(ctx)
-		}
-		result, err = runJob(ctx, t, tree.Run, progress)
-		return err
+	err = otlp.Run(ctx, tree.Telemetry, func(ctx context.Context) error {
+		return host.OpenTree(ctx, options, otlp.Equip(ctx, actors), func(ctx context.Context, t *host.Tree) (err error) {
+			plans.begin(t)
+			if tree.Run == nil {
+				progress.step("serving; Ctrl-C ends it")
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}
+			result, err = runJob(ctx, t, tree.Run, progress)
+			return err
+		})
 	})
 	progress.end()
 	if err != nil || tree.Run == nil {
 		return explain(ctx, err)
 	}
 	return p.print(result)
+}
+
+// otlpFlag is where what the tree says is sent.
+func (p *program) otlpFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.otlp, "otlp", "", "send logs to this collector, such as http://localhost:4317: short for --set telemetry.otlp.endpoint=URL")
 }
 
 // farewell says why the tree ends, and what a second signal does.

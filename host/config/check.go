@@ -28,7 +28,7 @@ func (t *Tree) CheckFrom(src Source) error {
 	c := &checker{src: src}
 	list := (*place)(nil).key("actors")
 	c.values(reflect.ValueOf(t.Supervision), (*place)(nil).key("supervision"))
-	c.values(reflect.ValueOf(t.Telemetry), (*place)(nil).key("telemetry"))
+	c.telemetry(t.Telemetry)
 	if len(t.Actors) == 0 {
 		c.note(list, "expected at least one actor, there is none")
 	} else {
@@ -66,8 +66,14 @@ func (s Supervision) Check() error {
 // Check says what is wrong with the settings by themselves.
 func (t Telemetry) Check() error {
 	c := &checker{}
-	c.values(reflect.ValueOf(t), (*place)(nil).key("telemetry"))
+	c.telemetry(t)
 	return c.err()
+}
+
+func (c *checker) telemetry(t Telemetry) {
+	at := (*place)(nil).key("telemetry")
+	c.values(reflect.ValueOf(t), at)
+	c.otlp(t.OTLP, at.key("otlp"))
 }
 
 // countProcesses is how many processes actors are, with their spares, perhaps more than an int can say: replicas

@@ -15,10 +15,11 @@ type Tree struct {
 	Telemetry   Telemetry   `yaml:"telemetry" json:"telemetry,omitzero"`
 }
 
-// Telemetry says how much the root of a tree keeps of what its actors say.
+// Telemetry says how much the root of a tree keeps of what its actors say, and where that is sent.
 type Telemetry struct {
 	// Records is how many records of logs, a KiB each; a larger one counts as several.
-	Records int `yaml:"records" json:"records,omitempty" default:"50000" max:"10000000"`
+	Records int  `yaml:"records" json:"records,omitempty" default:"50000" max:"10000000"`
+	OTLP    OTLP `yaml:"otlp" json:"otlp,omitzero"`
 }
 
 // Run is the main job: one endpoint of one of the tree's own actors.

@@ -90,6 +90,8 @@ func kindOf(t reflect.Type, key string) string {
 		return choice(config.Temporary, config.Transient, config.Permanent)
 	case t == reflect.TypeFor[config.Strategy]():
 		return choice(config.OneCancelsAll, config.OneForOne, config.OneForAll, config.RestForOne)
+	case t == reflect.TypeFor[config.Protocol]():
+		return choice(config.GRPC, config.HTTP)
 	case t == reflect.TypeFor[config.MTLS]():
 		return choice(config.MTLSAuto, config.MTLSOff)
 	case t == reflect.TypeFor[config.WhenStuck]():
