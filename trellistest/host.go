@@ -238,14 +238,30 @@ func Host(t testing.TB, tree config.Tree, plugins ...Plugin) *Tree {
 	return NewPrograms(t, plugins...).Open(host.Options{Name: tree.Name, Supervision: tree.Supervision}, tree.Actors)
 }
 
-// File is the tree of a config file, for [Host].
+// File is the tree of a config file, for [Host]. The plugin that stands for "package: ." has the name of the file's
+// folder.
 func File(t testing.TB, path string) config.Tree {
 	t.Helper()
 	tree, err := read.Load(path, read.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spellOut(tree.Actors, folder)
 	return *tree
+}
+
+// spellOut gives packages that are called "." or ".." their names.
+func spellOut(actors []config.Actor, folder string) {
+	for i := range actors {
+		if a := &actors[i]; a.Package == "." || a.Package == ".." {
+			a.Package = filepath.Join(folder, a.Package)
+		}
+		spellOut(actors[i].Actors, folder)
+	}
 }
 
 // Open is Host with options of the host. Without a Log, records go to the output of the test.
