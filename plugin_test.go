@@ -244,9 +244,16 @@ func TestThirdPartyPluginAndApplication(t *testing.T) {
 	if out, err := theirs.CombinedOutput(); err != nil || !strings.Contains(string(out), "ok  \texample.com/thirdparty/greeter") {
 		t.Errorf("its own tests: %v\n%s", err, out)
 	}
-	for _, program := range []string{"greeter", "app"} {
-		if err := goBuild("testdata/thirdparty", filepath.Join(dir, program), "./"+program); err != nil {
-			t.Fatal(err)
+	if err := goBuild("testdata/thirdparty", dir+string(filepath.Separator), "./..."); err != nil {
+		t.Fatal(err)
+	}
+	for pair, want := range map[string]string{
+		"kv":   "hello\nthere is no farewell\n",
+		"bare": "hello\nrpc error: code = Unknown desc = nothing is kept under farewell\n",
+	} {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, pair+"app"), filepath.Join(dir, pair+"plugin")).Output() // go-plugin logs to standard error
+		if err != nil || string(out) != want {
+			t.Errorf("docs/from-go-plugin.md: %sapp: %v: %s", pair, err, out)
 		}
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "app"), filepath.Join(dir, "greeter")).CombinedOutput()

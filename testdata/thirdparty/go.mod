@@ -3,7 +3,10 @@ module example.com/thirdparty
 
 go 1.26.8
 
-require github.com/seed-2ba35074/trellis v0.0.0
+require (
+	github.com/hashicorp/go-plugin v1.8.0
+	github.com/seed-2ba35074/trellis v0.0.0
+)
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -12,7 +15,6 @@ require (
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
-	github.com/hashicorp/go-plugin v1.8.0 // indirect
 	github.com/hashicorp/yamux v0.1.2 // indirect
 	github.com/mattn/go-colorable v0.1.12 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
