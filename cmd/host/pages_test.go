@@ -5,12 +5,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"github.com/seed-2ba35074/trellis/internal/lab/page"
 )
 
 var update = flag.Bool("update", false, "write the files of docs that are made from the command")
@@ -62,18 +66,29 @@ func writeCommands(p *program) error {
 		fmt.Fprintf(p.stdout, "\n**%s**\n\n| command | what it does |\n|---|---|\n", strings.TrimSuffix(group.Title, ":"))
 		for _, cmd := range root.Commands() {
 			if cmd.GroupID == group.ID {
-				fmt.Fprintf(p.stdout, "| [`%s`](#%s) | %s |\n", cell(usage(cmd)), strings.ReplaceAll(cmd.CommandPath(), " ", "-"), cmd.Short)
+				fmt.Fprintf(p.stdout, "| %s | %s |\n", named(cmd), cmd.Short)
 			}
 		}
 	}
 	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" {
-			continue // cobra's own, which is described above
+		if hasPart(cmd) {
+			writeCommand(p, cmd)
 		}
-		writeCommand(p, cmd)
 	}
 	fmt.Fprintf(p.stdout, "\n## All commands\n\n%s", flagTable(root.PersistentFlags()))
 	return nil
+}
+
+// hasPart reports whether a command has a part of the page of its own: completion is cobra's, and the intro says what
+// it is for.
+func hasPart(cmd *cobra.Command) bool { return cmd.Name() != "completion" }
+
+// named is a command in the list of all, with a link to what is said of it.
+func named(cmd *cobra.Command) string {
+	if !hasPart(cmd) {
+		return "`" + cell(usage(cmd)) + "`"
+	}
+	return fmt.Sprintf("[`%s`](#%s)", cell(usage(cmd)), strings.ReplaceAll(cmd.CommandPath(), " ", "-"))
 }
 
 func writeCommand(p *program, cmd *cobra.Command) {
@@ -134,13 +149,26 @@ func flagTable(flags *pflag.FlagSet) string {
 // cell is a text in a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", "\\|") }
 
-// What an example shows is a command line that there is.
+// What an example or a page shows is a command line that there is.
 func TestExamplesAreCommandLines(t *testing.T) {
-	seen := 0
+	shown := map[string][]string{}
 	for _, cmd := range newRoot(freshProgram()).Commands() {
-		for line := range strings.Lines(cmd.Example) {
-			line := commandLine(line)
-			if line[0] != "host" {
+		shown["the example of host "+cmd.Name()] = strings.Split(cmd.Example, "\n")
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(pages, "../../README.md") {
+		if shown[name], err = commandsOn(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	for where, lines := range shown {
+		for _, text := range lines {
+			line := commandLine(text)
+			if len(line) == 0 || line[0] != "host" {
 				continue
 			}
 			seen++
@@ -152,16 +180,32 @@ func TestExamplesAreCommandLines(t *testing.T) {
 				err = found.ValidateArgs(found.Flags().Args())
 			}
 			if err != nil {
-				t.Errorf("%s: %s: %v", cmd.Name(), strings.Join(line, " "), err)
+				t.Errorf("%s: %s: %v", where, text, err)
 			}
 		}
 	}
-	if seen < 5 {
-		t.Errorf("only %d examples were found", seen)
+	if seen < 50 {
+		t.Errorf("only %d command lines were found", seen)
 	}
 }
 
-// commandLine has the words of a command line up to a pipe or a redirection, without quotes.
+// commandsOn are the lines that a page shows in shells.
+func commandsOn(name string) (all []string, err error) {
+	blocks, err := page.Blocks(name)
+	for _, b := range blocks {
+		switch b.Language {
+		case "sh":
+			all = append(all, strings.Split(b.Text, "\n")...)
+		case "console":
+			for _, c := range b.Commands() {
+				all = append(all, c.Text)
+			}
+		}
+	}
+	return all, err
+}
+
+// commandLine has the words of a command line up to a comment, a pipe, a redirection or the next command, without quotes.
 func commandLine(line string) (all []string) {
 	quoted := false
 	for _, word := range strings.FieldsFunc(line, func(r rune) bool {
@@ -170,7 +214,7 @@ func commandLine(line string) (all []string) {
 		}
 		return !quoted && (r == ' ' || r == '\n')
 	}) {
-		if word == ">" || word == "|" {
+		if slices.Contains([]string{">", "2>", "|", "&", "&&", "#"}, word) {
 			break
 		}
 		all = append(all, strings.Trim(word, "'"))
