@@ -23,7 +23,7 @@ import (
 const module = "github.com/seed-2ba35074/trellis/"
 
 // layers are the folders of shared, lowest first: each may import those before it.
-var layers = []string{"shared/actor", "internal/wire", "shared/fault", "internal/link", "internal/dialog", "internal/callers", "internal/endpoint", "shared/contract", "shared/directory", "shared/telemetry"}
+var layers = []string{"shared/actor", "internal/wire", "shared/fault", "shared/telemetry", "internal/link", "internal/tracing", "internal/dialog", "internal/callers", "internal/endpoint", "shared/contract", "shared/directory"}
 
 // area says what the packages below a folder may import of this module.
 type area struct {

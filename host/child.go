@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // child is one actor of a nursery as its supervisor knows it: what survives restarts. Its
@@ -34,15 +38,16 @@ type child struct {
 	member  directory.Membership // in the registry, until it is gone
 	guest   *guest               // the program that has joined; nil if this host starts it
 
-	self         actor.ID      // of the present or last process; before the first, of that one
-	epoch        int           // processes so far
-	current      *incarnation  // the present or last process; nil before the first
-	lastUp       *incarnation  // the process that came up last; nil before the first
-	upAt         time.Time     // when that was
-	cancellation *cancellation // that it ends for good; nil unless somebody has said so
-	again        *cancellation // that its present process ends, for another one; nil unless somebody has said so
-	err          error         // what the last process ended with, or why there was none
-	gone         chan struct{} // closed when it is over
+	self         actor.ID          // of the present or last process; before the first, of that one
+	epoch        int               // processes so far
+	current      *incarnation      // the present or last process; nil before the first
+	lastUp       *incarnation      // the process that came up last; nil before the first
+	upAt         time.Time         // when that was
+	cancellation *cancellation     // that it ends for good; nil unless somebody has said so
+	again        *cancellation     // that its present process ends, for another one; nil unless somebody has said so
+	err          error             // what the last process ended with, or why there was none
+	ending       trace.SpanContext // of the last teardown, which a restart belongs to; the goroutine of an incarnation has it
+	gone         chan struct{}     // closed when it is over
 }
 
 var (
@@ -108,7 +113,14 @@ func (c *child) startProcess(e directory.Event) {
 func (c *child) run(ctx context.Context, i *incarnation) {
 	defer i.giveUp(nil)
 	defer i.acknowledge() // whatever becomes of it: whoever has asked waits no longer
-	if err := i.start(ctx); err != nil {
+	what := "start"
+	if c.ending.IsValid() {
+		what = "restart"
+	}
+	i.beginSpan(c.ending)
+	err := i.start(ctx)
+	c.traced(i, what, err)
+	if err != nil {
 		start, ok := errors.AsType[*StartError](err)
 		c.ended(end{cause: directory.NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting})
 		return
@@ -121,8 +133,22 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	how := i.live()
 	// upAt may be read without the lock: this goroutine has set it, and no other incarnation
 	// of this child is run before ended has been reported.
+	c.ending = i.span.Context()
+	c.traced(i, "teardown", how.failure, telemetry.Field{Key: "cause", Value: string(how.cause)}, telemetry.Field{Key: "reason", Value: how.reason})
 	how.stable = time.Since(c.upAt) >= c.backoff.stable
 	c.ended(how)
+}
+
+// traced ends the span of what has been done with a process.
+func (c *child) traced(i *incarnation, what string, failure error, fields ...telemetry.Field) {
+	if i.span == nil {
+		return
+	}
+	if span := i.span.End(fault.Pack(failure, c.n.env.self)); span != nil {
+		span.Actor, span.Fields = c.member.Path(), fields
+		span.Name = what + " " + treepath.Last(span.Actor)
+		c.n.env.spans(span)
+	}
 }
 
 // ended takes note that the process is reaped, or was never there. err is set before the

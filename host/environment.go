@@ -22,6 +22,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -61,10 +62,11 @@ type Options struct {
 	// Serve, if not empty, is an address at which other programs of this user may [Join] this
 	// actor: a name such as "default", or the path of a socket. See docs/joining.md.
 	Serve string
-	// OrJoin, with Serve, makes this program join the host that serves at the address already, if there is one, with a
-	// nursery of its own in that tree. So of programs that begin at once, the first one serves and the others join
-	// it. One that has joined has Name and Endpoints in that tree, whose calls obey the same rules, and
-	// its ctx ends when that host does; whoever comes next may serve.
+	// OrJoin, with Serve, makes this program join the host that serves at the address already,
+	// if there is one, with a nursery of its own in that tree. So of programs that begin at
+	// once, the first one serves and the others join it. One that has joined has Name and
+	// Endpoints in that tree, whose calls obey the same rules, and its ctx ends when that host
+	// does; whoever comes next may serve.
 	OrJoin bool
 	// Record writes down what is said with the children of these names, replicas and all
 	// processes of each, for trellistest.Replay; what they host themselves is not said here.
@@ -104,6 +106,7 @@ type environment struct {
 	authority func() (*trust.Authority, error)
 	registry  directory.Registry // of the actor
 	records   telemetry.Source   // of the actor
+	spans     tracing.Sink       // of the actor; nil if none are kept
 	router    *route.Router      // of the actor
 	end       func()             // ends the registry and the records, if they are this nursery's own
 }
@@ -131,7 +134,8 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	for name, w := range o.Record {
 		taps[name] = recording.New(w, name, queue.Logger())
 	}
-	ctx, end := report.InTree(ctx, o.Telemetry.WithDefaults().Records)
+	kept := o.Telemetry.WithDefaults()
+	ctx, end := report.InTree(ctx, kept.Records, kept.Spans)
 	registry := directory.From(ctx)
 	router := route.From(ctx)
 	if router == nil {
@@ -140,13 +144,13 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: telemetry.From(ctx), router: router, end: end,
+		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: telemetry.From(ctx), spans: tracing.To(telemetry.From(ctx), registry.Path()), router: router, end: end,
 		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
 }
 
-// logOf is what a nursery logs to. What it logs where its own host reads it is marked, since it tells that host
-// the same over the link.
+// logOf is what a nursery logs to. What it logs where its own host reads it is marked, since
+// it tells that host the same over the link.
 func logOf(ctx context.Context, o Options) *slog.Logger {
 	if up, ok := telemetry.From(ctx).(report.Records); ok && up.Printed && o.Log == nil {
 		return slog.With(wire.LogKey, wire.LogHosted)
@@ -154,8 +158,9 @@ func logOf(ctx context.Context, o Options) *slog.Logger {
 	return cmp.Or(o.Log, slog.Default())
 }
 
-// keeper keeps what a child says that has this identity. What it returns is called on one goroutine. A spare has a path of
-// its own until it is taken; what is read of a process that is gone is still the word of the actor that it was.
+// keeper keeps what a child says that has this identity. What it returns is called on one
+// goroutine. A spare has a path of its own until it is taken; what is read of a process that
+// is gone is still the word of the actor that it was.
 func (e *environment) keeper(id actor.ID) func(telemetry.Record) {
 	path := treepath.Join(e.registry.Path(), id.Name)
 	return func(r telemetry.Record) {

@@ -40,3 +40,35 @@ func ExampleOpenNursery_telemetry() {
 	// Output:
 	// greeter ERROR actor died
 }
+
+// The program at the root reads what its actors do: both sides of each call, and starts and ends.
+func ExampleOpenNursery_traces() {
+	options := host.Options{Log: slog.New(slog.DiscardHandler), Telemetry: config.Telemetry{Spans: 1000}}
+	err := host.OpenNursery(context.Background(), options, func(ctx context.Context, n *host.Nursery) error {
+		greeter, err := n.Start(ctx, greeterSpec())
+		if err != nil {
+			return err
+		}
+		if _, err := greet.Call(ctx, greeter, "world"); err != nil {
+			return err
+		}
+		for s, err := range telemetry.From(ctx).WatchSpans(ctx, telemetry.Filter{Follow: true}) {
+			if err != nil {
+				return err
+			}
+			fmt.Println(s.Kind, s.Name, s.Status)
+			if s.Kind == telemetry.Server {
+				break
+			}
+		}
+		n.Cancel()
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// internal start greeter ok
+	// client call greeter/greet ok
+	// server serve greeter/greet ok
+}

@@ -3,10 +3,14 @@ package host
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/seed-2ba35074/trellis/internal/launch"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // execution is one process of a program, as far as it is the same whether the process is an
@@ -20,7 +24,8 @@ type execution struct {
 	program launch.Program
 	client  *pluginClient
 
-	waitsFor string // what its start waits for, as the end of an error
+	waitsFor string        // what its start waits for, as the end of an error
+	span     *tracing.Span // of its start, or of its end; nil if nobody keeps it
 }
 
 // newExecution starts nothing yet.
@@ -52,6 +57,13 @@ func (x *execution) joined() bool {
 	return is
 }
 
+// beginSpan begins that of a start or an end, but not of a program that comes and goes by itself.
+func (x *execution) beginSpan(within trace.SpanContext) {
+	if !x.joined() {
+		x.span = x.env.spans.Internal(within)
+	}
+}
+
 // execute starts the process and connects to it, and names the stage that has failed. "program"
 // is whatever keeps a process from being there at all; everything after that, until go-plugin is
 // connected, is "handshake". identified is told the pid as soon as it is known, so that events of
@@ -65,6 +77,8 @@ func (x *execution) execute(ctx context.Context, identified func(actor.ID)) (sta
 		identified(x.id)
 	}
 	switch {
+	case err == nil:
+		x.span.Event("handshake", telemetry.Field{Key: "pid", Value: int64(x.id.PID)})
 	case err != nil && cannotExecute(err):
 		return "program", &lastingError{err}
 	case err != nil && !ran:

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -199,7 +200,7 @@ func (p *probe) call(ctx context.Context) checkResult {
 // ask calls the endpoint until ctx ends. The call has no deadline, with which it would
 // not wait for a callee that hangs.
 func (p *probe) ask(ctx context.Context) error {
-	asking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	asking, cancel := context.WithCancelCause(tracing.Untraced(context.WithoutCancel(ctx)))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
 	_, err := contract.FuncByHand(p.endpoint).Call(asking, p.portal, []byte("{}"))

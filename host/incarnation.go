@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/report"
@@ -16,6 +18,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // incarnation is one process of a child, from its start to its reaping. One goroutine owns
@@ -78,7 +81,10 @@ func newIncarnation(o owner, x execution, warm bool, hosted directory.Membership
 		execution: x, warm: warm, owner: o, hosted: hosted, giveUp: giveUp, watch: newWatch(x.spec, o.checked, o.note),
 		links: make(chan *dialog.Table, 1), cancelled: make(chan *cancellation, 1), acked: make(chan struct{}),
 	}
-	i.ladder = i.newLadder(o.note)
+	i.ladder = i.newLadder(func(e directory.Event) {
+		i.span.Event(e.Step, telemetry.Field{Key: "reason", Value: e.Reason})
+		o.note(e)
+	})
 	return i
 }
 
@@ -91,8 +97,8 @@ func (i *incarnation) served() []directory.Endpoint {
 	return served
 }
 
-// route is where a START goes on to that the child has opened, or relays, for another actor. It runs on
-// the link's reader, and takes the lock of a nursery.
+// route is where a START goes on to that the child has opened, or relays, for another actor.
+// It runs on the link's reader, and takes the lock of a nursery.
 func (i *incarnation) route(s *wire.Start) (*dialog.Table, error) {
 	next, err := i.env.router.FromChild(s, i.hosted.Path(), i.id)
 	if s.Opener != nil && i.joined() {
@@ -101,10 +107,10 @@ func (i *incarnation) route(s *wire.Start) (*dialog.Table, error) {
 	return next, err
 }
 
-// admit is why a dialog that others have opened is not relayed to the child. If it is for the child
-// itself, this is the host that knows for certain who both of them are. A child that has told of nobody below it gets
-// what is for itself only, whether it looks at the target or not. What a program that has joined hosts is not
-// to it as others are that have joined.
+// admit is why a dialog that others have opened is not relayed to the child. If it is for the
+// child itself, this is the host that knows for certain who both of them are. A child that has
+// told of nobody below it gets what is for itself only, whether it looks at the target or not.
+// What a program that has joined hosts is not to it as others are that have joined.
 func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
 	path := i.hosted.Path()
 	switch last = s.Target.Path == path; {
@@ -122,11 +128,12 @@ func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
 func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 	answer := report.Answers(start, i.env.registry)
 	g, joined := i.program.(*guest)
+	shown := report.AnswerRecords(start, i.env.records)
 	switch {
 	case joined && start.Endpoint == wire.Order && start.Kind == dialog.Func:
 		return g.order, nil
-	case joined && start.Endpoint == wire.WatchRecords && start.Kind == dialog.Source:
-		return report.AnswerRecords(i.env.records), nil
+	case joined && shown != nil:
+		return shown, nil
 	case answer != nil:
 		return answer, nil
 	case start.Endpoint == wire.Events && start.Kind == dialog.Context:
@@ -170,6 +177,7 @@ func (i *incarnation) acknowledge() { i.ackOnce.Do(func() { close(i.acked) }) }
 func (i *incarnation) live() end {
 	i.watch.start(i.program, i.id, i.table)
 	t := i.awaitEnd()
+	i.beginSpan(trace.SpanContext{})
 	i.endWith(t)
 	i.release()
 	i.watch.wait()
@@ -219,7 +227,9 @@ func (i *incarnation) endWith(t teardown) {
 	i.owner.stopping(t.end, func() { i.connection.refuse(refusal) })
 	s, why := stepTerminate, t.force
 	if t.request != nil {
+		i.span.Event(stepAsk.String())
 		why = i.request(t.request)
+		i.span.Event(why.String())
 		s = next(stepAsk, why)
 	}
 	// Whoever waits in Portal.Cancel goes on here, when the tasks have ended or the bound is
@@ -231,6 +241,7 @@ func (i *incarnation) endWith(t teardown) {
 	if !t.dead {
 		i.ladder.escalate(i.program.Process(), t.cause, s, why)
 	}
+	i.span.Event(string(directory.Reaped))
 	if t.request != nil {
 		i.connection.drain()
 		i.connection.lose(i.loss(t))
@@ -281,7 +292,8 @@ func (i *incarnation) onCancel(why *cancellation) (t teardown) {
 	return t
 }
 
-// onPlaceLost ends a process whose path may be another actor's by now. Another process would have no place, either.
+// onPlaceLost ends a process whose path may be another actor's by now. Another process would
+// have no place, either.
 func (i *incarnation) onPlaceLost() teardown {
 	err := fmt.Errorf("%w: %s", directory.ErrLost, i.hosted.Path())
 	return teardown{

@@ -72,7 +72,7 @@ func spoken(t *testing.T, ctx context.Context, word string, most int) map[string
 func TestO02_WhatActorsSayReachesTheRoot(t *testing.T) {
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 2}, SpanID: trace.SpanID{3}, TraceFlags: trace.FlagsSampled})
 	place := " in " + span.TraceID().String() + "/" + span.SpanID().String()
-	store := records.New("", 1000, nil)
+	store := records.New("", 1000, 0, nil)
 	want := map[string]int{}
 	for _, path := range []string{"middle", "middle/lower", "middle/lower/leaf"} {
 		want[path+` WARN hello by slog a="x y" g.n=7`+place] = 1

@@ -179,7 +179,7 @@ func (i *incarnation) newTable(t link.Transport) *dialog.Table {
 	log := i.env.log.With("actor", i.env.self.String())
 	return dialog.NewTable(link.New(i.env.taps[i.spec.Name].Tap(t, i.id), link.Config{Self: i.env.self, Peer: i.id, Log: log}), dialog.Config{
 		Base: i.env.base, Accept: i.accept, Runtime: i.runtime, Route: i.route, Admit: i.admit, Log: log,
-		Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
+		Spans: i.env.spans, Receiving: i.env.receive, CancelTimeout: boundsOf(i.spec).cancel, Stuck: i.watch.onStuckTask,
 		Trials: dialog.DefaultTrials,
 	})
 }
@@ -189,7 +189,7 @@ func (i *incarnation) bootRequest() (*wire.BootRequest, error) {
 	request := &wire.BootRequest{
 		Parent: wire.FromID(i.env.self), Self: wire.FromID(i.id), Path: i.hosted.Path(),
 		CancelTimeout: int64(boundsOf(i.spec).cancel),
-		Root:          wire.FromID(i.env.router.Root),
+		Root:          wire.FromID(i.env.router.Root), Spans: i.env.spans != nil,
 	}
 	receiving(i.spec.Streams).Tell(request)
 	if len(i.spec.Actors) > 0 {
@@ -214,6 +214,7 @@ func (i *incarnation) boot(ctx context.Context, request *wire.BootRequest) error
 	if err != nil {
 		return i.bootFailure(err)
 	}
+	i.span.Event("booted")
 	i.waitsFor = ": it has booted, and not opened its link"
 	select {
 	case i.table = <-i.links:
@@ -225,6 +226,7 @@ func (i *incarnation) boot(ctx context.Context, request *wire.BootRequest) error
 	i.waitsFor = ": its link is open, and it has not said HELLO on it"
 	select {
 	case <-i.table.Link().Greeted():
+		i.span.Event("link")
 	case <-i.table.Link().Done():
 		return cmp.Or(i.linkFailure(), fmt.Errorf("the link ended before it began: %w", i.table.Link().Err()))
 	case <-ctx.Done():

@@ -78,7 +78,7 @@ func TestO02_ForeignRecords(t *testing.T) {
 		}
 	}
 	many := &logspb.LogRecord{Attributes: make([]*commonpb.KeyValue, 100_000)}
-	s := records.New("", 10, nil)
+	s := records.New("", 10, 0, nil)
 	s.Put(decodeRecord(many, ""))
 	for r := range s.Watch(t.Context(), telemetry.Filter{}) {
 		if last := r.Fields[len(r.Fields)-1]; len(r.Fields) != 65 || last.Key != "left_out" {

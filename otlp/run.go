@@ -29,7 +29,7 @@ func Run(ctx context.Context, t config.Telemetry, body func(ctx context.Context)
 		return body(ctx)
 	}
 	began := ctx
-	ctx, end := report.InTree(ctx, t.Records)
+	ctx, end := report.InTree(ctx, t.Records, t.Spans)
 	if t.OTLP.Endpoint != "" {
 		e, err := startExport(context.WithoutCancel(ctx), t.OTLP)
 		if err != nil {

@@ -18,8 +18,10 @@ type Tree struct {
 // Telemetry says how much the root of a tree keeps of what its actors say, and where that is sent.
 type Telemetry struct {
 	// Records is how many records of logs, a KiB each; a larger one counts as several.
-	Records int  `yaml:"records" json:"records,omitempty" default:"50000" max:"10000000"`
-	OTLP    OTLP `yaml:"otlp" json:"otlp,omitzero"`
+	Records int `yaml:"records" json:"records,omitempty" default:"50000" max:"10000000"`
+	// Spans is how many spans of calls, starts and ends, as with Records. Without it none are made.
+	Spans int  `yaml:"spans" json:"spans,omitempty" max:"10000000"`
+	OTLP  OTLP `yaml:"otlp" json:"otlp,omitzero"`
 }
 
 // Run is the main job: one endpoint of one of the tree's own actors.

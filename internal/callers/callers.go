@@ -112,8 +112,8 @@ func (c Caller) is(word, callee string) bool {
 	return treepath.Is(c.Path, word) || treepath.Name(c.Path) == word && c.namedBy(callee)
 }
 
-// namedBy reports whether the callee, or one of its hosts, has given the caller its name. Others could give it to
-// whatever they host.
+// namedBy reports whether the callee, or one of its hosts, has given the caller its name.
+// Others could give it to whatever they host.
 func (c Caller) namedBy(callee string) bool {
 	host := treepath.Host(c.Path)
 	return host == callee || treepath.IsBelow(callee, host)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -40,7 +41,7 @@ func KindName(k Kind) string {
 
 // Dialog is one side of a linked pair of tasks. It belongs to its [Table] until both sides have
 // ended, and owns no goroutine but those of Go. It is a guarded table: mu guards the fields
-// below it, and a callee's args; apply alone changes the state, by asking
+// below it, args and span; apply alone changes the state, by asking
 // the state machine. The other fields are set before anybody else can find the dialog. All
 // methods may be called at any time from anywhere.
 type Dialog struct {
@@ -49,7 +50,7 @@ type Dialog struct {
 	kind    Kind
 	callee  bool
 	start   *wire.Start               // callee: what came
-	args    []byte                    // callee: the opener's arguments, once complete
+	args    []byte                    // callee: the opener's arguments, once complete; opener: the value of Started
 	weight  int32                     // callee: bytes of its Start
 	sending atomic.Int32              // callee: the microseconds that Started has taken, which do not count for pace
 	task    Task                      // callee, or member: what its task does next; only that uses it
@@ -58,6 +59,7 @@ type Dialog struct {
 
 	endpoint  string
 	far       *wire.Address  // the actor at the other side, if others relay the dialog; nil if it is the table's peer
+	span      *tracing.Span  // of this side; nil if nobody keeps it
 	following sync.WaitGroup // opener: the end of the scope's ctx that is being told
 
 	outer    context.Context         // what ctx derives from
@@ -89,7 +91,6 @@ type Dialog struct {
 	asleep      bool           // this side's task hibernates
 	warned      [warnings]bool // what the log has been told
 	waiters     int32          // calls of Wait that have not returned
-	first       []byte         // opener: the value of Started
 	cause       *reason        // why this side's task was told to end; the first one stays
 	told        *wire.Fault    // the failure that the peer was told
 	end         ending         // opener: how it ended, once done
@@ -115,7 +116,7 @@ func (d *Dialog) Request() *wire.Start { return d.start }
 func (d *Dialog) Args() []byte { return d.args }
 
 // First is the payload of the callee's Started.
-func (d *Dialog) First() []byte { return d.first }
+func (d *Dialog) First() []byte { return d.args }
 
 // note is what an event says beside its kind: [Step] decides without looking at it.
 type note struct {
@@ -241,6 +242,7 @@ func (d *Dialog) answer(e Event, n note) {
 // emit queues the frames of one step, in the order that the protocol wants.
 func (d *Dialog) emit(do Action, n note) {
 	if do&SendStarted != 0 {
+		d.span.Event("started")
 		d.receive(d.in.want, d.reads)
 		d.sendSized(&wire.Frame{
 			Kind: wire.Kind_KIND_STARTED, Payload: n.payload,
@@ -262,7 +264,8 @@ func (d *Dialog) emit(do Action, n note) {
 		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload}, n.owner)
 	}
 	if do&SendError != 0 {
-		d.sendFault(wire.Kind_KIND_ERROR, d.lastWord(n.reason).pack(d.Self()))
+		d.told = d.lastWord(n.reason).pack(d.Self())
+		d.sendFault(wire.Kind_KIND_ERROR, d.told)
 	}
 }
 

@@ -229,7 +229,9 @@ func (d *Dialog) Cancelled() bool { return d.absorbs() && d.end.failed(d.kind) }
 
 // verdict is what the scope returns whose function returned body, once both sides have ended.
 // It goes on with a panic of the function, which was caught so that the callee ends first.
-func (d *Dialog) verdict(body error) error {
+func (d *Dialog) verdict(body error) (err error) {
+	err = body // of a panic
+	defer func() { d.traced(err) }()
 	panics.Rethrow(body)
 	e := fault.EndingOf(d.ctx, body)
 	own := e.Cause

@@ -111,7 +111,8 @@ func (d *Dialog) take(f *wire.Frame) error {
 func (d *Dialog) gotStarted(f *wire.Frame) error {
 	if d.state.Phase == Opening {
 		d.announced(f.Window, f.Attached, f.Overflow)
-		d.first, d.began = f.Payload, true
+		d.args, d.began = f.Payload, true
+		d.span.Event("started")
 	}
 	if d.apply(GotStarted, note{payload: f.Payload})&Violate == 0 {
 		return nil
@@ -222,6 +223,9 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 		d.out.attached = d.out.attached || d.kind == Source
 	}
 	d.start.Window = nil // it is not needed any more, and a context may live for long
+	if !d.runtime() {
+		d.span = t.cfg.Spans.Server(d.start.Traceparent, d.start.Tracestate)
+	}
 	return d
 }
 

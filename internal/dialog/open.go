@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // Request is what an opener asks for. It stays the caller's. Its Args do not if they lie in an
@@ -23,8 +24,6 @@ type Request struct {
 	Args        []byte
 	Owner       *wire.Buffer // what Args lies in, which is given away; nil if that is nobody's
 	Metadata    map[string]string
-	TraceParent string // W3C trace context
-	TraceState  string
 	Window      Window // this side's receive buffer; zero fields mean the table's
 	// Reads opens this side's end of a Context's stream together with the context: its
 	// peer sends as to any open end. OpenStream then gives that end. Nil: it is not open.
@@ -32,7 +31,8 @@ type Request struct {
 	// Unbegun is what Call finds out: that the callee has certainly not begun.
 	Unbegun bool
 
-	target *wire.Address // whom the peer relays it to (Target)
+	target                  *wire.Address // whom the peer relays it to (Target)
+	traceParent, traceState string        // W3C trace context
 }
 
 // mostTexts bounds the endpoint's name and the metadata of a request, in bytes. They travel in
@@ -43,7 +43,7 @@ const mostTexts = 1 << 20
 // would end the whole link, with all its dialogs, where only this request is wrong.
 func (r *Request) checkTexts() error {
 	size := 0
-	for _, text := range [...]string{r.Endpoint, r.Codec, r.TraceParent, r.TraceState} {
+	for _, text := range [...]string{r.Endpoint, r.Codec, r.traceParent, r.traceState} {
 		if err := checkText(text, &size); err != nil {
 			return err
 		}
@@ -84,11 +84,13 @@ func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 	}
 	d.event(DoSucceed, note{})
 	value, err := d.result()
+	d.traced(err)
 	r.Unbegun = d.Refused()
 	return value, err
 }
 
-// Refused reports of a dialog that has ended whether the callee has refused it, and certainly not begun.
+// Refused reports of a dialog that has ended whether the callee has refused it, and certainly
+// not begun.
 func (d *Dialog) Refused() bool { return d.end.refused }
 
 // CallRuntime calls an endpoint below RuntimePrefix. It works on a table that refuses new dialogs,
@@ -111,6 +113,7 @@ func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) (
 func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
 	d.lead((*Dialog).settled)
 	d.answered()
+	defer d.traced(fault.ErrGoexit) // if nothing else has ended it
 	defer d.unfollow(d.follow(d.outer))
 	defer d.release()
 	defer d.abandon()
@@ -129,29 +132,38 @@ func (d *Dialog) abandon() {
 	d.drain()
 }
 
-// Open registers a dialog and sends its Start. [Dialog.Scope] or ScopeIn must follow at once, or nobody ends it, and nobody
-// may read the link.
-// What can be refused is refused before the Start goes out, so that no dialog has to be ended
-// which the peer has never heard of. A Func's ctx is its caller's; the others get one that the
-// runtime can cancel with a reason.
+// Open registers a dialog and sends its Start. [Dialog.Scope] or ScopeIn must follow at once,
+// or nobody ends it, and nobody may read the link. What can be refused is refused before the
+// Start goes out, so that no dialog has to be ended which the peer has never heard of. A
+// Func's ctx is its caller's; the others get one that the runtime can cancel with a reason.
 func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	aboutToWait(ctx)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
 	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx}
+	d.trace(r)
+	if err := d.open(r); err != nil {
+		d.traced(err)
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Dialog) open(r *Request) error {
+	ctx := d.outer
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	d.deadline, _ = ctx.Deadline()
 	if err := d.checkSize(len(r.Args)); err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.checkTexts(); err != nil {
-		return nil, err
+		return err
 	}
 	if r.Kind != Func {
 		d.flows = &flows{}
 		d.receive(r.Window, r.Reads)
 		d.in.attached = d.in.attached || r.Kind == Source
-		d.ctx, d.cancel = context.WithCancelCause(ctx)
+		d.ctx, d.cancel = context.WithCancelCause(d.span.In(ctx))
 	}
 	if r.Kind != Context {
 		d.state.Phase = Open
@@ -163,9 +175,9 @@ func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 		if d.cancel != nil {
 			d.cancel(nil)
 		}
-		return nil, err
+		return err
 	}
-	return d, nil
+	return nil
 }
 
 // enter enters the dialog into the table, and sends its Start before anything else: mu is held,
@@ -204,7 +216,7 @@ var blankStarts = sync.Pool{New: func() any { return new(wire.Start) }}
 // announces no window.
 func (d *Dialog) describe(r *Request, s *wire.Start) {
 	s.Endpoint, s.Kind, s.Fingerprint, s.Codec, s.Target = r.Endpoint, r.Kind, r.Fingerprint, r.Codec, r.target
-	s.Timeout, s.Metadata, s.Traceparent, s.Tracestate = timeLeft(d.deadline), r.Metadata, r.TraceParent, r.TraceState
+	s.Timeout, s.Metadata, s.Traceparent, s.Tracestate = timeLeft(d.deadline), r.Metadata, r.traceParent, r.traceState
 	if r.Kind != Func {
 		s.Window = d.in.window.wire()
 		s.Attached, s.Overflow = d.fresh, d.in.overflow

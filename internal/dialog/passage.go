@@ -8,13 +8,14 @@ const (
 	callee = 1
 )
 
-// passage is what a relay knows of a dialog. Its methods look at nothing else, so that the model checker plays
-// the same ones. The zero value is a dialog whose START has passed.
+// passage is what a relay knows of a dialog. Its methods look at nothing else, so that the
+// model checker plays the same ones. The zero value is a dialog whose START has passed.
 //
-// A relay has no state machine. Whatever the two ends say to one another, it needs to know only when nothing more
-// can come, so that it forgets the dialog neither too early, which would lose frames, nor too late, which would
-// keep a place that others could have. Three things may come after the callee's ending: messages that it has
-// overtaken, the answer to the callee's CANCEL, and, of a dialog that was broken on the way, nothing at all.
+// A relay has no state machine. Whatever the two ends say to one another, it needs to know
+// only when nothing more can come, so that it forgets the dialog neither too early, which
+// would lose frames, nor too late, which would keep a place that others could have. Three
+// things may come after the callee's ending: messages that it has overtaken, the answer to the
+// callee's CANCEL, and, of a dialog that was broken on the way, nothing at all.
 type passage struct {
 	broken  bool // a frame could not be sent on, and both ends were told: of the stream nothing passes any more
 	gone    bool // the link to the opener is lost, and the relay answers in its place
@@ -36,8 +37,8 @@ func isEnding(k wire.Kind) bool {
 	return k == wire.Kind_KIND_RETURN || k == wire.Kind_KIND_ERROR || k == wire.Kind_KIND_LOST
 }
 
-// passes reports whether a frame of one end may be sent on. What an end says in the wrong moment is left to
-// the other end, which alone knows.
+// passes reports whether a frame of one end may be sent on. What an end says in the wrong
+// moment is left to the other end, which alone knows.
 func (p *passage) passes(from int, k wire.Kind) bool {
 	switch k {
 	case wire.Kind_KIND_YIELD, wire.Kind_KIND_STOP:

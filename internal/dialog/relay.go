@@ -17,13 +17,15 @@ import (
 // frames on in the lanes that they belong to: what a link promises of the order of frames, two
 // links one behind the other promise as well. docs/protocol/relays.md has the rules of the wire.
 //
-// The readers of both links meet in a relay, and the goroutine that finds a link lost. None of them waits for
-// more than a lock, and nothing is kept here but what waits for a link: a frame is sent on, or it is not,
-// while it is being read. So a relay costs its dialog one more packet on the way, and no goroutine.
+// The readers of both links meet in a relay, and the goroutine that finds a link lost. None of
+// them waits for more than a lock, and nothing is kept here but what waits for a link: a frame
+// is sent on, or it is not, while it is being read. So a relay costs its dialog one more
+// packet on the way, and no goroutine.
 
-// relay is a dialog of two other actors that passes through here. It belongs to the tables of both links,
-// by its legs, and ends when nothing is to pass any more. mu guards all of it but what never changes: each
-// frame is judged and queued at once. A table's mu may be taken while it is held, not the other way round.
+// relay is a dialog of two other actors that passes through here. It belongs to the tables of
+// both links, by its legs, and ends when nothing is to pass any more. mu guards all of it but
+// what never changes: each frame is judged and queued at once. A table's mu may be taken while
+// it is held, not the other way round.
 type relay struct {
 	legs     [2]leg // to each end
 	weight   int    // of its START
@@ -48,8 +50,8 @@ type leg struct {
 // other is the leg that frames of this one go to.
 func (l *leg) other() *leg { return &l.relay.legs[1-l.to] }
 
-// way is what a START begins that is to go on to another actor; nil, if it is for this one. An error is why the
-// dialog fails.
+// way is what a START begins that is to go on to another actor; nil, if it is for this one. An
+// error is why the dialog fails.
 func (t *Table) way(f *wire.Frame) (*relay, error) {
 	s := f.Start
 	s.Target.Bound()
@@ -109,7 +111,8 @@ func (r *relay) start(f *wire.Frame) error {
 	return nil
 }
 
-// begin opens the dialog on the callee's leg. Arguments that are too large to go with control go behind.
+// begin opens the dialog on the callee's leg. Arguments that are too large to go with control
+// go behind.
 func (r *relay) begin(f *wire.Frame) error {
 	to, args, lane := &r.legs[callee], f.Payload, link.Control
 	start := &wire.Frame{Kind: wire.Kind_KIND_START, Start: f.Start, Payload: args}
@@ -128,9 +131,10 @@ func (r *relay) begin(f *wire.Frame) error {
 	return nil
 }
 
-// pass sends a frame that has come on this leg on to the other one. It runs on the reader of this one's
-// link. Whatever an end says to the other one is not a violation by the actors between (Dialog.frame).
-// What only a callee may send is different: no relay passes it on from an opener.
+// pass sends a frame that has come on this leg on to the other one. It runs on the reader of
+// this one's link. Whatever an end says to the other one is not a violation by the actors
+// between (Dialog.frame). What only a callee may send is different: no relay passes it on from
+// an opener.
 func (l *leg) pass(f *wire.Frame) error {
 	r, to := l.relay, l.other()
 	if l.to == opener && (f.Kind == wire.Kind_KIND_STARTED || isEnding(f.Kind)) {
@@ -172,9 +176,10 @@ func (r *relay) answer() {
 	r.legs[callee].send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CANCEL_ACK})
 }
 
-// prepare makes a frame that is to be sent on this leg of one that has come on the other, and says in which lane.
-// It has only what belongs to its kind, within the bounds of what an honest peer sends: what a link carries for
-// others must never be what ends it. known is false for kinds of a later version, which are ignored.
+// prepare makes a frame that is to be sent on this leg of one that has come on the other, and
+// says in which lane. It has only what belongs to its kind, within the bounds of what an
+// honest peer sends: what a link carries for others must never be what ends it. known is false
+// for kinds of a later version, which are ignored.
 func (l *leg) prepare(out, f *wire.Frame) (lane link.Lane, known bool) {
 	out.Kind = f.Kind
 	switch f.Kind {
@@ -239,7 +244,8 @@ func (l *leg) full() error {
 	return fmt.Errorf("%w: %v does not read what %v relays to it", fault.ErrOverloaded, l.table.Peer(), l.table.Self())
 }
 
-// send sends a frame on this leg. A payload that the link has copied is free for the next one that comes.
+// send sends a frame on this leg. A payload that the link has copied is free for the next one
+// that comes.
 func (l *leg) send(lane link.Lane, f *wire.Frame) {
 	f.Dialog = l.id
 	l.ordered = l.ordered || lane != link.Control
@@ -258,8 +264,8 @@ func (l *leg) tell(k wire.Kind, told *wire.Fault) {
 	}
 }
 
-// fail makes a dialog fail of which a frame cannot be sent on. Its ends go on as if each had heard that of the
-// other one: the callee's ending is still to come.
+// fail makes a dialog fail of which a frame cannot be sent on. Its ends go on as if each had
+// heard that of the other one: the callee's ending is still to come.
 func (r *relay) fail(why error) {
 	if r.broken {
 		return
@@ -275,8 +281,9 @@ func (r *relay) fail(why error) {
 	r.settle()
 }
 
-// lose is the loss of this leg's link. The opener hears that how the callee ended is not known. A callee is
-// told to end, as if its opener had failed, and stays one that the next actor was given until it has.
+// lose is the loss of this leg's link. The opener hears that how the callee ended is not
+// known. A callee is told to end, as if its opener had failed, and stays one that the next
+// actor was given until it has.
 func (l *leg) lose(told *wire.Fault) {
 	r := l.relay
 	r.mu.Lock()
@@ -295,9 +302,10 @@ func (l *leg) lose(told *wire.Fault) {
 	r.settle()
 }
 
-// settle follows each change of what is known: a dialog that has ended gives back what it has of the limits of
-// both links. That comes before the opener hears of it, and opens the next one. An opener that was cut off
-// never answers the callee's CANCEL; the callee does not wait for that longer than a cancel bound.
+// settle follows each change of what is known: a dialog that has ended gives back what it has
+// of the limits of both links. That comes before the opener hears of it, and opens the next
+// one. An opener that was cut off never answers the callee's CANCEL; the callee does not wait
+// for that longer than a cancel bound.
 func (r *relay) settle() {
 	ended, done := r.over && !r.ended, r.done() && !r.left
 	r.ended, r.left = r.over, r.done()
@@ -339,9 +347,9 @@ func (l *leg) release(uncount, forget bool) {
 	}
 }
 
-// watch is for the supervisor of a callee that is told to end: its opener may be anywhere, and nobody should end
-// an actor because of what that says. But this side, which hosts the callee, has sent on that the task is
-// to end, or has said so itself, and sees whether it does.
+// watch is for the supervisor of a callee that is told to end: its opener may be anywhere, and
+// nobody should end an actor because of what that says. But this side, which hosts the callee,
+// has sent on that the task is to end, or has said so itself, and sees whether it does.
 func (r *relay) watch() {
 	if r.endpoint != "" && r.overdue == nil {
 		r.overdue = time.AfterFunc(r.legs[callee].table.cfg.CancelTimeout, r.stick)
@@ -376,8 +384,8 @@ func (t *Table) loseLegs(why error) {
 	}
 }
 
-// cork has what is relayed to another link go out with the end of the packet that is being handled. Only
-// the reader calls it.
+// cork has what is relayed to another link go out with the end of the packet that is being
+// handled. Only the reader calls it.
 func (t *Table) cork(to *link.Link) {
 	if slices.Contains(t.corked, to) {
 		return

@@ -8,16 +8,17 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// relayed are the dialogs of others that a peer was given, all of them and by shares. It belongs to the
-// peer's table, whose mu guards it. A share that has no dialogs is not kept.
+// relayed are the dialogs of others that a peer was given, all of them and by shares. It
+// belongs to the peer's table, whose mu guards it. A share that has no dialogs is not kept.
 type relayed struct {
 	all    guests
 	shares map[share]guests
 }
 
-// share are the dialogs that have come over one link, or those that are for one actor. Each dialog is in two of
-// them. The first kind is against openers that take all they can get, whatever names they invent for those
-// below them; the second against callees that never end, and keep the places of those who have called them.
+// share are the dialogs that have come over one link, or those that are for one actor. Each
+// dialog is in two of them. The first kind is against openers that take all they can get,
+// whatever names they invent for those below them; the second against callees that never end,
+// and keep the places of those who have called them.
 type share struct {
 	from *Table
 	to   string
@@ -25,9 +26,9 @@ type share struct {
 
 func (r *relay) shares() [2]share { return [2]share{{from: r.legs[opener].table}, {to: r.target}} }
 
-// enter counts a dialog, or refuses it. At most half of what the peer takes is for the dialogs of others, which
-// leaves room for this side's own; and no share of that may have more than is left, which leaves
-// room for those who come later, whatever one opener or one callee does.
+// enter counts a dialog, or refuses it. At most half of what the peer takes is for the dialogs
+// of others, which leaves room for this side's own; and no share of that may have more than is
+// left, which leaves room for those who come later, whatever one opener or one callee does.
 func (g *relayed) enter(t *Table, r *relay) error {
 	dialogs, bytes := t.link.PeerTakes()
 	for _, s := range r.shares() {

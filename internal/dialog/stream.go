@@ -38,8 +38,8 @@ func (o StreamOptions) overflow() wire.Overflow {
 // to leave before that. All methods may be called at the same time from many goroutines.
 type Stream struct{ d *Dialog }
 
-// flows are what a dialog has that a Func does not need, which is smaller by a third without: the stream,
-// both ways, and what goes with it. The dialog's mu guards them.
+// flows are what a dialog has that a Func does not need, which is smaller by a third without:
+// the stream, both ways, and what goes with it. The dialog's mu guards them.
 type flows struct {
 	in    inflow
 	out   outflow
@@ -54,7 +54,8 @@ func (f *flows) close() {
 	}
 }
 
-// hangUp ends what this side sends after a failure: how many messages it was, and whether a Stop must follow.
+// hangUp ends what this side sends after a failure: how many messages it was, and whether a
+// Stop must follow.
 func (f *flows) hangUp() (sent uint64, tell bool) {
 	if f == nil {
 		return 0, false
@@ -296,6 +297,7 @@ func (d *Dialog) trySend(m message) (permit, error) {
 	}
 	if now == sendIt || now == probeIt {
 		d.table.counters.messagesOut.Add(1)
+		d.span.Sent(len(m.payload))
 		d.sendOwned(link.Data, &wire.Frame{Kind: wire.Kind_KIND_YIELD, Payload: m.payload, Probe: now == probeIt}, m.owner)
 	}
 	return now, nil
@@ -319,6 +321,9 @@ func (d *Dialog) recvNow() (payload []byte, ok bool) {
 // next takes a message that has come, and lets the sender go on.
 func (d *Dialog) next() (payload []byte, ok bool) {
 	payload, credit, ok := d.in.take()
+	if ok {
+		d.span.Received(len(payload))
+	}
 	d.grant(credit)
 	return payload, ok
 }

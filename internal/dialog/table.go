@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -59,6 +60,8 @@ type Config struct {
 	// Log is called on the link's reader and under locks: its handler must not wait
 	// for anybody. Package logs makes one that does not.
 	Log *slog.Logger
+	// Spans takes those of the dialogs, but for the runtime's own. nil: there are none.
+	Spans tracing.Sink
 
 	// Trials is how many calls of an endpoint must have been fast before others run on the
 	// link's reader ([DefaultTrials]). 0: none ever does.
@@ -373,6 +376,7 @@ func (t *Table) accept(f *wire.Frame) error {
 		failed = fault.ErrActorClosing // the table is closed: a Start that was late
 	}
 	d.event(DoFail, note{reason: reason{err: failed, record: refusal(failed, t.Self())}})
+	d.traced(nil)
 	return nil
 }
 

@@ -91,6 +91,7 @@ func (d *Dialog) depart(asleep *bool) {
 	if *asleep {
 		return
 	}
+	defer d.traced(nil)
 	defer d.release()
 	defer d.makeRoom()
 	d.leave()

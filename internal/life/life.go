@@ -21,6 +21,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/self"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -119,13 +120,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	l.parent = r.Parent.ToID()
 	telling, end := context.WithCancel(context.Background())
 	l.endTelling = end
-	// A parent that does not want to know refuses it, and then nobody does.
-	l.hosted = directory.NewMemory(r.Path, func() {
-		l.telling.Go(func() { _ = report.Send(telling, l.table, l.hosted) })
-	})
-	l.records = records.New(r.Path, report.MostOnTheWay, func() {
-		l.telling.Go(func() { _ = report.SendRecords(telling, l.table, r.Path, l.records) })
-	})
+	l.tell(telling, r)
 	l.router = &route.Router{Self: id, Parent: l.parent, Root: r.Root.ToID(), Down: l.hosted}
 	receiving := dialog.Told(r)
 	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
@@ -138,7 +133,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 		}),
 		dialog.Config{
 			Base: ctx, Accept: exposed.Accept, Runtime: l.runtime, Route: l.router.FromParent, Log: log,
-			Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout), Trials: l.cfg.Trials,
+			Spans: tracing.To(l.records, r.Path), Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout), Trials: l.cfg.Trials,
 		})
 	l.router.Up = l.table
 	watching := task.Start(l.watchLink)
@@ -149,6 +144,22 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 		l.cfg.Exit(err)
 	}))
 	return exposed, nil
+}
+
+// tell makes what has the events, records and spans of the actor and of those that it hosts,
+// until its parent is told of them.
+func (l *Life) tell(telling context.Context, r *wire.BootRequest) {
+	// A parent that does not want to know refuses it, and then nobody does.
+	l.hosted = directory.NewMemory(r.Path, func() {
+		l.telling.Go(func() { _ = report.Send(telling, l.table, l.hosted) })
+	})
+	spans := 0
+	if r.Spans {
+		spans = report.MostOnTheWay
+	}
+	l.records = records.New(r.Path, report.MostOnTheWay, spans, func() {
+		l.telling.Go(func() { _ = report.SendRecords(telling, l.table, r.Path, l.records) })
+	})
 }
 
 // context is what every handler's ctx derives from.
@@ -253,8 +264,9 @@ func (l *Life) service(ctx context.Context) error {
 }
 
 // How long a host may take to hear an actor's last events, and then to answer its goodbye: the
-// latter is as long as it gives the actor by default to exit. A host that is stopped, or hangs,
-// must not keep the exit hooks from running; one that is only slow with events still hears the goodbye.
+// latter is as long as it gives the actor by default to exit. A host that is stopped, or
+// hangs, must not keep the exit hooks from running; one that is only slow with events still
+// hears the goodbye.
 const (
 	lastEventsTimeout = time.Second
 	goodbyeTimeout    = 5 * time.Second

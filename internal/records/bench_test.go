@@ -10,7 +10,7 @@ import (
 
 // What a line costs that is kept, when the store is full and many actors say as much.
 func BenchmarkPut(b *testing.B) {
-	s := records.New("", 50_000, nil)
+	s := records.New("", 50_000, 0, nil)
 	paths := make([]string, 100)
 	for i := range paths {
 		paths[i] = "worker" + string(rune('a'+i%26)) + string(rune('a'+i/26))

@@ -1,7 +1,6 @@
 package records
 
 import (
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"math"
@@ -12,8 +11,8 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
-// Bounds of one record, in bytes but for its fields. What is larger is cut, and a field says how many others
-// were left out.
+// Bounds of one record or span, in bytes but for its fields. What is larger is cut, and a
+// field says how many others were left out.
 const (
 	mostText   = 4 << 10
 	mostKey    = 128
@@ -28,9 +27,9 @@ const (
 	SpanKey  = "span_id"
 )
 
-// Of makes a record of what a log is given. Values are not looked at here: what is not a plain value
-// becomes one where the record is put in, which may be somewhere else. Groups are flattened, and the fields that name its trace and
-// its span become that.
+// Of makes a record of what a log is given. Values are not looked at here: what is not a plain
+// value becomes one where the record is put in, which may be somewhere else. Groups are
+// flattened, and the fields that name its trace and its span become that.
 func Of(at time.Time, level slog.Level, text string, attrs []slog.Attr) telemetry.Record {
 	r := telemetry.Record{Time: at, Level: level, Text: text}
 	for _, a := range attrs {
@@ -46,8 +45,9 @@ func Of(at time.Time, level slog.Level, text string, attrs []slog.Attr) telemetr
 	return r
 }
 
-// flatten adds a value, or all of a group. A group without a name is, as in slog, as if its fields stood in
-// its place. Fields beyond those that are kept are only counted, and so are empty.
+// flatten adds a value, or all of a group. A group without a name is, as in slog, as if its
+// fields stood in its place. Fields beyond those that are kept are only counted, and so are
+// empty.
 func flatten(fields []telemetry.Field, prefix, key string, value slog.Value) []telemetry.Field {
 	switch {
 	case value.Kind() != slog.KindGroup && len(fields) >= mostFields:
@@ -63,11 +63,18 @@ func flatten(fields []telemetry.Field, prefix, key string, value slog.Value) []t
 	return fields
 }
 
-// isID reports whether a text is an id of so many bytes, in hex. Of asks that of fields, which may have such a
-// name by chance, and bound of what comes from other processes.
+// isID reports whether a text is an id of so many bytes, in hex. Of asks that of fields, which
+// may have such a name by chance, and bound of what comes from other processes.
 func isID(text string, bytes int) bool {
-	b, err := hex.DecodeString(text)
-	return err == nil && len(b) == bytes
+	if len(text) != 2*bytes {
+		return false
+	}
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
 }
 
 // What a record and a field of it take beside their texts, in bytes.
@@ -78,9 +85,7 @@ const (
 
 // bound makes a record one that may be kept, whoever has made it, and gives its size in bytes.
 func bound(r *telemetry.Record, now time.Time) (size int) {
-	if r.Time = r.Time.UTC(); r.Time.After(now) || r.Time.Year() < 1970 {
-		r.Time = now.UTC()
-	}
+	r.Time = plausible(r.Time, now)
 	if !isID(r.Trace, 16) {
 		r.Trace = ""
 	}
@@ -89,23 +94,35 @@ func bound(r *telemetry.Record, now time.Time) (size int) {
 	}
 	r.Text = words.Clip(r.Text, mostText)
 	inAll := 0
-	for i := range r.Fields {
-		f := &r.Fields[i]
-		f.Key, f.Value = words.Clip(f.Key, mostKey), plain(f.Value)
-		text, _ := f.Value.(string)
-		room := len(f.Key) + len(text) + fieldSize
-		if i == mostFields || inAll+room > mostInAll {
-			left := len(r.Fields) - i
-			r.Fields = append(r.Fields[:i:i], telemetry.Field{Key: "left_out", Value: int64(left)})
-			break
-		}
-		inAll += room
-	}
+	r.Fields = boundFields(r.Fields, &inAll)
 	return recordSize + len(r.Actor) + len(r.Trace) + len(r.Span) + len(r.Text) + inAll
 }
 
-// plain is a value of one of the types that a field may have. One that has come from another process has the
-// types of CBOR.
+// plausible is a time that an actor may have told: not one that is still to come.
+func plausible(at, now time.Time) time.Time {
+	if at.After(now) || at.Year() < 1970 {
+		at = now
+	}
+	return at.UTC()
+}
+
+// boundFields makes fields those that may be kept, and adds what they take to inAll.
+func boundFields(fields []telemetry.Field, inAll *int) []telemetry.Field {
+	for i := range fields {
+		f := &fields[i]
+		f.Key, f.Value = words.Clip(f.Key, mostKey), plain(f.Value)
+		text, _ := f.Value.(string)
+		room := len(f.Key) + len(text) + fieldSize
+		if i == mostFields || *inAll+room > mostInAll {
+			return append(fields[:i:i], telemetry.Field{Key: "left_out", Value: int64(len(fields) - i)})
+		}
+		*inAll += room
+	}
+	return fields
+}
+
+// plain is a value of one of the types that a field may have. One that has come from another
+// process has the types of CBOR.
 func plain(v any) any {
 	switch v := v.(type) {
 	case float64:

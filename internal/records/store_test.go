@@ -42,10 +42,10 @@ func texts(t *testing.T, s telemetry.Source, f telemetry.Filter) (all []string, 
 	return all, missed
 }
 
-// O02: what there is comes in order; a loop that does not follow ends with what was there when it began,
-// however much comes meanwhile.
+// O02: what there is comes in order; a loop that does not follow ends with what was there when
+// it began, however much comes meanwhile.
 func TestO02_WhatIsKeptComesInOrder(t *testing.T) {
-	s := records.New("", 1000, nil)
+	s := records.New("", 1000, 0, nil)
 	var want []string
 	for n := range 700 { // more than a loop takes at once
 		want = append(want, fmt.Sprint(n))
@@ -64,9 +64,10 @@ func TestO02_WhatIsKeptComesInOrder(t *testing.T) {
 	}
 }
 
-// O02: an actor that floods loses its own oldest records and nobody else's, and a reader is told how many.
+// O02: an actor that floods loses its own oldest records and nobody else's, and a reader is
+// told how many.
 func TestO02_AFloodPushesOutOnlyItsOwn(t *testing.T) {
-	s := records.New("", 1000, nil)
+	s := records.New("", 1000, 0, nil)
 	put(s, "", "of the root")
 	put(s, "quiet", "first")
 	for n := range 100_000 {
@@ -83,9 +84,10 @@ func TestO02_AFloodPushesOutOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// O02: of those that say too much, each keeps as much as the others; one that says little keeps all of it.
+// O02: of those that say too much, each keeps as much as the others; one that says little
+// keeps all of it.
 func TestO02_ThoseThatSayMostShareWhatIsLeft(t *testing.T) {
-	s := records.New("at", 1600, nil)
+	s := records.New("at", 1600, 0, nil)
 	for n := range 10_000 {
 		put(s, "at/loud", "x")
 		if n%2 == 0 {
@@ -107,7 +109,7 @@ func TestO02_ThoseThatSayMostShareWhatIsLeft(t *testing.T) {
 
 // O02: what is kept is bounded in bytes, too.
 func TestO02_LargeRecordsCountAsSeveral(t *testing.T) {
-	s := records.New("", 1000, nil)
+	s := records.New("", 1000, 0, nil)
 	large := strings.Repeat("x", 1<<20)
 	for range 3000 {
 		put(s, "a", large)
@@ -122,10 +124,11 @@ func TestO02_LargeRecordsCountAsSeveral(t *testing.T) {
 	}
 }
 
-// O02: a loop that follows gets what comes, is told what it has missed, and ends with its ctx or with the store.
-// A record's path and the number of its fields count as well, however little they say.
+// O02: a loop that follows gets what comes, is told what it has missed, and ends with its ctx
+// or with the store. A record's path and the number of its fields count as well, however
+// little they say.
 func TestO02_WhatARecordTakesBesideItsTextsCounts(t *testing.T) {
-	s := records.New("", 1000, nil)
+	s := records.New("", 1000, 0, nil)
 	for range 3000 {
 		s.Put(telemetry.Record{Actor: "a/" + strings.Repeat("b", 4000)})
 	}
@@ -133,7 +136,7 @@ func TestO02_WhatARecordTakesBesideItsTextsCounts(t *testing.T) {
 	if most := 1000 / (4000 >> 10); len(got) > most {
 		t.Errorf("O02: %d records with long paths, want %d at most", len(got), most)
 	}
-	s = records.New("", 1000, nil)
+	s = records.New("", 1000, 0, nil)
 	for range 3000 {
 		s.Put(telemetry.Record{Actor: "a", Fields: make([]telemetry.Field, 60)})
 	}
@@ -160,7 +163,7 @@ func TestO02_AGroupWithALongNameIsCutBeforeItIsFlattened(t *testing.T) {
 
 // What JSON has no words for is a text, or nobody could read the records as JSON.
 func TestO02_EveryRecordIsJSON(t *testing.T) {
-	s := records.New("", 1000, nil)
+	s := records.New("", 1000, 0, nil)
 	s.Put(telemetry.Record{Time: time.Date(2020, 1, 1, 0, 0, 0, 0, time.FixedZone("far", 24*60*60)), Fields: []telemetry.Field{
 		{Key: "nan", Value: math.NaN()}, {Key: "inf", Value: math.Inf(-1)}, {Key: "pi", Value: 3.14},
 	}})
@@ -177,7 +180,7 @@ func TestO02_ALoopFollows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun := 0
-				s := records.New("", 100, func() { begun++ })
+				s := records.New("", 100, 0, func() { begun++ })
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				var got []string
@@ -257,7 +260,7 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%+v: %v", c.f, got)
 		}
 	}
-	for _, err := range records.New("", 1, nil).Watch(t.Context(), telemetry.Filter{Grep: "("}) {
+	for _, err := range records.New("", 1, 0, nil).Watch(t.Context(), telemetry.Filter{Grep: "("}) {
 		if err == nil || !strings.Contains(err.Error(), "regular expression") {
 			t.Errorf("a filter that cannot be: %v", err)
 		}
@@ -274,7 +277,7 @@ func TestO02_RecordsKeepWhatWasLogged(t *testing.T) {
 		slog.Group("g", slog.Int("n", 2), slog.Group("h", slog.Int("n", 3))),
 		slog.Duration("took", time.Second), slog.Time("at", at), slog.Any("error", errors.New("no")), slog.Any("list", json.RawMessage(`[1,"x"]`)),
 	})
-	s := records.New("", 10, nil)
+	s := records.New("", 10, 0, nil)
 	s.Put(r)
 	var got telemetry.Record
 	for r, err := range s.Watch(t.Context(), all) {
@@ -297,7 +300,7 @@ func TestO02_WhatARecordMayNotSayIsCut(t *testing.T) {
 	for n := range 1000 {
 		fields = append(fields, telemetry.Field{Key: strings.Repeat("k", n), Value: strings.Repeat("v", 10*n)})
 	}
-	s := records.New("", 1000, nil)
+	s := records.New("", 1000, 0, nil)
 	s.Put(telemetry.Record{
 		Time: time.Now().Add(time.Hour), Actor: "a", Text: strings.Repeat("x", 1<<20), Trace: "abc", Span: strings.Repeat("z", 16),
 		Fields: append([]telemetry.Field{{Key: "deep", Value: map[string]any{"a": []any{1, "b"}}}}, fields...),

@@ -4,8 +4,8 @@
 //	err := report.Send(ctx, table, registry) // from its first child until the registry ends
 //	err := report.Receive(ctx, d, member)    // as the task of wire.Events
 //
-// What the actors say themselves, their records, goes the same way in a dialog of its own (SendRecords,
-// ReceiveRecords).
+// What the actors say themselves, their records, goes the same way in a dialog of its own
+// (SendRecords, ReceiveRecords).
 //
 // The child opens the dialog, and only when it hosts something: an actor that hosts nothing
 // costs nothing, and one that knows no events need not say so. Messages are data as others are,

@@ -56,7 +56,8 @@ func Answers(start *wire.Start, r directory.Registry) dialog.Task {
 	}
 }
 
-// query answers with the last event of each entry, and when that became ready; or with what is there in the place of one.
+// query answers with the last event of each entry, and when that became ready; or with what is
+// there in the place of one.
 func query(ctx context.Context, d *dialog.Dialog, r directory.Registry, q question) ([]byte, error) {
 	if q.Missing {
 		text, err := r.Missing(ctx, q.Name)
@@ -185,7 +186,8 @@ func (t Tree) ask(ctx context.Context, name string) ([]directory.Entry, error) {
 	return entries, nil
 }
 
-// Watch ranges over what becomes of the whole tree, as the host tells it. What is below this actor it knows itself.
+// Watch ranges over what becomes of the whole tree, as the host tells it. What is below this
+// actor it knows itself.
 func (t Tree) Watch(ctx context.Context, name string) iter.Seq2[directory.Event, error] {
 	if t.Has(name) {
 		return t.Memory.Watch(ctx, name)

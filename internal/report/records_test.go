@@ -29,8 +29,8 @@ func speakers(t *testing.T, above telemetry.Source) (host, child *dialog.Table, 
 	a, b := link.Pipe()
 	host = dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("host")}), dialog.Config{
 		Base: t.Context(), Runtime: func(start *wire.Start) (dialog.Task, error) {
-			if start.Endpoint == wire.WatchRecords {
-				return report.AnswerRecords(above), nil
+			if show := report.AnswerRecords(start, above); show != nil {
+				return show, nil
 			}
 			return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 				err := report.ReceiveRecords(ctx, d, "mid", above)
@@ -63,7 +63,7 @@ func said(t *testing.T, s telemetry.Source, f telemetry.Filter) (all []string) {
 // O02: what an actor and those below it say comes to its host in order, with their paths, and its host shows it.
 func TestO02_RecordsGoUpAndAreShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		above, below := records.New("", 1000, nil), records.New("mid", report.MostOnTheWay, nil)
+		above, below := records.New("", 1000, 0, nil), records.New("mid", report.MostOnTheWay, 0, nil)
 		host, child, received := speakers(t, above)
 		sent := make(chan error, 1)
 		go func() { sent <- report.SendRecords(t.Context(), child, "mid", below) }()
@@ -98,7 +98,7 @@ func TestO02_RecordsGoUpAndAreShown(t *testing.T) {
 func TestO02_AFloodOfRecordsIsTakenAtAPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const flood = 50_000
-		above, below := records.New("", flood, nil), records.New("mid", report.MostOnTheWay, nil)
+		above, below := records.New("", flood, 0, nil), records.New("mid", report.MostOnTheWay, 0, nil)
 		host, child, received := speakers(t, above)
 		sent := make(chan error, 1)
 		go func() { sent <- report.SendRecords(t.Context(), child, "mid", below) }()
@@ -150,7 +150,7 @@ func TestO02_ALiarSpeaksForNobodyElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				above := records.New("", 1000, nil)
+				above := records.New("", 1000, 0, nil)
 				host, child, received := speakers(t, above)
 				liesAt(t, child, wire.Records, []told{{"record": c.record}, {"missed": -5}})
 				synctest.Wait()
@@ -173,7 +173,7 @@ func TestO02_ALiarSpeaksForNobodyElse(t *testing.T) {
 	}
 	t.Run("rubbish", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			host, child, received := speakers(t, records.New("", 1000, nil))
+			host, child, received := speakers(t, records.New("", 1000, 0, nil))
 			liesAt(t, child, wire.Records, []told{{"record": "x"}})
 			if err := <-received; !errors.Is(err, fault.ErrProtocol) {
 				t.Errorf("O02: rubbish ends the stream with %v", err)

@@ -31,17 +31,22 @@ const (
 // window is what a host keeps of messages that have come and are not taken.
 var window = dialog.Window{Messages: 64, Bytes: 64 << 10, Most: 64}
 
-// Bounds of how many events, and how many records, a host takes from one actor, in the time of a span. More wait, until the actor
-// itself loses the oldest: that a host works for its own actors does not depend on what one of them tells.
+// Bounds of how many events, and how many records and spans, a host takes from one actor in a
+// while. More wait, until the actor itself loses the oldest: that a host works for its own
+// actors does not depend on what one of them tells.
 const (
-	mostInSpan = 1000
-	span       = 100 * time.Millisecond
+	mostInAWhile = 1000
+	aWhile       = 100 * time.Millisecond
 )
 
-// message is one message of a stream: an event, a record, or how many were lost before the next one.
+// message is one message of a stream: an event, a record, or how many were lost before the
+// next one; or spans, and how many of those were lost before them.
 type message struct {
 	Event  *directory.Event  `json:"event,omitempty"`
 	Record *telemetry.Record `json:"record,omitempty"`
+	Spans  []telemetry.Span  `json:"spans,omitempty"`
+	// MissedSpans is Missed of spans.
+	MissedSpans int `json:"missed_spans,omitempty"`
 	// Fault is the event's error, as the protocol's Fault in protobuf.
 	Fault  []byte `json:"fault,omitempty"`
 	Missed int    `json:"missed,omitempty"`
@@ -76,8 +81,9 @@ func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 	})
 }
 
-// tell opens one of the streams on which an actor tells its host something, and has it sent.
-func tell(ctx context.Context, t *dialog.Table, endpoint string, all func(ctx context.Context, send func(*message) error) error) error {
+// tell opens one of the streams on which an actor tells its host something, and has it sent;
+// and all the others at the same time.
+func tell(ctx context.Context, t *dialog.Table, endpoint string, all teller, others ...teller) error {
 	d, err := t.Open(ctx, &dialog.Request{Endpoint: endpoint, Kind: dialog.Context, Codec: wire.CBOR.Name()})
 	if err != nil {
 		return err
@@ -87,9 +93,16 @@ func tell(ctx context.Context, t *dialog.Table, endpoint string, all func(ctx co
 		if err != nil {
 			return err
 		}
-		return all(ctx, func(m *message) error { return send(ctx, d, stream, m) })
+		out := func(m *message) error { return send(ctx, d, stream, m) }
+		for _, other := range others {
+			d.Go(func(ctx context.Context) error { return other(ctx, out) })
+		}
+		return all(ctx, out)
 	})
 }
+
+// teller sends messages until there are no more.
+type teller func(ctx context.Context, send func(*message) error) error
 
 // send sends a message. One event that cannot be told must not keep the next ones from being told.
 func send(ctx context.Context, d *dialog.Dialog, to *dialog.Stream, m *message) error {
@@ -176,8 +189,8 @@ func Receive(ctx context.Context, d *dialog.Dialog, m directory.Membership) erro
 	return err
 }
 
-// receive has each message taken that an actor tells, at a pace. Its error is that of the dialog, or of a
-// message that cannot be read.
+// receive has each message taken that an actor tells, at a pace. Its error is that of the
+// dialog, or of a message that cannot be read.
 func receive(ctx context.Context, d *dialog.Dialog, take func(m *message)) error {
 	d.Receive(window, &dialog.StreamOptions{})
 	if err := d.Started(nil); err != nil {
@@ -200,9 +213,9 @@ func receive(ctx context.Context, d *dialog.Dialog, take func(m *message)) error
 			return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, d.Request().Endpoint, err)
 		}
 		take(&m)
-		if n == mostInSpan {
+		if n += max(0, len(m.Spans)-1); n >= mostInAWhile {
 			select {
-			case <-time.After(time.Until(begun.Add(span))):
+			case <-time.After(time.Until(begun.Add(aWhile))):
 			case <-ctx.Done(): // the link is lost: what has come is all that comes
 			}
 			begun, n = time.Now(), 0

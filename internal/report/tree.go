@@ -8,17 +8,18 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
-// InTree gives a ctx that has a registry, and records, of which it keeps so many. What the ctx had none of is made here, and
-// end ends it. Either may be there without the other: a program may have made one itself, to read it before
-// the nursery is open or after it has ended.
-func InTree(ctx context.Context, most int) (_ context.Context, end func()) {
+// InTree gives a ctx that has a registry, and records and spans, of which it keeps so many.
+// What the ctx had none of is made here, and end ends it. Either may be there without the
+// other: a program may have made one itself, to read it before the nursery is open or after it
+// has ended.
+func InTree(ctx context.Context, most, spans int) (_ context.Context, end func()) {
 	end = func() {}
 	if directory.From(ctx) == nil {
 		own := directory.NewMemory("", nil)
 		ctx, end = directory.With(ctx, own), own.Finish
 	}
 	if telemetry.From(ctx) == nil {
-		own, before := records.New("", most, nil), end
+		own, before := records.New("", most, spans, nil), end
 		ctx, end = telemetry.With(ctx, own), func() { own.Finish(); before() }
 	}
 	return ctx, end

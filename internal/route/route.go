@@ -14,9 +14,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Router is what one actor knows of where it is in its tree. It is set before the first link reads, but
-// for Up, which is set before the first one downwards, and does not change then: there is no lock but
-// that of the nurseries, which come and go.
+// Router is what one actor knows of where it is in its tree. It is set before the first link
+// reads, but for Up, which is set before the first one downwards, and does not change then:
+// there is no lock but that of the nurseries, which come and go.
 type Router struct {
 	Self, Parent, Root actor.ID // Parent is nobody at the root
 	Up                 *dialog.Table
@@ -77,8 +77,9 @@ func (r *Router) FromParent(s *wire.Start) (*dialog.Table, error) {
 	return nil, nil //nolint:nilnil // it is for this actor
 }
 
-// FromChild is where a START goes on to that has come from an actor that this one hosts, at a path, with an
-// identity that its certificate has shown. It may speak for itself, and for those below it.
+// FromChild is where a START goes on to that has come from an actor that this one hosts, at a
+// path, with an identity that its certificate has shown. It may speak for itself, and for
+// those below it.
 func (r *Router) FromChild(s *wire.Start, at string, id actor.ID) (*dialog.Table, error) {
 	if s.Opener == nil || s.Opener.Path == at {
 		s.Opener = address(at, id)
@@ -100,8 +101,9 @@ func (r *Router) FromChild(s *wire.Start, at string, id actor.ID) (*dialog.Table
 	return nil, nil //nolint:nilnil // the same
 }
 
-// vouch checks the opener that a child says is below it: by its path, and by its identity, which must not
-// be that of an actor elsewhere. Its name is that of the path, which stands in events and logs.
+// vouch checks the opener that a child says is below it: by its path, and by its identity,
+// which must not be that of an actor elsewhere. Its name is that of the path, which stands in
+// events and logs.
 func (r *Router) vouch(s *wire.Start, child string) error {
 	id := s.Opener.Actor.ToID()
 	known, there := r.Down.Where(id)

@@ -37,8 +37,8 @@ func Host(path string) string { return path[:max(0, strings.LastIndexByte(path, 
 // Last is an actor's own part of its path.
 func Last(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
-// Is reports whether text means exactly the actor at a path. The first of several actors of a name has that name
-// for its path; name#1 means it and none of the others.
+// Is reports whether text means exactly the actor at a path. The first of several actors of a
+// name has that name for its path; name#1 means it and none of the others.
 func Is(path, text string) bool { return text == path || text == path+"#1" }
 
 // Exact is the text by which a path is told from the name of actors that may be anywhere.
@@ -55,10 +55,12 @@ func Name(path string) string {
 	return name
 }
 
-// Unnumbered is a path without the number that its last part may have: all that share it have the same.
+// Unnumbered is a path without the number that its last part may have: all that share it have
+// the same.
 func Unnumbered(path string) string { return path[:len(path)-len(Last(path))] + Name(path) }
 
-// Number is which of those that share a name beside one another the actor at a path is: the N of #N, or 1.
+// Number is which of those that share a name beside one another the actor at a path is: the N
+// of #N, or 1.
 func Number(path string) int {
 	_, number, _ := strings.Cut(Last(path), "#")
 	if n, err := strconv.Atoi(number); err == nil {

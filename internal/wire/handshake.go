@@ -40,9 +40,10 @@ type CancelRequest struct {
 	Grace time.Duration `json:"grace"`
 }
 
-// Order is the runtime endpoint by which a program that has joined a host ends an actor below that, has it
-// started again or run more or fewer times, or asks about it: a Func from OrderRequest, as CBOR. It answers when
-// that is done. A host passes an order on to the actor below it that hosts the one which is meant, at this same endpoint.
+// Order is the runtime endpoint by which a program that has joined a host ends an actor below
+// that, has it started again or run more or fewer times, or asks about it: a Func from
+// OrderRequest, as CBOR. It answers when that is done. A host passes an order on to the actor
+// below it that hosts the one which is meant, at this same endpoint.
 const Order = "trellis/order"
 
 // OrderRequest says which actor, and what is to become of it.
@@ -74,12 +75,14 @@ const (
 	Watch = "trellis/directory/watch"
 )
 
-// Records is the runtime endpoint on which an actor tells its host what those that it hosts say, as it
-// does of events with Events; WatchRecords is the Source that shows a host's records to programs that have joined
-// it (package report).
+// Records is the runtime endpoint on which an actor tells its host what those that it hosts
+// say, as it does of events with Events, and the spans of what it and they do; WatchRecords
+// and WatchSpans are the Sources that show what a host has of either to programs that have
+// joined it (package report).
 const (
 	Records      = "trellis/records"
 	WatchRecords = "trellis/records/watch"
+	WatchSpans   = "trellis/spans/watch"
 )
 
 // DirectoryPrefix begins the names of the runtime endpoints that any actor of the tree may call, over

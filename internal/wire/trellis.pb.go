@@ -256,7 +256,9 @@ type BootRequest struct {
 	// separated by slashes.
 	Path string `protobuf:"bytes,11,opt,name=path,proto3" json:"path,omitempty"`
 	// Who is at the root.
-	Root          *Identity `protobuf:"bytes,12,opt,name=root,proto3" json:"root,omitempty"`
+	Root *Identity `protobuf:"bytes,12,opt,name=root,proto3" json:"root,omitempty"`
+	// The root keeps spans, which the actor may tell its parent (trellis/records).
+	Spans         bool `protobuf:"varint,13,opt,name=spans,proto3" json:"spans,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,6 +375,13 @@ func (x *BootRequest) GetRoot() *Identity {
 		return x.Root
 	}
 	return nil
+}
+
+func (x *BootRequest) GetSpans() bool {
+	if x != nil {
+		return x.Spans
+	}
+	return false
 }
 
 type BootResponse struct {
@@ -1404,7 +1413,7 @@ var File_trellis_proto protoreflect.FileDescriptor
 const file_trellis_proto_rawDesc = "" +
 	"\n" +
 	"\rtrellis.proto\x12\n" +
-	"trellis.v1\"\x9c\x03\n" +
+	"trellis.v1\"\xb2\x03\n" +
 	"\vBootRequest\x12\x16\n" +
 	"\x06broker\x18\x01 \x01(\rR\x06broker\x12,\n" +
 	"\x06parent\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x06parent\x12(\n" +
@@ -1419,7 +1428,8 @@ const file_trellis_proto_rawDesc = "" +
 	"\rready_timeout\x18\n" +
 	" \x01(\x03R\freadyTimeout\x12\x12\n" +
 	"\x04path\x18\v \x01(\tR\x04path\x12(\n" +
-	"\x04root\x18\f \x01(\v2\x14.trellis.v1.IdentityR\x04root\"~\n" +
+	"\x04root\x18\f \x01(\v2\x14.trellis.v1.IdentityR\x04root\x12\x14\n" +
+	"\x05spans\x18\r \x01(\bR\x05spans\"~\n" +
 	"\fBootResponse\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x122\n" +
 	"\tendpoints\x18\x02 \x03(\v2\x14.trellis.v1.EndpointR\tendpoints\x12\x10\n" +

@@ -242,7 +242,7 @@ func (c *Callee[Started, In, Out]) Stream(o StreamOptions) (*Stream[Out, In], er
 // fails, panics or calls runtime.Goexit makes the handler fail with it. When the
 // handler has ended, Go does nothing and reports false.
 func (c *Callee[Started, In, Out]) Go(f func(ctx context.Context) error) bool {
-	return c.d.Go(func(ctx context.Context) error { return f(arrive(ctx, c.d.Request())) })
+	return c.d.Go(func(ctx context.Context) error { return f(arrive(ctx, c.d)) })
 }
 
 // Cancel asks the opener's task to end and returns when it has ended, with the

@@ -46,12 +46,13 @@ func (h Handler) Concurrent(n int) Handler {
 	return h
 }
 
-// Callers is the same Handler for an endpoint that only these may call: "parent", the hosts above the
-// actor; "children", all that it hosts; "siblings", all beside it and below these; "tree", every
-// actor; "joined", programs that have joined; or paths of actors, and names of those that the actor or one of its hosts hosts. Without it, and if the
-// config of the actor has no callers either, they are parent, children and siblings; if both have
-// some, both must admit a caller. The hosts of an actor may always call it. Others get
-// [fault.ErrNotAllowed]. A word that is none of these is refused where the Handler is served.
+// Callers is the same Handler for an endpoint that only these may call: "parent", the hosts
+// above the actor; "children", all that it hosts; "siblings", all beside it and below these;
+// "tree", every actor; "joined", programs that have joined; or paths of actors, and names of
+// those that the actor or one of its hosts hosts. Without it, and if the config of the actor
+// has no callers either, they are parent, children and siblings; if both have some, both must
+// admit a caller. The hosts of an actor may always call it. Others get [fault.ErrNotAllowed].
+// A word that is none of these is refused where the Handler is served.
 func (h Handler) Callers(who ...string) Handler {
 	h.served.Callers = append(callers.Rule{}, who...)
 	if err := h.served.Callers.Validate(); err != nil {
@@ -75,7 +76,7 @@ type signature struct {
 func (s *signature) handler(run dialog.Task) Handler {
 	return Handler{served{
 		Name: s.name, Kind: s.kind, Shape: s.shape, Fingerprint: s.fingerprint, Err: s.unfit,
-		Run: func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return run(arrive(ctx, d.Request()), d) },
+		Run: func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return run(arrive(ctx, d), d) },
 	}}
 }
 
@@ -87,7 +88,6 @@ func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r 
 	}
 	r.Endpoint, r.Kind, r.Fingerprint, r.Codec = s.name, s.kind, s.fingerprint, s.codec
 	r.Args, r.Owner, r.Metadata = args.Bytes(), args, MetadataFrom(ctx)
-	traced(ctx, r)
 	return t, nil
 }
 
@@ -100,9 +100,10 @@ func scope[Args any](ctx context.Context, s *signature, p Portal, args Args, o *
 	return err
 }
 
-// attempt is scope, which goes on with next if that is not nil: the callee has not begun, and there is another one.
-// Then body has not run either, since a dialog that is refused has nothing in it. The deferred function is only for
-// portals that want to be told, so that others pay nothing for it.
+// attempt is scope, which goes on with next if that is not nil: the callee has not begun, and
+// there is another one. Then body has not run either, since a dialog that is refused has
+// nothing in it. The deferred function is only for portals that want to be told, so that
+// others pay nothing for it.
 func attempt[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions,
 	body func(ctx context.Context, d *dialog.Dialog) error,
 ) (next Portal, err error) {
@@ -127,7 +128,8 @@ func attempt[Args any](ctx context.Context, s *signature, p Portal, args Args, o
 // ending is what is told when a dialog is over: see dialog.Target.
 type ending = func(unbegun error) (next func(context.Context) (dialog.Target, error))
 
-// over tells that a dialog is over; told is nil for a portal that leads to one actor only. It gives the portal to another callee if this one has not begun.
+// over tells that a dialog is over; told is nil for a portal that leads to one actor only. It
+// gives the portal to another callee if this one has not begun.
 func over(told ending, unbegun bool, err error) Portal {
 	if told == nil {
 		return nil

@@ -156,7 +156,7 @@ func (*hibernating[Result]) Error() string { return (*dialog.Hibernation)(nil).E
 func reply[Result any](s *signature, d *dialog.Dialog, value Result, err error) ([]byte, error) {
 	if h, ok := err.(*hibernating[Result]); ok { //nolint:errorlint // as it is
 		return nil, d.Hibernate(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-			value, err := h.next(arrive(ctx, d.Request()))
+			value, err := h.next(arrive(ctx, d))
 			return reply(s, d, value, err)
 		})
 	}

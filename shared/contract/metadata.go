@@ -3,11 +3,7 @@ package contract
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // Metadata is what a caller sends along with every call: small texts for the callee's ctx,
@@ -30,27 +26,11 @@ func MetadataFrom(ctx context.Context) Metadata {
 	return m
 }
 
-// arrive gives a handler's ctx what came with the call: metadata, and the caller's span.
-func arrive(ctx context.Context, start *wire.Start) context.Context {
-	if start.Traceparent != "" {
-		ctx = tracing.Extract(ctx, propagation.MapCarrier{"traceparent": start.Traceparent, "tracestate": start.Tracestate})
+// arrive gives a handler's ctx what came with the call: metadata, and where it is in a trace.
+func arrive(ctx context.Context, d *dialog.Dialog) context.Context {
+	ctx = d.Traced(ctx)
+	if m := d.Request().Metadata; len(m) > 0 {
+		ctx = WithMetadata(ctx, m)
 	}
-	if len(start.Metadata) == 0 {
-		return ctx
-	}
-	return WithMetadata(ctx, start.Metadata)
-}
-
-// tracing carries a caller's span to the callee, in the W3C form. A program that does not
-// trace has no span in its ctx, and nothing is sent.
-var tracing propagation.TraceContext
-
-// traced puts the span of ctx into a request.
-func traced(ctx context.Context, r *dialog.Request) {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
-		return
-	}
-	carrier := propagation.MapCarrier{}
-	tracing.Inject(ctx, carrier)
-	r.TraceParent, r.TraceState = carrier["traceparent"], carrier["tracestate"]
+	return ctx
 }

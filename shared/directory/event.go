@@ -67,7 +67,8 @@ type Event struct {
 	Reason string `json:"reason,omitempty"`
 	// Err is the failure behind it, nil if there is none.
 	Err error `json:"-"`
-	// Step is the step of a teardown that begins, "SIGTERM" or "SIGKILL", in events from Stopping to Stopping.
+	// Step is the step of a teardown that begins, "SIGTERM" or "SIGKILL", in events from
+	// Stopping to Stopping.
 	Step string `json:"step,omitempty"`
 	// Joined is whether the actor is a program that has joined, and was not started by its host, or
 	// is below one.

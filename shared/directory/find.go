@@ -38,8 +38,10 @@ func Query(ctx context.Context, name string) ([]Entry, error) {
 	return found, err
 }
 
-// Find gives a portal to the actor of a name that became ready last, or to the one at a path. The path of
-// the first of several actors of a name is that name; say name#1 for it. A program that has joined the tree, or what it hosts, is found by a name only if no other actor there has it.
+// Find gives a portal to the actor of a name that became ready last, or to the one at a path.
+// The path of the first of several actors of a name is that name; say name#1 for it. A program
+// that has joined the tree, or what it hosts, is found by a name only if no other actor there
+// has it.
 //
 // Errors: [ErrNotFound] if none is ready, with what those of the name are doing.
 func Find(ctx context.Context, name string) (*Portal, error) {
@@ -61,9 +63,9 @@ func FindAll(ctx context.Context, name string) ([]*Portal, error) {
 	return portals, err
 }
 
-// ready gives portals to all actors of a name that are ready, and reports whether there are others. Programs
-// that have joined, and what they host, count for nothing beside actors of the tree, ready or not: nobody takes
-// the calls that are for those.
+// ready gives portals to all actors of a name that are ready, and reports whether there are
+// others. Programs that have joined, and what they host, count for nothing beside actors of
+// the tree, ready or not: nobody takes the calls that are for those.
 func ready(ctx context.Context, r Registry, name string) (portals []*Portal, others bool, err error) {
 	if name == "" { // which is all of them
 		return nil, false, fmt.Errorf("%w: expected a name or a path, got \"\"", ErrNotFound)
@@ -127,8 +129,9 @@ func ByName(ctx context.Context, name string) contract.Portal {
 	})
 }
 
-// await gives a portal to the one that choose picks of those of a name that are ready, once there is one. If there are
-// none of the name it fails, unless it is to wait for one that comes.
+// await gives a portal to the one that choose picks of those of a name that are ready, once
+// there is one. If there are none of the name it fails, unless it is to wait for one that
+// comes.
 func await(ctx context.Context, r Registry, name string, come bool, choose func(ready []*Portal) (*Portal, error)) (*Portal, error) { //nolint:cyclop // a loop with several ways out
 	look := func() (*Portal, error) {
 		all, others, err := ready(ctx, r, name)
@@ -170,11 +173,13 @@ func lagged(err error) bool {
 }
 
 // Watch tells when actors of a name, or the one at a path, become ready, and when they are
-// gone; of all of them if name is "". It begins with those that are ready, and then tells each thing once: an event to
-// [Ready], or to another state that is Callable, of a first process, or of a later one if Epoch is above 1; and an event to [Gone],
-// whose Cause, Reason and Err say why. Programs that have joined are told, too (Joined). It owns none of them and keeps none alive, and ends with ctx or with
-// the tree. A loop that is too slow misses no end and no process that is still there; it gets a
-// [*fault.Lagged] and goes on; any other error is the last thing that it gets.
+// gone; of all of them if name is "". It begins with those that are ready, and then tells each
+// thing once: an event to [Ready], or to another state that is Callable, of a first process,
+// or of a later one if Epoch is above 1; and an event to [Gone], whose Cause, Reason and Err
+// say why. Programs that have joined are told, too (Joined). It owns none of them and keeps
+// none alive, and ends with ctx or with the tree. A loop that is too slow misses no end and no
+// process that is still there; it gets a [*fault.Lagged] and goes on; any other error is the
+// last thing that it gets.
 func Watch(ctx context.Context, name string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		r := From(ctx)
@@ -224,7 +229,8 @@ var (
 	ErrStale = errors.New("stale portal")
 	// ErrNotReachable means that an actor is there, and cannot be called from here.
 	ErrNotReachable = errors.New("actor not reachable")
-	// ErrLost means that an actor's process was ended since its registry has given up its place ([Membership]).
+	// ErrLost means that an actor's process was ended since its registry has given up its
+	// place ([Membership]).
 	ErrLost = errors.New("place in the directory lost")
 )
 

@@ -16,8 +16,9 @@ const (
 	mostEndpoints = 256
 )
 
-// bound cuts what an actor says of one below it, so that whoever passes it on has room for it. What is kept
-// shares no memory with what is left out. A time that nobody can have meant is now.
+// bound cuts what an actor says of one below it, so that whoever passes it on has room for it.
+// What is kept shares no memory with what is left out. A time that nobody can have meant is
+// now.
 func (e *Event) bound(now time.Time) {
 	if e.Time.After(now) || e.Time.Unix() < 0 {
 		e.Time = now

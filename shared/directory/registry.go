@@ -15,7 +15,8 @@ import (
 type Registry interface {
 	// Path is where the actor is whose registry this is; "" is the root.
 	Path() string
-	// Has reports whether a path is below that, so that the actor there joins this registry or is told of to it.
+	// Has reports whether a path is below that, so that the actor there joins this registry or
+	// is told of to it.
 	Has(path string) bool
 	// Where is the path of a process that the registry was told of and that is there.
 	Where(id actor.ID) (path string, there bool)
@@ -26,10 +27,11 @@ type Registry interface {
 	// paths; all of them if name is "". A path that ends with # is that of all which have it
 	// but for their number. It waits for no actor but those that are asked.
 	Entries(ctx context.Context, name string) ([]Entry, error)
-	// Missing says in words, for an error, what there is where no actor of a name or at a path is ready: those of the name,
-	// and what they are doing, or some of the others.
+	// Missing says in words, for an error, what there is where no actor of a name or at a path
+	// is ready: those of the name, and what they are doing, or some of the others.
 	Missing(ctx context.Context, name string) (string, error)
-	// Portal leads to the process of an entry, and to no other one; to whichever is at its path if it has no Actor.
+	// Portal leads to the process of an entry, and to no other one; to whichever is at its
+	// path if it has no Actor.
 	Portal(e Entry) contract.Portal
 	// Events ranges over what has happened so far to what the actor hosts, as far as it is kept, and
 	// then over all that happens. Watch is about actors of a name in the tree, or all of them, and
@@ -57,12 +59,13 @@ type Membership interface {
 	Pass(e Event) error
 	// Close tells of all below the actor that they are gone, and why: nothing more comes from it.
 	Close(reason string, err error)
-	// Until is when the registry gives the path away if it does not hear from this host before; zero if it never
-	// does, as in the memory of one process.
+	// Until is when the registry gives the path away if it does not hear from this host
+	// before; zero if it never does, as in the memory of one process.
 	Until() time.Time
-	// Lost is closed when the membership is over: the actor is told gone, or the registry has ended, or, at Until at the
-	// latest, it does not know of the actor any more. Nothing that is told counts then. A process that is
-	// there is ended with [ErrLost], since the path may be another one's.
+	// Lost is closed when the membership is over: the actor is told gone, or the registry has
+	// ended, or, at Until at the latest, it does not know of the actor any more. Nothing that
+	// is told counts then. A process that is there is ended with [ErrLost], since the path may
+	// be another one's.
 	Lost() <-chan struct{}
 }
 

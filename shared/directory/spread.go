@@ -16,21 +16,24 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Spread is a portal to all actors of a name together, such as the replicas of one: each dialog goes to the one that has
-// the fewest of this portal's dialogs under way, and to one after the other where these are as many. Of a path, those
-// count that share it but for their number: with "census/parser" all parsers of the census.
+// Spread is a portal to all actors of a name together, such as the replicas of one: each
+// dialog goes to the one that has the fewest of this portal's dialogs under way, and to one
+// after the other where these are as many. Of a path, those count that share it but for their
+// number: with "census/parser" all parsers of the census.
 //
-// It looks up anew for each dialog, as [ByName] does, and waits as that does while none is ready; so it follows
-// restarts and scaling. Where a dialog is refused because the actor ends, is gone, or has no room for it,
-// the next one is tried. One that may have begun is never begun again: it fails with what became of its
-// actor, and the caller knows what may be done twice. [contract.ContextEndpoint.OpenIn] tries others only until it has returned.
+// It looks up anew for each dialog, as [ByName] does, and waits as that does while none is
+// ready; so it follows restarts and scaling. Where a dialog is refused because the actor ends,
+// is gone, or has no room for it, the next one is tried. One that may have begun is never
+// begun again: it fails with what became of its actor, and the caller knows what may be done
+// twice. [contract.ContextEndpoint.OpenIn] tries others only until it has returned.
 func Spread(ctx context.Context, name string) contract.Portal {
 	return newSpread(ctx, name, nil)
 }
 
-// ByKey is [Spread] with all dialogs of a key to one actor, for as long as that is ready, from whichever portal of the
-// same name and key: what it keeps for the key is found there again. Of the keys of one that goes each of
-// the others gets some, and gives them back to the one that comes at its path.
+// ByKey is [Spread] with all dialogs of a key to one actor, for as long as that is ready, from
+// whichever portal of the same name and key: what it keeps for the key is found there again.
+// Of the keys of one that goes each of the others gets some, and gives them back to the one
+// that comes at its path.
 func ByKey(ctx context.Context, name, key string) contract.Portal {
 	return newSpread(ctx, name, &key)
 }
@@ -45,13 +48,14 @@ func newSpread(ctx context.Context, name string, key *string) contract.Portal {
 	})
 }
 
-// spread is what the dialogs of one portal share. It counts its own dialogs only: what an actor has to do for others, it
-// could know only by asking, and callers that all believe the same old answer would all go to the same actor. Each
-// sees that an actor is slow by what it has under way there itself.
+// spread is what the dialogs of one portal share. It counts its own dialogs only: what an
+// actor has to do for others, it could know only by asking, and callers that all believe the
+// same old answer would all go to the same actor. Each sees that an actor is slow by what it
+// has under way there itself.
 //
-// Nothing follows the directory in the background, and so there is nothing to close and nothing that could be out of
-// date: a lookup finds who is ready now, and who has gone since refuses. A dialog that is refused is rare, and costs one
-// more lookup.
+// Nothing follows the directory in the background, and so there is nothing to close and
+// nothing that could be out of date: a lookup finds who is ready now, and who has gone since
+// refuses. A dialog that is refused is rare, and costs one more lookup.
 //
 // It holds no actor, and ends with the portal. mu guards busy,
 // which has an entry only while dialogs are under way, and last.
@@ -65,8 +69,9 @@ type spread struct {
 	last string         // the path of the one that was chosen last
 }
 
-// attempt is one dialog, from its first callee to the one that begins it, or to the failure that its caller gets. Who
-// has refused it is remembered by process, so that the next process of the same actor is another one. Its caller owns it, and nobody else uses it.
+// attempt is one dialog, from its first callee to the one that begins it, or to the failure
+// that its caller gets. Who has refused it is remembered by process, so that the next process
+// of the same actor is another one. Its caller owns it, and nobody else uses it.
 type attempt struct {
 	*spread
 	tried map[string]error // processes that have refused it, and with what
@@ -74,9 +79,9 @@ type attempt struct {
 	now   string           // the process that it is with
 }
 
-// begin finds the next one to ask. A portal to a process that is gone says so at once, and so this waits only
-// where choose finds nobody. What the last one has refused with is told as well, since that nobody is left
-// does not explain itself.
+// begin finds the next one to ask. A portal to a process that is gone says so at once, and so
+// this waits only where choose finds nobody. What the last one has refused with is told as
+// well, since that nobody is left does not explain itself.
 func (a *attempt) begin(ctx context.Context) (t dialog.Target, err error) {
 	if a.r == nil {
 		return t, errNoDirectory
@@ -99,9 +104,9 @@ func (a *attempt) begin(ctx context.Context) (t dialog.Target, err error) {
 	}
 }
 
-// over takes note that the dialog is not with its process any more. What would be refused by the others as well, such
-// as an endpoint that is not served or a caller that is not allowed, is told to the caller at once, and so is the end
-// of its ctx.
+// over takes note that the dialog is not with its process any more. What would be refused by
+// the others as well, such as an endpoint that is not served or a caller that is not allowed,
+// is told to the caller at once, and so is the end of its ctx.
 func (a *attempt) over(unbegun error) (next func(context.Context) (dialog.Target, error)) {
 	a.mu.Lock()
 	if a.busy[a.now]--; a.busy[a.now] == 0 {
@@ -117,9 +122,9 @@ func (a *attempt) over(unbegun error) (next func(context.Context) (dialog.Target
 	return nil
 }
 
-// choose picks one, and counts the dialog as its own from then on: of many that begin at once each sees the others.
-// It picks one that has not refused. When all that are there have, others are waited for, unless one of them has
-// too much to do, and so is still there.
+// choose picks one, and counts the dialog as its own from then on: of many that begin at once
+// each sees the others. It picks one that has not refused. When all that are there have,
+// others are waited for, unless one of them has too much to do, and so is still there.
 func (a *attempt) choose(callable []*Portal) (*Portal, error) {
 	var left []*Portal
 	var full error
@@ -142,8 +147,9 @@ func (a *attempt) choose(callable []*Portal) (*Portal, error) {
 	return best, nil
 }
 
-// compare orders two by who is to be chosen first: of a key, by a number that only the key and the path make
-// (rendezvous hashing); else by what they have to do, and then those behind the last one. The caller holds mu.
+// compare orders two by who is to be chosen first: of a key, by a number that only the key and
+// the path make (rendezvous hashing); else by what they have to do, and then those behind the
+// last one. The caller holds mu.
 func (a *attempt) compare(p, q *Portal) int {
 	if a.key != nil {
 		return cmp.Compare(weight(*a.key, p.Entry.Path), weight(*a.key, q.Entry.Path))
@@ -154,8 +160,9 @@ func (a *attempt) compare(p, q *Portal) int {
 		strings.Compare(p.Entry.Path, q.Entry.Path))
 }
 
-// turn orders those that have as much to do. Paths are compared and not counted, so that all have their turn while
-// replicas come and go. It is 0 for those behind the one that was chosen last, in the order of their paths, and 1 for the others.
+// turn orders those that have as much to do. Paths are compared and not counted, so that all
+// have their turn while replicas come and go. It is 0 for those behind the one that was chosen
+// last, in the order of their paths, and 1 for the others.
 func (a *attempt) turn(p *Portal) int {
 	if p.Entry.Path > a.last {
 		return 0
@@ -163,8 +170,9 @@ func (a *attempt) turn(p *Portal) int {
 	return 1
 }
 
-// weight is a hash (FNV-1a, and the end of MurmurHash3) whose bits the last letters change as well as the first:
-// the paths of replicas differ in nothing else. All callers have to find the same, whatever program they are.
+// weight is a hash (FNV-1a, and the end of MurmurHash3) whose bits the last letters change as
+// well as the first: the paths of replicas differ in nothing else. All callers have to find
+// the same, whatever program they are.
 func weight(key, path string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, text := range []string{key, "\x00", path} {

@@ -33,8 +33,8 @@ type Entry struct {
 	born, up uint64
 }
 
-// named reports whether this is about an actor of a name, or the one at a path, or one of those at it, whatever
-// their number is, if the path ends with #; "" is every one.
+// named reports whether this is about an actor of a name, or the one at a path, or one of
+// those at it, whatever their number is, if the path ends with #; "" is every one.
 func (e *Event) named(name string) bool {
 	if path, all := strings.CutSuffix(name, "#"); all {
 		return treepath.Unnumbered(e.Path) == path

@@ -190,11 +190,18 @@ func (p *packer) inherit() {
 // deadline has passed. It calls no method of an error, because a link's reader asks it, under the
 // lock of the dialog that the error is for. Only the leaves of the tree are looked at: what wraps
 // them adds words.
-func IsDeadline(f *wire.Fault) bool {
+func IsDeadline(f *wire.Fault) bool { return saysOnly(f, "context.DeadlineExceeded") }
+
+// IsCancelled is IsDeadline for a cancel.
+func IsCancelled(f *wire.Fault) bool {
+	return saysOnly(f, "context.Canceled", "trellis.ContextCancelled")
+}
+
+func saysOnly(f *wire.Fault, names ...string) bool {
 	nodes := f.GetNodes()
 	wraps := make([]bool, len(nodes)) // known of a node when the walk comes to it, from the end
 	for i, n := range slices.Backward(nodes) {
-		if n.Also || !wraps[i] && n.Name != "context.DeadlineExceeded" {
+		if n.Also || !wraps[i] && !slices.Contains(names, n.Name) {
 			return false
 		}
 		wraps[parent(n, i)] = true

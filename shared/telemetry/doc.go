@@ -5,10 +5,12 @@
 //		…
 //	}
 //
-// A plugin sets nothing up for that, and needs no network: it logs with log/slog or hclog, or prints. Its
-// host reads that, and hands on what comes from actors that it hosts itself; the root keeps the last
-// records of all of them. Whoever is too slow loses the oldest, and is told how many: an actor that says more than
-// its host takes, and a loop that is slower than the actors. Nothing waits for a reader.
+// A plugin sets nothing up for that, and needs no network: it logs with log/slog or hclog, or
+// prints. Its host reads that, and hands on what comes from actors that it hosts itself; the
+// root keeps the last records of all of them. In the same way it reads what they do, the spans
+// of their calls, starts and ends, if the root was told to keep some (WatchSpans). Whoever is
+// too slow loses the oldest, and is told how many: an actor that says more than its host
+// takes, and a loop that is slower than the actors. Nothing waits for a reader.
 //
 // The ctx is that of a nursery's body in the program at the root, or of the body
 // of host.Join.

@@ -25,9 +25,9 @@ type Record struct {
 	Fields []Field `json:"fields,omitempty"`
 }
 
-// Field is a name and a value of a record: a string, int64, uint64, float64 or bool. What slog has in a
-// group is a field with the group's name in front, as in "request.size"; a value of another
-// type is its text.
+// Field is a name and a value of a record: a string, int64, uint64, float64 or bool. What slog
+// has in a group is a field with the group's name in front, as in "request.size"; a value of
+// another type is its text.
 type Field struct {
 	Key   string `json:"key"`
 	Value any    `json:"value"`
@@ -38,10 +38,12 @@ func (r *Record) String() string {
 	var out strings.Builder
 	out.WriteString(r.Text)
 	for _, f := range r.Fields {
-		out.WriteString(" " + bare(f.Key) + "=" + bare(fmt.Sprint(f.Value)))
+		out.WriteString(f.String())
 	}
 	return out.String()
 }
+
+func (f Field) String() string { return " " + bare(f.Key) + "=" + bare(fmt.Sprint(f.Value)) }
 
 // bare is a text as it is if it is one word, and quoted if not.
 func bare(text string) string {

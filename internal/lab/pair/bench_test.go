@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
@@ -63,7 +64,19 @@ func crowd(b *testing.B, callers int, op func() error) {
 // The allocations of both sides, and what they take together.
 func BenchmarkBothSides(b *testing.B) {
 	x, y := sockets(b)
-	p, err := pair.Join(x, y,
+	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) { return pair.Join(x, y, handlers...) })
+}
+
+// The same with the spans of both kept.
+func BenchmarkBothSidesTraced(b *testing.B) {
+	x, y := sockets(b)
+	s := records.New("", 1, 20_000, nil)
+	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) { return pair.Traced(s, x, y, handlers...) })
+}
+
+func benchBothSides(b *testing.B, join func(handlers ...contract.Handler) (*pair.Portal, error)) {
+	b.Helper()
+	p, err := join(
 		echo.Handle(func(_ context.Context, payload []byte) ([]byte, error) { return payload, nil }),
 		open.Handle(func(_ context.Context, _ none, c *contract.Callee[none, none, none]) (none, error) {
 			return none{}, c.Started(none{})

@@ -10,8 +10,10 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // Portal leads to an actor inside this process. It is used as a host's or a plugin's.
@@ -26,24 +28,33 @@ type Portal struct {
 // the time of a synctest bubble, where a test may be, stands still while one waits for a mutex.
 func Start(handlers ...contract.Handler) (*Portal, error) {
 	a, b := link.Pipe()
-	return join(a, b, 0, handlers...)
+	return join(a, b, 0, nil, handlers...)
 }
 
 // Join is Start over the two ends of another transport, where fast handlers run in place, as a plugin's do.
 func Join(a, b link.Transport, handlers ...contract.Handler) (*Portal, error) {
-	return join(a, b, dialog.DefaultTrials, handlers...)
+	return join(a, b, dialog.DefaultTrials, nil, handlers...)
 }
 
-func join(a, b link.Transport, trials int, handlers ...contract.Handler) (*Portal, error) {
+// Traced is Join for two actors whose spans are put into a source: those of the callee at the path "callee".
+func Traced(s telemetry.Source, a, b link.Transport, handlers ...contract.Handler) (*Portal, error) {
+	return join(a, b, dialog.DefaultTrials, func(at string) tracing.Sink { return tracing.To(s, at) }, handlers...)
+}
+
+func join(a, b link.Transport, trials int, spans func(at string) tracing.Sink, handlers ...contract.Handler) (*Portal, error) {
 	callee := actor.NewID("callee")
 	exposed, err := endpoint.Expose(callee, handlers...)
 	if err != nil {
 		return nil, err
 	}
+	var of, at tracing.Sink
+	if spans != nil {
+		of, at = spans(""), spans("callee")
+	}
 	p := &Portal{
 		Callee:  callee,
-		Dialogs: dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("caller")}), dialog.Config{}),
-		served:  dialog.NewTable(link.New(b, link.Config{Self: callee, Dialled: true}), dialog.Config{Accept: exposed.Accept, Trials: trials}),
+		Dialogs: dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("caller")}), dialog.Config{Spans: of}),
+		served:  dialog.NewTable(link.New(b, link.Config{Self: callee, Dialled: true}), dialog.Config{Accept: exposed.Accept, Trials: trials, Spans: at}),
 	}
 	p.Reach = endpoint.To(p.Dialogs)
 	<-p.Dialogs.Link().Greeted()
