@@ -57,7 +57,7 @@ func (f *Frame) readStart(b []byte, known names) bool {
 
 // readField reports whether the field is one of most STARTs, with a value of its kind.
 func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
-	if v.kind != startKind(n) {
+	if ok = v.kind == startKind(n); !ok {
 		return false
 	}
 	switch n {

@@ -121,3 +121,32 @@ func TestNamesThatComeAgainAreKept(t *testing.T) {
 		}
 	}
 }
+
+// Every field that most STARTs have is read without protobuf, which would make its texts anew each time.
+func TestOrdinaryStartsCostLittle(t *testing.T) {
+	of := &wire.Identity{Name: "actor", Uuid: "7b1c8f5e", Pid: 7}
+	for name, c := range map[string]struct {
+		start *wire.Start
+		want  float64
+	}{
+		"func":    {&wire.Start{Endpoint: "e", Kind: 1, Codec: "cbor", Fingerprint: 1 << 63, Timeout: 9, Arguments: 70000}, 1},
+		"context": {&wire.Start{Endpoint: "e", Kind: 3, Codec: "cbor", Window: &wire.Window{Messages: 64, Bytes: 9}, Attached: true, Overflow: 1}, 2},
+		"relayed": {&wire.Start{Endpoint: "e", Target: &wire.Address{Path: "/a", Actor: of}, Opener: &wire.Address{Actor: of, Joined: true}}, 3},
+	} {
+		f, err := proto.Marshal(&wire.Frame{Start: c.start})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := wire.NewPacketReader(&repeated{b: packet(f)})
+		next := func() {
+			if p, err := r.Next(); err != nil || !proto.Equal(p.Frames[0].Start, c.start) {
+				t.Fatalf("%s: %v, %v", name, p, err)
+			}
+		}
+		next()
+		plain := func() { _, _ = r.Next() }
+		if got := testing.AllocsPerRun(100, plain); got != c.want {
+			t.Errorf("%s: %v allocations, want %v", name, got, c.want)
+		}
+	}
+}
