@@ -7,26 +7,27 @@ import (
 
 // leading is about an opener who waits for an answer while nobody else of its table does. It reads
 // the link itself ([link.Link.TryLead]), which saves waking the link's reader, which would only
-// wake the opener. The fields below sole belong to the opener that it names.
+// wake the opener. What is below sole belongs to the opener that it names.
 type leading struct {
+	over      func() bool  // isOver, made once: each call would allocate it
 	expecting atomic.Int32 // openers that wait for an answer
 
 	sole  atomic.Pointer[Dialog] // the one that may lead; nil if there is none
 	leads bool                   // it does
 	ends  <-chan struct{}        // with which its wait ends; nil if with nothing
-	hush  func() bool            // has the end of that rouse nobody any more; nil if there is nothing to undo
+	ready func(d *Dialog) bool   // what it waits for
 }
 
 // expect counts the opener among those who wait for an answer, until answered. The only one may
-// lead. The end of ctx then rouses it, which is prepared here: nobody who leads calls anything of a
-// ctx that may be an author's. A nil ctx does not end.
+// lead. Its ctx is asked here for what it ends with: nobody who leads calls anything of a ctx that
+// may be an author's. A nil ctx does not end.
 func (d *Dialog) expect(ctx context.Context) {
 	l := &d.table.leading
 	if l.expecting.Add(1) > 1 || d.kind == Source || !d.table.link.Leads() || !l.sole.CompareAndSwap(nil, d) {
 		return
 	}
-	if ctx != nil && ctx.Done() != nil {
-		l.ends, l.hush = ctx.Done(), context.AfterFunc(ctx, d.table.link.RouseLeader)
+	if ctx != nil {
+		l.ends = ctx.Done()
 	}
 }
 
@@ -34,14 +35,10 @@ func (d *Dialog) expect(ctx context.Context) {
 func (d *Dialog) answered() {
 	l := &d.table.leading
 	l.expecting.Add(-1)
-	if l.sole.Load() != d {
-		return
+	if l.sole.Load() == d {
+		l.ends = nil
+		l.sole.Store(nil)
 	}
-	if l.hush != nil {
-		l.hush()
-	}
-	l.ends, l.hush = nil, nil
-	l.sole.Store(nil)
 }
 
 // ask sends what put puts, to which an answer is expected. An opener that may lead begins before
@@ -49,30 +46,34 @@ func (d *Dialog) answered() {
 func (d *Dialog) ask(put func() error) (err error) {
 	l := &d.table.leading
 	d.table.link.Promptly(func() (yield bool) {
-		err = put()
-		leads := err == nil && l.sole.Load() == d && d.table.link.TryLead()
-		if leads {
-			l.leads = true
+		if err = put(); err != nil || l.sole.Load() != d {
+			return true
 		}
-		return !leads
+		l.leads = d.table.link.TryLead()
+		return !l.leads
 	})
 	return err
 }
 
-// lead reads the link if the opener leads, until ready reports true, or its wait ends, or nothing
-// comes for a while. ready is a method and no closure, which would be allocated for each call that does not lead, too.
+// lead reads the link if the opener leads, until ready reports true, which is asked with mu held, or
+// its wait ends, or nothing comes for a while.
 func (d *Dialog) lead(ready func(d *Dialog) bool) {
 	l := &d.table.leading
-	if l.sole.Load() != d || !l.leads {
-		return
+	if l.sole.Load() == d && l.leads {
+		l.leads, l.ready = false, ready
+		d.table.link.Lead(l.over)
 	}
-	l.leads = false
-	d.table.link.Lead(func() bool {
-		select {
-		case <-l.ends:
-			return true
-		default:
-			return d.look(func() bool { return ready(d) })
-		}
-	})
+}
+
+// isOver reports whether the leader has nothing to wait for any more.
+func (l *leading) isOver() bool {
+	select {
+	case <-l.ends:
+		return true
+	default:
+	}
+	d := l.sole.Load()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return l.ready(d)
 }

@@ -25,8 +25,8 @@ type watched struct {
 
 	leads atomic.Int64  // how often somebody has led
 	tries chan bool     // if it is not nil, gets whether somebody leads who wants to, and then has nothing come for leaders
-	waits chan struct{} // gets a value when a leader has nothing but its end to wait for
-	rouse chan struct{} // is that
+	waits chan struct{} // gets a value when a leader has looked whether it is over, and is about to sleep
+	slept chan struct{} // gets one when it has slept
 }
 
 // memory is all that shared memory can as a transport.
@@ -52,18 +52,11 @@ func (w *watched) RecvNow(over func() bool) (*wire.Packet, error) {
 	if w.tries == nil {
 		return w.memory.RecvNow(over)
 	}
-	for w.waits <- struct{}{}; !over(); {
-		<-w.rouse
+	if !over() {
+		w.waits <- struct{}{}
+		<-w.slept
 	}
 	return nil, nil
-}
-
-func (w *watched) Rouse() {
-	select {
-	case w.rouse <- struct{}{}:
-	default:
-	}
-	w.memory.Rouse()
 }
 
 // inMemory puts shared memory between the two ends of a pair, so that openers may lead.
@@ -103,7 +96,6 @@ func inMemory(t *testing.T, w *watched) func(s *setup) {
 			if w.memory, ok = offered.(memory); !ok {
 				t.Fatal("there is no memory between them")
 			}
-			w.rouse = make(chan struct{}, 1)
 			return w, taken
 		}
 	}
@@ -169,11 +161,11 @@ func TestOpenersLeadBesideOthers(t *testing.T) {
 	}
 }
 
-// A leader is told at once that its ctx has ended, whatever comes or does not.
+// A leader finds that its ctx has ended as soon as it does not sleep, whatever comes or does not.
 func TestALeadersCtxEndsItsWait(t *testing.T) {
 	w := &watched{}
 	p := newPair(t, tasks{"waits": waits}, inMemory(t, w), patient)
-	w.tries, w.waits = make(chan bool, 1), make(chan struct{}, 1)
+	w.tries, w.waits, w.slept = make(chan bool, 1), make(chan struct{}), make(chan struct{})
 	for led := false; !led; {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		calling := beside(func() error { _, err := p.parent.Call(ctx, toFunc("waits")); return err })
@@ -181,6 +173,9 @@ func TestALeadersCtxEndsItsWait(t *testing.T) {
 			<-w.waits
 		}
 		cancel(errBoom)
+		if led {
+			w.slept <- struct{}{}
+		}
 		if err := calling.wait(); !errors.Is(err, errBoom) {
 			t.Errorf("got %v", err)
 		}

@@ -396,7 +396,7 @@ func (t *Table) cork(to *link.Link) {
 
 func (t *Table) uncork() {
 	for _, l := range t.corked {
-		l.Uncork()
+		l.Uncork(false)
 	}
 	clear(t.corked)
 	t.corked = t.corked[:0]

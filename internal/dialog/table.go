@@ -134,6 +134,7 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	if l.Dialled() {
 		t.nextID = 1
 	}
+	t.leading.over = t.leading.isOver
 	t.Rebase(cfg.Base)
 	l.Start(t)
 	return t

@@ -17,14 +17,11 @@ type Leading interface {
 	// Lead reports whether its caller is the one who reads, with RecvNow, until Depart. One goroutine
 	// at a time asks.
 	Lead() bool
-	// RecvNow waits for a packet on its thread, for a moment at most, and returns without one if over
-	// reports true. It asks over when it is about to sleep, and after each Rouse. It gives none, too,
-	// if what has come is for Recv.
+	// RecvNow waits for a packet on its thread, for a moment at most, and returns without one if over,
+	// which it asks when it is about to sleep, reports true. It gives none, too, if what has come is for Recv.
 	RecvNow(over func() bool) (*wire.Packet, error)
 	// Depart ends what Lead has begun. The reader goes on if there is something for it, or must be.
 	Depart(must bool)
-	// Rouse may be called at any time from anywhere.
-	Rouse()
 }
 
 // Leads reports whether [Link.TryLead] can ever succeed.
@@ -53,14 +50,15 @@ const mostLed = 16
 func (l *Link) Lead(over func() bool) {
 	var err error
 	for n := 0; n < mostLed && !l.in.cut && !over(); n++ {
+		if n > 0 {
+			runtime.Gosched()
+		}
 		var p *wire.Packet
 		if p, err = l.leading.RecvNow(over); p == nil {
 			break
 		}
 		l.begin(p)
-		if l.in.cut = !l.takeAll(l.in.turn); !l.in.cut && !over() {
-			runtime.Gosched()
-		}
+		l.in.cut = !l.takeAll(l.in.turn)
 	}
 	l.in.led = false
 	l.leading.Depart(err != nil || l.in.cut)
@@ -68,10 +66,3 @@ func (l *Link) Lead(over func() bool) {
 
 // Led reports, within [Receiver].Frame, whether a leader reads.
 func (l *Link) Led() bool { return l.in.led }
-
-// RouseLeader has a leader look whether it is over. It may be called at any time from anywhere.
-func (l *Link) RouseLeader() {
-	if l.leading != nil {
-		l.leading.Rouse()
-	}
-}

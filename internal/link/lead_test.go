@@ -26,7 +26,6 @@ func (l *lent) Idle(bool) {
 }
 
 func (l *lent) Lead() bool { return true }
-func (l *lent) Rouse()     {}
 
 func (l *lent) RecvNow(func() bool) (*wire.Packet, error) {
 	l.given++

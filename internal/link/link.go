@@ -150,7 +150,7 @@ func (l *Link) Start(r Receiver) {
 		Version: wire.Version, Self: wire.FromID(l.cfg.Self), MaxMessage: uint64(l.cfg.MaxMessage),
 		MaxDialogs: uint32(l.cfg.MaxDialogs), MaxArguments: uint64(l.cfg.MaxArguments),
 	}})
-	l.cork() // as if for a first packet, without frames
+	l.Cork() // as if for a first packet, without frames
 	l.writer = task.Start(l.write)
 	task.Start(l.read)   // waited for by finish
 	task.Start(l.finish) // waited for by Done

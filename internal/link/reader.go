@@ -28,8 +28,8 @@ func (l *Link) read() {
 	turn := l.newTurn()
 	l.in.turn, l.in.guests = turn, mostGuests // the rest of a packet has waited enough
 	defer turn.HandOver()                     // for a guest that has called runtime.Goexit; else none runs
-	l.uncork(false)                           // and so has what was sent
-	l.cork()
+	l.Uncork(false)                           // and so has what was sent
+	l.Cork()
 	for l.takeAll(turn) && l.hear() {
 	}
 	if turn.Holds() {
@@ -62,7 +62,7 @@ func (l *Link) hear() bool {
 func (l *Link) begin(p *wire.Packet) {
 	l.heard.addPacket(p)
 	l.in.frames, l.in.single = p.Frames, len(p.Frames) == 1
-	l.cork()
+	l.Cork()
 }
 
 // takeAll handles what is left of a packet. It reports false if the turn is over, or the peer was cut
@@ -79,7 +79,7 @@ func (l *Link) takeAll(turn *Turn) bool {
 		cut = err != nil && !l.tolerate(err)
 	}
 	l.receiver.PacketEnd()
-	l.uncork(false)
+	l.Uncork(false)
 	return !cut
 }
 

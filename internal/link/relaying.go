@@ -25,13 +25,6 @@ func (l *Link) Full(lane Lane, size int) bool {
 	return waits > most || waits+size > 2*most
 }
 
-// Cork has the writer not woken for what is sent until Uncork, which sends it with what else has come
-// together, on the caller's goroutine. Each Cork is followed by one Uncork.
-func (l *Link) Cork() { l.cork() }
-
-// Uncork undoes a Cork.
-func (l *Link) Uncork() { l.uncork(false) }
-
 // PeerTakes is what the peer has told: how many dialogs it runs for this end at once, and below how
 // many bytes of their arguments it takes another one. As each takes memory here, too, there are no more than by default.
 func (l *Link) PeerTakes() (dialogs, arguments int) {

@@ -49,33 +49,23 @@ func (s *shared) Depart(rest bool) {
 	s.conn.Depart(rest || !s.in.Empty())
 }
 
-func (s *shared) Rouse() { s.conn.Rouse() }
+// OfferMemory gives the host's end of a connection.
+func OfferMemory(sock *net.UnixConn) (Transport, error) { return newShared(sock, shm.Offer) }
 
-func newShared(conn *shm.Conn, sock *net.UnixConn) Transport {
-	if conn == nil { // one of the two cannot or will not
-		return NewLocal(sock)
+// TakeMemory gives the child's end.
+func TakeMemory(sock *net.UnixConn) (Transport, error) { return newShared(sock, shm.Take) }
+
+func newShared(sock *net.UnixConn, agree func(*net.UnixConn) (*shm.Conn, error)) (Transport, error) {
+	conn, err := agree(sock)
+	switch {
+	case err != nil:
+		return nil, err
+	case conn == nil: // one of the two cannot or will not
+		return NewLocal(sock), nil
 	}
 	s := &shared{conn: conn}
 	s.in = wire.NewPacketReader(s)
-	return s
-}
-
-// OfferMemory gives the host's end of a connection.
-func OfferMemory(sock *net.UnixConn) (Transport, error) {
-	conn, err := shm.Offer(sock)
-	if err != nil {
-		return nil, err
-	}
-	return newShared(conn, sock), nil
-}
-
-// TakeMemory gives the child's end.
-func TakeMemory(sock *net.UnixConn) (Transport, error) {
-	conn, err := shm.Take(sock)
-	if err != nil {
-		return nil, err
-	}
-	return newShared(conn, sock), nil
+	return s, nil
 }
 
 func (s *shared) Send(b wire.Batch) error           { return s.conn.Write(b) }

@@ -35,20 +35,21 @@ func (l *Link) finishWriting() {
 // Promptly runs put, which sends something, and writes it on the caller's goroutine if nobody else
 // does: that saves waking the writer. The caller holds no lock.
 func (l *Link) Promptly(put func() (yield bool)) {
-	l.cork()
-	l.uncork(put())
+	l.Cork()
+	l.Uncork(put())
 }
 
-// cork has nobody woken for what is put, until uncork. It does nothing where all is the writer's.
-func (l *Link) cork() {
+// Cork has the writer not woken for what is sent until Uncork, which follows each. It does nothing where all is the
+// writer's.
+func (l *Link) Cork() {
 	if l.prompt != nil {
 		l.out.corks.Add(1)
 	}
 }
 
-// uncork writes what was put, unless somebody does so already. First it may let others run, whose
-// frames then go in the same packet; without that, a packet would be one frame.
-func (l *Link) uncork(yield bool) {
+// Uncork writes what was sent, with what else has come together, unless somebody does so already. First it may let others
+// run, whose frames then go in the same packet; without that, a packet would be one frame.
+func (l *Link) Uncork(yield bool) {
 	if l.prompt == nil {
 		return
 	}

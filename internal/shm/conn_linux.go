@@ -82,7 +82,7 @@ func (c *Conn) Lead() bool {
 }
 
 // Watch waits for the leader, for a moment at most, and reports whether there is something. It asks
-// stop when it is about to sleep, and does not if that reports true; Rouse has it return.
+// stop when it is about to sleep, and does not if that reports true.
 func (c *Conn) Watch(stop func() bool) (some bool) { return c.in.watch(stop) }
 
 // ReadNow is Read for the leader, and does not wait. It gives no bytes, too, where only the reader
@@ -93,14 +93,6 @@ func (c *Conn) ReadNow(b []byte) (int, error) { return c.in.readNow(b) }
 func (c *Conn) Depart(must bool) {
 	defer c.leave()
 	c.in.depart(must)
-}
-
-// Rouse has a leader return that waits in Watch. It may be called at any time from anywhere.
-func (c *Conn) Rouse() {
-	if c.enter() {
-		defer c.leave()
-		c.in.ctl.reader.rise()
-	}
 }
 
 // Write writes all of a batch. It waits while the peer does not read.

@@ -231,54 +231,28 @@ func TestARecordEndsLeading(t *testing.T) {
 	}
 }
 
-// Rouse ends a leader's wait, if it says that it wants that; so does Close.
-func TestRouseEndsWatching(t *testing.T) {
-	for name, end := range map[string]func(s *ledStream, over func()){
-		"rouse": func(s *ledStream, over func()) { over(); s.c.Rouse() },
-		"close": func(s *ledStream, _ func()) { _ = s.c.Close() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			near, _ := pair(t)
-			near.in.bound = time.Hour // nor may this depend on it
-			near.in.dozes.skip = 1 << 30
-			s := &ledStream{c: near}
-			ended := make(chan struct{})
-			reading := task.Start(func() {
-				near.Idle(false)
-				<-ended
-			})
-			for !near.in.role.is(vacant) {
-				runtime.Gosched()
-			}
-			watching := task.Start(func() {
-				over := func() bool {
-					select {
-					case <-ended:
-						return true
-					default:
-						return false
-					}
-				}
-				if !near.Lead() {
-					t.Error("nobody may lead")
-				}
-				for !over() && !near.closed.Load() {
-					if near.Watch(over) {
-						t.Error("something has come")
-					}
-				}
-				near.Depart(false)
-			})
-			for near.in.ctl.reader.word.Load() != dozing || !near.in.role.is(led) {
-				runtime.Gosched()
-			}
-			end(s, func() { close(ended) })
-			watching.Wait()
-			if name == "close" {
-				close(ended)
-			}
-			_ = near.Close()
-			reading.Wait()
-		})
+// Close ends a leader's wait.
+func TestCloseEndsWatching(t *testing.T) {
+	near, _ := pair(t)
+	near.in.bound = time.Hour // this may not depend on it
+	near.in.dozes.skip = 1 << 30
+	reading := task.Start(func() { near.Idle(false) })
+	for !near.in.role.is(vacant) {
+		runtime.Gosched()
 	}
+	watching := task.Start(func() {
+		if !near.Lead() {
+			t.Error("nobody may lead")
+		}
+		if near.Watch(func() bool { return false }) {
+			t.Error("something has come")
+		}
+		near.Depart(false)
+	})
+	for near.in.ctl.reader.word.Load() != dozing || !near.in.role.is(led) {
+		runtime.Gosched()
+	}
+	_ = near.Close()
+	watching.Wait()
+	reading.Wait()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/records"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
@@ -22,7 +23,7 @@ var (
 
 // sockets returns the two ends of a unix socket: what a host and its child have, in one process, so
 // that a benchmark's allocations, and its profiles, are those of both sides.
-func sockets(b *testing.B) (x, y link.Transport) {
+func sockets(b *testing.B) (x, y *net.UnixConn) {
 	b.Helper()
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(b.TempDir(), "s"), Net: "unix"})
 	if err != nil {
@@ -39,7 +40,7 @@ func sockets(b *testing.B) (x, y link.Transport) {
 	if err := listener.Close(); err != nil {
 		b.Fatal(err)
 	}
-	return link.NewLocal(accepted), link.NewLocal(dialled)
+	return accepted, dialled
 }
 
 // crowd runs op b.N times, shared by callers that come one after the other each.
@@ -64,14 +65,38 @@ func crowd(b *testing.B, callers int, op func() error) {
 // The allocations of both sides, and what they take together.
 func BenchmarkBothSides(b *testing.B) {
 	x, y := sockets(b)
-	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) { return pair.Join(x, y, handlers...) })
+	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) {
+		return pair.Join(link.NewLocal(x), link.NewLocal(y), handlers...)
+	})
 }
 
 // The same with the spans of both kept.
 func BenchmarkBothSidesTraced(b *testing.B) {
 	x, y := sockets(b)
 	s := records.New("", 1, 20_000, nil)
-	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) { return pair.Traced(s, x, y, handlers...) })
+	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) {
+		return pair.Traced(s, link.NewLocal(x), link.NewLocal(y), handlers...)
+	})
+}
+
+// The same with shared memory beside the socket, where there is any.
+func BenchmarkBothSidesInMemory(b *testing.B) {
+	x, y := sockets(b)
+	var offered link.Transport
+	offering := task.Start(func() {
+		var err error
+		if offered, err = link.OfferMemory(x); err != nil {
+			b.Error(err)
+		}
+	})
+	taken, err := link.TakeMemory(y)
+	if err != nil {
+		b.Fatal(err)
+	}
+	offering.Wait()
+	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) {
+		return pair.Join(offered, taken, handlers...)
+	})
 }
 
 func benchBothSides(b *testing.B, join func(handlers ...contract.Handler) (*pair.Portal, error)) {
