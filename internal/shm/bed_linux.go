@@ -45,7 +45,7 @@ func (b *bed) wake() {
 	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, math.MaxInt32, 0, 0, 0) //nolint:gosec // as above
 }
 
-// rise is what the end that sleeps there wakes its threads with, if they doze.
+// rise wakes all threads that doze there, and leaves a goroutine on the socket to that.
 func (b *bed) rise() {
 	if b.word.CompareAndSwap(dozing, awake) {
 		b.wake()

@@ -63,7 +63,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 func (c *Conn) Idle(soon bool) {
 	if c.enter() {
 		defer c.leave()
-		c.in.idle(soon)
+		c.in.idle(soon, false)
 	}
 }
 

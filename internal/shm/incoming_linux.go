@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -36,6 +35,7 @@ type incoming struct {
 	records uint64 // whose heads have been read
 	place   uint64 // in the ring, of the record that is next
 	left    int    // bytes of that record; 0 if there is none
+	aside   bool   // what was read last was of a record
 	end     error  // of the socket; nil while it is open
 
 	bound             time.Duration // of a doze: dozeBound
@@ -59,11 +59,17 @@ func (r *incoming) read(b []byte) (int, error) {
 		if n, err := r.next(b); n > 0 || err != nil {
 			return n, err
 		}
-		if r.end != nil {
+		switch {
+		case r.end != nil:
 			return 0, r.end
-		}
-		if err := r.await(); err != nil {
-			return 0, err
+		case r.conn.closed.Load():
+			return 0, net.ErrClosed
+		case r.sock.Buffered() == 0:
+			r.idle(false, true)
+		default:
+			if err := r.hear(); err != nil && r.end == nil {
+				return 0, err
+			}
 		}
 	}
 }
@@ -85,6 +91,7 @@ func (r *incoming) take(b []byte) (int, error) {
 	}
 	if n := r.at.take(r.ring, b, limit); n > 0 {
 		r.ctl.head.Store(r.at.head)
+		r.aside = false
 		if r.ctl.writer.word.Load() != awake && Size-r.at.ready() >= Size/2 {
 			r.ctl.writer.rouse() // which is never asleep on the socket; if it says so it lies
 		}
@@ -95,6 +102,7 @@ func (r *incoming) take(b []byte) (int, error) {
 	}
 	n, err := r.sock.Read(b[:min(len(b), r.left)])
 	r.left -= n
+	r.aside = true
 	if n > 0 {
 		return n, nil
 	}
@@ -172,51 +180,6 @@ func (r *incoming) countBells() {
 	if r.bells > r.sleeps.Load() {
 		r.conn.wary.Store(true)
 	}
-}
-
-// await returns when there may be something. First whoever can run does: it may be what was just
-// read that wakes somebody, and a thread that dozes would hold it up.
-func (r *incoming) await() error {
-	runtime.Gosched()
-	if r.some() {
-		return nil
-	}
-	if !r.conn.wary.Load() && r.doze() {
-		return nil
-	}
-	return r.sleep()
-}
-
-// doze waits on this thread, and reports whether something has come.
-func (r *incoming) doze() bool {
-	if !r.dozes.try() {
-		return false
-	}
-	r.ctl.reader.word.Store(dozing)
-	if !r.some() && !r.conn.closed.Load() {
-		r.ctl.reader.doze(r.bound)
-	}
-	r.ctl.reader.word.Store(awake)
-	hit := r.some()
-	r.dozes.learn(hit)
-	return hit
-}
-
-// sleep waits on the socket: for the bell, a record, or its end, after which
-// what is left in the ring is still to be read.
-func (r *incoming) sleep() error {
-	r.goToSleep()
-	defer r.ctl.reader.word.Store(awake)
-	if r.some() {
-		return nil
-	}
-	if err := r.hear(); err != nil && r.end == nil {
-		return err
-	}
-	if r.conn.closed.Load() {
-		return net.ErrClosed
-	}
-	return nil
 }
 
 func unexpected(err error) error {

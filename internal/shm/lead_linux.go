@@ -41,51 +41,58 @@ func (l lifeline) Read(b []byte) (int, error) {
 // closed wakes it, too.
 func (r *incoming) rouse() { _ = r.conn.sock.SetReadDeadline(time.Unix(1, 0)) }
 
-// idle returns to the reader when there may be something to read. While it sleeps others may lead.
-// soon says that the peer is likely to write again at once. Before it sleeps whoever can run does:
-// it may be what was just read that has woken somebody.
-func (r *incoming) idle(soon bool) {
+// idle returns to the reader when there may be something to read. While it sleeps others may lead, unless it stays: in the
+// middle of a frame nobody else reads. soon says that the peer is likely to write again at once. Before it sleeps
+// whoever can run does: it may be what was just read that has woken somebody, and a thread that dozes would hold it up.
+func (r *incoming) idle(soon, stays bool) {
 	runtime.Gosched()
 	if r.some() || r.left > 0 || r.end != nil || soon && r.spin() {
 		return
 	}
-	if r.conn.wary.Load() || !r.dozes.try() {
-		r.settle()
-	} else if r.nap() {
-		return
+	sleeps := false
+	if r.conn.wary.Load() || r.aside || !r.dozes.try() { // behind a record the end may come, beside which nobody is to doze
+		sleeps = r.settle(stays)
+	} else {
+		sleeps = r.nap(stays)
 	}
-	if !r.role.is(standing) {
-		r.listen()
+	if sleeps {
+		r.listen(stays)
 	}
 }
 
-// nap has the reader doze, and reports whether there may be something. Else it is on its way to the socket.
-func (r *incoming) nap() bool {
+// nap has the reader doze, and reports whether it is on its way to the socket after that: there may be something, else.
+func (r *incoming) nap(stays bool) (sleeps bool) {
 	r.ctl.reader.word.Store(dozing)
 	if r.busy() {
-		return true
+		return false
 	}
 	r.naps.Store(true)
-	r.role.do(rests)
+	r.rest(stays)
 	r.ctl.reader.doze(r.bound)
 	r.naps.Store(false)
 	if !r.role.do(wakes) {
-		return false // somebody leads, and puts this end to sleep after that
+		return true // somebody leads, and puts this end to sleep after that
 	}
 	r.ctl.reader.word.Store(awake)
 	hit := r.some()
 	r.dozes.learn(hit)
-	if !hit {
-		r.settle()
-	}
-	return hit
+	return !hit && r.settle(stays)
 }
 
-// settle says that the reader is on the socket from now on. If there is something to read after
-// all, it still reads.
-func (r *incoming) settle() {
+// settle says that the reader is on the socket from now on. It reports false if there is something to read
+// after all: then it still reads.
+func (r *incoming) settle(stays bool) (sleeps bool) {
 	r.goToSleep()
-	if !r.busy() {
+	if r.busy() {
+		return false
+	}
+	r.rest(stays)
+	return true
+}
+
+// rest lets others lead, unless the reader stays.
+func (r *incoming) rest(stays bool) {
+	if !stays {
 		r.role.do(rests)
 	}
 }
@@ -106,9 +113,10 @@ func (r *incoming) busy() bool {
 	return true
 }
 
-// listen waits on the socket until the reader reads again. If somebody leads, that ends soon.
-func (r *incoming) listen() {
-	r.idles = true
+// listen waits on the socket until the reader reads again. If somebody leads, that ends soon. An end of the socket is
+// kept, and what is left in the ring is still to be read.
+func (r *incoming) listen(stays bool) {
+	r.idles = !stays
 	what, err := r.sock.Peek(1)
 	r.idles = false
 	if err == nil && what[0] == bell {
@@ -120,6 +128,9 @@ func (r *incoming) listen() {
 		<-r.turn
 	}
 	r.ctl.reader.word.Store(awake)
+	if err != nil && !errors.Is(err, errRoused) {
+		r.end = err
+	}
 }
 
 // lead reports whether its caller reads from now on, until it departs. It is not tried while the

@@ -256,3 +256,31 @@ func TestCloseEndsWatching(t *testing.T) {
 	watching.Wait()
 	reading.Wait()
 }
+
+// Behind a record the reader waits where the end comes, between two reads and within one, however little it minds to doze.
+func TestTheEndBehindARecordIsFoundAtOnce(t *testing.T) {
+	for name, wait := range map[string]func(c *Conn){"idle": func(c *Conn) { c.Idle(false) }, "read": func(*Conn) {}} {
+		t.Run(name, func(t *testing.T) {
+			near, far := pair(t)
+			near.in.bound = time.Hour // this may not depend on it
+			if err := far.WriteAside([][]byte{pattern(0, 1)}); err != nil {
+				t.Fatal(err)
+			}
+			reading := task.Start(func() {
+				for _, want := range []error{nil, io.EOF} {
+					wait(near)
+					if _, err := near.Read(make([]byte, 1)); !errors.Is(err, want) {
+						t.Errorf("got %v, expected %v", err, want)
+					}
+				}
+			})
+			for far.out.ctl.reader.word.Load() != asleep {
+				runtime.Gosched()
+			}
+			if err := far.CloseWrite(); err != nil {
+				t.Error(err)
+			}
+			reading.Wait()
+		})
+	}
+}

@@ -151,9 +151,7 @@ func (w *outgoing) writeAside(batch [][]byte) error {
 func (w *outgoing) countAside() {
 	w.asides++
 	w.ctl.asides.Store(w.asides)
-	if w.ctl.reader.word.CompareAndSwap(dozing, awake) {
-		w.ctl.reader.wake()
-	}
+	w.ctl.reader.rise()
 }
 
 // keepWarm notes that the ring's memory is in use, for the time being.
