@@ -123,13 +123,14 @@ func Close() error {
 }
 
 // Discard removes a directory and everything in it. That takes a descriptor; if there is
-// none, it is tried again with each later Discard and Open, and the runtime directory
-// takes along what is left.
+// none, it is tried again with each later Open, and the runtime directory takes along what is left. Many may
+// do so at once, as it takes the file system a millisecond.
 func Discard(path string) {
-	own.Lock()
-	defer own.Unlock()
-	own.left = append(own.left, path)
-	tidy()
+	if os.RemoveAll(path) != nil {
+		own.Lock()
+		defer own.Unlock()
+		own.left = append(own.left, path)
+	}
 }
 
 // tidy removes what was to be removed before. The caller holds the lock.
