@@ -42,6 +42,10 @@ type spare struct {
 // and half of the most: if others have come and gone meanwhile, it begins once more.
 const standbyLinger = time.Minute
 
+// standbyDelay is how long a spare that is missing is not started: an actor has just come up, and whoever
+// has waited for it calls it now.
+const standbyDelay = 50 * time.Millisecond
+
 // retired is why a spare ends that is well.
 const retired = "nobody needs it any more"
 
@@ -122,6 +126,10 @@ func (b *standby) start(number int) {
 	b.running[number] = s
 	b.n.tasks.Go(func() {
 		defer end(nil)
+		select {
+		case <-time.After(standbyDelay):
+		case <-ctx.Done():
+		}
 		b.run(ctx, number, s)
 	})
 }

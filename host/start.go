@@ -19,6 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -118,15 +119,17 @@ func (i *incarnation) enter(ctx context.Context) {
 	}
 }
 
-// fit says why a spare cannot be the actor's process. One that can is listened to.
+// fit says why a spare cannot be the actor's process. It is listened to while it is asked.
 func (i *incarnation) fit(ctx context.Context) error {
 	if err := i.program.Current(); err != nil {
 		return err
 	}
-	if err := i.answers(ctx); err != nil {
-		return cmp.Or(causeOf(ctx), err)
-	}
+	var silent error
+	asking := task.Start(func() { silent = i.answers(ctx) })
 	_, err := i.listen(ctx)
+	if asking.Wait(); silent != nil {
+		return cmp.Or(causeOf(ctx), silent)
+	}
 	return err
 }
 
