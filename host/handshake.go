@@ -244,10 +244,7 @@ func (s *spawned) authenticate(config *plugin.ClientConfig) (identity *os.File, 
 	if err != nil {
 		return nil, fmt.Errorf("make the actor's certificate: %w", err)
 	}
-	config.AutoMTLS = false
-	if config.TLSConfig, err = authority.Host(s.id.UUID); err != nil {
-		return nil, err
-	}
+	config.AutoMTLS, config.TLSConfig = false, authority.Host(s.id.UUID)
 	if identity, err = trust.Pipe(text); err != nil {
 		return nil, fmt.Errorf("hand over the actor's certificate: %w", err)
 	}

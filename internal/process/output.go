@@ -18,6 +18,8 @@ const (
 	lineOverhead = 64      // what a queued line costs beside its text, roughly
 	tailLines    = 20      // how many lines of stderr are remembered
 	tailWidth    = 1 << 10 // and how many bytes of each
+	firstRead    = 512     // bytes that are read of a pipe at once, as most children are silent
+	mostRead     = 4 << 10 // and after that has been too little
 )
 
 // newLog makes the queue before Spec.Log.
@@ -125,7 +127,7 @@ type output struct {
 }
 
 func readOutput(file *os.File, lines *splitter) *output {
-	o := &output{file: file, lines: lines, buf: make([]byte, 4<<10)}
+	o := &output{file: file, lines: lines, buf: make([]byte, firstRead)}
 	o.reader = task.Start(o.read)
 	return o
 }
@@ -138,6 +140,9 @@ func (o *output) read() {
 			o.rest()
 			o.lines.end()
 			return
+		}
+		if n == len(o.buf) && n < mostRead {
+			o.buf = make([]byte, mostRead)
 		}
 	}
 }

@@ -35,6 +35,8 @@ type Authority struct {
 	key  *ecdsa.PrivateKey // signs; never leaves this process
 	cert *x509.Certificate // signed by itself
 	own  credentials       // the host's own identity, which it shows to every child
+
+	roots *x509.CertPool // cert alone, for the connections to all children
 }
 
 // NewAuthority makes the authority of the host with the given identity. Its certificate may sign
@@ -53,6 +55,8 @@ func NewAuthority(host string) (*Authority, error) {
 		return nil, err
 	}
 	a.key = key
+	a.roots = x509.NewCertPool()
+	a.roots.AddCert(a.cert)
 	a.own, err = a.issue(host)
 	return a, err
 }
@@ -60,7 +64,7 @@ func NewAuthority(host string) (*Authority, error) {
 // Host is the configuration for the host's end of connections to a child, as client and as
 // server, since go-plugin's broker lets either side listen. It is made anew for each child, as
 // it names the one peer that it accepts.
-func (a *Authority) Host(child string) (*tls.Config, error) { return a.own.config(child) }
+func (a *Authority) Host(child string) *tls.Config { return a.own.config(child, a.roots) }
 
 // Admit makes the identity of a new child, as the bytes that Inherited reads.
 func (a *Authority) Admit(child string) ([]byte, error) {
@@ -109,13 +113,7 @@ func uri(identity string) *url.URL { return &url.URL{Scheme: "trellis", Opaque: 
 // alike: a client verifies by RootCAs and ServerName, a server by ClientCAs, and both call
 // VerifyConnection once the chain is good. The signature alone is not enough, as the authority
 // has signed for all siblings too.
-func (c credentials) config(peer string) (*tls.Config, error) {
-	authority, err := x509.ParseCertificate(c.authority)
-	if err != nil {
-		return nil, fmt.Errorf("the authority's certificate: %w", err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(authority)
+func (c credentials) config(peer string, roots *x509.CertPool) *tls.Config {
 	want := uri(peer).String()
 	return &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{c.cert}, PrivateKey: c.key}},
@@ -126,13 +124,13 @@ func (c credentials) config(peer string) (*tls.Config, error) {
 		CurvePreferences:       []tls.CurveID{tls.CurveP256},
 		SessionTicketsDisabled: true,
 		ServerName:             serverName,
-		RootCAs:                pool,
-		ClientCAs:              pool,
+		RootCAs:                roots,
+		ClientCAs:              roots,
 		ClientAuth:             tls.RequireAndVerifyClientCert,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return check(state.PeerCertificates, want)
 		},
-	}, nil
+	}
 }
 
 // check compares the identity of a peer, whose chain has been verified.

@@ -6,7 +6,7 @@
 //	authority, err := trust.NewAuthority("host@1f0c")   // once, by the host
 //	text, err := authority.Admit("child@9a3e")          // for each child: its identity
 //	file, err := trust.Pipe(text)                       // inherited by the child
-//	config, err := authority.Host("child@9a3e")         // the host's end of the connection
+//	config := authority.Host("child@9a3e")              // the host's end of the connection
 //
 //	config, err := trust.Inherited()                    // the child's end, read from the pipe
 //

@@ -64,7 +64,13 @@ func decode(text []byte) (*tls.Config, error) {
 	if !ok || e.Identity == "" || e.Parent == "" {
 		return nil, errors.New("it has no name, no parent or no ECDSA key")
 	}
-	return credentials{identity: e.Identity, authority: e.Authority, cert: e.Cert, key: private}.config(e.Parent)
+	authority, err := x509.ParseCertificate(e.Authority)
+	if err != nil {
+		return nil, fmt.Errorf("the authority's certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(authority)
+	return credentials{cert: e.Cert, key: private}.config(e.Parent, roots), nil
 }
 
 // Pipe puts an encoded identity where a child can read it. The caller closes the

@@ -145,10 +145,7 @@ func (r *run) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	tls, err := authority.Host(r.id)
-	if err != nil {
-		return err
-	}
+	tls := authority.Host(r.id)
 	if r.identity, err = trust.Pipe(text); err != nil {
 		return err
 	}
