@@ -90,10 +90,10 @@ type environment struct {
 	base    context.Context // of what the children call here
 	self    actor.ID
 	exposed *endpoint.Exposed
-	log     *slog.Logger // does not wait for its handler
-	queue   *logs.Log    // behind log
+	log     *slog.Logger // does not wait for its handler; warnings are kept as well
+	queue   *logs.Log    // of what goes to the handler, by log and of events
 	lines   *slog.Logger // of the children, which wait in a queue of their own
-	printed task.Group   // waits for the queues of processes that are gone
+	printed task.Group   // waits for the logs of processes that are gone
 	letGo   task.Group   // ends what go-plugin holds of processes that are gone
 	hurry   <-chan struct{}
 	dial    func(actor string) []grpc.DialOption
@@ -130,10 +130,6 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	log := logOf(ctx, o)
 	queue := logs.New(log)
-	taps := map[string]*recording.Recorder{}
-	for name, w := range o.Record {
-		taps[name] = recording.New(w, name, queue.Logger())
-	}
 	kept := o.Telemetry.WithDefaults()
 	ctx, end := report.InTree(ctx, kept.Records, kept.Spans)
 	registry := directory.From(ctx)
@@ -142,20 +138,36 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 		router = &route.Router{Self: id, Root: id, Down: registry}
 		ctx = route.With(ctx, router)
 	}
+	source := telemetry.From(ctx)
+	// Warnings may have errors of authors in them, whose texts take the time that they want.
+	warnings := logs.New(slog.New(keeping{keep: func(r telemetry.Record) {
+		r.Actor = registry.Path()
+		source.Put(r)
+	}}))
+	own := slog.New(slog.NewMultiHandler(queue.Logger().Handler(), warnings.Logger().Handler()))
+	taps := map[string]*recording.Recorder{}
+	for name, w := range o.Record {
+		taps[name] = recording.New(w, name, own)
+	}
 	return &environment{
-		base: ctx, self: id, exposed: exposed, log: queue.Logger(), queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: telemetry.From(ctx), spans: tracing.To(telemetry.From(ctx), registry.Path()), router: router, end: end,
+		base: ctx, self: id, exposed: exposed, log: own, queue: queue, lines: log, hurry: o.Hurry,
+		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: source, spans: tracing.To(source, registry.Path()), router: router,
+		end: func() {
+			closedWithin(warnings.Idle(), lastLogs)
+			end()
+		},
 		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
 	}, ctx, nil
 }
 
-// logOf is what a nursery logs to. What it logs where its own host reads it is marked, since
-// it tells that host the same over the link.
+// logOf is what a nursery logs to. What it logs where its own host may read it is marked, since it tells that host
+// the same over the link.
 func logOf(ctx context.Context, o Options) *slog.Logger {
-	if up, ok := telemetry.From(ctx).(report.Records); ok && up.Printed && o.Log == nil {
-		return slog.With(wire.LogKey, wire.LogHosted)
+	log := cmp.Or(o.Log, slog.Default())
+	if up, ok := telemetry.From(ctx).(report.Records); ok && up.Printed {
+		return log.With(wire.LogKey, wire.LogHosted)
 	}
-	return cmp.Or(o.Log, slog.Default())
+	return log
 }
 
 // keeper keeps what a child says that has this identity. What it returns is called on one

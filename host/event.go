@@ -11,16 +11,16 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// logEvent writes an event as a log record, and keeps it among the records of the tree. It is called
-// without a lock, as the handler of the log is the application's code. Empty fields are left out, and so is an error
-// whose text is the reason already.
+// logEvent writes an event as a log record, and keeps it among the records of the tree. It is
+// called without a lock, as the handler of the log is the application's code. Empty fields are
+// left out, and so is an error whose text is the reason already.
 func (e *environment) logEvent(event *directory.Event) {
 	level, text := weightOf(event)
 	attrs := fieldsOf(event)
 	r := records.Of(event.Time, level, text, attrs)
 	r.Actor = event.Path
 	e.records.Put(r)
-	e.log.LogAttrs(context.Background(), level, text, append([]slog.Attr{slog.String(actorKey, event.Actor.String())}, attrs...)...)
+	e.queue.Logger().LogAttrs(context.Background(), level, text, append([]slog.Attr{slog.String(actorKey, event.Actor.String())}, attrs...)...)
 }
 
 func fieldsOf(e *directory.Event) []slog.Attr {

@@ -23,6 +23,7 @@ type execution struct {
 	id      actor.ID // its pid is known once there is a process
 	program launch.Program
 	client  *pluginClient
+	lines   *logger // nil of a program that has joined
 
 	waitsFor string        // what its start waits for, as the end of an error
 	span     *tracing.Span // of its start, or of its end; nil if nobody keeps it
@@ -30,7 +31,7 @@ type execution struct {
 
 // newExecution starts nothing yet.
 func newExecution(env *environment, spec Spec, id actor.ID) execution {
-	x := execution{env: env, spec: spec, id: id, client: newPluginClient(env.base)}
+	x := execution{env: env, spec: spec, id: id, client: newPluginClient(env.base), lines: newLogger(env.lines, env.keeper(id), id, len(spec.Actors) > 0)}
 	x.program = x.newProgram()
 	return x
 }
@@ -39,11 +40,11 @@ func newExecution(env *environment, spec Spec, id actor.ID) execution {
 // better.
 func (x *execution) newProgram() launch.Program {
 	if x.env.launch == nil {
-		return &spawned{env: x.env, spec: x.spec, id: x.id, client: x.client}
+		return &spawned{env: x.env, spec: x.spec, id: x.id, client: x.client, lines: x.lines}
 	}
 	return x.env.launch(launch.Order{
 		ID: x.id, Command: x.spec.Command, Foreign: x.foreign(),
-		Log: newLogger(x.env.lines, x.env.keeper(x.id), x.id, len(x.spec.Actors) > 0).line, Gist: gist,
+		Log: x.lines.line, Gist: gist,
 	})
 }
 
@@ -107,11 +108,14 @@ func (x *execution) onSignalFailed(s step, err error) {
 	x.env.log.Error("teardown", "actor", x.id.String(), "step", s.String(), "error", err)
 }
 
-// awaitDone returns when the process is gone, with all that it had started.
+// awaitDone returns when the process is gone, with all that it had started, and what it has printed is kept.
 func (x *execution) awaitDone() {
 	if proc := x.program.Process(); proc != nil {
 		<-proc.Done()
-		x.env.printed.Go(func() { <-proc.Flushed() })
+		<-proc.Flushed()
+	}
+	if x.lines != nil {
+		x.env.printed.Go(func() { <-x.lines.waiting.Idle() })
 	}
 }
 

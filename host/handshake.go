@@ -115,7 +115,7 @@ func (s *spawned) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ 
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
 		Path: s.path, Args: s.spec.Command[1:], Files: files, Name: s.spec.Command[0], Title: s.title(), Dir: s.spec.Dir, Env: env,
-		SHA256: s.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(s.spec.Limits), Gist: gist, Log: newLogger(s.env.lines, s.env.keeper(s.id), s.id, len(s.spec.Actors) > 0).line,
+		SHA256: s.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(s.spec.Limits), Gist: gist, Log: s.lines.line,
 	}, cmd)
 	s.proc.Store(proc)
 	if s.foreign() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
@@ -121,15 +122,16 @@ func inside(ctx context.Context, l *life.Life, body func(ctx context.Context) er
 	return err
 }
 
-// expiry is why ctx has ended, whose deadline is over: it may have a cause of its own. Body had a timer of its
-// own for that deadline, and so ctx may be about to end. One that is an author's may never do.
+// expiry is why ctx has ended, whose deadline is over: it may have a cause of its own. Body had a
+// timer of its own for that deadline, and so ctx may be about to end. One that is an author's may
+// never do.
 func expiry(ctx context.Context) error {
 	closedWithin(ctx.Done(), dialog.DefaultCancelTimeout)
 	return causeOf(ctx)
 }
 
-// joinInstead is openNursery in the tree of the host that serves where this one was to. If that has ended meanwhile,
-// this one may serve after all.
+// joinInstead is openNursery in the tree of the host that serves where this one was to. If that
+// ends before body has begun, another one is joined, or this one serves after all.
 func joinInstead(ctx context.Context, o Options, body func(ctx context.Context, n *Nursery) error) error {
 	begun := false
 	err := Join(ctx, o.Serve, JoinOptions{Name: o.Name, Endpoints: o.Endpoints}, func(ctx context.Context) error {
@@ -137,8 +139,16 @@ func joinInstead(ctx context.Context, o Options, body func(ctx context.Context, 
 		o.Serve = ""
 		return openNursery(ctx, o, body)
 	})
-	if !begun && errors.Is(err, ErrNoHost) {
+	if !begun && ctx.Err() == nil && hasEnded(err) {
 		return openNursery(ctx, o, body)
 	}
 	return err
+}
+
+// hasEnded reports whether a host has ended, or was about to, that was to be joined.
+func hasEnded(err error) bool {
+	_, cancelled := fault.Cancelled(err)
+	_, lost := errors.AsType[*fault.LinkLost](err)
+	return cancelled || lost || errors.Is(err, ErrNoHost) && !errors.Is(err, ErrServed) ||
+		slices.ContainsFunc([]error{context.Canceled, fault.ErrActorClosing, fault.ErrNurseryClosed}, func(target error) bool { return errors.Is(err, target) })
 }

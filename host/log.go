@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
@@ -25,30 +26,49 @@ import (
 // slog or hclog keeps its level, time and attributes; any other is kept as it is.
 // It is for one goroutine.
 //
-// An incarnation has one. It is called on the goroutine that hands on the lines of its
-// process, and so may wait for the handler of the log; lines that come meanwhile are
-// dropped and counted. Only standard error is searched for records: slog and hclog print
-// there, and what a program prints on standard output is its own text, even if it is JSON.
+// An execution has one. Lines come on the goroutine that hands them on from its process, and are
+// kept there; the handler of the log, which may be slow, gets them on another one. What it does
+// not take in time is dropped and counted. Only standard error is searched for records: slog and
+// hclog print there, and what a program prints on standard output is its own text, even if it is
+// JSON.
 type logger struct {
-	log   *slog.Logger
-	keep  func(telemetry.Record) // among the records of the tree
-	id    actor.ID
-	hosts bool // the child has actors of its own, whose lines come through it
+	log     *slog.Logger
+	waiting *logs.Queue[record]    // for the log's handler
+	keep    func(telemetry.Record) // among the records of the tree
+	id      actor.ID
+	hosts   bool // the child has actors of its own, whose lines come through it
 
 	swallow bool // the line that goes on is a record whose head was logged
 	crashed bool // the lines on stderr are the Go runtime's, of a crash
 }
 
+// mostUnlogged is how much of what a child has printed waits for the log's handler, in bytes. A
+// field of a record counts for what it takes beside its text.
+const (
+	mostUnlogged = 1 << 20
+	recordSize   = 128
+	fieldSize    = 64
+)
+
 func newLogger(log *slog.Logger, keep func(telemetry.Record), id actor.ID, hosts bool) *logger {
-	return &logger{log: log, keep: keep, id: id, hosts: hosts}
+	l := &logger{log: log, keep: keep, id: id, hosts: hosts}
+	l.waiting = logs.NewQueue(mostUnlogged, l.handle, func(n int) { l.handle(lost(n)) })
+	return l
+}
+
+// lost says that a number of lines were dropped.
+func lost(n int) record {
+	return record{
+		level: slog.LevelWarn, time: time.Now(), message: "lines of an actor's output were dropped: it prints faster than they are logged",
+		fields: []slog.Attr{slog.Int("dropped", n)},
+	}
 }
 
 // line logs one line, or one piece of a line that was longer than 64 KiB (process.Part).
 // An empty one is not logged, but it may still say that others were dropped before it.
 func (l *logger) line(line process.Line) {
 	if line.Dropped > 0 {
-		l.put(record{level: slog.LevelWarn, message: "lines of an actor's output were dropped: it prints faster than they are logged",
-			fields: []slog.Attr{slog.Int("dropped", line.Dropped)}})
+		l.put(lost(line.Dropped), recordSize, false)
 	}
 	if len(line.Text) == 0 || line.Stream == process.Stderr && l.structured(line) {
 		return
@@ -62,7 +82,7 @@ func (l *logger) line(line process.Line) {
 	if line.Part != process.Whole {
 		r.fields = append(r.fields, slog.String("part", line.Part.String()))
 	}
-	l.put(r)
+	l.put(r, recordSize+len(line.Text), bytes.Contains(line.Text, []byte(wire.LogHosted)))
 }
 
 // structured logs a line that is a record, and reports false for others. Of a record
@@ -82,29 +102,63 @@ func (l *logger) structured(line process.Line) bool {
 	if line.Part == process.Head {
 		r.fields = append(r.fields, slog.String("part", line.Part.String()))
 	}
-	l.put(r)
+	fields := len(r.fields)
+	r.fields = slices.DeleteFunc(r.fields, slog.String(wire.LogKey, wire.LogHosted).Equal)
+	l.put(r, recordSize+len(line.Text)+fieldSize*bytes.Count(line.Text, []byte(":")), len(r.fields) < fields)
 	return true
 }
 
-// put keeps a record and logs it. It is kept whatever level the log takes, and before the log's handler is
-// called, which may be slow. One of somebody whom the child hosts is kept when the child tells of it
-// over its link, by whom that is certain; here it is only logged.
-func (l *logger) put(r record) {
+// put keeps a record, whatever level the log takes, and has it logged. One of somebody whom the
+// child hosts bears a mark, in whatever format the child logs. It is kept when the child tells of
+// it over its link, by whom that is certain; here it is only logged.
+func (l *logger) put(r record, size int, hosted bool) {
 	if r.time.IsZero() {
 		r.time = time.Now()
 	}
 	r.message = terminal.Line(r.message)
-	if hosted := slog.String(wire.LogKey, wire.LogHosted); slices.ContainsFunc(r.fields, hosted.Equal) {
-		r.fields = slices.DeleteFunc(r.fields, hosted.Equal)
-	} else {
+	if !hosted {
 		l.keep(records.Of(r.time, r.level, r.message, r.fields))
 	}
+	l.waiting.Put(r, size)
+}
+
+// handle has a record handled. Whether the handler takes its level is also for that to say.
+func (l *logger) handle(r record) {
 	if ctx := context.Background(); l.log.Enabled(ctx, r.level) {
 		out := slog.NewRecord(r.time, r.level, r.message, 0)
 		out.AddAttrs(l.attributes(r)...)
 		_ = l.log.Handler().Handle(ctx, out) // a handler's failure has nowhere to go
 	}
 }
+
+// keeping is a log handler that keeps warnings. The host's own code, which alone logs to it, has
+// no groups.
+type keeping struct {
+	keep  func(telemetry.Record)
+	attrs []slog.Attr
+}
+
+// Enabled leaves out what is of use only beside other details.
+func (keeping) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Handle keeps a record.
+func (k keeping) Handle(_ context.Context, r slog.Record) error {
+	attrs := slices.Clone(k.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = append(attrs, a)
+		return true
+	})
+	k.keep(records.Of(r.Time, r.Level, r.Message, attrs))
+	return nil
+}
+
+// WithAttrs adds attributes to all later records.
+func (k keeping) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return keeping{k.keep, slices.Concat(k.attrs, attrs)}
+}
+
+// WithGroup adds nothing.
+func (k keeping) WithGroup(string) slog.Handler { return k }
 
 // gist is what a line of stderr may tell of an actor's death: a plain line itself, and of
 // an author's record that is at least a warning its message and error. A record of the

@@ -2,8 +2,11 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -36,6 +39,7 @@ func TestO04_NoChildSpeaksForAnother(t *testing.T) {
 		var out bytes.Buffer
 		l := newLogger(slog.New(slog.NewJSONHandler(&out, nil)), func(telemetry.Record) {}, self, tc.hosts)
 		l.line(process.Line{Stream: process.Stderr, Text: []byte(tc.line)})
+		<-l.waiting.Idle()
 		var got map[string]any
 		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 			t.Fatalf("%s: %v", tc.line, err)
@@ -63,6 +67,7 @@ func logged(level slog.Level, lines ...process.Line) string {
 	for _, line := range lines {
 		l.line(line)
 	}
+	<-l.waiting.Idle()
 	return out.String()
 }
 
@@ -139,9 +144,10 @@ func TestO04_PiecesOfALineForgeNothing(t *testing.T) {
 // O04: slog's default handler prints messages as they are.
 func TestO04_MessagesCannotSteerATerminal(t *testing.T) {
 	for _, text := range []string{"a\x1b[2Jb\rc", `{"level":"info","msg":"a\u001b[2Jb\nc\u202e"}`} {
-		l, out := &logger{keep: func(telemetry.Record) {}}, &bytes.Buffer{}
-		l.log = slog.New(slog.NewJSONHandler(out, nil))
+		var out bytes.Buffer
+		l := newLogger(slog.New(slog.NewJSONHandler(&out, nil)), func(telemetry.Record) {}, actor.NewID("p"), false)
 		l.line(onStderr(text, process.Whole))
+		<-l.waiting.Idle()
 		var got struct{ Msg string }
 		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 			t.Fatal(err)
@@ -206,5 +212,56 @@ func TestN16_LastWordsAreTheAuthors(t *testing.T) {
 		if got := gist([]byte(line), false); got != want {
 			t.Errorf("%s: kept %q, want %q", line, got, want)
 		}
+	}
+}
+
+// N19: a handler that hangs holds up no record; what it does not take in time is dropped, and it is told how much.
+func TestN19_AHandlerThatHangsHoldsUpNoRecord(t *testing.T) {
+	may, out := make(chan struct{}), &bytes.Buffer{}
+	kept := 0
+	l := newLogger(slog.New(hanging{slog.NewTextHandler(out, nil), may}), func(telemetry.Record) { kept++ }, actor.NewID("p"), false)
+	const lines = 100
+	for range lines {
+		l.line(onStderr(strings.Repeat("x", 64<<10), process.Whole))
+	}
+	if kept != lines {
+		t.Errorf("N19: of %d lines %d are kept", lines, kept)
+	}
+	close(may)
+	<-l.waiting.Idle()
+	if n := strings.Count(out.String(), "stream=stderr"); n == 0 || n > 2*mostUnlogged>>16 || !strings.Contains(out.String(), fmt.Sprint("dropped=", lines-n)) {
+		t.Errorf("N19: a log for which 1 MiB waits, beside what it was given, has %d of %d lines of 64 KiB", n, lines)
+	}
+}
+
+type hanging struct {
+	slog.Handler
+	may <-chan struct{}
+}
+
+func (h hanging) Handle(ctx context.Context, r slog.Record) error {
+	<-h.may
+	return h.Handler.Handle(ctx, r)
+}
+
+// O02: what a host itself warns of is kept as its own record.
+func TestO02_WhatAHostWarnsOfIsKept(t *testing.T) {
+	e, ctx, err := newEnvironment(t.Context(), Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := e.log.With("a", 1)
+	log.Info("nothing to be told")
+	log.Warn("careful", "b", 2)
+	e.end()
+	var got []string
+	for r, err := range e.records.Watch(ctx, telemetry.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%q %v %v", r.Actor, r.Level, &r))
+	}
+	if want := []string{`"" WARN careful a=1 b=2`}; !slices.Equal(got, want) {
+		t.Errorf("O02: kept: %q, want %q", got, want)
 	}
 }

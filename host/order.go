@@ -20,12 +20,12 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// mostOrders is how many orders of one program are under way at once; others wait to begin. Each has a dialog with the
-// host of whom it is about, and some wait for long.
+// mostOrders is how many orders of one program are under way at once; others wait to begin. Each
+// has a dialog with the host of whom it is about, and some wait for long.
 const mostOrders = 16
 
-// order is the task of [wire.Order], by which the people who run a host end and restart its actors, and those
-// that these host.
+// order is the task of [wire.Order], by which the people who run a host end and restart its
+// actors, and those that these host.
 func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	if err := d.Enter(mostOrders); err != nil {
 		return nil, err
@@ -43,12 +43,13 @@ func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	if !env.router.Down.Has(r.Path) {
 		return nil, fmt.Errorf("%w: %s is not below this host, %s", directory.ErrNotReachable, r.Path, cmp.Or(env.registry.Path(), env.self.Name))
 	}
-	r.By = d.Peer().Name
+	at, _ := env.router.Down.Where(d.Peer())
+	r.By = cmp.Or(at, d.Peer().String())
 	return env.router.Order(ctx, r)
 }
 
-// meant is the path of whom an order means by a name. That of an actor with all its replicas is also known, and meant,
-// while there are none.
+// meant is the path of whom an order means by a name. That of an actor with all its replicas is
+// also known, and meant, while there are none.
 func (n *Nursery) meant(ctx context.Context, r wire.OrderRequest) (path string, err error) {
 	if r.Do == wire.OrderScale && strings.ContainsAny(r.Name, "/#") {
 		return r.Name, nil
@@ -79,50 +80,43 @@ func grouped(entries []directory.Entry) (groups []directory.Entry) {
 	return groups
 }
 
-// meant is the path of the only actor of a name, or of the one at a path. The path of the first of several beside each
-// other is their name, and so that is said with #1. Programs that have joined, and what they host, are beside actors of
-// the tree as in [directory.Find].
-func meant(entries []directory.Entry, name string) (path string, err error) {
-	exact, named, guests, all := alike(entries, name)
-	top := slices.DeleteFunc(slices.Clone(named), func(path string) bool { return treepath.Host(path) != "" })
-	switch {
-	case exact != "":
-		return exact, nil
-	case len(named) == 1:
-		return named[0], nil
-	case len(top) == 1 && top[0] == name: // others that are deeper are shown with other paths
-		return name, nil
-	case len(named) > 1:
-		if i := slices.Index(named, name); i >= 0 {
-			named[i] += "#1"
-		}
-		return "", fmt.Errorf("there are %d actors named %s: %s; say which", len(named), words.Quote(name), words.List(named, ", "))
-	case len(guests) > 0:
-		return guests[0], nil
-	}
-	return "", fmt.Errorf("%w: %s%s", directory.ErrNotFound, words.Quote(name), words.DidYouMean(name, all))
-}
-
-// alike are the paths of whom a text may mean: the one that is it and no name, those of actors of the tree with that
-// name, and of programs that have joined; and all texts that mean somebody.
-func alike(entries []directory.Entry, text string) (exact string, named, guests, all []string) {
+// meant is the path of the only actor of a name, or of the one at a path. The path of the first of
+// several beside each other is their name, and so that is said with #1. Programs that have joined,
+// and what they host, are beside actors of the tree as in [directory.Find].
+func meant(entries []directory.Entry, text string) (path string, err error) {
+	var named, guests, all []string
 	for _, e := range entries {
 		all = append(all, e.Path, e.Actor.Name)
 		switch {
 		case e.State == directory.Standby:
-		case e.Path == text && e.Path != e.Actor.Name, e.Path+"#1" == text && !e.Last.Joined:
-			exact = e.Path
-		case e.Actor.Name == text && e.Last.Joined:
+		case text != e.Actor.Name && treepath.Is(e.Path, text):
+			return e.Path, nil
+		case text == e.Actor.Name && e.Last.Joined:
 			guests = append(guests, e.Path)
-		case e.Actor.Name == text:
+		case text == e.Actor.Name:
 			named = append(named, e.Path)
 		}
 	}
-	return exact, named, guests, all
+	if len(named) == 0 {
+		named = guests
+	}
+	first := slices.Index(named, text)
+	beside := slices.IndexFunc(named, func(path string) bool { return path != text && treepath.Host(path) == "" })
+	switch {
+	case len(named) == 1:
+		return named[0], nil
+	case first >= 0 && beside < 0: // the others are deeper, and are shown with other paths
+		return text, nil
+	case first >= 0:
+		named[first] += "#1"
+	case len(named) == 0:
+		return "", fmt.Errorf("%w: %s%s", directory.ErrNotFound, words.Quote(text), words.DidYouMean(text, all))
+	}
+	return "", fmt.Errorf("there are %d actors named %s: %s; say which", len(named), words.Quote(text), words.List(named, ", "))
 }
 
-// obey carries out an order about an actor that this nursery hosts, or passes it on to the one below that does. mine
-// is whether there is such an actor.
+// obey carries out an order about an actor that this nursery hosts, or passes it on to the one
+// below that does. mine is whether there is such an actor.
 func (n *Nursery) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error) {
 	var c *child
 	var g *group
@@ -207,8 +201,8 @@ func (c *child) restart(ctx context.Context, why *cancellation) error {
 	return err
 }
 
-// awaitHealth returns when the child's last health check has passed, of its present process. One without health
-// checks needs only to be up.
+// awaitHealth returns when the child's last health check has passed, of its present process. One
+// without health checks needs only to be up.
 func (c *child) awaitHealth(ctx context.Context) error {
 	over, err := c.await(ctx, func() bool { return c.isUp() && (c.healthy || c.spec.Health.Off) })
 	if over {

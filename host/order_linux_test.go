@@ -148,3 +148,32 @@ func TestD04_OrdersThatCannotBeCarriedOut(t *testing.T) {
 		return nil
 	})
 }
+
+// D04, O01: of several programs of one name that have joined, the events say which has given an order.
+func TestD04_EventsSayWhoHasOrdered(t *testing.T) {
+	ordered(t, func(ctx context.Context) error {
+		return join(t.Context(), "guest", func(second context.Context) error {
+			for e, err := range directory.From(ctx).Watch(ctx, "vault") {
+				if err != nil {
+					return err
+				}
+				if e.Path == "" {
+					if _, err := give(second, wire.OrderRequest{Name: "vault", Do: wire.OrderCancel}); err != nil {
+						return err
+					}
+				}
+				if e.To == directory.Stopping && e.Step == "" && e.Reason != "cancelled by guest#2" {
+					t.Errorf("D04: the vault has ended because: %s", e.Reason)
+				}
+				if e.To == directory.Gone {
+					break
+				}
+			}
+			_, err := give(ctx, wire.OrderRequest{Name: "guest", Do: wire.OrderCancel})
+			if err == nil || !strings.Contains(err.Error(), "guest#1, guest#2; say which") {
+				t.Errorf("D04: an order for one of two guests: %v", err)
+			}
+			return nil
+		})
+	})
+}

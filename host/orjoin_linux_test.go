@@ -4,11 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -105,5 +112,123 @@ func TestD04_TheNextOneServes(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// D04: a host that has the address, and cannot be reached there, is not tried for ever.
+func TestD04_AHostWithoutItsSocket(t *testing.T) {
+	tempdir.Use(t)
+	path, err := rundir.Socket("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := rundir.Occupy(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release(false)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err := host.OpenNursery(ctx, either("second"), func(context.Context, *host.Nursery) error {
+			t.Error("D04: it is in a tree")
+			return nil
+		})
+		if !errors.Is(err, host.ErrNoHost) || !errors.Is(err, host.ErrServed) {
+			t.Errorf("D04: the address is taken, and nobody listens there: %v", err)
+		}
+	})
+}
+
+// D04: whoever is about to join a host that ends meanwhile, in whatever way, serves itself.
+func TestD04_TheHostEndsMeanwhile(t *testing.T) {
+	boot := &wire.BootRequest{Self: wire.FromID(actor.NewID("second")), Parent: wire.FromID(actor.NewID("first")), Path: "second", Broker: 1}
+	for how, end := range map[string]func(ctx context.Context, c *control.Caller) error{
+		"it refuses": func(ctx context.Context, c *control.Caller) error {
+			c.Refuse(ctx, &fault.NurseryClosed{}, actor.NewID("first"))
+			return nil
+		},
+		"its ctx ends": func(ctx context.Context, c *control.Caller) error {
+			c.Refuse(ctx, context.Canceled, actor.NewID("first"))
+			return nil
+		},
+		"it cuts the connection": func(_ context.Context, c *control.Caller) error {
+			c.Close()
+			return nil
+		},
+		"it cuts the link": func(ctx context.Context, c *control.Caller) error {
+			link, err := c.Admit(ctx, boot)
+			if err == nil {
+				link.Abort()
+			}
+			return err
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			tempdir.Use(t)
+			first, err := control.Listen("default")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ending sync.WaitGroup
+			ending.Go(func() {
+				c, err := first.Accept()
+				if err == nil {
+					_, err = c.Hear(t.Context())
+				}
+				first.Close()
+				if err == nil {
+					err = end(t.Context(), c)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			defer ending.Wait()
+			if err := host.OpenNursery(t.Context(), either("second"), isRoot(t)); err != nil {
+				t.Errorf("D04: %v", err)
+			}
+		})
+	}
+}
+
+func isRoot(t *testing.T) func(ctx context.Context, _ *host.Nursery) error {
+	return func(ctx context.Context, _ *host.Nursery) error {
+		if here := directory.Here(ctx); here != "" {
+			t.Errorf("D04: nobody else serves, and it is at %q", here)
+		}
+		return nil
+	}
+}
+
+// D04: programs that come while one ends all run what they are to, in its tree, or their own, or the next one's.
+func TestD04_TheyComeAsOneEnds(t *testing.T) {
+	for range 20 {
+		tempdir.Use(t)
+		first, end := context.WithCancel(t.Context())
+		serves := make(chan struct{})
+		var all sync.WaitGroup
+		all.Go(func() {
+			_ = host.OpenNursery(first, either("first"), func(ctx context.Context, _ *host.Nursery) error {
+				close(serves)
+				<-ctx.Done()
+				return nil
+			})
+		})
+		<-serves
+		ran := make([]bool, 3)
+		for n := range ran {
+			all.Go(func() {
+				_ = host.OpenNursery(t.Context(), either(fmt.Sprint("next", n)), func(context.Context, *host.Nursery) error {
+					ran[n] = true
+					return nil
+				})
+			})
+		}
+		end()
+		all.Wait()
+		if slices.Contains(ran, false) {
+			t.Fatalf("D04: have run: %v", ran)
+		}
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -28,22 +30,30 @@ var (
 )
 
 func init() {
-	role("speaking", func() {
-		sdk.Plugin{Hosts: host.Subtree, Endpoints: []contract.Handler{
-			speak.Handle(func(ctx context.Context, word string) (none, error) {
-				slog.With("a", "x y").WithGroup("g").WarnContext(ctx, word+" by slog", "n", 7)
-				hclog.New(&hclog.LoggerOptions{Output: os.Stderr, JSONFormat: true}).Error(word+" by hclog", "actor", "me")
-				fmt.Println(word + " printed")
-				return none{}, nil
-			}),
-			peek.Handle(func(ctx context.Context, _ none) (none, error) {
-				for _, err := range telemetry.From(ctx).Watch(ctx, telemetry.Filter{}) {
-					return none{}, err
-				}
-				return none{}, nil
-			}),
-		}}.Serve()
+	role("speaking", func() { speaker(host.Subtree) })
+	role("speaking in its own format", func() {
+		speaker(func(ctx context.Context, tree []byte, serve func(context.Context) error) error {
+			slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+			return host.Subtree(ctx, tree, serve)
+		})
 	})
+}
+
+func speaker(hosts func(ctx context.Context, tree []byte, serve func(context.Context) error) error) {
+	sdk.Plugin{Hosts: hosts, Endpoints: []contract.Handler{
+		speak.Handle(func(ctx context.Context, word string) (none, error) {
+			slog.With("a", "x y").WithGroup("g").WarnContext(ctx, word+" by slog", "n", 7)
+			hclog.New(&hclog.LoggerOptions{Output: os.Stderr, JSONFormat: true}).Error(word+" by hclog", "actor", "me")
+			fmt.Println(word + " printed")
+			return none{}, nil
+		}),
+		peek.Handle(func(ctx context.Context, _ none) (none, error) {
+			for _, err := range telemetry.From(ctx).Watch(ctx, telemetry.Filter{}) {
+				return none{}, err
+			}
+			return none{}, nil
+		}),
+	}}.Serve()
 }
 
 // spoken are the records of a word, as lines with their actors, and how often each is there.
@@ -128,6 +138,76 @@ func compare(t *testing.T, who string, got, want map[string]int) {
 	for line := range got {
 		if want[line] == 0 {
 			t.Errorf("O02: %s has %q, which nobody has said so", who, strings.ToValidUTF8(line, "?"))
+		}
+	}
+}
+
+// O02: in which format an actor logs does not matter for what is kept of those that it hosts.
+func TestO02_NoFormatKeepsTwiceWhatOthersSay(t *testing.T) {
+	store := records.New("", 1000, 1000, nil)
+	leaf, middle := spec(t, "leaf", "speaking"), spec(t, "middle", "speaking in its own format")
+	middle.Actors = []host.Spec{leaf}
+	err := host.OpenTree(telemetry.With(t.Context(), store), host.Options{}, []host.Spec{middle}, func(ctx context.Context, _ *host.Tree) error {
+		p, err := directory.WaitFor(ctx, "leaf")
+		if err != nil {
+			return err
+		}
+		_, err = speak.Call(ctx, p, "hello")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]int{}
+	for r, err := range store.Watch(t.Context(), telemetry.Filter{Grep: "hello"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		said[r.Actor]++
+	}
+	if said["middle/leaf"] != 3 || said["middle"] != 0 {
+		t.Errorf("O02: leaf has said 3 things; of each actor is kept: %v", said)
+	}
+}
+
+// O02, N19: what actors say is kept whatever becomes of the host's own log, also what they say as they die, and a
+// loop gets it before it ends with the tree.
+func TestO02_ALogThatHangsKeepsNothingFromTheRecords(t *testing.T) {
+	may := make(chan struct{})
+	o := host.Options{Log: slog.New(sluggish{slog.NewJSONHandler(io.Discard, nil), may})}
+	var got []string
+	var reading sync.WaitGroup
+	err := host.OpenNursery(t.Context(), o, func(ctx context.Context, n *host.Nursery) error {
+		source := telemetry.From(ctx)
+		reading.Go(func() {
+			for r, err := range source.Watch(t.Context(), telemetry.Filter{Grep: "one word|two words|famous", Follow: true}) {
+				if err != nil {
+					t.Error(err)
+				}
+				got = append(got, r.Text)
+			}
+		})
+		p, err := n.Start(ctx, spec(t, "talker", "good"))
+		if err != nil {
+			return err
+		}
+		for _, word := range []string{"one word", "two words"} {
+			if _, err := say.Call(ctx, p, word); err != nil {
+				return err
+			}
+		}
+		_, err = crash.Call(ctx, p, 7)
+		return err
+	})
+	reading.Wait()
+	close(may)
+	if _, died := errors.AsType[*fault.ActorDied](err); !died {
+		t.Error(err)
+	}
+	all := strings.Join(got, ", ")
+	for _, want := range []string{"one word", "two words", "famous last words"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("O02: %q is not among %q", want, all)
 		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// ErrServed is what a nursery fails with that is to serve at an address where another host
-// does ([Options.Serve]). A program that does not mind whose tree it is joins that one ([Options.OrJoin]).
+// ErrServed is what a nursery fails with that is to serve at an address where another host does
+// ([Options.Serve]). A program that does not mind whose tree it is joins that one
+// ([Options.OrJoin]).
 var ErrServed = control.ErrServed
 
 const (
@@ -24,10 +25,11 @@ const (
 	doorPause   = 100 * time.Millisecond // after a failure of the socket, as for lack of descriptors
 )
 
-// door is where other programs join a nursery. From when it is open one goroutine of the nursery's listens
-// there, and each program has one from when it connects until it is gone. Whoever has connected before
-// that waits. A program has a place from when it has said who it is: those that connect and say nothing take none,
-// and make way for whoever comes later. The door is shut when the nursery's ctx ends, and when it has nothing left to do.
+// door is where other programs join a nursery. From when it is open one goroutine of the nursery's
+// listens there, and each program has one from when it connects until it is gone. Whoever has
+// connected before that waits. A program has a place from when it has said who it is: those that
+// connect and say nothing take none, and make way for whoever comes later. The door is shut when
+// the nursery's ctx ends, and when it has nothing left to do.
 type door struct {
 	n        *Nursery
 	listener *control.Listener
@@ -70,7 +72,8 @@ func (d *door) shut() {
 	d.listener.Close()
 }
 
-// attend lets programs in until the door is shut. A socket that fails does so again and again, and is told once.
+// attend lets programs in until the door is shut. A socket that fails does so again and again, and
+// is told once.
 func (d *door) attend() {
 	defer d.listener.Close() // waits for the other one
 	defer context.AfterFunc(d.ctx, d.listener.Close)()

@@ -169,7 +169,7 @@ func TestD04_WhoIsOrdered(t *testing.T) {
 	add("other", false, "twin")
 	r.Join("worker", nil).Publish(directory.Event{Actor: actor.NewID("worker"), To: directory.Standby})
 	for name, want := range map[string]string{
-		"parser": "parser#2", "parser#2": "parser#2", "worker": "", "worker#1": "worker", "worker#2": "worker#2", "worker#3": "", "cli": "cli", "cli#2": "cli#2", "absent": "",
+		"parser": "parser#2", "parser#2": "parser#2", "worker": "", "worker#1": "worker", "worker#2": "worker#2", "worker#3": "", "cli": "", "cli#1": "cli", "cli#2": "cli#2", "parser#1": "parser", "absent": "",
 		"parser#2/leaf": "parser#2/leaf", "parser#2/leaf#1": "parser#2/leaf", "leaf": "", "parser/leaf": "", "helper": "cli#2/helper", "vault": "parser#2/vault",
 		"single": "single", "single/single": "single/single", "twin": "", "other/twin": "other/twin", "": "", "helpr": "",
 	} {
@@ -181,7 +181,7 @@ func TestD04_WhoIsOrdered(t *testing.T) {
 		if (err != nil) != (want == "") || path != want {
 			t.Errorf("D04: %s is %q, %v; want %q", name, path, err, want)
 		}
-		if text := map[string]string{"worker": ": parser#2/worker, worker#1, worker#2; say which", "absnt": "", "helpr": `did you mean "helper"?`}[name]; err != nil && !strings.Contains(err.Error(), text) {
+		if text := map[string]string{"worker": ": parser#2/worker, worker#1, worker#2; say which", "cli": ": cli#1, cli#2; say which", "absnt": "", "helpr": `did you mean "helper"?`}[name]; err != nil && !strings.Contains(err.Error(), text) {
 			t.Errorf("D04: %s: %v; want %s", name, err, text)
 		}
 	}

@@ -35,6 +35,7 @@ type spawned struct {
 	spec   Spec
 	id     actor.ID
 	client *pluginClient // the handshake fills it in
+	lines  *logger
 
 	proc     atomic.Pointer[process.Process] // go-plugin has it made, on a goroutine of its own
 	plugin   *plugin.Client                  // go-plugin's hold on the process

@@ -133,41 +133,67 @@ func awaitReady(ctx context.Context, name string) (*directory.Entry, error) {
 	return &portal.Entry, nil
 }
 
-// awaitHealthy asks the host of an actor that is ready. One that has gone meanwhile may be followed by another one.
 func awaitHealthy(ctx context.Context, name string) (*directory.Entry, error) {
-	for {
-		e, err := awaitReady(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		_, err = order(ctx, wire.OrderRequest{Path: e.Path, Do: wire.OrderAwaitHealth})
-		if err == nil {
-			var now []directory.Entry
-			if now, err = directory.Query(ctx, treepath.Exact(e.Path)); err == nil {
-				return &now[0], nil
-			}
-		}
-		if !errors.Is(err, directory.ErrNotFound) {
-			return nil, err
-		}
-	}
+	return awaitAsked(ctx, name, func(path string) error {
+		_, err := order(ctx, wire.OrderRequest{Path: path, Do: wire.OrderAwaitHealth})
+		return err
+	})
 }
 
-// awaitGone returns when no actor of a name is there. It looks once it follows, and so misses no end.
+// awaitAsked asks the host of an actor that is ready. One that has gone meanwhile may be followed by another one.
+func awaitAsked(ctx context.Context, name string, ask func(path string) error) (found *directory.Entry, err error) {
+	if _, err := awaitReady(ctx, name); err != nil {
+		return nil, err
+	}
+	comes := func(e *directory.Event) bool { return e.To.Callable() || e.To == directory.Gone }
+	err = awaitChange(ctx, name, comes, func() (bool, error) {
+		portal, err := directory.Find(ctx, name)
+		if err == nil {
+			err = ask(portal.Entry.Path)
+		}
+		if err == nil {
+			var now []directory.Entry
+			if now, err = directory.Query(ctx, treepath.Exact(portal.Entry.Path)); err == nil {
+				found = &now[0]
+			}
+		}
+		if errors.Is(err, directory.ErrNotFound) {
+			return false, nil
+		}
+		return true, err
+	})
+	if err == nil && found == nil {
+		err = fmt.Errorf("%w: the tree has ended", directory.ErrNotFound)
+	}
+	return found, err
+}
+
+// awaitGone returns when no actor of a name is there.
 func awaitGone(ctx context.Context, name string) error {
+	goes := func(e *directory.Event) bool { return e.To == directory.Gone }
+	return awaitChange(ctx, name, goes, func() (bool, error) {
+		all, err := present(ctx, name)
+		if errors.Is(err, directory.ErrNotFound) {
+			return true, nil
+		}
+		return err != nil || len(all) == 0, err
+	})
+}
+
+// awaitChange looks at actors of a name, and again after each event that matters, until look has seen what it looks for. It
+// looks once it follows, and so misses none.
+func awaitChange(ctx context.Context, name string, matters func(*directory.Event) bool, look func() (done bool, err error)) error {
+	follows := false
 	for e, err := range directory.From(ctx).Watch(ctx, name) {
 		_, behind := errors.AsType[*fault.Lagged](err)
+		follows = follows || err == nil && e.Path == ""
 		switch {
 		case err != nil && !behind:
 			return err
-		case err == nil && e.Path != "" && e.To != directory.Gone:
+		case err == nil && e.Path != "" && (!follows || !matters(&e)):
 			continue
 		}
-		all, err := present(ctx, name)
-		switch {
-		case errors.Is(err, directory.ErrNotFound), err == nil && len(all) == 0:
-			return nil
-		case err != nil:
+		if done, err := look(); done {
 			return err
 		}
 	}

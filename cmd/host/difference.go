@@ -42,29 +42,56 @@ const (
 	changeAction = "change"
 )
 
+// trees are what a file says, and the same as it is shown, with variables instead of their values.
+type trees struct{ are, shown config.Tree }
+
+// texts are the settings of an actor, or of a supervision: as they are, and as they are shown.
+type texts struct{ are, shown map[string]string }
+
+// actors are the settings of all actors but their numbers of replicas, and these.
+func (t *trees) actors() (all map[string]texts, replicas map[string]int) {
+	all, replicas = map[string]texts{}, map[string]int{}
+	for i, a := range t.are.Actors {
+		a = complete(a)
+		replicas[a.Name], a.Replicas = a.Replicas, 1
+		all[a.Name] = texts{are: flat(a)}
+		if i < len(t.shown.Actors) {
+			all[a.Name] = texts{flat(a), flat(complete(t.shown.Actors[i]))}
+		}
+	}
+	return all, replicas
+}
+
+// show is a setting for people. One with a name that only a variable tells is not among those that are shown.
+func (t *texts) show(key string) string {
+	if shown, known := t.shown[key]; known && t.are[key] != "" {
+		return shown
+	}
+	return hidden(t.are[key])
+}
+
 // difference compares the tree that a host was started with, of whose actors so many replicas are running, with
 // another one. What an actor hosts itself is a part of it.
-func difference(have, want *config.Tree, running func(name string) int) *plan {
+func difference(have, want *trees, running func(name string) int) *plan {
 	p := &plan{Version: shapesVersion, Changes: []change{}}
-	if settings := differing(have.Supervision.WithDefaults(), want.Supervision.WithDefaults()); len(settings) > 0 {
+	supervision := func(t *trees) texts {
+		all := flat(t.are.Supervision.WithDefaults())
+		return texts{all, all} // there is no text in it but known words
+	}
+	if settings := differing(supervision(have), supervision(want)); len(settings) > 0 {
 		p.Changes = append(p.Changes, change{Action: changeAction, Settings: settings})
 	}
-	known := map[string]config.Actor{}
-	for _, a := range have.Actors {
-		known[a.Name] = a
-	}
-	for _, a := range want.Actors {
-		now := running(a.Name)
+	known, _ := have.actors()
+	wanted, replicas := want.actors()
+	for _, a := range want.are.Actors {
+		now, count := running(a.Name), replicas[a.Name]
 		before, is := known[a.Name]
 		delete(known, a.Name)
 		if !is {
 			p.Changes = append(p.Changes, change{Actor: a.Name, Action: addAction})
 			continue
 		}
-		full, then := complete(a), complete(before)
-		count := full.Replicas
-		full.Replicas, then.Replicas = 1, 1
-		switch settings := differing(then, full); {
+		switch settings := differing(before, wanted[a.Name]); {
 		case len(settings) > 0:
 			p.Changes = append(p.Changes, change{Actor: a.Name, Action: changeAction, Settings: settings})
 		case now != count:
@@ -92,20 +119,20 @@ func complete(a config.Actor) config.Actor {
 // secret are the settings whose values are not shown.
 var secret = regexp.MustCompile(`(^|\.)env\..+$`)
 
-// differing are the settings that are not the same in two values.
-func differing(have, want any) (settings []setting) {
-	before, after := flat(have), flat(want)
-	all := maps.Clone(before)
-	maps.Copy(all, after)
+// differing are the settings that are not the same in two of them.
+func differing(have, want texts) (settings []setting) {
+	all := maps.Clone(have.are)
+	maps.Copy(all, want.are)
 	whole := ""
 	for _, key := range sortedKeys(all) {
-		from, to := before[key], after[key]
+		before, after := have.are[key], want.are[key]
+		from, to := have.show(key), want.show(key)
 		switch {
-		case from == to || whole != "" && strings.HasPrefix(key, whole+"."):
+		case before == after || whole != "" && strings.HasPrefix(key, whole+"."):
 			continue
-		case secret.MatchString(key):
-			from, to = hidden(from), hidden(to)
-		case before[key] == anActor || after[key] == anActor:
+		case secret.MatchString(key), from == to:
+			from, to = hidden(before), hidden(after)
+		case before == anActor || after == anActor:
 			whole = key // the rest of it is not news
 		}
 		settings = append(settings, setting{key, from, to})

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/host"
@@ -9,13 +11,56 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config/read"
 )
 
-func treeOf(t *testing.T, text string) *config.Tree {
+func treeOf(t *testing.T, text string, variables ...string) *trees {
 	t.Helper()
-	tree, err := read.Parse("c.yaml", []byte(text), read.Options{})
+	var all trees
+	tree, err := read.Parse("c.yaml", []byte(text), read.Options{Raw: &all.shown, Lookup: func(name string) (string, bool) {
+		i := slices.Index(variables, name)
+		return strings.Join(variables[i+1:min(i+2, len(variables))], ""), i >= 0
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tree
+	all.are = *tree
+	return &all
+}
+
+func wantedOf(t *testing.T, text, file string) wanted {
+	t.Helper()
+	both := treeOf(t, text)
+	w, err := asWanted(&both.are, &both.shown, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// What a variable has put into a setting is not shown, but which one it is.
+func TestDifferenceOfVariables(t *testing.T) {
+	have := treeOf(t, `
+actors:
+  - {name: "${NAME}", command: [x, "--key=${KEY}", "-v"], dir: "/${KEY}", limits: {memory: "${SIZE}"}, actors: [{name: below, command: ["${KEY}"]}]}
+`, "NAME", "a", "KEY", "secret1", "SIZE", "16MiB")
+	want := treeOf(t, `
+actors:
+  - {name: "${NAME}", command: [x, "--key=${KEY}", "-w"], dir: "/${KEY}", limits: {memory: "${SIZE}"}, actors: [{name: below, command: ["${KEY}", x]}]}
+`, "NAME", "a", "KEY", "secret2", "SIZE", "32MiB")
+	const text = `! a: other settings
+    actors.below.command: ["${KEY}"], in the file ["${KEY}" "x"]
+    command: ["x" "--key=${KEY}" "-v"], in the file ["x" "--key=${KEY}" "-w"]
+    dir: (not shown), in the file (not shown)
+    limits.memory: 16MiB, in the file 32MiB
+
+Only a new start of host serve changes these: a.
+`
+	running := func(string) int { return 1 }
+	if p := difference(have, want, running); p.String() != text {
+		t.Errorf("got\n%swant\n%s", p, text)
+	}
+	have.shown, want.shown = config.Tree{}, config.Tree{} // as somebody may say who joins
+	if p := difference(have, want, running); strings.Contains(p.String(), "secret") {
+		t.Errorf("it shows\n%s", p)
+	}
 }
 
 // A plan has each difference once, without the values of environments.
@@ -73,15 +118,8 @@ actors:
 
 // Paths are relative to the folder of their file.
 func TestPathsOfAnotherFolder(t *testing.T) {
-	r := newPlanner()
-	var err error
-	if r.file, err = asWanted(treeOf(t, "actors: [{name: a, command: [./x, ./y], dir: d, actors: [{name: b, package: ./p}]}, {name: c, command: [x]}]"), "/one/config.yaml"); err != nil {
-		t.Fatal(err)
-	}
-	w, err := asWanted(treeOf(t, "actors: [{name: a, command: [../one/x, ./y], dir: /one/d, actors: [{name: b, package: ../one/p}]}, {name: c, command: [x]}]"), "/two/config.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := newPlanner(wantedOf(t, "actors: [{name: a, command: [./x, ./y], dir: d, actors: [{name: b, package: ./p}]}, {name: c, command: [x]}]", "/one/config.yaml"))
+	w := wantedOf(t, "actors: [{name: a, command: [../one/x, ./y], dir: /one/d, actors: [{name: b, package: ../one/p}]}, {name: c, command: [x]}]", "/two/config.yaml")
 	r.begin(&host.Tree{}) // which is empty
 	p, err := r.plan(t.Context(), w)
 	if err != nil {

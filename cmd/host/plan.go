@@ -28,6 +28,7 @@ var planning = contract.Func[wanted, *plan]("plan")
 type wanted struct {
 	Folder string `json:"folder"` // of the file, absolute
 	Tree   string `json:"tree"`   // as JSON
+	Shown  string `json:"shown"`  // the same, with variables instead of their values
 }
 
 func newPlan(p *program) *cobra.Command {
@@ -35,8 +36,8 @@ func newPlan(p *program) *cobra.Command {
 		Use:   "plan",
 		Short: "Show how a config file differs from what a host that serves runs",
 		Long: "Show how a config file differs from what a host that serves runs: actors that are new or gone, other numbers of\n" +
-			"replicas, other settings. Nothing is changed. Values of environment variables are not shown, and whether a\n" +
-			"package would be built anew is not looked at.",
+			"replicas, other settings. Nothing is changed. Values of environment variables are not shown, also where the file\n" +
+			"puts them elsewhere (${NAME}), and whether a package would be built anew is not looked at.",
 		Example: "  host plan\n  host plan --set actors.greeter.replicas=2 -o json",
 		Args:    noArgs,
 	}, func(_ context.Context, found *plan) error {
@@ -98,11 +99,8 @@ func (p *program) joiningWithFile(cmd *cobra.Command, do func(ctx context.Contex
 	})
 	join := joins.RunE
 	joins.RunE = func(cmd *cobra.Command, args []string) error {
-		tree, err := p.load(cmd.Context(), read.Options{})
-		if err != nil {
-			return err
-		}
-		if file, err = asWanted(tree, p.settings.GetString("config")); err != nil {
+		var err error
+		if _, file, err = p.wanted(cmd.Context()); err != nil {
 			return err
 		}
 		return join(cmd, args)
@@ -110,13 +108,37 @@ func (p *program) joiningWithFile(cmd *cobra.Command, do func(ctx context.Contex
 	return joins
 }
 
-func asWanted(tree *config.Tree, file string) (w wanted, err error) {
-	text, err := json.Marshal(tree)
-	if err == nil {
-		w.Tree = string(text)
-		w.Folder, err = filepath.Abs(filepath.Dir(file))
+// wanted is the tree of the program's config file, and the same for a host.
+func (p *program) wanted(ctx context.Context) (*config.Tree, wanted, error) {
+	var shown config.Tree
+	tree, err := p.load(ctx, read.Options{Raw: &shown})
+	if err != nil {
+		return nil, wanted{}, err
 	}
-	return w, err
+	file, err := asWanted(tree, &shown, p.settings.GetString("config"))
+	return tree, file, err
+}
+
+func asWanted(tree, shown *config.Tree, file string) (wanted, error) {
+	text, err := json.Marshal(tree)
+	raw, errRaw := json.Marshal(shown)
+	folder, errFolder := filepath.Abs(filepath.Dir(file))
+	return wanted{folder, string(text), string(raw)}, errors.Join(err, errRaw, errFolder)
+}
+
+// read gives what a file says, and how that is shown. Paths are those of the file's folder if that is not the same as
+// another one.
+func (w *wanted) read(beside string) (t trees, err error) {
+	err = errors.Join(json.Unmarshal([]byte(w.Tree), &t.are), json.Unmarshal([]byte(w.Shown), &t.shown))
+	if err == nil {
+		err = t.are.Check()
+	}
+	if w.Folder != beside {
+		for i := range t.are.Actors {
+			t.are.Actors[i] = t.are.Actors[i].Anchored(w.Folder)
+		}
+	}
+	return t, err
 }
 
 // planner answers for host serve. It belongs to one run. Its file is what that was started with; its tree is set
@@ -127,7 +149,7 @@ type planner struct {
 	tree *host.Tree
 }
 
-func newPlanner() *planner { return &planner{up: make(chan struct{})} }
+func newPlanner(file wanted) *planner { return &planner{file: file, up: make(chan struct{})} }
 
 // begin says which tree runs, once all of it is up.
 func (r *planner) begin(t *host.Tree) {
@@ -147,24 +169,12 @@ func (r *planner) plan(ctx context.Context, w wanted) (*plan, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	var have, want config.Tree
-	if err := errors.Join(json.Unmarshal([]byte(r.file.Tree), &have), json.Unmarshal([]byte(w.Tree), &want)); err != nil {
+	have, errHave := r.file.read(w.Folder)
+	want, errWant := w.read(r.file.Folder)
+	if err := errors.Join(errHave, errWant); err != nil {
 		return nil, err
-	}
-	if err := want.Check(); err != nil {
-		return nil, err
-	}
-	if w.Folder != r.file.Folder {
-		anchor(have.Actors, r.file.Folder)
-		anchor(want.Actors, w.Folder)
 	}
 	return difference(&have, &want, r.running), nil
-}
-
-func anchor(actors []config.Actor, folder string) {
-	for i := range actors {
-		actors[i] = actors[i].Anchored(folder)
-	}
 }
 
 // running is how many replicas of an actor there are, those that are between two processes included.

@@ -28,7 +28,7 @@ func newRun(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.run(cmd.Context(), tree, "")
+			return p.run(cmd.Context(), tree, "", newPlanner(wanted{}))
 		},
 	}
 	p.otlpFlag(cmd)
@@ -50,18 +50,18 @@ func newServe(p *program) *cobra.Command {
 		if err := checkAddress(*at); err != nil {
 			return err
 		}
-		tree, err := p.load(cmd.Context(), read.Options{})
+		tree, file, err := p.wanted(cmd.Context())
 		if err != nil {
 			return err
 		}
 		tree.Run = nil
-		return p.run(cmd.Context(), tree, *at)
+		return p.run(cmd.Context(), tree, *at, newPlanner(file))
 	}
 	return cmd
 }
 
-// run starts a tree, and runs its main job or serves.
-func (p *program) run(ctx context.Context, tree *config.Tree, at string) (err error) {
+// run starts a tree, and runs its main job or serves. plans answers for it.
+func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *planner) (err error) {
 	records, err := openRecords(p.record, tree.Actors)
 	if err != nil {
 		return err
@@ -81,11 +81,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string) (err er
 		return explain(ctx, err)
 	}
 	options := host.Options{Supervision: tree.Supervision, Telemetry: tree.Telemetry, Hurry: p.signals.hurry, Record: records, Serve: at}
-	plans := newPlanner()
 	if at != "" {
-		if plans.file, err = asWanted(tree, p.settings.GetString("config")); err != nil {
-			return err
-		}
 		options.Endpoints = plans.handlers()
 	}
 	progress.step("starting " + plural(countProcesses(actors), "process"))

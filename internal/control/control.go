@@ -159,8 +159,9 @@ func (c *Caller) Refuse(ctx context.Context, why error, self actor.ID) {
 func (c *Caller) Close() { _ = c.conn.Close() } // only the first one closes
 
 // Join connects to the host at an address, says hello, and gives the connection, which is a link's
-// from now on, with who this program is. It waits for a host that is about to serve there, or to end. Errors: [ErrNoHost],
-// what the host refuses it with, and what is wrong with the address.
+// from now on, with who this program is. It waits for a host that is about to serve there, or to
+// end. Errors: [ErrNoHost] (and [ErrServed], if there is one all the same), what the host refuses
+// it with, and what is wrong with the address.
 func Join(ctx context.Context, address string, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
 	path, err := rundir.Socket(address)
 	if err != nil {
@@ -174,7 +175,7 @@ func Join(ctx context.Context, address string, hello *wire.BootResponse) (link.T
 		case !errors.Is(err, ErrNoHost) || !rundir.Occupied(path):
 			return t, boot, err
 		case time.Now().After(limit):
-			return nil, nil, fmt.Errorf("%w, though a host has the address: is it stopped, or was its socket removed?", err)
+			return nil, nil, hidden{fmt.Errorf("%w, though a host has the address: is it stopped, or was its socket removed?", err)}
 		}
 		select {
 		case <-time.After(turnPause):
@@ -182,6 +183,13 @@ func Join(ctx context.Context, address string, hello *wire.BootResponse) (link.T
 		}
 	}
 }
+
+// hidden is that no host can be joined at an address which one has. It matches [ErrServed] as well.
+type hidden struct{ error }
+
+func (hidden) Is(target error) bool { return target == ErrServed }
+
+func (h hidden) Unwrap() error { return h.error }
 
 // joinOnce is Join as things are now.
 func joinOnce(ctx context.Context, path string, hello *wire.BootResponse) (_ link.Transport, boot *wire.BootRequest, err error) {
@@ -217,8 +225,8 @@ func joinOnce(ctx context.Context, path string, hello *wire.BootResponse) (_ lin
 	return link.NewLocal(conn), boot, err
 }
 
-// checkPeer is the pid of the process at the other end of a connection, as the kernel knows it; an error
-// if it is not this user's. The pid is 0 in another pid namespace.
+// checkPeer is the pid of the process at the other end of a connection, as the kernel knows it; an
+// error if it is not this user's. The pid is 0 in another pid namespace.
 func checkPeer(conn *net.UnixConn) (pid int, err error) {
 	pid, uid, err := link.Peer(conn)
 	switch {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -35,8 +37,12 @@ type relay struct {
 	mu sync.Mutex
 	passage
 	ended, left bool        // it is not among the opener's guests any more; nor in the tables
-	overdue     *time.Timer // when the callee, which was told to end, becomes stuck; nil before that
+	overdue     *time.Timer // when the callee, which was told to end, becomes stuck, or what comes behind its ending is given up
 }
+
+// tailTimeout is how long messages that a failure has overtaken may fail to come, behind all that waits for the
+// same link.
+const tailTimeout = time.Minute
 
 // leg is one of the two links of a relay, and the dialog's id on it.
 type leg struct {
@@ -119,7 +125,7 @@ func (r *relay) begin(f *wire.Frame) error {
 	if len(args) > smallPayload {
 		start.Payload, f.Start.Arguments, lane = nil, uint64(len(args)), link.Data
 	}
-	if to.table.link.Full(lane, len(args)) {
+	if to.table.link.Full(lane, r.weight, r.legs[opener].table) {
 		return to.full()
 	}
 	if err := to.table.enter(to, start); err != nil {
@@ -148,26 +154,37 @@ func (l *leg) pass(f *wire.Frame) error {
 		return nil
 	}
 	l.table.cork(to.table.link)
-	if why := to.refuses(lane, &out); why != nil {
-		if !isEnding(out.Kind) {
-			r.fail(why)
-			return nil
-		}
-		lane, out.Kind, out.Payload = link.Control, wire.Kind_KIND_LOST, nil // how the callee has ended
-		out.Fault, out.Yields = fault.Pack(why, to.table.Self()), r.sent[opener]
-	}
-	switch {
-	case out.Kind != wire.Kind_KIND_CANCEL && out.Kind != wire.Kind_KIND_FAIL:
-	case l.to == opener:
-		r.watch()
-	case r.gone && out.Kind == wire.Kind_KIND_CANCEL:
+	if r.gone && l.to == callee && out.Kind == wire.Kind_KIND_CANCEL {
 		r.answer()
 		return nil
+	}
+	if !to.fits(&lane, &out) {
+		return nil
+	}
+	if l.to == opener && (out.Kind == wire.Kind_KIND_CANCEL || out.Kind == wire.Kind_KIND_FAIL) {
+		r.watch()
 	}
 	r.passed(l.to, out.Kind, out.Yields)
 	r.settle()
 	to.send(lane, &out)
 	return nil
+}
+
+// fits makes a frame one that can be sent on this leg: of a callee's ending that cannot, LOST remains. It reports
+// false if the dialog has failed of it. A callee's first CANCEL goes however full the link is, since the callee
+// waits for the answer.
+func (l *leg) fits(lane *link.Lane, out *wire.Frame) bool {
+	r, why := l.relay, l.refuses(*lane, out)
+	if why == nil || r.gone || l.to == opener && out.Kind == wire.Kind_KIND_CANCEL && !r.unacked {
+		return true
+	}
+	if !isEnding(out.Kind) {
+		r.fail(why)
+		return false
+	}
+	*lane, out.Kind, out.Payload = link.Control, wire.Kind_KIND_LOST, nil
+	out.Fault, out.Yields = fault.Pack(why, l.table.Self()), r.sent[opener]
+	return true
 }
 
 // answer says to the callee that the opener's task has ended, in the opener's place.
@@ -229,7 +246,11 @@ func (l *leg) refuses(lane link.Lane, f *wire.Frame) error {
 	if len(f.Payload) > l.table.link.MaxMessage() {
 		return l.table.tooLarge(uint64(len(f.Payload)))
 	}
-	if l.table.link.Full(lane, len(f.Payload)) {
+	size := len(f.Payload)
+	if f.Fault != nil || f.Cancel != nil {
+		size = proto.Size(f)
+	}
+	if l.table.link.Full(lane, size, l.other().table) {
 		return l.full()
 	}
 	return nil
@@ -315,18 +336,38 @@ func (r *relay) settle() {
 	if done {
 		r.legs[callee].release(true, true)
 	}
-	if ended && r.overdue != nil {
+	if (ended || done) && r.overdue != nil {
 		r.overdue.Stop()
+	}
+	if ended && r.overdue != nil {
 		r.legs[callee].table.unstick(r.legs[callee].id)
 	}
-	if ended && r.unacked {
-		time.AfterFunc(r.legs[callee].table.cfg.CancelTimeout, func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.unacked = false
-			r.settle()
-		})
+	if ended && !done {
+		r.linger()
 	}
+}
+
+// linger gives up, in time, what is still to come behind the callee's ending. An opener that waits for messages is
+// told that there are no more, and judges the callee.
+func (r *relay) linger() {
+	bound, passed := tailTimeout, r.sent[opener]
+	if r.unacked {
+		bound = r.legs[callee].table.cfg.CancelTimeout
+	}
+	r.overdue = time.AfterFunc(bound, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		switch {
+		case r.unacked:
+			r.unacked = false
+		case r.tailing() && r.sent[opener] == passed:
+			r.tail = 0
+			r.legs[opener].send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})
+		}
+		if r.settle(); !r.left {
+			r.linger()
+		}
+	})
 }
 
 // release counts the leg out of its table, and forgets it.

@@ -65,7 +65,12 @@ func (l *Life) awaitReady(ctx context.Context) error {
 	case <-l.ready:
 		return nil
 	case <-l.ended:
-		return l.failed
+		select {
+		case <-l.ready: // and has ended since, as the link says
+			return nil
+		default:
+			return l.failed
+		}
 	case <-ctx.Done():
 		l.Stop(ctx.Err(), nil)
 		return context.Cause(ctx)

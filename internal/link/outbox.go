@@ -54,10 +54,12 @@ const (
 	mostUnread = 256 << 20
 )
 
-// load is one account of what waits. The outbox's mu guards bytes.
+// load is one account of what waits. The outbox's mu guards it.
 type load struct {
 	bytes     int
-	congested atomic.Bool // changed under the outbox's mu
+	gone      uint64         // bytes that do not wait any more
+	shares    map[any]*share // of who relays frames; there are none unless it is congested
+	congested atomic.Bool    // read without mu
 }
 
 func (l *load) add(bytes int) {
@@ -69,7 +71,11 @@ func (l *load) add(bytes int) {
 // drop reports whether the account is not congested any more.
 func (l *load) drop(bytes int) (drained bool) {
 	l.bytes -= bytes
-	return l.bytes <= congestion/2 && l.congested.Swap(false)
+	l.gone += uint64(bytes)
+	if drained = l.bytes <= congestion/2 && l.congested.Swap(false); drained {
+		l.shares = nil
+	}
+	return drained
 }
 
 // goesAside reports whether a frame goes over the connection itself where data goes another way: what

@@ -39,12 +39,25 @@ func Attempt(run func() error, ended func(err error)) {
 	err = Catch(run)
 }
 
-// Isolate runs an author's code in a goroutine of its own and waits for it, so that not even
-// runtime.Goexit in it ends the caller: it is a failure like any other. A panic is not caught.
+// Isolate runs an author's code in a goroutine of its own and waits for it, so that not even runtime.Goexit in it
+// ends the caller: it is a failure like any other. A panic is not caught, and the caller does not go on while the
+// process dies of it.
+//
+// A panic runs what was deferred before the process dies, and so would tell whoever waits that the goroutine has ended.
 func Isolate(run func() error) error {
-	err := fault.ErrGoexit
-	task.Start(func() { err = run() }).Wait()
-	return err
+	ended := make(chan error, 1)
+	worker := task.Start(func() {
+		err := fault.ErrGoexit
+		defer func() {
+			if p := recover(); p != nil {
+				panic(p)
+			}
+			ended <- err
+		}()
+		err = run()
+	})
+	defer worker.Wait()
+	return <-ended
 }
 
 // Rethrow panics again with what Catch has caught; any other error is left alone.

@@ -52,7 +52,7 @@ type OrderRequest struct {
 	Path     string `json:"path,omitempty"` // from the root of the tree; of all replicas, without a number
 	Do       string `json:"do"`
 	Replicas int    `json:"replicas,omitempty"` // how many there are to be
-	By       string `json:"by,omitempty"`       // the name of who wants it; the host of that program says it
+	By       string `json:"by,omitempty"`       // the path of who wants it; the host of that program says it
 }
 
 // What an order wants.

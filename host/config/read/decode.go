@@ -72,7 +72,7 @@ func (r *reader) decodeKind(n *node, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
 		if r.expect(n, n.isText(), "a text") {
-			v.SetString(n.text)
+			v.SetString(r.said(n))
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -98,6 +98,14 @@ func (r *reader) decodeKind(n *node, v reflect.Value) {
 	default: // the struct is ours
 		panic(fmt.Sprintf("%s: nothing here reads a %s", n.path(), v.Type()))
 	}
+}
+
+// said is a text, with or without the variables in it.
+func (r *reader) said(n *node) string {
+	if r.raw && n.raw != "" {
+		return n.raw
+	}
+	return n.text
 }
 
 // expect refuses a value unless it is what was expected. Every decoder reports by it, so that each

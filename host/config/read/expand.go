@@ -29,6 +29,7 @@ var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // bytes. JSON and protobuf, by which values travel, would replace or refuse these.
 func (r *reader) settle(n *node) bool {
 	if strings.Contains(n.text, "$") && !n.refused {
+		n.raw = n.text
 		n.text = r.expand(n.text, func(format string, args ...any) {
 			n.refused = true // and there may be more to say of it
 			r.report(n.at, n, format, args...)

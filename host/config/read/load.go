@@ -30,6 +30,8 @@ type Options struct {
 	// Programs also looks for the programs and packages that the file names, from
 	// the folder of the file.
 	Programs bool
+	// Raw, if not nil, gets the same tree with the variables themselves in its texts, and not their values: to be shown.
+	Raw *config.Tree
 }
 
 // maxFile is how many bytes a file may have. The parser's tree takes many times as much memory as
@@ -73,6 +75,12 @@ func Parse(name string, src []byte, o Options) (*config.Tree, error) {
 	}
 	if err := r.err(found); err != nil {
 		return nil, err
+	}
+	if o.Raw != nil {
+		raw := &reader{file: name, lookup: r.lookup, raw: true}
+		root := raw.parse(src)
+		raw.override(root, o)
+		raw.decode(root, reflect.ValueOf(o.Raw).Elem())
 	}
 	return tree, nil
 }

@@ -24,6 +24,7 @@ type node struct {
 	kind   yaml.Kind // scalar, sequence or mapping
 	at     config.Place
 	text   string
+	raw    string // text before its variables were replaced; "" if there are none
 	tag    string
 	tagged bool // the tag was written
 	plain  bool // neither tag nor quotes

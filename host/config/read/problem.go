@@ -15,6 +15,7 @@ import (
 type reader struct {
 	file     string
 	lookup   func(name string) (string, bool)
+	raw      bool // texts are to keep their variables
 	problems []problem
 	more     int // that were not kept
 }
