@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,10 @@ import (
 
 // pumped runs a pump on fake time over what all gives, and returns what it has told.
 func pumped(all iter.Seq2[int, error], send func(ctx context.Context, batch []int) (int64, string, error)) (told []string) {
+	var mu sync.Mutex // both ends of a pump tell
 	p := newPump("numbers", "there", func(*int) int { return 1 << 10 }, send, func(level slog.Level, text string, attrs ...slog.Attr) {
+		mu.Lock()
+		defer mu.Unlock()
 		told = append(told, fmt.Sprint(level, " ", text, " ", attrs))
 	})
 	settled := make(chan struct{})
