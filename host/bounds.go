@@ -66,7 +66,10 @@ const foreignGrace = 2 * time.Second
 // An explicit grace is taken as it is, even if it is shorter than that of an actor below:
 // whoever writes it has decided how long the whole branch may take.
 func graceOf(spec Spec) time.Duration {
-	if spec.Grace > 0 {
+	switch {
+	case spec.Debug:
+		return debugTime
+	case spec.Grace > 0:
 		return time.Duration(spec.Grace)
 	}
 	grace := time.Duration(spec.WithDefaults().Grace)

@@ -33,7 +33,7 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 			return nil, fmt.Errorf("actor %q cannot be built: %w", a.Name, err)
 		}
 	}
-	packages := map[string]string{}
+	packages := map[string]config.Built{}
 	collect(actors, packages)
 	if len(packages) == 0 || launch.From(ctx) != nil { // nothing of the system's is executed
 		return built(dir, actors, packages), nil
@@ -43,9 +43,6 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 		return nil, err
 	}
 	_, _ = trimPrograms(cache, keptUnused, time.Now()) // what stays is tried again by the next build
-	for pkg := range packages {
-		packages[pkg] = filepath.Join(cache, folderName(dir), programName(pkg))
-	}
 	for n, pkg := range slices.Sorted(maps.Keys(packages)) {
 		say := func(line string) {
 			if tell != nil {
@@ -53,9 +50,14 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 			}
 		}
 		say("")
-		if err := buildProgram(ctx, config.Built{Package: pkg, Dir: dir, Program: packages[pkg]}, say); err != nil {
+		b := config.Built{Package: pkg, Dir: dir, Program: filepath.Join(cache, folderName(dir), programName(pkg))}
+		if err := buildProgram(ctx, b, say); err != nil {
 			return nil, err
 		}
+		if b.Sum, err = sumOf(b.Program); err != nil {
+			return nil, err
+		}
+		packages[pkg] = b
 	}
 	return built(dir, actors, packages), nil
 }
@@ -70,10 +72,10 @@ type BuildStep struct {
 }
 
 // collect gathers the packages of a tree.
-func collect(actors []Spec, packages map[string]string) {
+func collect(actors []Spec, packages map[string]config.Built) {
 	for _, a := range actors {
 		if a.Package != "" {
-			packages[a.Package] = a.Package
+			packages[a.Package] = config.Built{Package: a.Package, Program: a.Package}
 		}
 		collect(a.Actors, packages)
 	}
@@ -203,11 +205,13 @@ func isProgress(line []byte) bool {
 }
 
 // built replaces packages by commands, and makes relative paths absolute.
-func built(dir string, actors []Spec, packages map[string]string) []Spec {
+func built(dir string, actors []Spec, packages map[string]config.Built) []Spec {
 	out := make([]Spec, len(actors))
 	for i, a := range actors {
 		if a.Package != "" {
-			a.Built = &config.Built{Package: a.Package, Dir: dir, Program: packages[a.Package]}
+			b := packages[a.Package]
+			b.Dir = dir
+			a.Built = &b
 			a.Command, a.Package = []string{a.Built.Program}, ""
 		}
 		a.Actors = built(dir, a.Actors, packages)
@@ -216,7 +220,8 @@ func built(dir string, actors []Spec, packages map[string]string) []Spec {
 	return out
 }
 
-// anchoredHere is the actor anchored to the working directory; without one, relative paths are of no use.
+// anchoredHere is the actor anchored to the working directory; without one, relative paths
+// are of no use.
 func anchoredHere(a Spec) Spec {
 	dir, err := os.Getwd()
 	if err != nil {

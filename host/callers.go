@@ -50,8 +50,8 @@ func (i *incarnation) refuse(c callers.Caller, why string) error {
 	return fmt.Errorf("%w: %s", fault.ErrNotAllowed, why)
 }
 
-// limiter lets one thing in a second be told, so that whoever makes it happen again and again, such as a
-// call that is refused, does not push others out. mu guards the rest.
+// limiter lets one thing in a second be told, so that whoever makes it happen again and
+// again, such as a call that is refused, does not push others out. mu guards the rest.
 type limiter struct {
 	mu   sync.Mutex
 	last time.Time // when one was told

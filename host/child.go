@@ -21,7 +21,7 @@ import (
 // incarnations come one after another, each owned by a goroutine of the nursery's that
 // runs [child.run].
 //
-// The fields from n to guest, and gone, are set by [Nursery.add] and do not change.
+// The fields n, name, member, guest and gone are set by [Nursery.take] and do not change.
 // Nursery.mu guards the rest, the embedded childState included, which only methods of
 // [supervision] change. The child ends with the state [directory.Gone]: it is removed from the
 // nursery then, but portals may keep it for longer, and go on reading its last state and
@@ -32,7 +32,8 @@ import (
 type child struct {
 	childState
 	n       *Nursery
-	spec    Spec
+	name    string
+	spec    Spec // of the next process
 	backoff backoff
 	standby *standby             // what its processes are taken from; nil: nothing
 	member  directory.Membership // in the registry, until it is gone
@@ -103,6 +104,7 @@ func (c *child) startProcess(e directory.Event) {
 	i := newIncarnation(c, x, warm, c.member, giveUp)
 	c.current, c.again = i, nil
 	c.epoch++
+	i.epoch = c.epoch
 	c.tell(e)
 	c.n.tasks.Go(func() { c.run(ctx, i) })
 }
@@ -135,7 +137,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	// of this child is run before ended has been reported.
 	c.ending = i.span.Context()
 	c.traced(i, "teardown", how.failure, telemetry.Field{Key: "cause", Value: string(how.cause)}, telemetry.Field{Key: "reason", Value: how.reason})
-	how.stable = time.Since(c.upAt) >= c.backoff.stable
+	how.stable = time.Since(c.upAt) >= restartBackoff(i.spec).stable
 	c.ended(how)
 }
 
@@ -203,9 +205,9 @@ func (c *child) stopping(how end, refuse func()) {
 // wrong with that.
 func (c *child) tooOften(window, stable time.Duration, failure error) error {
 	if failure == nil {
-		failure = fmt.Errorf("%q ended by itself, which it must not", c.spec.Name)
+		failure = fmt.Errorf("%q ended by itself, which it must not", c.name)
 	}
-	return &fault.RestartLimit{Supervisor: c.n.env.self, Actor: c.spec.Name, Max: c.n.plan.max, Window: window, Stable: stable, Err: failure}
+	return &fault.RestartLimit{Supervisor: c.n.env.self, Actor: c.name, Max: c.n.plan.max, Window: window, Stable: stable, Err: failure}
 }
 
 // stopProcess tells the process to end, or to give up its start. Both are always said,
@@ -214,8 +216,8 @@ func (c *child) tooOften(window, stable time.Duration, failure error) error {
 // that comes up meanwhile.
 //
 // The reason is the child's own if there is one, for somebody has ended just this child;
-// then the nursery's; and if neither is ending, somebody restarts it, or a strategy does with another
-// one.
+// then the nursery's; and if neither is ending, somebody restarts it, or a strategy does
+// with another one.
 func (c *child) stopProcess() {
 	why := cmp.Or(c.cancellation, c.n.cancellation, c.again, &cancellation{Canceller: c.n.env.self, Reason: "it is restarted together with an actor beside it"})
 	c.current.giveUp(fmt.Errorf("%w: %s", errGivenUp, c.current.reasonOf(why)))
@@ -303,7 +305,7 @@ func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) 
 		case c.state == directory.Gone:
 			err = c.err
 		case c.spec.WhileDown == config.FailWhileDown:
-			err = fmt.Errorf("%w: %q is %s", fault.ErrActorDown, c.spec.Name, c.state)
+			err = fmt.Errorf("%w: %q is %s", fault.ErrActorDown, c.name, c.state)
 		default:
 			changed = c.n.change()
 		}

@@ -30,12 +30,12 @@
 // restart, and may be used from any goroutine until the nursery ends. What each function
 // that waits returns in each phase of an actor is a table, docs/what-returns-when.md.
 //
-// An actor ends in one of these ways: it finishes by itself; [Portal.Cancel] asks it to, or [Nursery.Cancel] all of them; the
-// nursery's body fails or its ctx ends; or it fails (its process dies, its link breaks, its
-// health checks fail, a task is stuck), which is a failure of the nursery unless the actor is
-// restarted. A failure cancels the other actors, unless
-// [Options] says otherwise, and OpenNursery returns it. docs/supervision.md says what a
-// supervisor does, and by which steps, and with which bounds, an actor is ended.
+// An actor ends in one of these ways: it finishes by itself; [Portal.Cancel] asks it to, or
+// [Nursery.Cancel] all of them; the nursery's body fails or its ctx ends; or it fails (its
+// process dies, its link breaks, its health checks fail, a task is stuck), which is a
+// failure of the nursery unless the actor is restarted. A failure cancels the other actors,
+// unless [Options] says otherwise, and OpenNursery returns it. docs/supervision.md says
+// what a supervisor does, and by which steps, and with which bounds, an actor is ended.
 //
 // [OpenTree] starts actors that depend on each other, as package host/config/read reads
 // them from a file. [Run] starts an actor for one call. [Nursery.Start] also starts a

@@ -160,8 +160,8 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}, ctx, nil
 }
 
-// logOf is what a nursery logs to. What it logs where its own host may read it is marked, since it tells that host
-// the same over the link.
+// logOf is what a nursery logs to. What it logs where its own host may read it is marked,
+// since it tells that host the same over the link.
 func logOf(ctx context.Context, o Options) *slog.Logger {
 	log := cmp.Or(o.Log, slog.Default())
 	if up, ok := telemetry.From(ctx).(report.Records); ok && up.Printed {

@@ -97,12 +97,12 @@ func WithEvents(ctx context.Context) context.Context {
 }
 
 // Events ranges over what happens to the actors of ctx's nurseries, and to all that these
-// host: first what is kept (of each child, with all below it, the last 256 events; the last one
-// of each actor that is there), then every one that comes. It ends with ctx; on a ctx from
-// within a nursery, also when the outermost nursery has ended; in a plugin, when the plugin has.
-// A *fault.Lagged says how many events are missing, and the loop goes on: it comes first if not all
-// of the past is kept, and later if a follower was more than 4096 events behind, before the last event
-// of each actor for which one was lost.
+// host: first what is kept (of each child, with all below it, the last 256 events; the last
+// one of each actor that is there), then every one that comes. It ends with ctx; on a ctx
+// from within a nursery, also when the outermost nursery has ended; in a plugin, when the
+// plugin has. A *fault.Lagged says how many events are missing, and the loop goes on: it
+// comes first if not all of the past is kept, and later if a follower was more than 4096
+// events behind, before the last event of each actor for which one was lost.
 //
 // ctx is from WithEvents or from within a nursery or a plugin; others have no events.
 func Events(ctx context.Context) iter.Seq2[directory.Event, error] {

@@ -76,6 +76,7 @@ func (x *execution) execute(ctx context.Context, identified func(actor.ID)) (sta
 	if ran {
 		x.id.PID = proc.PID()
 		identified(x.id)
+		x.noteDebugger()
 	}
 	switch {
 	case err == nil:
@@ -108,7 +109,8 @@ func (x *execution) onSignalFailed(s step, err error) {
 	x.env.log.Error("teardown", "actor", x.id.String(), "step", s.String(), "error", err)
 }
 
-// awaitDone returns when the process is gone, with all that it had started, and what it has printed is kept.
+// awaitDone returns when the process is gone, with all that it had started, and what it has
+// printed is kept.
 func (x *execution) awaitDone() {
 	if proc := x.program.Process(); proc != nil {
 		<-proc.Done()

@@ -18,13 +18,13 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
-// guest is a program that has joined, as the nursery sees it that it has joined: a program that is there
-// already, and is only still to be told which actor it is; and a process of which nothing is known
-// or can be ended but its link. That is all which the connection of a program that this host has
-// not started is worth, and so its end is that of the guest.
+// guest is a program that has joined, as the nursery sees it that it has joined: a program
+// that is there already, and is only still to be told which actor it is; and a process of
+// which nothing is known or can be ended but its link. That is all which the connection of
+// a program that this host has not started is worth, and so its end is that of the guest.
 //
-// Its child's incarnation owns it, as it does any [launch.Program]. ended is closed when the link is
-// over, or force was used; the worker waits for the link.
+// Its child's incarnation owns it, as it does any [launch.Program]. ended is closed when
+// the link is over, or force was used; the worker waits for the link.
 type guest struct {
 	caller *control.Caller
 	hello  *wire.BootResponse

@@ -36,6 +36,7 @@ type incarnation struct {
 	owner  owner
 	giveUp context.CancelCauseFunc // ends the start, with the reason as cause
 
+	epoch      int                // of the child's processes, which one it is; set before it is started
 	warm       bool               // it begins with the process of a spare
 	told       *wire.BootRequest  // what the child is told of itself
 	links      chan *dialog.Table // cap 1: the child has opened its link

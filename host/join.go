@@ -37,14 +37,15 @@ type JoinOptions struct {
 
 // Join makes this program an actor in the tree of the host that serves at an address
 // ([Options.Serve]; "default" if it is empty), runs body, and leaves. With the ctx of body,
-// package directory finds the actors of the tree, sdk.Parent is a portal to the host, and a nursery
-// that is opened tells its events there; others find this program and call its endpoints. When Join
-// returns, nothing is left of that here; the host tells that this actor is gone as soon as it knows.
+// package directory finds the actors of the tree, sdk.Parent is a portal to the host, and a
+// nursery that is opened tells its events there; others find this program and call its
+// endpoints. When Join returns, nothing is left of that here; the host tells that this
+// actor is gone as soon as it knows.
 //
-// The ctx of body ends with ctx, when the host asks this actor to end, and when the host is lost;
-// its cause says which, a *fault.ContextCancelled or a *fault.LinkLost. Join returns what body
-// does, or that cause if body has nothing else to say. Errors before body is run: [ErrNoHost], why the
-// host has refused this program, and what is wrong with the address.
+// The ctx of body ends with ctx, when the host asks this actor to end, and when the host is
+// lost; its cause says which, a *fault.ContextCancelled or a *fault.LinkLost. Join returns
+// what body does, or that cause if body has nothing else to say. Errors before body is run:
+// [ErrNoHost], why the host has refused this program, and what is wrong with the address.
 //
 // Joining works on Linux, between programs of one user.
 func Join(ctx context.Context, address string, o JoinOptions, body func(ctx context.Context) error) error {
@@ -85,8 +86,8 @@ func introduce(o JoinOptions) (*wire.BootResponse, error) {
 // errLeft is what the tasks of a program are told that leaves.
 var errLeft = errors.New("the program has left the tree")
 
-// inside runs body in the life of the actor, which it ends in every case: when body returns, panics,
-// or calls runtime.Goexit.
+// inside runs body in the life of the actor, which it ends in every case: when body
+// returns, panics, or calls runtime.Goexit.
 func inside(ctx context.Context, l *life.Life, body func(ctx context.Context) error) error {
 	err := fault.ErrGoexit
 	leave := func() {

@@ -27,8 +27,9 @@ func (s *supervision) hasNeeds(c *childState) bool {
 	})
 }
 
-// orphan ends those that have never been started and cannot be any more, and reports whether there were any: what
-// they need is gone for good, or has lost a replica just now which it should have.
+// orphan ends those that have never been started and cannot be any more, and reports
+// whether there were any: what they need is gone for good, or has lost a replica just now
+// which it should have.
 func (s *supervision) orphan() (some bool) {
 	for _, c := range s.children {
 		if c.fresh && !c.over && !c.hasProcess() && slices.ContainsFunc(c.needs, s.lacks) {
@@ -38,8 +39,9 @@ func (s *supervision) orphan() (some bool) {
 	return some
 }
 
-// lacks reports whether a need cannot be met any more. That somebody wants fewer replicas is no reason, as long as
-// one is left. It is asked in the step in which a child is over, after which nobody knows that child.
+// lacks reports whether a need cannot be met any more. That somebody wants fewer replicas
+// is no reason, as long as one is left. It is asked in the step in which a child is over,
+// after which nobody knows that child.
 func (s *supervision) lacks(n need) bool {
 	left := false
 	for _, c := range s.children {

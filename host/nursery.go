@@ -48,6 +48,8 @@ type Nursery struct {
 	told         []directory.Event // to be logged after the change
 	standbys     []*standby        // of the specs that have spares
 	groups       map[string]*group // the actors of the tree, by name
+
+	applying chan struct{} // cap 1: full while the tree is changed, or compared
 }
 
 var errCancelled = errors.New("the nursery was cancelled")
@@ -89,7 +91,7 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	defer env.flush()
 	defer env.endRecordings()
 	defer nurseries.leave(env.log)
-	n := &Nursery{env: env, door: door, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{})}
+	n := &Nursery{env: env, door: door, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{}), applying: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
@@ -274,8 +276,8 @@ func (n *Nursery) stopAll() {
 	})
 }
 
-// cancellationFor makes a cancellation of this actor's own. But one that was itself asked to end, or whose
-// nursery was, ends its children in the name of whoever asked first.
+// cancellationFor makes a cancellation of this actor's own. But one that was itself asked
+// to end, or whose nursery was, ends its children in the name of whoever asked first.
 func (n *Nursery) cancellationFor(reason string) *cancellation {
 	for _, cause := range []error{causeOf(n.ctx), n.env.ending.Cause()} {
 		if asked, ok := fault.Cancelled(cause); ok && fault.IsCancel(cause) {
@@ -318,8 +320,8 @@ func (n *Nursery) Go(f func()) bool {
 	})
 }
 
-// after calls then when a while is over, or as soon as nobody waits for that any more: sooner is closed,
-// or the nursery ends.
+// after calls then when a while is over, or as soon as nobody waits for that any more:
+// sooner is closed, or the nursery ends.
 func (n *Nursery) after(d time.Duration, sooner <-chan struct{}, then func()) {
 	n.tasks.Go(func() {
 		select {
@@ -342,9 +344,9 @@ func (n *Nursery) Self() actor.ID { return n.env.self }
 // lives until it is cancelled or the nursery is; spec says whether it is restarted when
 // it ends before. A first start that fails is not tried again.
 //
-// Errors: fault.ErrNurseryClosed and a *StartError at stage "spec" (no process was created), which wraps a *config.Error if the
-// spec breaks the rules of the config file, other *StartErrors, the cause of ctx or of the
-// nursery's own end (the process is gone).
+// Errors: fault.ErrNurseryClosed and a *StartError at stage "spec" (no process was
+// created), which wraps a *config.Error if the spec breaks the rules of the config file,
+// other *StartErrors, the cause of ctx or of the nursery's own end (the process is gone).
 func (n *Nursery) Start(ctx context.Context, spec Spec) (*Portal, error) {
 	if err := checkAlone(spec, false); err != nil {
 		return nil, err
@@ -376,9 +378,10 @@ func (n *Nursery) add(ctx context.Context, c *child) (_ *child, err error) {
 // take makes a child one of the nursery's, and tells why. It is called under the lock.
 func (n *Nursery) take(c *child, why string) {
 	n.nextID++
-	c.n, c.id, c.kind, c.self = n, n.nextID, cmp.Or(c.spec.Restart, config.Temporary), actor.NewID(c.spec.Name)
+	c.name, c.spec = c.spec.Name, underDebugger(c.spec)
+	c.n, c.id, c.kind, c.self = n, n.nextID, cmp.Or(c.spec.Restart, config.Temporary), actor.NewID(c.name)
 	c.backoff, c.gone, c.standby = restartBackoff(c.spec), make(chan struct{}), n.standbyOf(c.spec)
-	c.member = n.env.registry.Join(c.spec.Name, c.found)
+	c.member = n.env.registry.Join(c.name, c.found)
 	c.number = treepath.Number(c.member.Path())
 	n.children[c.id] = c
 	c.standby.step((*spares).join)

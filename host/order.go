@@ -120,7 +120,9 @@ func meant(entries []directory.Entry, text string) (path string, err error) {
 func (n *Nursery) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error) {
 	var c *child
 	var g *group
+	var tree bool
 	n.look(func() {
+		tree = len(n.groups) > 0
 		if r.Do == wire.OrderScale && treepath.Host(r.Path) == n.env.registry.Path() {
 			g = n.groups[treepath.Last(r.Path)]
 		}
@@ -131,6 +133,8 @@ func (n *Nursery) obey(ctx context.Context, r wire.OrderRequest) (answer []byte,
 		}
 	})
 	switch {
+	case tree && r.Do == wire.OrderApply && r.Path == n.env.registry.Path():
+		answer, err = n.obeyApply(ctx, r)
 	case g != nil:
 		err = n.scale(ctx, g, r.Replicas, " by "+r.By)
 	case c == nil:
@@ -155,7 +159,8 @@ func (n *Nursery) obey(ctx context.Context, r wire.OrderRequest) (answer []byte,
 	return answer, true, err
 }
 
-// pass gives an order to the child, which hosts the actor that is meant, or another host of it.
+// pass gives an order to the child, which hosts the actor that is meant, or another host of
+// it.
 func (c *child) pass(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
 	args, err := cbor.Marshal(r)
 	if err != nil {
@@ -189,12 +194,17 @@ func (c *child) restart(ctx context.Context, why *cancellation) error {
 	if c.guest != nil {
 		return fmt.Errorf("%s has joined by itself, and cannot be started again from here", c.member.Path())
 	}
-	var before *incarnation
+	var before int
 	c.n.update(func() {
-		before, c.again = c.lastUp, why
+		before, c.again = c.epoch, why
 		c.n.carryOut(c.n.plan.restart(c.id))
 	})
-	over, err := c.await(ctx, func() bool { return c.lastUp != before })
+	return c.awaitNext(ctx, before)
+}
+
+// awaitNext returns when a process is up that comes after so many.
+func (c *child) awaitNext(ctx context.Context, before int) error {
+	over, err := c.await(ctx, func() bool { return c.lastUp != nil && c.lastUp.epoch > before })
 	if over {
 		return fmt.Errorf("%s has ended, and is not started again: %w", c.member.Path(), cmp.Or(c.err, errAskedToEnd))
 	}
@@ -211,8 +221,8 @@ func (c *child) awaitHealth(ctx context.Context) error {
 	return err
 }
 
-// await waits until something is true of the child, which is asked under the lock. over is whether the
-// child is gone without that.
+// await waits until something is true of the child, which is asked under the lock. over is
+// whether the child is gone without that.
 func (c *child) await(ctx context.Context, is func() bool) (over bool, err error) {
 	for {
 		var yes bool

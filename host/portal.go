@@ -46,14 +46,15 @@ func (c *child) dialogs(ctx context.Context) (t dialog.Target, err error) {
 	case err != nil:
 		return t, err
 	case i.foreign():
-		return t, errForeign(c.spec.Name)
+		return t, errForeign(c.name)
 	}
 	return i.table.To(nil), nil
 }
 
-// found is the portal to a process of the child, as the directory knows it, or to an actor that
-// the child hosts, which relays to it then. It leads to one process: the table of its link, or the host
-// of that actor, says how that has ended. An entry that names no process is whichever is up.
+// found is the portal to a process of the child, as the directory knows it, or to an actor
+// that the child hosts, which relays to it then. It leads to one process: the table of its
+// link, or the host of that actor, says how that has ended. An entry that names no process
+// is whichever is up.
 func (c *child) found(e directory.Entry) contract.Portal {
 	hosted := e.Path != c.member.Path()
 	return reach(func(context.Context) (t dialog.Target, err error) {
@@ -62,7 +63,7 @@ func (c *child) found(e directory.Entry) contract.Portal {
 			case i == nil || !hosted && !e.Actor.IsZero() && !i.id.Is(e.Actor):
 				err = route.Stale(e.Path, e.Actor)
 			case i.foreign():
-				err = errForeign(c.spec.Name)
+				err = errForeign(c.name)
 			case hosted:
 				t = i.table.To(&wire.Address{Path: e.Path, Actor: wire.FromID(e.Actor)})
 			default:
@@ -77,7 +78,7 @@ func (c *child) found(e directory.Entry) contract.Portal {
 func (p *Portal) Path() string { return p.s.member.Path() }
 
 // Name is the child's name.
-func (p *Portal) Name() string { return p.s.spec.Name }
+func (p *Portal) Name() string { return p.s.name }
 
 // ID is the identity of the child's present process; between two processes that of the
 // last one, before the first that of the first.

@@ -160,8 +160,8 @@ func (d *door) full() error {
 	return fmt.Errorf("%w: %d programs have joined it already, which are the processes %s; end one of them", fault.ErrOverloaded, mostGuests, words.List(pids, ", "))
 }
 
-// join makes a program that has connected a child of the nursery. That it ends, and how, concerns no
-// other one, and is no failure of the nursery's: in this it is like a one-shot.
+// join makes a program that has connected a child of the nursery. That it ends, and how,
+// concerns no other one, and is no failure of the nursery's: in this it is like a one-shot.
 func (d *door) join(caller *control.Caller, hello *wire.BootResponse) (*child, error) {
 	spec := Spec{Name: hello.Self.GetName(), Command: []string{"joined"}}
 	if err := spec.Check(); err != nil {
@@ -171,7 +171,8 @@ func (d *door) join(caller *control.Caller, hello *wire.BootResponse) (*child, e
 	return d.n.add(d.ctx, &child{spec: spec, guest: newGuest(d.n, caller, hello), childState: childState{oneShot: true}})
 }
 
-// onlyGuests reports whether all children are programs that have joined. It is called under the lock.
+// onlyGuests reports whether all children are programs that have joined. It is called under
+// the lock.
 func (n *Nursery) onlyGuests() bool {
 	for _, c := range n.children {
 		if c.guest == nil {

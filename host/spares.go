@@ -55,7 +55,8 @@ func (s *spares) join() []spareAction {
 	return nil
 }
 
-// leave takes note that one is over. Without any, the spares are kept for a while, for the next one.
+// leave takes note that one is over. Without any, the spares are kept for a while, for the
+// next one.
 func (s *spares) leave() []spareAction {
 	s.users--
 	return s.linger()

@@ -139,10 +139,11 @@ func (s *spawned) serve(entry *linkListener) {
 	}
 }
 
-// Current compares the file that the next start would execute with the one that this one has: a
-// program that was built anew, or replaced, is another one. A time that has changed is enough, since
-// a start too many is better than an old program; but not of a program that was built here, as each
-// build marks it as used, and puts another file in its place if it is another one.
+// Current compares the file that the next start would execute with the one that this one
+// has: a program that was built anew, or replaced, is another one. A time that has changed
+// is enough, since a start too many is better than an old program; but not of a program
+// that was built here, as each build marks it as used, and puts another file in its place
+// if it is another one.
 func (s *spawned) Current() error {
 	path, err := lookPath(s.spec.Command[0])
 	if err != nil {

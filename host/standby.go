@@ -38,12 +38,13 @@ type spare struct {
 	end    context.CancelCauseFunc
 }
 
-// standbyLinger is how long spares are kept at least when the last actor that may take them is over,
-// and half of the most: if others have come and gone meanwhile, it begins once more.
+// standbyLinger is how long spares are kept at least when the last actor that may take them
+// is over, and half of the most: if others have come and gone meanwhile, it begins once
+// more.
 const standbyLinger = time.Minute
 
-// standbyDelay is how long a spare that is missing is not started: an actor has just come up, and whoever
-// has waited for it calls it now.
+// standbyDelay is how long a spare that is missing is not started: an actor has just come
+// up, and whoever has waited for it calls it now.
 const standbyDelay = 50 * time.Millisecond
 
 // retired is why a spare ends that is well.

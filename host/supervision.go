@@ -40,6 +40,7 @@ type childState struct {
 	paused    bool     // there is no process, and the pause before the next one is not over
 	comesBack bool     // it is condemned or told to end, and is started again after that
 	extra     bool     // a scaling has added it to those that there were
+	changed   bool     // its next process is another one than the last: if it does not come up, whoever has changed it is told
 	surplus   bool     // it ends because there are to be fewer replicas, which is no loss to those that need them
 	healthy   bool     // its last health check has succeeded
 	over      bool     // no process comes any more; it is forgotten at the end of the step
@@ -144,24 +145,6 @@ func (s *supervision) add(c *childState, why string) []action {
 	return s.settle()
 }
 
-// scale ends replicas of a group for good, those with the highest numbers, so that n are left, and gives how
-// many are missing, for whoever owns the table to add. One counts while it is there or comes back, whatever its
-// process does at the moment.
-func (s *supervision) scale(group, n int) (missing int, _ []action) {
-	var all []*childState
-	for _, c := range s.children {
-		if c.group == group && (c.decision == stays || c.comesBack) {
-			all = append(all, c)
-		}
-	}
-	slices.SortFunc(all, func(a, b *childState) int { return cmp.Compare(a.number, b.number) })
-	for _, c := range all[min(n, len(all)):] {
-		c.surplus = true
-		s.endForGood(c)
-	}
-	return max(0, n-len(all)), s.settle()
-}
-
 // up takes note that a process can be called. It may have been condemned or told to end
 // while it was coming up; the decision stands, and it is ended in the same way as any other.
 func (s *supervision) up(id int) []action {
@@ -169,7 +152,7 @@ func (s *supervision) up(id int) []action {
 	if !c.fresh {
 		e.Reason = "restarted"
 	}
-	c.fresh = false
+	c.fresh, c.changed = false, false
 	s.enter(c, actionTell, e)
 	return s.settle()
 }
@@ -223,10 +206,11 @@ func (s *supervision) resume(id int) []action {
 // ended takes note that a process has ended, or has not come up, and is reaped. A failure
 // that comes of itself while all is being closed is reported as any other.
 //
-// The cases, in their order: it was ended on purpose, and comes back only if a strategy
-// has ended it (but not if it has failed before it was told, in a way that it would again); its very first start has failed, which whoever asked for it is told, or a
-// later one was given up because all end; it should come back and cannot; it comes back;
-// nobody wants it back.
+// The cases, in their order: it was ended on purpose, and comes back only if a strategy has
+// ended it (but not if it has failed before it was told, in a way that it would again); its
+// very first start has failed, which whoever asked for it is told, or a later one was given
+// up because all end, or is told who has changed it; it should come back and cannot; it
+// comes back; nobody wants it back.
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
 	wasUp, decided, failed := c.state != directory.Starting, c.decision, how.failure != nil
@@ -241,7 +225,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 			s.report(c, how.failure)
 		}
 		c.over = !c.comesBack
-	case !wasUp && (c.fresh || s.closing):
+	case !wasUp && (c.fresh || c.changed || s.closing):
 		c.over = true
 	case answered && how.lasting:
 		s.giveUp(c, actionLasting, how.failure)
@@ -256,8 +240,8 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	return s.settle()
 }
 
-// failsAgain reports whether a process that a strategy has condemned has failed before it was told to end, and
-// the next one would in the same way.
+// failsAgain reports whether a process that a strategy has condemned has failed before it
+// was told to end, and the next one would in the same way.
 func (c *childState) failsAgain(decided decision, how end) bool {
 	return decided == condemned && c.comesBack && how.lasting
 }
@@ -344,8 +328,8 @@ func (s *supervision) dismiss(id int) []action {
 	return s.settle()
 }
 
-// restart has a child's process ended, and another one started, whatever its kind is. One that has no
-// process, or whose end is decided, goes its way.
+// restart has a child's process ended, and another one started, whatever its kind is. One
+// that has no process, or whose end is decided, goes its way.
 func (s *supervision) restart(id int) []action {
 	if c := s.child(id); c != nil {
 		s.condemn(c, true)

@@ -78,14 +78,14 @@ type childKey struct {
 	state                             directory.State
 	decision                          decision
 	fresh, paused, comesBack, healthy bool
-	surplus                           bool
+	surplus, changed                  bool
 	unstable, number                  int
 }
 
 func (w *world) key() key {
 	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old, asked: w.asked, scaled: w.scaled, added: w.added}
 	for i, c := range w.plan.children {
-		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.surplus, c.unstable, c.number}
+		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.surplus, c.changed, c.unstable, c.number}
 	}
 	return k
 }
@@ -259,11 +259,24 @@ func (w *world) next(limits explored) (moves []move) {
 			w.do(w.plan.restart(c.id))
 		}})
 	}
+	if c := w.plan.child(limits.replaced); c != nil && !w.plan.closing {
+		moves = append(moves, move{what: "replace", id: c.id, do: func(w *world) { w.replace(limits.replaced) }})
+	}
 	if w.scaled < len(limits.scales) && !w.plan.closing { // a nursery that ends refuses it
 		count := limits.scales[w.scaled]
 		moves = append(moves, move{what: "scale to", id: count, do: func(w *world) { w.scale(count) }})
 	}
 	return moves
+}
+
+// replace has a child, and those that the strategy ends with it, go on with other processes, of whatever kind they are.
+func (w *world) replace(id int) {
+	for _, c := range w.plan.withOthers([]int{id}) {
+		w.asked[c.id] = true
+		w.old[c.id] = w.plan.inGroups() && w.process[c.id] != absent
+	}
+	w.pausing[id], w.broken[id] = false, false
+	w.do(w.plan.replace([]int{id}))
 }
 
 // scale has the group of child 1 have a number of replicas.
@@ -356,6 +369,7 @@ func endings(state activity) []end {
 type explored struct {
 	dismissed int
 	restarted int
+	replaced  int
 	stepwise  int // the child whose end takes two moves: it stops, and is reaped later
 	healthy   bool
 	scales    []int         // the sizes that the group of child 1 is given, at any moment, one after another
@@ -436,6 +450,13 @@ func TestV01_EveryOrderOfEvents(t *testing.T) {
 func TestV01_EveryOrderWithRestarts(t *testing.T) {
 	t.Parallel()
 	everyOrder(t, 1, explored{dismissed: 1, restarted: 2})
+}
+
+// V05: an actor is to be another one, at any moment.
+func TestV05_EveryOrderWithReplacing(t *testing.T) {
+	t.Parallel()
+	everyOrder(t, 1, explored{dismissed: 1, replaced: 2})
+	everyOrder(t, 1, explored{replaced: 1})
 }
 
 // Somebody scales an actor that another one needs, twice, at any moment.

@@ -14,17 +14,18 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Tree is a set of actors that were started as a config file says. OpenTree makes it
-// inside the nursery that owns the actors, and it ends with that. It may be used from any goroutine.
+// Tree is a set of actors that were started as a config file says. OpenTree makes it inside
+// the nursery that owns the actors, and it ends with that. It may be used from any
+// goroutine.
 type Tree struct {
 	nursery *Nursery // nil if the tree is empty
 }
 
-// OpenTree starts actors, those first that others depend on and independent ones
-// in parallel, runs body when all are ready, and ends them when body has returned.
-// It returns what OpenNursery does, or, before anything is started, a *config.Error if the tree breaks the rules, and another
-// error if a package has not been built.
-// Packages must have been built (Build).
+// OpenTree starts actors, those first that others depend on and independent ones in
+// parallel, runs body when all are ready, and ends them when body has returned. It returns
+// what OpenNursery does, or, before anything is started, a *config.Error if the tree breaks
+// the rules, and another error if a package has not been built. Packages must have been
+// built (Build).
 func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx context.Context, t *Tree) error) error {
 	if err := checkTree(o.Supervision, actors); err != nil {
 		return err
@@ -88,7 +89,8 @@ func (t *Tree) Portal(name string) (*Portal, error) {
 	return all[0], nil
 }
 
-// Portals are the portals to all replicas that an actor has at the moment, in their order. There is at least one.
+// Portals are the portals to all replicas that an actor has at the moment, in their order.
+// There is at least one.
 func (t *Tree) Portals(name string) (all []*Portal, err error) {
 	g, err := t.group(name)
 	if err != nil {
@@ -101,16 +103,18 @@ func (t *Tree) Portals(name string) (all []*Portal, err error) {
 	return all, nil
 }
 
-// Scale has an actor have n replicas from now on: it starts those that are missing, or ends those with the highest
-// numbers, as [Portal.Cancel] ends an actor, and returns when that is done. Where the tree
-// says replicas, it is only how many there are at first. A replica counts that is being restarted; one that has ended
-// for good does not, and so the same number again replaces it. With 0 the actor has none, until the next Scale.
-// Its replicas may be as many as in a config file.
+// Scale has an actor have n replicas from now on: it starts those that are missing, or ends
+// those with the highest numbers, as [Portal.Cancel] ends an actor, and returns when that
+// is done. Where the tree says replicas, it is only how many there are at first. A replica
+// counts that is being restarted; one that has ended for good does not, and so the same
+// number again replaces it. With 0 the actor has none, until the next Scale. Its replicas
+// may be as many as in a config file.
 //
-// The end of ctx gives up those that are not up by then; those that were told to end do so all the same.
+// The end of ctx gives up those that are not up by then; those that were told to end do so
+// all the same.
 //
-// Errors: a *config.Error if there would be too many; those of [Nursery.Start] for each one that does not come
-// up, while the others stay; the cause of ctx.
+// Errors: a *config.Error if there would be too many; those of [Nursery.Start] for each one
+// that does not come up, while the others stay; the cause of ctx.
 func (t *Tree) Scale(ctx context.Context, name string, n int) error {
 	g, err := t.group(name)
 	if err != nil {
@@ -136,9 +140,10 @@ func (t *Tree) group(name string) (*group, error) {
 	return nil, fmt.Errorf("no actor %q in this part of the tree; %s", name, have)
 }
 
-// start waits until each actor is up, or is over. The table of the
-// supervisor starts each as soon as what it needs is ready. Every failure counts, err of those that could not be
-// taken in included, but those that only follow from another, and those of replicas that nobody wants any more.
+// start waits until each actor is up, or is over. The table of the supervisor starts each
+// as soon as what it needs is ready. Every failure counts, err of those that could not be
+// taken in included, but those that only follow from another, and those of replicas that
+// nobody wants any more.
 func (t *Tree) start(ctx context.Context, err error) error {
 	var all []*child
 	t.nursery.look(func() {
@@ -185,7 +190,7 @@ func (n *Nursery) needsOf(spec Spec) []need {
 	var needs []need
 	for name, condition := range spec.DependsOn {
 		g := n.groups[name]
-		needs = append(needs, need{group: g.id, healthy: condition == config.Healthy && !g.spec.Health.Off})
+		needs = append(needs, need{group: g.id, healthy: condition == config.Healthy && !underDebugger(g.spec).Health.Off})
 	}
 	return needs
 }

@@ -143,12 +143,19 @@ func configured(env map[string]string) bool {
 }
 
 // environment is that of a program, by the names that OpenTelemetry's libraries know. What nobody keeps here they need
-// not send.
+// not send. It is the same each time for one actor, so that a tree can be compared with itself.
 func (r *receiver) environment(path string) map[string]string {
 	secret := rand.Text()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.senders[secret] = &sender{path: path, turn: make(chan struct{}, 1), at: time.Now()}
+	for known, s := range r.senders {
+		if s.path == path {
+			secret = known
+		}
+	}
+	if r.senders[secret] == nil {
+		r.senders[secret] = &sender{path: path, turn: make(chan struct{}, 1), at: time.Now()}
+	}
 	return map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": r.url, "OTEL_EXPORTER_OTLP_PROTOCOL": string(config.HTTP),
 		"OTEL_EXPORTER_OTLP_HEADERS": secretHeader + "=" + secret,

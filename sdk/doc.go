@@ -21,8 +21,9 @@
 // handler returns or panics with goes to its caller as an error, and the plugin lives on.
 //
 // To end, the plugin takes no new calls, cancels its handlers, waits for them, ends the
-// plugins that it hosts, and runs its exit hooks ([OnExit]). SIGTERM, SIGINT and SIGHUP have the same effect.
-// After the bounds of its spec (cancel_timeout, grace, term_timeout) it is killed.
+// plugins that it hosts, and runs its exit hooks ([OnExit]). SIGTERM, SIGINT and SIGHUP
+// have the same effect. After the bounds of its spec (cancel_timeout, grace, term_timeout)
+// it is killed.
 //
 // # What each party owes
 //
@@ -32,9 +33,10 @@
 // called, since the handshake is the first line there.
 //
 // The runtime sends what log/slog's default logger gets to the host, with level, time and
-// attributes, and, of what is logged with the ctx of a handler, with the ids of its caller's trace and
-// span; host logs shows them (docs/telemetry.md). What is printed to standard output and standard
-// error is logged as plain lines. When the host dies, the plugin's whole process group dies with it.
+// attributes, and, of what is logged with the ctx of a handler, with the ids of its
+// caller's trace and span; host logs shows them (docs/telemetry.md). What is printed to
+// standard output and standard error is logged as plain lines. When the host dies, the
+// plugin's whole process group dies with it.
 //
 // # More
 //

@@ -20,12 +20,12 @@ const (
 // SIGKILL (which is also what the death of its host means), a crash of the Go
 // runtime and an os.Exit of the plugin's own leave no time for it.
 //
-// Hooks run one after another, the one that was registered last first, when all
-// tasks of the actor and all plugins that it hosts have ended; one that is
-// registered by a hook runs next. A hook that panics is logged and makes the exit
-// code 1; the others still run. A hook may take as long as the host lets it: the host waits for its grace (5 s by default), sends SIGTERM, and after its
-// term_timeout (1.6 s) kills it.
-// Nothing can be called any more through the link to the host.
+// Hooks run one after another, the one that was registered last first, when all tasks of
+// the actor and all plugins that it hosts have ended; one that is registered by a hook runs
+// next. A hook that panics is logged and makes the exit code 1; the others still run. A
+// hook may take as long as the host lets it: the host waits for its grace (5 s by default),
+// sends SIGTERM, and after its term_timeout (1.6 s) kills it. Nothing can be called any
+// more through the link to the host.
 func OnExit(hook func()) { life.OnExit(hook) }
 
 // exit runs the hooks and ends the process; it does not return. If it is called from two

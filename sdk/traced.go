@@ -9,9 +9,9 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/records"
 )
 
-// traced adds to a record where it belongs: the ids of the span in the ctx that it is logged with, which are
-// fields of the record itself, whatever groups the logger has. Like any handler it may be used from any
-// goroutine, and is not changed.
+// traced adds to a record where it belongs: the ids of the span in the ctx that it is
+// logged with, which are fields of the record itself, whatever groups the logger has. Like
+// any handler it may be used from any goroutine, and is not changed.
 type traced struct {
 	slog.Handler                                   // with all that the logger has added
 	top          slog.Handler                      // with what it has added before its first group
@@ -20,9 +20,9 @@ type traced struct {
 
 func newTraced(h slog.Handler) slog.Handler { return &traced{Handler: h} }
 
-// Handle adds the ids to a record that has a span. They would stand inside the groups of the logger if they were
-// added to the record; so what is in groups is added once more then. That is slow, and only for such records that
-// are in a trace.
+// Handle adds the ids to a record that has a span. They would stand inside the groups of
+// the logger if they were added to the record; so what is in groups is added once more
+// then. That is slow, and only for such records that are in a trace.
 func (t *traced) Handle(ctx context.Context, r slog.Record) error {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsValid() {

@@ -15,9 +15,13 @@ import (
 // build builds the tree's packages, if it has any, and shows how far that is: the
 // first time may take minutes.
 func (p *program) build(ctx context.Context, tree *config.Tree) ([]host.Spec, error) {
+	return p.buildIn(ctx, filepath.Dir(p.settings.GetString("config")), tree)
+}
+
+func (p *program) buildIn(ctx context.Context, dir string, tree *config.Tree) ([]host.Spec, error) {
 	b := &building{progress: p.progress, begun: time.Now()}
 	defer p.progress.pulse(b.text)()
-	return host.Build(ctx, filepath.Dir(p.settings.GetString("config")), tree.Actors, b.tell)
+	return host.Build(ctx, dir, tree.Actors, b.tell)
 }
 
 // building is how far a build is.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -81,7 +82,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("GORACE", atOnce)
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits},
 	})
 }
 
@@ -127,6 +128,22 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != args[0] {
 		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// awaits waits until a regular expression is found in a file: awaits dev.log 'done in'.
+func awaits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: awaits file regexp")
+	}
+	wanted := regexp.MustCompile("(?m)" + args[1])
+	late := time.After(2 * time.Minute)
+	for !wanted.MatchString(ts.ReadFile(args[0])) {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-late:
+			ts.Fatalf("no %s in:\n%s", args[1], ts.ReadFile(args[0]))
+		}
 	}
 }
 

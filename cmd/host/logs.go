@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
@@ -101,10 +100,5 @@ func (p *program) logged(r *telemetry.Record) error {
 		}
 		return p.line(text)
 	}
-	actor := r.Actor
-	if actor == "" {
-		actor = "(root)"
-	}
-	_, err := fmt.Fprintf(p.stdout, "%s %-5s %s  %s\n", r.Time.Local().Format("15:04:05.000"), r.Level, actor, terminal.Line(r.String()))
-	return err
+	return p.screen.print(r)
 }

@@ -39,8 +39,9 @@ func main() {
 func execute(args []string, out, errs io.Writer) int {
 	signals := watchSignals()
 	defer signals.stop()
-	p := &program{signals: signals, stdout: terminal.NewWriter(signals.guard(out)), progress: newProgress(errs), settings: viper.New()}
-	p.progress.w = signals.guard(p.progress.w)
+	p := &program{signals: signals, screen: newScreen(out), progress: newProgress(errs), settings: viper.New()}
+	p.screen.w, p.progress.w = signals.guard(p.screen.w), signals.guard(p.progress.w)
+	p.stdout = terminal.NewWriter(p.screen.w)
 	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
@@ -80,7 +81,8 @@ func (e *usageError) Unwrap() error { return e.err }
 // program is what the commands have in common.
 type program struct {
 	signals  *signals
-	stdout   io.Writer
+	stdout   io.Writer // through package terminal
+	screen   *screen   // the same, for records
 	progress *progress // and logs, on standard error
 	settings *viper.Viper
 	set      []string
@@ -95,7 +97,7 @@ func newRoot(p *program) *cobra.Command {
 		Short:         "Run a tree of plugins from a config file",
 		Version:       thisBuild().Trellis,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return p.setUp() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return p.setUp(cmd) },
 		Args:              noCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -104,6 +106,7 @@ func newRoot(p *program) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringP("config", "c", "config.yaml", "the tree of actors (or TRELLIS_CONFIG)")
 	flags.String("log-level", "info", "debug, info, warn or error (or TRELLIS_LOG_LEVEL)")
+	flags.String("log-format", "auto", "pretty, for people; logfmt; json; auto is pretty on a terminal, else logfmt (or TRELLIS_LOG_FORMAT)")
 	flags.StringArrayVar(&p.set, "set", nil, "replace one value of the config, as in actors.census.actors.parser.replicas=2")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
@@ -114,21 +117,28 @@ func newRoot(p *program) *cobra.Command {
 	if err := p.settings.BindPFlags(flags); err != nil {
 		panic(err) // the flags above
 	}
-	root.AddCommand(newRun(p), newServe(p), newValidate(p), newClean(p), newBench(p), newConform(p))
+	root.AddCommand(newRun(p), newServe(p), newDev(p), newValidate(p), newClean(p), newBench(p), newConform(p))
 	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newLogs(p), newTraces(p), newDescribe(p), newCancel(p), newRestart(p), newScale(p))
 	groupCommands(root)
 	return root
 }
 
 // setUp makes the logger that everything uses.
-func (p *program) setUp() error {
+func (p *program) setUp(cmd *cobra.Command) error {
 	var level slog.Level
 	name := p.settings.GetString("log-level")
 	if err := level.UnmarshalText([]byte(name)); err != nil {
 		return &usageError{fmt.Errorf("--log-level or TRELLIS_LOG_LEVEL: expected debug, info, warn or error, got %q", name)}
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(p.progress, &slog.HandlerOptions{Level: level})))
-	return nil
+	format := p.settings.GetString("log-format")
+	if format == "auto" && (p.progress.drawn || cmd.Name() == "dev") {
+		format = "pretty"
+	}
+	handler, err := p.logHandler(format, level)
+	if err == nil {
+		slog.SetDefault(slog.New(handler))
+	}
+	return err
 }
 
 // load reads the config with what the command line says.

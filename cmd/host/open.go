@@ -9,8 +9,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -42,7 +42,7 @@ func newOpen(p *program) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		forgive := isatty.IsTerminal(os.Stdin.Fd()) // what is typed can be typed again
+		forgive := term.IsTerminal(int(os.Stdin.Fd())) // what is typed can be typed again
 		return p.open(ctx, portal, args[1], payload, typing{p, os.Stdin, forgive})
 	}))
 }

@@ -49,8 +49,8 @@ const commandsIntro = `# Commands
 
 What ` + "`host COMMAND --help`" + ` prints, on one page. A test writes it: ` + "`go test ./cmd/host -run TestGeneratedFiles -update`" + `.
 
-Results go to standard output, progress and logs to standard error. Text that comes from plugins, configs or peers cannot steer a terminal: what is not plain text is escaped. Nothing is coloured, so that
-` + "`NO_COLOR`" + ` has nothing to switch off, and behind a pipe nothing is redrawn. With ` + "`-o json`" + ` a command prints one document, whose ` + "`version`" + ` changes when a field goes or changes its meaning; others may be added.
+Results go to standard output, progress and logs to standard error. Text that comes from plugins, configs or peers cannot steer a terminal: what is not plain text is escaped. On a terminal logs are coloured, unless
+` + "`NO_COLOR`" + ` is set, and cut to its width, and progress is redrawn; behind a pipe none of that is done. With ` + "`-o json`" + ` a command prints one document, whose ` + "`version`" + ` changes when a field goes or changes its meaning; others may be added.
 [Exit codes](errors.md#exit-codes) are those of all commands; [joining](joining.md) says what commands are in the tree of a host that serves. ` + "`host completion bash`" + ` (zsh, fish, powershell) makes a shell complete commands, flags and the names
 of actors and endpoints, and ` + "`host man FOLDER`" + ` writes manual pages.
 `

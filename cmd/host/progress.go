@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/mattn/go-isatty"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
@@ -25,10 +23,14 @@ const (
 // not be redrawn.
 const maxDrawn = 12
 
+// progressWidth is that of a bar, in characters.
+const progressWidth = 20
+
 // progress shows how far a job is: redrawn in place on a terminal, else as a plain
 // line now and then. Logs are written through it, so that they stand above what is
 // redrawn. All methods may be called at the same time.
 type progress struct {
+	style style
 	drawn bool // redrawn in place
 	every time.Duration
 	now   func() time.Time
@@ -38,12 +40,14 @@ type progress struct {
 	lines []string  // what stands on the terminal
 	final bool      // the last step is shown
 	shown time.Time // when say last showed something
+
+	begun  time.Time // when a job first said how far it is, of how much
+	before float64   // and how far that was; both are the job's goroutine's alone
 }
 
 func newProgress(w io.Writer) *progress {
-	f, ok := w.(*os.File)
-	p := &progress{w: w, every: plainEvery, now: time.Now}
-	if ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" {
+	p := &progress{w: w, style: styleOf(w), every: plainEvery, now: time.Now}
+	if p.style.columns != nil {
 		p.drawn, p.every = true, drawEvery
 	}
 	return p
@@ -112,7 +116,42 @@ func (p *progress) show(message json.RawMessage) {
 	if err != nil {
 		return // it was JSON when it was sent; a job's progress is not a reason to fail
 	}
-	p.sayLines(progressLines(v))
+	bar := p.bar(message)
+	if bar != "" {
+		v.fields = slices.DeleteFunc(v.fields, func(f field) bool { return f.name == "done" || f.name == "total" })
+	}
+	lines := progressLines(v)
+	switch {
+	case bar != "" && lines[0] == value{kind: '{'}.flat():
+		lines[0] = bar
+	case bar != "":
+		lines[0] = bar + ", " + lines[0]
+	}
+	p.sayLines(lines)
+}
+
+// bar is how far a job is that says so, with the numbers done and total: a bar on a terminal, with the rate since its
+// first message and the time that is left.
+func (p *progress) bar(message json.RawMessage) string {
+	var far struct{ Done, Total *float64 }
+	if json.Unmarshal(message, &far) != nil || far.Done == nil || far.Total == nil || *far.Total <= 0 {
+		return "" // it does not say so
+	}
+	now, part := p.now(), min(1, max(0, *far.Done / *far.Total))
+	if p.begun.IsZero() {
+		p.begun, p.before = now, *far.Done
+	}
+	text := fmt.Sprintf("%3.0f %%", 100*part)
+	if p.drawn {
+		full := int(part * progressWidth)
+		text = "[" + strings.Repeat("#", full) + strings.Repeat("-", progressWidth-full) + "] " + text
+	}
+	text += fmt.Sprintf(", %s of %s", grouped(fmt.Sprintf("%.0f", *far.Done)), grouped(fmt.Sprintf("%.0f", *far.Total)))
+	if rate := (*far.Done - p.before) / max(now.Sub(p.begun), time.Millisecond).Seconds(); rate > 0 && part < 1 {
+		left := time.Duration((*far.Total - *far.Done) / rate * float64(time.Second))
+		text += fmt.Sprintf(", %s/s, %v left", grouped(fmt.Sprintf("%.0f", rate)), left.Round(time.Second))
+	}
+	return text
 }
 
 func progressLines(v value) []string {
@@ -154,16 +193,21 @@ func (p *progress) put(lines []string) {
 // Write prints a line of a log, or whatever else is for standard error, above what
 // is drawn. It prints the text of it that a terminal can only show.
 func (p *progress) Write(line []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	text := terminal.Text(string(line))
-	if len(p.lines) > 0 {
-		text = p.erasure() + text + p.drawing()
-	}
-	if _, err := io.WriteString(p.w, text); err != nil {
+	if err := p.above(terminal.Text(string(line))); err != nil {
 		return 0, err
 	}
 	return len(line), nil
+}
+
+// above prints a text that is harmless.
+func (p *progress) above(text string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.lines) > 0 {
+		text = p.erasure() + text + p.drawing()
+	}
+	_, err := io.WriteString(p.w, text)
+	return err
 }
 
 // drawing are the lines, cut off at the terminal's edge: one that went on in the

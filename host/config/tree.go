@@ -53,20 +53,23 @@ type Actor struct {
 	Replicas int `yaml:"replicas" json:"replicas,omitempty" default:"1" max:"1000"`
 	// Standby is how many more processes of the program are started ahead, for all replicas
 	// together: each waits to be booted, and the next start or restart takes one.
-	Standby       int                  `yaml:"standby" json:"standby,omitempty" max:"16"`
-	SHA256        string               `yaml:"sha256" json:"sha256,omitempty"`                                 // of the program file, hex
-	StartTimeout  Duration             `yaml:"start_timeout" json:"start_timeout,omitempty" default:"1m"`      // from start to ready
-	CancelTimeout Duration             `yaml:"cancel_timeout" json:"cancel_timeout,omitempty" default:"500ms"` // for its tasks to end
-	Grace         Duration             `yaml:"grace" json:"grace,omitempty" default:"5s"`                      // for its process to end
-	TermTimeout   Duration             `yaml:"term_timeout" json:"term_timeout,omitempty" default:"1.6s"`      // from SIGTERM to SIGKILL
-	Restart       RestartKind          `yaml:"restart" json:"restart,omitempty" default:"temporary" oneof:"temporary transient permanent"`
-	Backoff       Backoff              `yaml:"backoff" json:"backoff,omitzero"`
-	Limits        Limits               `yaml:"limits" json:"limits,omitzero"` // none
-	Health        Health               `yaml:"health" json:"health,omitzero"`
-	Stuck         WhenStuck            `yaml:"stuck" json:"stuck,omitempty" default:"warn" oneof:"warn restart"`
-	Streams       Streams              `yaml:"streams" json:"streams,omitzero"`
-	WhileDown     WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait" oneof:"wait fail"`
-	DependsOn     map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty" oneof:"started healthy"`
+	Standby       int         `yaml:"standby" json:"standby,omitempty" max:"16"`
+	SHA256        string      `yaml:"sha256" json:"sha256,omitempty"`                                 // of the program file, hex
+	StartTimeout  Duration    `yaml:"start_timeout" json:"start_timeout,omitempty" default:"1m"`      // from start to ready
+	CancelTimeout Duration    `yaml:"cancel_timeout" json:"cancel_timeout,omitempty" default:"500ms"` // for its tasks to end
+	Grace         Duration    `yaml:"grace" json:"grace,omitempty" default:"5s"`                      // for its process to end
+	TermTimeout   Duration    `yaml:"term_timeout" json:"term_timeout,omitempty" default:"1.6s"`      // from SIGTERM to SIGKILL
+	Restart       RestartKind `yaml:"restart" json:"restart,omitempty" default:"temporary" oneof:"temporary transient permanent"`
+	Backoff       Backoff     `yaml:"backoff" json:"backoff,omitzero"`
+	Limits        Limits      `yaml:"limits" json:"limits,omitzero"` // none
+	Health        Health      `yaml:"health" json:"health,omitzero"`
+	// Debug is for an actor under a debugger, which may stand still for as long as it
+	// likes: no health checks, no bounds for its start, its end and its streams.
+	Debug     bool                 `yaml:"debug" json:"debug,omitempty" default:"false"`
+	Stuck     WhenStuck            `yaml:"stuck" json:"stuck,omitempty" default:"warn" oneof:"warn restart"`
+	Streams   Streams              `yaml:"streams" json:"streams,omitzero"`
+	WhileDown WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait" oneof:"wait fail"`
+	DependsOn map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty" oneof:"started healthy"`
 	// Callers are who may call it: "parent", its hosts, who always may; "children", "siblings",
 	// "tree" and "joined", as contract.Handler.Callers has them; and names and paths of actors. Nil
 	// stands for what its endpoints say, or else its parent, children and siblings.
@@ -86,7 +89,8 @@ type Actor struct {
 type Built struct {
 	Package string `json:"package"`
 	Dir     string `json:"dir"`
-	Program string `json:"program"` // an absolute path
+	Program string `json:"program"`       // an absolute path
+	Sum     string `json:"sum,omitempty"` // of the program then, in hex, by which another one is told apart
 }
 
 // Condition is what an actor must be before those that depend on it start.
@@ -187,8 +191,8 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // MarshalText writes the duration as [Duration.String] does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what [time.ParseDuration] does. Package read, which also asks that it be above
-// zero, does not go through it; JSON and the default tags do.
+// UnmarshalText reads what [time.ParseDuration] does. Package read, which also asks that it
+// be above zero, does not go through it; JSON and the default tags do.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)

@@ -30,6 +30,8 @@ var elsewhere = [][2]string{
 	{"Build", "returns when the builds have ended; the end of ctx ends them"},
 	{"Tree.Portal", "returns at once"},
 	{"Tree.Scale", "waits for the replicas that it starts, as Nursery.Start does, and until those that it ends are gone, each within the bounds of its Spec; the end of ctx gives up the former and leaves the latter to their end"},
+	{"Tree.Apply", "waits for the actors that it starts and restarts, as Nursery.Start does, for those that it ends, and for hosts to do the same; the end of ctx gives up what is new and not up, and leaves the rest to go on"},
+	{"Tree.Plan", "waits for the hosts in the tree to answer"},
 	{"Join", "returns when its function has, and this program has left the tree"},
 	{"OpenGroup", "returns when its function has, and each context of the group has ended as that of an Open"},
 	{"ContextEndpoint.OpenIn", "waits until the actor can be called, as Open does; the group waits for the context"},

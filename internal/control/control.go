@@ -71,8 +71,8 @@ func Listen(address string) (*Listener, error) {
 // Path is where the socket is.
 func (l *Listener) Path() string { return l.path }
 
-// Accept waits for the next program. The error of one that is not let in is a [*Stranger]; any other
-// one is the listener's own, such as net.ErrClosed.
+// Accept waits for the next program. The error of one that is not let in is a [*Stranger];
+// any other one is the listener's own, such as net.ErrClosed.
 func (l *Listener) Accept() (*Caller, error) {
 	conn, err := l.socket.AcceptUnix()
 	if err != nil {

@@ -8,9 +8,9 @@
 //
 //	conn, boot, err := control.Join(ctx, "default", hello) // the program; [ErrNoHost] if there is none
 //
-// Each of the two sends one greeting, and after them the socket carries the frames of a link. Who may
-// come is up to the kernel: the socket lies in a folder that is closed to others, and either end
-// asks whose process the other one is. A name is one program's as long as that holds the lock
-// beside it (package rundir), so that a socket which was left behind is found to be nobody's, and
-// nothing that somebody uses is ever taken over.
+// Each of the two sends one greeting, and after them the socket carries the frames of a
+// link. Who may come is up to the kernel: the socket lies in a folder that is closed to
+// others, and either end asks whose process the other one is. A name is one program's as
+// long as that holds the lock beside it (package rundir), so that a socket which was left
+// behind is found to be nobody's, and nothing that somebody uses is ever taken over.
 package control

@@ -27,8 +27,9 @@ type Process interface {
 }
 
 // Program is one start of a program, and what becomes of it. Whoever has asked for it calls
-// its methods in their order, each once, on one goroutine; but Process and Check may be called
-// on any, and a program that is started ahead is only later listened for and booted, or stopped. What a method has made is let go of by Release, which may follow any of them.
+// its methods in their order, each once, on one goroutine; but Process and Check may be
+// called on any, and a program that is started ahead is only later listened for and booted,
+// or stopped. What a method has made is let go of by Release, which may follow any of them.
 type Program interface {
 	// Start executes the program and connects to it. A *process.StartError says that the
 	// program could not be executed. It does not have to heed ctx: whoever calls it kills the

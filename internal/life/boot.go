@@ -39,9 +39,9 @@ func (l *Life) Boot(ctx context.Context, r *wire.BootRequest, connect func(ctx c
 }
 
 // check refuses a boot that this program cannot carry out, before anything is begun. A
-// request without an identity or a link comes from a host whose messages have other
-// fields. More dialogs than the default are refused, because the windows that
-// they are guaranteed, and what is lent beside, would add up to more than a link has (docs/bounds.md).
+// request without an identity or a link comes from a host whose messages have other fields.
+// More dialogs than the default are refused, because the windows that they are guaranteed,
+// and what is lent beside, would add up to more than a link has (docs/bounds.md).
 func (c *Config) check(r *wire.BootRequest) error {
 	if len(r.Tree) > 0 && c.Hosts == nil {
 		return fmt.Errorf("the tree gives actor %q children, but this plugin does not host any: "+

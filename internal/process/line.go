@@ -122,9 +122,9 @@ func (s *splitter) flush(cut bool) {
 	s.line = append(s.line[:0], s.line[len(text):]...)
 }
 
-// wholeCharacters leaves out the beginning of a character whose end is missing. It looks at the last
-// three bytes only, and never leaves out everything: bytes that are not UTF-8 at all are cut where
-// the limit is.
+// wholeCharacters leaves out the beginning of a character whose end is missing. It looks at
+// the last three bytes only, and never leaves out everything: bytes that are not UTF-8 at
+// all are cut where the limit is.
 func wholeCharacters(text []byte) []byte {
 	for n := 1; n < utf8.UTFMax && n < len(text); n++ {
 		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {

@@ -63,11 +63,11 @@ func (p *Process) launch(ctx context.Context) (_ *child, err error) {
 	return c, nil
 }
 
-// create makes the process, in a cgroup of its own where it can have one. A
-// cgroup that refuses it is done without, if the limits let. That a system lets cgroups be made does
-// not mean that a process can be born in one: a container's filter may not know clone3, for example.
-// The errno alone does not tell that from a fault of the program. So cgroups are given up for good
-// only if the same start succeeds without.
+// create makes the process, in a cgroup of its own where it can have one. A cgroup that
+// refuses it is done without, if the limits let. That a system lets cgroups be made does
+// not mean that a process can be born in one: a container's filter may not know clone3, for
+// example. The errno alone does not tell that from a fault of the program. So cgroups are
+// given up for good only if the same start succeeds without.
 func (p *Process) create(ctx context.Context, f *fork, c *child) (err error) {
 	if err := p.spec.Limits.check(); err != nil {
 		return err

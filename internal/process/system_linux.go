@@ -88,10 +88,10 @@ func (c *child) awaitExit() {
 	_ = waitid(unix.P_PID, c.os.Pid, nil, 0) // an error also comes from Wait, which reports it
 }
 
-// pollExit reports false if there is no waiting for the watch. Read of a RawConn calls its function,
-// and as long as that says no, parks the goroutine until the descriptor is readable, which a pidfd
-// is once its process has ended. An older kernel, which cannot wait by pidfd, refuses in the first
-// call.
+// pollExit reports false if there is no waiting for the watch. Read of a RawConn calls its
+// function, and as long as that says no, parks the goroutine until the descriptor is
+// readable, which a pidfd is once its process has ended. An older kernel, which cannot wait
+// by pidfd, refuses in the first call.
 func (c *child) pollExit() (dead bool) {
 	raw, err := c.watch.SyscallConn()
 	if err != nil {
@@ -124,8 +124,8 @@ func peakRSS(state *os.ProcessState) int64 {
 	return 0
 }
 
-// starved sums up what the kernel counts for each thread of a process, in nanoseconds. A kernel that
-// does not count it has no such file, or zeros in it.
+// starved sums up what the kernel counts for each thread of a process, in nanoseconds. A
+// kernel that does not count it has no such file, or zeros in it.
 func starved(pid int) time.Duration {
 	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/schedstat")
 	if err != nil {

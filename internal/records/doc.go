@@ -1,4 +1,5 @@
-// Package records keeps the last records of a tree, or of what an actor hosts, for whoever reads them.
+// Package records keeps the last records of a tree, or of what an actor hosts, for whoever
+// reads them.
 //
 //	s := records.New("", 50_000, 0, nil)
 //	s.Put(records.Of(time.Now(), slog.LevelInfo, "ready", attrs)) // never waits

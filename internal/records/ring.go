@@ -50,8 +50,8 @@ type incoming[T any] struct {
 	value  *T
 }
 
-// newRing makes a ring for what the actor at a path keeps: values of so much weight, where one counts
-// 1 and each KiB of it beyond the first another 1.
+// newRing makes a ring for what the actor at a path keeps: values of so much weight, where
+// one counts 1 and each KiB of it beyond the first another 1.
 func newRing[T any](at string, most int) ring[T] {
 	return ring[T]{at: at, most: most, sources: map[string]*source{}, finished: make(chan struct{})}
 }
@@ -126,8 +126,8 @@ func (r *ring[T]) finish() {
 	r.wake()
 }
 
-// over reports whether nothing comes any more. The channel, and not a flag, is what says so, since a
-// loop that pauses waits for it.
+// over reports whether nothing comes any more. The channel, and not a flag, is what says
+// so, since a loop that pauses waits for it.
 func (r *ring[T]) over() bool {
 	select {
 	case <-r.finished:
@@ -137,8 +137,8 @@ func (r *ring[T]) over() bool {
 	}
 }
 
-// batch is how many values a loop takes at once. The filter, and the loop's body, which are not this
-// package's, run without the lock; so what they are given is copied, and bounded.
+// batch is how many values a loop takes at once. The filter, and the loop's body, which are
+// not this package's, run without the lock; so what they are given is copied, and bounded.
 const batch = 256
 
 // watch ranges over the values that pass: see [telemetry.Source].
@@ -180,8 +180,8 @@ func (r *ring[T]) batches(ctx context.Context, follow bool) iter.Seq2[[]entry[T]
 	}
 }
 
-// wait waits for a change, unless there may be more already, and reports false when ctx has ended. It
-// looks at ctx in either case: a loop that never catches up ends as well.
+// wait waits for a change, unless there may be more already, and reports false when ctx has
+// ended. It looks at ctx in either case: a loop that never catches up ends as well.
 func wait(ctx context.Context, changed <-chan struct{}, more bool) bool {
 	if !more {
 		select {

@@ -116,7 +116,8 @@ func (s *Store) SpanBatches(ctx context.Context) iter.Seq2[int, []telemetry.Span
 	}
 }
 
-// Finish ends all loops, and those that send what is kept to a host, once they have had what was there.
+// Finish ends all loops, and those that send what is kept to a host, once they have had
+// what was there.
 func (s *Store) Finish() {
 	s.records.finish()
 	s.spans.finish()

@@ -27,7 +27,8 @@ const (
 // question is the argument of wire.Query and wire.Watch.
 type question struct {
 	Name string `json:"name,omitempty"` // a name or a path; "": everybody
-	// Missing asks wire.Query for no entries, but for what Registry.Missing says: so much less is sent.
+	// Missing asks wire.Query for no entries, but for what Registry.Missing says: so much
+	// less is sent.
 	Missing bool `json:"missing,omitempty"`
 }
 
@@ -108,9 +109,9 @@ func show[T any](ctx context.Context, d *dialog.Dialog, all iter.Seq2[T, error],
 	return context.Cause(ctx)
 }
 
-// Tree is the registry of an actor that has a host. Memory has what the actor hosts itself, and below
-// that: nobody knows of it earlier. For the rest it asks the host, and keeps nothing. It is
-// made once, and does not change.
+// Tree is the registry of an actor that has a host. Memory has what the actor hosts itself,
+// and below that: nobody knows of it earlier. For the rest it asks the host, and keeps
+// nothing. It is made once, and does not change.
 type Tree struct {
 	*directory.Memory
 	Host endpoint.Reach // the link to the host
@@ -200,7 +201,8 @@ func (t Tree) Watch(ctx context.Context, name string) iter.Seq2[directory.Event,
 	})
 }
 
-// watched ranges over what a host gives for a question, until the loop wants no more, or its ctx ends.
+// watched ranges over what a host gives for a question, until the loop wants no more, or
+// its ctx ends.
 func watched[T any](ctx context.Context, host endpoint.Reach, endpoint string, question any, value func(message) T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		stopped := false

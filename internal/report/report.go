@@ -62,8 +62,9 @@ func messageOf(m message, err error) message {
 	return m
 }
 
-// Send tells the actor at the other end of t's link all events that r has, in order, until r ends or
-// the link does. An actor that takes no events refuses that with fault.ErrNotExposed.
+// Send tells the actor at the other end of t's link all events that r has, in order, until
+// r ends or the link does. An actor that takes no events refuses that with
+// fault.ErrNotExposed.
 func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 	return tell(ctx, t, wire.Events, func(ctx context.Context, send func(*message) error) error {
 		for e, err := range r.Events(ctx) {

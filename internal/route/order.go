@@ -12,10 +12,12 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
-// Obey carries out an order about the actor at its path. mine is whether that is below whoever obeys.
+// Obey carries out an order about the actor at its path. mine is whether that is below
+// whoever obeys.
 type Obey func(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error)
 
-// nurseries are those that an actor has open. Each is here for as long as it is open. mu guards all.
+// nurseries are those that an actor has open. Each is here for as long as it is open. mu
+// guards all.
 type nurseries struct {
 	mu  sync.Mutex
 	all map[*Obey]struct{}
@@ -36,7 +38,8 @@ func (r *Router) Hosts(o Obey) (ended func()) {
 	}
 }
 
-// Order has an order carried out about an actor below, by whichever nursery hosts it, or a host of it.
+// Order has an order carried out about an actor below, by whichever nursery hosts it, or a
+// host of it.
 func (r *Router) Order(ctx context.Context, q wire.OrderRequest) ([]byte, error) {
 	r.nurseries.mu.Lock()
 	all := slices.Collect(maps.Keys(r.nurseries.all))

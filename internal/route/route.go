@@ -48,9 +48,9 @@ func From(ctx context.Context) *Router {
 	return r
 }
 
-// To leads to a process by its path from the root, and to no other one; to whichever is there if id is
-// nobody. What is not below goes by the parent, this actor itself and the parent too: they serve
-// others what they serve all.
+// To leads to a process by its path from the root, and to no other one; to whichever is
+// there if id is nobody. What is not below goes by the parent, this actor itself and the
+// parent too: they serve others what they serve all.
 func (r *Router) To(at string, id actor.ID) endpoint.Reach {
 	if r.Down.Has(at) {
 		return r.Down.Portal(directory.Entry{Path: at, Actor: id}).Table
@@ -63,7 +63,8 @@ func (r *Router) To(at string, id actor.ID) endpoint.Reach {
 	}
 }
 
-// FromParent is where a START goes on to that has come from the parent, which may speak for anybody.
+// FromParent is where a START goes on to that has come from the parent, which may speak for
+// anybody.
 func (r *Router) FromParent(s *wire.Start) (*dialog.Table, error) {
 	if s.Opener == nil {
 		s.Opener = address(treepath.Host(r.Down.Path()), r.Parent)

@@ -123,8 +123,8 @@ func Close() error {
 }
 
 // Discard removes a directory and everything in it. That takes a descriptor; if there is
-// none, it is tried again with each later Open, and the runtime directory takes along what is left. Many may
-// do so at once, as it takes the file system a millisecond.
+// none, it is tried again with each later Open, and the runtime directory takes along what
+// is left. Many may do so at once, as it takes the file system a millisecond.
 func Discard(path string) {
 	if os.RemoveAll(path) != nil {
 		own.Lock()

@@ -43,17 +43,18 @@ func Socket(address string) (path string, err error) {
 	return path, err
 }
 
-// How often Occupy tries, and how long it waits in between: others hold the lock for an instant while they
-// look whether somebody has it (Occupied), and while they sweep.
+// How often Occupy tries, and how long it waits in between: others hold the lock for an
+// instant while they look whether somebody has it (Occupied), and while they sweep.
 const (
 	occupyTries = 50
 	occupyPause = time.Millisecond
 )
 
-// Occupy gives the caller the name of a socket, and removes the socket of a program that had it and was killed. Nobody
-// else has the name until release, which also removes the socket if the caller has made one. The common folder is made
-// if it is not there; any other one has to be there. Errors: [ErrOccupied], whatever lets others into the folder, and what
-// is there that is not such a socket.
+// Occupy gives the caller the name of a socket, and removes the socket of a program that
+// had it and was killed. Nobody else has the name until release, which also removes the
+// socket if the caller has made one. The common folder is made if it is not there; any
+// other one has to be there. Errors: [ErrOccupied], whatever lets others into the folder,
+// and what is there that is not such a socket.
 func Occupy(path string) (release func(made bool), err error) {
 	folder := filepath.Dir(path)
 	if folder != baseFolder() {
@@ -112,9 +113,9 @@ func Occupied(path string) bool {
 	return errors.Is(err, errLocked)
 }
 
-// vacate removes the lock of a socket, and the socket itself if it was made for that lock; but not
-// if they are not this program's any more, since somebody has removed the lock. The common directory
-// goes, too, if nobody is left in it.
+// vacate removes the lock of a socket, and the socket itself if it was made for that lock;
+// but not if they are not this program's any more, since somebody has removed the lock. The
+// common directory goes, too, if nobody is left in it.
 func vacate(path string, lock *os.File, made bool) {
 	if sameFile(lock, path+lockSuffix) != nil {
 		_ = lock.Close() // nothing was written

@@ -19,9 +19,9 @@ const (
 	asleep = 2 // a goroutine waits on the socket
 )
 
-// doze waits until it is woken, for the given time at most, unless the peer has changed the word
-// before. Whatever ended it, the caller looks for itself. The system call is an ordinary one for Go's
-// scheduler: other goroutines get the processor soon.
+// doze waits until it is woken, for the given time at most, unless the peer has changed the
+// word before. Whatever ended it, the caller looks for itself. The system call is an
+// ordinary one for Go's scheduler: other goroutines get the processor soon.
 func (b *bed) doze(bound time.Duration) {
 	limit := unix.NsecToTimespec(bound.Nanoseconds())
 	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWait, dozing, uintptr(unsafe.Pointer(&limit)), 0, 0) //nolint:gosec // the kernel takes addresses
@@ -39,8 +39,8 @@ func (b *bed) rouse() (bell bool) {
 	return state == asleep
 }
 
-// wake wakes all threads that doze: most often one, and two while the reading goes from one to another. It never
-// blocks, so the scheduler need not hear of it.
+// wake wakes all threads that doze: most often one, and two while the reading goes from one
+// to another. It never blocks, so the scheduler need not hear of it.
 func (b *bed) wake() {
 	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, math.MaxInt32, 0, 0, 0) //nolint:gosec // as above
 }

@@ -13,8 +13,9 @@
 // The socket stays for three things: what is written aside, the bell for a peer that
 // sleeps for long, and the news that the peer is gone.
 //
-// One goroutine reads all the time, the reader: it waits in [Conn.Idle], and then reads. Meanwhile somebody who
-// waits for what comes may read instead, the leader, and so need not be woken by the reader:
+// One goroutine reads all the time, the reader: it waits in [Conn.Idle], and then reads.
+// Meanwhile somebody who waits for what comes may read instead, the leader, and so need not
+// be woken by the reader:
 //
 //	if conn.Lead() {        // nobody else reads, and the peer rings no bell
 //		conn.Write(request)
@@ -47,19 +48,21 @@
 //
 // # The socket
 //
-// Each direction of the socket carries bells, which are a byte 0, and records: a byte 1, the
-// place in the ring's stream of bytes at which the record belongs (uint64), its length (uint32), and
-// its bytes. A writer counts a record when it has written it, and puts nothing
-// more into the ring before that. A reader that sees the count looks for the record before it goes
-// beyond what it knew to be free of one. So what is read has the order in which it was written.
+// Each direction of the socket carries bells, which are a byte 0, and records: a byte 1,
+// the place in the ring's stream of bytes at which the record belongs (uint64), its length
+// (uint32), and its bytes. A writer counts a record when it has written it, and puts
+// nothing more into the ring before that. A reader that sees the count looks for the record
+// before it goes beyond what it knew to be free of one. So what is read has the order in
+// which it was written.
 //
 // # A peer that cannot be trusted
 //
-// It may write whatever it likes to all of the memory, at any time. So each end keeps its own positions in
-// memory of its own, and never reads them back. What the peer says of itself is loaded once and
-// used only if it can be true; else [ErrPeer] ends the connection. Bytes are copied out once and
-// looked at only then. Whoever sleeps does so for a bounded time, or on the socket. A peer can lie
-// about sleeping, which makes this end's writes slower by a system call each, and it may wake this
-// end in vain. After some of those this end sleeps on the socket only, and writes all aside: the connection
-// is what it would be without memory.
+// It may write whatever it likes to all of the memory, at any time. So each end keeps its
+// own positions in memory of its own, and never reads them back. What the peer says of
+// itself is loaded once and used only if it can be true; else [ErrPeer] ends the
+// connection. Bytes are copied out once and looked at only then. Whoever sleeps does so for
+// a bounded time, or on the socket. A peer can lie about sleeping, which makes this end's
+// writes slower by a system call each, and it may wake this end in vain. After some of
+// those this end sleeps on the socket only, and writes all aside: the connection is what it
+// would be without memory.
 package shm

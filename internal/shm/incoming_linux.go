@@ -21,8 +21,9 @@ const (
 // socketBuffer is for bells and the heads of records; what is larger than it is not copied.
 const socketBuffer = 512
 
-// incoming is the direction from the peer. It belongs to whoever reads, which role says, but for what is atomic; sock and
-// what is below it belong to the reader always. The channel turn has room for the one signal that can be.
+// incoming is the direction from the peer. It belongs to whoever reads, which role says,
+// but for what is atomic; sock and what is below it belong to the reader always. The
+// channel turn has room for the one signal that can be.
 type incoming struct {
 	conn *Conn
 	ctl  *controls
@@ -131,8 +132,8 @@ func (r *incoming) look() error {
 	return nil
 }
 
-// missing reports whether a record has been counted that has not been read. One that was read before
-// it was counted makes the difference negative for a moment.
+// missing reports whether a record has been counted that has not been read. One that was
+// read before it was counted makes the difference negative for a moment.
 func (r *incoming) missing() bool { return int64(r.ctl.asides.Load()-r.records) > 0 }
 
 // some reports whether there is something to read, or an impossible position, which next refuses.

@@ -41,9 +41,10 @@ func (l lifeline) Read(b []byte) (int, error) {
 // closed wakes it, too.
 func (r *incoming) rouse() { _ = r.conn.sock.SetReadDeadline(time.Unix(1, 0)) }
 
-// idle returns to the reader when there may be something to read. While it sleeps others may lead, unless it stays: in the
-// middle of a frame nobody else reads. soon says that the peer is likely to write again at once. Before it sleeps
-// whoever can run does: it may be what was just read that has woken somebody, and a thread that dozes would hold it up.
+// idle returns to the reader when there may be something to read. While it sleeps others
+// may lead, unless it stays: in the middle of a frame nobody else reads. soon says that the
+// peer is likely to write again at once. Before it sleeps whoever can run does: it may be
+// what was just read that has woken somebody, and a thread that dozes would hold it up.
 func (r *incoming) idle(soon, stays bool) {
 	runtime.Gosched()
 	if r.some() || r.left > 0 || r.end != nil || soon && r.spin() {
@@ -60,7 +61,8 @@ func (r *incoming) idle(soon, stays bool) {
 	}
 }
 
-// nap has the reader doze, and reports whether it is on its way to the socket after that: there may be something, else.
+// nap has the reader doze, and reports whether it is on its way to the socket after that:
+// there may be something, else.
 func (r *incoming) nap(stays bool) (sleeps bool) {
 	r.ctl.reader.word.Store(dozing)
 	if r.busy() {
@@ -79,8 +81,8 @@ func (r *incoming) nap(stays bool) (sleeps bool) {
 	return !hit && r.settle(stays)
 }
 
-// settle says that the reader is on the socket from now on. It reports false if there is something to read
-// after all: then it still reads.
+// settle says that the reader is on the socket from now on. It reports false if there is
+// something to read after all: then it still reads.
 func (r *incoming) settle(stays bool) (sleeps bool) {
 	r.goToSleep()
 	if r.busy() {
@@ -113,8 +115,8 @@ func (r *incoming) busy() bool {
 	return true
 }
 
-// listen waits on the socket until the reader reads again. If somebody leads, that ends soon. An end of the socket is
-// kept, and what is left in the ring is still to be read.
+// listen waits on the socket until the reader reads again. If somebody leads, that ends
+// soon. An end of the socket is kept, and what is left in the ring is still to be read.
 func (r *incoming) listen(stays bool) {
 	r.idles = !stays
 	what, err := r.sock.Peek(1)

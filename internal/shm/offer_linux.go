@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the end that offers says, with the memory's descriptor or without, and what the other one answers.
+// What the end that offers says, with the memory's descriptor or without, and what the
+// other one answers.
 const (
 	no  = 0
 	yes = 1
@@ -38,9 +39,9 @@ func Offer(sock *net.UnixConn) (*Conn, error) {
 	return newConn(sock, mem, true), nil
 }
 
-// Take takes the memory that the process at the other end of a socket offers, if this end can rely
-// on it. Without an error and without a Conn, there is none: the socket is as it was. Whatever has come with
-// the offer is closed.
+// Take takes the memory that the process at the other end of a socket offers, if this end
+// can rely on it. Without an error and without a Conn, there is none: the socket is as it
+// was. Whatever has come with the offer is closed.
 func Take(sock *net.UnixConn) (*Conn, error) {
 	said, fds, whole, err := receive(sock)
 	defer func() {
@@ -71,8 +72,8 @@ func Take(sock *net.UnixConn) (*Conn, error) {
 	return newConn(sock, mem, false), nil
 }
 
-// receive reads one byte, and the descriptors that came with it; whole is false if the kernel had to
-// leave some out.
+// receive reads one byte, and the descriptors that came with it; whole is false if the
+// kernel had to leave some out.
 func receive(sock *net.UnixConn) (said byte, fds []int, whole bool, err error) {
 	var b [1]byte
 	oob := make([]byte, unix.CmsgSpace(4*4)) // for more than the one that is expected

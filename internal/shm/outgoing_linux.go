@@ -15,8 +15,9 @@ import (
 // writes what follows.
 const published = 32 << 10
 
-// outgoing is the direction to the peer. mu guards all of it. Whoever writes holds it, also while
-// it waits for the peer; besides, only the timer that gives memory back asks for it, and does not wait.
+// outgoing is the direction to the peer. mu guards all of it. Whoever writes holds it, also
+// while it waits for the peer; besides, only the timer that gives memory back asks for it,
+// and does not wait.
 type outgoing struct {
 	conn *Conn
 	ctl  *controls
@@ -120,8 +121,8 @@ func (w *outgoing) awaitRoom() error {
 	}
 }
 
-// writeAside sends a batch as a record. Only when all of it is in the socket is it counted, so that a
-// peer that sees the count does not wait long for it.
+// writeAside sends a batch as a record. Only when all of it is in the socket is it counted,
+// so that a peer that sees the count does not wait long for it.
 func (w *outgoing) writeAside(batch [][]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -146,8 +147,9 @@ func (w *outgoing) writeAside(batch [][]byte) error {
 	return nil
 }
 
-// countAside tells the peer of a record that has been sent. A reader that sleeps on the socket stays as it is:
-// the record has woken it, and it may have read that and be asleep again, waiting for a bell.
+// countAside tells the peer of a record that has been sent. A reader that sleeps on the
+// socket stays as it is: the record has woken it, and it may have read that and be asleep
+// again, waiting for a bell.
 func (w *outgoing) countAside() {
 	w.asides++
 	w.ctl.asides.Store(w.asides)
@@ -162,8 +164,9 @@ func (w *outgoing) keepWarm() {
 	}
 }
 
-// giveBack frees the ring's memory if nothing was written for a while, and nothing is to be read. It
-// is the writer's to free: nobody else knows that nothing is being written into it.
+// giveBack frees the ring's memory if nothing was written for a while, and nothing is to be
+// read. It is the writer's to free: nobody else knows that nothing is being written into
+// it.
 func (w *outgoing) giveBack() {
 	if !w.conn.enter() {
 		return

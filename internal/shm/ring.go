@@ -12,9 +12,10 @@ const Size = 256 << 10
 // ErrPeer says that the peer has written something into the shared memory that cannot be.
 var ErrPeer = errors.New("the peer's positions in the shared memory cannot be")
 
-// Positions count all bytes that ever went through a ring, so that a full one and an empty one differ.
-// An end keeps both positions in memory of its own: its own as it is, and the peer's as it was when it
-// was loaded last. They are compared by their distance, so it would be no harm if they overflowed.
+// Positions count all bytes that ever went through a ring, so that a full one and an empty
+// one differ. An end keeps both positions in memory of its own: its own as it is, and the
+// peer's as it was when it was loaded last. They are compared by their distance, so it
+// would be no harm if they overflowed.
 
 // outward is the writer's account of a ring. The zero value is an empty ring.
 type outward struct{ tail, head uint64 }
@@ -74,8 +75,9 @@ func span(ring []byte, at uint64, n int) (first, second []byte) {
 	return ring[from:Size], ring[:from+n-Size]
 }
 
-// patience decides whether an end that finds nothing keeps a thread for what may come. That pays when
-// the peer answers soon, and is tried less and less often while it does not. The zero value tries.
+// patience decides whether an end that finds nothing keeps a thread for what may come. That
+// pays when the peer answers soon, and is tried less and less often while it does not. The
+// zero value tries.
 type patience struct {
 	score int // of late: up with each hit, down with each miss
 	skip  int // so many times it is not tried

@@ -90,9 +90,10 @@ func (a *Authority) issue(identity string) (credentials, error) {
 	return credentials{identity: identity, authority: a.cert.Raw, cert: der, key: key}, nil
 }
 
-// certify makes a key, and the certificate of it that a template says; it is signed by the authority,
-// or, as long as that has none, by itself. The key is on P-256: go-plugin's own P-521 takes twenty
-// times as long. Package x509 gives a random serial number; nobody keeps count of them.
+// certify makes a key, and the certificate of it that a template says; it is signed by the
+// authority, or, as long as that has none, by itself. The key is on P-256: go-plugin's own
+// P-521 takes twenty times as long. Package x509 gives a random serial number; nobody keeps
+// count of them.
 func (a *Authority) certify(template *x509.Certificate) (der []byte, key *ecdsa.PrivateKey, err error) {
 	if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, nil, err

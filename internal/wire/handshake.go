@@ -16,10 +16,10 @@ const (
 	PluginName  = "trellis" // in go-plugin's plugin map
 )
 
-// LogKey and LogRuntime mark what the runtime itself logs, and not the author of a plugin. Such a
-// line is never among an actor's last words, which are to say what the author's program printed
-// before it died. LogHosted marks a line of those that an actor hosts, or about them, which its host
-// is told as a record as well.
+// LogKey and LogRuntime mark what the runtime itself logs, and not the author of a plugin.
+// Such a line is never among an actor's last words, which are to say what the author's
+// program printed before it died. LogHosted marks a line of those that an actor hosts, or
+// about them, which its host is told as a record as well.
 const (
 	LogKey     = "logger"
 	LogRuntime = "trellis"
@@ -53,6 +53,8 @@ type OrderRequest struct {
 	Do       string `json:"do"`
 	Replicas int    `json:"replicas,omitempty"` // how many there are to be
 	By       string `json:"by,omitempty"`       // the path of who wants it; the host of that program says it
+	Tree     []byte `json:"tree,omitempty"`     // what the actor is to host, as in a BootRequest
+	Dry      bool   `json:"dry,omitempty"`      // it is only asked what would change
 }
 
 // What an order wants.
@@ -62,14 +64,16 @@ const (
 	OrderScale       = "scale"         // another number of replicas
 	OrderAwaitHealth = "await-healthy" // nothing but to know when its last health check has passed
 	OrderDescribe    = "describe"      // what it serves: the answer is a BootResponse, in protobuf
+	OrderApply       = "apply"         // that it hosts what Tree says; only its own host asks: the answer is JSON, the changes
 )
 
 // Events is the runtime endpoint on which an actor tells its host what becomes of the actors that
 // it hosts itself: a Context, whose stream from the opener has them (package report).
 const Events = "trellis/events"
 
-// Query and Watch are the runtime endpoints by which an actor asks its host for the directory of the
-// tree: a Func for who is there, and a Source of what becomes of them (package report).
+// Query and Watch are the runtime endpoints by which an actor asks its host for the
+// directory of the tree: a Func for who is there, and a Source of what becomes of them
+// (package report).
 const (
 	Query = "trellis/directory/query"
 	Watch = "trellis/directory/watch"
@@ -85,6 +89,6 @@ const (
 	WatchSpans   = "trellis/spans/watch"
 )
 
-// DirectoryPrefix begins the names of the runtime endpoints that any actor of the tree may call, over
-// relays. All others are between an actor and its host.
+// DirectoryPrefix begins the names of the runtime endpoints that any actor of the tree may
+// call, over relays. All others are between an actor and its host.
 const DirectoryPrefix = "trellis/directory/"

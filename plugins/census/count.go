@@ -62,6 +62,7 @@ type board struct {
 	mu     sync.Mutex
 	sum    tally.Tally
 	seen   int
+	total  int // the same, when there are no more
 	parsed int
 	failed int
 	files  map[string]int // by the process that has parsed them
@@ -102,6 +103,9 @@ func (b *board) walk(ctx context.Context, walker contract.Portal) error {
 			}
 		}
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total = b.seen
 	return nil
 }
 
@@ -235,7 +239,7 @@ func (b *board) progress() census.Progress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return census.Progress{
-		Seen: b.seen, Parsed: b.parsed, Failed: b.failed, Rate: b.rate(),
+		Seen: b.seen, Parsed: b.parsed, Total: b.total, Failed: b.failed, Rate: b.rate(),
 		Parsers: b.workers(),
 	}
 }

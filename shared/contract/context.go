@@ -94,8 +94,8 @@ type Opener[Started, In, Out, Result any] struct {
 // is ready; it may open its end of the stream after that; what it returns is the
 // context's result. Its ctx ends when the opener fails, cancels or is gone.
 //
-// Where f returns at once, it runs on a shared goroutine, as calls do: what [FuncEndpoint.Handle] says of
-// threads holds here, too.
+// Where f returns at once, it runs on a shared goroutine, as calls do: what
+// [FuncEndpoint.Handle] says of threads holds here, too.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx context.Context, args Args, c *Callee[Started, In, Out]) (Result, error)) Handler {
 	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 		args, err := decode[Args](e.sig, d.Request().Codec, arguments, d.Args())

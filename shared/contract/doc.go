@@ -8,7 +8,8 @@
 //		Chat = contract.Context[string, string, string, string, int]("chat").With(contract.ContextOptions{Reading: true})
 //	)
 //
-// A [FuncEndpoint] is one call with one answer. A [SourceEndpoint] is a one-way stream; leaving the loop ends its producer. A [ContextEndpoint] is a linked pair of tasks, one in
+// A [FuncEndpoint] is one call with one answer. A [SourceEndpoint] is a one-way stream;
+// leaving the loop ends its producer. A [ContextEndpoint] is a linked pair of tasks, one in
 // each actor, with a two-way stream between them. A plugin serves what Handle makes of a
 // function:
 //
@@ -68,11 +69,11 @@
 // struct tags. Both ends compare a fingerprint of all types when they begin, and a
 // [*fault.ContractError] says what does not fit; a field marked omitempty or omitzero is
 // left out of the fingerprint, so that optional fields may be added or removed without
-// breaking older programs. An endpoint is refused with such an error where it is called
-// or served if its values could not be encoded, or would arrive without their content:
-// channels, functions, two fields of one name, and structs with unexported fields only
-// that have no encoding of their own, such as those of sync/atomic. [Metadata] goes with a call, and with every call that its
-// handler makes with its ctx.
+// breaking older programs. An endpoint is refused with such an error where it is called or
+// served if its values could not be encoded, or would arrive without their content:
+// channels, functions, two fields of one name, and structs with unexported fields only that
+// have no encoding of their own, such as those of sync/atomic. [Metadata] goes with a call,
+// and with every call that its handler makes with its ctx.
 //
 // # More
 //

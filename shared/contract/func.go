@@ -42,14 +42,15 @@ func (e FuncEndpoint[Args, Result]) Handle(f func(ctx context.Context, args Args
 	})
 }
 
-// Call runs the endpoint in the portal's actor. When ctx ends, the remote task is cancelled, and Call returns when that task has ended;
-// past a deadline it waits only for the cancel bound (500 ms by default) and then returns a
-// [*fault.Overdue].
+// Call runs the endpoint in the portal's actor. When ctx ends, the remote task is
+// cancelled, and Call returns when that task has ended; past a deadline it waits only for
+// the cancel bound (500 ms by default) and then returns a [*fault.Overdue].
 //
 // Errors: [*fault.RemoteError] for what the handler returned or panicked with,
-// [*fault.NotExposed], [*fault.ContractError], [fault.ErrMessageTooLarge], [fault.ErrOverloaded]; [fault.ErrActorDown] or
-// [fault.ErrActorClosing] if the actor takes no calls; what matches [fault.ErrActorLost] if
-// the actor or the link to it is lost; or the cause of ctx.
+// [*fault.NotExposed], [*fault.ContractError], [fault.ErrMessageTooLarge],
+// [fault.ErrOverloaded]; [fault.ErrActorDown] or [fault.ErrActorClosing] if the actor takes
+// no calls; what matches [fault.ErrActorLost] if the actor or the link to it is lost; or
+// the cause of ctx.
 func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Args) (Result, error) {
 	r, next, err := e.call(ctx, p, args)
 	for next != nil {
@@ -58,7 +59,8 @@ func (e FuncEndpoint[Args, Result]) Call(ctx context.Context, p Portal, args Arg
 	return r, err
 }
 
-// call is Call, which goes on with next if that is not nil: the callee has not begun, and there is another one.
+// call is Call, which goes on with next if that is not nil: the callee has not begun, and
+// there is another one.
 func (e FuncEndpoint[Args, Result]) call(ctx context.Context, p Portal, args Args) (r Result, next Portal, err error) {
 	payload, err := encode(e.sig, e.sig.codec, arguments, args)
 	if err != nil {

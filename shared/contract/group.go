@@ -40,8 +40,9 @@ func OpenGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 	return fault.Join(g.failures...)
 }
 
-// Cancel ends the contexts of the group, and body's ctx. That they were cancelled is not a failure.
-// It does not wait; it may be called from anywhere. When that ctx has ended already, it does nothing.
+// Cancel ends the contexts of the group, and body's ctx. That they were cancelled is not a
+// failure. It does not wait; it may be called from anywhere. When that ctx has ended
+// already, it does nothing.
 func (g *Group) Cancel() {
 	g.mu.Lock()
 	g.cancelled = g.cancelled || g.ctx.Err() == nil
@@ -80,12 +81,13 @@ func (g *Group) Go(f func(ctx context.Context) error) bool {
 // errGroupEnded is what OpenIn gives in a group of which nothing runs any more.
 var errGroupEnded = errors.New("OpenIn in a group that has ended")
 
-// OpenIn opens a context as a part of a group, and does not wait for it. What Open does then in its
-// caller's goroutine, goroutines of the group do, and only while body has something to do ([Opener.Hibernate]).
-// The context ends before the group does. ended is given what Open would return; what it returns, if
-// that is not nil, is the group's failure. With a nil ended the group fails with the context. It is not
-// called when body panics, which Open would not have returned from: the group goes on with the panic.
-// The error is why there is no context.
+// OpenIn opens a context as a part of a group, and does not wait for it. What Open does
+// then in its caller's goroutine, goroutines of the group do, and only while body has
+// something to do ([Opener.Hibernate]). The context ends before the group does. ended is
+// given what Open would return; what it returns, if that is not nil, is the group's
+// failure. With a nil ended the group fails with the context. It is not called when body
+// panics, which Open would not have returned from: the group goes on with the panic. The
+// error is why there is no context.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) OpenIn(g *Group, p Portal, args Args,
 	body func(ctx context.Context, c *Opener[Started, In, Out, Result]) error, ended func(r Result, err error) error,
 ) error {
@@ -124,11 +126,12 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) scopeIn(g *Group, d *di
 }
 
 // Hibernate is for a body that has nothing to do until something happens: what it gives is
-// returned from the body, as it is. In a [Group] the context then needs no goroutine on this side.
-// The body has not ended; it goes on with next when there is news, and next may hibernate again. That
-// is when ctx has ended, when there are messages in the stream that this side has opened, when the
-// callee sends no more, and when it has ended. Each is news once; after messages, all that has ended
-// is news again. So a next that takes one message is called for the one that follows it.
+// returned from the body, as it is. In a [Group] the context then needs no goroutine on
+// this side. The body has not ended; it goes on with next when there is news, and next may
+// hibernate again. That is when ctx has ended, when there are messages in the stream that
+// this side has opened, when the callee sends no more, and when it has ended. Each is news
+// once; after messages, all that has ended is news again. So a next that takes one message
+// is called for the one that follows it.
 func (c *Opener[Started, In, Out, Result]) Hibernate(next func(ctx context.Context) error) error {
 	return c.d.Hibernate(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) { return nil, next(ctx) })
 }

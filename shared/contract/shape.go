@@ -96,8 +96,8 @@ func (w *walk) line(path, typ string) {
 	}
 }
 
-// mostTold bounds the lines about what is in fields that may be left out, in each part: their types may be large, and
-// contain each other in many ways.
+// mostTold bounds the lines about what is in fields that may be left out, in each part:
+// their types may be large, and contain each other in many ways.
 const mostTold = 256
 
 // refuse ends the walk: t, which lies at path, cannot be sent. The first one counts.

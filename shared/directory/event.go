@@ -55,10 +55,10 @@ type Event struct {
 	Actor actor.ID `json:"actor"` // the process; between two processes the last one; before the first that one, without a pid
 	// Epoch counts the processes of the actor, from 1; 0 before the first.
 	Epoch int `json:"epoch,omitempty"`
-	// Seq numbers what the actor's own host has told of all of its actors, from 1. Where one is
-	// missing, an event with Missed or a *fault.Lagged has said so. It is 0 if another one tells the
-	// event in that host's stead: a host further up, whose link to it is lost, or who makes up for
-	// events that were lost.
+	// Seq numbers what the actor's own host has told of all of its actors, from 1. Where
+	// one is missing, an event with Missed or a *fault.Lagged has said so. It is 0 if
+	// another one tells the event in that host's stead: a host further up, whose link to it
+	// is lost, or who makes up for events that were lost.
 	Seq   uint64 `json:"seq,omitempty"`
 	From  State  `json:"from,omitempty"` // empty: the actor is new
 	To    State  `json:"to"`

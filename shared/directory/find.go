@@ -104,11 +104,11 @@ func WaitFor(ctx context.Context, name string) (*Portal, error) {
 	return await(ctx, r, name, true, newest)
 }
 
-// ByName is a portal to whichever actor of a name, or at a path, is ready when a dialog begins: it
-// looks up anew for each one, and so leads on after a restart, and when the name is another
-// actor's. A dialog stays with the process that it has begun with. While those of the name are
-// there and none is ready, a call waits for one, bounded by its ctx; if there are none it fails with
-// [ErrNotFound]. It needs no closing, and keeps nothing alive.
+// ByName is a portal to whichever actor of a name, or at a path, is ready when a dialog
+// begins: it looks up anew for each one, and so leads on after a restart, and when the name
+// is another actor's. A dialog stays with the process that it has begun with. While those
+// of the name are there and none is ready, a call waits for one, bounded by its ctx; if
+// there are none it fails with [ErrNotFound]. It needs no closing, and keeps nothing alive.
 func ByName(ctx context.Context, name string) contract.Portal {
 	r := From(ctx)
 	return endpoint.Reach(func(ctx context.Context) (t dialog.Target, err error) {
@@ -120,7 +120,8 @@ func ByName(ctx context.Context, name string) contract.Portal {
 			if err != nil {
 				return t, err
 			}
-			// Whichever process is there when the dialog gets there, be it the one that was found or the next one.
+			// Whichever process is there when the dialog gets there, be it the one that was
+			// found or the next one.
 			t, err = r.Portal(Entry{Path: p.Entry.Path}).Table(ctx)
 			if !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound) { // else another one is on its way
 				return t, err
@@ -153,7 +154,8 @@ func await(ctx context.Context, r Registry, name string, come bool, choose func(
 		if ctx.Err() != nil {
 			break
 		}
-		// A look may go through the whole tree, or to another process. The end of one may uncover another one.
+		// A look may go through the whole tree, or to another process. The end of one may
+		// uncover another one.
 		if err == nil && e.Path != "" && !e.To.Callable() && e.To != Gone {
 			continue
 		}

@@ -30,9 +30,9 @@ const (
 )
 
 // Memory is a registry in the memory of its host's process. The outermost nursery of a root
-// host makes one, and so does each plugin for the nurseries in it, where it has what the plugin hosts
-// and is a part of one that has the rest (package report). It owns no goroutine, and ends
-// with Finish.
+// host makes one, and so does each plugin for the nurseries in it, where it has what the
+// plugin hosts and is a part of one that has the rest (package report). It owns no
+// goroutine, and ends with Finish.
 //
 // mu guards all fields below it, those of the followers and those of the members. It is taken
 // under the locks of nurseries, and under it no other one.

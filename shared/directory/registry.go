@@ -33,13 +33,14 @@ type Registry interface {
 	// Portal leads to the process of an entry, and to no other one; to whichever is at its
 	// path if it has no Actor.
 	Portal(e Entry) contract.Portal
-	// Events ranges over what has happened so far to what the actor hosts, as far as it is kept, and
-	// then over all that happens. Watch is about actors of a name in the tree, or all of them, and
-	// begins with the last event of each one that is there, and one without a path, which
-	// says that these were all. A *fault.Lagged says how many events are missing: of the past those that
-	// are not kept, and the oldest ones of what a slow loop is behind. From the events that follow it
-	// comes the same table as from those that are missing. Any other error is the last thing that it
-	// gets. The loops end with ctx, and with the registry.
+	// Events ranges over what has happened so far to what the actor hosts, as far as it is
+	// kept, and then over all that happens. Watch is about actors of a name in the tree, or
+	// all of them, and begins with the last event of each one that is there, and one
+	// without a path, which says that these were all. A *fault.Lagged says how many events
+	// are missing: of the past those that are not kept, and the oldest ones of what a slow
+	// loop is behind. From the events that follow it comes the same table as from those
+	// that are missing. Any other error is the last thing that it gets. The loops end with
+	// ctx, and with the registry.
 	Events(ctx context.Context) iter.Seq2[Event, error]
 	Watch(ctx context.Context, name string) iter.Seq2[Event, error]
 }
@@ -49,8 +50,9 @@ type Registry interface {
 type Membership interface {
 	// Path is the path of the actor, from the root of the tree.
 	Path() string
-	// Epoch is above those of all memberships that the registry has given before. A path may be used
-	// again, and of two actors that have had it the epochs say which one is the later.
+	// Epoch is above those of all memberships that the registry has given before. A path
+	// may be used again, and of two actors that have had it the epochs say which one is the
+	// later.
 	Epoch() uint64
 	// Publish tells an event of the actor itself. It never waits.
 	Publish(e Event)
@@ -74,8 +76,8 @@ type key struct{}
 // With returns a ctx whose nurseries join r, and under which r is the directory.
 func With(ctx context.Context, r Registry) context.Context { return context.WithValue(ctx, key{}, r) }
 
-// Here is where the actor is in its tree to which the code under ctx belongs: its path, as those that
-// look it up have it; "" is the root.
+// Here is where the actor is in its tree to which the code under ctx belongs: its path, as
+// those that look it up have it; "" is the root.
 func Here(ctx context.Context) string {
 	if r := From(ctx); r != nil {
 		return r.Path()

@@ -25,11 +25,12 @@
 // # The runtime's own errors
 //
 // A task that was asked to end has a [*ContextCancelled] as the cause of its ctx, which
-// says who asked, and matches context.Canceled. An actor that is lost is an [*ActorDied], [*ActorUnhealthy], [*ActorStuck] or [*LinkLost],
-// and all of them match [ErrActorLost]. A supervisor
-// that gives up is a [*RestartLimit]. A panic is a [*PanicError]. A stream that nobody
-// reads is a [*StreamOverrun]. Types that do not fit are a [*ContractError]. A deadline that
-// the callee did not keep is an [*Overdue]. Independent failures of one scope are a [*Group].
+// says who asked, and matches context.Canceled. An actor that is lost is an [*ActorDied],
+// [*ActorUnhealthy], [*ActorStuck] or [*LinkLost], and all of them match [ErrActorLost]. A
+// supervisor that gives up is a [*RestartLimit]. A panic is a [*PanicError]. A stream that
+// nobody reads is a [*StreamOverrun]. Types that do not fit are a [*ContractError]. A
+// deadline that the callee did not keep is an [*Overdue]. Independent failures of one scope
+// are a [*Group].
 //
 // # What each party owes
 //

@@ -27,7 +27,8 @@ var (
 	ErrStartedTwice = errors.New("context started twice")
 	// ErrStreamClosed: this end of the stream is closed, or was opened before.
 	ErrStreamClosed = errors.New("stream closed")
-	// ErrMessageTooLarge: a payload is over the receiver's limit, 64 MiB. Only that call or Send failed.
+	// ErrMessageTooLarge: a payload is over the receiver's limit, 64 MiB. Only that call or
+	// Send failed.
 	ErrMessageTooLarge = errors.New("message too large")
 	// ErrNurseryClosed: the nursery takes no more children. A [*NurseryClosed] says why.
 	ErrNurseryClosed = errors.New("nursery closed")

@@ -65,8 +65,8 @@ func Unpack(f *wire.Fault) error {
 	return all[0]
 }
 
-// bounded is what a peer may have said of an error, without what is over the bounds. There is at least
-// one node.
+// bounded is what a peer may have said of an error, without what is over the bounds. There
+// is at least one node.
 func bounded(f *wire.Fault) []*wire.Node {
 	nodes := f.GetNodes()
 	if len(nodes) == 0 {
@@ -80,8 +80,8 @@ func bounded(f *wire.Fault) []*wire.Node {
 	return nodes
 }
 
-// Relay is an error that passes through an actor on its way between others: within the bounds, and with
-// that actor among its relays. f is the result's then.
+// Relay is an error that passes through an actor on its way between others: within the
+// bounds, and with that actor among its relays. f is the result's then.
 func Relay(f *wire.Fault, self actor.ID) *wire.Fault {
 	nodes := bounded(f)
 	if root := nodes[0]; len(root.Relays) < maxRelays {

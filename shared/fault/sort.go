@@ -8,7 +8,8 @@ import (
 // IsCancel reports whether err is nothing but somebody's wish that a task end.
 func IsCancel(err error) bool { return err != nil && Ending{Body: err}.parts().onlyTold() }
 
-// Cancelled returns the ContextCancelled that err is or carries, the first one if there are several.
+// Cancelled returns the ContextCancelled that err is or carries, the first one if there are
+// several.
 func Cancelled(err error) (*ContextCancelled, bool) {
 	c := Ending{Body: err}.parts().cancelled
 	return c, c != nil

@@ -14,8 +14,9 @@
 //	sums, err := flow.OpenAll(context.Background(), tally, targets, func(ctx context.Context, all []*tallyOpener) error {
 //
 // A [Broadcast] gives what one stream receives to many tasks. It belongs to the stream's
-// context, and its subscribers are tasks of that context or of a scope around it. Each of them reads
-// at a pace of its own; one that is too slow loses the oldest messages, and is told:
+// context, and its subscribers are tasks of that context or of a scope around it. Each of
+// them reads at a pace of its own; one that is too slow loses the oldest messages, and is
+// told:
 //
 //	all := flow.NewBroadcast(lines)
 //	screen, file := all.Subscribe(0), all.Subscribe(0) // before the first message is received

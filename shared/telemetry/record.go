@@ -9,17 +9,17 @@ import (
 	"unicode"
 )
 
-// Record is one thing that an actor has logged or printed, or that has become of it. It is a copy,
-// which nobody changes. What it says is the actor's word, apart from Actor: that is its host's. Texts
-// may hold anything: whoever shows them on a terminal escapes them.
+// Record is one thing that an actor has logged or printed, or that has become of it. It is
+// a copy, which nobody changes. What it says is the actor's word, apart from Actor: that is
+// its host's. Texts may hold anything: whoever shows them on a terminal escapes them.
 type Record struct {
 	Time time.Time `json:"time"`
 	// Actor is the path of the actor, as in directory.Event; "" is the root of the tree.
 	Actor string     `json:"actor,omitempty"`
 	Level slog.Level `json:"level"`
 	Text  string     `json:"text"`
-	// Trace and Span are where it belongs, in hex as W3C's trace context has them; empty if it belongs
-	// to no span.
+	// Trace and Span are where it belongs, in hex as W3C's trace context has them; empty if
+	// it belongs to no span.
 	Trace  string  `json:"trace,omitempty"`
 	Span   string  `json:"span,omitempty"`
 	Fields []Field `json:"fields,omitempty"`

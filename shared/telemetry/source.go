@@ -45,8 +45,8 @@ type Filter struct {
 	Actor string `json:"actor,omitempty"`
 	// Level is the lowest one. A span that has failed is an error, and others are at level info.
 	Level slog.Level `json:"level,omitempty"`
-	// Trace is the whole id of a trace. What actors do on behalf of one call has one id, whichever of them
-	// they are, if whoever has called was in a trace.
+	// Trace is the whole id of a trace. What actors do on behalf of one call has one id,
+	// whichever of them they are, if whoever has called was in a trace.
 	Trace string `json:"trace,omitempty"`
 	// Grep is a regular expression that is found in the line which a record or a span is
 	// ([Record.String]).
@@ -89,8 +89,8 @@ func (f Filter) compile() (func(level slog.Level, trace string, at time.Time, ac
 	}, nil
 }
 
-// about reports whether an actor is one of those that the filter names, or below one. It goes up from
-// the actor, host by host, since a name may stand anywhere in a path.
+// about reports whether an actor is one of those that the filter names, or below one. It
+// goes up from the actor, host by host, since a name may stand anywhere in a path.
 func (f *Filter) about(path string) bool {
 	for at := path; ; at = treepath.Host(at) {
 		if f.Actor == "" || at == f.Actor || at != "" && treepath.Name(at) == f.Actor {

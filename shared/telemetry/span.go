@@ -29,8 +29,9 @@ type Span struct {
 	Status Status `json:"status"`
 	// Error is the failure in one line.
 	Error string `json:"error,omitempty"`
-	// Type is the name by which errors that cross processes are known, such as "trellis.ActorDied" or
-	// "io.EOF", or else the type that the error has in the language of its actor.
+	// Type is the name by which errors that cross processes are known, such as
+	// "trellis.ActorDied" or "io.EOF", or else the type that the error has in the language
+	// of its actor.
 	Type string `json:"type,omitempty"`
 
 	// Service and Method are the name of the callee's actor and the endpoint; empty if it is
@@ -79,7 +80,8 @@ type SpanEvent struct {
 	Fields []Field   `json:"fields,omitempty"`
 }
 
-// Attributes are the fields, with what else the span says by the names of OpenTelemetry's conventions.
+// Attributes are the fields, with what else the span says by the names of OpenTelemetry's
+// conventions.
 func (s *Span) Attributes() []Field {
 	fields := []Field{{"trellis.actor", s.Actor}}
 	if s.Method != "" {

@@ -42,7 +42,8 @@ type None struct{}
 // Progress is how far a census is.
 type Progress struct {
 	Seen    int            `json:"files_seen"`
-	Parsed  int            `json:"files_parsed"`
+	Parsed  int            `json:"done"`
+	Total   int            `json:"total,omitempty"` // of files; 0 while the walker finds more
 	Failed  int            `json:"failed"`
 	Rate    float64        `json:"files_per_s"`
 	Parsers []tally.Worker `json:"parsers"`
