@@ -30,7 +30,10 @@ import (
 // signal is a kind of telemetry: the service of gRPC that takes it, and its path in HTTP.
 type signal struct{ service, path string }
 
-var logsSignal = signal{"opentelemetry.proto.collector.logs.v1.LogsService", "/v1/logs"}
+var (
+	logsSignal   = signal{"opentelemetry.proto.collector.logs.v1.LogsService", "/v1/logs"}
+	tracesSignal = signal{"opentelemetry.proto.collector.trace.v1.TraceService", "/v1/traces"}
+)
 
 // client speaks with a collector. It may be used from any goroutine until it is closed.
 type client interface {

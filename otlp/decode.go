@@ -47,13 +47,15 @@ func decodeRecord(l *logspb.LogRecord, logger string) telemetry.Record {
 	if logger != "" {
 		attrs = append(attrs, slog.String("logger", logger))
 	}
-	at := time.Unix(0, int64(cmp.Or(l.GetTimeUnixNano(), l.GetObservedTimeUnixNano(), uint64(time.Now().UnixNano()))))
+	at := timeOf(cmp.Or(l.GetTimeUnixNano(), l.GetObservedTimeUnixNano(), uint64(time.Now().UnixNano())))
 	r := records.Of(at, levelOf(l), cmp.Or(textOf(l.GetBody(), 0), l.GetEventName()), append(attrs, attributes(l.GetAttributes(), 0)...))
 	if id := l.GetTraceId(); len(id) > 0 {
 		r.Trace, r.Span = hex.EncodeToString(id), hex.EncodeToString(l.GetSpanId()) // valid, or left out where it is kept
 	}
 	return r
 }
+
+func timeOf(ns uint64) time.Time { return time.Unix(0, int64(ns)) }
 
 // levelOf is the level of a record; info if it has none.
 func levelOf(l *logspb.LogRecord) (level slog.Level) {

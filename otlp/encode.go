@@ -23,8 +23,11 @@ const slogToOTLP = 9
 
 // recordSize is about what a record takes in a request, in bytes.
 func recordSize(r *telemetry.Record) int {
-	size := 128 + len(r.Text)
-	for _, f := range r.Fields {
+	return 128 + len(r.Text) + fieldsSize(r.Fields)
+}
+
+func fieldsSize(fields []telemetry.Field) (size int) {
+	for _, f := range fields {
 		text, _ := f.Value.(string)
 		size += 32 + len(f.Key) + len(text)
 	}
@@ -60,7 +63,7 @@ func encodeRecord(r *telemetry.Record, now uint64) *logspb.LogRecord {
 
 func encodeFields(fields []telemetry.Field) (all []*commonpb.KeyValue) {
 	for _, f := range fields {
-		all = append(all, &commonpb.KeyValue{Key: strings.ToValidUTF8(f.Key, "\uFFFD"), Value: encodeValue(f.Value)})
+		all = append(all, &commonpb.KeyValue{Key: valid(f.Key), Value: encodeValue(f.Value)})
 	}
 	return all
 }
@@ -79,5 +82,8 @@ func encodeValue(v any) *commonpb.AnyValue {
 	case float64:
 		return &commonpb.AnyValue{Value: &commonpb.AnyValue_DoubleValue{DoubleValue: v}}
 	}
-	return &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: strings.ToValidUTF8(fmt.Sprint(v), "\uFFFD")}}
+	return &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: valid(fmt.Sprint(v))}}
 }
+
+// valid is a text as the protocol takes it.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"math"
 	"time"
@@ -40,16 +41,23 @@ func startExport(ctx context.Context, o config.OTLP) (*export, error) {
 	reading, cancel := context.WithCancel(ctx)
 	sending, giveUp := context.WithCancelCause(ctx)
 	e.following, e.reading, e.sending = stop, cancel, giveUp
-	logs := newPump("records", o.Endpoint, recordSize, e.sendLogs, func(level slog.Level, text string, attrs ...slog.Attr) {
+	tell := func(level slog.Level, text string, attrs ...slog.Attr) {
 		slog.LogAttrs(ctx, level, text, attrs...)
 		source.Put(telemetry.Record{Time: time.Now(), Level: level, Text: text, Fields: fields(attrs)})
-	})
+	}
 	e.fold = task.Start(func() { e.resources.follow(following, registry) })
-	e.pumps.Go(func() {
-		logs.read(reading, source.Watch(reading, telemetry.Filter{Level: math.MinInt, Follow: true}), e.fold.Done())
-	})
-	e.pumps.Go(func() { logs.run(sending) })
+	all := telemetry.Filter{Level: math.MinInt, Follow: true}
+	pumping(e, reading, sending, newPump("records", o.Endpoint, recordSize, e.sendLogs, tell), source.Watch(reading, all))
+	if source.KeepsSpans() {
+		pumping(e, reading, sending, newPump("spans", o.Endpoint, spanSize, e.sendSpans, tell), source.WatchSpans(reading, all))
+	}
 	return e, nil
+}
+
+// pumping runs a pump.
+func pumping[T any](e *export, reading, sending context.Context, p *pump[T], all iter.Seq2[T, error]) { //nolint:revive // there are two
+	e.pumps.Go(func() { p.read(reading, all, e.fold.Done()) })
+	e.pumps.Go(func() { p.run(sending) })
 }
 
 func fields(attrs []slog.Attr) (all []telemetry.Field) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	collector "go.opentelemetry.io/proto/slim/otlp/collector/logs/v1"
+	traces "go.opentelemetry.io/proto/slim/otlp/collector/trace/v1"
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // which programs may use
@@ -156,10 +157,14 @@ func (r *receiver) environment(path string) map[string]string {
 	if r.senders[secret] == nil {
 		r.senders[secret] = &sender{path: path, turn: make(chan struct{}, 1), at: time.Now()}
 	}
+	spans := "none"
+	if r.source != nil && r.source.KeepsSpans() {
+		spans = "otlp"
+	}
 	return map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": r.url, "OTEL_EXPORTER_OTLP_PROTOCOL": string(config.HTTP),
 		"OTEL_EXPORTER_OTLP_HEADERS": secretHeader + "=" + secret,
-		"OTEL_TRACES_EXPORTER":       "none", "OTEL_METRICS_EXPORTER": "none",
+		"OTEL_TRACES_EXPORTER":       spans, "OTEL_METRICS_EXPORTER": "none",
 	}
 }
 
@@ -213,6 +218,7 @@ type endpoint struct {
 func (r *receiver) endpoints() []endpoint {
 	return []endpoint{
 		{logsSignal, func() proto.Message { return new(collector.ExportLogsServiceRequest) }, r.takeLogs},
+		{tracesSignal, func() proto.Message { return new(traces.ExportTraceServiceRequest) }, r.takeSpans},
 	}
 }
 

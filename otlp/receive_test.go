@@ -78,8 +78,10 @@ func TestO02_Equip(t *testing.T) {
 		if env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "" || env["OTEL_SERVICE_NAME"] != "x" || env["OTEL_METRICS_EXPORTER"] != "otlp" {
 			t.Errorf("O02: the environment %v", env)
 		}
-		if again := otlp.Equip(ctx, actors)[2].Env; again["OTEL_EXPORTER_OTLP_HEADERS"] == env["OTEL_EXPORTER_OTLP_HEADERS"] {
-			t.Error("O02: two programs have one secret")
+		other := foreign(t, "other", "foreign")
+		again := otlp.Equip(ctx, []config.Actor{named, other})
+		if !maps.Equal(again[0].Env, env) || again[1].Env["OTEL_EXPORTER_OTLP_HEADERS"] == env["OTEL_EXPORTER_OTLP_HEADERS"] {
+			t.Error("O02: a program has two secrets, or two programs have one")
 		}
 		if _, changed := named.Env["OTEL_EXPORTER_OTLP_ENDPOINT"]; changed {
 			t.Error("O02: the given one was changed")
