@@ -41,6 +41,7 @@ func importMap() []area {
 		{"internal/panics", []string{"shared/fault", "internal/task", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},
 		{"internal/hub", []string{"shared/fault"}, "it moves values and knows none of them"},
+		{"internal/histogram", nil, "it counts durations, and knows nothing of what takes them"},
 		{"internal/treepath", nil, "it knows the form of paths, and nothing of who is there"},
 		{"internal/callers", []string{"internal/treepath", "internal/words"}, "it knows where two actors are, and nothing of what they say"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
@@ -66,7 +67,7 @@ func importMap() []area {
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
 		{"internal/report", append([]string{"internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
-		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/treepath", "internal/wire"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
+		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/histogram", "internal/task", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
 		{"internal/life", append([]string{"internal"}, layers...), "it is an actor without the process around it: sdk has that, and tests have none"},
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},
@@ -74,10 +75,12 @@ func importMap() []area {
 		{"otlp", []string{"host/config", "shared", "internal"}, "it reads what a tree says, and neither starts nor is a part of one"},
 		{"trellistest", []string{"trellistest", "sdk", "host", "shared", "internal"}, "it starts actors and hosts as their programs do, without the processes"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
-		{"cmd/host", []string{"cmd/host", "host", "otlp", "shared", "internal", "docs"}, "the command is a host, no plugin"},
+		{"cmd/host", []string{"cmd/host", "host", "otlp", "prometheus", "shared", "internal", "docs"}, "the command is a host, no plugin"},
+		{"metrics", []string{"shared"}, "it names what any program can read"},
+		{"prometheus", []string{"metrics", "shared"}, "it shows what any program can read, and could be another's"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/treepath", "internal/words", "internal/shm"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/treepath", "internal/words", "internal/shm", "internal/histogram"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas
@@ -93,7 +96,7 @@ var foreign = []struct {
 	{"github.com/spf13/viper", []string{"cmd/host"}, "a library reads no settings of its own"},
 	{"golang.org/x/term", []string{"cmd/host"}, "only the command has a terminal"},
 	{"github.com/fsnotify/fsnotify", []string{"cmd/host"}, "only host dev watches files"},
-	{"github.com/prometheus", []string{"cmd/host"}, "who embeds a host chooses the metrics"},
+	{"github.com/prometheus", []string{"prometheus"}, "who embeds a host chooses the metrics"},
 	{"github.com/hashicorp/go-plugin", []string{"host", "sdk", "internal/process", "internal/lab/bench", "internal/lab/conform"}, "it is needed to start and to be started; all above the link is free of it"},
 	{"github.com/hashicorp/go-hclog", []string{"host", "sdk", "internal/process", "internal/lab/bench", "internal/lab/conform"}, "it is go-plugin's log; ours is log/slog"},
 	{"go.opentelemetry.io/proto", []string{"otlp"}, "neither hosts nor plugins carry the protocol of collectors"},

@@ -25,7 +25,7 @@ func architecture(t *testing.T) string {
 }
 
 // small are the packages that the drawing leaves to a table: nearly everything may use them.
-var small = []string{"internal/environ", "internal/logs", "internal/panics", "internal/prefault", "internal/self", "internal/task", "internal/terminal", "internal/treepath", "internal/words"}
+var small = []string{"internal/environ", "internal/histogram", "internal/logs", "internal/panics", "internal/prefault", "internal/self", "internal/task", "internal/terminal", "internal/treepath", "internal/words"}
 
 // drawn reports whether a package is a room of the drawing.
 func drawn(folder string) bool { return described(folder) && !slices.Contains(small, folder) }
@@ -33,7 +33,7 @@ func drawn(folder string) bool { return described(folder) && !slices.Contains(sm
 // described reports whether the page says what a package is: not those that measure, and
 // programs that only tests build.
 func described(folder string) bool {
-	return withinAny(folder, []string{"host", "sdk", "shared", "internal", "cmd/host", "otlp", "trellistest"}) &&
+	return withinAny(folder, []string{"host", "sdk", "shared", "internal", "cmd/host", "metrics", "otlp", "prometheus", "trellistest"}) &&
 		!within(folder, "internal/lab") && !strings.Contains(folder, "/testdata")
 }
 

@@ -49,6 +49,9 @@ type child struct {
 	err          error             // what the last process ended with, or why there was none
 	ending       trace.SpanContext // of the last teardown, which a restart belongs to; the goroutine of an incarnation has it
 	gone         chan struct{}     // closed when it is over
+
+	deaths map[string]uint64 // of its processes, by cause
+	used   directory.Usage   // by the last one that is dead
 }
 
 var (
@@ -65,6 +68,17 @@ func (c *child) tell(e directory.Event) {
 	e.Time, e.Actor, e.Epoch, e.Joined = time.Now(), c.self, c.epoch, c.guest != nil
 	if e.From == directory.Starting && e.To == directory.Ready {
 		e.Endpoints = c.lastUp.served()
+	}
+	switch e.To {
+	case directory.Reaped:
+		if c.deaths == nil {
+			c.deaths = map[string]uint64{}
+		}
+		c.deaths[string(e.Cause)]++
+		c.used = e.Used
+	case directory.Waiting, directory.Gone:
+		e.Used = c.used
+	case directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping, directory.Standby:
 	}
 	e.Path = c.member.Path()
 	c.member.Publish(e)
@@ -124,7 +138,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	c.traced(i, what, err)
 	if err != nil {
 		start, ok := errors.AsType[*StartError](err)
-		c.ended(end{cause: directory.NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting})
+		c.ended(end{cause: directory.NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting, used: i.used()})
 		return
 	}
 	c.n.update(func() {
@@ -137,7 +151,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	// of this child is run before ended has been reported.
 	c.ending = i.span.Context()
 	c.traced(i, "teardown", how.failure, telemetry.Field{Key: "cause", Value: string(how.cause)}, telemetry.Field{Key: "reason", Value: how.reason})
-	how.stable = time.Since(c.upAt) >= restartBackoff(i.spec).stable
+	how.stable, how.used = time.Since(c.upAt) >= restartBackoff(i.spec).stable, i.used()
 	c.ended(how)
 }
 

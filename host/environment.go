@@ -136,7 +136,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	router := route.From(ctx)
 	if router == nil {
 		router = &route.Router{Self: id, Root: id, Down: registry}
-		ctx = route.With(ctx, router)
+		ctx = telemetry.WithMeasure(route.With(ctx, router), measureTree(router))
 	}
 	source := telemetry.From(ctx)
 	// Warnings may have errors of authors in them, whose texts take the time that they want.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/records"
@@ -36,11 +37,28 @@ func fieldsOf(e *directory.Event) []slog.Attr {
 	if e.Memory > 0 {
 		attrs = append(attrs, slog.String("memory", config.Size(e.Memory).String()))
 	}
+	if e.To == directory.Reaped {
+		attrs = append(attrs, usageOf(e.Used)...)
+	}
 	if e.Pause > 0 {
 		attrs = append(attrs, slog.String("pause", e.Pause.String()))
 	}
 	if e.Err != nil && fault.Line(e.Err) != e.Reason {
 		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	return attrs
+}
+
+// usageOf is what a process has used, as far as that is known.
+func usageOf(u directory.Usage) (attrs []slog.Attr) {
+	if u.CPU > 0 {
+		attrs = append(attrs, slog.String("cpu", u.CPU.Round(time.Millisecond).String()))
+	}
+	if u.PeakRSS > 0 {
+		attrs = append(attrs, slog.String("peak_memory", config.Size(u.PeakRSS).String()))
+	}
+	if u.OOM {
+		attrs = append(attrs, slog.Bool("oom", true))
 	}
 	return attrs
 }

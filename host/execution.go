@@ -128,6 +128,15 @@ func (x *execution) release() {
 	x.program.Release()
 }
 
+// used is what the process has used, once it is dead.
+func (x *execution) used() (u directory.Usage) {
+	if proc := x.program.Process(); proc != nil {
+		exit, _ := proc.Exit()
+		u = directory.Usage{PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
+	}
+	return u
+}
+
 // causeOfExit says how the process has ended: the [fault.ActorDied] that its callers, the
 // event and the nursery are given. How a program has ended that has joined, its own parent knows.
 func (x *execution) causeOfExit() error {

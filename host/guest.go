@@ -114,8 +114,8 @@ func (g *guest) Exit() (how process.Exit, ended bool) { return process.Exit{}, i
 // Starved is not known.
 func (g *guest) Starved() time.Duration { return 0 }
 
-// Memory is not known.
-func (g *guest) Memory() int64 { return 0 }
+// Load is that of the process which has connected.
+func (g *guest) Load() process.Load { return process.LoadOf(g.PID()) }
 
 // Terminate cuts the connection. There is no force beyond that: the process is its own parent's.
 func (g *guest) Terminate() error {

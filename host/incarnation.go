@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/report"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -47,6 +48,7 @@ type incarnation struct {
 	telling    atomic.Bool          // it does so
 	speaking   atomic.Bool          // it tells what these say
 	refusals   limiter              // calls of it, and of its host by it
+	asker      route.Inquirer       // for its numbers
 
 	watch  watch // while it is up
 	ladder ladder
@@ -135,6 +137,8 @@ func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 		return g.order, nil
 	case joined && shown != nil:
 		return shown, nil
+	case joined && start.Endpoint == wire.ReadMetrics && start.Kind == dialog.Func:
+		return route.ShowMetrics(measureTree(i.env.router)), nil
 	case answer != nil:
 		return answer, nil
 	case start.Endpoint == wire.Events && start.Kind == dialog.Context:
@@ -411,6 +415,7 @@ func (i *incarnation) release() {
 	if i.asking != nil {
 		i.asking.Wait()
 	}
+	i.asker.Close()
 	i.program.Release()
 	if i.table == nil { // a link may have come while the start was given up
 		select {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -95,7 +96,7 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
-	defer env.router.Hosts(n.obey)()
+	defer env.router.Hosts(route.Nursery{Obey: n.obey, Measure: n.measure})()
 	defer env.end() // all children are gone, and so no event comes any more
 	return n.run(ctx, body)
 }

@@ -184,7 +184,7 @@ func (b *standby) await(ctx context.Context, number int, s *spare) (e directory.
 		return directory.Event{To: directory.Gone, Cause: directory.NotUp, Reason: fault.Line(err), Err: err}, ok && start.Lasting
 	}
 	proc := s.program.Process()
-	memory := proc.Memory() // asks the system, and so not under the lock
+	memory := proc.Load().RSS // asks the system, and so not under the lock
 	b.n.update(func() {
 		s.since = time.Now()
 		b.tell(s, directory.Event{To: directory.Standby, Memory: memory})

@@ -87,6 +87,7 @@ type end struct {
 	failure error // nil if it ended well, or as it was asked to
 	lasting bool  // another start would fail in the same way
 	stable  bool  // it was up for long
+	used    directory.Usage
 }
 
 // supervision decides what becomes of a supervisor's children. It is a pure table: its
@@ -214,7 +215,7 @@ func (s *supervision) resume(id int) []action {
 func (s *supervision) ended(id int, how end, now time.Time) []action {
 	c := s.child(id)
 	wasUp, decided, failed := c.state != directory.Starting, c.decision, how.failure != nil
-	s.enter(c, actionTell, directory.Event{To: directory.Reaped, Cause: how.cause, Reason: how.reason, Err: how.failure})
+	s.enter(c, actionTell, directory.Event{To: directory.Reaped, Cause: how.cause, Reason: how.reason, Err: how.failure, Used: how.used})
 	c.decision, c.healthy = stays, false
 	if how.stable {
 		c.unstable = 0

@@ -406,8 +406,8 @@ func (s system) Exit() (process.Exit, bool) {
 	return s.exit, s.ended
 }
 
-// Memory is 0: it is that of the test.
-func (s system) Memory() int64 { return 0 }
+// Load is 0: it is that of the test.
+func (s system) Load() process.Load { return process.Load{} }
 
 // Starved is 0: there is always a processor for it.
 func (s system) Starved() time.Duration { return 0 }

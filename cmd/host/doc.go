@@ -1,8 +1,8 @@
 // Command host runs a tree of plugins from a config file.
 //
 //	host run [-c config.yaml] [--set path=value] [-o table|json] [--record actor=file] [name=value …]
-//	host serve [-c config.yaml] [--set path=value] [--at address]
-//	host ps|tree|call|stream|open|wait|events|cancel|restart … [--at address] [--timeout 10s]
+//	host serve [-c config.yaml] [--set path=value] [--at address] [--metrics address]
+//	host ps|tree|top|call|stream|open|wait|events|logs|cancel|restart … [--at address] [--timeout 10s]
 //	host validate|graph|plan|apply [-c config.yaml] [--set path=value]
 //	host new NAME
 //	host schema|explain|version|man

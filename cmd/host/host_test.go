@@ -82,7 +82,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("GORACE", atOnce)
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape},
 	})
 }
 

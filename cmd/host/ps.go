@@ -36,6 +36,7 @@ type shown struct {
 	Epoch     int                  `json:"epoch"`
 	Joined    bool                 `json:"joined,omitempty"`
 	Reason    string               `json:"reason,omitempty"`
+	Used      directory.Usage      `json:"used,omitzero"` // by the last process, if there is none now
 	Endpoints []directory.Endpoint `json:"endpoints"`
 	Actors    []*shown             `json:"actors,omitempty"`
 }
@@ -47,7 +48,7 @@ func show(e *directory.Entry) *shown {
 	}
 	return &shown{
 		Path: e.Path, Name: e.Actor.Name, UUID: e.Actor.UUID, PID: e.Actor.PID,
-		State: e.State, Epoch: e.Epoch, Joined: e.Last.Joined, Reason: e.Last.Reason, Endpoints: endpoints,
+		State: e.State, Epoch: e.Epoch, Joined: e.Last.Joined, Reason: e.Last.Reason, Used: e.Last.Used, Endpoints: endpoints,
 	}
 }
 

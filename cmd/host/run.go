@@ -28,7 +28,7 @@ func newRun(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.run(cmd.Context(), tree, "", newPlanner(wanted{}))
+			return p.run(cmd.Context(), tree, "", newPlanner(wanted{}), nil)
 		},
 	}
 	p.otlpFlag(cmd)
@@ -41,11 +41,13 @@ func newServe(p *program) *cobra.Command {
 		Use:   "serve",
 		Short: "Start the tree, and serve until Ctrl-C: other programs can join it",
 		Long: "Start the tree, without its main job, and serve until Ctrl-C or SIGTERM. Other programs of this user\n" +
-			"can join it, and so can host ps, tree, call, stream, open, wait, events, describe, cancel, restart, plan and apply.",
+			"can join it, and so can host ps, tree, call, stream, open, wait, events, logs, top, describe, cancel, restart, plan and apply.",
 		Args: noArgs,
 	}
 	p.otlpFlag(cmd)
 	at := atFlag(cmd)
+	address := cmd.Flags().String("metrics", "", "serve the numbers of the tree for Prometheus at HOST:PORT or unix:PATH, under /metrics")
+	anywhere := cmd.Flags().Bool("metrics-anywhere", false, "let --metrics have an address that other machines reach")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkAddress(*at); err != nil {
 			return err
@@ -55,13 +57,18 @@ func newServe(p *program) *cobra.Command {
 			return err
 		}
 		tree.Run = nil
-		return p.run(cmd.Context(), tree, *at, newPlanner(file))
+		metrics, err := listenMetrics(*address, *anywhere)
+		if err != nil {
+			return err
+		}
+		defer metrics.close()
+		return p.run(cmd.Context(), tree, *at, newPlanner(file), metrics)
 	}
 	return cmd
 }
 
 // run starts a tree, and runs its main job or serves. plans answers for it.
-func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *planner) (err error) {
+func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *planner, metrics *metricsServer) (err error) {
 	records, err := openRecords(p.record, tree.Actors)
 	if err != nil {
 		return err
@@ -91,7 +98,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 			plans.begin(t)
 			if tree.Run == nil {
 				progress.step("serving; Ctrl-C ends it")
-				<-ctx.Done()
+				metrics.serve(ctx)
 				return context.Cause(ctx)
 			}
 			result, err = runJob(ctx, t, tree.Run, progress)

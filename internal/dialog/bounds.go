@@ -150,6 +150,8 @@ func (d *Dialog) Enter(n int) error {
 	t.mu.Unlock()
 	if len(running) == cap(running) {
 		d.handOver()
+		t.counters.queued.Add(1)
+		defer t.counters.queued.Add(-1)
 	}
 	select {
 	case running <- struct{}{}:

@@ -54,7 +54,7 @@ type Dialog struct {
 	weight  int32                     // callee: bytes of its Start
 	sending atomic.Int32              // callee: the microseconds that Started has taken, which do not count for pace
 	task    Task                      // callee, or member: what its task does next; only that uses it
-	pace    *pace                     // callee: of its endpoint; nil if it always has a goroutine
+	pace    *pace                     // callee: of its endpoint; nil if that is the runtime's own
 	turn    atomic.Pointer[link.Turn] // callee: of the reader that its task runs on, if that is so
 
 	endpoint  string

@@ -34,6 +34,8 @@ type growing struct {
 func (g *growing) Path() string         { return g.path }
 func (g *growing) Has(path string) bool { return treepath.IsBelow(path, g.path) }
 
+func (g *growing) Entries(context.Context, string) ([]directory.Entry, error) { return nil, nil }
+
 func (g *growing) Where(actor.ID) (string, bool) { return "", false }
 
 func (g *growing) Portal(e directory.Entry) contract.Portal {

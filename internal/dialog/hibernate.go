@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -33,6 +34,7 @@ type member struct {
 	group    *task.Group     // its goroutines are of that
 	unfollow func() bool     // callee: ends watch; opener: ends follow
 	ended    func(err error) // opener: ScopeIn has it
+	began    time.Time       // callee
 }
 
 // news is what a task that hibernates has been told.
@@ -68,8 +70,8 @@ func (d *Dialog) stirred() bool {
 }
 
 // perform runs the task of this side until it ends or hibernates. If it hibernates, carryOn will be
-// called for the rest of it, perhaps before perform has returned.
-func (d *Dialog) perform() (payload []byte, err error, asleep bool) { //nolint:revive // asleep is about both
+// called for the rest of it, perhaps before perform has returned. began is when it has begun, if it is a callee's.
+func (d *Dialog) perform(began time.Time) (payload []byte, err error, asleep bool) { //nolint:revive // asleep is about both
 	for {
 		err = panics.Catch(func() (err error) {
 			payload, err = d.task(d.ctx, d)
@@ -81,7 +83,7 @@ func (d *Dialog) perform() (payload []byte, err error, asleep bool) { //nolint:r
 		}
 		d.task = h.next
 		if d.member == nil {
-			d.member = &member{group: &d.table.tasks, unfollow: d.watch()}
+			d.member = &member{group: &d.table.tasks, unfollow: d.watch(), began: began}
 		}
 		if d.sleep() {
 			return nil, nil, true
@@ -145,7 +147,7 @@ func (d *Dialog) carryOn() {
 func (d *Dialog) ScopeIn(group *task.Group, body Task, ended func(err error)) {
 	d.lead(func(*Dialog) bool { return true }) // it does not wait
 	d.answered()
-	d.task, d.member = body, &member{group, d.follow(d.outer), ended}
+	d.task, d.member = body, &member{group: group, unfollow: d.follow(d.outer), ended: ended}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	group.Keep()
@@ -168,7 +170,7 @@ func (d *Dialog) runMember() {
 	}()
 	if d.opened() {
 		err = fault.ErrGoexit
-		if _, err, asleep = d.perform(); asleep {
+		if _, err, asleep = d.perform(time.Time{}); asleep {
 			return
 		}
 		err = d.bodyEnded(err)

@@ -232,6 +232,8 @@ func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) erro
 	var err error
 	probing := found == probeIt
 	d.table.counters.waits.Add(1)
+	d.table.counters.held.Add(1)
+	defer d.table.counters.held.Add(-1)
 	waitErr := d.await(ctx, func() bool {
 		if probing {
 			if err = d.over(); err == nil && d.ended() {

@@ -90,11 +90,11 @@ type Table struct {
 	// unread lists dialogs that have got messages from the packet that is being handled, and
 	// in which somebody waits. Only the link's reader uses it, so no lock guards it.
 	unread []*Dialog
-	paces  map[string]*pace // by endpoint; only the link's reader uses it
-	corked []*link.Link     // that frames of the packet are relayed to; the same
+	corked []*link.Link // that frames of the packet are relayed to; the same
 
 	mu    sync.Mutex
-	roots []*root // the last one is that of callees which begin; there are two, with the base that an actor's service has
+	paces map[string]*pace // by endpoint
+	roots []*root          // the last one is that of callees which begin; there are two, with the base that an actor's service has
 	// dialogs are those that are not over, by id. An id that is not among them belonged to a
 	// dialog that is over, or to none yet: nextID and highest tell which (see over).
 	dialogs map[uint64]*Dialog

@@ -76,14 +76,42 @@ func (t *Table) run(d *Dialog) {
 // serve runs a callee's task, and ends the dialog unless the task hibernates.
 func (d *Dialog) serve() (asleep bool) {
 	began := time.Now()
-	payload, err, asleep := d.perform()
+	payload, err, asleep := d.perform(began)
+	took := time.Since(began)
 	if d.pace != nil {
-		d.pace.ended(time.Since(began)-time.Duration(d.sending.Swap(0))*time.Microsecond, false)
+		d.pace.ended(took-time.Duration(d.sending.Swap(0))*time.Microsecond, false)
 	}
-	if !asleep {
-		d.finish(payload, d.join(d.failed(err), err))
+	if asleep {
+		return true
 	}
-	return asleep
+	failed := d.hasFailed(err)
+	all := d.join(d.failed(err), err)
+	d.count(took, failed || err == nil && all != nil)
+	d.finish(payload, all)
+	return false
+}
+
+// hasFailed reports whether a callee's task says more than what it was told.
+func (d *Dialog) hasFailed(err error) bool {
+	if err == nil {
+		return false
+	}
+	e := d.endingOf(err)
+	return e.Cause == nil || !e.Echo()
+}
+
+// count counts a callee's task that has ended.
+func (d *Dialog) count(took time.Duration, failed bool) {
+	if d.pace == nil {
+		return
+	}
+	if d.member != nil {
+		took = time.Since(d.member.began)
+	}
+	d.pace.took.Add(took)
+	if failed {
+		d.pace.failed.Add(1)
+	}
 }
 
 // depart is deferred by the goroutine of a callee's task, which has ended then, or hibernates.

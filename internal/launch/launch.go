@@ -21,7 +21,7 @@ type Process interface {
 	Flushed() <-chan struct{}
 	Exit() (how process.Exit, ended bool)
 	Starved() time.Duration
-	Memory() int64 // in use, in bytes; 0 if that is not known
+	Load() process.Load
 	Terminate() error
 	Kill(ctx context.Context) error
 }

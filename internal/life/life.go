@@ -165,6 +165,7 @@ func (l *Life) tell(telling context.Context, r *wire.BootRequest) {
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
 	ctx := context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l)
+	ctx = telemetry.WithMeasure(ctx, route.ReadMetrics(Parent(ctx)))
 	ctx = telemetry.With(ctx, report.Records{Store: l.records, Host: Parent(ctx), Printed: l.cfg.Printed})
 	return directory.With(route.With(ctx, l.router), report.Tree{Memory: l.hosted, Host: Parent(ctx), To: l.router.To})
 }
@@ -309,6 +310,8 @@ func (l *Life) runtime(start *wire.Start) (dialog.Task, error) {
 		return l.cancelActor, nil
 	case wire.Order:
 		return l.router.Obey, nil
+	case wire.Metrics:
+		return l.router.Measured, nil
 	}
 	return nil, &fault.NotExposed{Actor: l.Self(), Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
 }

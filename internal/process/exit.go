@@ -25,7 +25,8 @@ type Exit struct {
 	// "file_size: …" or "processes: …", as far as the system tells; else "".
 	Limit string
 	// PeakRSS is the most memory that it had at one time, in bytes, and CPU the processor time
-	// that it used, with the children that it has waited for. 0 if the system does not tell.
+	// that it used, with the children that it has waited for. 0 if the system does not tell, as of a process that
+	// never had more memory than its host had when it started it.
 	PeakRSS int64
 	CPU     time.Duration
 	// OOM is whether the kernel killed it, or what it had started, for lack of memory, as

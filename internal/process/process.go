@@ -210,7 +210,9 @@ func (p *Process) bury(c *child) Exit {
 	exit := exitOf(status)
 	used := usage{cpu: exit.CPU}
 	used.oomKills, used.refused = c.group.Used()
-	exit.OOM = used.oomKills > 0
+	if exit.OOM = used.oomKills > 0; exit.PeakRSS <= c.peak {
+		exit.PeakRSS = 0 // it is the host's
+	}
 	exit.Limit = p.spec.Limits.hit(exit, used, p.lk.killed)
 	return exit
 }
@@ -320,9 +322,18 @@ func (p *Process) PID() int {
 // process is gone or the kernel does not count it.
 func (p *Process) Starved() time.Duration { return starved(p.PID()) }
 
-// Memory is what the process has in memory now, in bytes; 0 if it is gone or the system does not
-// tell.
-func (p *Process) Memory() int64 { return memory(p.PID()) }
+// Load is what the process uses now.
+func (p *Process) Load() Load { return loadOf(p.PID()) }
+
+// Load is what a process uses now: 0 if it is gone or the system does not tell.
+type Load struct {
+	CPU         time.Duration // processor time since it began
+	RSS         int64         // bytes
+	Descriptors int
+}
+
+// LoadOf is that of the process with an id, if it is still the one that is meant.
+func LoadOf(pid int) Load { return loadOf(pid) }
 
 // HandshakeError says why the first line on standard output was kept from
 // go-plugin: a *HandshakeError, or nil if it was good or has not come.

@@ -20,6 +20,7 @@ type child struct {
 	sentinel *os.File      // on Linux, a read end of the host's own
 	watch    *os.File      // on Linux, becomes readable at its end; nil if waiting takes a thread
 	group    *cgroup.Group // nil: it lives in the host's
+	peak     int64         // of the host itself, in bytes, when it was started: the kernel counts it as the child's, too
 }
 
 // close closes the host's ends, the write end of the lifeline before the sentinel.
@@ -59,7 +60,7 @@ func (p *Process) launch(ctx context.Context) (_ *child, err error) {
 		c.close()
 		return nil, err
 	}
-	c.watch = openWatch(c.os.Pid)
+	c.watch, c.peak = openWatch(c.os.Pid), ownPeak()
 	return c, nil
 }
 

@@ -42,8 +42,10 @@ func (Limits) hit(Exit, usage, bool) string { return "" }
 // peakRSS is not known: systems do not agree on its unit.
 func peakRSS(*os.ProcessState) int64 { return 0 }
 
+func ownPeak() int64 { return 0 }
+
 // starved is not known.
 func starved(int) time.Duration { return 0 }
 
-// memory is not known.
-func memory(int) int64 { return 0 }
+// loadOf is not known.
+func loadOf(int) Load { return Load{} }

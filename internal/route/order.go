@@ -12,40 +12,50 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
-// Obey carries out an order about the actor at its path. mine is whether that is below
-// whoever obeys.
+// Obey carries out an order about the actor at its path. mine is whether that
+// is below whoever obeys.
 type Obey func(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error)
 
-// nurseries are those that an actor has open. Each is here for as long as it is open. mu
-// guards all.
-type nurseries struct {
-	mu  sync.Mutex
-	all map[*Obey]struct{}
+// Nursery is what a router asks one of the actor's for.
+type Nursery struct {
+	Obey    Obey
+	Measure Measure
 }
 
-// Hosts has a nursery of the actor's carry out orders, until it has ended.
-func (r *Router) Hosts(o Obey) (ended func()) {
+// nurseries are those that an actor has open. Each is here for as long as it
+// is open. mu guards all.
+type nurseries struct {
+	mu  sync.Mutex
+	all map[*Nursery]struct{}
+}
+
+// Hosts has a nursery of the actor's asked, until it has ended.
+func (r *Router) Hosts(n Nursery) (ended func()) {
 	r.nurseries.mu.Lock()
 	defer r.nurseries.mu.Unlock()
 	if r.nurseries.all == nil {
-		r.nurseries.all = map[*Obey]struct{}{}
+		r.nurseries.all = map[*Nursery]struct{}{}
 	}
-	r.nurseries.all[&o] = struct{}{}
+	r.nurseries.all[&n] = struct{}{}
 	return func() {
 		r.nurseries.mu.Lock()
 		defer r.nurseries.mu.Unlock()
-		delete(r.nurseries.all, &o)
+		delete(r.nurseries.all, &n)
 	}
 }
 
-// Order has an order carried out about an actor below, by whichever nursery hosts it, or a
-// host of it.
-func (r *Router) Order(ctx context.Context, q wire.OrderRequest) ([]byte, error) {
+// open are the nurseries that the actor has now.
+func (r *Router) open() []*Nursery {
 	r.nurseries.mu.Lock()
-	all := slices.Collect(maps.Keys(r.nurseries.all))
-	r.nurseries.mu.Unlock()
-	for _, obey := range all {
-		if answer, mine, err := (*obey)(ctx, q); mine {
+	defer r.nurseries.mu.Unlock()
+	return slices.Collect(maps.Keys(r.nurseries.all))
+}
+
+// Order has an order carried out about an actor below, by whichever nursery
+// hosts it, or a host of it.
+func (r *Router) Order(ctx context.Context, q wire.OrderRequest) ([]byte, error) {
+	for _, n := range r.open() {
+		if answer, mine, err := n.Obey(ctx, q); mine {
 			return answer, err
 		}
 	}

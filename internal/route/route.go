@@ -14,9 +14,10 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// Router is what one actor knows of where it is in its tree. It is set before the first link
-// reads, but for Up, which is set before the first one downwards, and does not change then:
-// there is no lock but that of the nurseries, which come and go.
+// Router is what one actor knows of where it is in its tree. It is set before
+// the first link reads, but for Up, which is set before the first one
+// downwards, and does not change then: there is no lock but that of the
+// nurseries, which come and go.
 type Router struct {
 	Self, Parent, Root actor.ID // Parent is nobody at the root
 	Up                 *dialog.Table
@@ -31,8 +32,11 @@ type Below interface {
 	Path() string
 	// Has reports whether a path is below that.
 	Has(path string) bool
-	// Portal leads to the process of an entry, or to any at its path if that names none.
+	// Portal leads to the process of an entry, or to any at its path if that
+	// names none.
 	Portal(e directory.Entry) contract.Portal
+	// Entries are all that are there.
+	Entries(ctx context.Context, name string) ([]directory.Entry, error)
 	// Where is the path of a process that is there.
 	Where(id actor.ID) (path string, there bool)
 }
@@ -42,15 +46,16 @@ type key struct{}
 // With returns a ctx in which From finds r.
 func With(ctx context.Context, r *Router) context.Context { return context.WithValue(ctx, key{}, r) }
 
-// From is the router of the actor whose code runs under ctx; nil if there is none.
+// From is the router of the actor whose code runs under ctx; nil if there is
+// none.
 func From(ctx context.Context) *Router {
 	r, _ := ctx.Value(key{}).(*Router)
 	return r
 }
 
-// To leads to a process by its path from the root, and to no other one; to whichever is
-// there if id is nobody. What is not below goes by the parent, this actor itself and the
-// parent too: they serve others what they serve all.
+// To leads to a process by its path from the root, and to no other one; to
+// whichever is there if id is nobody. What is not below goes by the parent,
+// this actor itself and the parent too: they serve others what they serve all.
 func (r *Router) To(at string, id actor.ID) endpoint.Reach {
 	if r.Down.Has(at) {
 		return r.Down.Portal(directory.Entry{Path: at, Actor: id}).Table
@@ -63,8 +68,8 @@ func (r *Router) To(at string, id actor.ID) endpoint.Reach {
 	}
 }
 
-// FromParent is where a START goes on to that has come from the parent, which may speak for
-// anybody.
+// FromParent is where a START goes on to that has come from the parent, which
+// may speak for anybody.
 func (r *Router) FromParent(s *wire.Start) (*dialog.Table, error) {
 	if s.Opener == nil {
 		s.Opener = address(treepath.Host(r.Down.Path()), r.Parent)
@@ -78,9 +83,9 @@ func (r *Router) FromParent(s *wire.Start) (*dialog.Table, error) {
 	return nil, nil //nolint:nilnil // it is for this actor
 }
 
-// FromChild is where a START goes on to that has come from an actor that this one hosts, at a
-// path, with an identity that its certificate has shown. It may speak for itself, and for
-// those below it.
+// FromChild is where a START goes on to that has come from an actor that this
+// one hosts, at a path, with an identity that its certificate has shown. It
+// may speak for itself, and for those below it.
 func (r *Router) FromChild(s *wire.Start, at string, id actor.ID) (*dialog.Table, error) {
 	if s.Opener == nil || s.Opener.Path == at {
 		s.Opener = address(at, id)
@@ -102,9 +107,9 @@ func (r *Router) FromChild(s *wire.Start, at string, id actor.ID) (*dialog.Table
 	return nil, nil //nolint:nilnil // the same
 }
 
-// vouch checks the opener that a child says is below it: by its path, and by its identity,
-// which must not be that of an actor elsewhere. Its name is that of the path, which stands in
-// events and logs.
+// vouch checks the opener that a child says is below it: by its path, and by
+// its identity, which must not be that of an actor elsewhere. Its name is that
+// of the path, which stands in events and logs.
 func (r *Router) vouch(s *wire.Start, child string) error {
 	id := s.Opener.Actor.ToID()
 	known, there := r.Down.Where(id)

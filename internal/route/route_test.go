@@ -38,6 +38,8 @@ func (h hosted) Portal(e directory.Entry) contract.Portal {
 	})
 }
 
+func (h hosted) Entries(context.Context, string) ([]directory.Entry, error) { return nil, nil }
+
 func (h hosted) Where(id actor.ID) (string, bool) {
 	at, there := map[string]string{child.UUID: "child", leaf.UUID: "child/leaf", other.UUID: "other"}[id.UUID]
 	return h.at + "/" + at, there

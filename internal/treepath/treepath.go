@@ -31,6 +31,14 @@ func IsBelow(path, above string) bool {
 	return len(path) > len(above) && path[len(above)] == '/' && strings.HasPrefix(path, above)
 }
 
+// Below is the rest of a path that is below another one.
+func Below(path, above string) string {
+	if above == "" {
+		return path
+	}
+	return path[len(above)+1:]
+}
+
 // Host is the path of an actor's host.
 func Host(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
 

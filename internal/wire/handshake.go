@@ -89,6 +89,21 @@ const (
 	WatchSpans   = "trellis/spans/watch"
 )
 
+// Metrics is the runtime endpoint at which a host asks an actor for its
+// numbers, and for those of the actors below it: a Func from MetricsRequest to
+// what they are, as CBOR (package route). ReadMetrics is the one at which a
+// program that has joined a host asks that for those of its tree, a Func from
+// nothing.
+const (
+	Metrics     = "trellis/metrics"
+	ReadMetrics = "trellis/metrics/read"
+)
+
+// MetricsRequest says how long the one who asks waits.
+type MetricsRequest struct {
+	Within time.Duration `json:"within"`
+}
+
 // DirectoryPrefix begins the names of the runtime endpoints that any actor of the tree may
 // call, over relays. All others are between an actor and its host.
 const DirectoryPrefix = "trellis/directory/"

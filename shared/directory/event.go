@@ -81,6 +81,8 @@ type Event struct {
 	Refused string `json:"refused,omitempty"`
 	// Memory is what a spare has in memory when it is ready, in bytes; 0 where that is not known.
 	Memory int64 `json:"memory,omitempty"`
+	// Used is what the process has used, in the event that it is reaped, and while there is no other one after it.
+	Used Usage `json:"used,omitzero"`
 	// Pause is how long the actor waits before its restart, in events to Waiting.
 	Pause time.Duration `json:"pause,omitempty"`
 	// Endpoints are what the process serves, in the event that it is ready.
@@ -90,6 +92,17 @@ type Event struct {
 	Missed int `json:"missed,omitempty"`
 
 	n uint64 // its place among all events of its registry
+}
+
+// Usage is what a process has used that is dead, with the children that it has waited for. What the system does not
+// tell is 0.
+type Usage struct {
+	// PeakRSS is the most memory that it had at one time, in bytes.
+	PeakRSS int64 `json:"peak_rss,omitempty"`
+	// CPU is its processor time.
+	CPU time.Duration `json:"cpu,omitempty"`
+	// OOM is whether the kernel killed it, or one of its children, for lack of memory.
+	OOM bool `json:"oom,omitempty"`
 }
 
 // Endpoint is something that an actor serves.

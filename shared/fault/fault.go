@@ -132,7 +132,10 @@ func (e *ActorDied) Error() string {
 	if e.Limit != "" {
 		text += "; it ran into its limit of " + e.Limit
 	} else if e.OOM {
-		text += fmt.Sprintf("; the kernel killed it, or what it had started, for lack of memory (it had %d MiB)", e.PeakRSS>>20)
+		text += "; the kernel killed it, or what it had started, for lack of memory"
+		if e.PeakRSS > 0 {
+			text += fmt.Sprintf(" (it had %d MiB)", e.PeakRSS>>20)
+		}
 	}
 	if n := len(e.LastLog); n > 0 {
 		text += fmt.Sprintf("; its last words: %q", e.LastLog[n-1])
