@@ -97,7 +97,7 @@ var foreign = []struct {
 	{"golang.org/x/term", []string{"cmd/host"}, "only the command has a terminal"},
 	{"github.com/fsnotify/fsnotify", []string{"cmd/host"}, "only host dev watches files"},
 	{"github.com/prometheus", []string{"prometheus"}, "who embeds a host chooses the metrics"},
-	{"github.com/hashicorp/go-plugin", []string{"host", "sdk", "internal/process", "internal/lab/bench", "internal/lab/conform"}, "it is needed to start and to be started; all above the link is free of it"},
+	{"github.com/hashicorp/go-plugin", []string{"host", "sdk", "internal/process", "internal/lab/bench", "internal/lab/conform", "testdata/thirdparty/kv"}, "it is needed to start and to be started; all above the link is free of it"},
 	{"github.com/hashicorp/go-hclog", []string{"host", "sdk", "internal/process", "internal/lab/bench", "internal/lab/conform"}, "it is go-plugin's log; ours is log/slog"},
 	{"go.opentelemetry.io/proto", []string{"otlp"}, "neither hosts nor plugins carry the protocol of collectors"},
 	{"go.yaml.in/yaml", []string{"host/config/read"}, "one package reads files, strictly"},

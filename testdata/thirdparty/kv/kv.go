@@ -7,10 +7,13 @@ import (
 )
 
 var (
+	// Put keeps a value under a key.
 	Put = contract.Func[Entry, struct{}]("put")
-	Get = contract.Func[string, []byte]("get") // may fail with a *Missing
+	// Get returns the value that is kept under a key. It may fail with a *Missing.
+	Get = contract.Func[string, []byte]("get")
 )
 
+// Entry is a key and its value.
 type Entry struct {
 	Key   string
 	Value []byte
