@@ -272,10 +272,14 @@ var errNoAnswer = errors.New("it has not answered in time")
 func (i *Inquiry) Await(ctx context.Context) ([]telemetry.Metrics, error) {
 	select {
 	case <-i.done:
-		return i.all, i.err
 	case <-ctx.Done():
-		return nil, errNoAnswer
+		select {
+		case <-i.done: // it has answered, while another one was waited for
+		default:
+			return nil, errNoAnswer
+		}
 	}
+	return i.all, i.err
 }
 
 // ask asks, and reports whether the answer is true until there are other
