@@ -53,11 +53,3 @@ func ExampleReplay() {
 	runTest(testNextEdition)
 	// Output: PASS
 }
-
-// A program that is written with an SDK in another language is tested with the transcripts of the protocol. This
-// example is not run: it needs such a program.
-func ExampleConformance() {
-	_ = func(t *testing.T, program string) {
-		trellistest.Conformance(t, "python3", program)
-	}
-}
