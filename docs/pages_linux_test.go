@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,7 +86,7 @@ func play(t *testing.T, name, at string, env []string) (ended string) {
 	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-10*time.Second))
 	defer cancel()
 	bash := exec.CommandContext(ctx, "bash", "-c", s.script.String())
-	bash.Dir, bash.Env = at, append(env, "PWD="+at)
+	bash.Dir, bash.Env = at, slices.Concat(env, []string{"PWD=" + at})
 	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	bash.Cancel = func() error { return syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) }
 	out, failed := bash.CombinedOutput()

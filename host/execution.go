@@ -81,9 +81,9 @@ func (x *execution) execute(ctx context.Context, identified func(actor.ID)) (sta
 	switch {
 	case err == nil:
 		x.span.Event("handshake", telemetry.Field{Key: "pid", Value: int64(x.id.PID)})
-	case err != nil && cannotExecute(err):
+	case cannotExecute(err):
 		return "program", &lastingError{err}
-	case err != nil && !ran:
+	case !ran:
 		return "program", err
 	}
 	return "handshake", err

@@ -34,7 +34,7 @@ func init() {
 }
 
 // eaten is how a glutton dies, and the event of its end.
-func eaten(t *testing.T, mib int, limit config.Size) (err error, reaped directory.Event) { //nolint:revive // the error is what it is about
+func eaten(t *testing.T, mib int, limit config.Size) (reaped directory.Event, err error) {
 	t.Helper()
 	ctx := host.WithEvents(t.Context())
 	err = host.OpenNursery(ctx, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
@@ -54,7 +54,7 @@ func eaten(t *testing.T, mib int, limit config.Size) (err error, reaped director
 			break
 		}
 	}
-	return err, reaped
+	return reaped, err
 }
 
 // N16: how a process has died says what it had used, the event of every end too.
@@ -64,7 +64,7 @@ func TestN16_WhatADeadActorHasUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	mib := int(own.Maxrss>>10) + 64 // more than this process ever had, which counts as its child's too
-	err, reaped := eaten(t, mib, 0)
+	reaped, err := eaten(t, mib, 0)
 	died, ok := errors.AsType[*fault.ActorDied](err)
 	if !ok || died.Signal != "killed" || died.OOM || died.PeakRSS < int64(mib)<<20 || died.CPU <= 0 {
 		t.Fatalf("N16: %+v", err)
@@ -77,7 +77,7 @@ func TestN16_WhatADeadActorHasUsed(t *testing.T) {
 // N16: an actor that is killed at its limit of memory says that. Where a machine has no such limits, the start fails and says why.
 func TestN16_KilledForLackOfMemory(t *testing.T) {
 	shortTemp(t)
-	err, reaped := eaten(t, 400, 200*config.MiB)
+	reaped, err := eaten(t, 400, 200*config.MiB)
 	if errors.Is(err, cgroup.ErrNone) {
 		t.Log(err)
 		return

@@ -118,9 +118,25 @@ func meant(entries []directory.Entry, text string) (path string, err error) {
 // obey carries out an order about an actor that this nursery hosts, or passes it on to the one
 // below that does. mine is whether there is such an actor.
 func (n *Nursery) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error) {
-	var c *child
-	var g *group
-	var tree bool
+	c, g, tree := n.addressee(r)
+	switch {
+	case tree && r.Do == wire.OrderApply && r.Path == n.env.registry.Path():
+		answer, err = n.obeyApply(ctx, r)
+	case g != nil:
+		err = n.scale(ctx, g, r.Replicas, " by "+r.By)
+	case c == nil:
+		return nil, false, nil
+	case c.member.Path() != r.Path:
+		answer, err = c.pass(ctx, r)
+	default:
+		answer, err = c.obey(ctx, r)
+	}
+	return answer, true, err
+}
+
+// addressee is the child that an order is about, or that hosts the actor that is meant, and
+// the group, if it is to be scaled; tree is whether this nursery runs one.
+func (n *Nursery) addressee(r wire.OrderRequest) (c *child, g *group, tree bool) {
 	n.look(func() {
 		tree = len(n.groups) > 0
 		if r.Do == wire.OrderScale && treepath.Host(r.Path) == n.env.registry.Path() {
@@ -132,31 +148,28 @@ func (n *Nursery) obey(ctx context.Context, r wire.OrderRequest) (answer []byte,
 			}
 		}
 	})
-	switch {
-	case tree && r.Do == wire.OrderApply && r.Path == n.env.registry.Path():
-		answer, err = n.obeyApply(ctx, r)
-	case g != nil:
-		err = n.scale(ctx, g, r.Replicas, " by "+r.By)
-	case c == nil:
-		return nil, false, nil
-	case c.member.Path() != r.Path:
-		answer, err = c.pass(ctx, r)
-	case r.Do == wire.OrderCancel:
+	return c, g, tree
+}
+
+// obey carries out an order about this child itself.
+func (c *child) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, err error) {
+	switch r.Do {
+	case wire.OrderCancel:
 		err = c.end(ctx, "cancelled by "+r.By)
-	case r.Do == wire.OrderRestart:
-		err = c.restart(ctx, &cancellation{Canceller: n.env.self, Reason: "restarted by " + r.By})
-	case r.Do == wire.OrderAwaitHealth:
+	case wire.OrderRestart:
+		err = c.restart(ctx, &cancellation{Canceller: c.n.env.self, Reason: "restarted by " + r.By})
+	case wire.OrderAwaitHealth:
 		err = c.awaitHealth(ctx)
-	case r.Do == wire.OrderDescribe:
+	case wire.OrderDescribe:
 		p := newPortal(c)
 		answer, err = proto.Marshal(&wire.BootResponse{Self: wire.FromID(p.ID()), Endpoints: p.endpoints()})
-	case r.Do == wire.OrderScale:
+	case wire.OrderScale:
 		err = fmt.Errorf("%s cannot be scaled: expected the name of an actor that the tree of its host describes, without the number of a replica", words.Quote(r.Path))
 	default:
 		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s or %s, got %.100q", r.Path,
 			wire.OrderCancel, wire.OrderRestart, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, r.Do)
 	}
-	return answer, true, err
+	return answer, err
 }
 
 // pass gives an order to the child, which hosts the actor that is meant, or another host of

@@ -17,7 +17,7 @@ import (
 )
 
 // ended waits for spans by their actors, kinds and names, in any order.
-func ended(t *testing.T, ctx context.Context, f telemetry.Filter, want ...string) map[string]telemetry.Span { //nolint:revive // as tests have it
+func ended(t *testing.T, ctx context.Context, f telemetry.Filter, want ...string) map[string]telemetry.Span { //nolint:revive // t goes first in tests
 	t.Helper()
 	f.Follow = true
 	all := map[string]telemetry.Span{}
@@ -52,7 +52,7 @@ func TestO03_SpansOfACallOverRelaysReachTheRoot(t *testing.T) {
 			return err
 		}
 		filter := telemetry.Filter{Trace: outer.TraceID().String()}
-		check := func(who string, ctx context.Context) { //nolint:revive // as tests have it
+		check := func(who string, ctx context.Context) {
 			const client, server = "client call leaf/speak", "middle/lower/leaf server serve leaf/speak"
 			all := ended(t, ctx, filter, client, server)
 			if c, s := all[client], all[server]; len(all) != 2 || c.Parent != outer.SpanID().String() || s.Parent != c.Span {

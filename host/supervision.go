@@ -222,9 +222,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	}
 	switch answered := s.answers(c, failed); {
 	case decided != stays && !c.failsAgain(decided, how):
-		if s.closing && failed && wasUp {
-			s.report(c, how.failure)
-		}
+		s.reportIf(s.closing && failed && wasUp, c, how.failure)
 		c.over = !c.comesBack
 	case !wasUp && (c.fresh || c.changed || s.closing):
 		c.over = true
@@ -233,9 +231,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	case answered:
 		s.bringBack(c, how, now)
 	default:
-		if failed {
-			s.report(c, how.failure)
-		}
+		s.reportIf(failed, c, how.failure)
 		c.over = true
 	}
 	return s.settle()
@@ -253,6 +249,12 @@ func (c *childState) failsAgain(decided decision, how end) bool {
 func (s *supervision) enter(c *childState, kind actionKind, e directory.Event) {
 	e.From, c.state = c.state, e.To
 	s.actions = append(s.actions, action{kind, c.id, e})
+}
+
+func (s *supervision) reportIf(it bool, c *childState, failure error) {
+	if it {
+		s.report(c, failure)
+	}
 }
 
 // report has a failure reported. That of a one-shot is reported by whoever runs it.

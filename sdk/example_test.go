@@ -82,7 +82,7 @@ func client() {
 // Inside a handler, a plugin has a portal to its host, and knows who it is itself.
 func ExampleParent() {
 	o := host.Options{Endpoints: []contract.Handler{
-		advise.Handle(func(_ context.Context, question string) (string, error) { return "better not", nil }),
+		advise.Handle(func(context.Context, string) (string, error) { return "better not", nil }),
 	}}
 	err := with("client", o, func(ctx context.Context, plugin *host.Portal) error {
 		text, err := consult.Call(ctx, plugin, "a pony?")

@@ -129,7 +129,7 @@ func (d *dev) tell(err error) { _, _ = fmt.Fprintf(d.p.progress, "%+v\n", err) }
 
 // load reads the tree, without its main job.
 func (d *dev) load(ctx context.Context) (err error) {
-	tree := (*config.Tree)(nil)
+	var tree *config.Tree
 	if d.file != "" {
 		tree, err = d.p.load(ctx, read.Options{})
 	} else {

@@ -30,7 +30,7 @@ const (
 
 // listenMetrics listens where Prometheus is to ask: HOST:PORT, of this machine's own network unless anywhere is set, or
 // unix:PATH, in a folder that is closed to others. There is no server for "".
-func listenMetrics(address string, anywhere bool) (_ *metricsServer, err error) {
+func listenMetrics(ctx context.Context, address string, anywhere bool) (_ *metricsServer, err error) {
 	s := &metricsServer{local: !anywhere, release: func() {}}
 	path, unix := strings.CutPrefix(address, "unix:")
 	switch {
@@ -41,7 +41,8 @@ func listenMetrics(address string, anywhere bool) (_ *metricsServer, err error) 
 		err = s.listenUnix(path)
 	default:
 		if err = checkLocal(address); err == nil || anywhere {
-			s.listener, err = net.Listen("tcp", address)
+			var listening net.ListenConfig
+			s.listener, err = listening.Listen(ctx, "tcp", address)
 		}
 	}
 	if err != nil {

@@ -37,7 +37,7 @@ func styleOf(w io.Writer) style {
 		}
 		return width
 	}
-	return style{columns, os.Getenv("NO_COLOR") == ""}
+	return style{columns, os.Getenv("NO_COLOR") == ""} //nolint:misspell // the name of the variable
 }
 
 // The colours, as terminals have them.

@@ -57,7 +57,7 @@ func newServe(p *program) *cobra.Command {
 			return err
 		}
 		tree.Run = nil
-		metrics, err := listenMetrics(*address, *anywhere)
+		metrics, err := listenMetrics(cmd.Context(), *address, *anywhere)
 		if err != nil {
 			return err
 		}

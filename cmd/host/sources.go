@@ -93,12 +93,12 @@ func (s *sources) await(ctx context.Context) (saved []string, err error) {
 	var due <-chan time.Time
 	var latest time.Time
 	for {
-		some := false
+		var some bool
 		select {
 		case e := <-s.watcher.Events:
 			some = s.note(e, all)
-		case <-s.watcher.Errors: // some events were lost
-			some = true
+		case err := <-s.watcher.Errors:
+			some = err != nil // some events were lost
 			for pkg := range s.folders {
 				all[pkg] = true
 			}

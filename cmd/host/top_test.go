@@ -52,7 +52,7 @@ func TestO02_O04_ShapesOfTop(t *testing.T) {
 		}
 		path := filepath.Join("testdata", "shapes", name)
 		if *update {
-			if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil { //nolint:gosec // as the others
+			if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -85,16 +85,16 @@ func TestO05_WhoMayReadMetrics(t *testing.T) {
 		"0.0.0.0:0": "can be reached from other machines", ":0": "can be reached", "example.com:80": "can be reached",
 		"nowhere": "expected HOST:PORT or unix:PATH", "unix:Name": "expected a name", "unix:/tmp/nobody/there/socket": "make it",
 	} {
-		if _, err := listenMetrics(address, false); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := listenMetrics(t.Context(), address, false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("O05: %s: %v", address, err)
 		}
 	}
-	local, err := listenMetrics("127.0.0.1:0", false)
+	local, err := listenMetrics(t.Context(), "127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer local.close()
-	anywhere, err := listenMetrics(":0", true)
+	anywhere, err := listenMetrics(t.Context(), ":0", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,11 +96,12 @@ func (w *waterfall) inside(id string, s *telemetry.Span, depth int) {
 	}
 	if s != nil {
 		for _, e := range s.Events {
-			text := e.Name
+			var text strings.Builder
+			text.WriteString(e.Name)
 			for _, f := range e.Fields {
-				text += f.String()
+				text.WriteString(f.String())
 			}
-			note(e.Time, text)
+			note(e.Time, text.String())
 		}
 		counted := func(what string, t telemetry.Traffic) {
 			if t.Messages > 0 {

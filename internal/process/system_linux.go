@@ -130,7 +130,7 @@ func readShort(path string) string {
 	if err != nil {
 		return ""
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // it was only read
 	var text [256]byte
 	n, _ := unix.Read(fd, text[:]) // -1 if it is gone
 	return string(text[:max(n, 0)])

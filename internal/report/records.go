@@ -60,7 +60,7 @@ func SendRecords(ctx context.Context, t *dialog.Table, at string, s *records.Sto
 // traces.
 func ReceiveRecords(ctx context.Context, d *dialog.Dialog, at string, to telemetry.Source) error {
 	place := func(actor *string) bool {
-		if *actor != "" && !(treepath.Valid(*actor) && len(at)+len(*actor) < treepath.Most) {
+		if *actor != "" && (!treepath.Valid(*actor) || len(at)+len(*actor) >= treepath.Most) {
 			return false
 		}
 		*actor = strings.TrimSuffix(treepath.Join(at, *actor), "/")

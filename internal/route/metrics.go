@@ -54,19 +54,18 @@ type Measure func(ctx context.Context, own *telemetry.Metrics, within time.Durat
 // Measure gives the numbers of this actor, without a path, and those of all
 // below it behind them.
 func (r *Router) Measure(ctx context.Context, within time.Duration) []telemetry.Metrics {
-	all := make([]telemetry.Metrics, 1)
-	own := telemetry.Metrics{}
+	var own telemetry.Metrics
+	var below []telemetry.Metrics
 	if r.Up != nil {
 		Count(&own, r.Up)
 	}
 	for _, n := range r.open() {
-		all = append(all, n.Measure(ctx, &own, within)...)
+		below = append(below, n.Measure(ctx, &own, within)...)
 	}
 	own.Endpoints = slices.DeleteFunc(own.Endpoints, func(e telemetry.Endpoint) bool { return len(e.Name) > mostText })
 	slices.SortFunc(own.Endpoints, func(a, b telemetry.Endpoint) int { return strings.Compare(a.Name, b.Name) })
 	own.Endpoints = own.Endpoints[:min(len(own.Endpoints), mostEndpoints)]
-	all[0] = own
-	return all
+	return append([]telemetry.Metrics{own}, below...)
 }
 
 // Count adds to an actor's numbers what goes on at one of its links.

@@ -77,7 +77,7 @@ func answering(t *testing.T, answer func() []any) (host *dialog.Table) {
 			if s.Endpoint != wire.Metrics {
 				return nil, &fault.NotExposed{Actor: child, Endpoint: s.Endpoint}
 			}
-			return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
+			return func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
 				b := wire.NewBuffer(0)
 				for _, v := range answer() {
 					if err := wire.CBOR.Marshal(b, v, nil); err != nil {

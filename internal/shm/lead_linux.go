@@ -50,7 +50,7 @@ func (r *incoming) idle(soon, stays bool) {
 	if r.some() || r.left > 0 || r.end != nil || soon && r.spin() {
 		return
 	}
-	sleeps := false
+	var sleeps bool
 	if r.conn.wary.Load() || r.aside || !r.dozes.try() { // behind a record the end may come, beside which nobody is to doze
 		sleeps = r.settle(stays)
 	} else {

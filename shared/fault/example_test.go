@@ -67,7 +67,7 @@ func ExampleContextCancelled() {
 
 // ErrActorLost stands for all ways in which an actor may be lost under a call.
 func ExampleActorDied() {
-	var err error = fmt.Errorf("parsing: %w", &fault.ActorDied{ID: actor.ID{Name: "parser"}, ExitCode: 3})
+	err := fmt.Errorf("parsing: %w", &fault.ActorDied{ID: actor.ID{Name: "parser"}, ExitCode: 3})
 
 	if errors.Is(err, fault.ErrActorLost) {
 		fmt.Println("nobody knows whether the work was done")

@@ -124,7 +124,7 @@ func sum(all []Row) (s Row) {
 
 // columns are what a table can be sorted by: names and states from a to z, numbers from the largest on.
 var columns = map[string]func(a, b *Row) int{
-	"name":     func(a, b *Row) int { return 0 },
+	"name":     func(_, _ *Row) int { return 0 },
 	"state":    func(a, b *Row) int { return strings.Compare(a.State, b.State) },
 	"health":   func(a, b *Row) int { return strings.Compare(a.Health, b.Health) },
 	"age":      func(a, b *Row) int { return cmp.Compare(b.Age, a.Age) },
