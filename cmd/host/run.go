@@ -114,7 +114,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 
 // otlpFlag is where what the tree says is sent.
 func (p *program) otlpFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.otlp, "otlp", "", "send logs to this collector, such as http://localhost:4317: short for --set telemetry.otlp.endpoint=URL")
+	cmd.Flags().StringVar(&p.otlp, "otlp", "", "send logs and traces to this collector, such as http://localhost:4317: short for --set telemetry.otlp.endpoint=URL")
 }
 
 // farewell says why the tree ends, and what a second signal does.
