@@ -57,6 +57,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 model: ## every interleaving of a dialog, with larger bounds, and every mistake in its table (under a minute)
 	go test -run TestModel -timeout 10m -v ./internal/dialog -model=full | grep -vE '^=== '
+	go test -run EveryOrder -timeout 10m -v ./host -model=full | grep -vE '^=== '
 
 chaos: ## a blow of each kind, then CHAOS="-seed 1 -blows 1000" (docs/chaos.md)
 	go test -count=1 -tags lab -run F01 ./internal/lab/chaos
