@@ -66,6 +66,7 @@ func importMap() []area {
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
+		{"internal/inspect", append([]string{"internal/dialog", "internal/task", "internal/terminal", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life, hosts and programs that have joined meet in it: they tell, hand on and ask"},
 		{"internal/report", append([]string{"internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
 		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/histogram", "internal/task", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
 		{"internal/life", append([]string{"internal"}, layers...), "it is an actor without the process around it: sdk has that, and tests have none"},

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -39,14 +40,15 @@ type child struct {
 	member  directory.Membership // in the registry, until it is gone
 	guest   *guest               // the program that has joined; nil if this host starts it
 
-	self         actor.ID          // of the present or last process; before the first, of that one
-	epoch        int               // processes so far
-	current      *incarnation      // the present or last process; nil before the first
-	lastUp       *incarnation      // the process that came up last; nil before the first
-	upAt         time.Time         // when that was
-	cancellation *cancellation     // that it ends for good; nil unless somebody has said so
-	again        *cancellation     // that its present process ends, for another one; nil unless somebody has said so
-	err          error             // what the last process ended with, or why there was none
+	self         actor.ID      // of the present or last process; before the first, of that one
+	epoch        int           // processes so far
+	current      *incarnation  // the present or last process; nil before the first
+	lastUp       *incarnation  // the process that came up last; nil before the first
+	upAt         time.Time     // when that was
+	cancellation *cancellation // that it ends for good; nil unless somebody has said so
+	again        *cancellation // that its present process ends, for another one; nil unless somebody has said so
+	err          error         // what the last process ended with, or why there was none
+	history      history
 	ending       trace.SpanContext // of the last teardown, which a restart belongs to; the goroutine of an incarnation has it
 	gone         chan struct{}     // closed when it is over
 
@@ -81,6 +83,9 @@ func (c *child) tell(e directory.Event) {
 	case directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping, directory.Standby:
 	}
 	e.Path = c.member.Path()
+	if e.From != e.To {
+		c.history.last = e
+	}
 	c.member.Publish(e)
 	c.n.told = append(c.n.told, e)
 }
@@ -116,7 +121,7 @@ func (c *child) startProcess(e directory.Event) {
 		x = newExecution(c.n.env, c.spec, c.self)
 	}
 	i := newIncarnation(c, x, warm, c.member, giveUp)
-	c.current, c.again = i, nil
+	c.current, c.again, c.history.check = i, nil, inspect.Health{}
 	c.epoch++
 	i.epoch = c.epoch
 	c.tell(e)
@@ -171,7 +176,9 @@ func (c *child) traced(i *incarnation, what string, failure error, fields ...tel
 // table decides, because a child that is forgotten in this step refuses calls with it.
 func (c *child) ended(how end) {
 	c.n.update(func() {
-		c.err = how.failure
+		if c.err = how.failure; c.err != nil {
+			c.history.failure, c.history.failedAt = c.err, time.Now()
+		}
 		c.n.carryOut(c.n.plan.ended(c.id, how, time.Now()))
 	})
 }
@@ -195,7 +202,10 @@ func (c *child) discarded(id actor.ID, why error) {
 
 // checked says what a health check has found.
 func (c *child) checked(reason string, failure error) {
-	c.step(func(s *supervision) []action { return s.checked(c.id, reason, failure) })
+	c.step(func(s *supervision) []action {
+		c.history.check = inspect.Health{Time: time.Now(), Failed: reason}
+		return s.checked(c.id, reason, failure)
+	})
 }
 
 // note reports what changes no state.
@@ -243,6 +253,7 @@ func (c *child) stopProcess() {
 // does not know the child any more, and once the nursery's ctx has ended it starts nothing.
 func (c *child) pause(e directory.Event) {
 	e.Pause = c.backoff.pause(c.unstable, chance())
+	c.history.nextAt = time.Now().Add(e.Pause)
 	c.tell(e)
 	c.n.after(e.Pause, c.gone, func() {
 		c.step(func(s *supervision) []action { return s.resume(c.id) })

@@ -56,6 +56,9 @@ type Options struct {
 	Streams config.Streams
 	// Hurry, if not nil, makes a teardown skip to SIGKILL when it is closed.
 	Hurry <-chan struct{}
+	// Dump, if not nil, gives writers: to each, what is known of this actor and of all below it is written, goroutines
+	// and open contexts included, also while some of them hang or the nursery ends; then the writer is closed.
+	Dump <-chan io.WriteCloser
 	// Telemetry says how much is kept of what the actors of the tree log and print, for package
 	// telemetry. It is for the program at the root of a tree.
 	Telemetry config.Telemetry

@@ -117,6 +117,9 @@ func (g *guest) Starved() time.Duration { return 0 }
 // Load is that of the process which has connected.
 func (g *guest) Load() process.Load { return process.LoadOf(g.PID()) }
 
+// Vitals are those of the process of that pid.
+func (g *guest) Vitals() process.Vitals { return process.VitalsOf(g.PID()) }
+
 // Terminate cuts the connection. There is no force beyond that: the process is its own parent's.
 func (g *guest) Terminate() error {
 	g.caller.Close()

@@ -97,6 +97,9 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	env.base = n.ctx
 	defer n.cancel(nil)
 	defer env.router.Hosts(route.Nursery{Obey: n.obey, Measure: n.measure})()
+	if o.Dump != nil {
+		n.tasks.Go(func() { n.dumps(o.Dump) })
+	}
 	defer env.end() // all children are gone, and so no event comes any more
 	return n.run(ctx, body)
 }

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -35,17 +35,25 @@ func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 		return nil, err
 	}
 	env := g.host.env
-	if r.Path == "" {
+	if r.Path == "" && (r.Name != "" || !r.Asks()) {
 		if r.Path, err = g.host.meant(ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	if !env.router.Down.Has(r.Path) {
-		return nil, fmt.Errorf("%w: %s is not below this host, %s", directory.ErrNotReachable, r.Path, cmp.Or(env.registry.Path(), env.self.Name))
-	}
 	at, _ := env.router.Down.Where(d.Peer())
 	r.By = cmp.Or(at, d.Peer().String())
-	return env.router.Order(ctx, r)
+	return env.order(ctx, r)
+}
+
+// order carries out an order about an actor below this one, or, if it only asks, about this one itself.
+func (e *environment) order(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
+	switch here := e.registry.Path(); {
+	case r.Asks() && (r.Path == "" || r.Path == here):
+		return inspect.Encode(e.inspect(r.Do))
+	case !e.router.Down.Has(r.Path):
+		return nil, fmt.Errorf("%w: %s is not below this host, %s", directory.ErrNotReachable, r.Path, cmp.Or(here, e.self.Name))
+	}
+	return e.router.Order(ctx, r)
 }
 
 // meant is the path of whom an order means by a name. That of an actor with all its replicas is
@@ -160,14 +168,13 @@ func (c *child) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, e
 		err = c.restart(ctx, &cancellation{Canceller: c.n.env.self, Reason: "restarted by " + r.By})
 	case wire.OrderAwaitHealth:
 		err = c.awaitHealth(ctx)
-	case wire.OrderDescribe:
-		p := newPortal(c)
-		answer, err = proto.Marshal(&wire.BootResponse{Self: wire.FromID(p.ID()), Endpoints: p.endpoints()})
+	case wire.OrderDescribe, wire.OrderDump:
+		answer, err = inspect.Encode(c.inspect(ctx, r.Do))
 	case wire.OrderScale:
 		err = fmt.Errorf("%s cannot be scaled: expected the name of an actor that the tree of its host describes, without the number of a replica", words.Quote(r.Path))
 	default:
-		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s or %s, got %.100q", r.Path,
-			wire.OrderCancel, wire.OrderRestart, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, r.Do)
+		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s, %s or %s, got %.100q", r.Path,
+			wire.OrderCancel, wire.OrderRestart, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, wire.OrderDump, r.Do)
 	}
 	return answer, err
 }
@@ -182,6 +189,9 @@ func (c *child) pass(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
 	t, err := c.dialogs(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if r.Asks() {
+		return t.AskRuntime(ctx, wire.Order, args)
 	}
 	return t.CallRuntime(ctx, wire.Order, args)
 }

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -52,23 +52,22 @@ func give(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Asks() {
+		return t.AskRuntime(ctx, wire.Order, args)
+	}
 	return t.CallRuntime(ctx, wire.Order, args)
 }
 
 // D04: what a program that has joined orders is carried out by the host of the actor, however deep that is.
 func TestD04_OrdersReachTheHostOfAnActor(t *testing.T) {
 	ordered(t, func(ctx context.Context) error {
-		answer, err := give(ctx, wire.OrderRequest{Name: "leaf", Do: wire.OrderDescribe})
+		leaf, err := asking(ctx).Actor(ctx, wire.OrderRequest{Name: "leaf", Do: wire.OrderDescribe})
 		if err != nil {
 			return err
 		}
-		var boot wire.BootResponse
-		if err := proto.Unmarshal(answer, &boot); err != nil {
-			return err
-		}
-		serves := func(e *wire.Endpoint) bool { return e.Name == echo.Name() && e.Shape != "" }
-		if boot.Self.Name != "leaf" || !slices.ContainsFunc(boot.Endpoints, serves) {
-			t.Errorf("D04: the leaf is %v", &boot)
+		serves := func(e inspect.Endpoint) bool { return e.Name == echo.Name() && e.Shape != "" }
+		if leaf.Path != "middle/lower/leaf" || !slices.ContainsFunc(leaf.Endpoints, serves) {
+			t.Errorf("D04: the leaf is %+v", leaf)
 		}
 		before, err := directory.Find(ctx, "leaf")
 		if err != nil {
@@ -124,7 +123,7 @@ func TestD04_OrdersThatCannotBeCarriedOut(t *testing.T) {
 			{wire.OrderRequest{Path: "vault/below", Do: wire.OrderCancel}, directory.ErrNotFound, `"vault/below"`},
 			{wire.OrderRequest{Name: "parser", Do: wire.OrderRestart}, nil, "there are 2 actors named \"parser\": middle/parser, middle/parser#2; say which"},
 			{wire.OrderRequest{Name: "guest", Do: wire.OrderRestart}, nil, "guest has joined by itself"},
-			{wire.OrderRequest{Name: "leaf", Do: "dance"}, nil, `expected cancel, restart, scale, await-healthy or describe, got "dance"`},
+			{wire.OrderRequest{Name: "leaf", Do: "dance"}, nil, `expected cancel, restart, scale, await-healthy, describe or dump, got "dance"`},
 			{wire.OrderRequest{Do: wire.OrderCancel}, directory.ErrNotFound, `""`},
 		} {
 			_, err := give(ctx, test.order)

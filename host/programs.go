@@ -4,10 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,34 +27,8 @@ import (
 // keptUnused is how long a program is kept that no build has asked for.
 const keptUnused = 30 * 24 * time.Hour
 
-// programFolders are where programs may be kept, the best first. None is made.
-// A folder in the temporary directory is only the second choice: it may be emptied at each
-// boot. It has the uid in its name because all users share that directory.
-func programFolders() []string {
-	fallback := filepath.Join(os.TempDir(), fmt.Sprintf("trellis-cache-%d", os.Getuid()))
-	folders := []string{filepath.Join(fallback, "programs")}
-	if cache, err := os.UserCacheDir(); err == nil {
-		folders = append([]string{filepath.Join(cache, "trellis", "programs")}, folders...)
-	}
-	return folders
-}
-
-// openPrograms makes the folder for programs, the first that can be had and is this
-// user's alone.
-func openPrograms() (string, error) {
-	var failures []error
-	for _, folder := range programFolders() {
-		folder, err := rundir.OwnFolder(folder)
-		if err == nil {
-			if len(failures) > 0 {
-				slog.Warn("built programs are not kept in the usual folder", "folder", folder, "reason", errors.Join(failures...))
-			}
-			return folder, nil
-		}
-		failures = append(failures, err)
-	}
-	return "", fmt.Errorf("there is no folder for built programs; set XDG_CACHE_HOME or TMPDIR to one that is this user's alone: %w", errors.Join(failures...))
-}
+// openPrograms makes the folder for programs.
+func openPrograms() (string, error) { return rundir.CacheFolder("programs") }
 
 // CleanPrograms removes the built programs that no Build has needed for as long as
 // unused says, 0 for all of them, and returns the folder that they were in and how

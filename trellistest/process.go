@@ -409,6 +409,9 @@ func (s system) Exit() (process.Exit, bool) {
 // Load is 0: it is that of the test.
 func (s system) Load() process.Load { return process.Load{} }
 
+// Vitals are none: they are those of the test.
+func (s system) Vitals() process.Vitals { return process.Vitals{} }
+
 // Starved is 0: there is always a processor for it.
 func (s system) Starved() time.Duration { return 0 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -215,7 +216,7 @@ func (a *Actor) end() (problems []string) {
 	if inBubble() {
 		synctest.Wait() // what can end by itself has ended
 	}
-	if open := a.parents.Running(false); len(open) > 0 {
+	if open := running(a.parents, false); len(open) > 0 {
 		problems = append(problems, fmt.Sprintf("contexts are open when the test ends: %s; wait for them, or end the ctx that they have", strings.Join(open, ", ")))
 	}
 	a.asking.Go(a.ask)
@@ -227,7 +228,7 @@ func (a *Actor) end() (problems []string) {
 	a.asking.Close()
 	a.watching.Wait()
 	if !within(task.Start(a.parents.Close).Done(), a.grace) {
-		problems = append(problems, fmt.Sprintf("handlers of the parent have not ended %v after they were told to: %s", a.grace, strings.Join(a.parents.Running(true), ", ")))
+		problems = append(problems, fmt.Sprintf("handlers of the parent have not ended %v after they were told to: %s", a.grace, strings.Join(running(a.parents, true), ", ")))
 	}
 	if a.recorder != nil {
 		a.recorder.Close()
@@ -260,14 +261,27 @@ func within(c <-chan struct{}, bound time.Duration) bool {
 // stuck says what keeps an actor from its end.
 func (a *Actor) stuck() string {
 	what := "an exit hook or what it hosts has"
-	if running := a.life.Table().Running(true); len(running) > 0 {
-		what = "handlers that do not look at their ctx have: " + strings.Join(running, ", ")
+	if handlers := running(a.life.Table(), true); len(handlers) > 0 {
+		what = "handlers that do not look at their ctx have: " + strings.Join(handlers, ", ")
 	}
 	all := goroutinesOf(a.id)
 	if authors := slices.DeleteFunc(slices.Clone(all), goroutines.ours); len(authors) > 0 {
 		all = authors
 	}
 	return fmt.Sprintf("it has not ended %v after it was told to; %s not\n%s", a.grace, what, stacks(all))
+}
+
+// running are the endpoints of the dialogs of an end of a link that have not ended: of all, or of those that its peer
+// has opened.
+func running(t *dialog.Table, callees bool) (endpoints []string) {
+	open, _ := t.List(math.MaxInt)
+	for _, d := range open {
+		if d.Role == dialog.RoleCallee || d.Role == dialog.RoleOpener && !callees {
+			endpoints = append(endpoints, d.Endpoint)
+		}
+	}
+	slices.Sort(endpoints)
+	return endpoints
 }
 
 // left says what is wrong behind the actor's end: goroutines that have outlived it, and what has

@@ -3,12 +3,14 @@ package trellistest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -56,7 +58,13 @@ func WantCredit(t testing.TB, a *Actor, e interface{ Name() string }, d Directio
 	}
 	var room []int
 	right := func() bool {
-		room = table.Room(e.Name())
+		room = nil
+		open, _ := table.List(math.MaxInt)
+		for _, d := range open {
+			if d.Endpoint == e.Name() && d.Kind != dialog.KindName(dialog.Func) {
+				room = append(room, d.Credit)
+			}
+		}
 		return len(room) == 1 && room[0] == n
 	}
 	if inBubble() {

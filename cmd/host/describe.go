@@ -3,22 +3,27 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/proto"
 
-	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
-// described is the document of host describe.
+// described is the document of host describe: what is known of an actor, and these in the place of what that has.
 type described struct {
-	Version   int       `json:"version"`
-	Name      string    `json:"name"`
-	UUID      string    `json:"uuid"`
+	Version int `json:"version"`
+	*inspect.Actor
 	Endpoints []*served `json:"endpoints"`
+	Log       []record  `json:"log"`
 }
 
 // served is an endpoint that an actor serves, with a JSON Schema for each of its parts.
@@ -35,37 +40,72 @@ type served struct {
 func newDescribe(p *program) *cobra.Command {
 	return p.outputFlag(p.joining(completing("", &cobra.Command{
 		Use:   "describe NAME",
-		Short: "Say what an actor of a host that serves takes and gives",
-		Long: "Say what an actor of a host that serves takes and gives: its endpoints with their types, and, with -o json,\n" +
-			"a JSON Schema for each. NAME is that of the only actor that has it, or a path.",
-		Args: withArgs(1, 1),
+		Short: "Say what is known of an actor of a host that serves",
+		Long: "Say what is known of an actor of a host that serves, on one screen: its process and program, what it is doing and\n" +
+			"why, restarts, health, what it uses, its open contexts and what they wait for, its last records, and what it\n" +
+			"takes and gives: its endpoints with their types, and, with -o json, a JSON Schema for each. Lines are cut at\n" +
+			"160 characters, or at COLUMNS. NAME is that of the only actor that has it, or a path.",
+		Example: "  host describe parser\n  host describe census/parser -o json",
+		Args:    withArgs(1, 1),
 	}), func(ctx context.Context, args []string) error {
-		answer, err := order(ctx, wire.OrderRequest{Name: args[0], Do: wire.OrderDescribe})
+		a, err := joinedTree(ctx).Actor(ctx, wire.OrderRequest{Name: args[0], Do: wire.OrderDescribe})
 		if err != nil {
 			return err
 		}
-		var boot wire.BootResponse
-		if err := proto.Unmarshal(answer, &boot); err != nil {
-			return err
-		}
-		d := describe(&boot)
+		d := describe(a)
 		if p.output == "json" {
 			return p.printJSON(d)
 		}
-		for _, e := range d.Endpoints {
-			if _, err := fmt.Fprintf(p.stdout, "%s %s\n%s", e.Kind, e.Name, indented(slices.Sorted(slices.Values(slices.Concat(e.Shape, e.optional))))); err != nil {
-				return err
-			}
-		}
-		return nil
+		return p.describe(d, time.Now())
 	}))
 }
 
-func describe(boot *wire.BootResponse) *described {
-	d := &described{Version: shapesVersion, Name: boot.Self.GetName(), UUID: boot.Self.GetUuid(), Endpoints: []*served{}}
-	for _, e := range boot.Endpoints {
+// joinedTree is how the tree is asked that a command has joined. Commands are not a part of it.
+func joinedTree(ctx context.Context) inspect.Tree {
+	return inspect.Tree{Registry: directory.From(ctx), Records: telemetry.From(ctx), Ask: order, Without: isCommand}
+}
+
+// describe prints an actor for people.
+func (p *program) describe(d *described, now time.Time) error {
+	lines := d.Lines(now)
+	for _, e := range d.Endpoints {
+		lines = append(lines, e.Kind+" "+e.Name)
+		for _, line := range slices.Sorted(slices.Values(slices.Concat(e.Shape, e.optional))) {
+			lines = append(lines, "  "+line)
+		}
+	}
+	var out strings.Builder
+	for _, line := range lines {
+		out.WriteString(cutLine(line, columns()) + "\n")
+	}
+	_, err := fmt.Fprint(p.stdout, out.String())
+	return err
+}
+
+// columns is how wide what is printed may be.
+func columns() int {
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n >= 40 {
+		return n
+	}
+	return 160
+}
+
+// cutLine is a line of at most so many characters.
+func cutLine(line string, most int) string {
+	if utf8.RuneCountInString(line) <= most {
+		return line
+	}
+	return string([]rune(line)[:most-1]) + "…"
+}
+
+func describe(a *inspect.Actor) *described {
+	d := &described{Version: shapesVersion, Actor: a, Endpoints: []*served{}, Log: []record{}}
+	for _, r := range a.Log {
+		d.Log = append(d.Log, recordOf(&r))
+	}
+	for _, e := range a.Endpoints {
 		s := parseShape(e.Shape)
-		shown := &served{Name: e.Name, Kind: dialog.KindName(e.Kind), Callers: e.Callers, Schemas: map[string]map[string]any{}, Shape: []string{}}
+		shown := &served{Name: e.Name, Kind: e.Kind, Callers: e.Callers, Schemas: map[string]map[string]any{}, Shape: []string{}}
 		for _, part := range s.parts() {
 			shown.Schemas[part] = s.schemaOf(part)
 		}
@@ -80,12 +120,4 @@ func describe(boot *wire.BootResponse) *described {
 		d.Endpoints = append(d.Endpoints, shown)
 	}
 	return d
-}
-
-func indented(lines []string) string {
-	var out strings.Builder
-	for _, line := range lines {
-		out.WriteString("  " + line + "\n")
-	}
-	return out.String()
 }

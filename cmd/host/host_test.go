@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -82,7 +83,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("GORACE", atOnce)
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped},
 	})
 }
 
@@ -147,8 +148,28 @@ func awaits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// dumped returns when a dump for which a signal has asked has a line like this, and no others can read it. Nothing but the
+// file tells that, so it looks again and again.
+func dumped(ts *testscript.TestScript, _ bool, args []string) {
+	line := regexp.MustCompile("(?m)" + args[0])
+	for {
+		files, err := filepath.Glob(filepath.Join(ts.Getenv("HOME"), ".cache", "trellis", "dumps", "dump-*.txt"))
+		ts.Check(err)
+		for _, file := range files {
+			info, err := os.Stat(file)
+			ts.Check(err)
+			if text, err := os.ReadFile(file); err == nil && line.Match(text) {
+				if info.Mode().Perm() != 0o600 {
+					ts.Fatalf("%s has the mode %v", file, info.Mode())
+				}
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
 type (
-	none = struct{}
 	name struct {
 		Name string `json:"name"`
 	}

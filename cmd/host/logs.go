@@ -87,18 +87,25 @@ func (p *program) logs(ctx context.Context, f telemetry.Filter) error {
 // logged prints a record: as a line for people, or as a JSON object.
 func (p *program) logged(r *telemetry.Record) error {
 	if p.output == "json" {
-		fields := make(map[string]any, len(r.Fields))
-		for _, f := range r.Fields {
-			fields[f.Key] = f.Value
-		}
-		text, err := json.Marshal(struct {
-			telemetry.Record
-			Fields map[string]any `json:"fields,omitempty"` // in the place of the record's own
-		}{*r, fields})
+		text, err := json.Marshal(recordOf(r))
 		if err != nil {
 			return err
 		}
 		return p.line(text)
 	}
 	return p.screen.print(r)
+}
+
+// record is a record as an object.
+type record struct {
+	*telemetry.Record
+	Fields map[string]any `json:"fields,omitempty"` // in the place of the record's own
+}
+
+func recordOf(r *telemetry.Record) record {
+	fields := make(map[string]any, len(r.Fields))
+	for _, f := range r.Fields {
+		fields[f.Key] = f.Value
+	}
+	return record{r, fields}
 }

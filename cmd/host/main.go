@@ -118,7 +118,7 @@ func newRoot(p *program) *cobra.Command {
 		panic(err) // the flags above
 	}
 	root.AddCommand(newRun(p), newServe(p), newDev(p), newValidate(p), newClean(p), newBench(p), newConform(p))
-	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newLogs(p), newTraces(p), newTop(p), newDescribe(p), newCancel(p), newRestart(p), newScale(p))
+	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newLogs(p), newTraces(p), newTop(p), newDescribe(p), newDump(p), newExport(p), newCancel(p), newRestart(p), newScale(p))
 	groupCommands(root)
 	return root
 }

@@ -72,7 +72,11 @@ func order(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := host.CallRuntime(ctx, wire.Order, args)
+	call := host.CallRuntime
+	if r.Asks() {
+		call = host.AskRuntime
+	}
+	answer, err := call(ctx, wire.Order, args)
 	if errors.Is(err, directory.ErrNotFound) {
 		err = &absentError{err}
 	}

@@ -159,7 +159,7 @@ func (r *planner) begin(t *host.Tree) {
 
 // handlers are the endpoints of host serve.
 func (r *planner) handlers() []contract.Handler {
-	return []contract.Handler{planning.Handle(r.plan).Callers("joined")}
+	return []contract.Handler{planning.Handle(r.plan).Callers("joined"), settings.Handle(r.settings).Callers("joined")}
 }
 
 // plan is the handler of planning. It waits until the tree is up: nothing can be said before.

@@ -69,6 +69,8 @@ func newServe(p *program) *cobra.Command {
 
 // run starts a tree, and runs its main job or serves. plans answers for it.
 func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *planner, metrics *metricsServer) (err error) {
+	dumps, stop := p.dumps()
+	defer stop()
 	records, err := openRecords(p.record, tree.Actors)
 	if err != nil {
 		return err
@@ -87,7 +89,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	if err != nil {
 		return explain(ctx, err)
 	}
-	options := host.Options{Supervision: tree.Supervision, Telemetry: tree.Telemetry, Hurry: p.signals.hurry, Record: records, Serve: at}
+	options := host.Options{Supervision: tree.Supervision, Telemetry: tree.Telemetry, Hurry: p.signals.hurry, Record: records, Serve: at, Dump: dumps}
 	if at != "" {
 		options.Endpoints = plans.handlers()
 	}

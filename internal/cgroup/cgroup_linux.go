@@ -245,6 +245,21 @@ func (g *Group) Used() (oomKills, refusedForks int) {
 	return eventCount(filepath.Join(g.dir, "memory.events"), "oom_kill"), eventCount(filepath.Join(g.dir, "pids.events"), "max")
 }
 
+// Now is what the group has in memory, in bytes, and how many processes and threads it has. Both are 0 where
+// there is no limit: the files come with the controllers, and a group has those only that its limits need. What it has in
+// memory includes files that the kernel keeps for it, and so may be more than its processes say.
+func (g *Group) Now() (memory int64, processes int) {
+	if g == nil {
+		return 0, 0
+	}
+	number := func(name string) int64 {
+		text, _ := os.ReadFile(filepath.Join(g.dir, name))
+		n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // the kernel writes numbers
+		return n
+	}
+	return number("memory.current"), int(number("pids.current"))
+}
+
 // eventCount reads one of the numbers in a file of events. Without the controller
 // there is no file, and nothing has happened.
 func eventCount(file, name string) int {

@@ -43,5 +43,8 @@ func (*Group) Kill() error { return nil }
 // Used is nothing.
 func (*Group) Used() (oomKills, refusedForks int) { return 0, 0 }
 
+// Now is nothing.
+func (*Group) Now() (memory int64, processes int) { return 0, 0 }
+
 // Remove does nothing.
 func (*Group) Remove() error { return nil }

@@ -234,9 +234,11 @@ type inflow struct {
 	// These three find out whether the window is too small (see starve): the sender has used
 	// all of its credit since the queue was empty last; that this happened twice in quick
 	// succession; and the value of received when the queue was found empty after that.
-	spent   bool
-	narrow  bool
-	starved uint64
+	spent  bool
+	narrow bool
+	// Goroutines that wait in Send and in Recv, for people; 255 at most. They are here because there is room.
+	senders, receivers uint8
+	starved            uint64
 
 	// received counts all messages that have come, dropped ones included. With limited, those
 	// that are missing are still on their way: the sender's failure has overtaken them.

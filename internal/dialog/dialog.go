@@ -91,6 +91,7 @@ type Dialog struct {
 	asleep      bool           // this side's task hibernates
 	warned      [warnings]bool // what the log has been told
 	waiters     int32          // calls of Wait that have not returned
+	born        moment         // set before anybody else can find the dialog
 	cause       *reason        // why this side's task was told to end; the first one stays
 	told        *wire.Fault    // the failure that the peer was told
 	end         ending         // opener: how it ended, once done

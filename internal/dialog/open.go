@@ -28,6 +28,9 @@ type Request struct {
 	// Reads opens this side's end of a Context's stream together with the context: its
 	// peer sends as to any open end. OpenStream then gives that end. Nil: it is not open.
 	Reads *StreamOptions
+	// Impatient has Call end when its ctx does, and cut the dialog: for a callee that may hang, and of which nothing is
+	// left to be waited for but its answer.
+	Impatient bool
 	// Unbegun is what Call finds out: that the callee has certainly not begun.
 	Unbegun bool
 
@@ -80,6 +83,9 @@ func (t *Table) Call(ctx context.Context, r *Request) ([]byte, error) {
 	d.lead((*Dialog).hasEnded)
 	if cause := d.await(ctx, func() bool { return d.done }); cause != nil {
 		d.event(DoAbort, d.because(cause))
+		if r.Impatient {
+			d.cut()
+		}
 		d.drain()
 	}
 	d.event(DoSucceed, note{})
@@ -97,6 +103,12 @@ func (d *Dialog) Refused() bool { return d.end.refused }
 // too: a host that lets nothing more begin still has to ask its plugin to end.
 func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
 	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
+}
+
+// AskRuntime is CallRuntime for a question, whose callee may hang: its end is not waited for, but only its answer, and
+// that for as long as ctx lives.
+func (t *Table) AskRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
+	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args, Impatient: true})
 }
 
 // Scope runs body with a dialog that [Table.Open] has opened, and returns when the task on the
@@ -138,7 +150,7 @@ func (d *Dialog) abandon() {
 // Func's ctx is its caller's; the others get one that the runtime can cancel with a reason.
 func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	aboutToWait(ctx)
-	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx}
+	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx, born: now()}
 	d.trace(r)
 	if err := d.open(r); err != nil {
 		d.traced(err)

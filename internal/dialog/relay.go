@@ -30,6 +30,7 @@ import (
 // it is held, not the other way round.
 type relay struct {
 	legs     [2]leg // to each end
+	born     moment
 	weight   int    // of its START
 	target   string // the callee's path
 	endpoint string // if the callee is the next actor, and this one its supervisor; else ""
@@ -70,7 +71,7 @@ func (t *Table) way(f *wire.Frame) (*relay, error) {
 	if next == nil || err != nil {
 		return nil, err
 	}
-	r := &relay{weight: weigh(f), target: s.Target.Path}
+	r := &relay{born: now(), weight: weigh(f), target: s.Target.Path}
 	r.legs = [2]leg{{relay: r, to: opener, table: t, id: f.Dialog}, {relay: r, to: callee, table: next}}
 	if next.cfg.Admit != nil {
 		last, err := next.cfg.Admit(s)

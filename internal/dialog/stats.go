@@ -2,7 +2,6 @@ package dialog
 
 import (
 	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -57,38 +56,6 @@ func (t *Table) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.dialogs) + len(t.legs)
-}
-
-// Running lists the endpoints of the dialogs that have not ended on both
-// sides, sorted: all of them, or those that the peer has opened. The runtime's
-// own are left out.
-func (t *Table) Running(callees bool) (endpoints []string) {
-	for _, d := range t.snapshot(callees) {
-		if !d.runtime() {
-			endpoints = append(endpoints, d.endpoint)
-		}
-	}
-	slices.Sort(endpoints)
-	return endpoints
-}
-
-// Room is how many messages may be sent now, before a sender waits for the
-// peer to take some, in each dialog of an endpoint that has not ended on both
-// sides.
-func (t *Table) Room(endpoint string) (messages []int) {
-	for _, d := range t.snapshot(false) {
-		if d.endpoint != endpoint || d.flows == nil {
-			continue
-		}
-		d.mu.Lock()
-		room := d.out.room
-		d.mu.Unlock()
-		if room.Bytes <= 0 {
-			room.Messages = 0
-		}
-		messages = append(messages, max(0, room.Messages)) // the message that probes is beyond it
-	}
-	return messages
 }
 
 // Load is what goes on at this side at the moment, and what the tasks of its

@@ -234,6 +234,8 @@ func (d *Dialog) yieldWaiting(ctx context.Context, m message, found permit) erro
 	d.table.counters.waits.Add(1)
 	d.table.counters.held.Add(1)
 	defer d.table.counters.held.Add(-1)
+	d.waiting(&d.in.senders, 1)
+	defer d.waiting(&d.in.senders, -1)
 	waitErr := d.await(ctx, func() bool {
 		if probing {
 			if err = d.over(); err == nil && d.ended() {
@@ -333,6 +335,8 @@ func (d *Dialog) next() (payload []byte, ok bool) {
 // recvWaiting takes the next message, which has not come yet. A message that is there wins over
 // any end, and an end over the caller's ctx, so that none is lost when they come together.
 func (d *Dialog) recvWaiting(ctx context.Context) (payload []byte, err error) {
+	d.waiting(&d.in.receivers, 1)
+	defer d.waiting(&d.in.receivers, -1)
 	// tail: a failure has overtaken messages that were sent before it. Their number is known,
 	// so they are awaited, unless they can no longer come or would not be kept.
 	tail := false

@@ -22,6 +22,7 @@ type Process interface {
 	Exit() (how process.Exit, ended bool)
 	Starved() time.Duration
 	Load() process.Load
+	Vitals() process.Vitals
 	Terminate() error
 	Kill(ctx context.Context) error
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/records"
@@ -312,6 +313,8 @@ func (l *Life) runtime(start *wire.Start) (dialog.Task, error) {
 		return l.router.Obey, nil
 	case wire.Metrics:
 		return l.router.Measured, nil
+	case wire.Inspect:
+		return l.inspect, nil
 	}
 	return nil, &fault.NotExposed{Actor: l.Self(), Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
 }
@@ -337,6 +340,16 @@ func (l *Life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error
 	case <-ctx.Done(): // the host has stopped waiting; the actor still ends
 		return nil, context.Cause(ctx)
 	}
+}
+
+// inspect says what the process is doing. Like any task of the runtime it has a goroutine that no author's code runs on, and
+// is served from the first moment of the link to the last: also before the actor is ready, and while it ends.
+func (l *Life) inspect(_ context.Context, d *dialog.Dialog) ([]byte, error) {
+	r, err := route.Ordered(d)
+	if err != nil {
+		return nil, err
+	}
+	return inspect.Encode(inspect.Self(r.Do, l.table))
 }
 
 // watchLink makes the loss of the host end the actor. It also runs when the actor itself

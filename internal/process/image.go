@@ -35,35 +35,47 @@ func openImage(ctx context.Context, path, sum string) (_ *os.File, err error) {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != sha256.Size {
 		return nil, fmt.Errorf("checksum %q: expected the 64 hex digits of a sha256", sum)
 	}
-	// O_NONBLOCK: to open a named pipe would otherwise take until it has a writer.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkImage(ctx, file, sum); err != nil {
+	file, got, err := openSummed(ctx, path)
+	if err == nil && !strings.EqualFold(got, sum) {
 		_ = file.Close()
-		return nil, err
+		return nil, &ChecksumError{Want: strings.ToLower(sum), Got: got}
 	}
-	return file, nil
+	return file, err
 }
 
-// checkImage reads the file and compares.
-func checkImage(ctx context.Context, file *os.File, want string) error {
-	info, err := file.Stat()
-	if err != nil {
-		return err
+// Sum is the SHA-256 of a program file, in hex, as the sha256 of an actor's config has it. It reads all of the
+// file, unless ctx ends.
+func Sum(ctx context.Context, path string) (string, error) {
+	file, sum, err := openSummed(ctx, path)
+	if err == nil {
+		err = file.Close()
 	}
-	if !info.Mode().IsRegular() {
-		return errNotRegular
+	return sum, err
+}
+
+// openSummed opens a file and reads it. O_NONBLOCK: to open a named pipe would otherwise take until it has a writer.
+func openSummed(ctx context.Context, path string) (_ *os.File, sum string, err error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			_ = file.Close() // err says what is wrong
+		}
+	}()
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNotRegular
 	}
 	hash := sha256.New()
-	if _, err := io.Copy(hash, ctxReader{ctx, file}); err != nil {
-		return err
+	if err == nil {
+		_, err = io.Copy(hash, ctxReader{ctx, file})
 	}
-	if got := hex.EncodeToString(hash.Sum(nil)); !strings.EqualFold(got, want) {
-		return &ChecksumError{Want: strings.ToLower(want), Got: got}
+	if err != nil {
+		return nil, "", err
 	}
-	return nil
+	return file, hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // ctxReader gives up when ctx ends: a program may be large and its disk slow.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -334,6 +335,39 @@ type Load struct {
 
 // LoadOf is that of the process with an id, if it is still the one that is meant.
 func LoadOf(pid int) Load { return loadOf(pid) }
+
+// Vitals are what people look for in a process that runs. What the system does not tell is zero.
+type Vitals struct {
+	Load
+	// State is what the kernel has it do, such as "S (sleeping)" or "T (stopped)".
+	State string
+	// Memory is in bytes. With a limit for all that it has started together, it is what these use.
+	Memory int64
+	// Processes counts threads as well, of all that it has started if these have a limit together.
+	Processes int
+}
+
+// VitalsOf are those of the process with an id, as [LoadOf].
+func VitalsOf(pid int) Vitals {
+	v := Vitals{Load: loadOf(pid)}
+	v.Memory = v.RSS
+	v.State, v.Processes = doing(pid)
+	return v
+}
+
+// Vitals asks the system; the zero value says that the process does not run.
+func (p *Process) Vitals() (v Vitals) {
+	p.lk.Lock()
+	pid, t := p.lk.pid, p.lk.target
+	p.lk.Unlock()
+	if t.os == nil {
+		return v
+	}
+	v = VitalsOf(pid)
+	memory, processes := t.group.Now()
+	v.Memory, v.Processes = cmp.Or(memory, v.Memory), cmp.Or(processes, v.Processes)
+	return v
+}
 
 // HandshakeError says why the first line on standard output was kept from
 // go-plugin: a *HandshakeError, or nil if it was good or has not come.

@@ -198,3 +198,18 @@ func loadOf(pid int) (l Load) {
 	}
 	return l
 }
+
+// doing is the state of a process, and how many threads it has. A file that cannot be read says nothing: the process
+// may end at any moment.
+func doing(pid int) (state string, threads int) {
+	status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	for line := range strings.Lines(string(status)) {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(line), ":"); key {
+		case "State":
+			state = strings.TrimSpace(value)
+		case "Threads":
+			threads, _ = strconv.Atoi(strings.TrimSpace(value)) // 0 if it is not a number
+		}
+	}
+	return state, threads
+}

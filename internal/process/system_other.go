@@ -49,3 +49,6 @@ func starved(int) time.Duration { return 0 }
 
 // loadOf is not known.
 func loadOf(int) Load { return Load{} }
+
+// doing is not known.
+func doing(int) (state string, threads int) { return "", 0 }

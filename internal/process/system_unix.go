@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// DumpSignals are the signals by which people ask a program what it is doing.
+func DumpSignals() []os.Signal { return []os.Signal{syscall.SIGUSR1} }
+
 // signalGroup signals the group that proc leads. The caller makes sure that
 // proc is not reaped, so that both numbers are still its own.
 //

@@ -14,6 +14,9 @@ func sysProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
 
+// DumpSignals are none.
+func DumpSignals() []os.Signal { return nil }
+
 // signalGroup ends the process, whatever the signal. Its children live on.
 func signalGroup(proc *os.Process, _ syscall.Signal) error {
 	if err := proc.Kill(); !errors.Is(err, os.ErrProcessDone) {

@@ -76,3 +76,17 @@ func Number(path string) int {
 	}
 	return 1
 }
+
+// Concerns reports whether a text is the path or the name of an actor, or of one that hosts it, however far up; an empty
+// text is everybody's. It goes up from the actor, host by host, since a name may stand anywhere in a path. Whoever
+// names a host means all that is below it: that is how people look for what goes wrong.
+func Concerns(path, text string) bool {
+	for at := path; ; at = Host(at) {
+		if text == "" || at == text || at != "" && Name(at) == text {
+			return true
+		}
+		if at == "" {
+			return false
+		}
+	}
+}

@@ -63,9 +63,18 @@ const (
 	OrderRestart     = "restart"       // another process of it
 	OrderScale       = "scale"         // another number of replicas
 	OrderAwaitHealth = "await-healthy" // nothing but to know when its last health check has passed
-	OrderDescribe    = "describe"      // what it serves: the answer is a BootResponse, in protobuf
+	OrderDescribe    = "describe"      // what is known of it: the answer is an inspect.Actor, as CBOR
+	OrderDump        = "dump"          // the same, with the goroutines of its process, and without the types of its endpoints
 	OrderApply       = "apply"         // that it hosts what Tree says; only its own host asks: the answer is JSON, the changes
 )
+
+// Asks reports whether the order only asks. Such a one may be given for the host itself, without a name and a
+// path, and nobody waits for its callee longer than for its answer.
+func (r *OrderRequest) Asks() bool { return r.Do == OrderDescribe || r.Do == OrderDump }
+
+// Inspect is the runtime endpoint at which an actor tells its host what its process is doing: a Func from an
+// OrderRequest, of which only Do counts, to an inspect.Process, as CBOR.
+const Inspect = "trellis/inspect"
 
 // Events is the runtime endpoint on which an actor tells its host what becomes of the actors that
 // it hosts itself: a Context, whose stream from the opener has them (package report).

@@ -84,22 +84,9 @@ func (f Filter) compile() (func(level slog.Level, trace string, at time.Time, ac
 		return nil, fmt.Errorf("expected a regular expression: %w", err)
 	}
 	return func(level slog.Level, trace string, at time.Time, actor string, line func() string) bool {
-		return level >= f.Level && (f.Trace == "" || trace == f.Trace) && !at.Before(f.Since) && f.about(actor) &&
+		return level >= f.Level && (f.Trace == "" || trace == f.Trace) && !at.Before(f.Since) && treepath.Concerns(actor, f.Actor) &&
 			(f.Grep == "" || grep.MatchString(line()))
 	}, nil
-}
-
-// about reports whether an actor is one of those that the filter names, or below one. It
-// goes up from the actor, host by host, since a name may stand anywhere in a path.
-func (f *Filter) about(path string) bool {
-	for at := path; ; at = treepath.Host(at) {
-		if f.Actor == "" || at == f.Actor || at != "" && treepath.Name(at) == f.Actor {
-			return true
-		}
-		if at == "" {
-			return false
-		}
-	}
 }
 
 type key struct{}
