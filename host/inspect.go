@@ -92,7 +92,7 @@ func (i *incarnation) inspect(ctx context.Context, do string, a *inspect.Actor, 
 		a.Silent = "it is a foreign program, and cannot be asked"
 		return
 	}
-	a.Contexts, a.More = i.table.List(mostListed)
+	a.Contexts, a.More = i.table.List(inspect.MostContexts)
 	for _, e := range i.endpoints {
 		told := inspect.Endpoint{Name: e.Name, Kind: dialog.KindName(e.Kind), Callers: e.Callers}
 		if do == wire.OrderDescribe {
@@ -118,9 +118,6 @@ func (i *incarnation) inspect(ctx context.Context, do string, a *inspect.Actor, 
 		a.Process, a.Silent = nil, "it cannot be asked: "+fault.Line(err)
 	}
 }
-
-// mostListed is how many contexts of an actor are told.
-const mostListed = 256
 
 // budget is what restarts the child has left. It is called under the lock.
 //

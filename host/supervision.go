@@ -222,7 +222,9 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	}
 	switch answered := s.answers(c, failed); {
 	case decided != stays && !c.failsAgain(decided, how):
-		s.reportIf(s.closing && failed && wasUp, c, how.failure)
+		if s.closing && wasUp {
+			s.report(c, how.failure)
+		}
 		c.over = !c.comesBack
 	case !wasUp && (c.fresh || c.changed || s.closing):
 		c.over = true
@@ -231,7 +233,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	case answered:
 		s.bringBack(c, how, now)
 	default:
-		s.reportIf(failed, c, how.failure)
+		s.report(c, how.failure)
 		c.over = true
 	}
 	return s.settle()
@@ -251,15 +253,9 @@ func (s *supervision) enter(c *childState, kind actionKind, e directory.Event) {
 	s.actions = append(s.actions, action{kind, c.id, e})
 }
 
-func (s *supervision) reportIf(it bool, c *childState, failure error) {
-	if it {
-		s.report(c, failure)
-	}
-}
-
-// report has a failure reported. That of a one-shot is reported by whoever runs it.
+// report has a failure reported, if there is one. That of a one-shot is reported by whoever runs it.
 func (s *supervision) report(c *childState, failure error) {
-	if !c.oneShot {
+	if failure != nil && !c.oneShot {
 		s.actions = append(s.actions, action{actionReport, c.id, directory.Event{Err: failure}})
 	}
 }

@@ -138,10 +138,7 @@ func (d *dev) load(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if tree.Telemetry.OTLP, err = otlp.FromEnvironment(tree.Telemetry.OTLP, os.LookupEnv); err != nil {
-		return &usageError{err}
-	}
-	if err := tree.Telemetry.Check(); err != nil {
+	if err := completeTelemetry(tree); err != nil {
 		return err
 	}
 	tree.Run = nil

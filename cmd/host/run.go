@@ -79,10 +79,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	progress := p.progress
 	defer progress.end()
 	defer context.AfterFunc(ctx, func() { progress.last(farewell(ctx)) })()
-	if tree.Telemetry.OTLP, err = otlp.FromEnvironment(tree.Telemetry.OTLP, os.LookupEnv); err != nil {
-		return &usageError{err}
-	}
-	if err := tree.Telemetry.Check(); err != nil { // before anything is built
+	if err := completeTelemetry(tree); err != nil { // before anything is built
 		return err
 	}
 	actors, err := p.build(ctx, tree)
@@ -112,6 +109,14 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 		return explain(ctx, err)
 	}
 	return p.print(result)
+}
+
+// completeTelemetry adds to a tree what the variables of OpenTelemetry say, and checks the whole.
+func completeTelemetry(tree *config.Tree) (err error) {
+	if tree.Telemetry.OTLP, err = otlp.FromEnvironment(tree.Telemetry.OTLP, os.LookupEnv); err != nil {
+		return &usageError{err}
+	}
+	return tree.Telemetry.Check()
 }
 
 // otlpFlag is where what the tree says is sent.

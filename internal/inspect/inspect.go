@@ -31,11 +31,12 @@ const (
 	// mostText and mostStory are bytes of a text, and of a failure.
 	mostText  = 4 << 10
 	mostStory = 16 << 10
-	// mostContexts is for each end of the link.
-	mostContexts = 256
 	// mostItems is for endpoints, limits and lines.
 	mostItems = 4096
 )
+
+// MostContexts is how many contexts are told of each end of a link.
+const MostContexts = 256
 
 // Actor is what is known of an actor. It is a copy that nobody changes once it was encoded or given away. Its fields are
 // those of the document of host describe, and so are their names.
@@ -167,7 +168,7 @@ func Self(do string, t *dialog.Table) *Process {
 		p.Module = strings.TrimSpace(info.Main.Path + " " + info.Main.Version)
 	}
 	if t != nil {
-		p.Contexts, p.More = t.List(mostContexts)
+		p.Contexts, p.More = t.List(MostContexts)
 	}
 	if do == wire.OrderDump {
 		p.Stacks, p.Cut = stacks(p.Goroutines)
@@ -270,7 +271,7 @@ func contexts(all []dialog.Info, more int) (_ []dialog.Info, left int) {
 	if all == nil {
 		all = []dialog.Info{}
 	}
-	kept := all[:min(len(all), mostContexts)]
+	kept := all[:min(len(all), MostContexts)]
 	for i := range kept {
 		c := &kept[i]
 		clip(&c.Endpoint, &c.Kind, &c.Role, &c.Peer, &c.Phase, &c.Waits)

@@ -24,7 +24,7 @@ import (
 func TestO04_WhatAHostileProcessSaysIsBoundedAndMarked(t *testing.T) {
 	hostile := &Process{
 		Go: strings.Repeat("go", mostText), Goroutines: -1, Stacks: "\n== (root)\n\x1b[2J" + strings.Repeat("x", 2*mostStacks),
-		Contexts: slices.Repeat([]dialog.Info{{Endpoint: strings.Repeat("e", 2*mostText), Peer: "\x1b]0;title\a", Queued: -1}}, 2*mostContexts), More: 3,
+		Contexts: slices.Repeat([]dialog.Info{{Endpoint: strings.Repeat("e", 2*mostText), Peer: "\x1b]0;title\a", Queued: -1}}, 2*MostContexts), More: 3,
 	}
 	told, err := Encode(hostile)
 	if err != nil {
@@ -34,7 +34,7 @@ func TestO04_WhatAHostileProcessSaysIsBoundedAndMarked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Go) > mostText || len(p.Stacks) > mostStacks || !p.Cut || len(p.Contexts) != mostContexts || p.More != mostContexts+3 || len(p.Contexts[0].Endpoint) > mostText {
+	if len(p.Go) > mostText || len(p.Stacks) > mostStacks || !p.Cut || len(p.Contexts) != MostContexts || p.More != MostContexts+3 || len(p.Contexts[0].Endpoint) > mostText {
 		t.Errorf("F06: kept are %d bytes of a version, %d of stacks, %d contexts and %d more", len(p.Go), len(p.Stacks), len(p.Contexts), p.More)
 	}
 	var out bytes.Buffer
