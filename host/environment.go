@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
@@ -120,7 +121,7 @@ type environment struct {
 //
 // The outermost nursery that finds no registry in its ctx makes one and owns it: events of the
 // nurseries inside it go there too, and followers end with it.
-func newEnvironment(ctx context.Context, o Options) (*environment, context.Context, error) {
+func newEnvironment(ctx context.Context, o Options) (e *environment, _ context.Context, _ error) {
 	id, ok := self.From(ctx)
 	if !ok {
 		id = actor.NewID(cmp.Or(o.Name, "host"))
@@ -140,6 +141,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	if router == nil {
 		router = &route.Router{Self: id, Root: id, Down: registry}
 		ctx = telemetry.WithMeasure(route.With(ctx, router), measureTree(router))
+		ctx = inspect.WithOrders(ctx, func(ctx context.Context, r wire.OrderRequest) ([]byte, error) { return e.order(ctx, r) })
 	}
 	source := telemetry.From(ctx)
 	// Warnings may have errors of authors in them, whose texts take the time that they want.
@@ -152,7 +154,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	for name, w := range o.Record {
 		taps[name] = recording.New(w, name, own)
 	}
-	return &environment{
+	e = &environment{
 		base: ctx, self: id, exposed: exposed, log: own, queue: queue, lines: log, hurry: o.Hurry,
 		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: source, spans: tracing.To(source, registry.Path()), router: router,
 		end: func() {
@@ -160,7 +162,8 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 			end()
 		},
 		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
-	}, ctx, nil
+	}
+	return e, ctx, nil
 }
 
 // logOf is what a nursery logs to. What it logs where its own host may read it is marked,

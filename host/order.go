@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/route"
@@ -182,18 +180,7 @@ func (c *child) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, e
 // pass gives an order to the child, which hosts the actor that is meant, or another host of
 // it.
 func (c *child) pass(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
-	args, err := cbor.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	t, err := c.dialogs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if r.Asks() {
-		return t.AskRuntime(ctx, wire.Order, args)
-	}
-	return t.CallRuntime(ctx, wire.Order, args)
+	return inspect.Orders(c.dialogs)(ctx, r)
 }
 
 // end ends the child for good, and returns when it is gone.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -110,7 +111,7 @@ func newWait(p *program) *cobra.Command {
 		if err != nil || found == nil {
 			return err
 		}
-		return p.listed([]*shown{show(found)})
+		return p.listed([]*document.Actor{document.OfEntry(found)})
 	}))
 	cmd.Flags().StringVar(&state, "for", "ready", "ready, healthy or gone")
 	if err := cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"ready", "healthy", "gone"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {

@@ -12,30 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
-
-// described is the document of host describe: what is known of an actor, and these in the place of what that has.
-type described struct {
-	Version int `json:"version"`
-	*inspect.Actor
-	Endpoints []*served `json:"endpoints"`
-	Log       []record  `json:"log"`
-}
-
-// served is an endpoint that an actor serves, with a JSON Schema for each of its parts.
-type served struct {
-	Name    string                    `json:"name"`
-	Kind    string                    `json:"kind"`
-	Callers []string                  `json:"callers,omitempty"`
-	Schemas map[string]map[string]any `json:"schemas"`
-	Shape   []string                  `json:"shape"`
-
-	optional []string // lines of fields that may be left out, which the shape only tells
-}
 
 func newDescribe(p *program) *cobra.Command {
 	return p.outputFlag(p.joining(completing("", &cobra.Command{
@@ -52,7 +34,7 @@ func newDescribe(p *program) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		d := describe(a)
+		d := document.Describe(a)
 		if p.output == "json" {
 			return p.printJSON(d)
 		}
@@ -66,11 +48,11 @@ func joinedTree(ctx context.Context) inspect.Tree {
 }
 
 // describe prints an actor for people.
-func (p *program) describe(d *described, now time.Time) error {
+func (p *program) describe(d *document.Description, now time.Time) error {
 	lines := d.Lines(now)
 	for _, e := range d.Endpoints {
 		lines = append(lines, e.Kind+" "+e.Name)
-		for _, line := range slices.Sorted(slices.Values(slices.Concat(e.Shape, e.optional))) {
+		for _, line := range slices.Sorted(slices.Values(slices.Concat(e.Shape, e.Optional))) {
 			lines = append(lines, "  "+line)
 		}
 	}
@@ -96,28 +78,4 @@ func cutLine(line string, most int) string {
 		return line
 	}
 	return string([]rune(line)[:most-1]) + "…"
-}
-
-func describe(a *inspect.Actor) *described {
-	d := &described{Version: shapesVersion, Actor: a, Endpoints: []*served{}, Log: []record{}}
-	for _, r := range a.Log {
-		d.Log = append(d.Log, recordOf(&r))
-	}
-	for _, e := range a.Endpoints {
-		s := parseShape(e.Shape)
-		shown := &served{Name: e.Name, Kind: e.Kind, Callers: e.Callers, Schemas: map[string]map[string]any{}, Shape: []string{}}
-		for _, part := range s.parts() {
-			shown.Schemas[part] = s.schemaOf(part)
-		}
-		for line := range strings.Lines(e.Shape) {
-			line = strings.TrimSuffix(line, "\n")
-			if optional, is := strings.CutPrefix(line, "#+ "); is {
-				shown.optional = append(shown.optional, s.noted(optional))
-			} else if !strings.HasPrefix(line, "#") {
-				shown.Shape = append(shown.Shape, line)
-			}
-		}
-		d.Endpoints = append(d.Endpoints, shown)
-	}
-	return d
 }

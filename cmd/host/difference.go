@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/document"
 )
 
 // plan is the document of host plan: how a file differs from what runs.
@@ -73,7 +74,7 @@ func (t *texts) show(key string) string {
 // difference compares the tree that a host was started with, of whose actors so many replicas are running, with
 // another one. What an actor hosts itself is a part of it.
 func difference(have, want *trees, running func(name string) int) *plan {
-	p := &plan{Version: shapesVersion, Changes: []change{}}
+	p := &plan{Version: document.Version, Changes: []change{}}
 	supervision := func(t *trees) texts {
 		all := flat(t.are.Supervision.WithDefaults())
 		return texts{all, all} // there is no text in it but known words

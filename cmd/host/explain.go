@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/docs"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
@@ -51,7 +52,7 @@ func newExplain(p *program) *cobra.Command {
 			}
 			switch {
 			case p.output == "json":
-				return p.printJSON(explanations{shapesVersion, all})
+				return p.printJSON(explanations{document.Version, all})
 			case len(args) == 0:
 				return writeExplanations(p.stdout, all)
 			}

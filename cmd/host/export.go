@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -113,7 +114,7 @@ func (p *program) parts(ctx context.Context) (parts []part, failed []error) {
 		}},
 		{"tree.json", func(ctx context.Context, w io.Writer) error {
 			all, err := present(ctx, "")
-			return errors.Join(err, writeJSON(w, listing{shapesVersion, nested(all)}))
+			return errors.Join(err, writeJSON(w, document.Listing{Version: document.Version, Actors: document.Nested(all)}))
 		}},
 		{"events.jsonl", writeEvents},
 		{"records.jsonl", writeRecords},
@@ -125,7 +126,7 @@ func (p *program) parts(ctx context.Context) (parts []part, failed []error) {
 	}
 	for a := range tree.Each(ctx, entries, wire.OrderDescribe) {
 		name := "actors/" + strings.ReplaceAll(orRoot(a.Path), "/", ".") + ".json"
-		parts = append(parts, part{name, func(_ context.Context, w io.Writer) error { return writeJSON(w, describe(a)) }})
+		parts = append(parts, part{name, func(_ context.Context, w io.Writer) error { return writeJSON(w, document.Describe(a)) }})
 	}
 	return append(parts, part{"dump.txt", func(ctx context.Context, w io.Writer) error { return tree.Dump(ctx, w, "") }}), failed
 }
@@ -153,7 +154,7 @@ type system struct {
 }
 
 func thisSystem() *system {
-	s := &system{Version: shapesVersion, System: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.NumCPU(), PageSize: os.Getpagesize()}
+	s := &system{Version: document.Version, System: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.NumCPU(), PageSize: os.Getpagesize()}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // where there is Linux
 	s.Kernel = strings.TrimSpace(string(kernel))
 	return s
@@ -177,7 +178,7 @@ func writeRecords(ctx context.Context, w io.Writer) error {
 		if _, lagged := errors.AsType[*fault.Lagged](err); lagged {
 			err = out.Encode(map[string]string{"missed": err.Error()})
 		} else if err == nil {
-			err = out.Encode(recordOf(&r))
+			err = out.Encode(document.OfRecord(&r))
 		}
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
@@ -103,7 +104,7 @@ func (p *program) orOfFile(cmd *cobra.Command, write func(g *graph) error) {
 
 // graphOfFile is the tree that a config file describes.
 func graphOfFile(tree *config.Tree) *graph {
-	g := &graph{Version: shapesVersion, Name: tree.Name, Nodes: []*node{}, Edges: []edge{}}
+	g := &graph{Version: document.Version, Name: tree.Name, Nodes: []*node{}, Edges: []edge{}}
 	g.describe("", tree.Actors)
 	return g
 }
@@ -123,8 +124,8 @@ func (g *graph) describe(host string, actors []config.Actor) {
 }
 
 // graphOfActors is the tree of a host that serves.
-func graphOfActors(all []*shown) *graph {
-	g := &graph{Version: shapesVersion, Nodes: []*node{}, Edges: []edge{}}
+func graphOfActors(all []*document.Actor) *graph {
+	g := &graph{Version: document.Version, Nodes: []*node{}, Edges: []edge{}}
 	known := map[string]bool{}
 	for _, a := range all {
 		known[a.Path] = true

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
@@ -26,7 +27,7 @@ actors:
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := graphOfActors([]*shown{
+	live := graphOfActors([]*document.Actor{
 		{Path: "census", Name: "census", State: directory.Ready, PID: 1},
 		{Path: "census/parser", Name: "parser", State: directory.Ready, PID: 2},
 		{Path: "census/parser#2", Name: "parser", State: directory.Waiting},

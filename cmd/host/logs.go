@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
@@ -87,25 +88,11 @@ func (p *program) logs(ctx context.Context, f telemetry.Filter) error {
 // logged prints a record: as a line for people, or as a JSON object.
 func (p *program) logged(r *telemetry.Record) error {
 	if p.output == "json" {
-		text, err := json.Marshal(recordOf(r))
+		text, err := json.Marshal(document.OfRecord(r))
 		if err != nil {
 			return err
 		}
 		return p.line(text)
 	}
 	return p.screen.print(r)
-}
-
-// record is a record as an object.
-type record struct {
-	*telemetry.Record
-	Fields map[string]any `json:"fields,omitempty"` // in the place of the record's own
-}
-
-func recordOf(r *telemetry.Record) record {
-	fields := make(map[string]any, len(r.Fields))
-	for _, f := range r.Fields {
-		fields[f.Key] = f.Value
-	}
-	return record{r, fields}
 }

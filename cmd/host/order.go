@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/seed-2ba35074/trellis/internal/life"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -64,19 +63,7 @@ func (p *program) ordering(cmd *cobra.Command, args int, say func(args []string)
 
 // order gives the host an order. An actor that is not there has an exit code of its own.
 func order(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
-	args, err := cbor.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	host, err := life.Parent(ctx).Table(ctx)
-	if err != nil {
-		return nil, err
-	}
-	call := host.CallRuntime
-	if r.Asks() {
-		call = host.AskRuntime
-	}
-	answer, err := call(ctx, wire.Order, args)
+	answer, err := inspect.Order(ctx, r)
 	if errors.Is(err, directory.ErrNotFound) {
 		err = &absentError{err}
 	}

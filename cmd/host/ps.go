@@ -11,46 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
-
-// shapesVersion is that of the documents that commands print with -o json (docs/joining.md). A field may
-// be added without another version.
-const shapesVersion = 1
-
-// listing is the document of host ps, and of host tree, whose actors have actors.
-type listing struct {
-	Version int      `json:"version"`
-	Actors  []*shown `json:"actors"`
-}
-
-// shown is an actor in a document.
-type shown struct {
-	Path      string               `json:"path"`
-	Name      string               `json:"name"`
-	UUID      string               `json:"uuid"`
-	PID       int                  `json:"pid,omitempty"`
-	State     directory.State      `json:"state"`
-	Epoch     int                  `json:"epoch"`
-	Joined    bool                 `json:"joined,omitempty"`
-	Reason    string               `json:"reason,omitempty"`
-	Used      directory.Usage      `json:"used,omitzero"` // by the last process, if there is none now
-	Endpoints []directory.Endpoint `json:"endpoints"`
-	Actors    []*shown             `json:"actors,omitempty"`
-}
-
-func show(e *directory.Entry) *shown {
-	endpoints := e.Endpoints
-	if endpoints == nil {
-		endpoints = []directory.Endpoint{}
-	}
-	return &shown{
-		Path: e.Path, Name: e.Actor.Name, UUID: e.Actor.UUID, PID: e.Actor.PID,
-		State: e.State, Epoch: e.Epoch, Joined: e.Last.Joined, Reason: e.Last.Reason, Used: e.Last.Used, Endpoints: endpoints,
-	}
-}
 
 // isCommand reports whether an event is about this command or another one, which come and go: one may
 // have left, and its host not have told that yet.
@@ -59,12 +24,12 @@ func isCommand(e *directory.Event) bool {
 }
 
 // present are the actors of the tree, without commands.
-func present(ctx context.Context, name string) (all []*shown, err error) {
+func present(ctx context.Context, name string) (all []*document.Actor, err error) {
 	entries, err := directory.Query(ctx, name)
-	all = []*shown{}
+	all = []*document.Actor{}
 	for _, e := range entries {
 		if !isCommand(&e.Last) {
-			all = append(all, show(&e))
+			all = append(all, document.OfEntry(&e))
 		}
 	}
 	return all, err
@@ -95,50 +60,35 @@ func newTree(p *program) *cobra.Command {
 			return err
 		}
 		if p.output == "json" {
-			return p.printJSON(listing{shapesVersion, nested(all)})
+			return p.printJSON(document.Listing{Version: document.Version, Actors: document.Nested(all)})
 		}
 		return p.table(all, byDepth)
 	}))
 }
 
-// nested puts each actor below its host. They come in the order of their paths, a host first.
-func nested(all []*shown) (top []*shown) {
-	top = []*shown{}
-	at := map[string]*shown{}
-	for _, a := range all {
-		at[a.Path] = a
-		if host := at[treepath.Host(a.Path)]; host != nil {
-			host.Actors = append(host.Actors, a)
-		} else {
-			top = append(top, a)
-		}
-	}
-	return top
-}
-
 // listed prints actors with their paths.
-func (p *program) listed(all []*shown) error {
+func (p *program) listed(all []*document.Actor) error {
 	if p.output == "json" {
-		return p.printJSON(listing{shapesVersion, all})
+		return p.printJSON(document.Listing{Version: document.Version, Actors: all})
 	}
 	return p.table(all, byPath)
 }
 
-func byPath(a *shown) string { return a.Path }
+func byPath(a *document.Actor) string { return a.Path }
 
 // byDepth is an actor's own part of its path, indented below its host.
-func byDepth(a *shown) string {
+func byDepth(a *document.Actor) string {
 	return strings.Repeat("  ", strings.Count(a.Path, "/")) + treepath.Last(a.Path)
 }
 
 // table prints actors for people.
-func (p *program) table(all []*shown, label func(*shown) string) error {
+func (p *program) table(all []*document.Actor, label func(*document.Actor) string) error {
 	tab := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	writeRows(tab, all, label)
 	return tab.Flush()
 }
 
-func writeRows(w io.Writer, all []*shown, label func(*shown) string) {
+func writeRows(w io.Writer, all []*document.Actor, label func(*document.Actor) string) {
 	_, _ = fmt.Fprintf(w, "ACTOR\tSTATE\tPID\tPROCESSES\tENDPOINTS\n") // Flush reports it
 	for _, a := range all {
 		names := make([]string, len(a.Endpoints))

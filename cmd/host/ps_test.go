@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -18,14 +19,14 @@ import (
 
 // The documents of commands have fixed shapes: what other programs read must not change by accident.
 func TestShapes(t *testing.T) {
-	entry := func(path, name string, state directory.State, endpoints ...directory.Endpoint) *shown {
-		return show(&directory.Entry{
+	entry := func(path, name string, state directory.State, endpoints ...directory.Endpoint) *document.Actor {
+		return document.OfEntry(&directory.Entry{
 			Path: path, Actor: actor.ID{Name: name, UUID: "0e1f2a3b-0000-4000-8000-000000000000", PID: 4711}, Epoch: 2, State: state,
 			Endpoints: endpoints, Last: directory.Event{Reason: "restarted", Joined: name == "report"},
 		})
 	}
-	all := func() []*shown {
-		return []*shown{
+	all := func() []*document.Actor {
+		return []*document.Actor{
 			entry("census", "census", directory.Ready, directory.Endpoint{Name: "count", Kind: "context"}),
 			entry("census/parser", "parser", directory.Ready, directory.Endpoint{Name: "parse", Kind: "func"}, directory.Endpoint{Name: "list", Kind: "source"}),
 			entry("census/parser#2", "parser", directory.Waiting),
@@ -33,7 +34,7 @@ func TestShapes(t *testing.T) {
 		}
 	}
 	now := time.Date(2026, 5, 4, 15, 0, 0, 0, time.UTC)
-	known := describe(&inspect.Actor{
+	known := document.Describe(&inspect.Actor{
 		Path: "census/parser", Name: "parser", UUID: "0e1f2a3b-0000-4000-8000-000000000000", PID: 4711, State: directory.Ready, Since: now.Add(-time.Minute),
 		Reason: "restarted", Epoch: 2, Up: now.Add(-time.Minute), Program: &inspect.Program{Path: "/bin/parser", SHA256: "83f62a36", Arguments: 1, Env: []string{"TOKEN"}},
 		Failure:  &inspect.Failure{Time: now.Add(-2 * time.Minute), Story: []string{"fault.ActorDied: parser died: exit code 2", "  arose in census@0e1f2a3b (pid 4710)"}},
@@ -48,11 +49,15 @@ func TestShapes(t *testing.T) {
 	for name, write := range map[string]func(p *program) error{
 		"describe.json": func(p *program) error { return p.printJSON(known) },
 		"describe.txt":  func(p *program) error { return p.describe(known, now) },
-		"ps.json":       func(p *program) error { return p.printJSON(listing{shapesVersion, all()}) },
-		"tree.json":     func(p *program) error { return p.printJSON(listing{shapesVersion, nested(all())}) },
-		"none.json":     func(p *program) error { return p.printJSON(listing{shapesVersion, nested(nil)}) },
-		"ps.txt":        func(p *program) error { return p.table(all(), byPath) },
-		"tree.txt":      func(p *program) error { return p.table(all(), byDepth) },
+		"ps.json":       func(p *program) error { return p.printJSON(document.Listing{Version: document.Version, Actors: all()}) },
+		"tree.json": func(p *program) error {
+			return p.printJSON(document.Listing{Version: document.Version, Actors: document.Nested(all())})
+		},
+		"none.json": func(p *program) error {
+			return p.printJSON(document.Listing{Version: document.Version, Actors: document.Nested(nil)})
+		},
+		"ps.txt":   func(p *program) error { return p.table(all(), byPath) },
+		"tree.txt": func(p *program) error { return p.table(all(), byDepth) },
 	} {
 		var out bytes.Buffer
 		if err := write(&program{stdout: &out}); err != nil {
@@ -72,7 +77,7 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%s is\n%s\nwant\n%s", name, out.String(), want)
 		}
 	}
-	if text, err := json.Marshal(listing{shapesVersion, []*shown{}}); err != nil || string(text) != `{"version":1,"actors":[]}` {
+	if text, err := json.Marshal(document.Listing{Version: document.Version, Actors: []*document.Actor{}}); err != nil || string(text) != `{"version":1,"actors":[]}` {
 		t.Errorf("%s, %v", text, err)
 	}
 }

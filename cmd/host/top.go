@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/top"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -104,7 +105,7 @@ func look(ctx context.Context, v *top.View, actor string) (t top.Table, err erro
 	if err != nil {
 		return t, err
 	}
-	var within []*shown
+	var within []*document.Actor
 	if actor != "" {
 		if within, err = present(ctx, actor); err != nil {
 			return t, err
@@ -112,7 +113,7 @@ func look(ctx context.Context, v *top.View, actor string) (t top.Table, err erro
 	}
 	all = slices.DeleteFunc(all, func(m telemetry.Metrics) bool {
 		command := m.Joined && m.ID.Name == caller && !strings.Contains(m.Actor, "/")
-		return command || actor != "" && !slices.ContainsFunc(within, func(s *shown) bool { return s.Path == m.Actor || treepath.IsBelow(m.Actor, s.Path) })
+		return command || actor != "" && !slices.ContainsFunc(within, func(s *document.Actor) bool { return s.Path == m.Actor || treepath.IsBelow(m.Actor, s.Path) })
 	})
 	return v.Look(time.Now(), all), nil
 }
@@ -121,9 +122,9 @@ func look(ctx context.Context, v *top.View, actor string) (t top.Table, err erro
 func (p *program) printTop(t *top.Table, only, first bool) error {
 	switch {
 	case p.output == "json" && only:
-		return p.printJSON(topped{shapesVersion, *t})
+		return p.printJSON(topped{document.Version, *t})
 	case p.output == "json":
-		text, err := json.Marshal(topped{shapesVersion, *t})
+		text, err := json.Marshal(topped{document.Version, *t})
 		if err != nil {
 			return err
 		}

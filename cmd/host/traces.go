@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -160,7 +161,7 @@ func (p *program) printTraces(all []traced) error {
 		return p.printJSON(struct {
 			Version int      `json:"version"`
 			Traces  []traced `json:"traces"`
-		}{shapesVersion, all})
+		}{document.Version, all})
 	}
 	tab := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(tab, "TIME\tTRACE\tDURATION\tSTATUS\tSPANS\tWHAT\tACTORS\n") // Flush reports it

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
@@ -67,7 +68,7 @@ func thisBuild() *buildInfo {
 
 func builtFrom(info *debug.BuildInfo) *buildInfo {
 	b := &buildInfo{
-		Version: shapesVersion, Trellis: unknownVersion, Protocol: wire.Version,
+		Version: document.Version, Trellis: unknownVersion, Protocol: wire.Version,
 		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	if info == nil {

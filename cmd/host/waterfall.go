@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
@@ -144,7 +145,7 @@ func (p *program) printTrace(spans []telemetry.Span, records []telemetry.Record)
 			Trace   string             `json:"trace"`
 			Spans   []telemetry.Span   `json:"spans"`
 			Records []telemetry.Record `json:"records,omitempty"`
-		}{shapesVersion, spans[0].Trace, spans, records})
+		}{document.Version, spans[0].Trace, spans, records})
 	}
 	w := newWaterfall(spans, records)
 	if _, err := fmt.Fprintf(p.stdout, "%s  %s  %v  %s  %s\n\n", w.Trace, w.Time.Local().Format(timeOfDay), short(w.Duration), w.outcome(), plural(w.Spans, "span")); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -42,6 +43,42 @@ type Tree struct {
 	Ask func(ctx context.Context, r wire.OrderRequest) ([]byte, error)
 	// Without are those that are left out; nil: nobody.
 	Without func(last *directory.Event) bool
+}
+
+// ordersKey is where [Order] finds who carries orders out.
+type ordersKey struct{}
+
+// WithOrders returns a ctx whose orders are carried out by do: in the body of a root's nursery, and in that of a program that
+// has joined. A plugin has one, too, whose host refuses it.
+func WithOrders(ctx context.Context, do func(ctx context.Context, r wire.OrderRequest) ([]byte, error)) context.Context {
+	return context.WithValue(ctx, ordersKey{}, do)
+}
+
+// Order has an order carried out in the tree that ctx is in.
+func Order(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
+	do, ok := ctx.Value(ordersKey{}).(func(ctx context.Context, r wire.OrderRequest) ([]byte, error))
+	if !ok {
+		return nil, fault.ErrNotExposed
+	}
+	return do(ctx, r)
+}
+
+// Orders is how a program orders that has joined a host.
+func Orders(host endpoint.Reach) func(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
+	return func(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
+		args, err := Encode(r)
+		if err != nil {
+			return nil, err
+		}
+		t, err := host(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if r.Asks() {
+			return t.AskRuntime(ctx, wire.Order, args)
+		}
+		return t.CallRuntime(ctx, wire.Order, args)
+	}
 }
 
 // Actor asks about the actor that an order means. Its errors are those of the order: that there is no such actor, or

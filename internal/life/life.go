@@ -166,7 +166,7 @@ func (l *Life) tell(telling context.Context, r *wire.BootRequest) {
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
 	ctx := context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l)
-	ctx = telemetry.WithMeasure(ctx, route.ReadMetrics(Parent(ctx)))
+	ctx = inspect.WithOrders(telemetry.WithMeasure(ctx, route.ReadMetrics(Parent(ctx))), inspect.Orders(Parent(ctx)))
 	ctx = telemetry.With(ctx, report.Records{Store: l.records, Host: Parent(ctx), Printed: l.cfg.Printed})
 	return directory.With(route.With(ctx, l.router), report.Tree{Memory: l.hosted, Host: Parent(ctx), To: l.router.To})
 }

@@ -52,7 +52,7 @@ func run(out io.Writer, root string, check bool) error {
 type part struct {
 	name    string
 	folders []string // with all below them
-	without string   // a folder that is not of it, with all below
+	without []string // folders that are not of it, with all below
 	budget  budget
 	wanted  budget
 }
@@ -76,7 +76,7 @@ func (b budget) row(name string) string {
 
 func (p part) has(folder string) bool {
 	below := func(f string) bool { return folder == f || strings.HasPrefix(folder, f+"/") }
-	return slices.ContainsFunc(p.folders, below) && (p.without == "" || !below(p.without))
+	return slices.ContainsFunc(p.folders, below) && !slices.ContainsFunc(p.without, below)
 }
 
 func (p part) sum(packages []measures) measures {

@@ -13,8 +13,8 @@ var parts = []part{
 	{
 		name:    "core: all that a host or a plugin is made of",
 		folders: []string{"shared", "host", "sdk", "internal"},
-		without: "internal/lab",
-		budget:  budget{code: 26438, comments: 22, function: 45, file: 450, goStatements: 2},
+		without: []string{"internal/lab", "internal/document"},
+		budget:  budget{code: 26457, comments: 22, function: 45, file: 450, goStatements: 2},
 		wanted:  budget{code: 9000, comments: 22},
 	},
 	{

@@ -1,4 +1,4 @@
-package main
+package document
 
 import (
 	"bytes"
@@ -43,7 +43,7 @@ func TestSchemas(t *testing.T) {
 	for _, e := range exposed.Endpoints() {
 		a.Endpoints = append(a.Endpoints, inspect.Endpoint{Name: e.Name, Kind: dialog.KindName(e.Kind), Callers: e.Callers, Shape: e.Shape})
 	}
-	d := describe(a)
+	d := Describe(a)
 	for _, e := range d.Endpoints {
 		e.Shape = nil
 	}
@@ -133,7 +133,7 @@ func schemaFor(t *testing.T, h contract.Handler, part string) *jsonschema.Schema
 // What a schema allows is taken by an endpoint that is called by hand, and what such an endpoint gives the schema allows: each value
 // with each of its fields left out, null, of another type, and with one that the type does not have.
 func TestSchemasSayWhatIsTaken(t *testing.T) {
-	schema := schemaFor(t, contract.Func[everything, none]("f").Handle(nil), "arguments")
+	schema := schemaFor(t, contract.Func[everything, struct{}]("f").Handle(nil), "arguments")
 	valid := func(text []byte) bool {
 		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 		if err != nil {
