@@ -28,7 +28,7 @@ type Change struct {
 	Do      string `json:"do"`
 	Running int    `json:"running,omitempty"` // replicas at the moment
 	// Have and Want are its settings, with defaults, and without what it hosts. What was
-	// built from a package has that, and Built if the program is another one.
+	// built from a package has that; if they are the same, the program is another one.
 	Have *Spec `json:"have,omitempty"`
 	Want *Spec `json:"want,omitempty"`
 	Err  error `json:"-"` // why it could not be done

@@ -32,6 +32,9 @@ func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Do == wire.OrderApply { // the answer has what is secret, and is for hosts alone
+		return nil, fmt.Errorf("%w: only a host orders %s", fault.ErrNotAllowed, r.Do)
+	}
 	env := g.host.env
 	if r.Path == "" && (r.Name != "" || !r.Asks()) {
 		if r.Path, err = g.host.meant(ctx, r); err != nil {

@@ -125,6 +125,7 @@ func TestD04_OrdersThatCannotBeCarriedOut(t *testing.T) {
 			{wire.OrderRequest{Name: "guest", Do: wire.OrderRestart}, nil, "guest has joined by itself"},
 			{wire.OrderRequest{Name: "leaf", Do: "dance"}, nil, `expected cancel, restart, scale, await-healthy, describe or dump, got "dance"`},
 			{wire.OrderRequest{Do: wire.OrderCancel}, directory.ErrNotFound, `""`},
+			{wire.OrderRequest{Path: "middle", Do: wire.OrderApply, Tree: []byte("{}"), Dry: true}, fault.ErrNotAllowed, "only a host orders apply"}, // O04
 		} {
 			_, err := give(ctx, test.order)
 			if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.text) {

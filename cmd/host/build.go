@@ -24,6 +24,36 @@ func (p *program) buildIn(ctx context.Context, dir string, tree *config.Tree) ([
 	return host.Build(ctx, dir, tree.Actors, b.tell)
 }
 
+// buildPackages builds packages of a folder, and gives what became of each.
+func (p *program) buildPackages(ctx context.Context, dir string, packages []string) (map[string]config.Built, error) {
+	alone := &config.Tree{}
+	for n, pkg := range packages {
+		alone.Actors = append(alone.Actors, config.Actor{Name: fmt.Sprintf("p%d", n), Package: pkg})
+	}
+	actors, err := p.buildIn(ctx, dir, alone)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]config.Built{}
+	for _, a := range actors {
+		all[a.Built.Package] = *a.Built
+	}
+	return all, nil
+}
+
+// withPrograms are actors of a folder with what was built in the place of their packages, and with absolute paths.
+func withPrograms(dir string, actors []config.Actor, programs map[string]config.Built) []config.Actor {
+	out := make([]config.Actor, len(actors))
+	for i, a := range actors {
+		if b, is := programs[a.Package]; is {
+			a.Built, a.Command, a.Package = &b, []string{b.Program}, ""
+		}
+		a.Actors = withPrograms(dir, a.Actors, programs)
+		out[i] = a.Anchored(dir)
+	}
+	return out
+}
+
 // building is how far a build is.
 type building struct {
 	progress *progress

@@ -183,7 +183,7 @@ func (d *dev) serve(ctx context.Context) error {
 	options := host.Options{Supervision: d.tree.Supervision, Telemetry: d.tree.Telemetry, Hurry: d.p.signals.hurry, Serve: d.at}
 	d.p.progress.step("starting " + plural(countProcesses(d.tree.Actors), "process"))
 	return otlp.Run(ctx, d.tree.Telemetry, func(ctx context.Context) error {
-		return host.OpenTree(ctx, options, otlp.Equip(ctx, d.withPrograms(d.tree.Actors)), d.follow)
+		return host.OpenTree(ctx, options, otlp.Equip(ctx, withPrograms(d.dir, d.tree.Actors, d.built)), d.follow)
 	})
 }
 
@@ -219,7 +219,7 @@ func (d *dev) refresh(ctx context.Context, t *host.Tree) error {
 		return fmt.Errorf("%w\nthe old processes go on", err)
 	}
 	want := *d.tree
-	want.Actors = otlp.Equip(ctx, d.withPrograms(d.tree.Actors))
+	want.Actors = otlp.Equip(ctx, withPrograms(d.dir, d.tree.Actors, d.built))
 	changes, err := t.Apply(ctx, want)
 	if err == nil {
 		_, err = fmt.Fprintf(d.p.progress, "%sdone in %v\n", told(changes), time.Since(begun).Round(time.Millisecond))
@@ -246,33 +246,16 @@ func (d *dev) build(ctx context.Context) error {
 	if len(stale) == 0 {
 		return nil
 	}
-	alone := &config.Tree{}
-	for n, pkg := range stale {
-		alone.Actors = append(alone.Actors, config.Actor{Name: fmt.Sprintf("p%d", n), Package: pkg})
-	}
 	var unknown error
 	listing := task.Start(func() { unknown = d.sources.watch(ctx, stale) }) // beside it: a save is to be served soon
-	actors, err := d.p.buildIn(ctx, d.dir, alone)
+	programs, err := d.p.buildPackages(ctx, d.dir, stale)
 	listing.Wait()
 	if err = cmp.Or(err, unknown); err != nil {
 		return err
 	}
-	for _, a := range actors {
-		d.built[a.Built.Package] = *a.Built
-		delete(d.stale, a.Built.Package)
+	maps.Copy(d.built, programs)
+	for pkg := range programs {
+		delete(d.stale, pkg)
 	}
 	return nil
-}
-
-// withPrograms are actors with what was built in the place of their packages.
-func (d *dev) withPrograms(actors []config.Actor) []config.Actor {
-	out := make([]config.Actor, len(actors))
-	for i, a := range actors {
-		if b, is := d.built[a.Package]; is {
-			a.Built, a.Command, a.Package = &b, []string{b.Program}, ""
-		}
-		a.Actors = d.withPrograms(a.Actors)
-		out[i] = a.Anchored(d.dir)
-	}
-	return out
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -8,24 +9,32 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/document"
+	"github.com/seed-2ba35074/trellis/internal/terminal"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 )
 
-// plan is the document of host plan: how a file differs from what runs.
+// plan is the document of host plan and host apply: how a file differs from what runs, as host.Tree has found it.
 type plan struct {
 	Version int      `json:"version"`
 	Changes []change `json:"changes"`
 }
 
-// change is what differs of one of the host's own actors, or, without an actor, of how the host supervises them.
+// change is a difference, of an actor or of how a host supervises.
 type change struct {
-	Actor  string `json:"actor"`
-	Action string `json:"action"` // add, remove, scale or change
-	// From and To are numbers of replicas, of what is scaled or removed.
-	From     *int      `json:"from,omitempty"`
-	To       *int      `json:"to,omitempty"`
+	Actor  string `json:"actor"`  // its path, for all of its replicas; of a host that supervises, "" for the root
+	Action string `json:"action"` // add, remove, scale, restart, supervise or ask, as host.Change has it
+	// From and To are numbers of replicas, of what is added, scaled or removed.
+	From *int `json:"from,omitempty"`
+	To   *int `json:"to,omitempty"`
+	// Settings are those that differ. An actor that is restarted without any has another program,
+	// or is restarted as another one is, by the strategy of its supervisor (With).
 	Settings []setting `json:"settings,omitempty"`
+	Program  bool      `json:"program,omitempty"`
+	With     bool      `json:"with,omitempty"`
+	Error    string    `json:"error,omitempty"` // why it could not be done
 }
 
 // setting is one that differs. From or To is "" where a file does not have it.
@@ -35,86 +44,92 @@ type setting struct {
 	To   string `json:"to"`
 }
 
-// The actions. The first two a host does while it runs.
+// What a change does, as host.Change has it.
 const (
-	scaleAction  = "scale"
-	removeAction = "remove"
-	addAction    = "add"
-	changeAction = "change"
+	doAdd       = "add"
+	doRemove    = "remove"
+	doScale     = "scale"
+	doRestart   = "restart"
+	doSupervise = "supervise"
+	doAsk       = "ask"
 )
 
-// trees are what a file says, and the same as it is shown, with variables instead of their values.
+// trees are what a file says, with absolute paths, and the same as it is shown, with variables instead of their
+// values.
 type trees struct{ are, shown config.Tree }
 
-// texts are the settings of an actor, or of a supervision: as they are, and as they are shown.
-type texts struct{ are, shown map[string]string }
-
-// actors are the settings of all actors but their numbers of replicas, and these.
-func (t *trees) actors() (all map[string]texts, replicas map[string]int) {
-	all, replicas = map[string]texts{}, map[string]int{}
-	for i, a := range t.are.Actors {
-		a = complete(a)
-		replicas[a.Name], a.Replicas = a.Replicas, 1
-		all[a.Name] = texts{are: flat(a)}
-		if i < len(t.shown.Actors) {
-			all[a.Name] = texts{flat(a), flat(complete(t.shown.Actors[i]))}
-		}
-	}
-	return all, replicas
+// texts are settings: as they are, and as a file that is shown has them.
+type texts struct {
+	are         map[string]string
+	said, shown map[string]string
 }
 
-// show is a setting for people. One with a name that only a variable tells is not among those that are shown.
+// settings are those of an actor, or of a supervisor, that a host has told of, with what the file shows of them.
+func (t *trees) settings(path string, are *config.Actor) texts {
+	all := texts{are: flatActor(*are)}
+	said, shown := t.find(path)
+	if said != nil && shown != nil {
+		all.said, all.shown = flatActor(said.WithDefaults()), flatActor(shown.WithDefaults())
+	}
+	return all
+}
+
+// find is the actor at a path, or the root as if it were one; nil if the file has no such actor.
+func (t *trees) find(path string) (said, shown *config.Actor) {
+	said = &config.Actor{Actors: t.are.Actors, Supervision: t.are.Supervision}
+	shown = &config.Actor{Actors: t.shown.Actors, Supervision: t.shown.Supervision}
+	if path == "" {
+		return said, shown
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		name = treepath.Name(name)
+		i := slices.IndexFunc(said.Actors, func(a config.Actor) bool { return a.Name == name })
+		if i < 0 || i >= len(shown.Actors) {
+			return nil, nil
+		}
+		said, shown = &said.Actors[i], &shown.Actors[i]
+	}
+	return said, shown
+}
+
+// show is a setting for people: as the file has it that it comes from, or else hidden.
 func (t *texts) show(key string) string {
-	if shown, known := t.shown[key]; known && t.are[key] != "" {
+	value := t.are[key]
+	if shown := t.shown[key]; shown != "" && value == t.said[key] {
 		return shown
 	}
-	return hidden(t.are[key])
+	return hidden(value)
 }
 
-// difference compares the tree that a host was started with, of whose actors so many replicas are running, with
-// another one. What an actor hosts itself is a part of it.
-func difference(have, want *trees, running func(name string) int) *plan {
+// shownPlan is what a host has found or done, from a file that it had to the one that is wanted, without what nobody
+// is to see.
+func shownPlan(have, want *trees, changes []host.Change) *plan {
 	p := &plan{Version: document.Version, Changes: []change{}}
-	supervision := func(t *trees) texts {
-		all := flat(t.are.Supervision.WithDefaults())
-		return texts{all, all} // there is no text in it but known words
-	}
-	if settings := differing(supervision(have), supervision(want)); len(settings) > 0 {
-		p.Changes = append(p.Changes, change{Action: changeAction, Settings: settings})
-	}
-	known, _ := have.actors()
-	wanted, replicas := want.actors()
-	for _, a := range want.are.Actors {
-		now, count := running(a.Name), replicas[a.Name]
-		before, is := known[a.Name]
-		delete(known, a.Name)
-		if !is {
-			p.Changes = append(p.Changes, change{Actor: a.Name, Action: addAction})
-			continue
+	for _, c := range changes {
+		out := change{Actor: c.Path, Action: c.Do}
+		switch {
+		case c.Do == doAdd:
+			replicas := 1
+			if said, _ := want.find(c.Path); said != nil {
+				replicas = max(1, said.Replicas)
+			}
+			out.From, out.To = new(int), &replicas
+		case c.Do == doRemove:
+			out.From, out.To = &c.Running, new(int)
+		case c.Do == doScale:
+			out.From, out.To = &c.Running, &c.Want.Replicas
+		case c.Have != nil:
+			out.Settings = differing(have.settings(c.Path, c.Have), want.settings(c.Path, c.Want))
+			out.Program = len(out.Settings) == 0
+		case c.Do == doRestart:
+			out.With = true
 		}
-		switch settings := differing(before, wanted[a.Name]); {
-		case len(settings) > 0:
-			p.Changes = append(p.Changes, change{Actor: a.Name, Action: changeAction, Settings: settings})
-		case now != count:
-			p.Changes = append(p.Changes, change{Actor: a.Name, Action: scaleAction, From: &now, To: &count})
+		if c.Err != nil {
+			out.Error = c.Err.Error()
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(known)) {
-		if now := running(name); now > 0 {
-			p.Changes = append(p.Changes, change{Actor: name, Action: removeAction, From: &now, To: new(int)})
-		}
+		p.Changes = append(p.Changes, out)
 	}
 	return p
-}
-
-// complete is an actor with all defaults, and so are those that it hosts.
-func complete(a config.Actor) config.Actor {
-	a = a.WithDefaults()
-	a.Actors = slices.Clone(a.Actors)
-	for i := range a.Actors {
-		a.Actors[i] = complete(a.Actors[i])
-	}
-	return a
 }
 
 // secret are the settings whose values are not shown.
@@ -124,17 +139,14 @@ var secret = regexp.MustCompile(`(^|\.)env\..+$`)
 func differing(have, want texts) (settings []setting) {
 	all := maps.Clone(have.are)
 	maps.Copy(all, want.are)
-	whole := ""
 	for _, key := range sortedKeys(all) {
 		before, after := have.are[key], want.are[key]
-		from, to := have.show(key), want.show(key)
-		switch {
-		case before == after || whole != "" && strings.HasPrefix(key, whole+"."):
+		if before == after {
 			continue
-		case secret.MatchString(key), from == to:
+		}
+		from, to := have.show(key), want.show(key)
+		if secret.MatchString(key) || from == to {
 			from, to = hidden(before), hidden(after)
-		case before == anActor || after == anActor:
-			whole = key // the rest of it is not news
 		}
 		settings = append(settings, setting{key, from, to})
 	}
@@ -150,6 +162,17 @@ func hidden(value string) string {
 
 // anActor stands for an actor as a whole.
 const anActor = "an actor"
+
+// flatActor is an actor's own settings. That it hosts others is one of them, and what these are is not.
+func flatActor(a config.Actor) map[string]string {
+	hosts := len(a.Actors) > 0
+	a.Name, a.Replicas, a.Actors = "", 0, nil
+	all := flat(a)
+	if hosts {
+		all["actors"] = "some"
+	}
+	return all
+}
 
 // flat is a struct of package config as texts, by the way to each as --set has it: actors are named. What is
 // not given is not there.
@@ -190,48 +213,53 @@ func flatten(found map[string]string, at string, v reflect.Value) {
 	}
 }
 
-// beyondApply are the actors whose changes need a new start of the host.
-func (p *plan) beyondApply() (names []string) {
+// failed is how many changes could not be done.
+func (p *plan) failed() (n int) {
 	for _, c := range p.Changes {
-		if c.To == nil {
-			names = append(names, c.title())
+		if c.Error != "" {
+			n++
 		}
 	}
-	return names
+	return n
 }
 
-func (c *change) title() string {
-	if c.Actor == "" {
-		return "supervision"
-	}
-	return c.Actor
-}
-
-// String is the plan for people.
+// String is the plan for people: a line for each change, and what differs below it.
 func (p *plan) String() string {
 	if len(p.Changes) == 0 {
 		return "no difference\n"
 	}
 	var out strings.Builder
 	for _, c := range p.Changes {
-		switch c.Action {
-		case addAction:
-			fmt.Fprintf(&out, "+ %s: a new actor\n", c.title())
-		case removeAction:
-			fmt.Fprintf(&out, "- %s: not in the file, %s running\n", c.title(), plural(*c.From, "replica"))
-		case scaleAction:
-			fmt.Fprintf(&out, "~ %s: %s running, %d in the file\n", c.title(), plural(*c.From, "replica"), *c.To)
-		default:
-			fmt.Fprintf(&out, "! %s: other settings\n", c.title())
-		}
+		fmt.Fprintf(&out, "%s\n", c.line())
 		for _, s := range c.Settings {
 			fmt.Fprintf(&out, "    %s: %s, in the file %s\n", s.Key, orNone(s.From), orNone(s.To))
 		}
-	}
-	if stays := p.beyondApply(); len(stays) > 0 {
-		fmt.Fprintf(&out, "\nOnly a new start of host serve changes these: %s.\n", strings.Join(stays, ", "))
-	} else {
-		out.WriteString("\nhost apply changes what runs.\n")
+		if c.Error != "" {
+			fmt.Fprintf(&out, "    failed: %s\n", terminal.Line(c.Error))
+		}
 	}
 	return out.String()
+}
+
+func (c *change) line() string {
+	who := cmp.Or(c.Actor, "the tree")
+	switch c.Action {
+	case doAdd:
+		return fmt.Sprintf("+ %s: new, %s", who, plural(*c.To, "replica"))
+	case doRemove:
+		return fmt.Sprintf("- %s: not in the file, %s running", who, plural(*c.From, "replica"))
+	case doScale:
+		return fmt.Sprintf("~ %s: %s running, %d in the file", who, plural(*c.From, "replica"), *c.To)
+	case doSupervise:
+		return fmt.Sprintf("~ %s: supervises its actors in another way", who)
+	case doAsk:
+		return fmt.Sprintf("? %s: what it hosts is not known", who)
+	}
+	switch {
+	case c.With:
+		return fmt.Sprintf("! %s: restarts with the others, as the strategy of its supervisor has it", who)
+	case c.Program:
+		return fmt.Sprintf("! %s: restarts with another program", who)
+	}
+	return fmt.Sprintf("! %s: restarts with other settings", who)
 }

@@ -2,13 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
 func treeOf(t *testing.T, text string, variables ...string) *trees {
@@ -35,8 +40,21 @@ func wantedOf(t *testing.T, text, file string) wanted {
 	return w
 }
 
+// restarted is that a host restarts an actor of two files, with what it says of the settings: with defaults, and without what it hosts.
+func restarted(path string, have, want *trees) host.Change {
+	spec := func(t *trees) *host.Spec {
+		said, _ := t.find(path)
+		all := said.WithDefaults()
+		if all.Replicas = 0; len(all.Actors) > 0 {
+			all.Actors = []host.Spec{{}}
+		}
+		return &all
+	}
+	return host.Change{Path: path, Do: doRestart, Have: spec(have), Want: spec(want)}
+}
+
 // What a variable has put into a setting is not shown, but which one it is.
-func TestDifferenceOfVariables(t *testing.T) {
+func TestO04_DifferenceOfVariables(t *testing.T) {
 	have := treeOf(t, `
 actors:
   - {name: "${NAME}", command: [x, "--key=${KEY}", "-v"], dir: "/${KEY}", limits: {memory: "${SIZE}"}, actors: [{name: below, command: ["${KEY}"]}]}
@@ -45,61 +63,61 @@ actors:
 actors:
   - {name: "${NAME}", command: [x, "--key=${KEY}", "-w"], dir: "/${KEY}", limits: {memory: "${SIZE}"}, actors: [{name: below, command: ["${KEY}", x]}]}
 `, "NAME", "a", "KEY", "secret2", "SIZE", "32MiB")
-	const text = `! a: other settings
-    actors.below.command: ["${KEY}"], in the file ["${KEY}" "x"]
+	const text = `! a: restarts with other settings
     command: ["x" "--key=${KEY}" "-v"], in the file ["x" "--key=${KEY}" "-w"]
     dir: (not shown), in the file (not shown)
     limits.memory: 16MiB, in the file 32MiB
-
-Only a new start of host serve changes these: a.
+! a#2/below: restarts with other settings
+    command: ["${KEY}"], in the file ["${KEY}" "x"]
 `
-	running := func(string) int { return 1 }
-	if p := difference(have, want, running); p.String() != text {
-		t.Errorf("got\n%swant\n%s", p, text)
+	changes := []host.Change{restarted("a", have, want), restarted("a#2/below", have, want)}
+	if p := shownPlan(have, want, changes); p.String() != text {
+		t.Errorf("O04: got\n%swant\n%s", p, text)
 	}
-	have.shown, want.shown = config.Tree{}, config.Tree{} // as somebody may say who joins
-	if p := difference(have, want, running); strings.Contains(p.String(), "secret") {
-		t.Errorf("it shows\n%s", p)
+	other := treeOf(t, `actors: [{name: a, command: [x, "--key=${OTHER}"]}, {name: b, command: [x]}]`, "OTHER", "secret3")
+	for _, file := range []*trees{{}, other, {are: have.are}} { // as somebody may say who joins, and where the host has more than the file says
+		if p := shownPlan(file, file, changes); strings.Contains(p.String(), "secret") || len(p.Changes[0].Settings) != 3 {
+			t.Errorf("O04: it shows\n%s", p)
+		}
 	}
 }
 
-// A plan has each difference once, without the values of environments.
+// A plan has each difference once, without the values of environments, and says what could not be done.
 func TestDifference(t *testing.T) {
 	have := treeOf(t, `
-name: before
 actors:
-  - {name: same, command: [x], restart: temporary, grace: 5s}
-  - {name: more, command: [x], replicas: 2}
-  - {name: ended, command: [x]}
-  - {name: left, command: [x], replicas: 2}
-  - {name: gone, command: [x]}
   - name: other
     command: [x, -v]
     env: {TOKEN: one, OLD: two}
     limits: {memory: 16MiB}
-    actors: [{name: below, command: [x], replicas: 3}]
+  - {name: hosts, command: [x]}
 `)
 	want := treeOf(t, `
-name: after
 supervision: {strategy: one_for_one}
 actors:
-  - {name: new, command: [x]}
-  - {name: same, command: [x]}
-  - {name: more, command: [x], replicas: 4}
-  - {name: ended, command: [x]}
+  - {name: new, command: [x], replicas: 3}
   - name: other
     command: [x, -w]
     env: {TOKEN: three, NEW: four}
     limits: {memory: 32MiB}
-    actors: [{name: below, command: [x], replicas: 3, restart: transient}, {name: beside, command: [x]}]
+  - {name: hosts, command: [x], actors: [{name: below, command: [x], grace: 1s}]}
 `)
-	counts := map[string]int{"same": 1, "more": 2, "left": 1, "other": 1}
-	running := func(name string) int { return counts[name] }
-	p := difference(have, want, running)
+	supervised := func(s config.Supervision) *host.Spec { return &host.Spec{Supervision: s.WithDefaults()} }
+	p := shownPlan(have, want, []host.Change{
+		{Do: doSupervise, Have: supervised(config.Supervision{}), Want: supervised(config.Supervision{Strategy: config.OneForOne})},
+		{Path: "new", Do: doAdd, Want: &host.Spec{}, Err: errors.New("no more\npaper")},
+		{Path: "more", Do: doScale, Running: 2, Want: &host.Spec{Replicas: 4}},
+		restarted("other", have, want),
+		restarted("hosts", have, want),
+		{Path: "built", Do: doRestart, Have: &host.Spec{Package: "./p"}, Want: &host.Spec{Package: "./p"}},
+		{Path: "beside", Do: doRestart},
+		{Path: "left", Do: doRemove, Running: 1},
+		{Path: "hung", Do: doAsk, Err: errors.New("context deadline exceeded")},
+	})
 	sameAsGolden(t, "plan.txt", []byte(p.String()))
 	var out bytes.Buffer
-	if err := (&program{stdout: &out}).printJSON(p); err != nil {
-		t.Fatal(err)
+	if err := (&program{stdout: &out, output: "json"}).printPlan(p, true); err == nil || err.Error() != "2 changes could not be done; another host apply tries again" {
+		t.Error(err)
 	}
 	sameAsGolden(t, "plan.json", out.Bytes())
 	for _, value := range []string{"one", "two", "three", "four"} {
@@ -107,33 +125,43 @@ actors:
 			t.Errorf("the plan shows the value %s of an environment", value)
 		}
 	}
-	if p = difference(have, have, func(string) int { return 1 }); len(p.Changes) != 2 {
-		t.Errorf("%v; want that more and left are scaled", p)
-	}
-	counts = map[string]int{"same": 1, "more": 2, "ended": 1, "left": 2, "gone": 1, "other": 1}
-	if p = difference(have, have, running); p.String() != "no difference\n" {
-		t.Errorf("%v; want no difference", p)
-	}
 }
 
 // Paths are relative to the folder of their file.
 func TestPathsOfAnotherFolder(t *testing.T) {
-	r := newPlanner(wantedOf(t, "actors: [{name: a, command: [./x, ./y], dir: d, actors: [{name: b, package: ./p}]}, {name: c, command: [x]}]", "/one/config.yaml"))
-	w := wantedOf(t, "actors: [{name: a, command: [../one/x, ./y], dir: /one/d, actors: [{name: b, package: ../one/p}]}, {name: c, command: [x]}]", "/two/config.yaml")
-	r.begin(&host.Tree{}) // which is empty
-	p, err := r.plan(t.Context(), w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range p.Changes {
-		if c.Action != scaleAction { // nothing runs
-			t.Errorf("%+v", c)
+	var read []*trees
+	for _, w := range []wanted{
+		wantedOf(t, "actors: [{name: a, command: [./x, ./y], dir: d, actors: [{name: b, package: ./p}]}, {name: c, command: [x]}]", "/one/config.yaml"),
+		wantedOf(t, "actors: [{name: a, command: [../one/x, ./y], dir: /one/d, actors: [{name: b, package: ../one/p}]}, {name: c, command: [x]}]", "/two/config.yaml"),
+	} {
+		all, _, err := w.read()
+		if err != nil {
+			t.Fatal(err)
 		}
+		read = append(read, all)
 	}
-	if _, err := r.plan(t.Context(), wanted{Folder: "/one", Tree: `{"actors": []}`}); err == nil {
-		t.Error("a tree without actors is compared")
+	if diff := cmp.Diff(read[0].are, read[1].are); diff != "" {
+		t.Error(diff)
 	}
-	if _, err := r.plan(t.Context(), wanted{Folder: "/one", Tree: `{`}); err == nil {
-		t.Error("a text that is not JSON is compared")
+}
+
+// What cannot be compared is an error.
+func TestF09_PlansOfNonsense(t *testing.T) {
+	programs := trellistest.NewPrograms(t, trellistest.Plugin{Name: "a", Endpoints: jobs()})
+	r := newPlanner(wantedOf(t, "actors: [{name: a, command: [a]}]", "/one/config.yaml"))
+	err := host.OpenTree(programs.Context(), host.Options{}, []host.Spec{{Name: "a", Command: []string{"a"}}}, func(ctx context.Context, tree *host.Tree) error {
+		r.begin(ctx, tree)
+		for _, text := range []string{`{"actors": []}`, `{`, `{"actors": [{"name": "a", "package": "./never-built"}]}`} {
+			if p, err := r.change(ctx, wanted{Folder: "/one", Tree: text, Shown: "{}"}, true); err == nil {
+				t.Errorf("F09: %s: %v", text, p)
+			}
+		}
+		if p, err := r.change(ctx, r.now(), false); err != nil || len(p.Changes) > 0 {
+			t.Errorf("F09: %v, %v; want no difference", p, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

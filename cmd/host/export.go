@@ -30,7 +30,7 @@ const aboutBundle = `What is known of a tree of actors, for a bug report. host e
 
   version.json    Trellis, its protocol, Go, and the commit, of the command
   system.json     the kernel and the machine
-  config.json     the settings with which host serve was started
+  config.json     the settings with which host serve was started, or those that were applied last
   tree.json       the actors, each below its host
   events.jsonl    the last event of each actor
   records.jsonl   what the actors have logged and printed, and what has become of them
@@ -187,7 +187,7 @@ func writeRecords(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// settings is an endpoint of host serve: what it was started with, without what may be secret.
+// settings is an endpoint of host serve: what it was started with, or what was applied last, without what may be secret.
 var settings = contract.Func[none, map[string]string]("settings")
 
 type none = struct{}
@@ -195,7 +195,7 @@ type none = struct{}
 // settings is the handler of that.
 func (r *planner) settings(context.Context, none) (map[string]string, error) {
 	var tree config.Tree
-	if err := json.Unmarshal([]byte(r.file.Tree), &tree); err != nil {
+	if err := json.Unmarshal([]byte(r.now().Tree), &tree); err != nil {
 		return nil, err
 	}
 	withoutArguments(tree.Actors)

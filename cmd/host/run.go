@@ -94,7 +94,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	var result json.RawMessage
 	err = otlp.Run(ctx, tree.Telemetry, func(ctx context.Context) error {
 		return host.OpenTree(ctx, options, otlp.Equip(ctx, actors), func(ctx context.Context, t *host.Tree) (err error) {
-			plans.begin(t)
+			plans.begin(ctx, t)
 			if tree.Run == nil {
 				progress.step("serving; Ctrl-C ends it")
 				metrics.serve(ctx)
