@@ -34,7 +34,7 @@ type member struct {
 	group    *task.Group     // its goroutines are of that
 	unfollow func() bool     // callee: ends watch; opener: ends follow
 	ended    func(err error) // opener: ScopeIn has it
-	began    time.Time       // callee
+	began    time.Duration   // callee: after the program
 }
 
 // news is what a task that hibernates has been told.
@@ -71,7 +71,7 @@ func (d *Dialog) stirred() bool {
 
 // perform runs the task of this side until it ends or hibernates. If it hibernates, carryOn will be
 // called for the rest of it, perhaps before perform has returned. began is when it has begun, if it is a callee's.
-func (d *Dialog) perform(began time.Time) (payload []byte, err error, asleep bool) { //nolint:revive // asleep is about both
+func (d *Dialog) perform(began time.Duration) (payload []byte, err error, asleep bool) { //nolint:revive // asleep is about both
 	for {
 		err = panics.Catch(func() (err error) {
 			payload, err = d.task(d.ctx, d)
@@ -170,7 +170,7 @@ func (d *Dialog) runMember() {
 	}()
 	if d.opened() {
 		err = fault.ErrGoexit
-		if _, err, asleep = d.perform(time.Time{}); asleep {
+		if _, err, asleep = d.perform(0); asleep {
 			return
 		}
 		err = d.bodyEnded(err)

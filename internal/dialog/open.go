@@ -125,10 +125,7 @@ func (t *Table) AskRuntime(ctx context.Context, endpoint string, args []byte) ([
 func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
 	d.lead((*Dialog).settled)
 	d.answered()
-	defer d.traced(fault.ErrGoexit) // if nothing else has ended it
-	defer d.unfollow(d.follow(d.outer))
-	defer d.release()
-	defer d.abandon()
+	defer d.leaveScope(d.follow(d.outer))
 	if d.opened() {
 		err = panics.Catch(func() error { return body(d.ctx, d) })
 		err = d.bodyEnded(err)
@@ -136,6 +133,14 @@ func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err err
 	d.drain()
 	d.release()
 	return d.verdict(err)
+}
+
+// leaveScope is the end of a scope, however that has come about.
+func (d *Dialog) leaveScope(unfollow func() bool) {
+	defer d.traced(fault.ErrGoexit) // if nothing else has ended it
+	defer d.unfollow(unfollow)
+	defer d.release()
+	d.abandon()
 }
 
 // abandon is leave for the opener, who then waits for the callee.

@@ -75,20 +75,27 @@ func (t *Table) run(d *Dialog) {
 
 // serve runs a callee's task, and ends the dialog unless the task hibernates.
 func (d *Dialog) serve() (asleep bool) {
-	began := time.Now()
+	began := time.Since(started)
 	payload, err, asleep := d.perform(began)
-	took := time.Since(began)
+	d.performed(payload, err, asleep, time.Since(started)-began)
+	return asleep
+}
+
+// performed is what comes after a callee's task, or a part of it. It is apart, since what it needs of
+// the stack would be kept below each task that waits: with 1.2 KiB in use that is 8 KiB instead of 4.
+//
+//go:noinline
+func (d *Dialog) performed(payload []byte, err error, asleep bool, took time.Duration) { //nolint:revive // asleep is about both
 	if d.pace != nil {
 		d.pace.ended(took-time.Duration(d.sending.Swap(0))*time.Microsecond, false)
 	}
 	if asleep {
-		return true
+		return
 	}
 	failed := d.hasFailed(err)
 	all := d.join(d.failed(err), err)
 	d.count(took, failed || err == nil && all != nil)
 	d.finish(payload, all)
-	return false
 }
 
 // hasFailed reports whether a callee's task says more than what it was told.
@@ -106,7 +113,7 @@ func (d *Dialog) count(took time.Duration, failed bool) {
 		return
 	}
 	if d.member != nil {
-		took = time.Since(d.member.began)
+		took = time.Since(started) - d.member.began
 	}
 	d.pace.took.Add(took)
 	if failed {

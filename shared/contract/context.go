@@ -98,14 +98,21 @@ type Opener[Started, In, Out, Result any] struct {
 // [FuncEndpoint.Handle] says of threads holds here, too.
 func (e ContextEndpoint[Args, Started, In, Out, Result]) Handle(f func(ctx context.Context, args Args, c *Callee[Started, In, Out]) (Result, error)) Handler {
 	return e.sig.handler(func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
-		args, err := decode[Args](e.sig, d.Request().Codec, arguments, d.Args())
+		args, c, err := e.callee(d)
 		if err != nil {
 			return nil, err
 		}
-		d.Receive(dialog.Window(e.options.Window), e.options.reads())
-		value, err := f(ctx, args, &Callee[Started, In, Out]{e.sig, e.options, d})
+		value, err := f(ctx, args, c)
 		return reply(e.sig, d, value, err)
 	})
+}
+
+// callee is the part of a handler whose stack is not needed while its function runs, as begin is of scope.
+func (e ContextEndpoint[Args, Started, In, Out, Result]) callee(d *dialog.Dialog) (args Args, c *Callee[Started, In, Out], err error) {
+	if args, err = decode[Args](e.sig, d.Request().Codec, arguments, d.Args()); err == nil {
+		d.Receive(dialog.Window(e.options.Window), e.options.reads())
+	}
+	return args, &Callee[Started, In, Out]{e.sig, e.options, d}, err
 }
 
 // Open opens a context in the portal's actor, runs body when the callee has called

@@ -91,29 +91,29 @@ func (s *signature) request(ctx context.Context, p Portal, args *wire.Buffer, r 
 	return t, nil
 }
 
-// scope opens the endpoint and runs body in the scope of its dialog.
+// scope opens the endpoint and runs body in the scope of its dialog. It goes on with another callee
+// if one has not begun: then body has not run either, since a dialog that is refused has
+// nothing in it.
 func scope[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions, body func(ctx context.Context, d *dialog.Dialog) error) error {
-	next, err := attempt(ctx, s, p, args, o, body)
-	for next != nil {
-		next, err = attempt(ctx, s, next, args, o, body)
+	for {
+		d, told, err := begin(ctx, s, p, args, o)
+		if err != nil {
+			return err
+		}
+		if p = nil; told == nil {
+			err = d.Scope(body)
+		} else {
+			p, err = counted(d, told, body)
+		}
+		if p == nil {
+			return explain(s, d, err)
+		}
 	}
-	return err
 }
 
-// attempt is scope, which goes on with next if that is not nil: the callee has not begun, and
-// there is another one. Then body has not run either, since a dialog that is refused has
-// nothing in it. The deferred function is only for portals that want to be told, so that
-// others pay nothing for it.
-func attempt[Args any](ctx context.Context, s *signature, p Portal, args Args, o *ContextOptions,
-	body func(ctx context.Context, d *dialog.Dialog) error,
-) (next Portal, err error) {
-	d, told, err := begin(ctx, s, p, args, o)
-	if err != nil {
-		return nil, err
-	}
-	if told == nil {
-		return nil, explain(s, d.Peer(), d.Scope(body))
-	}
+// counted is the scope of a dialog whose portal wants to be told of its end, so that others pay
+// nothing for that. next is as for over.
+func counted(d *dialog.Dialog, told ending, body func(ctx context.Context, d *dialog.Dialog) error) (next Portal, err error) {
 	returned := false
 	defer func() {
 		if !returned { // body has panicked, or called runtime.Goexit
@@ -122,7 +122,7 @@ func attempt[Args any](ctx context.Context, s *signature, p Portal, args Args, o
 	}()
 	err = d.Scope(body)
 	returned = true
-	return over(told, d.Refused(), err), explain(s, d.Peer(), err)
+	return over(told, d.Refused(), err), err
 }
 
 // ending is what is told when a dialog is over: see dialog.Target.
@@ -162,7 +162,7 @@ func begin[Args any](ctx context.Context, s *signature, p Portal, args Args, o *
 			return d, t.Over, nil
 		}
 		if p = over(t.Over, true, err); p == nil {
-			return nil, nil, explain(s, t.Peer(), err)
+			return nil, nil, explain(s, t, err)
 		}
 	}
 }

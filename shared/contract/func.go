@@ -74,7 +74,7 @@ func (e FuncEndpoint[Args, Result]) call(ctx context.Context, p Portal, args Arg
 	answer, err := t.Call(ctx, &request)
 	next = over(t.Over, request.Unbegun, err)
 	if err != nil {
-		return r, next, explain(e.sig, t.Peer(), err)
+		return r, next, explain(e.sig, t, err)
 	}
 	r, err = receive[Result](e.sig, e.sig.codec, result, answer, true)
 	return r, nil, from(t.Peer(), err)

@@ -116,7 +116,7 @@ func (e ContextEndpoint[Args, Started, In, Out, Result]) scopeIn(g *Group, d *di
 		over(told, false, err)
 		panics.Attempt(func() error {
 			panics.Rethrow(err)
-			r, err := opened.outcome(g.ctx, explain(e.sig, d.Peer(), err))
+			r, err := opened.outcome(g.ctx, explain(e.sig, d, err))
 			if ended == nil {
 				return err
 			}

@@ -48,9 +48,13 @@ func from(sender actor.ID, err error) error {
 // explain completes a fingerprint mismatch: the callee has said what its types
 // are, and only here are both known. One that the callee has met itself, elsewhere,
 // is not ours to explain.
-func explain(s *signature, callee actor.ID, err error) error {
+func explain(s *signature, to interface{ Peer() actor.ID }, err error) error {
 	remote, ok := err.(*fault.RemoteError) //nolint:errorlint // what wraps it, or was relayed, is another failure
-	if !ok || remote == nil || !remote.Origin.Is(callee) {
+	if !ok || remote == nil {
+		return err
+	}
+	callee := to.Peer()
+	if !remote.Origin.Is(callee) {
 		return err
 	}
 	c, ok := errors.AsType[*fault.ContractError](err)
