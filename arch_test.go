@@ -74,7 +74,7 @@ func importMap() []area {
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},
 		{"host", append([]string{"host", "internal"}, layers...), "a host calls plugins and is none, and needs no combinators"},
-		{"otlp", []string{"host/config", "shared", "internal"}, "it reads what a tree says, and neither starts nor is a part of one"},
+		{"otlp", []string{"host/config", "metrics", "shared", "internal"}, "it reads what a tree says, and neither starts nor is a part of one"},
 		{"trellistest", []string{"trellistest", "sdk", "host", "shared", "internal"}, "it starts actors and hosts as their programs do, without the processes"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
 		{"cmd/host", []string{"cmd/host", "host", "otlp", "prometheus", "shared", "internal", "docs"}, "the command is a host, no plugin"},

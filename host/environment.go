@@ -140,7 +140,7 @@ func newEnvironment(ctx context.Context, o Options) (e *environment, _ context.C
 	router := route.From(ctx)
 	if router == nil {
 		router = &route.Router{Self: id, Root: id, Down: registry}
-		ctx = telemetry.WithMeasure(route.With(ctx, router), measureTree(router))
+		ctx = report.WithMeasure(route.With(ctx, router), measureTree(router))
 		ctx = inspect.WithOrders(ctx, func(ctx context.Context, r wire.OrderRequest) ([]byte, error) { return e.order(ctx, r) })
 	}
 	source := telemetry.From(ctx)

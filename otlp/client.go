@@ -31,8 +31,9 @@ import (
 type signal struct{ service, path string }
 
 var (
-	logsSignal   = signal{"opentelemetry.proto.collector.logs.v1.LogsService", "/v1/logs"}
-	tracesSignal = signal{"opentelemetry.proto.collector.trace.v1.TraceService", "/v1/traces"}
+	logsSignal    = signal{"opentelemetry.proto.collector.logs.v1.LogsService", "/v1/logs"}
+	tracesSignal  = signal{"opentelemetry.proto.collector.trace.v1.TraceService", "/v1/traces"}
+	metricsSignal = signal{"opentelemetry.proto.collector.metrics.v1.MetricsService", "/v1/metrics"}
 )
 
 // client speaks with a collector. It may be used from any goroutine until it is closed.
@@ -158,6 +159,16 @@ func (e *statusError) Error() string {
 
 // mostWish bounds how long a collector may want to be left alone.
 const mostWish = time.Minute
+
+// partialError is an answer that takes only a part.
+type partialError struct {
+	refused int64
+	why     string
+}
+
+func (e *partialError) Error() string {
+	return fmt.Sprintf("%d of them are refused: %s", e.refused, e.why)
+}
 
 // passing reports whether what a request failed with may pass, as the protocol has it, and how long the collector
 // wants to be left alone.

@@ -14,7 +14,11 @@ import (
 	"testing"
 
 	logs "go.opentelemetry.io/proto/slim/otlp/collector/logs/v1"
+	metrics "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
+	traces "go.opentelemetry.io/proto/slim/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/slim/otlp/common/v1"
+	metricspb "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+	tracepb "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -28,14 +32,23 @@ type collector struct {
 	t        *testing.T
 	protocol config.Protocol
 	answer   func(ctx context.Context, request *logs.ExportLogsServiceRequest) (*logs.ExportLogsServiceResponse, error) // nil: takes all
+	partial  *metrics.ExportMetricsPartialSuccess                                                                       // what is told of numbers that are refused; nil: takes all
 	port     net.Listener
 	stop     func()
 
 	mu      sync.Mutex
 	process *process                  // the last one
-	lines   map[string]map[string]any // resources, by what they have logged
-	headers map[string]bool           // values of the header x-token
+	lines   map[string]map[string]any // resources, by what they have logged, and by what numbers they had at any time
+	numbers map[string]string         // the last ones
+	spans   []span
+	headers map[string]bool // values of the header x-token
 	changed chan struct{}
+}
+
+// span is one that has come, with its resource.
+type span struct {
+	*tracepb.Span
+	resource map[string]any
 }
 
 // process has the connections of a collector from one start to the next stop.
@@ -65,7 +78,7 @@ func newCollector(t *testing.T, protocol config.Protocol) *collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &collector{t: t, protocol: protocol, port: port, lines: map[string]map[string]any{}, headers: map[string]bool{}, changed: make(chan struct{})}
+	c := &collector{t: t, protocol: protocol, port: port, lines: map[string]map[string]any{}, numbers: map[string]string{}, headers: map[string]bool{}, changed: make(chan struct{})}
 	go c.accept()
 	c.start()
 	t.Cleanup(func() {
@@ -101,40 +114,67 @@ func (c *collector) start() {
 	c.mu.Unlock()
 	if c.protocol == config.GRPC {
 		s := grpc.NewServer()
-		s.RegisterService(&grpc.ServiceDesc{
-			ServiceName: "opentelemetry.proto.collector.logs.v1.LogsService", HandlerType: (*any)(nil),
-			Methods: []grpc.MethodDesc{{MethodName: "Export", Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-				request := new(logs.ExportLogsServiceRequest)
-				if err := decode(request); err != nil {
-					return nil, err
-				}
-				in, _ := metadata.FromIncomingContext(ctx)
-				return c.take(ctx, request, in.Get("x-token"))
-			}}},
-		}, nil)
+		for _, e := range c.services() {
+			s.RegisterService(&grpc.ServiceDesc{
+				ServiceName: "opentelemetry.proto.collector." + e.service, HandlerType: (*any)(nil),
+				Methods: []grpc.MethodDesc{{MethodName: "Export", Handler: func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+					request := e.request()
+					if err := decode(request); err != nil {
+						return nil, err
+					}
+					in, _ := metadata.FromIncomingContext(ctx)
+					return c.take(ctx, e, request, in.Get("x-token"))
+				}}},
+			}, nil)
+		}
 		go s.Serve(ln)
 		c.stop = s.Stop
 		return
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /base/v1/logs", func(w http.ResponseWriter, req *http.Request) {
-		body, err := io.ReadAll(req.Body)
-		request := new(logs.ExportLogsServiceRequest)
-		err = errors.Join(err, proto.Unmarshal(body, request))
-		if err == nil && req.Header.Get("Content-Type") != "application/x-protobuf" {
-			err = errors.New("no content type")
-		}
-		answer, refused := c.take(req.Context(), request, req.Header.Values("X-Token"))
-		if err = errors.Join(err, refused); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		text, _ := proto.Marshal(answer)
-		w.Write(text)
-	})
+	for _, e := range c.services() {
+		mux.HandleFunc("POST /base/v1/"+e.path, func(w http.ResponseWriter, req *http.Request) {
+			body, err := io.ReadAll(req.Body)
+			request := e.request()
+			err = errors.Join(err, proto.Unmarshal(body, request))
+			if err == nil && req.Header.Get("Content-Type") != "application/x-protobuf" {
+				err = errors.New("no content type")
+			}
+			answer, refused := c.take(req.Context(), e, request, req.Header.Values("X-Token"))
+			if err = errors.Join(err, refused); err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			text, _ := proto.Marshal(answer)
+			w.Write(text)
+		})
+	}
 	s := &http.Server{Handler: mux}
 	go s.Serve(ln)
 	c.stop = func() { s.Close() }
+}
+
+// service takes one kind of telemetry.
+type service struct {
+	service, path string
+	request       func() proto.Message
+	take          func(request proto.Message) (answer proto.Message) // it is called under the lock
+}
+
+func (c *collector) services() []service {
+	return []service{
+		{"logs.v1.LogsService", "logs", func() proto.Message { return new(logs.ExportLogsServiceRequest) }, func(m proto.Message) proto.Message {
+			c.takeLogs(m.(*logs.ExportLogsServiceRequest))
+			return &logs.ExportLogsServiceResponse{}
+		}},
+		{"trace.v1.TraceService", "traces", func() proto.Message { return new(traces.ExportTraceServiceRequest) }, func(m proto.Message) proto.Message {
+			c.takeSpans(m.(*traces.ExportTraceServiceRequest))
+			return &traces.ExportTraceServiceResponse{}
+		}},
+		{"metrics.v1.MetricsService", "metrics", func() proto.Message { return new(metrics.ExportMetricsServiceRequest) }, func(m proto.Message) proto.Message {
+			return c.takeMetrics(m.(*metrics.ExportMetricsServiceRequest))
+		}},
+	}
 }
 
 func (c *collector) endpoint() string {
@@ -144,15 +184,22 @@ func (c *collector) endpoint() string {
 	return "http://" + c.port.Addr().String() + "/base"
 }
 
-func (c *collector) take(ctx context.Context, request *logs.ExportLogsServiceRequest, tokens []string) (*logs.ExportLogsServiceResponse, error) {
-	if c.answer != nil {
-		return c.answer(ctx, request)
+func (c *collector) take(ctx context.Context, e service, request proto.Message, tokens []string) (proto.Message, error) {
+	if logged, is := request.(*logs.ExportLogsServiceRequest); is && c.answer != nil {
+		return c.answer(ctx, logged)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, token := range tokens {
 		c.headers[token] = true
 	}
+	answer := e.take(request)
+	close(c.changed)
+	c.changed = make(chan struct{})
+	return answer, nil
+}
+
+func (c *collector) takeLogs(request *logs.ExportLogsServiceRequest) {
 	for _, r := range request.GetResourceLogs() {
 		resource := valuesOf(r.GetResource().GetAttributes())
 		for _, scoped := range r.GetScopeLogs() {
@@ -168,9 +215,68 @@ func (c *collector) take(ctx context.Context, request *logs.ExportLogsServiceReq
 			}
 		}
 	}
-	close(c.changed)
-	c.changed = make(chan struct{})
-	return &logs.ExportLogsServiceResponse{}, nil
+}
+
+func (c *collector) takeSpans(request *traces.ExportTraceServiceRequest) {
+	for _, r := range request.GetResourceSpans() {
+		resource := valuesOf(r.GetResource().GetAttributes())
+		for _, scoped := range r.GetScopeSpans() {
+			for _, s := range scoped.GetSpans() {
+				c.spans = append(c.spans, span{s, resource})
+			}
+		}
+	}
+}
+
+// takeMetrics keeps the last value of each number.
+func (c *collector) takeMetrics(request *metrics.ExportMetricsServiceRequest) *metrics.ExportMetricsServiceResponse {
+	if c.partial != nil {
+		return &metrics.ExportMetricsServiceResponse{PartialSuccess: c.partial}
+	}
+	for _, r := range request.GetResourceMetrics() {
+		resource := valuesOf(r.GetResource().GetAttributes())
+		for _, m := range r.GetScopeMetrics()[0].GetMetrics() {
+			for name, value := range pointsOf(m) {
+				c.numbers[fmt.Sprintf("%v %s", resource["trellis.path"], name)] = value
+				c.lines[fmt.Sprintf("%v %s %v", resource["trellis.path"], name, value)] = resource
+			}
+		}
+	}
+	return &metrics.ExportMetricsServiceResponse{}
+}
+
+// pointsOf are the points of a metric, by its name, kind, unit and attributes.
+func pointsOf(m *metricspb.Metric) map[string]string {
+	all := map[string]string{}
+	number := func(kind string, p *metricspb.NumberDataPoint) {
+		value := fmt.Sprint(p.GetAsInt())
+		if _, is := p.GetValue().(*metricspb.NumberDataPoint_AsDouble); is {
+			value = fmt.Sprint(p.GetAsDouble())
+		}
+		if p.GetStartTimeUnixNano() == 0 || p.GetTimeUnixNano() < p.GetStartTimeUnixNano() {
+			value += " without a time"
+		}
+		all[fmt.Sprintf("%s %s in %s %v", kind, m.GetName(), m.GetUnit(), valuesOf(p.GetAttributes()))] = value
+	}
+	switch data := m.GetData().(type) {
+	case *metricspb.Metric_Gauge:
+		for _, p := range data.Gauge.GetDataPoints() {
+			number("gauge", p)
+		}
+	case *metricspb.Metric_Sum:
+		for _, p := range data.Sum.GetDataPoints() {
+			number(map[bool]string{true: "counter", false: "updowncounter"}[data.Sum.GetIsMonotonic()], p)
+		}
+	case *metricspb.Metric_Histogram:
+		for _, p := range data.Histogram.GetDataPoints() {
+			value := fmt.Sprint(p.GetCount())
+			if len(p.GetBucketCounts()) != len(p.GetExplicitBounds())+1 || p.GetSum() <= 0 {
+				value += " without buckets or a sum"
+			}
+			all[fmt.Sprintf("histogram %s in %s %v", m.GetName(), m.GetUnit(), valuesOf(p.GetAttributes()))] = value
+		}
+	}
+	return all
 }
 
 func valuesOf(all []*commonpb.KeyValue) map[string]any {

@@ -1,5 +1,5 @@
-// Package otlp is OpenTelemetry's protocol, out of a tree and into it: what actors log and print goes to a
-// collector, and foreign programs, which speak that protocol themselves, are heard like every other actor.
+// Package otlp is OpenTelemetry's protocol, out of a tree and into it: what actors log and print, their spans and their
+// numbers go to a collector, and foreign programs, which speak that protocol themselves, are heard like every other actor.
 //
 //	settings := config.Telemetry{OTLP: config.OTLP{Endpoint: "http://localhost:4317", Receive: true}}
 //	err := otlp.Run(ctx, settings, func(ctx context.Context) error {
@@ -14,6 +14,6 @@
 // The records of the tree, which the root keeps anyway, are the queue: a loop over them follows, and is as slow as
 // the collector. So while that is down nothing waits but the loop, and what comes too late
 // for it is what the root does not keep any more, and is counted. What leaves is made by hand from the messages of the
-// protocol, and not with OpenTelemetry's SDK: there, a process speaks for itself, and here, one
+// protocol, and not with OpenTelemetry's SDK (numbers are read by a loop of their own, once in a while, and do not wait): there, a process speaks for itself, and here, one
 // speaks for all actors of its tree, each of which is a resource of its own.
 package otlp

@@ -14,7 +14,7 @@ import (
 )
 
 // FromEnvironment fills in what o does not say, from the variables that OpenTelemetry has for it: OTEL_EXPORTER_OTLP_ENDPOINT,
-// _PROTOCOL, _HEADERS and _TIMEOUT, OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, which is that of the root. With
+// _PROTOCOL, _HEADERS and _TIMEOUT, OTEL_METRIC_EXPORT_INTERVAL, OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, which is that of the root. With
 // OTEL_SDK_DISABLED=true it takes nothing from there. What the variables say is checked by [Run]; the error is of one
 // that cannot be read.
 func FromEnvironment(o config.OTLP, lookup func(name string) (string, bool)) (config.OTLP, error) {
@@ -27,10 +27,9 @@ func FromEnvironment(o config.OTLP, lookup func(name string) (string, bool)) (co
 	}
 	o.Endpoint = cmp.Or(o.Endpoint, get("OTEL_EXPORTER_OTLP_ENDPOINT"))
 	o.Protocol = cmp.Or(o.Protocol, config.Protocol(get("OTEL_EXPORTER_OTLP_PROTOCOL")))
-	if ms, err := strconv.Atoi(get("OTEL_EXPORTER_OTLP_TIMEOUT")); err == nil && o.Timeout == 0 {
-		o.Timeout = config.Duration(time.Duration(ms) * time.Millisecond)
-	} else if text := get("OTEL_EXPORTER_OTLP_TIMEOUT"); err != nil && text != "" {
-		return o, fmt.Errorf("OTEL_EXPORTER_OTLP_TIMEOUT: expected milliseconds, got %q", text)
+	late := milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", get, &o.Timeout)
+	if err := cmp.Or(late, milliseconds("OTEL_METRIC_EXPORT_INTERVAL", get, &o.Interval)); err != nil {
+		return o, err
 	}
 	headers, badHeader := pairs("OTEL_EXPORTER_OTLP_HEADERS", get)
 	resource, badAttribute := pairs("OTEL_RESOURCE_ATTRIBUTES", get)
@@ -41,6 +40,17 @@ func FromEnvironment(o config.OTLP, lookup func(name string) (string, bool)) (co
 	maps.Copy(resource, o.Resource)
 	o.Headers, o.Resource = headers, resource
 	return o, errors.Join(badHeader, badAttribute)
+}
+
+// milliseconds reads a variable into a duration that is not given.
+func milliseconds(name string, get func(string) string, d *config.Duration) error {
+	text := get(name)
+	ms, err := strconv.Atoi(text)
+	if err != nil && text != "" {
+		return fmt.Errorf("%s: expected milliseconds, got %q", name, text)
+	}
+	*d = cmp.Or(*d, config.Duration(time.Duration(ms)*time.Millisecond))
+	return nil
 }
 
 // pairs reads a variable of the form a=1,b=two%20words. Its value may be secret.

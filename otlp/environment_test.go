@@ -20,11 +20,11 @@ func TestO02_Environment(t *testing.T) {
 		{
 			name: "all of it",
 			env: map[string]string{
-				"OTEL_EXPORTER_OTLP_ENDPOINT": "http://there", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d = e=f,", "OTEL_EXPORTER_OTLP_TIMEOUT": "1500",
+				"OTEL_EXPORTER_OTLP_ENDPOINT": "http://there", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d = e=f,", "OTEL_EXPORTER_OTLP_TIMEOUT": "1500", "OTEL_METRIC_EXPORT_INTERVAL": "5000",
 				"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,zone=eu", "OTEL_SERVICE_NAME": "shop",
 			},
 			want: config.OTLP{
-				Endpoint: "http://there", Protocol: config.GRPC, Headers: map[string]string{"a": "b c", "d": "e=f"}, Timeout: config.Duration(1500 * time.Millisecond),
+				Endpoint: "http://there", Protocol: config.GRPC, Headers: map[string]string{"a": "b c", "d": "e=f"}, Timeout: config.Duration(1500 * time.Millisecond), Interval: config.Duration(5 * time.Second),
 				Resource: map[string]string{"service.name": "shop", "zone": "eu"},
 			},
 		},
@@ -36,6 +36,7 @@ func TestO02_Environment(t *testing.T) {
 		},
 		{name: "off", env: map[string]string{"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://there"}},
 		{name: "no time", env: map[string]string{"OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, err: `OTEL_EXPORTER_OTLP_TIMEOUT: expected milliseconds, got "10s"`},
+		{name: "no interval", env: map[string]string{"OTEL_METRIC_EXPORT_INTERVAL": "1m"}, err: `OTEL_METRIC_EXPORT_INTERVAL: expected milliseconds, got "1m"`},
 		{name: "no pairs", env: map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "secret"}, err: `OTEL_EXPORTER_OTLP_HEADERS: expected name=value pairs with commas between them, and with %20 for a space`},
 	} {
 		got, err := otlp.FromEnvironment(c.o, func(name string) (string, bool) { value, is := c.env[name]; return value, is })

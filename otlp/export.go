@@ -21,9 +21,11 @@ type export struct {
 	client    client
 	timeout   time.Duration
 	resources *resources
+	meter     *meter
 
 	fold      *task.Worker
 	pumps     task.Group
+	looking   context.CancelFunc      // ends the meter
 	following context.CancelFunc      // ends the loop over the directory
 	reading   context.CancelFunc      // ends the loops over what is said
 	sending   context.CancelCauseFunc // gives up what was not sent
@@ -36,11 +38,12 @@ func startExport(ctx context.Context, o config.OTLP) (*export, error) {
 		return nil, err
 	}
 	e := &export{client: c, timeout: time.Duration(o.Timeout), resources: newResources(o.Resource)}
+	looking, blind := context.WithCancel(ctx)
 	source, registry := telemetry.From(ctx), directory.From(ctx)
 	following, stop := context.WithCancel(ctx)
 	reading, cancel := context.WithCancel(ctx)
 	sending, giveUp := context.WithCancelCause(ctx)
-	e.following, e.reading, e.sending = stop, cancel, giveUp
+	e.looking, e.following, e.reading, e.sending = blind, stop, cancel, giveUp
 	tell := func(level slog.Level, text string, attrs ...slog.Attr) {
 		slog.LogAttrs(ctx, level, text, attrs...)
 		source.Put(telemetry.Record{Time: time.Now(), Level: level, Text: text, Fields: fields(attrs)})
@@ -51,6 +54,8 @@ func startExport(ctx context.Context, o config.OTLP) (*export, error) {
 	if source.KeepsSpans() {
 		pumping(e, reading, sending, newPump("spans", o.Endpoint, spanSize, e.sendSpans, tell), source.WatchSpans(reading, all))
 	}
+	e.meter = &meter{export: e, to: o.Endpoint, every: time.Duration(o.Interval), began: time.Now(), tell: tell}
+	e.pumps.Go(func() { e.meter.run(looking) })
 	return e, nil
 }
 
@@ -70,6 +75,7 @@ func fields(attrs []slog.Attr) (all []telemetry.Field) {
 // finish sends what is left, for so long at most. The loops end by themselves when what they are over has; what was there
 // already in the ctx in which all this began does not.
 func (e *export) finish(began context.Context, within time.Duration) {
+	e.looking()
 	if telemetry.From(began) != nil {
 		e.reading()
 	}

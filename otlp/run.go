@@ -8,11 +8,12 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/report"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
-// Run runs body, and sends what is logged in the nurseries that body opens with its ctx to the collector of
-// t.OTLP; with Receive, [Equip] gives foreign programs an endpoint meanwhile. Without an Endpoint and
+// Run runs body, and sends what is logged in the nurseries that body opens with its ctx, the spans that they keep, and each Interval the
+// numbers of the one that has begun last, to the collector of t.OTLP; with Receive, [Equip] gives foreign programs an endpoint meanwhile. Without an Endpoint and
 // without Receive it only runs body. How much these nurseries keep is what t says, and not their Options.
 //
 // It returns what body does, and after what was logged until the end of the nurseries has been sent, which takes Flush
@@ -36,6 +37,11 @@ func Run(ctx context.Context, t config.Telemetry, body func(ctx context.Context)
 			return err
 		}
 		defer e.finish(began, time.Duration(t.OTLP.Flush))
+		tree := func(m report.Measure) { e.meter.tree.Store(&m) }
+		if directory.From(began) != nil {
+			tree(telemetry.Measure)
+		}
+		ctx = report.OnMeasure(ctx, tree)
 	}
 	defer end()
 	if t.OTLP.Receive {

@@ -121,7 +121,7 @@ func completeTelemetry(tree *config.Tree) (err error) {
 
 // otlpFlag is where what the tree says is sent.
 func (p *program) otlpFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.otlp, "otlp", "", "send logs and traces to this collector, such as http://localhost:4317: short for --set telemetry.otlp.endpoint=URL")
+	cmd.Flags().StringVar(&p.otlp, "otlp", "", "send logs, traces and metrics to this collector, such as http://localhost:4317: short for --set telemetry.otlp.endpoint=URL")
 }
 
 // farewell says why the tree ends, and what a second signal does.

@@ -16,8 +16,9 @@ type OTLP struct {
 	// Protocol, if it is not given, is gRPC for an endpoint with the port 4317, and else HTTP.
 	Protocol Protocol          `yaml:"protocol" json:"protocol,omitempty" oneof:"grpc http/protobuf"`
 	Headers  map[string]string `yaml:"headers" json:"headers,omitempty"`
-	Timeout  Duration          `yaml:"timeout" json:"timeout,omitempty" default:"10s"` // for the answer of the collector
-	Flush    Duration          `yaml:"flush" json:"flush,omitempty" default:"3s"`      // for what is left at the end
+	Timeout  Duration          `yaml:"timeout" json:"timeout,omitempty" default:"10s"`  // for the answer of the collector
+	Flush    Duration          `yaml:"flush" json:"flush,omitempty" default:"3s"`       // for what is left at the end
+	Interval Duration          `yaml:"interval" json:"interval,omitempty" default:"1m"` // from one look at the numbers of all actors to the next
 	// Resource are attributes of all that is sent; service.name is that of the root alone, as actors have names.
 	Resource map[string]string `yaml:"resource" json:"resource,omitempty"`
 	// Receive gives foreign programs an endpoint of this tree.

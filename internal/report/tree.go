@@ -24,3 +24,21 @@ func InTree(ctx context.Context, most, spans int) (_ context.Context, end func()
 	}
 	return ctx, end
 }
+
+// Measure reads the numbers of the actors of a tree, as [telemetry.Measure] does.
+type Measure = func(context.Context) ([]telemetry.Metrics, error)
+
+type measureKey struct{}
+
+// OnMeasure returns a ctx for whoever is outside of the trees that begin in it, and is told how their numbers are read.
+func OnMeasure(ctx context.Context, told func(Measure)) context.Context {
+	return context.WithValue(ctx, measureKey{}, told)
+}
+
+// WithMeasure is telemetry.WithMeasure for a tree that begins in ctx.
+func WithMeasure(ctx context.Context, m Measure) context.Context {
+	if told, waits := ctx.Value(measureKey{}).(func(Measure)); waits {
+		told(m)
+	}
+	return telemetry.WithMeasure(ctx, m)
+}
