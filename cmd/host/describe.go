@@ -49,19 +49,23 @@ func joinedTree(ctx context.Context) inspect.Tree {
 
 // describe prints an actor for people.
 func (p *program) describe(d *document.Description, now time.Time) error {
-	lines := d.Lines(now)
+	var out strings.Builder
+	for _, line := range append(d.Lines(now), endpointLines(d)...) {
+		out.WriteString(cutLine(line, columns()) + "\n")
+	}
+	_, err := fmt.Fprint(p.stdout, out.String())
+	return err
+}
+
+// endpointLines are what an actor serves, with its types below.
+func endpointLines(d *document.Description) (lines []string) {
 	for _, e := range d.Endpoints {
 		lines = append(lines, e.Kind+" "+e.Name)
 		for _, line := range slices.Sorted(slices.Values(slices.Concat(e.Shape, e.Optional))) {
 			lines = append(lines, "  "+line)
 		}
 	}
-	var out strings.Builder
-	for _, line := range lines {
-		out.WriteString(cutLine(line, columns()) + "\n")
-	}
-	_, err := fmt.Fprint(p.stdout, out.String())
-	return err
+	return lines
 }
 
 // columns is how wide what is printed may be.

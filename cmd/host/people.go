@@ -73,11 +73,18 @@ func (s style) line(r *telemetry.Record) string {
 
 // screen is where records are printed for people.
 type screen struct {
-	w     io.Writer
-	style style
+	w        io.Writer
+	style    style
+	terminal *os.File // nil if it is none that can be drawn on
 }
 
-func newScreen(w io.Writer) *screen { return &screen{w, styleOf(w)} }
+func newScreen(w io.Writer) *screen {
+	s := &screen{w: w, style: styleOf(w)}
+	if f, ok := w.(*os.File); ok && s.style.columns != nil {
+		s.terminal = f
+	}
+	return s
+}
 
 func (s *screen) print(r *telemetry.Record) error {
 	_, err := io.WriteString(s.w, s.style.line(r)+"\n")

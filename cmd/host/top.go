@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -36,31 +37,48 @@ type tables struct {
 	sort     string
 	n        int // 0: until Ctrl-C
 	interval time.Duration
+	batch    bool // tables, and not a screen
+	readOnly bool // a screen that gives no orders
 }
 
 func newTop(p *program) *cobra.Command {
 	o := tables{}
-	cmd := p.outputFlag(p.joining(completing("", &cobra.Command{
+	w := &watching{p: p, o: &o}
+	cmd := p.outputFlag(p.joiningBy(w.join, completing("", &cobra.Command{
 		Use:   "top [NAME]",
-		Short: "Print what the actors of a host that serves use and do",
-		Long: "Print what the actors of a host that serves, and of the hosts below it, use and do, as a table: processor, memory, calls\n" +
-			"in a second, and what waits. It takes --interval, as rates are of the time between two looks; with -n there are several tables. NAME is\n" +
-			"that of an actor, or its path: what is below it is shown as well. Nothing is measured while nobody looks.",
-		Example: "  host top -b\n" +
+		Short: "Show what the actors of a host that serves are, use and do",
+		Long: "Show what the actors of a host that serves, and of the hosts below it, are, use and do, on a screen: the tree with\n" +
+			"processor, memory, calls in a second, and what waits; what becomes of them; and for each actor its description, open\n" +
+			"contexts, logs, traces and events. ? lists the keys. Keys that end or restart an actor ask first, and are refused with\n" +
+			"--read-only. NAME is that of an actor, or its path: what is below it is shown as well. Nothing is measured while nobody\n" +
+			"looks.\n\n" +
+			"With --batch the numbers are printed as a table. It takes --interval, as rates are of the time between two looks; with -n\n" +
+			"there are several tables.",
+		Example: "  host top\n" +
+			"  host top census --read-only\n" +
+			"  host top -b\n" +
 			"  host top -b -n 10 --interval 2s --sort cpu\n" +
 			"  host top -b census -o json",
 		Args: withArgs(0, 1),
 	}), func(ctx context.Context, args []string) error {
 		o.actor = strings.Join(args, "")
+		if !o.batch {
+			return w.read(ctx, o.actor)
+		}
 		return p.top(ctx, o)
 	}))
 	flags := cmd.Flags()
-	flags.BoolP("batch", "b", false, "print tables one below the other; so far there is no other way")
-	flags.IntVarP(&o.n, "number", "n", 1, "how many tables; 0: until Ctrl-C")
-	flags.DurationVar(&o.interval, "interval", time.Second, "the time from one table to the next")
+	flags.BoolVarP(&o.batch, "batch", "b", false, "print tables one below the other, and no screen")
+	flags.BoolVar(&o.readOnly, "read-only", false, "a screen that ends, restarts and scales no actor")
+	flags.IntVarP(&o.n, "number", "n", 1, "how many tables, with --batch; 0: until Ctrl-C")
+	flags.DurationVar(&o.interval, "interval", time.Second, "the time from one look to the next")
 	flags.StringVar(&o.sort, "sort", "name", "the column to sort by: "+strings.Join(top.Columns(), ", "))
-	cmd.PreRunE = func(*cobra.Command, []string) error {
-		switch {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		switch tabular := cmd.Flags().Changed("number") || cmd.Flags().Changed("output"); {
+		case !o.batch && tabular:
+			return &usageError{errors.New("--number and --output are of tables; add --batch")}
+		case !o.batch && p.screen.terminal == nil:
+			return &usageError{errors.New("standard output is not a terminal that a screen can be drawn on; host top -b prints tables")}
 		case o.n < 0:
 			return &usageError{fmt.Errorf("--number: expected how many tables, or 0 for no end, got %d", o.n)}
 		case o.interval < leastInterval:
@@ -152,8 +170,8 @@ func writeTop(w io.Writer, name string, r *top.Row) {
 		}
 		return fmt.Sprintf(format, value)
 	}
-	_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, cmp.Or(r.State, absent), age(r.Age), r.Restarts,
-		100*r.CPU, mebibytes(r.RSS), own("%.1f", r.Calls), own("%s", quick(r.P99)), own("%d", r.Contexts), own("%d", r.Queue()), own("%d", r.Held),
+	_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, cmp.Or(r.State, absent), top.Age(r.Age), r.Restarts,
+		100*r.CPU, mebibytes(r.RSS), own("%.1f", r.Calls), own("%s", top.Took(r.P99)), own("%d", r.Contexts), own("%d", r.Queue()), own("%d", r.Held),
 		terminal.Line(health(r))) // Flush reports it
 }
 
@@ -164,35 +182,6 @@ func health(r *top.Row) string {
 		text += " (" + r.Silent + ")"
 	}
 	return text
-}
-
-// age is a time as its two largest units.
-func age(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	switch {
-	case seconds == 0:
-		return absent
-	case d >= 24*time.Hour:
-		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	}
-	return fmt.Sprintf("%ds", d/time.Second)
-}
-
-// quick is a short time, as far as a histogram knows it.
-func quick(seconds float64) string {
-	if seconds == 0 {
-		return absent
-	}
-	d := time.Duration(seconds * float64(time.Second))
-	unit := time.Microsecond
-	for d >= 100*unit {
-		unit *= 10
-	}
-	return d.Round(unit).String()
 }
 
 func mebibytes(bytes int64) string {

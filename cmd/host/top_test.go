@@ -68,12 +68,12 @@ func TestO02_O04_ShapesOfTop(t *testing.T) {
 
 func TestO02_TimesOfTop(t *testing.T) {
 	for seconds, want := range map[float64]string{0: "-", 5: "5s", 61: "1m1s", 3661: "1h1m", 90000: "1d1h"} {
-		if got := age(seconds); got != want {
+		if got := top.Age(seconds); got != want {
 			t.Errorf("the age of %v s is %s, want %s", seconds, got, want)
 		}
 	}
 	for seconds, want := range map[float64]string{0: "-", 0.0000123: "12µs", 0.00123: "1.2ms", 1.234: "1.2s", 60: "1m0s"} {
-		if got := quick(seconds); got != want {
+		if got := top.Took(seconds); got != want {
 			t.Errorf("%v s are %s, want %s", seconds, got, want)
 		}
 	}

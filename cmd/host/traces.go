@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/cmd/host/internal/trace"
 	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
@@ -79,44 +80,8 @@ func newTraces(p *program) *cobra.Command {
 	return cmd
 }
 
-// traced is a trace in a document: what is known of it by its spans.
-type traced struct {
-	Trace    string           `json:"trace"`
-	Time     time.Time        `json:"time"`
-	Duration time.Duration    `json:"duration"` // in nanoseconds
-	Name     string           `json:"name"`     // of its first span
-	Actors   []string         `json:"actors"`   // paths; "" is the root
-	Spans    int              `json:"spans"`
-	Failed   int              `json:"failed"` // of the spans
-	Status   telemetry.Status `json:"status"` // of its first span
-	Error    string           `json:"error,omitempty"`
-}
-
-// summary is a trace of which there is one span at least.
-func summary(spans []telemetry.Span) traced {
-	first := spans[0]
-	end := first.Time
-	t := traced{Trace: first.Trace, Spans: len(spans)}
-	actors := map[string]bool{}
-	for _, s := range spans {
-		if before := s.Time.Compare(first.Time); before < 0 || before == 0 && s.Parent == "" {
-			first = s
-		}
-		if over := s.Time.Add(s.Duration); over.After(end) {
-			end = over
-		}
-		if s.Status == telemetry.Failed || s.Status == telemetry.Deadline {
-			t.Failed++
-		}
-		actors[s.Actor] = true
-	}
-	t.Time, t.Duration, t.Name, t.Status, t.Error = first.Time, end.Sub(first.Time), first.Name, first.Status, first.Error
-	t.Actors = slices.Sorted(maps.Keys(actors))
-	return t
-}
-
 // chooses reports whether a trace is one of those that are listed.
-func (w *chosen) chooses(t traced) bool {
+func (w *chosen) chooses(t trace.Summary) bool {
 	about := func(actor string) bool {
 		passes, err := telemetry.Filter{Actor: w.actor}.Compile()
 		return err == nil && passes(&telemetry.Record{Actor: actor})
@@ -146,63 +111,33 @@ func (p *program) listTraces(ctx context.Context, w chosen) error {
 	if err := p.spans(ctx, telemetry.Filter{Since: w.since}, func(s telemetry.Span) { all[s.Trace] = append(all[s.Trace], s) }); err != nil {
 		return err
 	}
-	listed := []traced{}
+	listed := []trace.Summary{}
 	for _, spans := range all {
-		if t := summary(spans); w.chooses(t) {
+		if t := trace.Of(spans); w.chooses(t) {
 			listed = append(listed, t)
 		}
 	}
-	slices.SortFunc(listed, func(a, b traced) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Trace, b.Trace)) })
+	slices.SortFunc(listed, func(a, b trace.Summary) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Trace, b.Trace)) })
 	return p.printTraces(listed)
 }
 
-func (p *program) printTraces(all []traced) error {
+func (p *program) printTraces(all []trace.Summary) error {
 	if p.output == "json" {
 		return p.printJSON(struct {
-			Version int      `json:"version"`
-			Traces  []traced `json:"traces"`
+			Version int             `json:"version"`
+			Traces  []trace.Summary `json:"traces"`
 		}{document.Version, all})
 	}
 	tab := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(tab, "TIME\tTRACE\tDURATION\tSTATUS\tSPANS\tWHAT\tACTORS\n") // Flush reports it
 	for _, t := range all {
-		_, _ = fmt.Fprintf(tab, "%s\t%.8s\t%v\t%s\t%d\t%s\t%s\n", t.Time.Local().Format(timeOfDay), t.Trace, short(t.Duration), t.outcome(), t.Spans, t.what(), t.who())
+		_, _ = fmt.Fprintf(tab, "%s\t%.8s\t%v\t%s\t%d\t%s\t%s\n", t.Time.Local().Format(timeOfDay), t.Trace, trace.Short(t.Duration), t.Outcome(), t.Spans, t.What(), t.Who())
 	}
 	return tab.Flush()
 }
 
 // timeOfDay is how times are printed.
 const timeOfDay = "15:04:05.000"
-
-// outcome is the status of a trace, and how many spans inside have failed all the same.
-func (t *traced) outcome() string {
-	if t.Failed > 0 && t.Status == telemetry.OK {
-		return fmt.Sprintf("ok, %d failed", t.Failed)
-	}
-	return string(t.Status)
-}
-
-func (t *traced) what() string { return terminal.Line(words.Cut(t.Name)) }
-
-func (t *traced) who() string {
-	names := make([]string, len(t.Actors))
-	for i, actor := range t.Actors {
-		names[i] = cmp.Or(terminal.Line(actor), rootName)
-	}
-	return words.List(names, ", ")
-}
-
-// rootName stands for the root, which has no path.
-const rootName = "(root)"
-
-// short is a duration with as many digits as people read.
-func short(d time.Duration) time.Duration {
-	for unit := time.Duration(1); ; unit *= 10 {
-		if d < 1000*unit {
-			return d.Round(unit)
-		}
-	}
-}
 
 // quiet is how long nothing more must have come of a trace before it is printed: spans of several processes come in
 // any order. One whose first span is still to come may be complete for longer than that.
@@ -261,7 +196,7 @@ func (p *program) printOver(all map[string]*pending, now time.Time, w chosen) er
 			continue
 		}
 		delete(all, id)
-		s := summary(t.spans)
+		s := trace.Of(t.spans)
 		if !w.chooses(s) {
 			continue
 		}
@@ -272,7 +207,7 @@ func (p *program) printOver(all map[string]*pending, now time.Time, w chosen) er
 				err = p.line(text)
 			}
 		} else {
-			_, err = fmt.Fprintf(p.stdout, "%s %.8s %8v %-9s %s  %s\n", s.Time.Local().Format(timeOfDay), s.Trace, short(s.Duration), s.outcome(), s.what(), s.who())
+			_, err = fmt.Fprintf(p.stdout, "%s %.8s %8v %-9s %s  %s\n", s.Time.Local().Format(timeOfDay), s.Trace, trace.Short(s.Duration), s.Outcome(), s.What(), s.Who())
 		}
 		if err != nil {
 			return err
@@ -313,4 +248,35 @@ func (p *program) oneTrace(ctx context.Context, w chosen) error {
 		}
 	}
 	return p.printTrace(all[ids[0]], records)
+}
+
+// barWidth is how wide the bars of a waterfall are, in characters.
+const barWidth = 32
+
+// printTrace prints one trace: as a waterfall, or as a document.
+func (p *program) printTrace(spans []telemetry.Span, records []telemetry.Record) error {
+	slices.SortStableFunc(spans, func(a, b telemetry.Span) int { return a.Time.Compare(b.Time) })
+	if p.output == "json" {
+		return p.printJSON(struct {
+			Version int                `json:"version"`
+			Trace   string             `json:"trace"`
+			Spans   []telemetry.Span   `json:"spans"`
+			Records []telemetry.Record `json:"records,omitempty"`
+		}{document.Version, spans[0].Trace, spans, records})
+	}
+	w := trace.New(spans, records)
+	if _, err := fmt.Fprintf(p.stdout, "%s  %s  %v  %s  %s\n\n", w.Trace, w.Time.Local().Format(timeOfDay), trace.Short(w.Duration), w.Outcome(), plural(w.Spans, "span")); err != nil {
+		return err
+	}
+	tab := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(tab, "SPAN\tACTOR\tAT\tTOOK\t|%s|\n", strings.Repeat(" ", barWidth)) // Flush reports it
+	for _, r := range w.Rows {
+		took := ""
+		if !r.Note {
+			took = trace.Short(r.Duration).String()
+		}
+		_, _ = fmt.Fprintf(tab, "%s%s\t%s\t%v\t%s\t|%s|\n", strings.Repeat("  ", r.Depth), terminal.Line(words.Cut(r.Text)),
+			terminal.Line(r.Actor), trace.Short(r.At.Sub(w.Time)), took, w.Bar(&r, barWidth))
+	}
+	return tab.Flush()
 }

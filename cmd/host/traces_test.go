@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/cmd/host/internal/trace"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
@@ -47,7 +48,7 @@ func TestO03_ShapesOfTraces(t *testing.T) {
 	defer func() { time.Local = local }()
 	spans, records := aTrace("0a", true)
 	others, _ := aTrace("1b", false)
-	list := []traced{summary(spans), summary(others)}
+	list := []trace.Summary{trace.Of(spans), trace.Of(others)}
 	for name, write := range map[string]func(p *program) error{
 		"traces.txt":  func(p *program) error { return p.printTraces(list) },
 		"traces.json": func(p *program) error { p.output = "json"; return p.printTraces(list) },
@@ -89,8 +90,8 @@ func TestO03_AWaterfallShowsEverySpanOnce(t *testing.T) {
 			broken[i].Parent = parent
 		}
 		shown := 0
-		for _, r := range newWaterfall(broken, records).rows {
-			if !r.note {
+		for _, r := range trace.New(broken, records).Rows {
+			if !r.Note {
 				shown++
 			}
 		}
@@ -104,7 +105,7 @@ func TestO03_AWaterfallShowsEverySpanOnce(t *testing.T) {
 func TestO03_ChosenTraces(t *testing.T) {
 	spans, _ := aTrace("0a", true)
 	others, _ := aTrace("1b", false)
-	failed, well := summary(spans), summary(others)
+	failed, well := trace.Of(spans), trace.Of(others)
 	if failed.Failed != 1 || failed.Status != telemetry.OK || failed.Duration != 100*time.Millisecond || failed.Name != "open census/count" || well.Failed != 0 {
 		t.Errorf("O03: %+v and %+v", failed, well)
 	}

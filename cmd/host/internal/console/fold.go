@@ -1,0 +1,240 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/cmd/host/internal/top"
+	"github.com/seed-2ba35074/trellis/cmd/host/internal/trace"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
+)
+
+const (
+	clock     = "15:04:05"
+	clockLong = "15:04:05.000"
+)
+
+// eventLine is an event, as the strip and the page of events have it. It opens its actor.
+func eventLine(e *directory.Event) line {
+	l := line{opens: e.Path, wrong: failure(e)}
+	l.parts = []part{{e.Time.Local().Format(clock) + " ", dim}, {e.Path + " ", named}}
+	if e.From != "" && e.From != e.To {
+		l.parts = append(l.parts, part{string(e.From) + " → ", dim})
+	}
+	look := toneOf(string(e.To))
+	if l.wrong {
+		look = bad
+	}
+	l.parts = append(l.parts, part{string(e.To), look})
+	for _, more := range []struct{ before, text, behind string }{
+		{", ", e.Step, ""}, {" (", string(e.Cause), ")"}, {", stuck in ", e.Stuck, ""}, {", refused a call of ", e.Refused, ""}, {": ", e.Reason, ""},
+	} {
+		if more.text != "" {
+			l.parts = append(l.parts, part{more.before + more.text + more.behind, plain})
+		}
+	}
+	if e.Missed > 0 {
+		l.parts = append(l.parts, part{fmt.Sprintf(", %d events were lost", e.Missed), warn})
+	}
+	return l
+}
+
+// recordLine is a record. It opens its trace, if it belongs to one.
+func recordLine(r *telemetry.Record) line {
+	look := good
+	switch {
+	case r.Level >= slog.LevelError:
+		look = bad
+	case r.Level >= slog.LevelWarn:
+		look = warn
+	case r.Level < slog.LevelInfo:
+		look = dim
+	}
+	return line{wrong: r.Level >= slog.LevelError, parts: []part{
+		{r.Time.Local().Format(clockLong) + " ", dim}, {fmt.Sprintf("%-5s ", r.Level), look}, {name(r.Actor), named},
+		{"  " + r.Text, plain}, {strings.TrimPrefix(r.String(), r.Text), dim},
+	}}
+}
+
+// numbersLines have the numbers of an actor, those included for which the table had no room.
+func numbersLines(r *top.Row) []line {
+	lines := make([]line, 2)
+	for i := range columns {
+		text, t := columns[i].text(r)
+		l := &lines[2*i/len(columns)]
+		l.parts = append(l.parts, part{pad(columns[i].head, 9, false) + " ", titled}, part{pad(text, 10, false), t})
+	}
+	return lines
+}
+
+// described is a line of a description, whose label is the first word in it.
+func described(text string) line {
+	const label = 10
+	if len(text) <= label || strings.HasPrefix(text, " ") || text[label-1] != ' ' {
+		return textLine(plain, text)
+	}
+	word := strings.TrimSpace(text[:label])
+	l := line{wrong: word == "failed", parts: []part{{text[:label], titled}, {text[label:], plain}}}
+	if l.wrong {
+		l.parts[1].tone = bad
+	}
+	return l
+}
+
+// contextLines are the open contexts of an actor: at its own end, and at that of its host.
+func contextLines(a *inspect.Actor, now time.Time) []line {
+	var lines []line
+	if a.Process == nil {
+		lines = append(lines, textLine(bad, "it does not say what it has open: "+a.Silent))
+	} else {
+		lines = append(lines, contextTable("of the actor", a.Process.Contexts, a.Process.More, now)...)
+	}
+	return append(append(lines, line{}), contextTable("of its host, with it", a.Contexts, a.More, now)...)
+}
+
+// contextTable has a line for each context of one end of a link, the oldest first.
+func contextTable(whose string, all []dialog.Info, more int, now time.Time) []line {
+	lines := []line{textLine(titled, fmt.Sprintf("%d open, %s", len(all)+more, whose))}
+	if len(all) == 0 {
+		return lines
+	}
+	heads := []string{"WHAT", "WITH", "FOR", "WAITS FOR", "UNREAD", "CREDIT", "SENT", "RECEIVED", "PHASE"}
+	rows := [][]string{heads}
+	for _, c := range all {
+		with := map[string]string{dialog.RoleOpener: "→ ", dialog.RoleCallee: "← "}[c.Role] + c.Peer
+		age := none
+		if !c.Since.IsZero() {
+			age = top.Age(max(0, now.Sub(c.Since).Seconds()))
+		}
+		waits := c.Waits
+		if c.Stuck {
+			waits = "its end, which does not come"
+		}
+		rows = append(rows, []string{
+			cmp.Or(strings.TrimSpace(c.Endpoint+" "+c.Kind), "relayed"), with, age, cmp.Or(waits, none),
+			fmt.Sprint(c.Queued), fmt.Sprint(c.Credit), fmt.Sprint(c.Sent), fmt.Sprint(c.Received), cmp.Or(c.Phase, none),
+		})
+	}
+	widths := make([]int, len(heads))
+	for _, row := range rows {
+		for i, text := range row {
+			widths[i] = max(widths[i], min(cells(text), 28))
+		}
+	}
+	for n, row := range rows {
+		l := line{}
+		for i, text := range row {
+			look := plain
+			switch {
+			case n == 0:
+				look = dim
+			case heads[i] == "WAITS FOR" && all[n-1].Stuck:
+				l.wrong, look = true, bad
+			case text == "0" || text == none:
+				look = dim
+			case heads[i] == "UNREAD":
+				look = warn
+			}
+			l.parts = append(l.parts, part{pad(text, widths[i], i >= 4 && i < 8) + "  ", look})
+		}
+		lines = append(lines, l)
+	}
+	if more > 0 {
+		lines = append(lines, textLine(dim, fmt.Sprintf("and %d more", more)))
+	}
+	return lines
+}
+
+// traceList are the traces of spans that have come. Of more than mostSpans spans the oldest traces are let go.
+type traceList struct {
+	spans map[string][]telemetry.Span
+	order []string // ids, as their first spans have come
+	n     int      // spans
+	made  []line   // nil: something has come since
+}
+
+func (t *traceList) add(s telemetry.Span) {
+	if t.spans == nil {
+		t.spans = map[string][]telemetry.Span{}
+	}
+	if _, known := t.spans[s.Trace]; !known {
+		t.order = append(t.order, s.Trace)
+	}
+	t.spans[s.Trace], t.made = append(t.spans[s.Trace], s), nil
+	for t.n++; t.n > mostSpans && len(t.order) > 1; {
+		t.n -= len(t.spans[t.order[0]])
+		delete(t.spans, t.order[0])
+		t.order = t.order[1:]
+	}
+}
+
+// lines are the traces, in the order in which they began. Each opens its waterfall.
+func (t *traceList) lines() []line {
+	if t.made != nil {
+		return t.made
+	}
+	all := make([]trace.Summary, 0, len(t.spans))
+	for _, spans := range t.spans {
+		all = append(all, trace.Of(spans))
+	}
+	slices.SortFunc(all, func(a, b trace.Summary) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Trace, b.Trace)) })
+	t.made = make([]line, 0, len(all))
+	for _, s := range all {
+		look := good
+		if s.Failed > 0 {
+			look = bad
+		}
+		t.made = append(t.made, line{opens: s.Trace, wrong: s.Failed > 0, parts: []part{
+			{s.Time.Local().Format(clockLong) + " ", dim}, {fmt.Sprintf("%.8s ", s.Trace), dim}, {fmt.Sprintf("%9v  ", trace.Short(s.Duration)), plain},
+			{pad(s.Outcome(), 12, false) + "  ", look}, {s.What(), plain}, {"  " + s.Who(), named},
+		}})
+	}
+	return t.made
+}
+
+// waterfallLines are the spans of a trace, each below the one that it belongs to.
+func (m *Model) waterfallLines(p *page) []line {
+	var spans []telemetry.Span
+	for _, below := range m.pages {
+		if below.kind == tracesPage {
+			spans = below.traces.spans[p.trace]
+		}
+	}
+	if len(spans) == 0 {
+		return nil
+	}
+	spans = slices.Clone(spans)
+	slices.SortStableFunc(spans, func(a, b telemetry.Span) int { return a.Time.Compare(b.Time) })
+	w := trace.New(spans, nil)
+	what, who := 0, 0
+	for _, r := range w.Rows {
+		what, who = max(what, 2*r.Depth+cells(r.Text)), max(who, cells(r.Actor))
+	}
+	who = min(who, m.width/4)
+	what = min(what, max(20, m.width-who-42))
+	bars := max(8, m.width-2-what-who-24) // what else there is in a row: the marks, gaps and times
+	var lines []line
+	for _, r := range w.Rows {
+		took, look := trace.Short(r.Duration).String(), plain
+		if r.Note {
+			took, look = "", dim
+		}
+		l := line{wrong: strings.HasPrefix(r.Text, "error: ")}
+		if l.wrong {
+			look = bad
+		}
+		l.parts = []part{
+			{pad(strings.Repeat("  ", r.Depth)+r.Text, what, false) + "  ", look}, {pad(r.Actor, who, false) + "  ", named},
+			{fmt.Sprintf("%8v  %8s  ", trace.Short(r.At.Sub(w.Time)), took), dim}, {w.Bar(&r, bars), look},
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
