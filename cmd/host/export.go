@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +36,8 @@ const aboutBundle = `What is known of a tree of actors, for a bug report. host e
   tree.json       the actors, each below its host
   events.jsonl    the last event of each actor
   records.jsonl   what the actors have logged and printed, and what has become of them
+  spans.jsonl     what was called, started and ended, as far as the host keeps spans
+  metrics.json    what the actors use and do: counters, and how it was at that moment
   actors/         what host describe says of each
   dump.txt        what host dump says: goroutines, and open contexts
   errors.txt      what could not be had, and why; missing if there is nothing to say
@@ -54,9 +58,9 @@ func newExport(p *program) *cobra.Command {
 	cmd := p.joining(&cobra.Command{
 		Use:   "export",
 		Short: "Write all that is known of the tree of a host that serves into one file, for a bug report",
-		Long: "Write all that is known of the tree of a host that serves into a zip file: config, tree, events, records, a\n" +
-			"description of each actor, a dump, versions and the kernel. README.txt in it says what is where, and what may be\n" +
-			"private. Values of environment variables and arguments of programs are left out. Only this user can read it.",
+		Long: "Write all that is known of the tree of a host that serves into a zip file: config, tree, events, records,\n" +
+			"spans, metrics, a description of each actor, a dump, versions and the kernel. README.txt in it says what is where, and what\n" +
+			"may be private. Values of environment variables and arguments of programs are left out. Only this user can read it.",
 		Example: "  host export -o bundle.zip",
 		Args:    noArgs,
 	}, func(ctx context.Context, _ []string) error {
@@ -118,6 +122,8 @@ func (p *program) parts(ctx context.Context) (parts []part, failed []error) {
 		}},
 		{"events.jsonl", writeEvents},
 		{"records.jsonl", writeRecords},
+		{"spans.jsonl", writeSpans},
+		{"metrics.json", writeMetrics},
 	}
 	tree := joinedTree(ctx)
 	entries, err := tree.Entries(ctx, "")
@@ -173,18 +179,39 @@ func writeEvents(ctx context.Context, w io.Writer) error {
 
 // writeRecords writes all records that are kept.
 func writeRecords(ctx context.Context, w io.Writer) error {
+	all := telemetry.From(ctx).Watch(ctx, telemetry.Filter{Level: slog.LevelDebug})
+	return writeAll(w, all, func(r *telemetry.Record) any { return document.OfRecord(r) })
+}
+
+// writeSpans writes all spans that are kept.
+func writeSpans(ctx context.Context, w io.Writer) error {
+	return writeAll(w, telemetry.From(ctx).WatchSpans(ctx, telemetry.Filter{}), func(s *telemetry.Span) any { return s })
+}
+
+// writeAll writes what a loop gives, a line each, and how many it has missed.
+func writeAll[T any](w io.Writer, all iter.Seq2[T, error], shown func(*T) any) error {
 	out := json.NewEncoder(w)
-	for r, err := range telemetry.From(ctx).Watch(ctx, telemetry.Filter{Level: slog.LevelDebug}) {
+	for one, err := range all {
 		if _, lagged := errors.AsType[*fault.Lagged](err); lagged {
 			err = out.Encode(map[string]string{"missed": err.Error()})
 		} else if err == nil {
-			err = out.Encode(document.OfRecord(&r))
+			err = out.Encode(shown(&one))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeMetrics writes what telemetry.Measure gives.
+func writeMetrics(ctx context.Context, w io.Writer) error {
+	all, err := measure(ctx)
+	return errors.Join(err, writeJSON(w, struct {
+		Version int                 `json:"version"`
+		Time    time.Time           `json:"time"`
+		Actors  []telemetry.Metrics `json:"actors"`
+	}{document.Version, time.Now(), all}))
 }
 
 // settings is an endpoint of host serve: what it was started with, or what was applied last, without what may be secret.

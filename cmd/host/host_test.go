@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -83,7 +84,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("GORACE", atOnce)
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped, "unzips": unzips},
 	})
 }
 
@@ -167,6 +168,14 @@ func dumped(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		runtime.Gosched()
 	}
+}
+
+// unzips puts the files of an archive into a folder: unzips bundle.zip folder.
+func unzips(ts *testscript.TestScript, _ bool, args []string) {
+	archive, err := zip.OpenReader(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer archive.Close()
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), archive))
 }
 
 type (

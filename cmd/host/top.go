@@ -119,7 +119,7 @@ func (p *program) top(ctx context.Context, o tables) error {
 
 // look reads the numbers of the actors that are to be shown.
 func look(ctx context.Context, v *top.View, actor string) (t top.Table, err error) {
-	all, err := telemetry.Measure(ctx)
+	all, err := measure(ctx)
 	if err != nil {
 		return t, err
 	}
@@ -130,10 +130,17 @@ func look(ctx context.Context, v *top.View, actor string) (t top.Table, err erro
 		}
 	}
 	all = slices.DeleteFunc(all, func(m telemetry.Metrics) bool {
-		command := m.Joined && m.ID.Name == caller && !strings.Contains(m.Actor, "/")
-		return command || actor != "" && !slices.ContainsFunc(within, func(s *document.Actor) bool { return s.Path == m.Actor || treepath.IsBelow(m.Actor, s.Path) })
+		return actor != "" && !slices.ContainsFunc(within, func(s *document.Actor) bool { return s.Path == m.Actor || treepath.IsBelow(m.Actor, s.Path) })
 	})
 	return v.Look(time.Now(), all), nil
+}
+
+// measure reads the numbers of all actors but commands.
+func measure(ctx context.Context) ([]telemetry.Metrics, error) {
+	all, err := telemetry.Measure(ctx)
+	return slices.DeleteFunc(all, func(m telemetry.Metrics) bool {
+		return m.Joined && m.ID.Name == caller && !strings.Contains(m.Actor, "/")
+	}), err
 }
 
 // printTop prints a table, which may be the only one, or the first.
