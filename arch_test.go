@@ -77,7 +77,8 @@ func importMap() []area {
 		{"otlp", []string{"host/config", "metrics", "shared", "internal"}, "it reads what a tree says, and neither starts nor is a part of one"},
 		{"trellistest", []string{"trellistest", "sdk", "host", "shared", "internal"}, "it starts actors and hosts as their programs do, without the processes"},
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
-		{"cmd/host", []string{"cmd/host", "host", "otlp", "prometheus", "shared", "internal", "docs"}, "the command is a host, no plugin"},
+		{"cmd/host", []string{"cmd/host", "host", "otlp", "page", "prometheus", "shared", "internal", "docs"}, "the command is a host, no plugin"},
+		{"page", []string{"shared", "internal/document", "internal/inspect", "internal/task", "internal/treepath", "internal/wire"}, "it shows what a tree says, and neither starts nor is a part of one"},
 		{"metrics", []string{"shared"}, "it names what any program can read"},
 		{"prometheus", []string{"metrics", "shared"}, "it shows what any program can read, and could be another's"},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
@@ -42,7 +43,7 @@ func candidates(ctx context.Context, args []string, kind string) (names []string
 	entries, err := directory.Query(ctx, name)
 	for _, e := range entries {
 		switch {
-		case isCommand(&e.Last):
+		case document.IsCommand(&e.Last):
 		case name == "":
 			names = append(names, e.Path)
 		default:

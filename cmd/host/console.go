@@ -176,7 +176,7 @@ func (w *watching) follow(ctx context.Context, actor string) {
 			return
 		case e.Path == "":
 			past = false
-		case !isCommand(&e) && treepath.Concerns(e.Path, actor):
+		case !document.IsCommand(&e) && treepath.Concerns(e.Path, actor):
 			w.tea.Send(console.Happened{Event: e, Past: past})
 		}
 	}

@@ -44,7 +44,7 @@ func newDescribe(p *program) *cobra.Command {
 
 // joinedTree is how the tree is asked that a command has joined. Commands are not a part of it.
 func joinedTree(ctx context.Context) inspect.Tree {
-	return inspect.Tree{Registry: directory.From(ctx), Records: telemetry.From(ctx), Ask: order, Without: isCommand}
+	return inspect.Tree{Registry: directory.From(ctx), Records: telemetry.From(ctx), Ask: order, Without: document.IsCommand}
 }
 
 // describe prints an actor for people.

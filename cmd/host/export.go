@@ -170,7 +170,7 @@ func thisSystem() *system {
 func writeEvents(ctx context.Context, w io.Writer) error {
 	entries, err := directory.Query(ctx, "")
 	for _, e := range entries {
-		if !isCommand(&e.Last) {
+		if !document.IsCommand(&e.Last) {
 			err = errors.Join(err, json.NewEncoder(w).Encode(e.Last))
 		}
 	}

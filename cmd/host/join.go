@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -22,7 +23,7 @@ import (
 )
 
 // caller is the actor that a command becomes in the tree of a host that serves.
-const caller = "cli"
+const caller = document.Command
 
 // atFlag is where a host serves, or is looked for.
 func atFlag(cmd *cobra.Command) *string {

@@ -17,18 +17,12 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// isCommand reports whether an event is about this command or another one, which come and go: one may
-// have left, and its host not have told that yet.
-func isCommand(e *directory.Event) bool {
-	return e.Joined && e.Actor.Name == caller && !strings.Contains(e.Path, "/")
-}
-
 // present are the actors of the tree, without commands.
 func present(ctx context.Context, name string) (all []*document.Actor, err error) {
 	entries, err := directory.Query(ctx, name)
 	all = []*document.Actor{}
 	for _, e := range entries {
-		if !isCommand(&e.Last) {
+		if !document.IsCommand(&e.Last) {
 			all = append(all, document.OfEntry(&e))
 		}
 	}
@@ -118,7 +112,7 @@ func newEvents(p *program) *cobra.Command {
 				return err
 			case e.Path == "" && !follow: // these were all
 				return nil
-			case e.Path == "", isCommand(&e):
+			case e.Path == "", document.IsCommand(&e):
 				continue
 			}
 			text, err := json.Marshal(e)

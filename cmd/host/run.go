@@ -23,15 +23,21 @@ func newRun(p *program) *cobra.Command {
 		Short: "Start the tree, run its main job and print the result",
 		Long: "Start the tree and run its main job, with the given arguments; without a main job,\n" +
 			"serve until Ctrl-C. Everything that was started has ended when host run ends.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			tree, err := p.load(cmd.Context(), read.Options{Args: args})
-			if err != nil {
-				return err
-			}
-			return p.run(cmd.Context(), tree, "", newPlanner(wanted{}), nil)
-		},
 	}
 	p.otlpFlag(cmd)
+	page := p.pageFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		tree, err := p.load(cmd.Context(), read.Options{Args: args})
+		if err != nil {
+			return err
+		}
+		var web webServers
+		defer web.close()
+		if err := page(cmd.Context(), &web, nil); err != nil {
+			return err
+		}
+		return p.run(cmd.Context(), tree, "", newPlanner(wanted{}), web)
+	}
 	cmd.Flags().StringArrayVar(&p.record, "record", nil, "write what is said with an actor to a file, as in parser=parser.rec, for tests to replay")
 	return p.outputFlag(cmd)
 }
@@ -46,8 +52,7 @@ func newServe(p *program) *cobra.Command {
 	}
 	p.otlpFlag(cmd)
 	at := atFlag(cmd)
-	address := cmd.Flags().String("metrics", "", "serve the numbers of the tree for Prometheus at HOST:PORT or unix:PATH, under /metrics")
-	anywhere := cmd.Flags().Bool("metrics-anywhere", false, "let --metrics have an address that other machines reach")
+	page, metrics := p.pageFlags(cmd), metricsFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkAddress(*at); err != nil {
 			return err
@@ -57,18 +62,22 @@ func newServe(p *program) *cobra.Command {
 			return err
 		}
 		tree.Run = nil
-		metrics, err := listenMetrics(cmd.Context(), *address, *anywhere)
-		if err != nil {
+		var web webServers
+		defer web.close()
+		plans := newPlanner(file)
+		if err := page(cmd.Context(), &web, p.compared(plans)); err != nil {
 			return err
 		}
-		defer metrics.close()
-		return p.run(cmd.Context(), tree, *at, newPlanner(file), metrics)
+		if err := metrics(cmd.Context(), &web); err != nil {
+			return err
+		}
+		return p.run(cmd.Context(), tree, *at, plans, web)
 	}
 	return cmd
 }
 
 // run starts a tree, and runs its main job or serves. plans answers for it.
-func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *planner, metrics *metricsServer) (err error) {
+func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *planner, web webServers) (err error) {
 	dumps, stop := p.dumps()
 	defer stop()
 	records, err := openRecords(p.record, tree.Actors)
@@ -95,9 +104,10 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	err = otlp.Run(ctx, tree.Telemetry, func(ctx context.Context) error {
 		return host.OpenTree(ctx, options, otlp.Equip(ctx, actors), func(ctx context.Context, t *host.Tree) (err error) {
 			plans.begin(ctx, t)
+			defer web.serve(ctx)()
 			if tree.Run == nil {
 				progress.step("serving; Ctrl-C ends it")
-				metrics.serve(ctx)
+				<-ctx.Done()
 				return context.Cause(ctx)
 			}
 			result, err = runJob(ctx, t, tree.Run, progress)

@@ -85,25 +85,25 @@ func TestO05_WhoMayReadMetrics(t *testing.T) {
 		"0.0.0.0:0": "can be reached from other machines", ":0": "can be reached", "example.com:80": "can be reached",
 		"nowhere": "expected HOST:PORT or unix:PATH", "unix:Name": "expected a name", "unix:/tmp/nobody/there/socket": "make it",
 	} {
-		if _, err := listenMetrics(t.Context(), address, false); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := listen(t.Context(), "--metrics", address, false, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("O05: %s: %v", address, err)
 		}
 	}
-	local, err := listenMetrics(t.Context(), "127.0.0.1:0", false)
+	local, err := listen(t.Context(), "--metrics", "127.0.0.1:0", false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer local.close()
-	anywhere, err := listenMetrics(t.Context(), ":0", true)
+	defer webServers{local}.close()
+	anywhere, err := listen(t.Context(), "--metrics", ":0", true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer anywhere.close()
+	defer webServers{anywhere}.close()
 	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	for host, want := range map[string]int{
 		"localhost": 418, "localhost:9464": 418, "127.0.0.1:9464": 418, "[::1]:9464": 418, "evil.example": 403, "evil.example:9464": 403, "": 403, "127.0.0.1.evil.example": 403,
 	} {
-		for s, want := range map[*metricsServer]int{local: want, anywhere: 418} {
+		for s, want := range map[*webServer]int{local: want, anywhere: 418} {
 			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 			r.Host = host
 			w := httptest.NewRecorder()

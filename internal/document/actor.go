@@ -1,12 +1,23 @@
 package document
 
 import (
+	"strings"
+
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // Version is that of the documents. A field may be added without another version.
 const Version = 1
+
+// Command is the name of the actor that a command becomes in the tree of a host that serves.
+const Command = "cli"
+
+// IsCommand reports whether an event is about a command, which come and go: one may have left, and its host not have told
+// that yet. They are no part of what is shown.
+func IsCommand(e *directory.Event) bool {
+	return e.Joined && e.Actor.Name == Command && !strings.Contains(e.Path, "/")
+}
 
 // Listing is the document of host ps, and of host tree, whose actors have actors.
 type Listing struct {

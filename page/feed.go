@@ -1,0 +1,104 @@
+package page
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"github.com/seed-2ba35074/trellis/internal/document"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// mostEvents is how many events are kept. An event takes some hundred bytes, one of an actor that becomes ready its
+// endpoints as well.
+const mostEvents = 4096
+
+// feed has the last events of the tree, each encoded once for all who look, and what the tree was before them: the fold of
+// all that are not kept any more. So whoever begins to look has all of the tree, and whoever comes back what was told meanwhile.
+//
+// It begins with the first reader, and ends with the tree. mu guards all below it.
+type feed struct {
+	ctx   context.Context
+	begin sync.Once
+
+	mu      sync.Mutex
+	before  directory.Table
+	kept    []told
+	first   int           // the number of kept[0]; they begin with 1
+	changed chan struct{} // closed when there is another one, or the end
+	ended   error
+}
+
+// told is an event, as the line of host events, or that some are missing.
+type told struct {
+	id    int // 0: it is part of what was before
+	event directory.Event
+	line  []byte
+	lost  int
+}
+
+func (f *feed) init(ctx context.Context) { f.ctx, f.first, f.changed = ctx, 1, make(chan struct{}) }
+
+// follow adds what happens. Its reader in the registry is never behind for long: it encodes and appends.
+func (f *feed) follow() {
+	var err error
+	for e, failed := range directory.From(f.ctx).Watch(f.ctx, "") {
+		lagged, behind := errors.AsType[*fault.Lagged](failed)
+		switch {
+		case behind:
+			f.add(told{lost: int(min(lagged.Missed, 1<<30))})
+		case failed != nil:
+			err = failed
+		case e.Path != "" && !document.IsCommand(&e):
+			if line, failed := json.Marshal(e); failed == nil { // of strings and numbers it cannot fail
+				f.add(told{event: e, line: line})
+			}
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended = err; err == nil {
+		f.ended = errTreeEnded
+	}
+	close(f.changed)
+}
+
+var errTreeEnded = errors.New("the tree has ended")
+
+func (f *feed) add(t told) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.kept) == mostEvents {
+		const drop = mostEvents / 8
+		for _, old := range f.kept[:drop] {
+			if old.lost == 0 {
+				f.before.Apply(old.event)
+			}
+		}
+		f.kept, f.first = append(make([]told, 0, mostEvents), f.kept[drop:]...), f.first+drop
+	}
+	t.id = f.first + len(f.kept)
+	f.kept = append(f.kept, t)
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// after gives what was told after an id, and what tells of more. Where that is not kept any more, or was never told, all is given
+// from the beginning: how the tree was, and then what is kept. lost is whether events are missing between the id and that.
+func (f *feed) after(id int) (all []told, lost bool, changed <-chan struct{}, err error) {
+	f.begin.Do(func() { task.Start(f.follow) }) // it ends with the tree
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if id >= f.first-1 && id < f.first+len(f.kept) && id > 0 {
+		return f.kept[id-f.first+1:], false, f.changed, f.ended
+	}
+	for _, e := range f.before.Entries("") {
+		if line, err := json.Marshal(e.Last); err == nil { // the same
+			all = append(all, told{event: e.Last, line: line})
+		}
+	}
+	return append(all, f.kept...), id > 0, f.changed, f.ended
+}
