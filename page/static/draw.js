@@ -112,7 +112,7 @@ export function table(tree, numbers, o) {
 
 // spark is a line of numbers, the newest at the right.
 export function spark(points, width = 220, height = 36) {
-  const most = Math.max(...points, 1e-9), step = width / 899;
+  const most = Math.max(...points, 1e-9), step = width / (Math.max(points.length, 120) - 1);
   const x = (i) => (width - (points.length - 1 - i) * step).toFixed(1), y = (v) => (height - 2 - (height - 4) * v / most).toFixed(1);
   return s("svg", { width, height, role: "img" }, s("path", { class: "grid", d: `M0 ${height - 1}H${width}` }), s("path", { class: "spark", d: points.map((v, i) => `${i ? "L" : "M"}${x(i)} ${y(v)}`).join("") }));
 }

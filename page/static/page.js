@@ -176,7 +176,7 @@ function drawTraces() {
   if (!shown.length) return h("p", { class: "faint" }, "No trace yet: calls, starts and ends make some.");
   return h("table", {}, h("thead", {}, h("tr", {}, ["When", "What", "Actors", "Spans", "Took", "Status"].map((x) => h("th", { scope: "col" }, x)))), h("tbody", {}, shown.map((x) =>
     h("tr", { tabindex: 0, onclick: () => openTrace(x.trace), onkeydown: (e) => { if (e.key === "Enter") openTrace(x.trace); } },
-      h("td", {}, clock(x.root.time)), h("td", {}, x.root.name), h("td", {}, [...x.actors].map((a) => a || "host").join(", ")), h("td", { class: "n" }, String(x.spans.length)),
+      h("td", {}, clock(x.root.time)), h("td", {}, x.root.name), h("td", {}, [...x.actors].sort().map((a) => a || "host").join(", ")), h("td", { class: "n" }, String(x.spans.length)),
       h("td", { class: "n" }, lasting(x.end - x.begin)), h("td", { class: x.failed ? "bad" : "" }, x.root.status + (x.failed ? ` (${x.failed} failed)` : ""))))));
 }
 
