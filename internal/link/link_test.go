@@ -327,7 +327,7 @@ func TestD06_TheOtherEndIsWhoItIs(t *testing.T) {
 	known := actor.ID{Name: "peer", UUID: "1", PID: 7}
 	for _, said := range []actor.ID{{Name: "peer", UUID: "1", PID: 8}, {Name: "root", UUID: "1"}, {Name: "peer", UUID: "2"}} {
 		near, far := link.Pipe()
-		l, peer := link.New(near, link.Config{Peer: known}), link.New(far, link.Config{Self: said})
+		l, peer := link.New(near, link.Config{Self: actor.NewID("a"), Peer: known}), link.New(far, link.Config{Self: said})
 		l.Start(&inbox{})
 		peer.Start(&inbox{})
 		if said.Is(known) && said.Name == known.Name {

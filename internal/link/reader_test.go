@@ -37,7 +37,7 @@ type host struct {
 	inbox
 
 	link      *link.Link
-	guests    int      // that have run
+	guests    int      // that have begun; the reader's, whichever goroutine that is
 	cancelled chan int // gets them; has room for all
 }
 
@@ -46,12 +46,13 @@ func (h *host) Frame(f *wire.Frame) error {
 	case f.Kind == wire.Kind_KIND_CANCEL:
 		h.cancelled <- h.guests
 	case h.link.MayRunInPlace():
+		h.guests++
 		h.link.RunInPlace(h)
 	}
 	return nil
 }
 
-func (h *host) Run(*link.Turn) { h.guests++ }
+func (h *host) Run(*link.Turn) {}
 func (h *host) HandedOver()    {}
 
 // batch encodes frames.
