@@ -98,7 +98,7 @@ var foreign = []struct {
 	{"github.com/spf13/cobra", []string{"cmd/host"}, "a library brings no command line along"},
 	{"github.com/spf13/viper", []string{"cmd/host"}, "a library reads no settings of its own"},
 	{"charm.land", []string{"cmd/host"}, "a library draws no screen"},
-	{"github.com/charmbracelet", []string{"cmd/host/internal/console"}, "a library draws no screen"},
+	{"github.com/charmbracelet", []string{"cmd/host"}, "a library draws no screen"},
 	{"golang.org/x/term", []string{"cmd/host"}, "only the command has a terminal"},
 	{"github.com/fsnotify/fsnotify", []string{"cmd/host"}, "only host dev watches files"},
 	{"github.com/prometheus", []string{"prometheus"}, "who embeds a host chooses the metrics"},

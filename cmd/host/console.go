@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
 
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/console"
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/top"
@@ -48,7 +50,11 @@ func (w *watching) join(ctx context.Context, at string, do func(ctx context.Cont
 	w.model = console.New(console.Options{Host: at, Sort: w.o.sort, ReadOnly: w.o.readOnly})
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	w.tea = tea.NewProgram(w, tea.WithContext(ctx), tea.WithOutput(w.p.screen.terminal), tea.WithoutSignalHandler())
+	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithOutput(w.p.screen.terminal), tea.WithoutSignalHandler()}
+	if !w.p.screen.style.colour {
+		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
+	}
+	w.tea = tea.NewProgram(w, options...)
 	var err error
 	reading := task.Start(func() { err = join(ctx, at, do) })
 	select {
@@ -71,8 +77,11 @@ func (w *watching) join(ctx context.Context, at string, do func(ctx context.Cont
 
 // ending is why there is no tree any more, in a few words.
 func ending(err error) string {
-	if err == nil {
+	switch cancelled, was := fault.Cancelled(err); {
+	case err == nil:
 		return ""
+	case was && cancelled.Reason != "":
+		return cancelled.Reason
 	}
 	return fault.Line(err)
 }
@@ -192,6 +201,8 @@ func (w *watching) answer(ctx context.Context, r console.Request) {
 			return
 		}
 		w.tea.Send(console.Described{Page: r.Page, Actor: a, Shape: endpointLines(document.Describe(a))})
+	case console.Contexts:
+		w.contexts(ctx, r)
 	case console.Logs:
 		all := telemetry.From(ctx).Watch(ctx, telemetry.Filter{Actor: r.Path, Level: slog.LevelDebug, Trace: r.Trace, Follow: true})
 		gather(ctx, w, r.Page, all, func(some []telemetry.Record) any { return console.Said{Page: r.Page, Records: some} })
@@ -203,6 +214,35 @@ func (w *watching) answer(ctx context.Context, r console.Request) {
 		_, err := order(ctx, wire.OrderRequest{Path: r.Path, Do: do, Replicas: r.N})
 		w.tea.Send(console.Done{Request: r, Err: err})
 	}
+}
+
+// mostBelow is how many of those that an actor hosts are asked for its contexts with them: each of them is work for its host.
+const mostBelow = 32
+
+// contexts tells of an actor, and of those that it hosts.
+func (w *watching) contexts(ctx context.Context, r console.Request) {
+	tree := joinedTree(ctx)
+	all, err := tree.Entries(ctx, "")
+	if err != nil {
+		w.tea.Send(console.Failed{Page: r.Page, Reason: fault.Line(err)})
+		return
+	}
+	all = slices.DeleteFunc(all, func(e directory.Entry) bool {
+		return e.Path != r.Path && (e.Path == "" || treepath.Host(e.Path) != r.Path)
+	})
+	d := console.Described{Page: r.Page}
+	for a := range tree.Each(ctx, all[:min(len(all), 1+mostBelow)], wire.OrderDescribe) {
+		if d.Actor == nil {
+			d.Actor = a
+		} else {
+			d.Below = append(d.Below, a)
+		}
+	}
+	if d.Actor == nil || d.Actor.Path != r.Path {
+		w.tea.Send(console.Failed{Page: r.Page, Reason: "it is gone"})
+		return
+	}
+	w.tea.Send(d)
 }
 
 // gather sends what a loop gets: all that has come meanwhile in one message, so that a frame is not drawn for each of them.

@@ -183,19 +183,7 @@ func readUntil(t *testing.T, near *os.File, text string) (seen string) {
 // D04: at a terminal a context by hand forgives a line that is not JSON, and Ctrl-C ends it and its callee.
 func TestD04_AContextByHandAtATerminal(t *testing.T) {
 	address := "typing"
-	server := exec.CommandContext(t.Context(), "host", "serve", "-c", countingConfig(t), "--set", "actors.a.callers=[joined]", "--at", address)
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = server.Process.Signal(os.Interrupt) // Wait says if it has ended
-		if exit, ok := errors.AsType[*exec.ExitError](server.Wait()); !ok || exit.ExitCode() != 130 {
-			t.Errorf("the host ended with %v", server.ProcessState)
-		}
-	}()
-	if out, err := exec.CommandContext(t.Context(), "host", "wait", "a", "--at", address).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	defer serving(t, address)()
 	near, far := openTerminal(t)
 	cmd := exec.CommandContext(t.Context(), "host", "open", "a", "tally", "--at", address)
 	cmd.Env = append(os.Environ(), "TERM=dumb")
@@ -227,4 +215,78 @@ func TestD04_AContextByHandAtATerminal(t *testing.T) {
 	if err != nil || string(out) != "0\n" {
 		t.Errorf("D04: the callee goes on: %s, %v", out, err)
 	}
+}
+
+// serving starts a host at an address, whose actor is ready; end has it end in order.
+func serving(t *testing.T, address string) (end func()) {
+	t.Helper()
+	server := exec.CommandContext(t.Context(), "host", "serve", "-c", countingConfig(t), "--set", "actors.a.callers=[joined]", "--at", address)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "host", "wait", "a", "--at", address).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	return func() {
+		_ = server.Process.Signal(os.Interrupt) // Wait says if it has ended
+		if exit, ok := errors.AsType[*exec.ExitError](server.Wait()); !ok || exit.ExitCode() != 130 {
+			t.Errorf("the host ended with %v", server.ProcessState)
+		}
+	}
+}
+
+// O02, O05: the screen shows a host that serves, asks before it gives an order, says when the host has ended, stays until a key
+// is pressed, and leaves the terminal as it was. With NO_COLOR it has none.
+func TestO02_TheScreenOfTop(t *testing.T) {
+	end := serving(t, "looking")
+	near, far := openTerminal(t)
+	if err := unix.IoctlSetWinsize(int(near.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "host", "top", "--at", "looking")
+	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=yes")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	screen := readUntil(t, near, "\x1b[?1049h")
+	screen += redrawnUntil(t, near, "ready")
+	for _, step := range []struct{ keys, text string }{{"jx", "(y/N)"}, {"n", "not done"}, {"c", "with its host"}, {"\x1b[A", "contexts"}} {
+		if _, err := near.WriteString(step.keys); err != nil {
+			t.Fatal(err)
+		}
+		screen += redrawnUntil(t, near, step.text)
+	}
+	end()
+	screen += redrawnUntil(t, near, "leaves")
+	if _, err := near.WriteString("l"); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(near) // EIO is the end of a terminal
+	if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "\x1b[?1049l") {
+		t.Errorf("O02: it ended with %v, and %q", err, rest)
+	}
+	if colour := regexp.MustCompile("\x1b\\[[0-9;]*[34][0-7]m").FindString(screen); colour != "" {
+		t.Errorf("O02: with NO_COLOR the terminal got %q", colour)
+	}
+}
+
+// redrawnUntil has a screen drawn anew, as Ctrl-L does, until there is a text on it.
+func redrawnUntil(t *testing.T, near *os.File, text string) (seen string) {
+	t.Helper()
+	buf := make([]byte, 16<<10)
+	for !strings.Contains(seen, text) {
+		if _, err := near.WriteString("\f"); err != nil {
+			t.Fatal(err)
+		}
+		n, err := near.Read(buf)
+		if seen += string(buf[:n]); err != nil {
+			t.Fatalf("%v after %q", err, seen)
+		}
+	}
+	return seen
 }

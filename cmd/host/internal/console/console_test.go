@@ -181,7 +181,7 @@ var scenes = map[string]func(width, height int) *Model{
 	"contexts": func(width, height int) *Model {
 		m := busy(width, height)
 		press(m, "j c")
-		m.Update(Described{Page: m.number(), Actor: known()})
+		m.Update(Described{Page: m.number(), Actor: known(), Below: []*inspect.Actor{{Path: "census/parser", Contexts: contexts[:1]}, {Path: "census/walker"}}})
 		return m
 	},
 	"logs": func(width, height int) *Model {
@@ -303,8 +303,8 @@ func TestO04_HostileTextInFrames(t *testing.T) {
 	for name, show := range map[string]func(m *Model){
 		"the tree": func(*Model) {},
 		"sorted":   func(m *Model) { press(m, ": 'sort_cpu enter") },
-		"a panel":  func(m *Model) { press(m, "j d"); m.Update(Described{m.number(), a, []string{venom}}) },
-		"contexts": func(m *Model) { press(m, "j c"); m.Update(Described{m.number(), a, nil}) },
+		"a panel":  func(m *Model) { press(m, "j d"); m.Update(Described{m.number(), a, []string{venom}, nil}) },
+		"contexts": func(m *Model) { press(m, "j c"); m.Update(Described{m.number(), a, nil, []*inspect.Actor{a}}) },
 		"a reason": func(m *Model) { press(m, "l"); m.Update(Failed{m.number(), venom}) },
 		"logs":     func(m *Model) { press(m, "l"); m.Update(Said{m.number(), said}) },
 		"traces":   func(m *Model) { press(m, "t"); m.Update(Ended{m.number(), done}) },
@@ -346,7 +346,7 @@ func TestKeys(t *testing.T) {
 		{"enter", panelPage, []Request{{Do: Describe, Path: "census", Page: 1}}},
 		{"d", describePage, []Request{{Do: Describe, Path: "census", Page: 1}}},
 		{"l", logsPage, []Request{{Do: Logs, Path: "census", Page: 1}}},
-		{"c", contextsPage, []Request{{Do: Describe, Path: "census", Page: 1}}},
+		{"c", contextsPage, []Request{{Do: Contexts, Path: "census", Page: 1}}},
 		{"t", tracesPage, []Request{{Do: Traces, Path: "census", Page: 1}}},
 		{"l t", tracesPage, []Request{{Do: Leave, Page: 1}, {Do: Traces, Path: "census", Page: 2}}},
 		{"l esc", treePage, []Request{{Do: Leave, Page: 1}}},

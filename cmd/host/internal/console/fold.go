@@ -11,7 +11,6 @@ import (
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/top"
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/trace"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
@@ -63,13 +62,16 @@ func recordLine(r *telemetry.Record) line {
 	}}
 }
 
-// numbersLines have the numbers of an actor, those included for which the table had no room.
-func numbersLines(r *top.Row) []line {
-	lines := make([]line, 2)
+// numbersLines have the numbers of an actor, those included for which the table had no room, in lines of so many cells.
+func numbersLines(r *top.Row, width int) (lines []line) {
+	const label, value = 8, 10
 	for i := range columns {
+		if i%max(1, width/(label+1+value)) == 0 {
+			lines = append(lines, line{})
+		}
 		text, t := columns[i].text(r)
-		l := &lines[2*i/len(columns)]
-		l.parts = append(l.parts, part{pad(columns[i].head, 9, false) + " ", titled}, part{pad(text, 10, false), t})
+		l := &lines[len(lines)-1]
+		l.parts = append(l.parts, part{pad(columns[i].head, label, false) + " ", titled}, part{pad(text, value, false), t})
 	}
 	return lines
 }
@@ -88,20 +90,31 @@ func described(text string) line {
 	return l
 }
 
-// contextLines are the open contexts of an actor: at its own end, and at that of its host.
-func contextLines(a *inspect.Actor, now time.Time) []line {
-	var lines []line
-	if a.Process == nil {
+// contextLines are the open contexts of an actor: at its own end of the link with its host, at the other end, and at its
+// ends of the links with those that it hosts.
+func contextLines(d *Described, now time.Time) (lines []line) {
+	a := d.Actor
+	switch {
+	case a.Process == nil:
 		lines = append(lines, textLine(bad, "it does not say what it has open: "+a.Silent))
-	} else {
-		lines = append(lines, contextTable("of the actor", a.Process.Contexts, a.Process.More, now)...)
+	case a.Path != "":
+		lines = append(lines, contextTable("with its host", a.Process.Contexts, a.Process.More, now)...)
 	}
-	return append(append(lines, line{}), contextTable("of its host, with it", a.Contexts, a.More, now)...)
+	if a.Path != "" {
+		lines = append(append(lines, line{}), contextTable("the same, as its host has it", a.Contexts, a.More, now)...)
+	}
+	for _, child := range d.Below {
+		lines = append(append(lines, line{}), contextTable("with "+child.Path, child.Contexts, child.More, now)...)
+	}
+	if len(lines) > 0 && len(lines[0].parts) == 0 {
+		lines = lines[1:]
+	}
+	return lines
 }
 
 // contextTable has a line for each context of one end of a link, the oldest first.
 func contextTable(whose string, all []dialog.Info, more int, now time.Time) []line {
-	lines := []line{textLine(titled, fmt.Sprintf("%d open, %s", len(all)+more, whose))}
+	lines := []line{{parts: []part{{whose, titled}, {fmt.Sprintf(": %d open", len(all)+more), plain}}}}
 	if len(all) == 0 {
 		return lines
 	}
@@ -111,7 +124,7 @@ func contextTable(whose string, all []dialog.Info, more int, now time.Time) []li
 		with := map[string]string{dialog.RoleOpener: "→ ", dialog.RoleCallee: "← "}[c.Role] + c.Peer
 		age := none
 		if !c.Since.IsZero() {
-			age = top.Age(max(0, now.Sub(c.Since).Seconds()))
+			age = top.Age(max(0.001, now.Sub(c.Since).Seconds())) // it may have begun since that look
 		}
 		waits := c.Waits
 		if c.Stuck {
@@ -175,8 +188,8 @@ func (t *traceList) add(s telemetry.Span) {
 	}
 }
 
-// lines are the traces, in the order in which they began. Each opens its waterfall.
-func (t *traceList) lines() []line {
+// lines are the traces in which an actor takes part, or one below it, in the order in which they began. Each opens its waterfall.
+func (t *traceList) lines(path string) []line {
 	if t.made != nil {
 		return t.made
 	}
@@ -187,6 +200,9 @@ func (t *traceList) lines() []line {
 	slices.SortFunc(all, func(a, b trace.Summary) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Trace, b.Trace)) })
 	t.made = make([]line, 0, len(all))
 	for _, s := range all {
+		if !slices.ContainsFunc(s.Actors, func(actor string) bool { return about(actor, path) }) {
+			continue
+		}
 		look := good
 		if s.Failed > 0 {
 			look = bad

@@ -116,7 +116,7 @@ func (m *Model) title() line {
 func (m *Model) foot() line {
 	switch {
 	case m.over != "":
-		return textLine(bad, "the host has ended: "+m.over+"; any key leaves")
+		return line{parts: []part{{"any key leaves", titled}, {"; " + m.over, bad}}}
 	case m.prompt != nil && m.prompt.kind == '?':
 		return textLine(bad, m.prompt.text)
 	case m.prompt != nil:

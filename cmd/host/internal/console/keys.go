@@ -103,13 +103,13 @@ func (m *Model) open(k kind, path string) []Request {
 // push shows a page, and asks for what is on it.
 func (m *Model) push(p *page) []Request {
 	m.pages = append(m.pages, p)
-	do := map[kind]Do{panelPage: Describe, describePage: Describe, contextsPage: Describe, logsPage: Logs, tracesPage: Traces}[p.kind]
-	if do == "" {
+	r := p.asks()
+	if r.Do == "" {
 		return nil
 	}
 	m.last++
-	p.number = m.last
-	return []Request{{Do: do, Path: p.path, Trace: p.trace, Page: p.number}}
+	p.number, r.Page = m.last, m.last
+	return []Request{r}
 }
 
 // leave takes away the pages from one on.

@@ -36,11 +36,13 @@ type (
 		Page  int
 		Spans []telemetry.Span
 	}
-	// Described is what is known of the actor of a page, with the types of what it serves.
+	// Described is what is known of the actor of a page, with the types of what it serves, and, for a page of contexts, of those
+	// that it hosts.
 	Described struct {
 		Page  int
 		Actor *inspect.Actor
 		Shape []string
+		Below []*inspect.Actor
 	}
 	// Failed is why a page does not get what it has asked for, or not all of it.
 	Failed struct {
@@ -63,6 +65,7 @@ type Do string
 const (
 	Quit     Do = "quit"     // the end of the screen
 	Describe Do = "describe" // one Described
+	Contexts Do = "contexts" // one Described, with those below
 	Logs     Do = "logs"     // records, until Leave
 	Traces   Do = "traces"   // spans, likewise
 	Leave    Do = "leave"    // no more records and spans for a page
@@ -143,7 +146,7 @@ func (m *Model) Update(msg any) []Request {
 		}
 	case Described:
 		if p := m.page(msg.Page); p != nil {
-			p.describe(&msg, m.row(p.path), m.table.Time)
+			p.describe(&msg, m.row(p.path), m.width-2, m.table.Time)
 		}
 	case Failed:
 		if p := m.page(msg.Page); p != nil {
@@ -195,7 +198,7 @@ func (m *Model) measured(t top.Table) []Request {
 	}
 	m.ticks++
 	if p := m.shown(); m.ticks%refreshEvery == 0 && p.described() {
-		return []Request{{Do: Describe, Path: p.path, Page: p.number}}
+		return []Request{p.asks()}
 	}
 	return nil
 }
@@ -246,9 +249,10 @@ func (m *Model) happened(e directory.Event, past bool) (asked []Request) {
 		m.order()
 	default:
 		r.State, r.Restarts = string(e.To), uint64(max(0, e.Epoch-1))
+		m.widen(r)
 	}
 	if p := m.shown(); !past && p.described() && p.path == e.Path {
-		asked = append(asked, Request{Do: Describe, Path: p.path, Page: p.number})
+		asked = append(asked, p.asks())
 	}
 	return asked
 }

@@ -45,6 +45,12 @@ func (p *page) described() bool {
 	return p.kind == panelPage || p.kind == contextsPage
 }
 
+// asks is what fills a page; without a Do it is filled by what comes anyway.
+func (p *page) asks() Request {
+	do := map[kind]Do{panelPage: Describe, describePage: Describe, contextsPage: Contexts, logsPage: Logs, tracesPage: Traces}[p.kind]
+	return Request{Do: do, Path: p.path, Trace: p.trace, Page: p.number}
+}
+
 // add adds a line at the end, behind which the oldest go.
 func (p *page) add(l line) {
 	p.lines = append(p.lines, l)
@@ -57,15 +63,15 @@ func (p *page) add(l line) {
 // failure notes why something is missing.
 func (p *page) failure(reason string) { p.reason = reason }
 
-// describe makes the lines of a page of what is known of its actor.
-func (p *page) describe(d *Described, r *top.Row, now time.Time) {
+// describe makes the lines of a page of what is known of its actor, for a screen that is so wide.
+func (p *page) describe(d *Described, r *top.Row, width int, now time.Time) {
 	p.reason, p.lines = "", nil
 	if p.kind == contextsPage {
-		p.lines = contextLines(d.Actor, now)
+		p.lines = contextLines(d, now)
 		return
 	}
 	if r != nil {
-		p.lines = append(append(p.lines, numbersLines(r)...), line{})
+		p.lines = append(append(p.lines, numbersLines(r, width)...), line{})
 	}
 	for _, text := range d.Actor.Lines(now) {
 		p.lines = append(p.lines, described(text))
@@ -92,7 +98,7 @@ func (m *Model) linesOf(p *page) (head line, lines []line) {
 			}
 		}
 	case tracesPage:
-		all = p.traces.lines()
+		all = p.traces.lines(p.path)
 	case tracePage:
 		all = m.waterfallLines(p)
 	case helpPage:
