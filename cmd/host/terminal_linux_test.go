@@ -236,7 +236,7 @@ func serving(t *testing.T, address string) (end func()) {
 }
 
 // O02, O05: the screen shows a host that serves, asks before it gives an order, says when the host has ended, stays until a key
-// is pressed, and leaves the terminal as it was. With NO_COLOR it has none.
+// is pressed, and leaves the terminal as it was. It has no colours where nobody wants any.
 func TestO02_TheScreenOfTop(t *testing.T) {
 	end := serving(t, "looking")
 	near, far := openTerminal(t)
@@ -244,7 +244,7 @@ func TestO02_TheScreenOfTop(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "host", "top", "--at", "looking")
-	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=yes")
+	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=yes") //nolint:misspell // the name of the variable
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -271,7 +271,7 @@ func TestO02_TheScreenOfTop(t *testing.T) {
 		t.Errorf("O02: it ended with %v, and %q", err, rest)
 	}
 	if colour := regexp.MustCompile("\x1b\\[[0-9;]*[34][0-7]m").FindString(screen); colour != "" {
-		t.Errorf("O02: with NO_COLOR the terminal got %q", colour)
+		t.Errorf("O02: the terminal got, which wants no colours, %q", colour)
 	}
 }
 

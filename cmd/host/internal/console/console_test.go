@@ -90,12 +90,18 @@ func busy(width, height int) *Model {
 	return m
 }
 
-// press gives what the last of some keys asks for. Keys are parted by spaces; a quoted one is typed.
+// press gives what the last of some keys asks for. Keys are parted by spaces; a quoted one is typed, 3j is j three times.
 func press(m *Model, keys string) (asked []Request) {
 	for k := range strings.FieldsSeq(keys) {
 		if text, typed := strings.CutPrefix(k, "'"); typed {
 			for _, r := range strings.ReplaceAll(text, "_", " ") {
 				asked = m.Update(Press{string(r), string(r)})
+			}
+			continue
+		}
+		if n := k[0]; len(k) == 2 && n >= '2' && n <= '9' { // again and again
+			for range n - '0' {
+				asked = press(m, k[1:])
 			}
 			continue
 		}
@@ -215,7 +221,7 @@ var scenes = map[string]func(width, height int) *Model{
 	},
 	"asking": func(width, height int) *Model {
 		m := busy(width, height)
-		press(m, "j j x")
+		press(m, "2j x")
 		return m
 	},
 	"refused": func(width, height int) *Model {
@@ -312,7 +318,7 @@ func TestO04_HostileTextInFrames(t *testing.T) {
 		"events":   func(m *Model) { press(m, "e") },
 		"a prompt": func(m *Model) { press(m, "/"); m.Update(Press{Text: venom}) },
 		"an order": func(m *Model) { m.Update(Done{Request{Do: Restart, Path: venom}, errors.New(venom)}) },
-		"asking":   func(m *Model) { press(m, "j j x") },
+		"asking":   func(m *Model) { press(m, "2j x") },
 		"the end":  func(m *Model) { m.Update(Over{venom}) },
 	} {
 		m := hostile()
@@ -355,14 +361,14 @@ func TestKeys(t *testing.T) {
 		{"up enter", panelPage, []Request{{Do: Describe, Page: 1}}},
 		{"u", treePage, nil},
 		{"u l", logsPage, []Request{{Do: Logs, Page: 1}}},
-		{"j j u u u l", logsPage, []Request{{Do: Logs, Page: 1}}},
-		{"j j u l", logsPage, []Request{{Do: Logs, Path: "census", Page: 1}}},
+		{"2j 3u l", logsPage, []Request{{Do: Logs, Page: 1}}},
+		{"2j u l", logsPage, []Request{{Do: Logs, Path: "census", Page: 1}}},
 		{"G l", logsPage, []Request{{Do: Logs, Path: "report", Page: 1}}},
 		{"g l", logsPage, []Request{{Do: Logs, Page: 1}}},
 		{"pgdown pgup down l", logsPage, []Request{{Do: Logs, Path: "census", Page: 1}}},
 		{"n l", logsPage, []Request{{Do: Logs, Path: "census/parser", Page: 1}}},
-		{"n n l", logsPage, []Request{{Do: Logs, Path: "greeter", Page: 1}}},
-		{"n n n n l", logsPage, []Request{{Do: Logs, Path: "census/parser", Page: 1}}},
+		{"2n l", logsPage, []Request{{Do: Logs, Path: "greeter", Page: 1}}},
+		{"4n l", logsPage, []Request{{Do: Logs, Path: "census/parser", Page: 1}}},
 		{"n l esc n l", logsPage, []Request{{Do: Logs, Path: "greeter", Page: 2}}}, // it was looked at
 		{"r", treePage, nil},
 		{"r n", treePage, nil},
@@ -388,7 +394,7 @@ func TestKeys(t *testing.T) {
 		{": 'x ctrl+u backspace l", logsPage, []Request{{Do: Logs, Path: "census", Page: 1}}},
 		{"? l", logsPage, []Request{{Do: Logs, Path: "census", Page: 1}}},
 		{"? ?", treePage, nil},
-		{"esc esc", treePage, nil},
+		{"esc", treePage, nil},
 		{"F1", treePage, nil},
 		{"q", treePage, []Request{{Do: Quit}}},
 		{"l q", logsPage, []Request{{Do: Quit}}},
@@ -501,7 +507,7 @@ func TestO02_WhatIsKept(t *testing.T) {
 	for i := range mostLines + 10 {
 		m.Update(Said{1, []telemetry.Record{{Time: at(i), Text: fmt.Sprintf("record %d", i)}}})
 		if i == mostLines-1 {
-			press(m, "k k")
+			press(m, "2k")
 		}
 	}
 	if frame := ansi.Strip(m.Frame()); len(m.shown().lines) != mostLines || !strings.Contains(frame, fmt.Sprintf("  record %d", mostLines-3)) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,44 +119,29 @@ func contextTable(whose string, all []dialog.Info, more int, now time.Time) []li
 	if len(all) == 0 {
 		return lines
 	}
-	heads := []string{"WHAT", "WITH", "FOR", "WAITS FOR", "UNREAD", "CREDIT", "SENT", "RECEIVED", "PHASE"}
-	rows := [][]string{heads}
-	for _, c := range all {
-		with := map[string]string{dialog.RoleOpener: "→ ", dialog.RoleCallee: "← "}[c.Role] + c.Peer
-		age := none
-		if !c.Since.IsZero() {
-			age = top.Age(max(0.001, now.Sub(c.Since).Seconds())) // it may have begun since that look
-		}
-		waits := c.Waits
-		if c.Stuck {
-			waits = "its end, which does not come"
-		}
-		rows = append(rows, []string{
-			cmp.Or(strings.TrimSpace(c.Endpoint+" "+c.Kind), "relayed"), with, age, cmp.Or(waits, none),
-			fmt.Sprint(c.Queued), fmt.Sprint(c.Credit), fmt.Sprint(c.Sent), fmt.Sprint(c.Received), cmp.Or(c.Phase, none),
-		})
+	rows := [][]string{contextHeads}
+	for i := range all {
+		rows = append(rows, contextCells(&all[i], now))
 	}
-	widths := make([]int, len(heads))
+	widths := make([]int, len(contextHeads))
 	for _, row := range rows {
 		for i, text := range row {
 			widths[i] = max(widths[i], min(cells(text), 28))
 		}
 	}
 	for n, row := range rows {
-		l := line{}
+		l := line{wrong: n > 0 && all[n-1].Stuck}
 		for i, text := range row {
 			look := plain
 			switch {
-			case n == 0:
+			case n == 0, text == "0", text == none:
 				look = dim
-			case heads[i] == "WAITS FOR" && all[n-1].Stuck:
-				l.wrong, look = true, bad
-			case text == "0" || text == none:
-				look = dim
-			case heads[i] == "UNREAD":
+			case l.wrong && contextHeads[i] == "WAITS FOR":
+				look = bad
+			case contextHeads[i] == "UNREAD":
 				look = warn
 			}
-			l.parts = append(l.parts, part{pad(text, widths[i], i >= 4 && i < 8) + "  ", look})
+			l.parts = append(l.parts, part{pad(text, widths[i], i >= 4 && i < 8) + "  ", look}) // the numbers are right
 		}
 		lines = append(lines, l)
 	}
@@ -163,6 +149,24 @@ func contextTable(whose string, all []dialog.Info, more int, now time.Time) []li
 		lines = append(lines, textLine(dim, fmt.Sprintf("and %d more", more)))
 	}
 	return lines
+}
+
+var contextHeads = []string{"WHAT", "WITH", "FOR", "WAITS FOR", "UNREAD", "CREDIT", "SENT", "RECEIVED", "PHASE"}
+
+// contextCells are those of a context. An arrow leads from its opener to its callee.
+func contextCells(c *dialog.Info, now time.Time) []string {
+	with := map[string]string{dialog.RoleOpener: "→ ", dialog.RoleCallee: "← "}[c.Role] + c.Peer
+	age, waits := none, cmp.Or(c.Waits, none)
+	if !c.Since.IsZero() {
+		age = top.Age(max(0.001, now.Sub(c.Since).Seconds())) // it may have begun since that look
+	}
+	if c.Stuck {
+		waits = "its end, which does not come"
+	}
+	return []string{
+		cmp.Or(strings.TrimSpace(c.Endpoint+" "+c.Kind), "relayed"), with, age, waits,
+		strconv.Itoa(c.Queued), strconv.Itoa(c.Credit), strconv.FormatUint(c.Sent, 10), strconv.FormatUint(c.Received, 10), cmp.Or(c.Phase, none),
+	}
 }
 
 // traceList are the traces of spans that have come. Of more than mostSpans spans the oldest traces are let go.
@@ -173,14 +177,14 @@ type traceList struct {
 	made  []line   // nil: something has come since
 }
 
-func (t *traceList) add(s telemetry.Span) {
+func (t *traceList) add(s *telemetry.Span) {
 	if t.spans == nil {
 		t.spans = map[string][]telemetry.Span{}
 	}
 	if _, known := t.spans[s.Trace]; !known {
 		t.order = append(t.order, s.Trace)
 	}
-	t.spans[s.Trace], t.made = append(t.spans[s.Trace], s), nil
+	t.spans[s.Trace], t.made = append(t.spans[s.Trace], *s), nil
 	for t.n++; t.n > mostSpans && len(t.order) > 1; {
 		t.n -= len(t.spans[t.order[0]])
 		delete(t.spans, t.order[0])

@@ -132,25 +132,9 @@ func (m *Model) Update(msg any) []Request {
 		return m.measured(msg.Table)
 	case Happened:
 		return m.happened(msg.Event, msg.Past)
-	case Said:
-		if p := m.page(msg.Page); p != nil {
-			for i := range msg.Records {
-				p.add(recordLine(&msg.Records[i]))
-			}
-		}
-	case Ended:
-		if p := m.page(msg.Page); p != nil {
-			for _, s := range msg.Spans {
-				p.traces.add(s)
-			}
-		}
-	case Described:
-		if p := m.page(msg.Page); p != nil {
-			p.describe(&msg, m.row(p.path), m.width-2, m.table.Time)
-		}
-	case Failed:
-		if p := m.page(msg.Page); p != nil {
-			p.failure(msg.Reason)
+	case answer:
+		if p := m.page(msg.to()); p != nil {
+			msg.fill(m, p)
 		}
 	case Done:
 		m.notice = done(msg)
@@ -159,6 +143,33 @@ func (m *Model) Update(msg any) []Request {
 	}
 	return nil
 }
+
+// answer is a message for a page, which may be there no more.
+type answer interface {
+	to() int
+	fill(m *Model, p *page)
+}
+
+func (a Said) to() int      { return a.Page }
+func (a Ended) to() int     { return a.Page }
+func (a Described) to() int { return a.Page }
+func (a Failed) to() int    { return a.Page }
+
+func (a Said) fill(_ *Model, p *page) {
+	for i := range a.Records {
+		p.add(recordLine(&a.Records[i]))
+	}
+}
+
+func (a Ended) fill(_ *Model, p *page) {
+	for i := range a.Spans {
+		p.traces.add(&a.Spans[i])
+	}
+}
+
+func (a Described) fill(m *Model, p *page) { p.describe(&a, m.row(p.path), m.width-2, m.table.Time) }
+
+func (a Failed) fill(_ *Model, p *page) { p.reason = a.Reason }
 
 // page is the page of a number, if it is still there.
 func (m *Model) page(n int) *page {

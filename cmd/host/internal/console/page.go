@@ -60,9 +60,6 @@ func (p *page) add(l line) {
 	}
 }
 
-// failure notes why something is missing.
-func (p *page) failure(reason string) { p.reason = reason }
-
 // describe makes the lines of a page of what is known of its actor, for a screen that is so wide.
 func (p *page) describe(d *Described, r *top.Row, width int, now time.Time) {
 	p.reason, p.lines = "", nil

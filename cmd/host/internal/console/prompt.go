@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -127,14 +128,12 @@ func (m *Model) command(word string, args []string) (asked []Request, problem st
 }
 
 func (m *Model) sortBy(column string) (problem string) {
-	for _, known := range top.Columns() {
-		if known == column {
-			m.Sort = column
-			m.order()
-			return ""
-		}
+	if !slices.Contains(top.Columns(), column) {
+		return "sort: expected one of " + strings.Join(top.Columns(), ", ")
 	}
-	return "sort: expected one of " + strings.Join(top.Columns(), ", ")
+	m.Sort = column
+	m.order()
+	return ""
 }
 
 // named is the path of the actor that arguments mean; without any, of the selected one.

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/top"
@@ -80,7 +81,7 @@ func number(n int, t tone) (string, tone) {
 	if n == 0 {
 		return "0", dim
 	}
-	return fmt.Sprint(n), t
+	return strconv.Itoa(n), t
 }
 
 func percent(processors float64) string {
