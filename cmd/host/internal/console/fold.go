@@ -239,21 +239,31 @@ func (m *Model) waterfallLines(p *page) []line {
 	}
 	who = min(who, m.width/4)
 	what = min(what, max(20, m.width-who-42))
+	narrow := m.width < 72                // there is no room for when each span has begun: its bar says that
 	bars := max(8, m.width-2-what-who-24) // what else there is in a row: the marks, gaps and times
+	if narrow {
+		bars = max(8, m.width-2-what-who-14)
+	}
 	var lines []line
 	for _, r := range w.Rows {
-		took, look := trace.Short(r.Duration).String(), plain
-		if r.Note {
-			took, look = "", dim
+		text, began := strings.Repeat("  ", r.Depth)+r.Text, fmt.Sprintf("%8v  ", trace.Short(r.At.Sub(w.Time)))
+		if narrow {
+			began = ""
 		}
 		l := line{wrong: strings.HasPrefix(r.Text, "error: ")}
-		if l.wrong {
-			look = bad
+		switch {
+		case l.wrong:
+			l.parts = []part{{pad(text, what+2+who, false) + "  ", bad}}
+		case r.Note:
+			l.parts = []part{{pad(text, what+2+who, false) + "  ", dim}}
+		default:
+			l.parts = []part{{pad(text, what, false) + "  ", plain}, {pad(r.Actor, who, false) + "  ", named}}
 		}
-		l.parts = []part{
-			{pad(strings.Repeat("  ", r.Depth)+r.Text, what, false) + "  ", look}, {pad(r.Actor, who, false) + "  ", named},
-			{fmt.Sprintf("%8v  %8s  ", trace.Short(r.At.Sub(w.Time)), took), dim}, {w.Bar(&r, bars), look},
+		took, look := "", dim
+		if !r.Note {
+			took, look = trace.Short(r.Duration).String(), plain
 		}
+		l.parts = append(l.parts, part{began + fmt.Sprintf("%8s  ", took), dim}, part{w.Bar(&r, bars), look})
 		lines = append(lines, l)
 	}
 	return lines

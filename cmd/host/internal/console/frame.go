@@ -14,7 +14,7 @@ func (m *Model) strip(p *page) int {
 	case m.height < 22:
 		return 4
 	}
-	return min(6, m.height/4)
+	return min(12, m.height/4)
 }
 
 // body is how many rows there are for the lines of a page: all but the title, the head, the strip and the last row.
