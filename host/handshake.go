@@ -95,18 +95,12 @@ func (s *spawned) dialOptions() []grpc.DialOption {
 // runner makes the process that go-plugin will start. go-plugin calls it inside
 // Client.Start, once; of the command that it hands over only the environment means
 // anything, which holds go-plugin's own PLUGIN_ variables and the cookie. scratch is the
-// directory for the child's sockets, which go-plugin has just made. The process removes it
-// when it ends; if no process is made, go-plugin would leave it, and so it is removed
-// here.
+// directory for the child's sockets, which go-plugin has just made.
 //
 // What is merged last into the environment wins, so that a spec cannot replace what says
 // where the identity is.
-func (s *spawned) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ runner.Runner, err error) {
-	defer func() {
-		if err != nil {
-			_ = os.Remove(scratch) // it is empty
-		}
-	}()
+func (s *spawned) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
+	s.scratch = scratch
 	own, err := environ.Join(s.spec.Env)
 	if err != nil {
 		return nil, err
@@ -115,7 +109,7 @@ func (s *spawned) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (_ 
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
 		Path: s.path, Args: s.spec.Command[1:], Files: files, Name: s.spec.Command[0], Title: s.title(), Dir: s.spec.Dir, Env: env,
-		SHA256: s.spec.SHA256, Scratch: scratch, Cgroup: true, Limits: limits(s.spec.Limits), Gist: gist, Log: s.lines.line,
+		SHA256: s.spec.SHA256, Cgroup: true, Limits: limits(s.spec.Limits), Gist: gist, Log: s.lines.line,
 	}, cmd)
 	s.proc.Store(proc)
 	if s.foreign() {

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -40,6 +41,7 @@ type spawned struct {
 	proc     atomic.Pointer[process.Process] // go-plugin has it made, on a goroutine of its own
 	plugin   *plugin.Client                  // go-plugin's hold on the process
 	config   *plugin.ClientConfig
+	scratch  string       // the directory for its sockets, which go-plugin has made; "" before
 	path     string       // the file to execute
 	file     os.FileInfo  // of path, before it was executed; nil if there was none
 	identity *os.File     // during the start: where the child reads its identity
@@ -68,6 +70,7 @@ func (s *spawned) Start(ctx context.Context) (err error) {
 	}
 	s.file, _ = os.Stat(s.path) // what is wrong with it, its execution says
 	if err = s.handshake(ctx); err != nil {
+		rundir.Discard(s.scratch) // go-plugin forgets it if no process comes of it
 		return err
 	}
 	return s.checkCertificate()
@@ -175,14 +178,18 @@ func (s *spawned) Check(ctx context.Context) (healthpb.HealthCheckResponse_Servi
 
 // Release stops the server, which waits for the handlers of its connections, and has let go of
 // what go-plugin holds: its main connection and its goroutines. The process is reaped, so that
-// go-plugin has none to kill, and nobody but the end of the nursery waits for it.
+// go-plugin has none to kill, and nobody but the end of the nursery waits for it, nor for the end of
+// the directory, which takes the file system as long as all else together.
 func (s *spawned) Release() {
 	if s.server != nil {
 		s.server.Stop()
 		s.serving.Wait()
 	}
 	if s.plugin != nil {
-		s.env.letGo.Go(s.plugin.Kill)
+		s.env.letGo.Go(func() {
+			rundir.Discard(s.scratch)
+			s.plugin.Kill()
+		})
 	}
 }
 

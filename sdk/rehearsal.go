@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
 // rehearse does what the host will want in a moment, as far as that can be done
@@ -27,8 +28,8 @@ func rehearse(identity *tls.Config, log *slog.Logger) {
 	id := &wire.Identity{Name: "rehearsal"}
 	through(&wire.BootRequest{Parent: id, Self: id})
 	through(&wire.BootResponse{Self: id, Endpoints: []*wire.Endpoint{{Name: "rehearsal"}}})
-	if text, err := cbor.Marshal(wire.CancelRequest{}); err == nil {
-		_ = cbor.Unmarshal(text, new(wire.CancelRequest)) // what comes of it is of no interest
+	if text, err := cbor.Marshal(wire.CancelRequest{Canceller: actor.NewID(id.Name), Grace: 1}); err == nil {
+		_ = wire.CBOR.Unmarshal(text, new(wire.CancelRequest)) // what comes of it is of no interest
 	}
 }
 

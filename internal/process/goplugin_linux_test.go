@@ -45,6 +45,7 @@ func client(t *testing.T, autoMTLS bool, words ...string) (*plugin.Client, func(
 	spec := child0(words...)
 	spec.Log = l.log
 	var p *Process
+	var sockets string
 	c := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  handshakeConfig,
 		Plugins:          plugin.PluginSet{"empty": empty{}},
@@ -55,7 +56,7 @@ func client(t *testing.T, autoMTLS bool, words ...string) (*plugin.Client, func(
 		Stderr:           io.Discard,
 		Logger:           hclog.NewNullLogger(),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
-			spec.Scratch = dir
+			sockets = dir
 			p = New(spec, cmd)
 			return p.Runner(), nil
 		},
@@ -63,7 +64,7 @@ func client(t *testing.T, autoMTLS bool, words ...string) (*plugin.Client, func(
 	t.Cleanup(func() {
 		c.Kill()
 		<-p.Flushed()
-		if _, err := os.Stat(p.spec.Scratch); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(sockets); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the socket directory is still there: %v", err)
 		}
 	})
@@ -128,26 +129,5 @@ func TestN06_GoPluginStartIsCancelledByKill(t *testing.T) {
 	}
 	if err := <-started; err == nil || !strings.Contains(err.Error(), "signal 9") {
 		t.Error(err)
-	}
-}
-
-func TestF05_GoPluginFailedStartLeavesNoSocketDirectory(t *testing.T) {
-	leaves(t)
-	var scratch string
-	c := plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig: handshakeConfig,
-		Plugins:         plugin.PluginSet{"empty": empty{}},
-		SkipHostEnv:     true,
-		Logger:          hclog.NewNullLogger(),
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
-			scratch = dir
-			return New(Spec{Path: "/none", Scratch: dir}, cmd).Runner(), nil
-		},
-	})
-	if _, err := c.Start(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Start = %v", err)
-	}
-	if _, err := os.Stat(scratch); scratch == "" || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%q: %v", scratch, err)
 	}
 }

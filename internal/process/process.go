@@ -14,7 +14,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/cgroup"
 	"github.com/seed-2ba35074/trellis/internal/environ"
 	"github.com/seed-2ba35074/trellis/internal/logs"
-	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
@@ -143,7 +142,6 @@ func (p *Process) abandon(err error) {
 	p.lk.state, p.lk.err = Failed, err
 	p.lk.Unlock()
 	close(p.dead)
-	p.discard()
 	p.finish()
 }
 
@@ -169,8 +167,7 @@ func (p *Process) adopt(ctx context.Context, c *child) error {
 }
 
 // reap owns a running process: it reads its output, waits for its end, clears
-// up after it and reports. It is the only place that reaps. What the process had on disk goes
-// meanwhile: it takes as long as everything else together.
+// up after it and reports. It is the only place that reaps.
 //
 // The output is read to the end after the burial: by then the whole group was sent SIGKILL, and the
 // last words are complete. Dead comes before the removal of the cgroup, which may take
@@ -178,7 +175,6 @@ func (p *Process) adopt(ctx context.Context, c *child) error {
 func (p *Process) reap(c *child) {
 	drained := p.drain(c)
 	c.awaitExit()
-	clearing := task.Start(p.discard)
 	exit := p.bury(c)
 	drained()
 	c.close()
@@ -188,8 +184,6 @@ func (p *Process) reap(c *child) {
 	p.lk.Unlock()
 	close(p.dead)
 	_ = c.group.Remove() // what is not gone in time is removed with the runtime directory
-	clearing.Wait()
-	p.discard() // what it had started may have made it anew, and is gone only now
 	p.finish()
 }
 
@@ -226,13 +220,6 @@ func (p *Process) finish() {
 	p.stdout.offer("(the process ended before its handshake line)\n")
 	p.log.Close()
 	close(p.done)
-}
-
-// discard removes what the process had on disk.
-func (p *Process) discard() {
-	if p.spec.Scratch != "" {
-		rundir.Discard(p.spec.Scratch)
-	}
 }
 
 // Terminate sends SIGTERM to the process group. A process that does not run

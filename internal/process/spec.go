@@ -40,11 +40,6 @@ type Spec struct {
 	// the caller's, who may close them as soon as Start has returned. A child
 	// that contains this package does not pass them on to its own children.
 	Files []*os.File
-	// Scratch is a directory that is removed with everything in it when the
-	// process has been reaped or Start has failed; "" is none. Give it
-	// RunnerFunc's third argument: go-plugin itself forgets its socket
-	// directory when a start fails.
-	Scratch string
 	// Cgroup asks for a cgroup of the child's own, in which everything that it
 	// starts can be found and killed. Where the system gives
 	// none (see [rundir.Cgroup]) the child lives without.

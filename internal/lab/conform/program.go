@@ -222,7 +222,7 @@ func (r *run) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (runner
 		env = environ.Merge(env, []string{LimitsVariable + "=" + r.script.Limits})
 	}
 	r.process = process.New(process.Spec{
-		Path: path, Args: r.program.Command[1:], Name: r.program.Command[0], Files: []*os.File{r.identity}, Env: env, Scratch: scratch,
+		Path: path, Args: r.program.Command[1:], Name: r.program.Command[0], Files: []*os.File{r.identity}, Env: env,
 	}, cmd)
 	r.unfollow = context.AfterFunc(ctx, func() { _ = r.process.Kill(context.WithoutCancel(ctx)) })
 	return r.process.Runner(), nil
