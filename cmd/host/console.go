@@ -158,21 +158,39 @@ func (w *watching) read(ctx context.Context, actor string) error {
 	}
 }
 
-// measure sends a table at once and then for each interval.
+// measure sends a table at once and then for each interval, or why there is none.
 func (w *watching) measure(ctx context.Context, v *top.View, actor string) {
 	ticker := time.NewTicker(w.o.interval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		t, err := look(ctx, v, actor)
+		var t top.Table
+		var err error
+		asked := time.Now()
+		looking := task.Start(func() { t, err = look(ctx, v, actor) })
+		for done := false; !done; {
+			select {
+			case <-looking.Done():
+				done = true
+			case <-ticker.C:
+				if waited := time.Since(asked); waited > lateAfter {
+					w.tea.Send(console.Late{Reason: fmt.Sprintf("no answer for %v", waited.Round(time.Second))})
+				}
+			}
+		}
 		if err == nil {
 			w.tea.Send(console.Measured{Table: t})
-		} // else it is asked again: the actor that is to be shown may come back, and the end of the tree ends ctx
+		} else { // the actor that is to be shown may come back, and the end of the tree ends ctx
+			w.tea.Send(console.Late{Reason: fault.Line(err)})
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 		}
 	}
 }
+
+// lateAfter is how long a look may take before that is shown. Actors that do not answer take up a second of it.
+const lateAfter = 2 * time.Second
 
 // follow sends the events of all actors that are shown.
 func (w *watching) follow(ctx context.Context, actor string) {

@@ -161,6 +161,25 @@ var scenes = map[string]func(width, height int) *Model{
 		return m
 	},
 	"tree": busy,
+	"many": func(width, height int) *Model {
+		m := busy(width, height)
+		t := census(123)
+		for i := range 40 {
+			t.Actors = append(t.Actors, top.Row{Actor: fmt.Sprintf("census/parser#%d", 11+i), State: "ready", Age: 60, RSS: 19 << 20, Health: "ok"})
+		}
+		m.Update(Measured{t})
+		press(m, "pgdown")
+		return m
+	},
+	"part": func(width, height int) *Model { // of the tree, as NAME chooses it
+		m := New(Options{Host: "default"})
+		m.Update(Size{width, height})
+		t := census(123)
+		t.Actors = slices.DeleteFunc(t.Actors, func(r top.Row) bool { return !strings.HasPrefix(r.Actor, "census/") })
+		t.Actors = append(t.Actors, top.Row{Actor: "census/parser/reader", State: "starting"})
+		m.Update(Measured{t})
+		return m
+	},
 	"sorted": func(width, height int) *Model {
 		m := busy(width, height)
 		press(m, ": 'sort_cpu enter j")
@@ -319,6 +338,7 @@ func TestO04_HostileTextInFrames(t *testing.T) {
 		"a prompt": func(m *Model) { press(m, "/"); m.Update(Press{Text: venom}) },
 		"an order": func(m *Model) { m.Update(Done{Request{Do: Restart, Path: venom}, errors.New(venom)}) },
 		"asking":   func(m *Model) { press(m, "2j x") },
+		"no look":  func(m *Model) { m.Update(Late{venom}) },
 		"the end":  func(m *Model) { m.Update(Over{venom}) },
 	} {
 		m := hostile()

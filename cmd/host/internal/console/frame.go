@@ -27,8 +27,12 @@ func (m *Model) Frame() string {
 	rows := m.body(p)
 	lines, selected := m.window(p, all, rows)
 	title, last := m.title(), m.foot()
-	if p.kind != treePage && len(all) > rows {
-		head.parts = append(head.parts, part{fmt.Sprintf("  %d-%d of %d", p.first+1, p.first+len(lines), len(all)), dim})
+	place := ""
+	if len(all) > rows {
+		place = fmt.Sprintf("%d-%d of %d", p.first+1, p.first+len(lines), len(all))
+	}
+	if n := m.strip(p); n == 0 && p.kind != treePage {
+		head.parts = append(head.parts, part{"  " + place, dim})
 	}
 	out := []string{title.draw(m.width, 0, false), head.draw(m.width, 0, false)}
 	for i := range rows {
@@ -39,7 +43,7 @@ func (m *Model) Frame() string {
 		}
 	}
 	if n := m.strip(p); n > 0 {
-		out = append(out, m.stripRows(n)...)
+		out = append(out, m.stripRows(place, n)...)
 	}
 	return strings.Join(append(out, last.draw(m.width, 0, false)), "\n")
 }
@@ -58,10 +62,14 @@ func (m *Model) lineRow(l *line, left int, selected bool) string {
 	return marks.draw(2, 0, selected) + l.draw(m.width-2, left, selected)
 }
 
-// stripRows are the last events, below a rule.
-func (m *Model) stripRows(n int) []string {
-	rule := textLine(dim, "── events "+strings.Repeat("─", max(0, m.width-10)))
-	out := []string{rule.draw(m.width, 0, false)}
+// stripRows are the last events, below a rule that says where in the lines above the window is.
+func (m *Model) stripRows(place string, n int) []string {
+	rule := "── events "
+	if place != "" {
+		rule = "── " + place + " ── events "
+	}
+	l := textLine(dim, rule+strings.Repeat("─", max(0, m.width-cells(rule))))
+	out := []string{l.draw(m.width, 0, false)}
 	events := m.events[max(0, len(m.events)-n+1):]
 	for i := range n - 1 {
 		if i < len(events) {
@@ -79,6 +87,9 @@ func (m *Model) title() line {
 	if m.over != "" {
 		l.parts = append(l.parts, part{"  the host has ended", bad})
 		return l
+	}
+	if m.late != "" {
+		l.parts = append(l.parts, part{"  " + m.late, bad})
 	}
 	if m.table.Time.IsZero() {
 		l.parts = append(l.parts, part{"  asking …", dim})

@@ -21,6 +21,8 @@ type (
 	Press struct{ Key, Text string }
 	// Measured is the table of one look at the tree.
 	Measured struct{ Table top.Table }
+	// Late is why there is no new one, until there is.
+	Late struct{ Reason string }
 	// Happened is an event of an actor. Past is that it was told before the screen was there.
 	Happened struct {
 		Event directory.Event
@@ -107,6 +109,7 @@ type Model struct {
 	failed        map[string]bool // who has failed and was not looked at since, by paths
 	events        []happening
 	ticks         int
+	late          string // why the table is old
 
 	pages  []*page // the last one is shown; the tree is the first
 	last   int     // number of a page
@@ -130,6 +133,8 @@ func (m *Model) Update(msg any) []Request {
 		return m.press(msg)
 	case Measured:
 		return m.measured(msg.Table)
+	case Late:
+		m.late = msg.Reason
 	case Happened:
 		return m.happened(msg.Event, msg.Past)
 	case answer:
@@ -197,7 +202,7 @@ const refreshEvery = 5
 // measured takes the numbers of a look in the place of all that is known. An actor keeps the state that its last event has told,
 // which is as new.
 func (m *Model) measured(t top.Table) []Request {
-	m.table = t
+	m.table, m.late = t, ""
 	m.order()
 	for i := range m.table.Actors {
 		m.widen(&m.table.Actors[i])

@@ -178,20 +178,23 @@ func (m *Model) names(rows []*top.Row) []string {
 		}
 		return out
 	}
-	open := map[string]bool{} // hosts of which another actor follows further down
+	there, open := map[string]bool{}, map[string]bool{} // open are hosts of which another actor follows further down
+	for _, r := range rows {
+		there[r.Actor] = true
+	}
 	for i, r := range slices.Backward(rows) {
-		if r.Actor == "" {
-			out[i] = "(root)"
+		host := treepath.Host(r.Actor)
+		if r.Actor == "" || !there[host] {
+			out[i] = name(r.Actor)
 			continue
 		}
-		host := treepath.Host(r.Actor)
 		text := "└ "
 		if open[host] {
 			text = "├ "
 		}
 		open[host] = true
 		text += treepath.Last(r.Actor)
-		for host != "" {
+		for host != "" && there[treepath.Host(host)] {
 			host = treepath.Host(host)
 			bar := "  "
 			if open[host] {
