@@ -65,7 +65,7 @@ func importMap() []area {
 			"it plays a host to whatever implementation, and must not lean on what a host makes of it"},
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
-		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
+		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/tracing", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
 		{"internal/inspect", append([]string{"internal/dialog", "internal/endpoint", "internal/task", "internal/terminal", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life, hosts and programs that have joined meet in it: they tell, hand on and ask"},
 		{"internal/document", []string{"internal/inspect", "internal/treepath", "shared"}, "it makes documents of what others have read"},
 		{"internal/report", append([]string{"internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},

@@ -166,8 +166,9 @@ func (c *child) traced(i *incarnation, what string, failure error, fields ...tel
 		return
 	}
 	if span := i.span.End(fault.Pack(failure, c.n.env.self)); span != nil {
-		span.Actor, span.Fields = c.member.Path(), fields
-		span.Name = what + " " + treepath.Last(span.Actor)
+		span.Actor = c.member.Path()
+		rest := span.More()
+		rest.Name, rest.Fields = what+" "+treepath.Last(span.Actor), fields
 		c.n.env.spans(span)
 	}
 }

@@ -270,7 +270,7 @@ func pointsOf(m *metricspb.Metric) map[string]string {
 	case *metricspb.Metric_Histogram:
 		for _, p := range data.Histogram.GetDataPoints() {
 			value := fmt.Sprint(p.GetCount())
-			if len(p.GetBucketCounts()) != len(p.GetExplicitBounds())+1 || p.GetSum() <= 0 {
+			if len(p.GetBucketCounts()) != len(p.GetExplicitBounds())+1 || p.GetCount() > 0 && p.GetSum() <= 0 {
 				value += " without buckets or a sum"
 			}
 			all[fmt.Sprintf("histogram %s in %s %v", m.GetName(), m.GetUnit(), valuesOf(p.GetAttributes()))] = value

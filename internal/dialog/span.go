@@ -63,7 +63,7 @@ func (d *Dialog) traced(err error) {
 	span := d.span.End(told)
 	d.mu.Unlock()
 	if span != nil {
-		span.Name, span.Service, span.Method = verb+service+"/"+d.endpoint, service, d.endpoint
+		span.Verb, span.Service, span.Method = verb, service, d.endpoint
 		d.table.cfg.Spans(span)
 	}
 }

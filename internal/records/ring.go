@@ -24,42 +24,81 @@ type ring[T any] struct {
 	most int    // weight of what is kept
 
 	mu       sync.Mutex
-	kept     []entry[T]         // in the order of their numbers
-	last     uint64             // the number of the newest value
-	weight   int                // of all
-	sources  map[string]*source // that have something here
-	changed  chan struct{}      // made by a reader that waits, closed at the next change
-	finished chan struct{}      // closed when nothing comes any more
+	last     uint64                // the number of the newest value
+	weight   int                   // of all
+	sources  map[string]*source[T] // that have something here
+	changed  chan struct{}         // made by a reader that waits, closed at the next change
+	finished chan struct{}         // closed when nothing comes any more
 }
 
 // entry is a value in its place.
 type entry[T any] struct {
-	n      uint64
-	source *source
-	weight int
-	value  *T
+	n     uint64
+	size  int // in bytes
+	value T
 }
 
+func (e *entry[T]) weight() int { return 1 + e.size>>10 }
+
 // source is a child of the actor, with all that is below it, or the actor itself.
-type source struct{ weight int }
+type source[T any] struct {
+	weight int
+	array  []entry[T] // from its beginning; what is kept is its end
+	kept   []entry[T] // in the order of their numbers
+}
+
+// push adds an entry. There is room for it at the end of the array, for as long as no more is kept than a
+// half of that, or else in one that is twice as large.
+func (s *source[T]) push(e entry[T]) {
+	switch to := s.array; {
+	case len(s.kept) < cap(s.kept):
+	case 2*len(s.kept) <= cap(to):
+		s.kept = append(to[:0], s.kept...)
+		clear(to[len(s.kept):cap(to)])
+	default:
+		s.array = append(make([]entry[T], 0, max(16, 2*len(s.kept))), s.kept...)
+		s.kept = s.array
+	}
+	s.kept = append(s.kept, e)
+	s.weight += e.weight()
+}
+
+// cut drops the oldest values until the rest weighs no more.
+func (s *source[T]) cut(to int) (less int) {
+	n := 0
+	for ; s.weight-less > to; n++ {
+		less += s.kept[n].weight()
+	}
+	clear(s.kept[:n])
+	s.kept = s.kept[n:]
+	s.weight -= less
+	return less
+}
+
+// between are the values behind a number, up to another one.
+func (s *source[T]) between(last, end uint64) []entry[T] {
+	behind := func(n uint64) int { return sort.Search(len(s.kept), func(i int) bool { return s.kept[i].n > n }) }
+	from := behind(last)
+	return s.kept[from:max(from, behind(end))]
+}
 
 // incoming is a value that is to be put in.
 type incoming[T any] struct {
-	below  string // the child of the actor that it comes from, or ""
-	weight int
-	value  *T
+	below string // the child of the actor that it comes from, or ""
+	size  int    // in bytes
+	value *T
 }
 
 // newRing makes a ring for what the actor at a path keeps: values of so much weight, where
 // one counts 1 and each KiB of it beyond the first another 1.
 func newRing[T any](at string, most int) ring[T] {
-	return ring[T]{at: at, most: most, sources: map[string]*source{}, finished: make(chan struct{})}
+	return ring[T]{at: at, most: most, sources: map[string]*source[T]{}, finished: make(chan struct{})}
 }
 
 // of is what an actor has said, of a size in bytes.
 func (r *ring[T]) of(actor string, size int, value *T) incoming[T] {
 	below, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(actor, r.at), "/"), "/")
-	return incoming[T]{below, 1 + size>>10, value}
+	return incoming[T]{below, size, value}
 }
 
 // put adds values, behind so many that were lost before they came here: to a reader these are
@@ -72,40 +111,34 @@ func (r *ring[T]) put(lost int, all ...incoming[T]) {
 		r.last++
 		from := r.sources[e.below]
 		if from == nil {
-			from = &source{}
+			from = &source[T]{}
 			r.sources[e.below] = from
 		}
-		r.kept = append(r.kept, entry[T]{r.last, from, e.weight, e.value})
-		from.weight += e.weight
-		r.weight += e.weight
-		if r.weight > r.most {
+		before := from.weight
+		from.push(entry[T]{r.last, e.size, *e.value})
+		if r.weight += from.weight - before; r.weight > r.most {
 			r.shrink()
 		}
 	}
 	r.wake()
 }
 
-// shrink makes room for a sixteenth of what may be kept, so that it is seldom needed: all that
-// is kept is moved for it. The sources that have most lose their oldest values until none of
-// them has more than the others of these; one that has less than its share loses nothing.
+// shrink makes room for a sixteenth of what may be kept, so that it is seldom needed. The sources that
+// have most lose their oldest values until none of them has more than the others of these; one that has
+// less than its share loses nothing.
 func (r *ring[T]) shrink() {
 	room, share := r.most-r.most/16, 0
-	all := slices.SortedFunc(maps.Values(r.sources), func(a, b *source) int { return a.weight - b.weight })
+	all := slices.SortedFunc(maps.Values(r.sources), func(a, b *source[T]) int { return a.weight - b.weight })
 	for i, s := range all {
 		if share = room / (len(all) - i); s.weight > share {
 			break
 		}
 		room -= s.weight
 	}
-	r.kept = slices.DeleteFunc(r.kept, func(e entry[T]) bool {
-		if e.source.weight <= share {
-			return false
-		}
-		e.source.weight -= e.weight
-		r.weight -= e.weight
-		return true
-	})
-	maps.DeleteFunc(r.sources, func(_ string, s *source) bool { return s.weight == 0 })
+	for _, s := range all {
+		r.weight -= s.cut(share)
+	}
+	maps.DeleteFunc(r.sources, func(_ string, s *source[T]) bool { return s.weight == 0 })
 }
 
 // wake has all who wait look again.
@@ -154,7 +187,7 @@ func (r *ring[T]) watch(ctx context.Context, follow bool, passes func(*T) bool) 
 					return
 				}
 				last = e.n
-				if passes(e.value) && !yield(*e.value, nil) {
+				if passes(&e.value) && !yield(e.value, nil) {
 					return
 				}
 			}
@@ -207,9 +240,26 @@ func (r *ring[T]) end(follow bool) uint64 {
 func (r *ring[T]) after(last, end uint64) (entries []entry[T], changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	behind := func(n uint64) int { return sort.Search(len(r.kept), func(i int) bool { return r.kept[i].n > n }) }
-	if from, to := behind(last), behind(end); from < to {
-		return slices.Clone(r.kept[from:min(from+batch, to)]), nil
+	var waiting [][]entry[T] // of each source
+	for _, s := range r.sources {
+		if some := s.between(last, end); len(some) > 0 {
+			waiting = append(waiting, some)
+		}
+	}
+	for len(waiting) > 0 && len(entries) < batch {
+		first := 0
+		for i, some := range waiting {
+			if some[0].n < waiting[first][0].n {
+				first = i
+			}
+		}
+		entries = append(entries, waiting[first][0])
+		if waiting[first] = waiting[first][1:]; len(waiting[first]) == 0 {
+			waiting = slices.Delete(waiting, first, first+1)
+		}
+	}
+	if len(entries) > 0 {
+		return entries, nil
 	}
 	if r.changed == nil && !r.over() {
 		r.changed = make(chan struct{})

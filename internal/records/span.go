@@ -3,54 +3,64 @@ package records
 import (
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/words"
-	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // Bounds of a span, in bytes, beside those of all of its fields and events together.
 const (
-	spanSize   = 400 // beside its texts
+	spanSize   = 160 // beside its texts
 	mostName   = 256
 	mostState  = 512
 	mostEvents = 32
 )
 
-// boundSpan is bound for a span. Ids that are none make it one of no trace, and no kind of a
-// call what is neither side of one.
-func boundSpan(s *telemetry.Span, now time.Time) (size int) {
-	s.Time = plausible(s.Time, now)
-	s.Duration = min(max(0, s.Duration), now.Sub(s.Time))
-	for _, id := range []struct {
-		text  *string
-		bytes int
-	}{{&s.Trace, 16}, {&s.Span, 8}, {&s.Parent, 8}} {
-		if !isID(*id.text, id.bytes) {
-			*id.text = ""
+// boundTimes makes the times of a span such that an actor may have told them at a time.
+func boundTimes(s *tracing.Ended, now int64) {
+	if s.Time > now || s.Time < 0 {
+		s.Time = now
+	}
+	s.Duration = min(max(0, s.Duration), time.Duration(now-s.Time))
+	if s.Rest != nil {
+		for i := range s.Rest.Events {
+			at := &s.Rest.Events[i].Time
+			*at = plausible(*at, time.Unix(0, now))
 		}
 	}
-	if s.Kind != telemetry.Client && s.Kind != telemetry.Server {
-		s.Kind = telemetry.Internal
+}
+
+// boundSpan is bound for a span. No kind of a call is what is neither side of one.
+func boundSpan(s *tracing.Ended) (size int) {
+	if s.Kind > tracing.KindServer {
+		s.Kind = tracing.KindInternal
 	}
-	if s.Status != telemetry.Cancelled && s.Status != telemetry.Deadline && s.Status != telemetry.OK {
-		s.Status = telemetry.Failed
-	}
+	s.Status = min(s.Status, tracing.StatusFailed)
 	size = spanSize + len(s.Actor)
-	for _, text := range []*string{&s.Name, &s.Service, &s.Method, &s.Type} {
-		*text = words.Clip(*text, mostName)
+	for _, text := range [...]*string{&s.Verb, &s.Service, &s.Method} {
+		if len(*text) > mostName {
+			*text = words.Clip(*text, mostName)
+		}
 		size += len(*text)
 	}
-	if len(s.State) > mostState {
-		s.State = "" // a part of it would say something else
+	if s.Rest != nil {
+		size += boundRest(s.Rest)
 	}
-	s.Error = words.Clip(s.Error, mostValue)
+	return size
+}
+
+func boundRest(r *tracing.Rest) (size int) {
+	if len(r.State) > mostState {
+		r.State = "" // a part of it would say something else
+	}
+	r.Name, r.Type, r.Error = words.Clip(r.Name, mostName), words.Clip(r.Type, mostName), words.Clip(r.Error, mostValue)
 	inAll := 0
-	s.Events = s.Events[:min(len(s.Events), mostEvents)]
-	for i := range s.Events {
-		e := &s.Events[i]
-		e.Time, e.Name = plausible(e.Time, now), words.Clip(e.Name, mostKey)
+	r.Events = r.Events[:min(len(r.Events), mostEvents)]
+	for i := range r.Events {
+		e := &r.Events[i]
+		e.Name = words.Clip(e.Name, mostKey)
 		inAll += fieldSize + len(e.Name)
 		e.Fields = boundFields(e.Fields, &inAll)
 	}
-	s.Fields = boundFields(s.Fields, &inAll)
-	return size + len(s.State) + len(s.Error) + inAll
+	r.Fields = boundFields(r.Fields, &inAll)
+	return len(r.Name) + len(r.Type) + len(r.State) + len(r.Error) + inAll
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
@@ -16,7 +17,7 @@ import (
 // much does not lose what it has logged.
 type Store struct {
 	records ring[telemetry.Record]
-	spans   ring[telemetry.Span]
+	spans   ring[tracing.Ended]
 	begun   func() // once
 }
 
@@ -29,7 +30,7 @@ func New(at string, records, spans int, begun func()) *Store {
 	if begun == nil {
 		begun = func() {}
 	}
-	return &Store{newRing[telemetry.Record](at, records), newRing[telemetry.Span](at, spans), sync.OnceFunc(begun)}
+	return &Store{newRing[telemetry.Record](at, records), newRing[tracing.Ended](at, spans), sync.OnceFunc(begun)}
 }
 
 // Put adds a record, and cuts what is too large in it. All that takes time is done before a lock is
@@ -52,19 +53,30 @@ func (s *Store) Watch(ctx context.Context, f telemetry.Filter) iter.Seq2[telemet
 // KeepsSpans is that of [telemetry.Source].
 func (s *Store) KeepsSpans() bool { return s.spans.most > 0 }
 
-// PutSpans adds spans, which are the store's then, and cuts what is too large in them.
+// PutSpans adds spans, and cuts what is too large in them.
 func (s *Store) PutSpans(lost int, spans ...*telemetry.Span) {
-	if !s.KeepsSpans() {
-		return
-	}
-	now := time.Now()
-	var one [1]incoming[telemetry.Span] // most often it is one
-	all := one[:0]
 	for _, span := range spans {
-		all = append(all, s.spans.of(span.Actor, boundSpan(span, now), span))
+		kept := tracing.Of(span)
+		s.PutSpan(lost, &kept)
+		lost = 0
 	}
-	s.spans.put(lost, all...)
-	s.begun()
+	if lost > 0 && s.KeepsSpans() {
+		s.spans.put(lost)
+	}
+}
+
+// PutSpan is PutSpans for one, which is another actor's word.
+func (s *Store) PutSpan(lost int, span *tracing.Ended) {
+	boundTimes(span, time.Now().UnixNano())
+	s.KeepSpan(lost, span)
+}
+
+// KeepSpan is PutSpan for one whose times are this process's own.
+func (s *Store) KeepSpan(lost int, span *tracing.Ended) {
+	if s.KeepsSpans() {
+		s.spans.put(lost, s.spans.of(span.Actor, boundSpan(span), span))
+		s.begun()
+	}
 }
 
 // WatchSpans is that of [telemetry.Source].
@@ -76,30 +88,42 @@ func (s *Store) WatchSpans(ctx context.Context, f telemetry.Filter) iter.Seq2[te
 	if err != nil {
 		return failed[telemetry.Span](err)
 	}
-	return s.spans.watch(ctx, f.Follow, passes)
+	return func(yield func(telemetry.Span, error) bool) {
+		for kept, err := range s.spans.watch(ctx, f.Follow, func(*tracing.Ended) bool { return true }) {
+			var span telemetry.Span
+			if err == nil {
+				if span = kept.Telemetry(); !passes(&span) {
+					continue
+				}
+			}
+			if !yield(span, err) {
+				return
+			}
+		}
+	}
 }
 
 // pace is how long a loop over batches of spans waits before it takes the next ones: calls may
 // be so frequent that to wake somebody for each span would cost more than they do.
 const pace = 20 * time.Millisecond
 
-// mostInMessage is the weight of spans that are told at once: less than a message may have.
-const mostInMessage = 12
+// mostInMessage is the size of spans that are told at once, in bytes: less than a message may have.
+const mostInMessage = 12 << 10
 
 // SpanBatches ranges over all spans that come, until the store is finished, in batches that a
 // message has room for, each behind how many that are lost. It takes those of some
 // milliseconds at once.
-func (s *Store) SpanBatches(ctx context.Context) iter.Seq2[int, []telemetry.Span] {
-	return func(yield func(int, []telemetry.Span) bool) {
+func (s *Store) SpanBatches(ctx context.Context) iter.Seq2[int, []tracing.Ended] {
+	return func(yield func(int, []tracing.Ended) bool) {
 		for entries, last := range s.spans.batches(ctx, true) {
 			for len(entries) > 0 {
-				var spans []telemetry.Span
-				for weight := 0; len(spans) < len(entries); {
+				var spans []tracing.Ended
+				for size := 0; len(spans) < len(entries); {
 					e := entries[len(spans)]
-					if weight += e.weight; weight > mostInMessage && len(spans) > 0 {
+					if size += e.size; size > mostInMessage && len(spans) > 0 {
 						break
 					}
-					spans = append(spans, *e.value)
+					spans = append(spans, e.value)
 				}
 				n := len(spans)
 				if !yield(int(entries[n-1].n-last)-n, spans) {

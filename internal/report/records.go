@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/records"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
@@ -78,14 +79,17 @@ func ReceiveRecords(ctx context.Context, d *dialog.Dialog, at string, to telemet
 			r.Actor = at
 			to.Put(r)
 		}
-		var kept []*telemetry.Span
+		lost := max(0, min(m.MissedSpans, math.MaxInt32))
 		for i := range m.Spans {
-			if place(&m.Spans[i].Actor) {
-				kept = append(kept, &m.Spans[i])
+			if !place(&m.Spans[i].Actor) {
+				lost++
+				continue
 			}
+			tracing.Put(to, lost, &m.Spans[i])
+			lost = 0
 		}
-		if missed := max(0, min(m.MissedSpans, math.MaxInt32)) + len(m.Spans) - len(kept); missed > 0 || len(kept) > 0 {
-			to.PutSpans(missed, kept...)
+		if lost > 0 {
+			to.PutSpans(lost)
 		}
 	})
 }
@@ -104,7 +108,7 @@ func AnswerRecords(start *wire.Start, s telemetry.Source) dialog.Task {
 		}
 	case start.Endpoint == wire.WatchSpans:
 		answer = func(ctx context.Context, d *dialog.Dialog, f telemetry.Filter) error {
-			return show(ctx, d, s.WatchSpans(ctx, f), func(s *telemetry.Span) message { return message{Spans: []telemetry.Span{*s}} })
+			return show(ctx, d, s.WatchSpans(ctx, f), func(s *telemetry.Span) message { return message{Spans: []tracing.Ended{tracing.Of(s)}} })
 		}
 	default:
 		return nil
@@ -148,6 +152,6 @@ func (r Records) WatchSpans(ctx context.Context, f telemetry.Filter) iter.Seq2[t
 		if len(m.Spans) == 0 {
 			return none
 		}
-		return m.Spans[0]
+		return m.Spans[0].Telemetry()
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -44,7 +45,7 @@ const (
 type message struct {
 	Event  *directory.Event  `json:"event,omitempty"`
 	Record *telemetry.Record `json:"record,omitempty"`
-	Spans  []telemetry.Span  `json:"spans,omitempty"`
+	Spans  []tracing.Ended   `json:"spans,omitempty"`
 	// MissedSpans is Missed of spans.
 	MissedSpans int `json:"missed_spans,omitempty"`
 	// Fault is the event's error, as the protocol's Fault in protobuf.
@@ -131,10 +132,11 @@ func encode(m *message, self actor.ID) (*wire.Buffer, error) {
 	return b, err
 }
 
-// marshal is a value in CBOR, in memory that is given away.
+// marshal is a value in CBOR, in memory that is given away. What is told has an end, since nothing of
+// an author's is in it.
 func marshal(v any) (*wire.Buffer, error) {
 	b := wire.NewBuffer(0)
-	if err := wire.CBOR.Marshal(b, v, nil); err != nil {
+	if err := wire.EncodeCBOR(b, v); err != nil {
 		b.Free()
 		return nil, err
 	}

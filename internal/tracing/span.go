@@ -10,40 +10,42 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
-// Sink takes the spans of one actor when they have ended. It never waits. nil: nobody keeps
-// them, and none are made.
-type Sink func(s *telemetry.Span)
+// Sink takes the spans of one actor when they have ended, which are its own then. It never
+// waits. nil: nobody keeps them, and none are made.
+type Sink func(s *Ended)
 
 // To takes the spans of the actor at a path; nil if the source keeps none.
 func To(s telemetry.Source, at string) Sink {
 	if !s.KeepsSpans() {
 		return nil
 	}
-	return func(span *telemetry.Span) {
+	return func(span *Ended) {
 		if span.Actor == "" {
 			span.Actor = at
 		}
-		s.PutSpans(0, span)
+		Keep(s, span)
 	}
 }
 
 // Span is one that lasts. Nobody guards it but who has made it. nil is one that nobody keeps:
 // all methods do nothing then.
 type Span struct {
-	// kept is what will be handed on, without a copy: a call has two of them, and their memory is
-	// most of what they cost.
-	kept    telemetry.Span
-	context trace.SpanContext
-	parent  trace.SpanID
-	header  string // that of the span, if it was asked for
-	from    string // that of the parent, if it has come with a call
-	over    bool
+	noop.Span // for scope
+
+	// kept is what will be handed on, without a copy: a call has two spans, and their memory is
+	// most of what they cost. Its ids do not change.
+	kept  Ended
+	begun time.Time
+	state trace.TraceState
+	flags trace.TraceFlags
+	over  bool
 }
 
 // mostEvents bounds what a span keeps, as the records do.
@@ -55,7 +57,7 @@ func (to Sink) Client(within trace.SpanContext) *Span {
 	if to == nil {
 		return nil
 	}
-	return begin(telemetry.Client, within)
+	return begin(KindClient, within)
 }
 
 // Server begins the span of who is called, of what has come with the call.
@@ -63,11 +65,7 @@ func (to Sink) Server(parent, state string) *Span {
 	if to == nil {
 		return nil
 	}
-	s := begin(telemetry.Server, Parse(parent, state))
-	if s != nil && s.parent.IsValid() {
-		s.from = parent
-	}
-	return s
+	return begin(KindServer, Parse(parent, state))
 }
 
 // Internal begins a span within another one, or a trace, of what nobody has called.
@@ -75,7 +73,7 @@ func (to Sink) Internal(within trace.SpanContext) *Span {
 	if to == nil {
 		return nil
 	}
-	return begin(telemetry.Internal, within)
+	return begin(KindInternal, within)
 }
 
 // Untraced is a ctx whose calls make no spans, here or where they arrive.
@@ -86,19 +84,19 @@ func Untraced(ctx context.Context) context.Context {
 // begin begins a span within another one, or a trace if there is none. What is not sampled has no
 // span: whoever began the trace has decided that, and not this actor. Ids are random, and need not be
 // secret.
-func begin(kind telemetry.SpanKind, within trace.SpanContext) *Span {
+func begin(kind uint8, within trace.SpanContext) *Span {
+	now := time.Now()
+	s := &Span{begun: now, kept: Ended{Kind: kind, Time: now.UnixNano(), Trace: within.TraceID(), Parent: within.SpanID()}, state: within.TraceState(), flags: within.TraceFlags()}
 	switch {
 	case !within.IsValid():
-		var id trace.TraceID
-		binary.NativeEndian.PutUint64(id[:8], random())
-		binary.NativeEndian.PutUint64(id[8:], random())
-		within = trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, TraceFlags: trace.FlagsSampled})
+		binary.NativeEndian.PutUint64(s.kept.Trace[:8], random())
+		binary.NativeEndian.PutUint64(s.kept.Trace[8:], random())
+		s.kept.Parent, s.flags = trace.SpanID{}, trace.FlagsSampled
 	case !within.IsSampled():
 		return nil
 	}
-	var id trace.SpanID
-	binary.NativeEndian.PutUint64(id[:], random())
-	return &Span{context: within.WithSpanID(id).WithRemote(false), parent: within.SpanID(), kept: telemetry.Span{Kind: kind, Time: time.Now()}}
+	binary.NativeEndian.PutUint64(s.kept.ID[:], random())
+	return s
 }
 
 // random is a part of an id, and not 0.
@@ -107,9 +105,18 @@ func random() uint64 { return rand.Uint64() | 1 } //nolint:gosec // ids need not
 // Context is where spans within this one belong.
 func (s *Span) Context() (c trace.SpanContext) {
 	if s != nil {
-		c = s.context
+		c = (*scope)(s).SpanContext()
 	}
 	return c
+}
+
+// scope is a span as OpenTelemetry finds it in a ctx: one that records nothing of what authors
+// say to it, and has ids.
+type scope Span
+
+// SpanContext is that of [trace.Span].
+func (s *scope) SpanContext() trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.kept.Trace, SpanID: s.kept.ID, TraceFlags: s.flags, TraceState: s.state})
 }
 
 // In is a ctx within the span.
@@ -117,17 +124,16 @@ func (s *Span) In(ctx context.Context) context.Context {
 	if s == nil {
 		return ctx
 	}
-	return trace.ContextWithSpanContext(ctx, s.context)
+	return trace.ContextWithSpan(ctx, (*scope)(s))
 }
 
 // Header is what a call says of the span that it belongs to: this one, or else the one that
 // its caller is in.
 func (s *Span) Header(within trace.SpanContext) (parent, state string) {
-	if s == nil {
-		return header(within), within.TraceState().String()
+	if s != nil {
+		within = s.Context()
 	}
-	s.header = header(s.context)
-	return s.header, s.context.TraceState().String()
+	return header(within), within.TraceState().String()
 }
 
 // The places of the ids in a header, in the form of W3C's trace context; and the size of one.
@@ -170,8 +176,11 @@ func Parse(parent, state string) trace.SpanContext {
 
 // Event notes a moment.
 func (s *Span) Event(name string, fields ...telemetry.Field) {
-	if s != nil && !s.over && len(s.kept.Events) < mostEvents {
-		s.kept.Events = append(s.kept.Events, telemetry.SpanEvent{Time: time.Now(), Name: name, Fields: fields})
+	if s == nil || s.over {
+		return
+	}
+	if rest := s.kept.More(); len(rest.Events) < mostEvents {
+		rest.Events = append(rest.Events, telemetry.SpanEvent{Time: time.Now(), Name: name, Fields: fields})
 	}
 }
 
@@ -202,48 +211,31 @@ func count(t *telemetry.Traffic, bytes int) bool {
 
 // End is the span when it is over, which does not change any more then but by whoever has
 // called End; nil if it was before. f is what has failed.
-func (s *Span) End(f *wire.Fault) *telemetry.Span {
+func (s *Span) End(f *wire.Fault) *Ended {
 	if s == nil || s.over {
 		return nil
 	}
 	s.over = true
 	ended := &s.kept
-	ended.Duration, ended.State = time.Since(ended.Time), s.context.TraceState().String()
-	s.ids(ended)
-	ended.Status, ended.Error, ended.Type = status(f)
-	return ended
-}
-
-// ids are those of the span. What is a part of a header is taken from there.
-func (s *Span) ids(to *telemetry.Span) {
-	own := s.header
-	if own == "" {
-		own = header(s.context)
+	ended.Duration = time.Since(s.begun)
+	if s.state.Len() > 0 {
+		ended.More().State = s.state.String()
 	}
-	to.Trace, to.Span = own[traceAt:traceEnd], own[spanAt:spanEnd]
-	switch {
-	case s.from != "":
-		to.Parent = s.from[spanAt:spanEnd]
-	case s.parent.IsValid():
-		to.Parent = s.parent.String()
-	}
-}
-
-// status is how a span has ended that has failed with f.
-func status(f *wire.Fault) (as telemetry.Status, line, kind string) {
 	root := f.Root()
 	switch {
 	case root == nil:
-		return telemetry.OK, "", ""
+		return ended
 	case fault.IsDeadline(f):
-		as = telemetry.Deadline
+		ended.Status = StatusDeadline
 	case fault.IsCancelled(f):
-		as = telemetry.Cancelled
+		ended.Status = StatusCancelled
 	default:
-		as = telemetry.Failed
+		ended.Status = StatusFailed
 	}
-	line, _, _ = strings.Cut(root.Message, "\n")
-	return as, line, typeOf(f.Nodes)
+	rest := ended.More()
+	rest.Error, _, _ = strings.Cut(root.Message, "\n")
+	rest.Type = typeOf(f.Nodes)
+	return ended
 }
 
 // typeOf is the name by which an error is known everywhere, or else its type: its own, or that

@@ -24,23 +24,26 @@ func within(t *testing.T, sampled trace.TraceFlags) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: sampled, TraceState: state})
 }
 
+// read is a span as people read it.
+func read(s *tracing.Ended) telemetry.Span { return s.Telemetry() }
+
 // O03: a span belongs to the one that it was begun in, here and in another process.
 func TestO03_ATraceGoesOnInTheCallee(t *testing.T) {
-	sink := tracing.Sink(func(*telemetry.Span) {})
+	sink := tracing.Sink(func(*tracing.Ended) {})
 	outer := within(t, trace.FlagsSampled)
 	client := sink.Client(outer)
 	server := sink.Server(client.Header(outer))
 	if got := trace.SpanContextFromContext(server.In(t.Context())); got.TraceID() != outer.TraceID() || got.TraceState().String() != "vendor=value" || !got.IsSampled() || got.IsRemote() {
 		t.Errorf("O03: the callee is in %v", got)
 	}
-	c, s := client.End(nil), server.End(nil)
+	c, s := read(client.End(nil)), read(server.End(nil))
 	if c.Parent != outer.SpanID().String() || s.Parent != c.Span || s.Trace != c.Trace || s.Span == c.Span {
 		t.Errorf("O03: the caller has %+v and the callee %+v", c, s)
 	}
 	if client.End(nil) != nil {
 		t.Error("O03: a span ends twice")
 	}
-	if fresh := sink.Client(trace.SpanContext{}).End(nil); fresh.Parent != "" || len(fresh.Trace) != 32 || len(fresh.Span) != 16 {
+	if fresh := read(sink.Client(trace.SpanContext{}).End(nil)); fresh.Parent != "" || len(fresh.Trace) != 32 || len(fresh.Span) != 16 {
 		t.Errorf("O03: a trace begins with %+v", fresh)
 	}
 }
@@ -48,7 +51,7 @@ func TestO03_ATraceGoesOnInTheCallee(t *testing.T) {
 // O03: of a trace that is not sampled, or where nobody keeps spans, nothing is made, and who
 // is called is told the same as without.
 func TestO03_NothingIsMadeForNobody(t *testing.T) {
-	sink, outer := tracing.Sink(func(*telemetry.Span) {}), within(t, 0)
+	sink, outer := tracing.Sink(func(*tracing.Ended) {}), within(t, 0)
 	parent, state := sink.Client(outer).Header(outer)
 	for name, s := range map[string]*tracing.Span{
 		"a caller":          sink.Client(outer),
@@ -72,12 +75,12 @@ func TestO03_NothingIsMadeForNobody(t *testing.T) {
 
 // O03: a stream is counters, and an event at the 1st message, the 10th, the 100th.
 func TestO03_AStreamIsCountersAndAFewEvents(t *testing.T) {
-	s := tracing.Sink(func(*telemetry.Span) {}).Client(trace.SpanContext{})
+	s := tracing.Sink(func(*tracing.Ended) {}).Client(trace.SpanContext{})
 	for range 1234 {
 		s.Sent(2)
 	}
 	s.Received(7)
-	ended := s.End(nil)
+	ended := read(s.End(nil))
 	if ended.Sent != (telemetry.Traffic{Messages: 1234, Bytes: 2468}) || ended.Received != (telemetry.Traffic{Messages: 1, Bytes: 7}) {
 		t.Errorf("O03: %+v and %+v", ended.Sent, ended.Received)
 	}
@@ -88,11 +91,11 @@ func TestO03_AStreamIsCountersAndAFewEvents(t *testing.T) {
 	if want := "sent messages=1; sent messages=10; sent messages=100; sent messages=1000; received messages=1; "; got != want {
 		t.Errorf("O03: the events are %q, want %q", got, want)
 	}
-	full := tracing.Sink(func(*telemetry.Span) {}).Client(trace.SpanContext{})
+	full := tracing.Sink(func(*tracing.Ended) {}).Client(trace.SpanContext{})
 	for range 1000 {
 		full.Event("x")
 	}
-	if ended := full.End(nil); len(ended.Events) > 100 {
+	if ended := read(full.End(nil)); len(ended.Events) > 100 {
 		t.Errorf("O03: a span keeps %d events", len(ended.Events))
 	}
 }
@@ -115,7 +118,7 @@ func TestO03_TheStatusIsThatOfTheError(t *testing.T) {
 		{errors.New("first\nsecond"), telemetry.Failed, "*errors.errorString"},
 	} {
 		for range 2 {
-			s := tracing.Sink(func(*telemetry.Span) {}).Client(trace.SpanContext{}).End(fault.Pack(c.err, self))
+			s := read(tracing.Sink(func(*tracing.Ended) {}).Client(trace.SpanContext{}).End(fault.Pack(c.err, self)))
 			if s.Status != c.want || s.Type != c.kind || (c.err != nil) != (s.Error != "") || len(s.Error) > 1000 || s.Error == "first\nsecond" {
 				t.Errorf("O03: %v is %q, %q of type %q; want %q, %q", c.err, s.Status, s.Error, s.Type, c.want, c.kind)
 			}

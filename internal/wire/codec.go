@@ -119,6 +119,9 @@ func (cborCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) erro
 	return cborEncode.MarshalToBuffer(v, &to.Buffer)
 }
 
+// EncodeCBOR is Marshal for a value that is known to have an end.
+func EncodeCBOR(to *Buffer, v any) error { return cborEncode.MarshalToBuffer(v, &to.Buffer) }
+
 // Unmarshal looks for long numbers only if the type has a place for one; for all other types the
 // decoder refuses every number of any size, and data need not be read twice.
 func (cborCodec) Unmarshal(data []byte, v any) error {

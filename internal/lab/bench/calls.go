@@ -84,18 +84,24 @@ func costWorkload(s sizes, callers int) *workload {
 			if err != nil {
 				return nil, err
 			}
-			before, err := processorTimes(takingPart(p))
-			if err != nil {
-				return nil, &unavailable{err.Error()}
-			}
-			found, err := calls(ctx, p, callers, size, s.length)
-			if err != nil {
-				return nil, err
-			}
-			after, err := processorTimes(takingPart(p))
-			return []sample{{value: float64(after-before) / float64(found.Done)}}, err
+			found, err := costOf(ctx, p, callers, size, s.length)
+			return []sample{found}, err
 		},
 	}
+}
+
+// costOf is the processor time of both sides for a call.
+func costOf(ctx context.Context, p process, callers, size int, length time.Duration) (sample, error) {
+	before, err := processorTimes(takingPart(p))
+	if err != nil {
+		return sample{}, &unavailable{err.Error()}
+	}
+	found, err := calls(ctx, p, callers, size, length)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := processorTimes(takingPart(p))
+	return sample{value: float64(after-before) / float64(found.Done)}, err
 }
 
 // allocationsWorkload is what both sides of a call allocate.
@@ -109,18 +115,24 @@ func allocationsWorkload(s sizes) *workload {
 			if err != nil {
 				return nil, err
 			}
-			before, err := bothSides(ctx, p)
-			if err != nil {
-				return nil, err
-			}
-			found, err := calls(ctx, p, 1, size, s.length)
-			if err != nil {
-				return nil, err
-			}
-			after, err := bothSides(ctx, p)
-			return []sample{{value: float64(after.Allocations-before.Allocations) / float64(found.Done)}}, err
+			found, err := allocationsOf(ctx, p, size, s.length)
+			return []sample{found}, err
 		},
 	}
+}
+
+// allocationsOf is what both sides allocate for a call.
+func allocationsOf(ctx context.Context, p process, size int, length time.Duration) (sample, error) {
+	before, err := bothSides(ctx, p)
+	if err != nil {
+		return sample{}, err
+	}
+	found, err := calls(ctx, p, 1, size, length)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := bothSides(ctx, p)
+	return sample{value: float64(after.Allocations-before.Allocations) / float64(found.Done)}, err
 }
 
 // takingPart are the processes of both sides. A driver makes its calls by itself, so that

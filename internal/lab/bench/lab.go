@@ -21,7 +21,7 @@ const (
 	TTRPC   = "ttrpc"    // containerd's, without TLS
 	Socket  = "socket"   // the floor
 	Inside  = "inside"   // no plugins, one process
-	Child   = "child"    // Trellis, without the hop that is measured
+	Child   = "child"    // Trellis, without the hop or the spans that are measured
 )
 
 var (
@@ -128,6 +128,8 @@ func (l *lab) start(ctx context.Context, subject string) (process, error) {
 		return l.startDriver(subject)
 	case relay:
 		return l.startRelayed(ctx)
+	case traced:
+		return l.startTraced(ctx)
 	}
 	return nil, fmt.Errorf("no plugin of the kind %q", subject)
 }

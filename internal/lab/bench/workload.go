@@ -88,7 +88,7 @@ func workloads(s sizes) []*workload {
 			all = append(all, streamWorkload(s, way+borrowed, size))
 		}
 	}
-	all = append(all, hopWorkloads(s)...)
+	all = append(append(all, hopWorkloads(s)...), spansWorkloads(s)...)
 	return append(all, fanWorkload(s), cancelWorkload(s), startWorkload(s), pureWorkload(s), standbyWorkload(s), crowdWorkload(s),
 		contextsWorkload(s, idleContext, 0.6), contextsWorkload(s, hibernatingContext, 0.2), childrenWorkload(s), censusWorkload(s))
 }
