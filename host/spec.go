@@ -51,12 +51,15 @@ func checkTree(s config.Supervision, actors []Spec) error {
 	return checkBuilt("actors.", actors)
 }
 
-// checkBuilt refuses packages: only Build makes programs of them. path is that of the
+// checkBuilt refuses what is no plugin yet: packages, which Build makes programs of, and MCP servers. path is that of the
 // list, and begins the actors' own.
 func checkBuilt(path string, actors []Spec) error {
 	for _, a := range actors {
 		if a.Package != "" {
 			return fmt.Errorf("%s%s.package: %q must be built first (host.Build)", path, a.Name, a.Package)
+		}
+		if a.MCP != nil {
+			return fmt.Errorf("%s%s.mcp: the command host makes a plugin of an MCP server; in your own program, start one that calls mcp.Serve", path, a.Name)
 		}
 		if err := checkBuilt(path+a.Name+".actors.", a.Actors); err != nil {
 			return err

@@ -46,6 +46,11 @@ type Plugin struct {
 	// serve has returned. Use host.Subtree. A plugin without Hosts refuses to be
 	// given children.
 	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error
+	// Around runs what this plugin needs around its whole service, such as a connection or a program: it makes
+	// that, calls serve, and lets go of it when serve has returned, whose error it returns. The actor does not
+	// come up if it fails before. Later, it ends the actor by the end of the ctx that it gives serve, whose cause is
+	// the actor's failure.
+	Around func(ctx context.Context, serve func(ctx context.Context) error) error
 	// What the plugin takes from its host, which is told so: bytes of one message or value,
 	// dialogs that run at once, and bytes of the arguments of all of these, below which
 	// another one is taken. 0 is the default: 64 MiB, 4096 and 64 MiB. Values below 0 are refused
@@ -70,7 +75,7 @@ func (p Plugin) Serve() {
 	// The standard files are kept for the same reason: leaveGoPlugin puts them back.
 	q := &program{plugin: p, stdout: os.Stdout, stderr: os.Stderr}
 	q.life = life.New(life.Config{
-		Endpoints: p.Endpoints, Hosts: p.Hosts, PID: os.Getpid(), Exit: q.exitAfter, Printed: true,
+		Endpoints: p.Endpoints, Hosts: p.Hosts, Around: p.Around, PID: os.Getpid(), Exit: q.exitAfter, Printed: true,
 		MaxMessage: p.MaxMessage, MaxDialogs: p.MaxDialogs, MaxArguments: p.MaxArguments, Trials: dialog.DefaultTrials,
 		Log: func() *slog.Logger {
 			return logs.New(slog.Default()).Logger().With(wire.LogKey, wire.LogRuntime) // the host may be slow to read

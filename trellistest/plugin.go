@@ -39,6 +39,8 @@ type Plugin struct {
 	// a tree or of a recording, and each Serve. What they remember is gone with their process, as
 	// it is in a program.
 	Fresh func() []contract.Handler
+	// Around runs what the plugin needs, as in sdk.Plugin.
+	Around func(ctx context.Context, serve func(ctx context.Context) error) error
 	// Hosts runs what the plugin hosts, as in sdk.Plugin; its programs are plugins, too.
 	// An actor that is not in a tree has nothing to host, so that Hosts is not called.
 	Hosts func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error

@@ -335,7 +335,7 @@ func (g program) execute(ctx context.Context) error {
 	defer g.mu.Unlock()
 	g.id.PID = pid
 	g.life = life.New(life.Config{
-		Endpoints: endpoints, Hosts: g.plugin.Hosts, PID: pid, Base: base, Exit: g.over, Log: noLog,
+		Endpoints: endpoints, Hosts: g.plugin.Hosts, Around: g.plugin.Around, PID: pid, Base: base, Exit: g.over, Log: noLog,
 	})
 	return context.Cause(ctx)
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +23,8 @@ func (p *program) build(ctx context.Context, tree *config.Tree) ([]host.Spec, er
 func (p *program) buildIn(ctx context.Context, dir string, tree *config.Tree) ([]host.Spec, error) {
 	b := &building{progress: p.progress, begun: time.Now()}
 	defer p.progress.pulse(b.text)()
-	return host.Build(ctx, dir, tree.Actors, b.tell)
+	actors, err := host.Build(ctx, dir, tree.Actors, b.tell)
+	return adopted(actors), err
 }
 
 // buildPackages builds packages of a folder, and gives what became of each.
@@ -50,6 +53,22 @@ func withPrograms(dir string, actors []config.Actor, programs map[string]config.
 		}
 		a.Actors = withPrograms(dir, a.Actors, programs)
 		out[i] = a.Anchored(dir)
+	}
+	return adopted(out)
+}
+
+// adopted are actors with this program around each MCP server, as the plugin that the server is.
+func adopted(actors []config.Actor) []config.Actor {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0] // it is found as it was
+	}
+	out := slices.Clone(actors)
+	for i := range out {
+		a := &out[i]
+		if a.Actors = adopted(a.Actors); a.MCP != nil {
+			a.Command, a.MCP = slices.Concat([]string{self, mcpPlugin}, a.Command), nil
+		}
 	}
 	return out
 }

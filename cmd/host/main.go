@@ -18,6 +18,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
+	"github.com/seed-2ba35074/trellis/mcp"
 )
 
 // Exit codes. The last three are those of commands that join a host (docs/joining.md).
@@ -31,6 +32,10 @@ const (
 
 func main() {
 	bench.Serve() // if this process was started to be measured
+	if len(os.Args) > 1 && os.Args[1] == mcpPlugin {
+		mcp.Serve(os.Args[2:]...)
+		return
+	}
 	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -118,7 +123,7 @@ func newRoot(p *program) *cobra.Command {
 		panic(err) // the flags above
 	}
 	root.AddCommand(newRun(p), newServe(p), newDev(p), newValidate(p), newClean(p), newBench(p), newConform(p))
-	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newLogs(p), newTraces(p), newTop(p), newDescribe(p), newDump(p), newExport(p), newCancel(p), newRestart(p), newScale(p))
+	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newLogs(p), newTraces(p), newTop(p), newDescribe(p), newDump(p), newExport(p), newCancel(p), newRestart(p), newScale(p), newMCP(p))
 	groupCommands(root)
 	return root
 }

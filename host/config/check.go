@@ -168,6 +168,7 @@ func (c *checker) actor(a Actor, at *place) {
 	c.streams(a.Streams, at.key("streams"))
 	c.refused(at.key("callers"), callers.Rule(a.Callers).Validate())
 	c.foreign(a, at)
+	c.mcp(a, at)
 	c.siblings(a.Actors, at.key("actors"))
 	c.supervision(a.Supervision, a.Actors, at)
 }

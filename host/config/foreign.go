@@ -21,6 +21,9 @@ type GoPlugin struct {
 	Multiplex bool `yaml:"multiplex" json:"multiplex,omitempty" default:"false"`
 }
 
+// MCP describes a server of the Model Context Protocol, which speaks over its standard input and output.
+type MCP struct{}
+
 // MTLS says how the connection to a foreign program is protected.
 type MTLS string
 
@@ -29,6 +32,19 @@ const (
 	MTLSAuto MTLS = "auto" // go-plugin's AutoMTLS: a certificate on each side, made for this process
 	MTLSOff  MTLS = "off"  // none: for programs that cannot, which is rare outside Go
 )
+
+// mcp checks the description of an MCP server.
+func (c *checker) mcp(a Actor, at *place) {
+	switch key := at.key("mcp"); {
+	case a.MCP == nil:
+	case a.GoPlugin != nil:
+		c.note(key, "an MCP server is no plugin for go-plugin; remove this, or goplugin")
+	case a.Package != "":
+		c.note(key, "expected the command that starts the server, got a package; an MCP server of your own is a program like others")
+	case len(a.Actors) > 0:
+		c.note(at.key("actors"), "an MCP server cannot start actors of the tree; put them beside it")
+	}
+}
 
 // foreign checks the description of a foreign program. What needs the runtime of Trellis inside
 // the process is refused and not ignored: a setting without an effect is one that somebody

@@ -77,7 +77,9 @@ type Actor struct {
 	// GoPlugin makes this a foreign program: a go-plugin binary that knows nothing of
 	// Trellis.
 	GoPlugin *GoPlugin `yaml:"goplugin" json:"goplugin,omitempty"`
-	Actors   []Actor   `yaml:"actors" json:"actors,omitempty"` // started by this actor itself
+	// MCP says that the command is a server of the Model Context Protocol, of which the command host makes a plugin.
+	MCP    *MCP    `yaml:"mcp" json:"mcp,omitempty"`
+	Actors []Actor `yaml:"actors" json:"actors,omitempty"` // started by this actor itself
 	// Supervision of Actors by this actor.
 	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
 }

@@ -35,6 +35,7 @@ import (
 type Config struct {
 	Endpoints []contract.Handler
 	Hosts     func(ctx context.Context, tree []byte, serve func(ctx context.Context) error) error // sdk.Plugin has it
+	Around    func(ctx context.Context, serve func(ctx context.Context) error) error              // the same
 	PID       int
 	// What the actor takes from its host; sdk.Plugin has them.
 	MaxMessage, MaxDialogs, MaxArguments int
@@ -230,14 +231,20 @@ func (l *Life) finish(failure error) {
 	l.telling.Close()
 }
 
-// serve runs the service, inside what the plugin hosts if it hosts anything. Hosts is the
-// author's code, and host.Subtree under it; should it call runtime.Goexit, the actor still
+// serve runs the service, inside what the plugin needs for it, and what it hosts if it hosts anything. Both
+// are the author's code, and host.Subtree under the latter; should one call runtime.Goexit, the actor still
 // ends, as failed.
 func (l *Life) serve(ctx context.Context, tree []byte) error {
-	if len(tree) == 0 {
-		return l.service(ctx)
+	service := l.service
+	if l.cfg.Around != nil {
+		service = func(ctx context.Context) error {
+			return panics.Isolate(func() error { return l.cfg.Around(ctx, l.service) })
+		}
 	}
-	return panics.Isolate(func() error { return l.cfg.Hosts(ctx, tree, l.service) })
+	if len(tree) == 0 {
+		return service(ctx)
+	}
+	return panics.Isolate(func() error { return l.cfg.Hosts(ctx, tree, service) })
 }
 
 // service is what the actor does between boot and end. ctx ends early if

@@ -52,6 +52,10 @@ func TestForeignProgramsThatCannotBe(t *testing.T) {
 		"    goplugin: {" + fine + "}\n    stuck: restart\n":                    "f.yaml:5:12: actors.a.stuck: a foreign program has no tasks that could be stuck; remove this",
 		"    goplugin: {" + fine + "}\n    health: {endpoint: well}\n":          "f.yaml:5:24: actors.a.health.endpoint: a foreign program serves no endpoints",
 		"    goplugin: {" + fine + "}\nrun: {actor: a, endpoint: e}\n":          `f.yaml:5:14: run.actor: expected an actor that serves endpoints, got "a"`,
+		"    goplugin: {" + fine + "}\n    mcp: {}\n":                           "f.yaml:5:10: actors.a.mcp: an MCP server is no plugin for go-plugin",
+		"    mcp: {}\n    actors: [{name: b, command: [x]}]\n":                  "f.yaml:5:13: actors.a.actors: an MCP server cannot start actors",
+		"    mcp: {kind: stdio}\n":                                              "unknown key",
+		"  - {name: m, mcp: {}, package: ./m}\n":                                "actors.m.mcp: expected the command that starts the server, got a package",
 	} {
 		_, err := parse(one(text), read.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) {

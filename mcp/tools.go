@@ -1,0 +1,177 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	sdkmcp "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/seed-2ba35074/trellis/internal/document"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/words"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// mostTools is how many endpoints are shown as tools. An agent reads all of them.
+const (
+	mostTools       = 256
+	mostDescription = 4 << 10         // bytes
+	patience        = 5 * time.Second // for what an MCP server says of its tools
+)
+
+// tools are the funcs of the actors that are ready. They follow the tree in a goroutine of their own, which ends with it. Of several
+// actors that differ in their number only, one tool calls the one that has least to do.
+type tools struct {
+	tree   *tree
+	server *sdkmcp.Server
+	shown  map[string]string // by name, what was shown: the path and the schema
+}
+
+func newTools(t *tree, s *sdkmcp.Server) *tools {
+	return &tools{tree: t, server: s, shown: map[string]string{}}
+}
+
+// begin shows what is there, and then follows.
+func (o *tools) begin() {
+	o.renew()
+	task.Start(func() { // it ends with the tree
+		for e, err := range directory.Watch(o.tree.ctx, "") {
+			if err == nil && !document.IsCommand(&e) {
+				o.renew()
+			}
+		}
+	})
+}
+
+// renew shows what is ready now. One that is not ready keeps its tools while it is there: its calls wait, or say why not.
+func (o *tools) renew() {
+	ctx := o.tree.ctx
+	asked := inspect.Tree{Registry: directory.From(ctx), Ask: inspect.Order}
+	entries, err := asked.Entries(ctx, "")
+	if err != nil {
+		return // the tree is about to end, which the loop finds out
+	}
+	now := map[string]string{}
+	ready := slices.DeleteFunc(slices.Clone(entries), func(e directory.Entry) bool {
+		return e.Path == "" || !e.State.Callable() || document.IsCommand(&e.Last) || strings.Contains(e.Path, "#")
+	})
+	for a := range asked.Each(ctx, ready, wire.OrderDescribe) {
+		d := document.Describe(a)
+		theirs := o.theirs(d)
+		for _, e := range d.Endpoints {
+			if e.Kind == "func" && e.Name != toolsEndpoint && len(now) < mostTools {
+				o.show(now, a.Path, e, theirs[e.Name])
+			}
+		}
+	}
+	for name, text := range o.shown {
+		path, _, _ := strings.Cut(text, " ")
+		there := slices.ContainsFunc(entries, func(e directory.Entry) bool { return e.Path == path && e.State != directory.Gone })
+		if _, shown := now[name]; !shown && there && !slices.ContainsFunc(ready, func(e directory.Entry) bool { return e.Path == path }) {
+			now[name] = text
+		}
+	}
+	gone := slices.DeleteFunc(slices.Collect(maps.Keys(o.shown)), func(name string) bool { _, stays := now[name]; return stays })
+	if len(gone) > 0 {
+		o.server.RemoveTools(gone...)
+	}
+	o.shown = now
+}
+
+// theirs are the tools of an actor that is an MCP server, by the names of their endpoints: it says more of them than its contract.
+func (o *tools) theirs(d *document.Description) map[string]*sdkmcp.Tool {
+	if !slices.ContainsFunc(d.Endpoints, func(e *document.Endpoint) bool { return e.Name == toolsEndpoint && e.Kind == "func" }) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(o.tree.ctx, patience)
+	defer cancel()
+	text, err := toolsOf.Call(ctx, directory.ByName(ctx, treepath.Exact(d.Path)), struct{}{})
+	var all []*sdkmcp.Tool
+	if err != nil || json.Unmarshal(text, &all) != nil {
+		return nil // then they are shown as their contract has them
+	}
+	named := map[string]*sdkmcp.Tool{}
+	for _, t := range all {
+		named[unnamed.ReplaceAllString(t.Name, "_")] = t
+	}
+	return named
+}
+
+// unnamed is what a tool's name cannot have.
+var unnamed = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
+
+// show adds a tool, unless it is shown already.
+func (o *tools) show(now map[string]string, path string, e *document.Endpoint, theirs *sdkmcp.Tool) {
+	name := unnamed.ReplaceAllString(path+"_"+e.Name, "_")
+	schema, whole := inputSchema(path, e)
+	description := fmt.Sprintf("Call %s of the actor %s.", e.Name, path)
+	if theirs != nil {
+		if s, is := theirs.InputSchema.(map[string]any); is && s["type"] == "object" {
+			schema, whole, description = s, true, words.Clip(theirs.Description, mostDescription)
+		}
+	}
+	text, err := json.Marshal(schema)
+	if _, taken := now[name]; taken || err != nil || len(name) > 64 {
+		return
+	}
+	now[name] = path + " " + string(text)
+	if o.shown[name] == now[name] {
+		return
+	}
+	o.server.AddTool(&sdkmcp.Tool{
+		Name: name, InputSchema: schema, Description: description,
+	}, func(call context.Context, r *sdkmcp.CallToolRequest) (*sdkmcp.CallToolResult, error) {
+		answer, err := o.tree.call(call, path, e.Name, r.Params.Arguments, whole)
+		if err != nil {
+			return &sdkmcp.CallToolResult{IsError: true, Content: []sdkmcp.Content{&sdkmcp.TextContent{Text: fault.Line(err)}}}, nil //nolint:nilerr // an agent may do something about it
+		}
+		var its sdkmcp.CallToolResult
+		if theirs != nil && json.Unmarshal(answer, &its) == nil {
+			return &its, nil
+		}
+		return &sdkmcp.CallToolResult{Content: []sdkmcp.Content{&sdkmcp.TextContent{Text: string(answer)}}}, nil
+	})
+}
+
+// inputSchema is that of a tool, which is of an object: the arguments themselves, or an object around them.
+func inputSchema(path string, e *document.Endpoint) (schema map[string]any, whole bool) {
+	schema = maps.Clone(e.Schemas["arguments"])
+	if schema == nil {
+		schema = map[string]any{}
+	}
+	if schema["type"] == "object" && schema["properties"] != nil {
+		return schema, true
+	}
+	schema["$id"] = "urn:trellis:" + path + "/" + e.Name // what refers to its root means this
+	return map[string]any{"type": "object", "properties": map[string]any{"arguments": schema}, "required": []string{"arguments"}}, false
+}
+
+// call calls a func, of whichever actor at a path has least to do.
+func (t *tree) call(call context.Context, path, endpoint string, args json.RawMessage, whole bool) (json.RawMessage, error) {
+	ctx, cancel := t.within(call)
+	defer cancel()
+	if len(args) == 0 {
+		args = json.RawMessage("{}")
+	}
+	if !whole {
+		var wrapped struct {
+			Arguments json.RawMessage `json:"arguments"`
+		}
+		if err := json.Unmarshal(args, &wrapped); err != nil {
+			return nil, fmt.Errorf("expected an object with arguments: %w", err)
+		}
+		args = wrapped.Arguments
+	}
+	return contract.FuncByHand(endpoint).Call(ctx, directory.Spread(ctx, path), args)
+}
