@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/lab/page"
@@ -31,16 +32,24 @@ func flat(code string) string {
 	return b.String()
 }
 
-// shows reports whether a file has a snippet. Between its parts, where "…" stands for a line, other
-// lines may be.
+// flatSources are the texts of all Go files, flat.
+var flatSources = sync.OnceValues(func() (texts []string, err error) {
+	all, err := sources()
+	for _, s := range all {
+		texts = append(texts, flat(string(s.text)))
+	}
+	return texts, err
+})
+
+// shows reports whether a file has a snippet, both of them flat. Between its parts, where "…" stands for
+// a line, other lines may be.
 func shows(file, snippet string) bool {
-	rest := flat(file)
-	for part := range strings.SplitSeq(flat(snippet), "…\n") {
-		_, after, found := strings.Cut(rest, strings.TrimSuffix(part, "\n"))
+	for part := range strings.SplitSeq(snippet, "…\n") {
+		_, after, found := strings.Cut(file, strings.TrimSuffix(part, "\n"))
 		if !found {
 			return false
 		}
-		rest = after
+		file = after
 	}
 	return true
 }
@@ -94,11 +103,12 @@ func TestPagesShowCodeOfTheRepository(t *testing.T) {
 
 func wantCompiled(t *testing.T, name, code string) {
 	t.Helper()
-	all, err := sources()
+	files, err := flatSources()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(all, func(s *source) bool { return shows(string(s.text), code) }) {
+	snippet := flat(code)
+	if !slices.ContainsFunc(files, func(file string) bool { return shows(file, snippet) }) {
 		t.Errorf("this code of %s is in no file:\n%s", name, code)
 	}
 }
