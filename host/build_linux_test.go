@@ -104,19 +104,26 @@ func TestF08_ABuildEndsWithItsCtx(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	useCache(t)
+	// It hangs at what the package's folder says, and waits at a pipe there for whoever reads its child's pid.
+	script := "#!/bin/sh\nif [ \"$1\" = \"$(cat hangs)\" ]; then sleep 1000 & echo $! >pid; wait; fi\nexec " + tool + " \"$@\"\n"
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "go"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+	t.Setenv("CGO_ENABLED", "") // else nothing is listed
+	t.Setenv("GOFLAGS", "")
 	for _, command := range []string{"env", "list", "build"} {
 		t.Run(command, func(t *testing.T) {
-			useCache(t)
-			folder := t.TempDir()
-			mark := filepath.Join(folder, "pid") // a pipe, which the script waits at for whoever reads its child's pid
-			script := "#!/bin/sh\nif [ \"$1\" = " + command + " ]; then sleep 1000 & echo $! >" + mark + "; wait; fi\nexec " + tool + " \"$@\"\n"
-			if err := errors.Join(syscall.Mkfifo(mark, 0o600), os.WriteFile(filepath.Join(folder, "go"), []byte(script), 0o700)); err != nil {
-				t.Fatal(err)
-			}
-			t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+			t.Parallel() // each waits a second for the output
 			ctx, cancel := context.WithCancelCause(t.Context())
 			why := errors.New("not worth it")
 			dir, failed, said := source(t), make(chan error, 1), make(chan string, 1)
+			mark := filepath.Join(dir, "pid")
+			if err := errors.Join(syscall.Mkfifo(mark, 0o600), os.WriteFile(filepath.Join(dir, "hangs"), []byte(command), 0o600)); err != nil {
+				t.Fatal(err)
+			}
 			go func() {
 				_, err := host.Build(ctx, dir, package0, nil)
 				failed <- err
@@ -131,6 +138,7 @@ func TestF08_ABuildEndsWithItsCtx(t *testing.T) {
 			pid := 0
 			select {
 			case text := <-said:
+				var err error
 				if pid, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
 					t.Fatal(err)
 				}

@@ -170,7 +170,7 @@ func TestP05_CancelIsShieldedFromItsCaller(t *testing.T) {
 func TestP05_CancelOfAnActorThatIsGoneIsNoError(t *testing.T) {
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := spec(t, "stuck", "good")
-		s.CancelTimeout, s.Grace = config.Duration(50*time.Millisecond), config.Duration(time.Millisecond)
+		s.CancelTimeout, s.Grace, s.TermTimeout = config.Duration(50*time.Millisecond), config.Duration(time.Millisecond), config.Duration(time.Millisecond)
 		p := startAll(ctx, t, n, s)[0]
 		called := hold(ctx, n, stuck, p)
 		if err := p.Cancel(ctx, "done"); !errors.Is(err, fault.ErrActorTooSlow) {

@@ -131,12 +131,12 @@ func (c *closing) Close() error {
 func TestN19_ADumpHasWhatHangsInIt(t *testing.T) {
 	writers := make(chan io.WriteCloser)
 	hanging(t, host.Options{Dump: writers}, func(ctx context.Context) error {
+		root := &closing{closed: make(chan struct{})}
+		writers <- root // both wait for the frozen one, at once
 		var joined bytes.Buffer
 		if err := asking(ctx).Dump(ctx, &joined, ""); err != nil {
 			return err
 		}
-		root := &closing{closed: make(chan struct{})}
-		writers <- root
 		<-root.closed
 		for who, text := range map[string]string{"joined": joined.String(), "root": root.String()} {
 			wantInOrder(t, who, text, "\n== (root)  ", "\n   | goroutine ", "\n== frozen  ", "it has not answered within 2s; the system says of it: T (stopped)",

@@ -36,7 +36,8 @@ func TestN08_WellBehavedChildMeetsNoForce(t *testing.T) {
 func TestN08_StuckChildIsKilledWithinTheBounds(t *testing.T) {
 	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := spec(t, "stuck", "good")
-		s.CancelTimeout, s.Grace = config.Duration(50*time.Millisecond), config.Duration(50*time.Millisecond)
+		short := config.Duration(50 * time.Millisecond)
+		s.CancelTimeout, s.Grace, s.TermTimeout = short, short, short
 		p, err := n.Start(ctx, s)
 		if err != nil {
 			return err
