@@ -99,7 +99,9 @@ func TestO02_ATreeIsExported(t *testing.T) {
 
 // A collector that goes away and comes back has all that was said meanwhile.
 func TestO02_ACollectorThatComesBack(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, protocol config.Protocol) {
+		t.Parallel()
 		c := newCollector(t, protocol)
 		err := otlp.Run(t.Context(), settings(c), func(ctx context.Context) error {
 			put(ctx, "before")
