@@ -204,7 +204,7 @@ func TestALeadersLabelsAreItsOwn(t *testing.T) {
 		},
 	}, inMemory(t, w), patient)
 	close(made)
-	for w.leads.Load() < 20 {
+	for w.leads.Load() < 2 {
 		pprof.Do(t.Context(), pprof.Labels("caller", "of the caller"), func(ctx context.Context) {
 			if got, err := p.parent.Call(ctx, toFunc("calls back")); err != nil || bytes.Contains(got, []byte("of the caller")) {
 				t.Errorf("%v, and the handler is\n%s", err, got)
