@@ -9,10 +9,10 @@ SOAK    ?= 60
 
 # Tests that are no part of "make test": they start hundreds of processes (lab), or
 # build programs of other people (foreign).
-TAGS    := -tags lab,foreign
+TAGS    := -tags lab,foreign,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race stress foreign cells soak hostile vet lint fuzz model chaos count bench bench-compare bench-page generate generate-check tidy-check check
+.PHONY: help build test race stress foreign cells soak hostile browser vet lint fuzz model chaos count bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -44,13 +44,16 @@ soak: ## nurseries come and go (SOAK=60), trees are killed 20 times: nothing may
 hostile: ## every hostile plugin of docs/bounds.md at full strength, and what it costs its host
 	HOSTILE=full go test -count=1 -tags lab -timeout 15m -run F06_Hostile -v ./host
 
+browser: ## the page in a browser, which is installed if it is missing
+	scripts/browser.sh
+
 vet: ## go vet, for other systems too
 	go vet $(TAGS) ./...
 	GOOS=darwin go vet $(TAGS) ./...
 	GOOS=windows go vet $(TAGS) ./...
 
 lint: ## golangci-lint
-	$(TOOL) golangci-lint run --build-tags lab,foreign ./...
+	$(TOOL) golangci-lint run --build-tags lab,foreign,browser ./...
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)

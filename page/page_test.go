@@ -39,6 +39,11 @@ type counting chan bool
 // served runs body with a tree of one greeter, and a server of its page.
 func served(t *testing.T, o page.Options, ended counting, body func(ctx context.Context, p *page.Page, url string)) {
 	t.Helper()
+	servedBy(t, host.Options{}, o, ended, body)
+}
+
+func servedBy(t *testing.T, h host.Options, o page.Options, ended counting, body func(ctx context.Context, p *page.Page, url string)) {
+	t.Helper()
 	programs := trellistest.NewPrograms(t, trellistest.Plugin{Name: "greeter", Endpoints: []contract.Handler{
 		greet.Handle(func(_ context.Context, name string) (string, error) { return "Hello, " + name, nil }),
 		cook.Handle(func(_ context.Context, o order) ([]string, error) { return make([]string, o.Count), nil }),
@@ -56,7 +61,7 @@ func served(t *testing.T, o page.Options, ended counting, body func(ctx context.
 		}),
 	}})
 	specs := []host.Spec{{Name: "greeter", Command: []string{"greeter"}}}
-	err := host.OpenTree(programs.Context(), host.Options{}, specs, func(ctx context.Context, _ *host.Tree) error {
+	err := host.OpenTree(programs.Context(), h, specs, func(ctx context.Context, _ *host.Tree) error {
 		p := page.New(ctx, o)
 		server := httptest.NewServer(p)
 		defer server.Close()

@@ -337,7 +337,7 @@ function drawSummary() {
   const root = numbers.rows.get("");
   const cpu = [...numbers.rows.values()].reduce((n, r) => n + r.cpu, 0), rss = [...numbers.rows.values()].reduce((n, r) => n + r.rss, 0);
   $("summary").textContent = ended ? `Ended: ${ended}` : !connected ? "The host does not answer; trying again …" :
-    `${all.length} actors: ${Object.entries(count).map(([k, n]) => `${n} ${k}`).join(", ") || "none"}${root ? `  ·  ${percent(cpu)} of a processor, ${bytes(rss)}` : ""}${missed ? `  ·  ${missed} events lost` : ""}${paused ? "  ·  paused" : ""}`;
+    `${all.length} actor${all.length === 1 ? "" : "s"}: ${Object.entries(count).map(([k, n]) => `${n} ${k}`).join(", ") || "none"}${root ? `  ·  ${percent(cpu)} of a processor, ${bytes(rss)}` : ""}${missed ? `  ·  ${missed} events lost` : ""}${paused ? "  ·  paused" : ""}`;
   $("summary").className = ended || !connected ? "bad" : "";
   document.title = (ended ? "ended · " : !connected ? "no answer · " : "") + "Trellis";
 }

@@ -1,0 +1,30 @@
+//go:build browser
+
+package page_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/page"
+)
+
+// A browser does what people do with the page: testdata/browser.mjs says what. It needs node, the module playwright-core where
+// NODE_PATH leads, and the browser that CHROMIUM names (make browser).
+func TestInABrowser(t *testing.T) {
+	ended := make(counting, 1)
+	o := host.Options{Telemetry: config.Telemetry{Spans: 1000}, Supervision: config.Supervision{Strategy: config.OneForOne}}
+	servedBy(t, o, page.Options{}, ended, func(ctx context.Context, p *page.Page, url string) {
+		script := exec.CommandContext(ctx, "node", "testdata/browser.mjs", url+p.Invite(), url+p.Invite())
+		script.Stdout, script.Stderr = os.Stdout, os.Stderr
+		if err := script.Run(); err != nil {
+			t.Error(err)
+		} else if <-ended {
+			t.Error("the source that was stopped has come to its end")
+		}
+	})
+}

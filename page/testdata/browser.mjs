@@ -1,0 +1,102 @@
+// What people do with the page, in a browser: node browser.mjs LINK LINK. It fails with what is not as it should be.
+import { createRequire } from "node:module";
+
+const { chromium } = createRequire(process.env.NODE_PATH + "/")("playwright-core");
+const [, , link, another] = process.argv;
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const problems = [];
+const open = async (at) => {
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
+  page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !m.text().includes("502")) // a call that fails
+    problems.push(`the console says: ${m.text()}`); });
+  page.on("pageerror", (e) => problems.push(`the page fails: ${e.stack}`));
+  page.on("dialog", (d) => d.accept());
+  page.on("request", (r) => { if (new URL(r.url()).origin !== new URL(at).origin) problems.push(`the page asks ${r.url()}`); });
+  await page.goto(at);
+  page.setDefaultTimeout(60_000);
+  return page;
+};
+const step = async (name, f) => {
+  try { await f(); console.log(`ok: ${name}`); } catch (e) { problems.push(`${name}: ${e.message}`); }
+};
+const page = await open(link);
+const text = (where) => page.locator(where).innerText();
+const want = (is, what) => { if (!is) throw new Error(what); };
+
+await step("the address keeps no invitation", async () => want(!page.url().includes("invitation"), page.url()));
+await step("the tree is there", () => page.locator("#picture [data-path=greeter]").waitFor());
+await step("keys alone choose an actor and go to its panel", async () => {
+  await page.keyboard.press("ArrowDown");
+  await page.locator("#panel h2", { hasText: "greeter" }).waitFor();
+  await page.locator("form.call", { hasText: "greet" }).first().waitFor();
+  await page.keyboard.press("Enter");
+  want(await page.evaluate(() => document.querySelector("#panel").contains(document.activeElement)), "the panel has no focus");
+  await page.locator("body").click({ position: { x: 5, y: 5 } });
+});
+const form = (name) => page.locator("form.call").filter({ has: page.locator("strong", { hasText: new RegExp(`^${name}$`) }) });
+await step("a form calls", async () => {
+  await form("greet").locator("textarea").fill('"Ann"');
+  await form("greet").getByRole("button", { name: "Call" }).click();
+  await form("greet").locator("pre", { hasText: "Hello, Ann" }).first().waitFor();
+});
+await step("a form has a field for each argument, and shows a failure", async () => {
+  await form("cook").getByLabel("dish").fill("soup");
+  await form("cook").getByLabel("count").fill("2");
+  await form("cook").getByRole("button", { name: "Call" }).click();
+  await form("cook").locator("pre", { hasText: '""' }).first().waitFor();
+  await form("fail").getByRole("button", { name: "Call" }).click();
+  await form("fail").locator("pre", { hasText: "no bread" }).first().waitFor();
+});
+await step("a stream is stopped", async () => {
+  await form("count").locator("textarea").fill("1000000000");
+  await form("count").getByRole("button", { name: "Stream" }).click();
+  await form("count").locator("pre", { hasText: "messages" }).first().waitFor();
+  await form("count").getByRole("button", { name: "Stop" }).click();
+  await form("count").locator("pre", { hasText: "stopped" }).first().waitFor();
+});
+await step("a restart is seen", async () => {
+  await page.getByRole("button", { name: "Restart" }).click();
+  await page.locator("#picture [data-path=greeter]", { hasText: "↻1" }).waitFor();
+  await page.locator("#view", { hasText: "stopping" }).waitFor();
+});
+await step("what was told is there after a reload", async () => {
+  await page.reload();
+  await page.locator("#picture [data-path=greeter]", { hasText: "↻1" }).waitFor();
+  await page.locator("#view", { hasText: "reaped" }).waitFor();
+});
+await step("a trace has spans of both sides", async () => {
+  await page.keyboard.press("t");
+  await page.locator("#view tbody tr", { hasText: "call greeter/greet" }).first().click();
+  await page.locator("#view svg text", { hasText: "serve" }).first().waitFor();
+});
+await step("the table has the same actors", async () => {
+  await page.keyboard.press("v");
+  await page.locator("#table tr[data-path=greeter]", { hasText: "ready" }).waitFor();
+});
+await step("a search finds, and hides what is something else", async () => {
+  await page.keyboard.press("/");
+  await page.keyboard.type("nobody");
+  await page.locator("#table tr[data-path=greeter].dim").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#table tr[data-path=greeter]:not(.dim)").waitFor();
+});
+for (const [key, what] of [["e", "restarted"], ["l", "actor is ready"], ["m", "greeter"], ["i", "greeter"], ["c", "No open contexts"]]) {
+  await step(`the view at key ${key}`, async () => {
+    await page.keyboard.press(key);
+    await page.locator("#view", { hasText: what }).waitFor();
+  });
+}
+await step("the keys are listed", async () => {
+  await page.keyboard.press("?");
+  want((await text("#keys")).includes("search everything"), "the list of keys");
+  await page.keyboard.press("Escape");
+});
+await step("the link is good once, and another one for another browser", async () => {
+  const stranger = await (await browser.newContext()).newPage();
+  want((await stranger.goto(link)).status() === 401, "a used link is let in");
+  const second = await open(another);
+  await second.locator("#picture [data-path=greeter]").waitFor();
+});
+await browser.close();
+for (const p of problems) console.log(`not ok: ${p}`);
+process.exit(problems.length ? 1 : 0);
