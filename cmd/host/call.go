@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,18 +24,15 @@ import (
 var commandFor = map[string]string{"func": "host call", "source": "host stream", "context": "host open"}
 
 func newCall(p *program) *cobra.Command {
-	return p.outputFlag(p.joining(completing("func", &cobra.Command{
+	return p.outputFlag(p.calling("func", &cobra.Command{
 		Use:   "call NAME ENDPOINT [JSON]",
 		Short: "Call a func of an actor of a host that serves, and print its result",
 		Long: "Call a func of an actor of a host that serves, and print its result. NAME is that of an actor,\n" +
-			"or its path. The arguments are JSON, {} if there are none; - reads them from standard input.",
+			"or its path; one that is just starting again is waited for (--wait). The arguments are JSON, {} if there are none;\n" +
+			"- reads them from standard input.",
 		Args: withArgs(2, 3),
-	}), func(ctx context.Context, args []string) error {
-		portal, payload, err := callee(ctx, args, "func")
-		if err != nil {
-			return err
-		}
-		result, err := contract.FuncByHand(args[1]).Call(ctx, portal, payload)
+	}, func(ctx context.Context, portal *directory.Portal, endpoint string, args json.RawMessage) error {
+		result, err := contract.FuncByHand(endpoint).Call(ctx, portal, args)
 		if err != nil {
 			return err
 		}
@@ -42,18 +41,15 @@ func newCall(p *program) *cobra.Command {
 }
 
 func newStream(p *program) *cobra.Command {
-	return p.joining(completing("source", &cobra.Command{
+	return p.calling("source", &cobra.Command{
 		Use:   "stream NAME ENDPOINT [JSON]",
 		Short: "Print what a source of an actor of a host that serves yields",
 		Long: "Print what a source of an actor of a host that serves yields, one JSON value a line. The source\n" +
-			"ends when nobody reads standard output any more, as behind | head -3.",
+			"ends when nobody reads standard output any more, as behind | head -3. An actor that is just starting again is\n" +
+			"waited for (--wait).",
 		Args: withArgs(2, 3),
-	}), func(ctx context.Context, args []string) error {
-		portal, payload, err := callee(ctx, args, "source")
-		if err != nil {
-			return err
-		}
-		for message, err := range contract.SourceByHand(args[1]).Stream(ctx, portal, payload) {
+	}, func(ctx context.Context, portal *directory.Portal, endpoint string, args json.RawMessage) error {
+		for message, err := range contract.SourceByHand(endpoint).Stream(ctx, portal, args) {
 			if err == nil {
 				err = p.line(message)
 			}
@@ -65,29 +61,73 @@ func newStream(p *program) *cobra.Command {
 	})
 }
 
-// callee finds the actor of a call, and checks its arguments. An endpoint of another kind, or that is not
-// there, is known before it is called.
-func callee(ctx context.Context, args []string, kind string) (*directory.Portal, json.RawMessage, error) {
-	payload, err := arguments(args[2:])
-	if err != nil {
-		return nil, nil, err
-	}
-	portal, err := directory.Find(ctx, args[0])
-	if err != nil {
-		return nil, nil, err
-	}
-	var names []string
-	for _, e := range portal.Entry.Endpoints {
-		if e.Name == args[1] && e.Kind != kind {
-			return nil, nil, &usageError{fmt.Errorf("%s of %s is a %s; use %s", words.Quote(e.Name), portal.Entry.Path, e.Kind, commandFor[e.Kind])}
+// calling makes a command that calls an endpoint of a kind.
+func (p *program) calling(kind string, cmd *cobra.Command, do func(ctx context.Context, portal *directory.Portal, endpoint string, args json.RawMessage) error) *cobra.Command {
+	patience := cmd.Flags().Duration("wait", 5*time.Second, "how long an actor is waited for that is there and not ready, such as 1m; 0: not at all")
+	return p.joining(completing(kind, cmd), func(ctx context.Context, args []string) error {
+		payload, err := arguments(args[2:])
+		if err != nil {
+			return err
 		}
-		names = append(names, e.Name)
+		portal, err := p.callee(ctx, args[0], *patience)
+		if err != nil {
+			return err
+		}
+		if err := serves(&portal.Entry, args[1], kind); err != nil {
+			return err
+		}
+		return do(ctx, portal, args[1], payload)
+	})
+}
+
+// callee finds the actor of a call. One that is there, as between two processes, is waited for.
+func (p *program) callee(ctx context.Context, name string, patience time.Duration) (*directory.Portal, error) {
+	portal, err := directory.Find(ctx, name)
+	if patience <= 0 || !errors.Is(err, directory.ErrNotFound) {
+		return portal, err
 	}
-	if !slices.Contains(names, args[1]) {
-		return nil, nil, &absentError{fmt.Errorf("%s serves no endpoint %s; it serves %s%s", portal.Entry.Path, words.Quote(args[1]),
-			orNone(words.List(names, ", ")), words.DidYouMean(args[1], names))}
+	coming := comes(ctx, name)
+	if coming == nil {
+		return nil, err
 	}
-	return portal, payload, nil
+	p.progress.step(fmt.Sprintf("waiting for %s, which is %s", coming.Path, coming.State))
+	limited, stop := context.WithTimeoutCause(ctx, patience, &lateError{patience, coming.Path + " has not become ready", "--wait"})
+	defer stop()
+	matters := func(e *directory.Event) bool { return e.To.Callable() || e.To == directory.Gone }
+	late := awaitChange(limited, name, matters, func() (bool, error) {
+		portal, err = directory.Find(limited, name)
+		return !errors.Is(err, directory.ErrNotFound) || comes(limited, name) == nil, err
+	})
+	return portal, cmp.Or(late, err)
+}
+
+// comes is an actor of a name that is not ready, and may become so; nil if there is none.
+func comes(ctx context.Context, name string) *directory.Entry {
+	all, err := directory.Query(ctx, name)
+	i := slices.IndexFunc(all, func(e directory.Entry) bool {
+		return e.State != directory.Gone && e.State != directory.Standby && !e.Last.Joined
+	})
+	if err != nil || i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
+// serves is why an actor cannot be called at an endpoint: one of another kind, or that is not there, is known before
+// it is called.
+func serves(e *directory.Entry, endpoint, kind string) error {
+	var names []string
+	for _, known := range e.Endpoints {
+		if known.Name == endpoint && known.Kind != kind {
+			return &usageError{fmt.Errorf("%s of %s is a %s; use %s", words.Quote(endpoint), e.Path, known.Kind, commandFor[known.Kind])}
+		}
+		names = append(names, known.Name)
+	}
+	if !slices.Contains(names, endpoint) {
+		return &absentError{fmt.Errorf("%s serves no endpoint %s; it serves %s%s", e.Path, words.Quote(endpoint),
+			orNone(words.List(names, ", ")), words.DidYouMean(endpoint, names))}
+	}
+	return nil
 }
 
 // absentError is the failure of a command that names an endpoint, or an actor, which is not there.

@@ -84,7 +84,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("GORACE", atOnce)
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped, "unzips": unzips},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped, "unzips": unzips, "awaits-state": awaitsState},
 	})
 }
 
@@ -145,6 +145,22 @@ func awaits(ts *testscript.TestScript, neg bool, args []string) {
 		case <-time.After(10 * time.Millisecond):
 		case <-late:
 			ts.Fatalf("no %s in:\n%s", args[1], ts.ReadFile(args[0]))
+		}
+	}
+}
+
+// awaitsState returns when host ps says that an actor is in a state: awaits-state a waiting.
+func awaitsState(ts *testscript.TestScript, _ bool, args []string) {
+	wanted := regexp.MustCompile("(?m)^" + args[0] + " +" + args[1] + " ")
+	for late := time.After(2 * time.Minute); ; {
+		ts.Check(ts.Exec("host", "ps", args[0]))
+		if wanted.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-late:
+			ts.Fatalf("%s is not %s:\n%s", args[0], args[1], ts.ReadFile("stdout"))
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (p *program) joiningBy(join func(context.Context, string, func(context.Cont
 			return err
 		}
 		if *timeout > 0 {
-			limited, cancel := context.WithTimeoutCause(ctx, *timeout, &lateError{*timeout})
+			limited, cancel := context.WithTimeoutCause(ctx, *timeout, &lateError{*timeout, "not done", "--timeout"})
 			defer cancel()
 			defer context.AfterFunc(limited, func() { p.signals.cancel(context.Cause(limited)) })()
 			ctx = limited
@@ -104,9 +104,13 @@ func joinLater(ctx context.Context, at string, do func(ctx context.Context) erro
 }
 
 // lateError is what a command fails with whose time is over.
-type lateError struct{ after time.Duration }
+type lateError struct {
+	after time.Duration
+	what  string
+	flag  string
+}
 
-func (e *lateError) Error() string { return fmt.Sprintf("not done within %v (--timeout)", e.after) }
+func (e *lateError) Error() string { return fmt.Sprintf("%s within %v (%s)", e.what, e.after, e.flag) }
 
 // verdict is the exit code of a failure in the tree of a host that serves; exitFailed if it is like any
 // other. What the callee has failed with is such a failure, whatever it is.

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
 // Of a context that is opened by hand.
@@ -24,26 +25,23 @@ type (
 )
 
 func newOpen(p *program) *cobra.Command {
-	return p.outputFlag(p.joining(completing("context", &cobra.Command{
+	return p.outputFlag(p.calling("context", &cobra.Command{
 		Use:   "open NAME ENDPOINT [JSON]",
 		Short: "Open a context of an actor of a host that serves, by hand",
 		Long: "Open a context of an actor of a host that serves, by hand. Each line of standard input is JSON, and sent as\n" +
 			"a message; its end says that no more comes. What the actor sends is printed as it comes, one JSON value\n" +
 			"a line, and its result last. With -o json each line says what it is: {\"started\": …}, {\"message\": …} or\n" +
-			"{\"result\": …}. Ctrl-C cancels the context.",
+			"{\"result\": …}. Ctrl-C cancels the context. An actor that is just starting again is waited\n" +
+			"for (--wait).",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 3 && args[2] == "-" {
 				return &usageError{fmt.Errorf("arguments: expected JSON, got -: the lines of standard input are the messages of the context")}
 			}
 			return withArgs(2, 3)(cmd, args)
 		},
-	}), func(ctx context.Context, args []string) error {
-		portal, payload, err := callee(ctx, args, "context")
-		if err != nil {
-			return err
-		}
+	}, func(ctx context.Context, portal *directory.Portal, endpoint string, args json.RawMessage) error {
 		forgive := term.IsTerminal(int(os.Stdin.Fd())) // what is typed can be typed again
-		return p.open(ctx, portal, args[1], payload, typing{p, os.Stdin, forgive})
+		return p.open(ctx, portal, endpoint, args, typing{p, os.Stdin, forgive})
 	}))
 }
 
