@@ -378,6 +378,9 @@ func TestKeys(t *testing.T) {
 		{"l esc", treePage, []Request{{Do: Leave, Page: 1}}},
 		{"e", eventsPage, nil},
 		{"e enter", panelPage, []Request{{Do: Describe, Path: "census/parser", Page: 1}}},
+		{"l enter", logsPage, nil}, // there is no line
+		{"t enter", tracesPage, nil},
+		{"c enter", panelPage, []Request{{Do: Describe, Path: "census", Page: 2}}},
 		{"up enter", panelPage, []Request{{Do: Describe, Page: 1}}},
 		{"u", treePage, nil},
 		{"u l", logsPage, []Request{{Do: Logs, Page: 1}}},
@@ -512,11 +515,11 @@ func TestO02_APanelIsRefreshed(t *testing.T) {
 		t.Errorf("O02: %+v", asked)
 	}
 	n := 0
-	for i := range 10 * refreshEvery {
+	for i := range 50 { // a second each
 		n += len(m.Update(Measured{census(131 + i)}))
 	}
 	if n != 10 {
-		t.Errorf("O02: %d descriptions in %d looks", n, 10*refreshEvery)
+		t.Errorf("O02: %d descriptions in 50 looks", n)
 	}
 }
 

@@ -46,7 +46,7 @@ func eventLine(e *directory.Event) line {
 	return l
 }
 
-// recordLine is a record. It opens its trace, if it belongs to one.
+// recordLine is a record. It opens its actor.
 func recordLine(r *telemetry.Record) line {
 	look := good
 	switch {
@@ -57,7 +57,7 @@ func recordLine(r *telemetry.Record) line {
 	case r.Level < slog.LevelInfo:
 		look = dim
 	}
-	return line{wrong: r.Level >= slog.LevelError, parts: []part{
+	return line{opens: r.Actor, wrong: r.Level >= slog.LevelError, parts: []part{
 		{r.Time.Local().Format(clockLong) + " ", dim}, {fmt.Sprintf("%-5s ", r.Level), look}, {name(r.Actor), named},
 		{"  " + r.Text, plain}, {strings.TrimPrefix(r.String(), r.Text), dim},
 	}}

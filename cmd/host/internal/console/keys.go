@@ -123,20 +123,22 @@ func (m *Model) leave(from int) (asked []Request) {
 	return asked
 }
 
-// enter opens what the selected line is about.
+// enter opens the waterfall of a trace, and elsewhere the panel of the actor that the line is about, or the page.
 func (m *Model) enter() []Request {
 	p := m.shown()
 	_, lines := m.linesOf(p)
 	at := m.position(p, lines)
-	switch {
-	case p.kind == treePage, p.kind == eventsPage && at < len(lines):
-		if at < len(lines) {
-			return m.open(panelPage, lines[at].opens)
+	switch p.kind {
+	case treePage, eventsPage, logsPage, tracesPage:
+		if at >= len(lines) {
+			return nil
 		}
-	case p.kind == tracesPage && at < len(lines):
-		return m.push(&page{kind: tracePage, path: p.path, trace: lines[at].opens, cursor: true})
+		if p.kind == tracesPage {
+			return m.push(&page{kind: tracePage, path: p.path, trace: lines[at].opens, cursor: true})
+		}
+		return m.open(panelPage, lines[at].opens)
 	}
-	return nil
+	return m.open(panelPage, p.path)
 }
 
 // logs shows the records of the actor, or of the trace that is shown.
@@ -215,21 +217,28 @@ func helpLines() []line {
 	return lines
 }
 
-// hints are the keys for which there is room in a line, help and quit always.
+// hints are the keys for which there is room in a line: the way back first, and help and quit always.
 func (m *Model) hints() line {
 	var l line
-	const always = "? help  q quit"
-	room := m.width - len(always)
+	room := m.width
+	add := func(key, word string) {
+		room -= len(key) + len(word) + 3
+		l.parts = append(l.parts, part{key, titled}, part{" " + word + "  ", dim})
+	}
+	p := m.shown()
+	if p.kind != treePage || p.filter != "" {
+		add("esc", "back")
+	}
+	const always = len("? help  q quit")
 	for _, b := range bindings() {
-		key, order := b.Help().Key, b.word == string(Restart) || b.word == string(Cancel)
-		n := len(key) + len(b.word) + 3
-		if b.word == "" || b.word == "help" || b.word == "quit" || order && m.ReadOnly || n > room {
+		here, order := b.word == string(p.kind), b.word == string(Restart) || b.word == string(Cancel)
+		if b.word == "" || b.word == "help" || b.word == "quit" || here || order && m.ReadOnly || len(b.Help().Key)+len(b.word)+3 > room-always {
 			continue
 		}
-		room -= n
-		l.parts = append(l.parts, part{key, titled}, part{" " + b.word + "  ", dim})
+		add(b.Help().Key, b.word)
 	}
-	l.parts = append(l.parts, part{"?", titled}, part{" help  ", dim}, part{"q", titled}, part{" quit", dim})
+	add("?", "help")
+	l.parts = append(l.parts, part{"q", titled}, part{" quit", dim})
 	return l
 }
 

@@ -108,8 +108,8 @@ type Model struct {
 	widths        []int           // of the columns: they grow only, so that nothing jumps
 	failed        map[string]bool // who has failed and was not looked at since, by paths
 	events        []happening
-	ticks         int
-	late          string // why the table is old
+	refreshed     time.Time // when the page that is shown was asked for again
+	late          string    // why the table is old
 
 	pages  []*page // the last one is shown; the tree is the first
 	last   int     // number of a page
@@ -196,8 +196,8 @@ func (m *Model) row(path string) *top.Row {
 	return &m.table.Actors[i]
 }
 
-// refreshEvery is in how many looks a description is asked for again that is shown: it costs its host more than numbers do.
-const refreshEvery = 5
+// refreshAfter is when a description is asked for again that is shown: it costs its host more than numbers do.
+const refreshAfter = 5 * time.Second
 
 // measured takes the numbers of a look in the place of all that is known. An actor keeps the state that its last event has told,
 // which is as new.
@@ -212,8 +212,8 @@ func (m *Model) measured(t top.Table) []Request {
 			delete(m.failed, path)
 		}
 	}
-	m.ticks++
-	if p := m.shown(); m.ticks%refreshEvery == 0 && p.described() {
+	if p := m.shown(); p.described() && t.Time.Sub(m.refreshed) >= refreshAfter {
+		m.refreshed = t.Time
 		return []Request{p.asks()}
 	}
 	return nil

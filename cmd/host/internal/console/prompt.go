@@ -23,11 +23,13 @@ const mostTyped = 200
 // typed takes a key of a prompt.
 func (m *Model) typed(p Press) []Request {
 	if m.prompt.kind == '?' {
-		asked := m.prompt
+		r := m.prompt.ask
+		what := string(r.Do) + " " + name(r.Path)
 		if m.prompt = nil; p.Key == "y" || p.Key == "Y" {
-			return []Request{asked.ask}
+			m.notice = part{what + " …", dim}
+			return []Request{r}
 		}
-		m.notice = part{string(asked.ask.Do) + " " + name(asked.ask.Path) + ": not done", dim}
+		m.notice = part{what + ": not done", dim}
 		return nil
 	}
 	text := &m.prompt.text
