@@ -24,7 +24,7 @@ import (
 
 const (
 	mostArguments = 1 << 20 // bytes; what an actor takes is less
-	mostSpans     = 20_000
+	mostSpans     = 5000    // the last ones; since says from where on
 )
 
 // problem is the document of a request that has failed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/seed-2ba35074/trellis/internal/document"
@@ -12,9 +13,11 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
-// mostEvents is how many events are kept. An event takes some hundred bytes, one of an actor that becomes ready its
-// endpoints as well.
-const mostEvents = 4096
+// Bounds of what is kept. An event takes some hundred bytes, one of an actor that becomes ready its endpoints as well: 16 KiB at most.
+const (
+	mostEvents = 4096
+	mostBytes  = 8 << 20 // of their lines
+)
 
 // feed has the last events of the tree, each encoded once for all who look, and what the tree was before them: the fold of
 // all that are not kept any more. So whoever begins to look has all of the tree, and whoever comes back what was told meanwhile.
@@ -28,6 +31,7 @@ type feed struct {
 	before  directory.Table
 	kept    []told
 	first   int           // the number of kept[0]; they begin with 1
+	bytes   int           // of the lines of kept
 	changed chan struct{} // closed when there is another one, or the end
 	ended   error
 }
@@ -71,19 +75,24 @@ var errTreeEnded = errors.New("the tree has ended")
 func (f *feed) add(t told) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.kept) == mostEvents {
-		const drop = mostEvents / 8
-		for _, old := range f.kept[:drop] {
-			if old.lost == 0 {
-				f.before.Apply(old.event)
-			}
-		}
-		f.kept, f.first = append(make([]told, 0, mostEvents), f.kept[drop:]...), f.first+drop
+	if len(f.kept) == mostEvents || f.bytes > mostBytes {
+		f.fold(len(f.kept)/8 + 1)
 	}
 	t.id = f.first + len(f.kept)
-	f.kept = append(f.kept, t)
+	f.kept, f.bytes = append(f.kept, t), f.bytes+len(t.line)
 	close(f.changed)
 	f.changed = make(chan struct{})
+}
+
+// fold makes the oldest ones part of what the tree was. Who reads has the list as it was, and so another one takes its place.
+func (f *feed) fold(n int) {
+	for _, old := range f.kept[:n] {
+		f.bytes -= len(old.line)
+		if old.lost == 0 {
+			f.before.Apply(old.event)
+		}
+	}
+	f.kept, f.first = slices.Clone(f.kept[n:]), f.first+n
 }
 
 // after gives what was told after an id, and what tells of more. Where that is not kept any more, or was never told, all is given

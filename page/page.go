@@ -33,12 +33,13 @@ type Page struct {
 	guard *guard
 	feed  feed
 	mux   *http.ServeMux
-	// streams and calls have a place for each that is under way.
-	streams, calls chan struct{}
+	// Each has a place for each request of its kind that is under way.
+	reads, streams, calls chan struct{}
 }
 
 // Bounds of what is under way at once; more is refused with 503.
 const (
+	mostReads   = 16
 	mostStreams = 64
 	mostCalls   = 64
 )
@@ -50,7 +51,7 @@ var static embed.FS
 func New(ctx context.Context, o Options) *Page {
 	p := &Page{
 		ctx: ctx, o: o, guard: newGuard(o), mux: http.NewServeMux(),
-		streams: make(chan struct{}, mostStreams), calls: make(chan struct{}, mostCalls),
+		reads: make(chan struct{}, mostReads), streams: make(chan struct{}, mostStreams), calls: make(chan struct{}, mostCalls),
 	}
 	p.feed.init(ctx)
 	files, err := fs.Sub(static, "static")
@@ -58,13 +59,13 @@ func New(ctx context.Context, o Options) *Page {
 		panic(err) // it is embedded
 	}
 	p.mux.Handle("/", http.FileServerFS(files))
-	p.mux.HandleFunc("GET /api/tree", p.tree)
-	p.mux.HandleFunc("GET /api/actor/", p.describe)
-	p.mux.HandleFunc("GET /api/metrics", p.metrics)
-	p.mux.HandleFunc("GET /api/traces", p.spans)
-	p.mux.HandleFunc("GET /api/plan", p.plan)
+	p.mux.HandleFunc("GET /api/tree", p.within(p.reads, p.tree))
+	p.mux.HandleFunc("GET /api/actor/", p.within(p.reads, p.describe))
+	p.mux.HandleFunc("GET /api/metrics", p.within(p.reads, p.metrics))
+	p.mux.HandleFunc("GET /api/traces", p.within(p.reads, p.spans))
+	p.mux.HandleFunc("GET /api/plan", p.within(p.reads, p.plan))
 	p.mux.HandleFunc("GET /api/about", p.about)
-	p.mux.HandleFunc("GET /api/openapi.json", p.openAPI)
+	p.mux.HandleFunc("GET /api/openapi.json", p.within(p.reads, p.openAPI))
 	p.mux.HandleFunc("GET /api/events", p.within(p.streams, p.events))
 	p.mux.HandleFunc("GET /api/logs", p.within(p.streams, p.logs))
 	p.mux.HandleFunc("GET /api/stream/", p.acting(p.within(p.streams, p.stream)))
