@@ -26,7 +26,7 @@ test: ## run the tests
 	go test ./...
 
 race: ## run the tests of all that runs concurrently (not host/config, nor models of pure functions) under the race detector
-	go test -race -skip 'TestModel|EveryOrder' $$(go list ./host/... ./sdk/... ./shared/... ./internal/... | grep -v '/host/config')
+	go test -race -vet=off -p 4 -skip 'TestModel|EveryOrder' $$(go list ./host/... ./sdk/... ./shared/... ./internal/... | grep -v '/host/config')
 
 stress: ## the tests beside LOOPS (40) busy loops, ROUNDS (3) times; PKG=./host for one package
 	scripts/stress.sh $(ROUNDS) $(LOOPS) $(PKG)

@@ -124,12 +124,12 @@ func TestExecReportsDataRaces(t *testing.T) {
 
 // Races that a program cannot tell are not looked for in vain.
 func TestExecWithRaceWantsAProgramBuiltForIt(t *testing.T) {
-	racy := filepath.Join(t.TempDir(), "racy")
-	build := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", racy, "./testdata/racy")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
-	wantOne(t, recordIn(t, func(t testing.TB) { trellistest.Exec(t, racy, trellistest.Race) }), racy, "is built without -race", "Package")
+	tool := filepath.Join(strings.TrimSpace(string(root)), "bin", "go") // a program of Go, without -race
+	wantOne(t, recordIn(t, func(t testing.TB) { trellistest.Exec(t, tool, trellistest.Race) }), tool, "is built without -race", "Package")
 	wantOne(t, recordIn(t, func(t testing.TB) {
 		trellistest.Program{Spec: host.Spec{Command: []string{"true"}}, Race: true}.Exec(t)
 	}), "true", "is not a Go program", "Package")
