@@ -57,6 +57,7 @@ func importMap() []area {
 		{"internal/recording", []string{"internal/link", "internal/wire", "internal/logs", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
 		{"internal/lab/decl", nil, "it reads source text, and imports nothing of it"},
 		{"internal/lab/page", nil, "it reads pages, and knows nothing of what they are about"},
+		{"internal/lab/foreground", nil, "the tests of every package may use it"},
 		{"internal/lab/tempdir", nil, "the tests of every package may use it"},
 		{"internal/lab/count", []string{"internal/lab/decl"}, "it reads source text, and imports nothing of what it measures"},
 		{"internal/lab/pair", []string{"shared", "internal"}, "it joins the two ends of a link, as a host and its plugin do"},

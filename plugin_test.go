@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/internal/lab/foreground"
 )
 
 // programs are the programs under test: the command, as "host", and those of config.yaml, by
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 		raisesPlugin()
 		return
 	}
+	foreground.Signals()
 	dir, err := os.MkdirTemp("", "t-") // short: names of sockets are in it
 	if err == nil {
 		err = liveIn(dir)

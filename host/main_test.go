@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/lab/foreground"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 		play(role)
 		return
 	}
+	foreground.Signals()
 	// The forker keeps its thread for as long as the program runs.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/seed-2ba35074/trellis/internal/process.forkLoop"))
 }
