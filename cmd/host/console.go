@@ -230,7 +230,11 @@ func (w *watching) answer(ctx context.Context, r console.Request) {
 	case console.Restart, console.Cancel, console.Scale:
 		do := map[console.Do]string{console.Restart: wire.OrderRestart, console.Cancel: wire.OrderCancel, console.Scale: wire.OrderScale}[r.Do]
 		_, err := order(ctx, wire.OrderRequest{Path: r.Path, Do: do, Replicas: r.N})
-		w.tea.Send(console.Done{Request: r, Err: err})
+		done := console.Done{Request: r}
+		if err != nil {
+			done.Reason = fault.Line(err)
+		}
+		w.tea.Send(done)
 	}
 }
 

@@ -1,8 +1,6 @@
 package console
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -80,6 +78,9 @@ func busy(width, height int) *Model {
 	for _, path := range []string{"census", "census/parser", "report"} {
 		up := event(1, path, directory.Starting, directory.Ready, nil)
 		up.Past = true
+		if path == "report" {
+			up.Event.From, up.Event.To = directory.Ready, directory.Unhealthy
+		}
 		m.Update(up)
 	}
 	m.Update(Measured{census(123)})
@@ -336,7 +337,7 @@ func TestO04_HostileTextInFrames(t *testing.T) {
 		"a trace":  func(m *Model) { press(m, "t"); m.Update(Ended{m.number(), done}); press(m, "enter") },
 		"events":   func(m *Model) { press(m, "e") },
 		"a prompt": func(m *Model) { press(m, "/"); m.Update(Press{Text: venom}) },
-		"an order": func(m *Model) { m.Update(Done{Request{Do: Restart, Path: venom}, errors.New(venom)}) },
+		"an order": func(m *Model) { m.Update(Done{Request{Do: Restart, Path: venom}, venom}) },
 		"asking":   func(m *Model) { press(m, "2j x") },
 		"no look":  func(m *Model) { m.Update(Late{venom}) },
 		"the end":  func(m *Model) { m.Update(Over{venom}) },
@@ -476,15 +477,18 @@ func TestO02_Folding(t *testing.T) {
 		"a state":                {"", []any{event(130, "census", directory.Ready, directory.Stopping, nil)}, row("census"), "stopping"},
 		"one that comes":         {"", []any{event(130, "late", "", directory.Waiting, nil)}, row("late"), "waiting"},
 		"one that goes":          {"", []any{gone}, row("report"), ""},
-		"one that goes, at once": {"", []any{gone, Measured{census(131)}}, row("report"), "unhealthy"}, // the numbers are newer
+		"it stays gone":          {"", []any{gone, Measured{census(131)}}, row("report"), ""}, // the look was before
+		"until it is told again": {"", []any{gone, Measured{census(131)}, event(132, "report", "", directory.Waiting, nil), Measured{census(133)}}, row("report"), "waiting"},
+		"a look before an event": {"", []any{event(130, "census", directory.Ready, directory.Stopping, nil), Measured{census(131)}}, row("census"), "stopping"},
+		"of one that is new":     {"", []any{event(130, "late", "", directory.Waiting, nil), Measured{census(131)}, event(131, "late", "", directory.Starting, nil)}, row("late"), "starting"},
 		"the past is no trouble": {"", []any{Happened{event(2, "census", directory.Ready, directory.Ready, crashed).Event, true}}, trouble("census"), false},
 		"a crash is":             {"", []any{event(130, "census", directory.Ready, directory.Ready, crashed)}, trouble("census"), true},
 		"until it is looked at":  {"n enter", nil, trouble("census/parser"), false},
 		"what is asked for ends nothing": {"", []any{event(130, "census", directory.Ready, directory.Ready, func(e *directory.Event) {
 			e.Cause = directory.Requested
 		})}, trouble("census"), false},
-		"an order":         {"", []any{Done{Request{Do: Restart, Path: "census"}, nil}}, func(m *Model) any { return m.notice.text }, "restart census: done"},
-		"one that fails":   {"", []any{Done{Request{Do: Restart, Path: "census"}, context.DeadlineExceeded}}, func(m *Model) any { return m.notice.text }, "restart census: context deadline exceeded"},
+		"an order":         {"", []any{Done{Request{Do: Restart, Path: "census"}, ""}}, func(m *Model) any { return m.notice.text }, "restart census: done"},
+		"one that fails":   {"", []any{Done{Request{Do: Restart, Path: "census"}, "too late"}}, func(m *Model) any { return m.notice.text }, "restart census: too late"},
 		"records":          {"l", []any{Said{1, records()}}, lines, 4},
 		"of a page before": {"l esc l", []any{Said{1, records()}}, lines, 0},
 		"filtered ones":    {"l / 'FILE enter", []any{Said{1, records()}}, lines, 2},

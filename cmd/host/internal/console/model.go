@@ -51,10 +51,10 @@ type (
 		Page   int
 		Reason string
 	}
-	// Done is what has come of an order: an error, or nil.
+	// Done is what has come of an order: why it has failed, or nothing.
 	Done struct {
 		Request Request
-		Err     error
+		Reason  string
 	}
 	// Over is that the host has ended, or that the link to it is lost.
 	Over struct{ Reason string }
@@ -106,6 +106,7 @@ type Model struct {
 	width, height int
 	table         top.Table
 	widths        []int           // of the columns: they grow only, so that nothing jumps
+	told          map[string]told // by events, by paths; of one that is gone as long as tables have it
 	failed        map[string]bool // who has failed and was not looked at since, by paths
 	events        []happening
 	refreshed     time.Time // when the page that is shown was asked for again
@@ -121,7 +122,7 @@ type Model struct {
 // New is a model of a tree of which nothing is known yet.
 func New(o Options) *Model {
 	o.Sort = cmp.Or(o.Sort, "name")
-	return &Model{Options: o, width: 80, height: 24, failed: map[string]bool{}, widths: make([]int, len(columns)), pages: []*page{{kind: treePage, cursor: true}}}
+	return &Model{Options: o, width: 80, height: 24, told: map[string]told{}, failed: map[string]bool{}, widths: make([]int, len(columns)), pages: []*page{{kind: treePage, cursor: true}}}
 }
 
 // Update folds a message, and gives what it takes.
@@ -199,14 +200,25 @@ func (m *Model) row(path string) *top.Row {
 // refreshAfter is when a description is asked for again that is shown: it costs its host more than numbers do.
 const refreshAfter = 5 * time.Second
 
-// measured takes the numbers of a look in the place of all that is known. An actor keeps the state that its last event has told,
-// which is as new.
+// measured takes the numbers of a look. What an actor is doing, its last event has told: the look may be of a moment before.
 func (m *Model) measured(t top.Table) []Request {
 	m.table, m.late = t, ""
-	m.order()
-	for i := range m.table.Actors {
-		m.widen(&m.table.Actors[i])
+	there := map[string]bool{}
+	for i := range t.Actors {
+		r := &t.Actors[i]
+		there[r.Actor] = true
+		if s, known := m.told[r.Actor]; known {
+			r.State, r.Restarts = s.state, s.restarts
+		}
+		m.widen(r)
 	}
+	m.table.Actors = slices.DeleteFunc(t.Actors, func(r top.Row) bool { return r.State == string(directory.Gone) })
+	for path, s := range m.told {
+		if !there[path] && s.state == string(directory.Gone) {
+			delete(m.told, path)
+		}
+	}
+	m.order()
 	for path := range m.failed {
 		if m.row(path) == nil {
 			delete(m.failed, path)
@@ -238,6 +250,12 @@ func byTree(a, b string) int {
 	})
 }
 
+// told is what the last event of an actor says of it.
+type told struct {
+	state    string
+	restarts uint64
+}
+
 // happening is an event, as a line.
 type happening struct {
 	at time.Time
@@ -256,15 +274,17 @@ func (m *Model) happened(e directory.Event, past bool) (asked []Request) {
 		m.failed[e.Path] = true
 	}
 	m.events = m.events[max(0, len(m.events)-mostEvents):]
+	now := told{string(e.To), uint64(max(0, e.Epoch-1))}
+	m.told[e.Path] = now
 	r := m.row(e.Path)
 	switch {
 	case e.To == directory.Gone:
 		m.table.Actors = slices.DeleteFunc(m.table.Actors, func(r top.Row) bool { return r.Actor == e.Path })
 	case r == nil:
-		m.table.Actors = append(m.table.Actors, top.Row{Actor: e.Path, State: string(e.To), Silent: "not asked yet"})
+		m.table.Actors = append(m.table.Actors, top.Row{Actor: e.Path, State: now.state, Restarts: now.restarts, Silent: "not asked yet"})
 		m.order()
 	default:
-		r.State, r.Restarts = string(e.To), uint64(max(0, e.Epoch-1))
+		r.State, r.Restarts = now.state, now.restarts
 		m.widen(r)
 	}
 	if p := m.shown(); !past && p.described() && p.path == e.Path {
@@ -290,8 +310,8 @@ func (m *Model) trouble(r *top.Row) bool {
 
 func done(d Done) part {
 	what := string(d.Request.Do) + " " + name(d.Request.Path)
-	if d.Err != nil {
-		return part{what + ": " + d.Err.Error(), bad}
+	if d.Reason != "" {
+		return part{what + ": " + d.Reason, bad}
 	}
 	return part{what + ": done", good}
 }
