@@ -31,7 +31,7 @@ type topped struct {
 // leastInterval is how long the time between two tables must be.
 const leastInterval = 100 * time.Millisecond
 
-// tables says which tables host top prints.
+// tables says what host top shows: which tables, or a screen.
 type tables struct {
 	actor    string // a name or a path; "": all
 	sort     string

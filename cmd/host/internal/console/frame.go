@@ -105,7 +105,11 @@ func (m *Model) title() line {
 			wrong++
 		}
 	}
-	l.parts = append(l.parts, part{fmt.Sprintf("  %d actors", actors), plain})
+	count := "  1 actor"
+	if actors != 1 {
+		count = fmt.Sprintf("  %d actors", actors)
+	}
+	l.parts = append(l.parts, part{count, plain})
 	if wrong > 0 {
 		l.parts = append(l.parts, part{fmt.Sprintf(", %d in trouble", wrong), bad})
 	}
