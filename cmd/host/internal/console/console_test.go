@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -558,5 +559,50 @@ func TestO02_TheOrderOfATree(t *testing.T) {
 	slices.Reverse(got)
 	if slices.SortFunc(got, byTree); !slices.Equal(got, want) {
 		t.Errorf("O02: %v", got)
+	}
+}
+
+// O02: whatever comes, in whichever order, there is a frame that fits the screen.
+func TestO02_AnythingInAnyOrder(t *testing.T) {
+	keys := strings.Fields("enter l c t e d r x n / : u esc backspace up down pgup pgdown home end left right ? y ctrl+u space 'parser '4 'scale_2 'sort_held 'logs_walker")
+	paths := []string{"", "census", "census/parser", "census/parser#2", "greeter", "late", "late/below"}
+	states := []directory.State{directory.Waiting, directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping, directory.Reaped, directory.Gone, directory.Standby}
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		m := New(Options{ReadOnly: seed%2 == 0})
+		var done []string
+		for i := range 200 {
+			page, path := r.IntN(m.last+1), paths[r.IntN(len(paths))]
+			var msg any
+			switch r.IntN(12) {
+			case 0:
+				msg = Size{r.IntN(130), r.IntN(40)}
+			case 1:
+				part := census(i)
+				part.Actors = part.Actors[:r.IntN(len(part.Actors)+1)]
+				msg = Measured{part}
+			case 2:
+				e := event(i, path, states[r.IntN(len(states))], states[r.IntN(len(states))], crashed)
+				e.Past = r.IntN(4) == 0
+				msg = e
+			case 3:
+				msg = Said{page, records()}
+			case 4:
+				msg = Ended{page, spans()[:r.IntN(4)]}
+			case 5:
+				msg = Described{page, known(), nil, nil}
+			case 6:
+				msg = []any{Failed{page, "gone"}, Done{Request{Do: Scale, Path: path}, ""}, Late{"no answer"}}[r.IntN(3)]
+			default:
+				k := keys[r.IntN(len(keys))]
+				done = append(done, k)
+				press(m, k)
+			}
+			m.Update(msg)
+			lines := strings.Split(m.Frame(), "\n")
+			if len(lines) != m.height || slices.ContainsFunc(lines, func(l string) bool { return ansi.StringWidth(l) > m.width }) {
+				t.Fatalf("O02: seed %d, after %q and %+v, at %dx%d:\n%s", seed, done, msg, m.width, m.height, m.Frame())
+			}
+		}
 	}
 }
