@@ -25,7 +25,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
-// roundsVar is how often the tests of this file kill a tree: twice by default.
+// roundsVar is how often the tests of this file kill a tree: twice by default. make soak sets it.
 const roundsVar = "TRELLIS_ROUNDS"
 
 func rounds(t *testing.T) int {

@@ -78,10 +78,8 @@ func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				for range 2 {
-					if _, err := pour.Call(ctx, p, what); err != nil {
-						return err
-					}
+				if _, err := pour.Call(ctx, p, what); err != nil {
+					return err
 				}
 				if _, err := echo.Call(ctx, p, "still here"); err != nil {
 					return err
