@@ -173,8 +173,14 @@ func (b *standby) forget() {
 // await returns when a spare has not come up, has died, is to end, or was taken, with the event
 // of its end.
 func (b *standby) await(ctx context.Context, number int, s *spare) (e directory.Event, lasting bool) {
-	// What comes after its execution is about the actor.
-	execute := func(ctx context.Context) (stage string, err error) { return s.execute(ctx, func(actor.ID) {}) }
+	// What comes after its execution is about the actor. It is asked whether it answers as it will be when it is
+	// taken, since the first answer of a program takes three times as long as others.
+	execute := func(ctx context.Context) (stage string, err error) {
+		if stage, err := s.execute(ctx, func(actor.ID) {}); err != nil {
+			return stage, err
+		}
+		return "connection", s.answers(ctx)
+	}
 	err := s.start(ctx, func(context.Context) {}, execute, s.release)
 	switch {
 	case err != nil && ctx.Err() != nil: // it is the cause of ctx, which is not asked for its text
