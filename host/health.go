@@ -91,11 +91,10 @@ func (w *watch) wait() { w.group.Close() }
 
 // checkHealth checks the process until it ends or has failed too often in a row. The first
 // check is made at once, since actors that depend on the health of this one wait for it. A
-// check that takes longer than the interval is followed by the next one without a pause;
-// the ticker does not save up more than one.
+// check that takes longer than the interval is followed by one other without a pause.
 func (w *watch) checkHealth() {
-	ticker := time.NewTicker(time.Duration(w.health.Interval))
-	defer ticker.Stop()
+	interval := time.Duration(w.health.Interval)
+	due := inStep(time.Now(), interval)
 	p := probe{endpoint: w.health.Endpoint, portal: endpoint.To(w.table)}
 	defer p.wait()
 	for failed := 0; ; {
@@ -106,12 +105,22 @@ func (w *watch) checkHealth() {
 		if w.onChecked(r, failed) {
 			return
 		}
+		if due = due.Add(interval); time.Until(due) < 0 {
+			due = inStep(time.Now(), interval)
+		}
 		select {
-		case <-ticker.C:
+		case <-time.After(time.Until(due)):
 		case <-w.ending:
 			return
 		}
 	}
+}
+
+// inStep is the last moment from which checks are counted, of twenty in each interval. So those of many children are
+// made together: to wake an idle host for each of them takes more of a processor than a check. What is given still has
+// now's monotonic clock: that of the wall may be set meanwhile.
+func inStep(now time.Time, interval time.Duration) time.Time {
+	return now.Add(-time.Duration(now.UnixNano()) % max(interval/20, 1))
 }
 
 // onChecked hands the supervisor what a check has found, and reports whether it was the

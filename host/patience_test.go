@@ -41,3 +41,22 @@ func TestV07_AnswerInTimeCostsNothing(t *testing.T) {
 		}
 	})
 }
+
+// Checks of children that have come up at different moments are made at few of them, and none comes later for that.
+func TestV07_ChecksAreInStep(t *testing.T) {
+	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, interval := range []time.Duration{1, 50 * time.Millisecond, 2 * time.Second} {
+		moments := map[int64]bool{}
+		for i := range time.Duration(100) {
+			now := at.Add(interval * i / 100)
+			step := inStep(now, interval)
+			if behind := now.Sub(step); behind < 0 || behind > interval/20 {
+				t.Errorf("%v: %v behind", interval, behind)
+			}
+			moments[step.UnixNano()] = true
+		}
+		if len(moments) > 20 {
+			t.Errorf("%v: %d moments for 100 children", interval, len(moments))
+		}
+	}
+}
