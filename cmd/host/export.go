@@ -81,8 +81,8 @@ func (p *program) bundle(ctx context.Context, to io.Writer) error {
 	z := zip.NewWriter(to)
 	parts, failed := p.parts(ctx)
 	for _, part := range parts {
-		p.progress.say(part.name)
-		w, err := z.Create(part.name)
+		p.progress.say("writing " + part.name)
+		w, err := z.CreateHeader(&zip.FileHeader{Name: part.name, Method: zip.Deflate, Modified: time.Now()})
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -73,8 +74,11 @@ func judge(err error) (code int, text string) {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitWrong, "host: " + err.Error()
 	}
-	return verdict(err), "host: " + fmt.Sprintf("%+v", err)
+	return verdict(err), "host: " + plainType.ReplaceAllString(fmt.Sprintf("%+v", err), "")
 }
+
+// plainType is the type of an error of which nobody but Go needs to know one, before its text.
+var plainType = regexp.MustCompile(`^\*(errors|fmt)\.[A-Za-z]+: `)
 
 // usageError is a command line that makes no sense.
 type usageError struct{ err error }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 func TestJudge(t *testing.T) {
@@ -24,6 +25,8 @@ func TestJudge(t *testing.T) {
 		{errors.New("broken"), 1, "host: broken"},
 		{&host.StartError{Actor: "a", Stage: "boot", Err: errors.New("broken")}, 1, `host: actor "a" did not start, at its boot: broken`},
 		{&usageError{errors.New("nonsense")}, 2, "host: nonsense"},
+		{&fault.RemoteError{Type: "*errors.errorString", Message: "out of paper"}, 1, "host: out of paper"},
+		{&fault.RemoteError{Type: "*main.Rude", Message: "no"}, 1, "host: *main.Rude: no"},
 		{problems, 2, "c.yaml:1:2: a: bad\n--set b: bad"},
 		{fmt.Errorf("tree: %w", problems), 2, "tree: c.yaml:1:2: a: bad\n--set b: bad"},
 		{&signalled{os.Interrupt}, 130, ""},

@@ -33,7 +33,12 @@ type signals struct {
 // signalled is the cause of a ctx that a signal has ended.
 type signalled struct{ signal os.Signal }
 
-func (s *signalled) Error() string { return "it received " + s.signal.String() }
+func (s *signalled) Error() string {
+	if s.signal == syscall.SIGPIPE {
+		return "nobody reads its output any more"
+	}
+	return "it received " + s.signal.String()
+}
 
 // exitCode is 128 and the signal's number, as shells have it.
 func (s *signalled) exitCode() int {

@@ -30,7 +30,7 @@ func (t Tree) Dump(ctx context.Context, to io.Writer, name string) error {
 		return err
 	}
 	w := &counted{to: to}
-	w.line("dump of %d actors at %s; lines with a bar are what a process says of itself", len(entries), time.Now().Format(time.RFC3339))
+	w.line("actors: %d; dumped at %s; lines with a bar are what a process says of itself", len(entries), time.Now().Format(time.RFC3339))
 	last, err := t.lastOf(ctx, telemetry.Filter{Actor: name, Level: slog.LevelDebug})
 	if err != nil {
 		w.line("%s", unread(err).Text)

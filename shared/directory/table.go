@@ -97,12 +97,13 @@ func (t *Table) Entries(name string) (found []Entry) {
 	return found
 }
 
-// around are the actors of a name, with what they are doing, and the paths of all others.
+// around are the actors of a name, with what they are doing, and the paths of all others, without
+// programs that have joined only to call somebody.
 func (t *Table) around(name string) (same, others []string) {
 	for path, e := range t.entries {
 		if e.Last.named(name) {
 			same = append(same, fmt.Sprintf("%s%s is %s", path, map[bool]string{true: ", which has joined,"}[e.Last.Joined], e.State))
-		} else {
+		} else if !e.Last.Joined || len(e.Endpoints) > 0 {
 			others = append(others, path)
 		}
 	}
