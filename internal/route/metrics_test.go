@@ -148,7 +148,7 @@ func TestO02_OneQuestionAtATime(t *testing.T) {
 		table := answering(t, func() []any {
 			asked++
 			<-answer
-			return []any{telemetry.Metrics{Health: "ok"}}
+			return []any{telemetry.Metrics{Health: "ok", Activity: telemetry.Activity{Queued: 1}}} // it would say another thing later
 		})
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
