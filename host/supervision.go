@@ -328,9 +328,10 @@ func (s *supervision) dismiss(id int) []action {
 }
 
 // restart has a child's process ended, and another one started, whatever its kind is. One
-// that has no process, or whose end is decided, goes its way.
+// whose end is decided goes its way; one that is between two processes does not wait any more.
 func (s *supervision) restart(id int) []action {
 	if c := s.child(id); c != nil {
+		c.paused = false
 		s.condemn(c, true)
 	}
 	return s.settle()

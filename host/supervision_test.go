@@ -256,7 +256,7 @@ func (w *world) next(limits explored) (moves []move) {
 	}
 	if c := w.plan.child(limits.restarted); c != nil {
 		moves = append(moves, move{what: "restart", id: c.id, do: func(w *world) {
-			w.asked[c.id] = true
+			w.asked[c.id], w.pausing[c.id] = true, false
 			w.do(w.plan.restart(c.id))
 		}})
 	}

@@ -27,7 +27,8 @@ func newRestart(p *program) *cobra.Command {
 	return p.ordering(&cobra.Command{
 		Use:   "restart NAME",
 		Short: "End the process of an actor of a host that serves, and start another one",
-		Long: "End the process of an actor of a host that serves, start another one, and wait until that is ready.\n" +
+		Long: "End the process of an actor of a host that serves, start another one, and wait until that is ready. An actor that\n" +
+			"is between two processes does not wait for the rest of its pause.\n" +
 			"NAME is that of the only actor that has it, or a path.",
 	}, 1, func([]string) (wire.OrderRequest, error) { return wire.OrderRequest{Do: wire.OrderRestart}, nil })
 }
