@@ -37,19 +37,18 @@ func TestD04_OneServesOrJoins(t *testing.T) {
 	here.Add(programs)
 	joined.Add(programs - 1)
 	for n := range programs {
-		name := fmt.Sprint("p", n)
+		name, serves := fmt.Sprint("p", n), false
 		body := func(ctx context.Context, _ *host.Nursery) error {
 			here.Done()
 			here.Wait() // nobody leaves before all have come
 			path := directory.Here(ctx)
-			if path == "" {
+			if serves = path == ""; serves {
 				mu.Lock()
 				served++
 				mu.Unlock()
-				joined.Wait()
+				joined.Wait() // whoever has not left would be told of the end
 				return nil
 			}
-			defer joined.Done()
 			entries, err := directory.Query(ctx, "")
 			if path != name || len(entries) < 1 || err != nil {
 				t.Errorf("D04: %s is at %q, and sees %v, %v", name, path, entries, err)
@@ -66,6 +65,9 @@ func TestD04_OneServesOrJoins(t *testing.T) {
 		all.Go(func() {
 			if err := host.OpenNursery(t.Context(), either(name), body); err != nil {
 				t.Errorf("D04: %s: %v", name, err)
+			}
+			if !serves {
+				joined.Done()
 			}
 		})
 	}
