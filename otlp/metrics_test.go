@@ -33,7 +33,7 @@ func TestO02_NumbersAreExported(t *testing.T) {
 		tempdir.Use(t)
 		c := newCollector(t, protocol)
 		err := otlp.Run(t.Context(), often(c), func(ctx context.Context) error {
-			return host.OpenTree(ctx, quiet(), []host.Spec{program(t, "speaker", "speaking")}, func(ctx context.Context, tree *host.Tree) error {
+			return host.OpenTree(ctx, quiet(), []host.Spec{program(t, "speaker", "speaking")}, func(ctx context.Context, _ *host.Tree) error {
 				p, err := directory.WaitFor(ctx, "speaker")
 				if err != nil {
 					return err

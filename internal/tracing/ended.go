@@ -81,12 +81,12 @@ func Of(t *telemetry.Span) Ended {
 	}
 	for i, kind := range kinds {
 		if kind == t.Kind {
-			s.Kind = uint8(i) //nolint:gosec // there are few
+			s.Kind = uint8(i)
 		}
 	}
 	for i, status := range statuses {
 		if status == t.Status {
-			s.Status = uint8(i) //nolint:gosec // there are few
+			s.Status = uint8(i)
 		}
 	}
 	if rest := (Rest{t.Name, t.State, t.Error, t.Type, t.Events, t.Fields}); t.Name+t.State+t.Error+t.Type != "" || len(t.Events)+len(t.Fields) > 0 {
