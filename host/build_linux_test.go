@@ -99,7 +99,7 @@ func TestF08_CgoIsLeftOutWhereNobodyNeedsIt(t *testing.T) {
 
 // What the go command has started may outlive it, with its output: the end of ctx ends a build all the
 // same, whatever it is about.
-func TestF08_ABuildEndsWithItsCtx(t *testing.T) {
+func TestF08_ABuildEndsWithItsCtx(t *testing.T) { //nolint:tparallel // the environment is the process's
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		t.Fatal(err)

@@ -47,8 +47,8 @@ func TestV07_ChecksAreInStep(t *testing.T) {
 	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, interval := range []time.Duration{1, 50 * time.Millisecond, 2 * time.Second} {
 		moments := map[int64]bool{}
-		for i := range time.Duration(100) {
-			now := at.Add(interval * i / 100)
+		for i := range int64(100) {
+			now := at.Add(time.Duration(int64(interval) * i / 100))
 			step := inStep(now, interval)
 			if behind := now.Sub(step); behind < 0 || behind > interval/20 {
 				t.Errorf("%v: %v behind", interval, behind)

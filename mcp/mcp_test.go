@@ -93,7 +93,7 @@ func agent(ctx context.Context, o mcp.Options, changed func()) (*sdkmcp.ClientSe
 }
 
 // used is the text that a tool gives, with "! " in front if it has failed.
-func used(t *testing.T, ctx context.Context, s *sdkmcp.ClientSession, tool, args string) string {
+func used(ctx context.Context, t *testing.T, s *sdkmcp.ClientSession, tool, args string) string {
 	t.Helper()
 	r, err := s.CallTool(ctx, &sdkmcp.CallToolParams{Name: tool, Arguments: json.RawMessage(args)})
 	if err != nil {
@@ -106,7 +106,7 @@ func used(t *testing.T, ctx context.Context, s *sdkmcp.ClientSession, tool, args
 	return text
 }
 
-func toolNames(t *testing.T, ctx context.Context, s *sdkmcp.ClientSession) (names []string) {
+func toolNames(ctx context.Context, t *testing.T, s *sdkmcp.ClientSession) (names []string) {
 	t.Helper()
 	for tool, err := range s.Tools(ctx, nil) {
 		if err != nil {
@@ -140,7 +140,7 @@ func TestATreeForAgents(t *testing.T) {
 			return err
 		}
 		defer func() { _ = s.Close() }() // the tree ends it, too
-		if got, want := fmt.Sprint(toolNames(t, ctx, s)), "[actors cancel describe greeter_cook greeter_greet logs restart stream traces]"; got != want {
+		if got, want := fmt.Sprint(toolNames(ctx, t, s)), "[actors cancel describe greeter_cook greeter_greet logs restart stream traces]"; got != want {
 			t.Errorf("the tools are %s, want %s", got, want)
 		}
 		for call, want := range map[string]string{
@@ -161,14 +161,14 @@ func TestATreeForAgents(t *testing.T) {
 			`restart {"actor":"greeter#2"}`: `{"restart":"greeter#2"}`,
 		} {
 			tool, args, _ := strings.Cut(call, " ")
-			if got := used(t, ctx, s, tool, args); !strings.HasPrefix(got, want) {
+			if got := used(ctx, t, s, tool, args); !strings.HasPrefix(got, want) {
 				t.Errorf("%s gives %s, want %s", call, got, want)
 			}
 		}
 		if err := tree.Scale(ctx, "greeter", 0); err != nil {
 			return err
 		}
-		for slices.Contains(toolNames(t, ctx, s), "greeter_greet") {
+		for slices.Contains(toolNames(ctx, t, s), "greeter_greet") {
 			<-changes
 		}
 		watcher, err := agent(ctx, mcp.Options{}, func() {})
@@ -176,7 +176,7 @@ func TestATreeForAgents(t *testing.T) {
 			return err
 		}
 		defer func() { _ = watcher.Close() }()
-		if names := toolNames(t, ctx, watcher); slices.Contains(names, "restart") || slices.Contains(names, "cancel") {
+		if names := toolNames(ctx, t, watcher); slices.Contains(names, "restart") || slices.Contains(names, "cancel") {
 			t.Errorf("without orders the tools are %v", names)
 		}
 		return nil
@@ -222,7 +222,7 @@ func TestAServerIsAnActor(t *testing.T) {
 			return err
 		}
 		defer func() { _ = s.Close() }()
-		if got := used(t, ctx, s, "tools_say_it", `{"text":"that"}`); got != "you said that" {
+		if got := used(ctx, t, s, "tools_say_it", `{"text":"that"}`); got != "you said that" {
 			t.Errorf("through two servers: %s", got)
 		}
 		if _, err := contract.FuncByHand("die").Call(ctx, p, []byte("{}")); err == nil {

@@ -39,10 +39,10 @@ func serve(command []string) error {
 	if len(command) == 0 {
 		return errors.New("expected the command of an MCP server, got none")
 	}
-	cmd := exec.Command(command[0], command[1:]...)
+	ctx := context.Background()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stderr = os.Stderr
 	diesWithParent(cmd)
-	ctx := context.Background()
 	client := sdkmcp.NewClient(&sdkmcp.Implementation{Name: "trellis", Version: "1"}, nil)
 	session, err := client.Connect(ctx, &sdkmcp.CommandTransport{Command: cmd, TerminateDuration: closing}, nil)
 	if err != nil {

@@ -75,18 +75,23 @@ func (o *tools) renew() {
 			}
 		}
 	}
-	for name, text := range o.shown {
-		path, _, _ := strings.Cut(text, " ")
-		there := slices.ContainsFunc(entries, func(e directory.Entry) bool { return e.Path == path && e.State != directory.Gone })
-		if _, shown := now[name]; !shown && there && !slices.ContainsFunc(ready, func(e directory.Entry) bool { return e.Path == path }) {
-			now[name] = text
-		}
-	}
+	o.keep(now, entries, ready)
 	gone := slices.DeleteFunc(slices.Collect(maps.Keys(o.shown)), func(name string) bool { _, stays := now[name]; return stays })
 	if len(gone) > 0 {
 		o.server.RemoveTools(gone...)
 	}
 	o.shown = now
+}
+
+// keep adds what was shown of actors that are there, and not ready.
+func (o *tools) keep(now map[string]string, entries, ready []directory.Entry) {
+	for name, text := range o.shown {
+		path, _, _ := strings.Cut(text, " ")
+		is := func(e directory.Entry) bool { return e.Path == path && e.State != directory.Gone }
+		if _, shown := now[name]; !shown && slices.ContainsFunc(entries, is) && !slices.ContainsFunc(ready, is) {
+			now[name] = text
+		}
+	}
 }
 
 // theirs are the tools of an actor that is an MCP server, by the names of their endpoints: it says more of them than its contract.
@@ -134,7 +139,7 @@ func (o *tools) show(now map[string]string, path string, e *document.Endpoint, t
 	}, func(call context.Context, r *sdkmcp.CallToolRequest) (*sdkmcp.CallToolResult, error) {
 		answer, err := o.tree.call(call, path, e.Name, r.Params.Arguments, whole)
 		if err != nil {
-			return &sdkmcp.CallToolResult{IsError: true, Content: []sdkmcp.Content{&sdkmcp.TextContent{Text: fault.Line(err)}}}, nil //nolint:nilerr // an agent may do something about it
+			return &sdkmcp.CallToolResult{IsError: true, Content: []sdkmcp.Content{&sdkmcp.TextContent{Text: fault.Line(err)}}}, nil // an agent may do something about it
 		}
 		var its sdkmcp.CallToolResult
 		if theirs != nil && json.Unmarshal(answer, &its) == nil {

@@ -98,7 +98,7 @@ func TestO02_ATreeIsExported(t *testing.T) {
 }
 
 // A collector that goes away and comes back has all that was said meanwhile.
-func TestO02_ACollectorThatComesBack(t *testing.T) {
+func TestO02_ACollectorThatComesBack(t *testing.T) { //nolint:tparallel // eachProtocol's functions are parallel
 	t.Parallel()
 	eachProtocol(t, func(t *testing.T, protocol config.Protocol) {
 		t.Parallel()

@@ -263,7 +263,7 @@ func (p *Page) call(w http.ResponseWriter, r *http.Request) {
 		failed(w, err)
 		return
 	}
-	answer(w, http.StatusOK, json.RawMessage(result))
+	answer(w, http.StatusOK, result)
 }
 
 // arguments are those of a call, {} if there are none.

@@ -53,7 +53,7 @@ func (f *feed) follow() {
 		lagged, behind := errors.AsType[*fault.Lagged](failed)
 		switch {
 		case behind:
-			f.add(told{lost: int(min(lagged.Missed, 1<<30))})
+			f.add(told{lost: lagged.Missed})
 		case failed != nil:
 			err = failed
 		case e.Path != "" && !document.IsCommand(&e):

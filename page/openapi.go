@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -77,9 +78,7 @@ func operationOf(actor string, e *document.Endpoint) (path string, item object) 
 	at := escaped(actor) + "/" + url.PathEscape(e.Name)
 	schema := func(part string) object {
 		s := object{"$id": "urn:trellis:" + at + "/" + part}
-		for k, v := range e.Schemas[part] {
-			s[k] = v
-		}
+		maps.Copy(s, e.Schemas[part])
 		return s
 	}
 	failure := object{"description": "It has failed, or was refused.", "content": object{"application/json": object{"schema": object{"$ref": "#/components/schemas/problem"}}}}

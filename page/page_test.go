@@ -196,7 +196,7 @@ func TestWhoMayLook(t *testing.T) {
 }
 
 // reading reads server-sent events, each as "kind id data".
-func reading(t *testing.T, ctx context.Context, url string, headers ...string) (next func() string) {
+func reading(ctx context.Context, t *testing.T, url string, headers ...string) (next func() string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -229,7 +229,7 @@ func reading(t *testing.T, ctx context.Context, url string, headers ...string) (
 func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 	served(t, withToken, nil, func(ctx context.Context, _ *page.Page, url string) {
 		first, leave := context.WithCancel(ctx)
-		next := reading(t, first, url+"/api/events")
+		next := reading(first, t, url+"/api/events")
 		var id string
 		path := func(line string) (state string) {
 			var e struct {
@@ -249,7 +249,7 @@ func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 		if status, text := do(t, http.MethodPost, url+"/api/restart/greeter", ""); status != http.StatusNoContent {
 			t.Fatalf("restart: %d %s", status, text)
 		}
-		next = reading(t, ctx, url+"/api/events", "Last-Event-ID: "+id)
+		next = reading(ctx, t, url+"/api/events", "Last-Event-ID: "+id)
 		states := ""
 		for state := ""; state != "ready"; {
 			state = path(next())
@@ -258,7 +258,7 @@ func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 		if !strings.HasPrefix(states, " stopping") || !strings.HasSuffix(states, " reaped starting ready") {
 			t.Errorf("told after the one that was had:%s", states)
 		}
-		next = reading(t, ctx, url+"/api/events", "Last-Event-ID: 999999") // of another host, before this one
+		next = reading(ctx, t, url+"/api/events", "Last-Event-ID: 999999") // of another host, before this one
 		if line := next(); line != "lost  {}" {
 			t.Errorf("got %q, want that some are lost", line)
 		}
@@ -270,7 +270,7 @@ func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 func TestStreams(t *testing.T) {
 	ended := make(counting, 2)
 	served(t, withToken, ended, func(ctx context.Context, _ *page.Page, url string) {
-		next := reading(t, ctx, url+"/api/stream/greeter/count?args=3")
+		next := reading(ctx, t, url+"/api/stream/greeter/count?args=3")
 		got := []string{next(), next(), next(), next()}
 		if want := "[  0   1   2 end  {}]"; fmt.Sprint(got) != want {
 			t.Errorf("got %v, want %s", got, want)
@@ -279,12 +279,12 @@ func TestStreams(t *testing.T) {
 			t.Error("it has not come to its end")
 		}
 		reader, leave := context.WithCancel(ctx)
-		reading(t, reader, url+"/api/stream/greeter/count?args=1000000000")()
+		reading(reader, t, url+"/api/stream/greeter/count?args=1000000000")()
 		leave()
 		if <-ended {
 			t.Error("the source has come to its end")
 		}
-		next = reading(t, ctx, url+"/api/stream/greeter/count?args=%22x%22")
+		next = reading(ctx, t, url+"/api/stream/greeter/count?args=%22x%22")
 		if line := next(); !strings.HasPrefix(line, "error-of-tree  {") {
 			t.Errorf("got %q, want that it is no number", line)
 		}

@@ -85,7 +85,7 @@ func (d *Dialog) serve() (asleep bool) {
 // the stack would be kept below each task that waits: with 1.2 KiB in use that is 8 KiB instead of 4.
 //
 //go:noinline
-func (d *Dialog) performed(payload []byte, err error, asleep bool, took time.Duration) { //nolint:revive // asleep is about both
+func (d *Dialog) performed(payload []byte, err error, asleep bool, took time.Duration) {
 	if d.pace != nil {
 		d.pace.ended(took-time.Duration(d.sending.Swap(0))*time.Microsecond, false)
 	}

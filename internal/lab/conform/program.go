@@ -155,8 +155,8 @@ func (r *run) start(ctx context.Context) (err error) {
 		},
 		VersionedPlugins: map[int]plugin.PluginSet{wire.Version: {wire.PluginName: dispenser{run: r}}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
-			return r.runner(ctx, cmd, scratch)
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
+			return r.runner(ctx, cmd)
 		},
 		SkipHostEnv:      true,
 		StartTimeout:     r.program.Patience,
@@ -212,7 +212,7 @@ func (r *run) explain(err error) error {
 const identityFD = 4
 
 // runner makes the process, which the end of ctx kills: go-plugin knows no ctx.
-func (r *run) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (runner.Runner, error) {
+func (r *run) runner(ctx context.Context, cmd *exec.Cmd) (runner.Runner, error) {
 	path, err := exec.LookPath(r.program.Command[0])
 	if err != nil {
 		return nil, err
