@@ -17,17 +17,19 @@ const traced = "traced"
 type tracedPeer struct {
 	*trellisPeer
 
-	tree *task.Worker
-	over func() // ends the tree
-	err  error  // of the tree, when that has ended
+	tree  *task.Worker
+	ended chan struct{} // closed to end the tree
+	err   error         // of the tree, when that has ended
 }
 
 func (l *lab) startTraced(ctx context.Context) (process, error) {
-	outside, over := context.WithCancel(context.Background()) // of the nursery that all others are in
-	stop := context.AfterFunc(ctx, over)
-	p := &tracedPeer{over: func() { stop(); over() }}
+	outside, cancel := context.WithCancel(context.Background()) // of the nursery that all others are in
+	stop := context.AfterFunc(ctx, cancel)
+	p := &tracedPeer{ended: make(chan struct{})}
 	started := make(chan error, 1)
 	p.tree = task.Start(func() {
+		defer cancel()
+		defer stop()
 		o := host.Options{Name: traced, Log: slog.New(slog.DiscardHandler), Telemetry: config.Telemetry{Spans: 20_000}}
 		p.err = host.OpenNursery(outside, o, func(ctx context.Context, n *host.Nursery) error {
 			found, err := startIn(ctx, n, l.spec(Trellis))
@@ -36,14 +38,16 @@ func (l *lab) startTraced(ctx context.Context) (process, error) {
 			}
 			started <- err
 			if err == nil {
-				<-ctx.Done()
+				select {
+				case <-p.ended:
+				case <-ctx.Done():
+				}
 				n.Cancel()
 			}
 			return err
 		})
 	})
 	if err := <-started; err != nil {
-		p.over()
 		p.tree.Wait()
 		return nil, err
 	}
@@ -51,7 +55,7 @@ func (l *lab) startTraced(ctx context.Context) (process, error) {
 }
 
 func (p *tracedPeer) stop() error {
-	p.over()
+	close(p.ended)
 	p.tree.Wait()
 	return p.err
 }
