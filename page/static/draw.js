@@ -159,7 +159,7 @@ export function timeline(tree, width, o) {
     all.forEach((part, j) => {
       const end = all[j + 1]?.at ?? (part.state === "gone" ? part.at : now);
       if (end < begin) return;
-      out.append(s("rect", { class: `t-${part.state}`, x: x(part.at), y: y + 2, width: Math.max(2, x(end) - x(part.at)), height: 12, rx: 2 }, s("title", {}, `${part.state} at ${clock(part.at)}${part.step ? `, ${part.step}` : ""} for ${lasting(end - part.at)}`)));
+      out.append(s("rect", { class: `t-${part.state}${part.step ? " step" : ""}`, x: x(part.at), y: y + 2, width: Math.max(2, x(end) - x(part.at)), height: 12, rx: 2 }, s("title", {}, `${part.state} at ${clock(part.at)}${part.step ? `, ${part.step}` : ""} for ${lasting(end - part.at)}`)));
     });
   });
   return out;

@@ -30,7 +30,7 @@ export class Tree {
     if (e.stuck) a.stuck = e.stuck;
     this.actors.set(e.path, a);
     const h = this.history.get(e.path) ?? [];
-    if (!h.length || h.at(-1).state !== e.to) push(h, { at: Date.parse(e.time), state: e.to, step: e.step }, keep.states);
+    if (!h.length || h.at(-1).state !== e.to || e.step) push(h, { at: Date.parse(e.time), state: e.to, step: e.step }, keep.states);
     this.history.set(e.path, h);
     if (e.to === "gone") a.goneAt = Date.now();
     else delete a.goneAt;
