@@ -169,13 +169,13 @@ func (c *child) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, e
 		err = c.restart(ctx, &cancellation{Canceller: c.n.env.self, Reason: "restarted by " + r.By})
 	case wire.OrderAwaitHealth:
 		err = c.awaitHealth(ctx)
-	case wire.OrderDescribe, wire.OrderDump:
+	case wire.OrderDescribe, wire.OrderLook, wire.OrderDump:
 		answer, err = inspect.Encode(c.inspect(ctx, r.Do))
 	case wire.OrderScale:
 		err = fmt.Errorf("%s cannot be scaled: expected the name of an actor that the tree of its host describes, without the number of a replica", words.Quote(r.Path))
 	default:
-		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s, %s or %s, got %.100q", r.Path,
-			wire.OrderCancel, wire.OrderRestart, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, wire.OrderDump, r.Do)
+		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s, %s, %s or %s, got %.100q", r.Path,
+			wire.OrderCancel, wire.OrderRestart, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, wire.OrderLook, wire.OrderDump, r.Do)
 	}
 	return answer, err
 }

@@ -109,7 +109,11 @@ func (p *Page) describe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	a, err := p.asked().Actor(ctx, wire.OrderRequest{Path: strings.Join(parts, "/"), Do: wire.OrderDescribe})
+	do := wire.OrderDescribe
+	if r.URL.Query().Get("brief") != "" {
+		do = wire.OrderLook
+	}
+	a, err := p.asked().Actor(ctx, wire.OrderRequest{Path: strings.Join(parts, "/"), Do: do})
 	if err != nil {
 		failed(w, err)
 		return

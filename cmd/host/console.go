@@ -253,7 +253,7 @@ func (w *watching) contexts(ctx context.Context, r console.Request) {
 		return e.Path != r.Path && (e.Path == "" || treepath.Host(e.Path) != r.Path)
 	})
 	d := console.Described{Page: r.Page}
-	for a := range tree.Each(ctx, all[:min(len(all), 1+mostBelow)], wire.OrderDescribe) {
+	for a := range tree.Each(ctx, all[:min(len(all), 1+mostBelow)], wire.OrderLook) {
 		if d.Actor == nil {
 			d.Actor = a
 		} else {

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/cgroup"
 )
@@ -166,6 +168,13 @@ func removeBase(base string) {
 	}
 }
 
+// Programs that begin and end all the time, on a machine that lets each of them run a little, can take the base away from
+// another one as often as it makes it. So that does not go on in step with them.
+const (
+	quickClaims  = 10 // attempts, one right after the other
+	longestClaim = 5 * time.Millisecond
+)
+
 // claim makes a directory below base and locks it. Others may remove what they find in
 // between: a sweeper the directory, as nobody's, so that its lock cannot be had or is
 // a lock on a file that is gone; a program that ends the empty base, which somebody else
@@ -173,7 +182,10 @@ func removeBase(base string) {
 // they stay, and otherwise it is tried again. But nobody removes TMPDIR at that moment:
 // where base cannot be made, another attempt is of no use.
 func claim(base string) (path string, lock *os.File, err error) {
-	for range 100 {
+	for attempt := range 100 {
+		if attempt >= quickClaims {
+			<-time.After(rand.N(longestClaim))
+		}
 		if err = makeBase(base); err != nil {
 			return "", nil, err
 		}

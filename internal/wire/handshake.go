@@ -64,13 +64,16 @@ const (
 	OrderScale       = "scale"         // another number of replicas
 	OrderAwaitHealth = "await-healthy" // nothing but to know when its last health check has passed
 	OrderDescribe    = "describe"      // what is known of it: the answer is an inspect.Actor, as CBOR
+	OrderLook        = "look"          // the same, without the sum of its program and the types of its endpoints, for whoever looks again and again
 	OrderDump        = "dump"          // the same, with the goroutines of its process, and without the types of its endpoints
 	OrderApply       = "apply"         // that it hosts what Tree says; only its own host asks: the answer is JSON, the changes
 )
 
 // Asks reports whether the order only asks. Such a one may be given for the host itself, without a name and a
 // path, and nobody waits for its callee longer than for its answer.
-func (r *OrderRequest) Asks() bool { return r.Do == OrderDescribe || r.Do == OrderDump }
+func (r *OrderRequest) Asks() bool {
+	return r.Do == OrderDescribe || r.Do == OrderLook || r.Do == OrderDump
+}
 
 // Inspect is the runtime endpoint at which an actor tells its host what its process is doing: a Func from an
 // OrderRequest, of which only Do counts, to an inspect.Process, as CBOR.

@@ -68,7 +68,10 @@ async function measure() {
 
 async function describe() {
   if (selected !== "" && !tree.actors.has(selected)) return;
-  const path = selected, doc = await ask(`api/actor/${escaped(path)}`);
+  const path = selected, known = description?.path === path ? description : null;
+  let doc = await ask(`api/actor/${escaped(path)}${known ? "?brief=1" : ""}`);
+  if (known && doc.uuid !== known.uuid) doc = await ask(`api/actor/${escaped(path)}`); // another process, which may be another program
+  else if (known) doc = { ...doc, endpoints: known.endpoints, program: known.program };
   if (path !== selected) return;
   description = doc;
   noteBudget(doc);
@@ -190,7 +193,7 @@ async function readContexts() {
   const paths = ["", ...tree.all().filter((a) => !a.goneAt && matches(a.path)).map((a) => a.path)].slice(0, 60), all = [];
   for (const path of paths) {
     try {
-      const doc = await ask(`api/actor/${escaped(path)}`);
+      const doc = await ask(`api/actor/${escaped(path)}?brief=1`);
       noteBudget(doc);
       for (const c of doc.process?.contexts ?? []) all.push({ of: path, ...c });
     } catch { /* it has gone meanwhile */ }
