@@ -86,8 +86,8 @@ func (p *program) callee(ctx context.Context, name string, patience time.Duratio
 	if patience <= 0 || !errors.Is(err, directory.ErrNotFound) {
 		return portal, err
 	}
-	coming := comes(ctx, name)
-	if coming == nil {
+	coming, failed := comes(ctx, name)
+	if coming == nil || failed != nil {
 		return nil, err
 	}
 	p.progress.step(fmt.Sprintf("waiting for %s, which is %s", coming.Path, coming.State))
@@ -95,22 +95,28 @@ func (p *program) callee(ctx context.Context, name string, patience time.Duratio
 	defer stop()
 	matters := func(e *directory.Event) bool { return e.To.Callable() || e.To == directory.Gone }
 	late := awaitChange(limited, name, matters, func() (bool, error) {
-		portal, err = directory.Find(limited, name)
-		return !errors.Is(err, directory.ErrNotFound) || comes(limited, name) == nil, err
+		if portal, err = directory.Find(limited, name); !errors.Is(err, directory.ErrNotFound) {
+			return true, err
+		}
+		coming, failed := comes(limited, name)
+		return coming == nil && failed == nil, err // what has failed is that the time is over, or the host
 	})
 	return portal, cmp.Or(late, err)
 }
 
 // comes is an actor of a name that is not ready, and may become so; nil if there is none.
-func comes(ctx context.Context, name string) *directory.Entry {
+func comes(ctx context.Context, name string) (*directory.Entry, error) {
 	all, err := directory.Query(ctx, name)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, nil //nolint:nilnil // as said above
+	}
 	i := slices.IndexFunc(all, func(e directory.Entry) bool {
 		return e.State != directory.Gone && e.State != directory.Standby && !e.Last.Joined
 	})
 	if err != nil || i < 0 {
-		return nil
+		return nil, err
 	}
-	return &all[i]
+	return &all[i], nil
 }
 
 // serves is why an actor cannot be called at an endpoint: one of another kind, or that is not there, is known before

@@ -168,11 +168,12 @@ func removeBase(base string) {
 	}
 }
 
-// Programs that begin and end all the time, on a machine that lets each of them run a little, can take the base away from
-// another one as often as it makes it. So that does not go on in step with them.
+// While another program removes the base, that is there and takes nothing. On a machine that lets nobody run for long, it
+// takes its time in the middle of that, again and again, if such programs come and go.
 const (
-	quickClaims  = 10 // attempts, one right after the other
-	longestClaim = 5 * time.Millisecond
+	quickClaims = 10 // attempts, one right after the other
+	claimPause  = 10 * time.Millisecond
+	claimBound  = 10 * time.Second
 )
 
 // claim makes a directory below base and locks it. Others may remove what they find in
@@ -182,9 +183,10 @@ const (
 // they stay, and otherwise it is tried again. But nobody removes TMPDIR at that moment:
 // where base cannot be made, another attempt is of no use.
 func claim(base string) (path string, lock *os.File, err error) {
-	for attempt := range 100 {
+	begun := time.Now()
+	for attempt := 0; attempt < quickClaims || time.Since(begun) < claimBound; attempt++ {
 		if attempt >= quickClaims {
-			<-time.After(rand.N(longestClaim))
+			<-time.After(rand.N(claimPause)) // not in step with the others
 		}
 		if err = makeBase(base); err != nil {
 			return "", nil, err
