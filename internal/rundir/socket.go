@@ -78,13 +78,14 @@ func Occupy(path string) (release func(made bool), err error) {
 // occupy takes the lock of a socket.
 func occupy(path, folder string) (lock *os.File, err error) {
 	locked := false // at one of the attempts: the last one may have met the end of whoever had it
-	for range occupyTries {
+	begun := time.Now()
+	for attempt := 0; attempt < occupyTries || !locked && time.Since(begun) < claimBound; attempt++ {
 		lock, err = occupyOnce(path, folder)
 		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
 			return lock, err
 		}
 		locked = locked || errors.Is(err, errLocked)
-		<-time.After(occupyPause) // 50 ms in all: no ctx is needed for that
+		<-time.After(occupyPause) // 50 ms in all, unless others are removing the common directory: no ctx is needed for that
 	}
 	if locked {
 		err = ErrOccupied
