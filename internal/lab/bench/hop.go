@@ -48,35 +48,17 @@ func hopWorkloads(s sizes) (all []*workload) {
 	const size = 64
 	call := callMetric("call "+sizeName(size)+" over one more hop", 1, size)
 	call.goals = []Goal{atMost(1.6, 0)}
-	all = append(all, hopWorkload(call, func(ctx context.Context, p process) (sample, error) {
+	all = append(all, besideChild("hop", relay, call, func(ctx context.Context, p process) (sample, error) {
 		found, err := calls(ctx, p, 1, size, s.length)
 		return timesOf(found, 1), err
 	}))
 	for _, size := range []int{64, 64 << 10} {
 		stream := streamMetric("stream "+sizeName(size)+" over one more hop", size)
 		stream.goals = []Goal{atLeast(0.4, 0)}
-		all = append(all, hopWorkload(stream, func(ctx context.Context, p process) (sample, error) {
+		all = append(all, besideChild("hop", relay, stream, func(ctx context.Context, p process) (sample, error) {
 			rate, err := flow(ctx, p, oneWay, size, s.length)
 			return stream.rated(rate), err
 		}))
 	}
 	return all
-}
-
-func hopWorkload(m metric, measure func(ctx context.Context, p process) (sample, error)) *workload {
-	return &workload{
-		name: m.name, group: "hop", subjects: []string{Trellis, Child}, metrics: []metric{m},
-		measure: func(ctx context.Context, l *lab, subject string) ([]sample, error) {
-			from := relay
-			if subject == Child {
-				from = Trellis
-			}
-			p, err := l.one(ctx, from)
-			if err != nil {
-				return nil, err
-			}
-			found, err := measure(ctx, p)
-			return []sample{found}, err
-		},
-	}
 }

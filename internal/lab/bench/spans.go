@@ -70,35 +70,17 @@ func spansWorkloads(s sizes) (all []*workload) {
 		if call.more {
 			call.goals = []Goal{atLeast(0.77, 0)}
 		}
-		all = append(all, spansWorkload(call, func(ctx context.Context, p process) (sample, error) {
+		all = append(all, besideChild("spans", traced, call, func(ctx context.Context, p process) (sample, error) {
 			found, err := calls(ctx, p, callers, size, s.length)
 			return timesOf(found, callers), err
 		}))
 		used := metric{name: "CPU of a call " + name + ", both sides", unit: Nanoseconds, goals: []Goal{atMost(1.3, 0)}}
-		all = append(all, spansWorkload(used, func(ctx context.Context, p process) (sample, error) {
+		all = append(all, besideChild("spans", traced, used, func(ctx context.Context, p process) (sample, error) {
 			return costOf(ctx, p, callers, size, s.length)
 		}))
 	}
 	pieces := metric{name: "allocations of a call " + sizeName(size) + ", spans kept, both sides", unit: Pieces}
-	return append(all, spansWorkload(pieces, func(ctx context.Context, p process) (sample, error) {
+	return append(all, besideChild("spans", traced, pieces, func(ctx context.Context, p process) (sample, error) {
 		return allocationsOf(ctx, p, size, s.length)
 	}))
-}
-
-func spansWorkload(m metric, measure func(ctx context.Context, p process) (sample, error)) *workload {
-	return &workload{
-		name: m.name, group: "spans", subjects: []string{Trellis, Child}, metrics: []metric{m},
-		measure: func(ctx context.Context, l *lab, subject string) ([]sample, error) {
-			from := traced
-			if subject == Child {
-				from = Trellis
-			}
-			p, err := l.one(ctx, from)
-			if err != nil {
-				return nil, err
-			}
-			found, err := measure(ctx, p)
-			return []sample{found}, err
-		},
-	}
 }

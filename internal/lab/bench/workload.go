@@ -93,6 +93,25 @@ func workloads(s sizes) []*workload {
 		contextsWorkload(s, idleContext, 0.6), contextsWorkload(s, hibernatingContext, 0.2), childrenWorkload(s), censusWorkload(s))
 }
 
+// besideChild measures a plugin of a kind, and beside it a child that differs only in what is measured.
+func besideChild(group, kind string, m metric, measure func(ctx context.Context, p process) (sample, error)) *workload {
+	return &workload{
+		name: m.name, group: group, subjects: []string{Trellis, Child}, metrics: []metric{m},
+		measure: func(ctx context.Context, l *lab, subject string) ([]sample, error) {
+			from := kind
+			if subject == Child {
+				from = Trellis
+			}
+			p, err := l.one(ctx, from)
+			if err != nil {
+				return nil, err
+			}
+			found, err := measure(ctx, p)
+			return []sample{found}, err
+		},
+	}
+}
+
 // plural is "1 caller" or "64 callers".
 func plural(n int, what string) string {
 	if n == 1 {
