@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -33,16 +34,6 @@ type Change struct {
 	Want *Spec `json:"want,omitempty"`
 	Err  error `json:"-"` // why it could not be done
 }
-
-// What a change does.
-const (
-	doAdd       = "add"
-	doRemove    = "remove"
-	doScale     = "scale"
-	doRestart   = "restart"
-	doSupervise = "supervise"
-	doAsk       = "ask"
-)
 
 // Plan says what [Tree.Apply] would change. The packages of want need not have been built:
 // then whether their programs would be others is not looked at.
@@ -132,7 +123,7 @@ func (c *changing) decide() {
 		defer func() { n.plan.strategy, n.plan.max, n.plan.window = strategy, most, window }()
 	}
 	if s := newSupervision(c.want.Supervision); s.strategy != n.plan.strategy || s.max != n.plan.max || s.window != n.plan.window {
-		c.add(Change{Path: n.env.registry.Path(), Do: doSupervise, Have: n.supervised(), Want: &Spec{Supervision: c.want.Supervision.WithDefaults()}})
+		c.add(Change{Path: n.env.registry.Path(), Do: route.ChangeSupervise, Have: n.supervised(), Want: &Spec{Supervision: c.want.Supervision.WithDefaults()}})
 		n.plan.strategy, n.plan.max, n.plan.window = s.strategy, s.max, s.window
 	}
 	left := maps.Clone(n.groups)
@@ -172,7 +163,7 @@ func (c *changing) path(name string) string { return treepath.Join(c.n.env.regis
 func (c *changing) actor(g *group, spec Spec) (restarted *pending) {
 	n, count := c.n, max(1, spec.Replicas)
 	if g == nil {
-		p := c.add(Change{Path: c.path(spec.Name), Do: doAdd, Want: own(spec)})
+		p := c.add(Change{Path: c.path(spec.Name), Do: route.ChangeAdd, Want: own(spec)})
 		if !c.dry {
 			g = &group{spec: spec, needs: n.needsOf(spec)}
 			n.groups[spec.Name] = g
@@ -185,14 +176,14 @@ func (c *changing) actor(g *group, spec Spec) (restarted *pending) {
 		have = own(source(g.spec))
 	}
 	if !sameSpec(have, want) {
-		restarted = c.add(Change{Path: c.path(spec.Name), Do: doRestart, Have: own(source(g.spec)), Want: own(source(spec))})
+		restarted = c.add(Change{Path: c.path(spec.Name), Do: route.ChangeRestart, Have: own(source(g.spec)), Want: own(source(spec))})
 	}
 	running := len(n.plan.replicas(g.id))
 	if !c.dry {
 		n.respecify(g, spec, restarted != nil || running == 0)
 	}
 	if running != count {
-		c.scale(g, c.add(Change{Path: c.path(spec.Name), Do: doScale, Running: running, Want: &Spec{Replicas: count}}), count)
+		c.scale(g, c.add(Change{Path: c.path(spec.Name), Do: route.ChangeScale, Running: running, Want: &Spec{Replicas: count}}), count)
 	}
 	if restarted == nil && len(spec.Actors) > 0 && running > 0 {
 		p := &pending{}
@@ -206,7 +197,7 @@ func (c *changing) actor(g *group, spec Spec) (restarted *pending) {
 func (c *changing) remove(g *group) {
 	p := &pending{}
 	if running := len(c.n.plan.replicas(g.id)); running > 0 {
-		p = c.add(Change{Path: c.path(g.spec.Name), Do: doRemove, Running: running})
+		p = c.add(Change{Path: c.path(g.spec.Name), Do: route.ChangeRemove, Running: running})
 	}
 	c.scale(g, p, 0)
 	if !c.dry {
@@ -242,7 +233,7 @@ func (c *changing) restart(changed map[string]*pending, removed map[string]*grou
 		}
 		p := changed[replica.name]
 		if p == nil {
-			p = c.add(Change{Path: c.path(replica.name), Do: doRestart})
+			p = c.add(Change{Path: c.path(replica.name), Do: route.ChangeRestart})
 			changed[replica.name] = p
 		}
 		epoch := replica.epoch
@@ -302,7 +293,7 @@ func (c *changing) ask(ctx context.Context, g *group, spec Spec, p *pending) err
 			failure = json.Unmarshal(answer, &told)
 		}
 		if failure != nil {
-			p.below = append(p.below, Change{Path: replica.member.Path(), Do: doAsk, Err: failure})
+			p.below = append(p.below, Change{Path: replica.member.Path(), Do: route.ChangeAsk, Err: failure})
 			err = failure
 		}
 		for _, t := range told {

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/document"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 )
@@ -43,16 +44,6 @@ type setting struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 }
-
-// What a change does, as host.Change has it.
-const (
-	doAdd       = "add"
-	doRemove    = "remove"
-	doScale     = "scale"
-	doRestart   = "restart"
-	doSupervise = "supervise"
-	doAsk       = "ask"
-)
 
 // trees are what a file says, with absolute paths, and the same as it is shown, with variables instead of their
 // values.
@@ -108,20 +99,20 @@ func shownPlan(have, want *trees, changes []host.Change) *plan {
 	for _, c := range changes {
 		out := change{Actor: c.Path, Action: c.Do}
 		switch {
-		case c.Do == doAdd:
+		case c.Do == route.ChangeAdd:
 			replicas := 1
 			if said, _ := want.find(c.Path); said != nil {
 				replicas = max(1, said.Replicas)
 			}
 			out.From, out.To = new(int), &replicas
-		case c.Do == doRemove:
+		case c.Do == route.ChangeRemove:
 			out.From, out.To = &c.Running, new(int)
-		case c.Do == doScale:
+		case c.Do == route.ChangeScale:
 			out.From, out.To = &c.Running, &c.Want.Replicas
 		case c.Have != nil:
 			out.Settings = differing(have.settings(c.Path, c.Have), want.settings(c.Path, c.Want))
 			out.Program = len(out.Settings) == 0
-		case c.Do == doRestart:
+		case c.Do == route.ChangeRestart:
 			out.With = true
 		}
 		if c.Err != nil {
@@ -244,15 +235,15 @@ func (p *plan) String() string {
 func (c *change) line() string {
 	who := cmp.Or(c.Actor, "the tree")
 	switch c.Action {
-	case doAdd:
+	case route.ChangeAdd:
 		return fmt.Sprintf("+ %s: new, %s", who, plural(*c.To, "replica"))
-	case doRemove:
+	case route.ChangeRemove:
 		return fmt.Sprintf("- %s: not in the file, %s running", who, plural(*c.From, "replica"))
-	case doScale:
+	case route.ChangeScale:
 		return fmt.Sprintf("~ %s: %s running, %d in the file", who, plural(*c.From, "replica"), *c.To)
-	case doSupervise:
+	case route.ChangeSupervise:
 		return fmt.Sprintf("~ %s: supervises its actors in another way", who)
-	case doAsk:
+	case route.ChangeAsk:
 		return fmt.Sprintf("? %s: what it hosts is not known", who)
 	}
 	switch {

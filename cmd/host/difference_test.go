@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
@@ -50,7 +51,7 @@ func restarted(path string, have, want *trees) host.Change {
 		}
 		return &all
 	}
-	return host.Change{Path: path, Do: doRestart, Have: spec(have), Want: spec(want)}
+	return host.Change{Path: path, Do: route.ChangeRestart, Have: spec(have), Want: spec(want)}
 }
 
 // What a variable has put into a setting is not shown, but which one it is.
@@ -104,15 +105,15 @@ actors:
 `)
 	supervised := func(s config.Supervision) *host.Spec { return &host.Spec{Supervision: s.WithDefaults()} }
 	p := shownPlan(have, want, []host.Change{
-		{Do: doSupervise, Have: supervised(config.Supervision{}), Want: supervised(config.Supervision{Strategy: config.OneForOne})},
-		{Path: "new", Do: doAdd, Want: &host.Spec{}, Err: errors.New("no more\npaper")},
-		{Path: "more", Do: doScale, Running: 2, Want: &host.Spec{Replicas: 4}},
+		{Do: route.ChangeSupervise, Have: supervised(config.Supervision{}), Want: supervised(config.Supervision{Strategy: config.OneForOne})},
+		{Path: "new", Do: route.ChangeAdd, Want: &host.Spec{}, Err: errors.New("no more\npaper")},
+		{Path: "more", Do: route.ChangeScale, Running: 2, Want: &host.Spec{Replicas: 4}},
 		restarted("other", have, want),
 		restarted("hosts", have, want),
-		{Path: "built", Do: doRestart, Have: &host.Spec{Package: "./p"}, Want: &host.Spec{Package: "./p"}},
-		{Path: "beside", Do: doRestart},
-		{Path: "left", Do: doRemove, Running: 1},
-		{Path: "hung", Do: doAsk, Err: errors.New("context deadline exceeded")},
+		{Path: "built", Do: route.ChangeRestart, Have: &host.Spec{Package: "./p"}, Want: &host.Spec{Package: "./p"}},
+		{Path: "beside", Do: route.ChangeRestart},
+		{Path: "left", Do: route.ChangeRemove, Running: 1},
+		{Path: "hung", Do: route.ChangeAsk, Err: errors.New("context deadline exceeded")},
 	})
 	sameAsGolden(t, "plan.txt", []byte(p.String()))
 	var out bytes.Buffer

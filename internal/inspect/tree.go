@@ -56,11 +56,10 @@ func WithOrders(ctx context.Context, do func(ctx context.Context, r wire.OrderRe
 
 // Order has an order carried out in the tree that ctx is in.
 func Order(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
-	do, ok := ctx.Value(ordersKey{}).(func(ctx context.Context, r wire.OrderRequest) ([]byte, error))
-	if !ok {
-		return nil, fault.ErrNotExposed
+	if do, ok := ctx.Value(ordersKey{}).(func(ctx context.Context, r wire.OrderRequest) ([]byte, error)); ok {
+		return do(ctx, r)
 	}
-	return do(ctx, r)
+	return nil, fault.ErrNotExposed
 }
 
 // Orders is how a program orders that has joined a host.

@@ -16,6 +16,16 @@ import (
 // is below whoever obeys.
 type Obey func(ctx context.Context, r wire.OrderRequest) (answer []byte, mine bool, err error)
 
+// What a change does that [wire.OrderApply] tells of.
+const (
+	ChangeAdd       = "add"
+	ChangeRemove    = "remove"
+	ChangeScale     = "scale"
+	ChangeRestart   = "restart"
+	ChangeSupervise = "supervise"
+	ChangeAsk       = "ask"
+)
+
 // Nursery is what a router asks one of the actor's for.
 type Nursery struct {
 	Obey    Obey
