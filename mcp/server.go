@@ -92,13 +92,7 @@ func (t *tree) actors(call context.Context, _ *sdkmcp.CallToolRequest, _ struct{
 	ctx, cancel := t.within(call)
 	defer cancel()
 	entries, err := directory.Query(ctx, "")
-	all := []*document.Actor{}
-	for _, e := range entries {
-		if !document.IsCommand(&e.Last) {
-			all = append(all, document.OfEntry(&e))
-		}
-	}
-	return result(document.Listing{Version: document.Version, Actors: document.Nested(all)}, err)
+	return result(document.Listing{Version: document.Version, Actors: document.Nested(document.OfEntries(entries))}, err)
 }
 
 type whichActor struct {
@@ -164,24 +158,6 @@ func (w *whichRecords) filter() (f telemetry.Filter, most int, err error) {
 	return f, min(cmp.Or(w.Most, usualRecords), mostRecords), nil
 }
 
-// last are the last ones of a loop, and how many are not kept any more.
-func last[T any](all func(yield func(T, error) bool), most int) (kept []T, lost int, err error) {
-	kept = []T{}
-	for one, err := range all {
-		lagged, behind := errors.AsType[*fault.Lagged](err)
-		switch {
-		case behind:
-			lost += lagged.Missed
-		case err != nil:
-			return nil, lost, err
-		default:
-			kept = append(kept, one)
-			kept = kept[max(0, len(kept)-most):]
-		}
-	}
-	return kept, lost, nil
-}
-
 func (t *tree) logs(call context.Context, _ *sdkmcp.CallToolRequest, in whichRecords) (*sdkmcp.CallToolResult, any, error) {
 	ctx, cancel := t.within(call)
 	defer cancel()
@@ -189,7 +165,7 @@ func (t *tree) logs(call context.Context, _ *sdkmcp.CallToolRequest, in whichRec
 	if err != nil {
 		return result(nil, err)
 	}
-	kept, lost, err := last(telemetry.From(ctx).Watch(ctx, f), most)
+	kept, lost, err := document.Last(telemetry.From(ctx).Watch(ctx, f), most)
 	records := []document.Record{}
 	for i := range kept {
 		records = append(records, document.OfRecord(&kept[i]))
@@ -204,7 +180,7 @@ func (t *tree) traces(call context.Context, _ *sdkmcp.CallToolRequest, in whichR
 	if err != nil {
 		return result(nil, err)
 	}
-	spans, lost, err := last(telemetry.From(ctx).WatchSpans(ctx, f), most)
+	spans, lost, err := document.Last(telemetry.From(ctx).WatchSpans(ctx, f), most)
 	return result(map[string]any{"lost": lost, "spans": spans}, err)
 }
 

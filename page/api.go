@@ -84,26 +84,17 @@ func statusOf(err error) int {
 
 // tree answers with the actors, each below its host.
 func (p *Page) tree(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
-	all := []*document.Actor{}
-	entries, err := directory.Query(ctx, "")
+	entries, err := directory.Query(r.Context(), "")
 	if err != nil {
 		failed(w, err)
 		return
 	}
-	for _, e := range entries {
-		if !document.IsCommand(&e.Last) {
-			all = append(all, document.OfEntry(&e))
-		}
-	}
-	answer(w, http.StatusOK, document.Listing{Version: document.Version, Actors: document.Nested(all)})
+	answer(w, http.StatusOK, document.Listing{Version: document.Version, Actors: document.Nested(document.OfEntries(entries))})
 }
 
 // describe answers with what is known of an actor; the root has no path.
 func (p *Page) describe(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
+	ctx := r.Context()
 	parts, err := below(r, "/api/actor/")
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
@@ -123,8 +114,7 @@ func (p *Page) describe(w http.ResponseWriter, r *http.Request) {
 
 // metrics answers with the numbers of all actors, as they are now.
 func (p *Page) metrics(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
+	ctx := r.Context()
 	all, err := telemetry.Measure(ctx)
 	if err != nil {
 		failed(w, err)
@@ -138,14 +128,12 @@ func (p *Page) metrics(w http.ResponseWriter, r *http.Request) {
 
 // spans answers with the spans that are kept: all, those of a trace, or those of an actor and of what is below it.
 func (p *Page) spans(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
 	doc := struct {
 		Version int              `json:"version"`
 		Kept    bool             `json:"kept"` // whether the host keeps spans
 		Lost    int              `json:"lost"` // that are not kept any more
 		Spans   []telemetry.Span `json:"spans"`
-	}{document.Version, true, 0, []telemetry.Span{}}
+	}{Version: document.Version}
 	q := r.URL.Query()
 	f := telemetry.Filter{Actor: q.Get("actor"), Trace: q.Get("trace")}
 	if since := q.Get("since"); since != "" {
@@ -155,21 +143,12 @@ func (p *Page) spans(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	for s, err := range telemetry.From(p.ctx).WatchSpans(ctx, f) {
-		lagged, behind := errors.AsType[*fault.Lagged](err)
-		switch {
-		case behind:
-			doc.Lost += lagged.Missed
-		case errors.Is(err, telemetry.ErrNoSpans):
-			doc.Kept = false
-		case err != nil:
-			failed(w, err)
-			return
-		default:
-			doc.Spans = append(doc.Spans, s)
-		}
+	var err error
+	doc.Spans, doc.Lost, err = document.Last(telemetry.From(r.Context()).WatchSpans(r.Context(), f), mostSpans)
+	if doc.Kept = !errors.Is(err, telemetry.ErrNoSpans); doc.Kept && err != nil {
+		failed(w, err)
+		return
 	}
-	doc.Spans = doc.Spans[max(0, len(doc.Spans)-mostSpans):]
 	answer(w, http.StatusOK, doc)
 }
 
@@ -179,8 +158,7 @@ func (p *Page) plan(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "this tree was not started from a file")
 		return
 	}
-	ctx, cancel := p.inTree(r)
-	defer cancel()
+	ctx := r.Context()
 	plan, err := p.o.Plan(ctx)
 	if err != nil {
 		refuse(w, http.StatusUnprocessableEntity, fault.Line(err))
@@ -248,8 +226,7 @@ func callee(ctx context.Context, w http.ResponseWriter, r *http.Request, prefix,
 
 // call calls a func with the body of the request, and answers with its result.
 func (p *Page) call(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
+	ctx := r.Context()
 	args, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostArguments))
 	if err != nil {
 		refuse(w, http.StatusRequestEntityTooLarge, "the arguments: "+err.Error())
@@ -285,8 +262,7 @@ func arguments(w http.ResponseWriter, text string) (json.RawMessage, bool) {
 // order has an actor restarted or ended, and answers when that is done.
 func (p *Page) order(do string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := p.inTree(r)
-		defer cancel()
+		ctx := r.Context()
 		parts, err := below(r, "/api/"+do+"/")
 		if err != nil || len(parts) == 0 {
 			refuse(w, http.StatusBadRequest, "expected /api/"+do+"/ACTOR, where ACTOR is a path")

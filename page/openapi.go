@@ -29,15 +29,14 @@ func compact(raw []byte) []byte {
 // openAPI answers with a description of what this server answers: its own paths, and one for each func and source of the
 // actors that are ready, with the schemas of their contracts.
 func (p *Page) openAPI(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
+	ctx := r.Context()
 	tree := p.asked()
 	entries, err := tree.Entries(ctx, "")
 	if err != nil {
 		failed(w, err)
 		return
 	}
-	entries = slices.DeleteFunc(entries, func(e directory.Entry) bool { return !e.State.Callable() || document.IsCommand(&e.Last) })
+	entries = slices.DeleteFunc(entries, func(e directory.Entry) bool { return !e.State.Callable() })
 	paths := ownPaths()
 	for a := range tree.Each(ctx, entries, wire.OrderDescribe) {
 		for _, e := range document.Describe(a).Endpoints {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 
+	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -94,8 +95,9 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p.guard.admits(w, r) {
-		ctx, cancel := context.WithCancelCause(r.Context())
-		defer context.AfterFunc(p.ctx, func() { cancel(context.Cause(p.ctx)) })()
+		ctx, cancel := context.WithCancelCause(p.ctx) // in the tree, and for as long as somebody waits
+		defer cancel(nil)
+		defer context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })()
 		p.mux.ServeHTTP(w, r.WithContext(ctx))
 	}
 }
@@ -124,17 +126,7 @@ func (p *Page) acting(h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// inTree is a ctx in the tree that ends with the request.
-func (p *Page) inTree(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(p.ctx)
-	stop := context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
-	}
-}
-
 // asked is how actors are asked about.
 func (p *Page) asked() inspect.Tree {
-	return inspect.Tree{Registry: directory.From(p.ctx), Records: telemetry.From(p.ctx), Ask: inspect.Order}
+	return inspect.Tree{Registry: directory.From(p.ctx), Records: telemetry.From(p.ctx), Ask: inspect.Order, Without: document.IsCommand}
 }

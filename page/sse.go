@@ -108,8 +108,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 
 // logs sends records: those that are kept, and, with follow=1, those that come.
 func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
+	ctx := r.Context()
 	q := r.URL.Query()
 	f := telemetry.Filter{Actor: q.Get("actor"), Grep: q.Get("grep"), Trace: q.Get("trace"), Level: slog.LevelInfo, Follow: q.Get("follow") != ""}
 	if level := q.Get("level"); level != "" {
@@ -123,7 +122,7 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := beginStream(w)
-	for record, err := range telemetry.From(p.ctx).Watch(ctx, f) {
+	for record, err := range telemetry.From(ctx).Watch(ctx, f) {
 		var data []byte
 		lagged, behind := errors.AsType[*fault.Lagged](err)
 		switch {
@@ -148,8 +147,7 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 
 // stream sends what a source yields. The source ends when nobody reads any more.
 func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := p.inTree(r)
-	defer cancel()
+	ctx := r.Context()
 	portal, endpoint, ok := callee(ctx, w, r, "/api/stream/", "source")
 	if !ok {
 		return

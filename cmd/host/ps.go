@@ -20,13 +20,7 @@ import (
 // present are the actors of the tree, without commands.
 func present(ctx context.Context, name string) (all []*document.Actor, err error) {
 	entries, err := directory.Query(ctx, name)
-	all = []*document.Actor{}
-	for _, e := range entries {
-		if !document.IsCommand(&e.Last) {
-			all = append(all, document.OfEntry(&e))
-		}
-	}
-	return all, err
+	return document.OfEntries(entries), err
 }
 
 func newPs(p *program) *cobra.Command {

@@ -138,9 +138,7 @@ func look(ctx context.Context, v *top.View, actor string) (t top.Table, err erro
 // measure reads the numbers of all actors but commands.
 func measure(ctx context.Context) ([]telemetry.Metrics, error) {
 	all, err := telemetry.Measure(ctx)
-	return slices.DeleteFunc(all, func(m telemetry.Metrics) bool {
-		return m.Joined && m.ID.Name == caller && !strings.Contains(m.Actor, "/")
-	}), err
+	return slices.DeleteFunc(all, document.OfCommand), err
 }
 
 // printTop prints a table, which may be the only one, or the first.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/directory"
+	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
 // Version is that of the documents. A field may be added without another version.
@@ -15,8 +16,13 @@ const Command = "cli"
 
 // IsCommand reports whether an event is about a command, which come and go: one may have left, and its host not have told
 // that yet. They are no part of what is shown.
-func IsCommand(e *directory.Event) bool {
-	return e.Joined && e.Actor.Name == Command && !strings.Contains(e.Path, "/")
+func IsCommand(e *directory.Event) bool { return isCommand(e.Joined, e.Actor.Name, e.Path) }
+
+// OfCommand reports whether numbers are those of a command.
+func OfCommand(m telemetry.Metrics) bool { return isCommand(m.Joined, m.ID.Name, m.Actor) }
+
+func isCommand(joined bool, name, path string) bool {
+	return joined && name == Command && !strings.Contains(path, "/")
 }
 
 // Listing is the document of host ps, and of host tree, whose actors have actors.
@@ -50,6 +56,17 @@ func OfEntry(e *directory.Entry) *Actor {
 		Path: e.Path, Name: e.Actor.Name, UUID: e.Actor.UUID, PID: e.Actor.PID,
 		State: e.State, Epoch: e.Epoch, Joined: e.Last.Joined, Reason: e.Last.Reason, Used: e.Last.Used, Endpoints: endpoints,
 	}
+}
+
+// OfEntries are actors as the directory knows them, without commands.
+func OfEntries(entries []directory.Entry) []*Actor {
+	all := []*Actor{}
+	for i := range entries {
+		if !IsCommand(&entries[i].Last) {
+			all = append(all, OfEntry(&entries[i]))
+		}
+	}
+	return all
 }
 
 // Nested puts each actor below its host. They come in the order of their paths, a host first.

@@ -1,9 +1,12 @@
 package document
 
 import (
+	"errors"
+	"iter"
 	"strings"
 
 	"github.com/seed-2ba35074/trellis/internal/inspect"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
@@ -49,6 +52,24 @@ func Describe(a *inspect.Actor) *Description {
 		d.Endpoints = append(d.Endpoints, shown)
 	}
 	return d
+}
+
+// Last are the last ones of a loop over records or spans, and how many are not kept any more.
+func Last[T any](all iter.Seq2[T, error], most int) (kept []T, lost int, err error) {
+	kept = []T{}
+	for one, err := range all {
+		lagged, behind := errors.AsType[*fault.Lagged](err)
+		switch {
+		case behind:
+			lost += lagged.Missed
+		case err != nil:
+			return kept, lost, err
+		default:
+			kept = append(kept, one)
+			kept = kept[max(0, len(kept)-most):]
+		}
+	}
+	return kept, lost, nil
 }
 
 // Record is a record as an object.
