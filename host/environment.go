@@ -14,7 +14,6 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
-	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
@@ -121,7 +120,7 @@ type environment struct {
 //
 // The outermost nursery that finds no registry in its ctx makes one and owns it: events of the
 // nurseries inside it go there too, and followers end with it.
-func newEnvironment(ctx context.Context, o Options) (e *environment, _ context.Context, _ error) {
+func newEnvironment(ctx context.Context, o Options) (*environment, context.Context, error) {
 	id, ok := self.From(ctx)
 	if !ok {
 		id = actor.NewID(cmp.Or(o.Name, "host"))
@@ -141,7 +140,6 @@ func newEnvironment(ctx context.Context, o Options) (e *environment, _ context.C
 	if router == nil {
 		router = &route.Router{Self: id, Root: id, Down: registry}
 		ctx = report.WithMeasure(route.With(ctx, router), measureTree(router))
-		ctx = inspect.WithOrders(ctx, func(ctx context.Context, r wire.OrderRequest) ([]byte, error) { return e.order(ctx, r) })
 	}
 	source := telemetry.From(ctx)
 	// Warnings may have errors of authors in them, whose texts take the time that they want.
@@ -154,7 +152,7 @@ func newEnvironment(ctx context.Context, o Options) (e *environment, _ context.C
 	for name, w := range o.Record {
 		taps[name] = recording.New(w, name, own)
 	}
-	e = &environment{
+	return &environment{
 		base: ctx, self: id, exposed: exposed, log: own, queue: queue, lines: log, hurry: o.Hurry,
 		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: source, spans: tracing.To(source, registry.Path()), router: router,
 		end: func() {
@@ -162,8 +160,7 @@ func newEnvironment(ctx context.Context, o Options) (e *environment, _ context.C
 			end()
 		},
 		authority: sync.OnceValues(func() (*trust.Authority, error) { return trust.NewAuthority(id.UUID) }), ending: self.EndingFrom(ctx), turns: newTurns(),
-	}
-	return e, ctx, nil
+	}, ctx, nil
 }
 
 // logOf is what a nursery logs to. What it logs where its own host may read it is marked,

@@ -191,7 +191,7 @@ func (e *environment) inspect(do string) *inspect.Actor {
 // often wanted for. A writer that is never closed keeps the next ones waiting, and nobody else.
 func (n *Nursery) dumps(to <-chan io.WriteCloser) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(n.ctx)) // the end of the nursery is when it is needed most
-	tree := inspect.Tree{Registry: n.env.registry, Records: n.env.records, Ask: n.env.order}
+	tree := inspect.Tree{Registry: n.env.registry, Records: n.env.records, Ask: n.order}
 	for {
 		select {
 		case w := <-to:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -93,6 +94,9 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	defer env.endRecordings()
 	defer nurseries.leave(env.log)
 	n := &Nursery{env: env, door: door, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{}), applying: make(chan struct{}, 1)}
+	if env.router.Up == nil { // others have whoever gives them orders in their ctx
+		ctx = inspect.WithOrders(ctx, n.order)
+	}
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)

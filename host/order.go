@@ -35,26 +35,25 @@ func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	if r.Do == wire.OrderApply { // the answer has what is secret, and is for hosts alone
 		return nil, fmt.Errorf("%w: only a host orders %s", fault.ErrNotAllowed, r.Do)
 	}
-	env := g.host.env
+	at, _ := g.host.env.router.Down.Where(d.Peer())
+	r.By = cmp.Or(at, d.Peer().String())
+	return g.host.order(ctx, r)
+}
+
+// order has an order carried out about an actor below this one, by a name or a path, or, if it only asks, about this one itself.
+func (n *Nursery) order(ctx context.Context, r wire.OrderRequest) (answer []byte, err error) {
 	if r.Path == "" && (r.Name != "" || !r.Asks()) {
-		if r.Path, err = g.host.meant(ctx, r); err != nil {
+		if r.Path, err = n.meant(ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	at, _ := env.router.Down.Where(d.Peer())
-	r.By = cmp.Or(at, d.Peer().String())
-	return env.order(ctx, r)
-}
-
-// order carries out an order about an actor below this one, or, if it only asks, about this one itself.
-func (e *environment) order(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
-	switch here := e.registry.Path(); {
+	switch here := n.env.registry.Path(); {
 	case r.Asks() && (r.Path == "" || r.Path == here):
-		return inspect.Encode(e.inspect(r.Do))
-	case !e.router.Down.Has(r.Path):
-		return nil, fmt.Errorf("%w: %s is not below this host, %s", directory.ErrNotReachable, r.Path, cmp.Or(here, e.self.Name))
+		return inspect.Encode(n.env.inspect(r.Do))
+	case !n.env.router.Down.Has(r.Path):
+		return nil, fmt.Errorf("%w: %s is not below this host, %s", directory.ErrNotReachable, r.Path, cmp.Or(here, n.env.self.Name))
 	}
-	return e.router.Order(ctx, r)
+	return n.env.router.Order(ctx, r)
 }
 
 // meant is the path of whom an order means by a name. That of an actor with all its replicas is

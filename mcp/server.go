@@ -102,31 +102,12 @@ type whichActor struct {
 func (t *tree) describe(call context.Context, _ *sdkmcp.CallToolRequest, in whichActor) (*sdkmcp.CallToolResult, any, error) {
 	ctx, cancel := t.within(call)
 	defer cancel()
-	path, err := pathOf(ctx, in.Actor)
-	if err != nil {
-		return result(nil, err)
-	}
 	asked := inspect.Tree{Registry: directory.From(ctx), Records: telemetry.From(ctx), Ask: inspect.Order}
-	a, err := asked.Actor(ctx, wire.OrderRequest{Path: path, Do: wire.OrderDescribe})
+	a, err := asked.Actor(ctx, wire.OrderRequest{Name: in.Actor, Do: wire.OrderDescribe})
 	if err != nil {
 		return result(nil, err)
 	}
 	return result(document.Describe(a), nil)
-}
-
-// pathOf is the path of the only actor of a name, or of the one at a path.
-func pathOf(ctx context.Context, name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	found, err := directory.Query(ctx, name)
-	switch {
-	case err != nil:
-		return "", err
-	case len(found) > 1 && found[0].Path != name:
-		return "", fmt.Errorf("there are %d actors named %q: say which, as in %q", len(found), name, found[0].Path)
-	}
-	return found[0].Path, nil
 }
 
 type whichRecords struct {
@@ -217,13 +198,10 @@ func (t *tree) order(do string) sdkmcp.ToolHandlerFor[whichActor, any] {
 	return func(call context.Context, _ *sdkmcp.CallToolRequest, in whichActor) (*sdkmcp.CallToolResult, any, error) {
 		ctx, cancel := t.within(call)
 		defer cancel()
-		path, err := pathOf(ctx, in.Actor)
-		if err == nil && path == "" {
-			err = errors.New("the host itself cannot be ended or started from here; say which actor")
+		if in.Actor == "" {
+			return result(nil, errors.New("the host itself cannot be ended or started from here; say which actor"))
 		}
-		if err == nil {
-			_, err = inspect.Order(ctx, wire.OrderRequest{Path: path, Do: do, By: "mcp"})
-		}
-		return result(map[string]string{do: path}, err)
+		_, err := inspect.Order(ctx, wire.OrderRequest{Name: in.Actor, Do: do, By: "mcp"})
+		return result(map[string]string{do: in.Actor}, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func (p *Page) metrics(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, struct {
 		Version int                 `json:"version"`
 		Actors  []telemetry.Metrics `json:"actors"`
-	}{document.Version, all})
+	}{document.Version, slices.DeleteFunc(all, document.OfCommand)})
 }
 
 // spans answers with the spans that are kept: all, those of a trace, or those of an actor and of what is below it.
@@ -268,11 +269,7 @@ func (p *Page) order(do string) http.HandlerFunc {
 			refuse(w, http.StatusBadRequest, "expected /api/"+do+"/ACTOR, where ACTOR is a path")
 			return
 		}
-		found, err := directory.Query(ctx, treepath.Exact(strings.Join(parts, "/")))
-		if err == nil {
-			_, err = inspect.Order(ctx, wire.OrderRequest{Path: found[0].Path, Do: do, By: "the page"})
-		}
-		if err != nil {
+		if _, err := inspect.Order(ctx, wire.OrderRequest{Name: treepath.Exact(strings.Join(parts, "/")), Do: do, By: "the page"}); err != nil {
 			failed(w, err)
 			return
 		}
