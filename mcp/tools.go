@@ -35,11 +35,18 @@ const (
 type tools struct {
 	tree   *tree
 	server *sdkmcp.Server
-	shown  map[string]string // by name, what was shown: the path and the schema
+	shown  map[string]offer  // by the paths of actors
+	owners map[string]string // the paths of actors by the names of tools
+}
+
+// offer is what is shown of an actor.
+type offer struct {
+	process string            // the one that was asked, by its UUID
+	tools   map[string]string // by name, the schema as it is shown
 }
 
 func newTools(t *tree, s *sdkmcp.Server) *tools {
-	return &tools{tree: t, server: s, shown: map[string]string{}}
+	return &tools{tree: t, server: s, shown: map[string]offer{}, owners: map[string]string{}}
 }
 
 // begin shows what is there, and then follows.
@@ -54,70 +61,95 @@ func (o *tools) begin() {
 	})
 }
 
-// renew shows what is ready now. One that is not ready keeps its tools while it is there: its calls wait, or say why not.
+// renew asks the processes that are new, and withdraws the tools of actors that are gone. One that is not ready keeps its
+// tools while it is there: its calls wait, or say why not.
 func (o *tools) renew() {
 	ctx := o.tree.ctx
-	asked := inspect.Tree{Registry: directory.From(ctx), Ask: inspect.Order}
+	asked := inspect.Tree{Registry: directory.From(ctx), Ask: inspect.Order, Without: document.IsCommand}
 	entries, err := asked.Entries(ctx, "")
 	if err != nil {
 		return // the tree is about to end, which the loop finds out
 	}
-	now := map[string]string{}
-	ready := slices.DeleteFunc(slices.Clone(entries), func(e directory.Entry) bool {
-		return e.Path == "" || !e.State.Callable() || document.IsCommand(&e.Last) || strings.Contains(e.Path, "#")
-	})
-	for a := range asked.Each(ctx, ready, wire.OrderDescribe) {
-		d := document.Describe(a)
-		theirs := o.theirs(d)
-		for _, e := range d.Endpoints {
-			if e.Kind == "func" && e.Name != toolsEndpoint && len(now) < mostTools {
-				o.show(now, a.Path, e, theirs[e.Name])
-			}
+	there := map[string]bool{}
+	var fresh []directory.Entry
+	for _, e := range entries {
+		if e.Path == "" || strings.Contains(e.Path, "#") {
+			continue
+		}
+		there[e.Path] = e.State != directory.Gone
+		if e.State.Callable() && o.shown[e.Path].process != e.Actor.UUID {
+			fresh = append(fresh, e)
 		}
 	}
-	o.keep(now, entries, ready)
-	gone := slices.DeleteFunc(slices.Collect(maps.Keys(o.shown)), func(name string) bool { _, stays := now[name]; return stays })
+	for path := range o.shown {
+		if !there[path] {
+			o.replace(path, offer{})
+		}
+	}
+	for a := range asked.Each(ctx, fresh, wire.OrderDescribe) {
+		if len(a.Endpoints) > 0 || a.Silent == "" { // else nothing is known, and it is asked again at the next event
+			o.offer(a)
+		}
+	}
+}
+
+// offer shows what an actor serves now.
+func (o *tools) offer(a *inspect.Actor) {
+	d := document.Describe(a)
+	now := offer{a.UUID, map[string]string{}}
+	theirs, err := o.theirs(d)
+	if err != nil {
+		now.process = "" // they are shown as the contract has them, until another event
+	}
+	for _, e := range d.Endpoints {
+		if e.Kind == "func" && e.Name != toolsEndpoint {
+			o.show(now, a.Path, e, theirs[e.Name])
+		}
+	}
+	o.replace(a.Path, now)
+}
+
+// replace withdraws what was shown of an actor, and is not any more.
+func (o *tools) replace(path string, now offer) {
+	var gone []string
+	for name := range o.shown[path].tools {
+		if _, stays := now.tools[name]; !stays {
+			gone = append(gone, name)
+			delete(o.owners, name)
+		}
+	}
 	if len(gone) > 0 {
 		o.server.RemoveTools(gone...)
 	}
-	o.shown = now
-}
-
-// keep adds what was shown of actors that are there, and not ready.
-func (o *tools) keep(now map[string]string, entries, ready []directory.Entry) {
-	for name, text := range o.shown {
-		path, _, _ := strings.Cut(text, " ")
-		is := func(e directory.Entry) bool { return e.Path == path && e.State != directory.Gone }
-		if _, shown := now[name]; !shown && slices.ContainsFunc(entries, is) && !slices.ContainsFunc(ready, is) {
-			now[name] = text
-		}
+	if o.shown[path] = now; now.tools == nil {
+		delete(o.shown, path)
 	}
 }
 
 // theirs are the tools of an actor that is an MCP server, by the names of their endpoints: it says more of them than its contract.
-func (o *tools) theirs(d *document.Description) map[string]*sdkmcp.Tool {
+func (o *tools) theirs(d *document.Description) (named map[string]*sdkmcp.Tool, err error) {
 	if !slices.ContainsFunc(d.Endpoints, func(e *document.Endpoint) bool { return e.Name == toolsEndpoint && e.Kind == "func" }) {
-		return nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(o.tree.ctx, patience)
 	defer cancel()
 	text, err := toolsOf.Call(ctx, directory.ByName(ctx, treepath.Exact(d.Path)), struct{}{})
 	var all []*sdkmcp.Tool
-	if err != nil || json.Unmarshal(text, &all) != nil {
-		return nil // then they are shown as their contract has them
+	if err == nil {
+		err = json.Unmarshal(text, &all)
 	}
-	named := map[string]*sdkmcp.Tool{}
+	named = map[string]*sdkmcp.Tool{}
 	for _, t := range all {
 		named[unnamed.ReplaceAllString(t.Name, "_")] = t
 	}
-	return named
+	return named, err
 }
 
 // unnamed is what a tool's name cannot have.
 var unnamed = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
 
-// show adds a tool, unless it is shown already.
-func (o *tools) show(now map[string]string, path string, e *document.Endpoint, theirs *sdkmcp.Tool) {
+// show adds a tool, unless it is shown as it is already.
+func (o *tools) show(now offer, path string, e *document.Endpoint, theirs *sdkmcp.Tool) {
 	name := unnamed.ReplaceAllString(path+"_"+e.Name, "_")
 	schema, whole := inputSchema(path, e)
 	description := fmt.Sprintf("Call %s of the actor %s.", e.Name, path)
@@ -127,11 +159,15 @@ func (o *tools) show(now map[string]string, path string, e *document.Endpoint, t
 		}
 	}
 	text, err := json.Marshal(schema)
-	if _, taken := now[name]; taken || err != nil || len(name) > 64 {
+	owner, taken := o.owners[name]
+	if err != nil || taken && owner != path || !taken && len(o.owners) >= mostTools || len(name) > 64 {
 		return
 	}
-	now[name] = path + " " + string(text)
-	if o.shown[name] == now[name] {
+	if _, twice := now.tools[name]; twice {
+		return
+	}
+	o.owners[name], now.tools[name] = path, string(text)
+	if o.shown[path].tools[name] == now.tools[name] {
 		return
 	}
 	o.server.AddTool(&sdkmcp.Tool{
