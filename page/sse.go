@@ -1,7 +1,6 @@
 package page
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,12 +42,14 @@ func (s *eventStream) put(id int, kind string, data []byte) {
 		text = fmt.Appendf(text, "event: %s\n", kind)
 	}
 	text = fmt.Appendf(text, "data: %s\n\n", data)
-	if s.err == nil {
-		s.err = s.send.SetWriteDeadline(time.Now().Add(patience))
+	if s.err != nil {
+		return
 	}
-	if s.err == nil || errors.Is(s.err, http.ErrNotSupported) {
-		_, s.err = s.w.Write(text)
+	if err := s.send.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = err
+		return
 	}
+	_, s.err = s.w.Write(text)
 }
 
 func (s *eventStream) flush() {
@@ -123,7 +124,6 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	s := beginStream(w)
 	for record, err := range telemetry.From(ctx).Watch(ctx, f) {
-		var data []byte
 		lagged, behind := errors.AsType[*fault.Lagged](err)
 		switch {
 		case behind:
@@ -132,7 +132,7 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 			s.end(err)
 			return
 		default:
-			if data, err = json.Marshal(document.OfRecord(&record)); err == nil {
+			if data, err := json.Marshal(document.OfRecord(&record)); err == nil { // of strings and numbers it cannot fail
 				s.put(0, "", data)
 			}
 		}
@@ -167,7 +167,7 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 			return // the loop's end is the source's
 		}
 	}
-	if context.Cause(ctx) == nil {
+	if ctx.Err() == nil {
 		s.end(nil)
 	}
 }

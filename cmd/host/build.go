@@ -52,25 +52,32 @@ func withPrograms(dir string, actors []config.Actor, programs map[string]config.
 			a.Built, a.Command, a.Package = &b, []string{b.Program}, ""
 		}
 		a.Actors = withPrograms(dir, a.Actors, programs)
-		out[i] = a.Anchored(dir)
+		out[i] = adopt(a.Anchored(dir))
 	}
-	return adopted(out)
+	return out
 }
 
-// adopted are actors with this program around each MCP server, as the plugin that the server is.
+// adopted are actors with this program around each MCP server.
 func adopted(actors []config.Actor) []config.Actor {
+	out := make([]config.Actor, len(actors))
+	for i, a := range actors {
+		a.Actors = adopted(a.Actors)
+		out[i] = adopt(a)
+	}
+	return out
+}
+
+// adopt makes of an MCP server the plugin that this program is around it.
+func adopt(a config.Actor) config.Actor {
+	if a.MCP == nil {
+		return a
+	}
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0] // it is found as it was
 	}
-	out := slices.Clone(actors)
-	for i := range out {
-		a := &out[i]
-		if a.Actors = adopted(a.Actors); a.MCP != nil {
-			a.Command, a.MCP = slices.Concat([]string{self, mcpPlugin}, a.Command), nil
-		}
-	}
-	return out
+	a.Command, a.MCP = slices.Concat([]string{self, mcpPlugin}, a.Command), nil
+	return a
 }
 
 // building is how far a build is.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/cmd/host/internal/trace"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/life"
@@ -137,12 +139,7 @@ func (p *program) parts(ctx context.Context) (parts []part, failed []error) {
 	return append(parts, part{"dump.txt", func(ctx context.Context, w io.Writer) error { return tree.Dump(ctx, w, "") }}), failed
 }
 
-func orRoot(path string) string {
-	if path == "" {
-		return "(root)"
-	}
-	return path
-}
+func orRoot(path string) string { return cmp.Or(path, trace.Root) }
 
 func writeJSON(w io.Writer, v any) error {
 	out := json.NewEncoder(w)

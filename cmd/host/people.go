@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -66,7 +65,7 @@ func colourOf(level slog.Level) string {
 func (s style) line(r *telemetry.Record) string {
 	return s.cut([]piece{
 		{dim, r.Time.Local().Format("15:04:05.000 ")}, {colourOf(r.Level), fmt.Sprintf("%-5s ", r.Level)},
-		{cyan, terminal.Line(cmp.Or(r.Actor, "(root)"))}, {"", "  " + terminal.Line(r.Text)},
+		{cyan, terminal.Line(orRoot(r.Actor))}, {"", "  " + terminal.Line(r.Text)},
 		{dim, terminal.Line(strings.TrimPrefix(r.String(), r.Text))},
 	})
 }

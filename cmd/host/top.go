@@ -161,7 +161,7 @@ func (p *program) printTop(t *top.Table, only, first bool) error {
 	_, _ = fmt.Fprintln(tab, "NAME\tSTATE\tAGE\tRESTARTS\tCPU\tRSS\tCALLS/S\tP99\tCONTEXTS\tQUEUE\tHELD\tHEALTH") // Flush reports it
 	for i := range t.Actors {
 		r := &t.Actors[i]
-		writeTop(tab, cmp.Or(r.Actor, "(root)"), r)
+		writeTop(tab, orRoot(r.Actor), r)
 	}
 	writeTop(tab, "(all)", &t.Sum)
 	return tab.Flush()

@@ -1,5 +1,5 @@
 // Pictures, made of elements, never of text: what actors say is shown as what it is.
-import { hostOf, lastOf, isBelow, nested } from "./fold.js";
+import { hostOf, lastOf, nested } from "./fold.js";
 
 // h makes an element: h("td", {class: "n", onclick: f}, "text", child, …).
 export function h(name, attributes = {}, ...children) {
@@ -102,7 +102,7 @@ export function table(tree, numbers, o) {
     const r = numbers.rows.get(a.path), own = (text) => r && !r.silent ? text : "–";
     const depth = a.path === "" ? 0 : a.path.split("/").length;
     return h("tr", { tabindex: o.selected === a.path ? 0 : -1, "data-path": a.path, "aria-selected": o.selected === a.path, "aria-level": depth + 1, class: o.matches(a.path) ? "" : "dim", onclick: () => o.choose(a.path) },
-      h("td", { class: `pad-${Math.min(depth, 8)}` }, "\u2003".repeat(depth) + (a.path === "" ? "host" : lastOf(a.path)) + (a.joined ? " (joined)" : "")),
+      h("td", {}, "\u2003".repeat(depth) + (a.path === "" ? "host" : lastOf(a.path)) + (a.joined ? " (joined)" : "")),
       h("td", { class: `s-${a.state}` }, a.state), h("td", { class: "n" }, ago(r?.since)), h("td", { class: "n" }, String(r?.restarts ?? Math.max(0, a.epoch - 1))),
       h("td", { class: "n" }, r ? percent(r.cpu) : "–"), h("td", { class: "n" }, bytes(r?.rss)), h("td", { class: "n" }, own(rate(r?.calls))), h("td", { class: "n" }, own(r?.p99 ? lasting(r.p99 * 1000) : "–")),
       h("td", { class: "n" }, own(String(r?.open))), h("td", { class: "n" }, own(String(r?.queue))), h("td", { class: `n${r?.held ? " bad" : ""}` }, own(String(r?.held))), h("td", { class: r?.health === "failed" || r?.silent ? "bad" : "" }, r?.silent || r?.health || "–"));
@@ -164,5 +164,3 @@ export function timeline(tree, width, o) {
   });
   return out;
 }
-
-export { isBelow };

@@ -10,7 +10,6 @@ export function push(list, item, most) {
 
 export const hostOf = (path) => path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
 export const lastOf = (path) => path.slice(path.lastIndexOf("/") + 1);
-export const isBelow = (path, host) => host === "" ? path !== "" : path.startsWith(host + "/");
 
 // Tree is who is there, by events. An actor that is gone stays for a while, so that its end is seen.
 export class Tree {

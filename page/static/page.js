@@ -1,5 +1,5 @@
 // The page: it asks the server, and draws what package fold makes of the answers.
-import { Tree, Numbers, keep, push, traces, skeleton, isBelow } from "./fold.js";
+import { Tree, Numbers, hostOf, keep, push, traces, skeleton } from "./fold.js";
 import { h, s, ago, bytes, clock, lasting, percent, picture, rate, spark, table, timeline, waterfall } from "./draw.js";
 
 const $ = (id) => document.getElementById(id);
@@ -406,7 +406,7 @@ function nextBad() {
 const keys = [
   ["/", "search everything", () => $("search").focus()], ["↑ ↓", "the actor above, below", null], ["Enter", "go to the panel of the selected actor", null],
   ["v", "picture or table", () => { shape = shape === "picture" ? "table" : "picture"; draw(); }], ["e", "events", () => setTab("events")], ["l", "logs", () => setTab("logs")], ["t", "traces", () => setTab("traces")],
-  ["c", "contexts", () => setTab("contexts")], ["m", "metrics", () => setTab("metrics")], ["i", "timeline", () => setTab("timeline")], ["n", "the next actor that is not well", nextBad], ["u", "the host of the selected actor", () => choose(selected.includes("/") ? selected.slice(0, selected.lastIndexOf("/")) : "")],
+  ["c", "contexts", () => setTab("contexts")], ["m", "metrics", () => setTab("metrics")], ["i", "timeline", () => setTab("timeline")], ["n", "the next actor that is not well", nextBad], ["u", "the host of the selected actor", () => choose(hostOf(selected))],
   ["p", "pause, and go on", () => setPaused(!paused)], ["?", "these keys", () => $("keys").showModal()], ["Esc", "leave the search, or this list", null],
 ];
 

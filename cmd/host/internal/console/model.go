@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/top"
+	"github.com/seed-2ba35074/trellis/cmd/host/internal/trace"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -317,4 +318,4 @@ func done(d Done) part {
 }
 
 // name is a path as it is shown.
-func name(path string) string { return cmp.Or(path, "(root)") }
+func name(path string) string { return cmp.Or(path, trace.Root) }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/cmd/host/internal/top"
+	"github.com/seed-2ba35074/trellis/internal/treepath"
 )
 
 // kind is what a page shows.
@@ -143,7 +144,7 @@ func (m *Model) headOf(p *page, n int) line {
 
 // about reports whether an actor is the one at a path, or below it; "" is everybody.
 func about(actor, path string) bool {
-	return path == "" || actor == path || strings.HasPrefix(actor, path+"/")
+	return path == "" || actor == path || treepath.IsBelow(actor, path)
 }
 
 // move goes so many lines down, or up.
