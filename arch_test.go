@@ -45,6 +45,7 @@ func importMap() []area {
 		{"internal/treepath", nil, "it knows the form of paths, and nothing of who is there"},
 		{"internal/callers", []string{"internal/treepath", "internal/words"}, "it knows where two actors are, and nothing of what they say"},
 		{"internal/environ", nil, "config files, hosts, plugins and processes ask it"},
+		{"internal/loopback", nil, "it knows names, and nothing of who asks for them"},
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/prefault", nil, "it comes before all packages that it does not import"},
 		{"internal/terminal", nil, "it knows texts, and nothing of where they come from"},
@@ -80,7 +81,7 @@ func importMap() []area {
 		{"plugins", []string{"plugins", "sdk", "host", "shared"}, "the bundled plugins show what a third party can do, who cannot import internal"},
 		{"cmd/host", []string{"cmd/host", "host", "mcp", "otlp", "page", "prometheus", "shared", "internal", "docs"}, "the command is a host, no plugin"},
 		{"mcp", []string{"sdk", "shared", "internal/document", "internal/inspect", "internal/task", "internal/treepath", "internal/wire", "internal/words"}, "it shows what a tree says, and is a plugin, with the library for that protocol"},
-		{"page", []string{"shared", "internal/document", "internal/inspect", "internal/task", "internal/treepath", "internal/wire"}, "it shows what a tree says, and neither starts nor is a part of one"},
+		{"page", []string{"shared", "internal/document", "internal/inspect", "internal/loopback", "internal/task", "internal/treepath", "internal/wire"}, "it shows what a tree says, and neither starts nor is a part of one"},
 		{"metrics", []string{"shared"}, "it names what any program can read"},
 		{"prometheus", []string{"metrics", "shared"}, "it shows what any program can read, and could be another's"},
 	}

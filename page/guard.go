@@ -4,12 +4,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/seed-2ba35074/trellis/internal/loopback"
 )
 
 const (
@@ -113,15 +113,11 @@ func (g *guard) bearer(r *http.Request) bool {
 
 // answersTo reports whether a name that was asked for is one of the page's.
 func (g *guard) answersTo(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.Trim(host, "[]")
+	name := loopback.Name(host)
 	if g.hosts == nil {
-		ip, err := netip.ParseAddr(host)
-		return host == "localhost" || err == nil && ip.IsLoopback()
+		return loopback.Is(name)
 	}
-	return slices.Contains(g.hosts, host) || slices.Contains(g.hosts, "*")
+	return slices.Contains(g.hosts, name) || slices.Contains(g.hosts, "*")
 }
 
 // foreignOrigin reports whether a browser says that another page asks.

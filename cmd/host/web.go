@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/internal/loopback"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/page"
@@ -82,16 +82,10 @@ func checkLocal(address, flag string) error {
 	if err != nil {
 		return fmt.Errorf("expected HOST:PORT or unix:PATH: %w", err)
 	}
-	if isLocal(host) {
+	if loopback.Is(host) {
 		return nil
 	}
 	return fmt.Errorf("%q can be reached from other machines: expected 127.0.0.1, ::1 or localhost, or unix:PATH; %s-anywhere allows it", address, flag)
-}
-
-// isLocal reports whether a name or an address is this machine's own, for itself.
-func isLocal(host string) bool {
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // webServers are those of a tree.
@@ -211,11 +205,7 @@ func serveMetrics(ctx context.Context, s *webServer) http.Handler {
 // point here.
 func (s *webServer) guarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if s.local && !isLocal(host) {
+		if s.local && !loopback.Is(loopback.Name(r.Host)) {
 			http.Error(w, "expected localhost, 127.0.0.1 or ::1 as the host that is asked", http.StatusForbidden)
 			return
 		}
