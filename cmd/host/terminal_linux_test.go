@@ -135,13 +135,9 @@ func rendered(screen string) (lines []string) {
 	return lines
 }
 
-// U5: Ctrl-C is answered, the step that is over is not shown any more, and neither it
-// nor the terminal's echo is left on the screen.
-func TestCtrlCIsAnsweredOnATerminal(t *testing.T) {
-	near, far := openTerminal(t)
-	cmd := exec.CommandContext(t.Context(), "host", "run", "-c", countingConfig(t), "--set", "run=null", "--log-level", "warn")
-	cmd.Env = append(os.Environ(), "TERM=xterm")
-	cmd.Stdin, cmd.Stderr = far, far
+// startOn starts a program whose terminal is the far end, which this one gives away.
+func startOn(t *testing.T, cmd *exec.Cmd, far *os.File) {
+	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -149,6 +145,16 @@ func TestCtrlCIsAnsweredOnATerminal(t *testing.T) {
 	if err := far.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// U5: Ctrl-C is answered, the step that is over is not shown any more, and neither it
+// nor the terminal's echo is left on the screen.
+func TestCtrlCIsAnsweredOnATerminal(t *testing.T) {
+	near, far := openTerminal(t)
+	cmd := exec.CommandContext(t.Context(), "host", "run", "-c", countingConfig(t), "--set", "run=null", "--log-level", "warn")
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	cmd.Stdin, cmd.Stderr = far, far
+	startOn(t, cmd, far)
 	screen := readUntil(t, near, "serving; Ctrl-C ends it")
 	if _, err := near.WriteString("\x03"); err != nil {
 		t.Fatal(err)
@@ -188,13 +194,7 @@ func TestD04_AContextByHandAtATerminal(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "host", "open", "a", "tally", "--at", address)
 	cmd.Env = append(os.Environ(), "TERM=dumb")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := far.Close(); err != nil {
-		t.Fatal(err)
-	}
+	startOn(t, cmd, far)
 	readUntil(t, near, "started: text ready")
 	for _, typed := range []struct{ line, answer string }{
 		{"{\"n\": 40}\n", "\r\n{\"n\":40}\r\n"}, {"forty\n", `got "forty"`}, {"{\"n\": 2}\n", "\r\n{\"n\":42}\r\n"},
@@ -246,13 +246,7 @@ func TestO02_TheScreenOfTop(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "host", "top", "--at", "looking")
 	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=yes") //nolint:misspell // the name of the variable
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, far
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := far.Close(); err != nil {
-		t.Fatal(err)
-	}
+	startOn(t, cmd, far)
 	screen := readUntil(t, near, "\x1b[?1049h")
 	screen += redrawnUntil(t, near, "ready")
 	for _, step := range []struct{ keys, text string }{{"jx", "(y/N)"}, {"n", "not done"}, {"c", "with its host"}, {"\x1b[A", "contexts"}} {

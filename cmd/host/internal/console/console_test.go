@@ -182,16 +182,8 @@ var scenes = map[string]func(width, height int) *Model{
 		m.Update(Measured{t})
 		return m
 	},
-	"sorted": func(width, height int) *Model {
-		m := busy(width, height)
-		press(m, ": 'sort_cpu enter j")
-		return m
-	},
-	"filtered": func(width, height int) *Model {
-		m := busy(width, height)
-		press(m, "/ 'parser#")
-		return m
-	},
+	"sorted":   pressed(": 'sort_cpu enter j"),
+	"filtered": pressed("/ 'parser#"),
 	"panel": func(width, height int) *Model {
 		m := busy(width, height)
 		press(m, "j enter")
@@ -230,21 +222,9 @@ var scenes = map[string]func(width, height int) *Model{
 		press(m, "n enter")
 		return m
 	},
-	"events": func(width, height int) *Model {
-		m := busy(width, height)
-		press(m, "e n")
-		return m
-	},
-	"help": func(width, height int) *Model {
-		m := busy(width, height)
-		press(m, "?")
-		return m
-	},
-	"asking": func(width, height int) *Model {
-		m := busy(width, height)
-		press(m, "2j x")
-		return m
-	},
+	"events": pressed("e n"),
+	"help":   pressed("?"),
+	"asking": pressed("2j x"),
 	"refused": func(width, height int) *Model {
 		m := busy(width, height)
 		m.ReadOnly = true
@@ -256,6 +236,15 @@ var scenes = map[string]func(width, height int) *Model{
 		m.Update(Over{"it received interrupt"})
 		return m
 	},
+}
+
+// pressed is a scene of a busy tree, after keys.
+func pressed(keys string) func(width, height int) *Model {
+	return func(width, height int) *Model {
+		m := busy(width, height)
+		press(m, keys)
+		return m
+	}
 }
 
 // A frame is as large as the screen, and what it says it says without colours. The golden ones have none, but for one.
