@@ -33,7 +33,7 @@ func drawn(folder string) bool { return described(folder) && !slices.Contains(sm
 // described reports whether the page says what a package is: not those that measure, and
 // programs that only tests build.
 func described(folder string) bool {
-	return withinAny(folder, []string{"host", "sdk", "shared", "internal", "cmd/host", "mcp", "metrics", "otlp", "page", "prometheus", "trellistest"}) &&
+	return withinAny(folder, []string{"fleet", "host", "sdk", "shared", "internal", "cmd/host", "mcp", "metrics", "otlp", "page", "prometheus", "trellistest"}) &&
 		!within(folder, "internal/lab") && !strings.Contains(folder, "/testdata")
 }
 
