@@ -1,0 +1,199 @@
+package fabric_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
+	"github.com/seed-2ba35074/trellis/internal/task"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newCA makes the CA of a fleet.
+func newCA(t testing.TB) *fleet.CA {
+	t.Helper()
+	ca, err := fleet.NewCA(filepath.Join(t.TempDir(), "ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+// issue gives a host of a fleet its credentials, and says where they are.
+func issue(t testing.TB, ca *fleet.CA, host string) (credentials *fleet.Credentials, dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), host)
+	if err := ca.Issue(host, dir, fleet.DefaultLifetime); err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := fleet.LoadCredentials(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credentials, dir
+}
+
+// listen makes a listener of a host, which ends with the test.
+func listen(t testing.TB, credentials *fleet.Credentials) *fabric.Listener {
+	t.Helper()
+	l, err := fabric.Listen(t.Context(), "127.0.0.1:0", credentials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// echo writes what it reads until the end of the stream, and closes the connection.
+func echo(t testing.TB, conn net.Conn) {
+	t.Helper()
+	_, err := io.Copy(conn, conn)
+	if err = errors.Join(err, conn.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// said sends a text over a connection, ends its direction and gives what comes back.
+func said(t testing.TB, conn *fabric.Conn, text string) string {
+	t.Helper()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		// The other end closes what lies below TLS when it has read all: no farewell of TLS's comes.
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatal(err)
+		}
+	}
+	return string(answer)
+}
+
+func TestTwoHostsKnowEachOther(t *testing.T) {
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	b, _ := issue(t, ca, "b.example-1")
+	l := listen(t, a)
+	served := task.Start(func() {
+		conn, err := l.Accept()
+		if err != nil || conn.Host() != "b.example-1" {
+			t.Errorf("%v, %v", conn, err)
+			return
+		}
+		echo(t, conn)
+	})
+	conn, err := fabric.Dial(t.Context(), b, l.Addr().String(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conn.Host() != "a" {
+		t.Errorf("b is connected with %q", conn.Host())
+	}
+	if text := said(t, conn, "hello"); text != "hello" {
+		t.Errorf("%q has come back", text)
+	}
+	served.Wait()
+	_ = conn.Close()
+}
+
+func TestAnotherHostThanExpectedIsRefused(t *testing.T) {
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	b, _ := issue(t, ca, "b")
+	l := listen(t, a)
+	if conn, err := fabric.Dial(t.Context(), b, l.Addr().String(), "c"); err == nil {
+		_ = conn.Close()
+		t.Error("b took a for c")
+	}
+	var stranger *fabric.Stranger
+	if _, err := l.Accept(); !errors.As(err, &stranger) {
+		t.Errorf("%v", err)
+	}
+}
+
+// tunnel dials with a token.
+func tunnel(ctx context.Context, from *fleet.Credentials, l *fabric.Listener, token fabric.Token) (*fabric.Conn, error) {
+	return fabric.DialTunnel(ctx, from, l.Addr().String(), "", token)
+}
+
+func TestTokenIsForOneConnectionOfOneHost(t *testing.T) {
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	b, _ := issue(t, ca, "b")
+	c, _ := issue(t, ca, "c")
+	l := listen(t, a)
+	token := fabric.NewToken()
+	tunnels, cancel := l.Expect("b", token)
+	defer cancel()
+	refused := func(from *fleet.Credentials, token fabric.Token) {
+		t.Helper()
+		if conn, err := tunnel(t.Context(), from, l, token); err == nil {
+			_ = conn.Close()
+			t.Error("a connection that is not expected was let in")
+		}
+		var stranger *fabric.Stranger
+		if _, err := l.Accept(); !errors.As(err, &stranger) {
+			t.Errorf("%v", err)
+		}
+	}
+	refused(c, token)
+	refused(b, fabric.NewToken())
+	conn, err := tunnel(t.Context(), b, l, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := task.Start(func() { echo(t, <-tunnels) })
+	if text := said(t, conn, "through"); text != "through" {
+		t.Errorf("%q has come back", text)
+	}
+	served.Wait()
+	_ = conn.Close()
+	if _, more := <-tunnels; more {
+		t.Error("two connections for one token")
+	}
+	refused(b, token)
+}
+
+func TestExpectationEnds(t *testing.T) {
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	b, _ := issue(t, ca, "b")
+	l := listen(t, a)
+	first, second := fabric.NewToken(), fabric.NewToken()
+	tunnels, cancel := l.Expect("b", first)
+	cancel()
+	if _, open := <-tunnels; open {
+		t.Error("a connection although nobody waits")
+	}
+	_, cancel = l.Expect("b", second)
+	conn, err := tunnel(t.Context(), b, l, second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel() // it has come, and nobody has taken it
+	cancel()
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("a connection that nobody has taken says something")
+	}
+	_ = conn.Close()
+	last, cancel := l.Expect("b", first)
+	defer cancel()
+	l.Close()
+	if _, open := <-last; open {
+		t.Error("a connection although the listener is closed")
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
