@@ -71,6 +71,8 @@ type Options struct {
 	// Endpoints in that tree, whose calls obey the same rules, and its ctx ends when that host
 	// does; whoever comes next may serve.
 	OrJoin bool
+	// Fleet, if not nil, lets programs on other machines join this actor. See docs/machines.md.
+	Fleet *Fleet
 	// Record writes down what is said with the children of these names, replicas and all
 	// processes of each, for trellistest.Replay; what they host themselves is not said here.
 	// Payloads are written as they are, and so are secrets in them. Nobody waits for a

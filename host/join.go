@@ -8,9 +8,11 @@ import (
 	"os"
 	"slices"
 
+	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/logs"
@@ -33,10 +35,13 @@ type JoinOptions struct {
 	Name string
 	// Endpoints that actors of the tree may call.
 	Endpoints []contract.Handler
+	// Credentials prove to a host on another machine which host this program is on.
+	Credentials *fleet.Credentials
 }
 
 // Join makes this program an actor in the tree of the host that serves at an address
-// ([Options.Serve]; "default" if it is empty), runs body, and leaves. With the ctx of body,
+// ([Options.Serve]; "default" if it is empty), runs body, and leaves. The address of a host on another
+// machine ([Fleet]) is like tls://10.0.0.1:7077, or tls://a@10.0.0.1:7077 if only the host a of the fleet is meant. With the ctx of body,
 // package directory finds the actors of the tree, sdk.Parent is a portal to the host, and a
 // nursery that is opened tells its events there; others find this program and call its
 // endpoints. When Join returns, nothing is left of that here; the host tells that this
@@ -47,13 +52,19 @@ type JoinOptions struct {
 // what body does, or that cause if body has nothing else to say. Errors before body is run:
 // [ErrNoHost], why the host has refused this program, and what is wrong with the address.
 //
-// Joining works on Linux, between programs of one user.
+// Joining works on Linux, between programs of one user; over tls it works between machines, on any system.
 func Join(ctx context.Context, address string, o JoinOptions, body func(ctx context.Context) error) error {
 	hello, err := introduce(o)
 	if err != nil {
 		return err
 	}
-	t, boot, err := control.Join(ctx, cmp.Or(address, "default"), hello)
+	enter := control.Join
+	if fabric.IsAddress(address) {
+		enter = func(ctx context.Context, address string, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
+			return joinFleet(ctx, address, o.Credentials, hello)
+		}
+	}
+	t, boot, err := enter(ctx, cmp.Or(address, "default"), hello)
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	if err := cmp.Or(o.Supervision.Check(), o.Streams.Check(), o.Telemetry.Check()); err != nil {
 		return err
 	}
-	door, err := serve(o.Serve)
+	door, err := serve(ctx, o)
 	switch {
 	case errors.Is(err, ErrServed) && o.OrJoin:
 		return joinInstead(ctx, o, body)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/control"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -21,35 +22,62 @@ var ErrServed = control.ErrServed
 
 const (
 	mostGuests  = 64                     // programs that have joined
-	mostUnheard = 64                     // those that have connected, and not said yet who they are
+	mostUnheard = 64                     // those that have connected at one address, and not said yet who they are
 	doorPause   = 100 * time.Millisecond // after a failure of the socket, as for lack of descriptors
 )
 
 // door is where other programs join a nursery. From when it is open one goroutine of the nursery's
-// listens there, and each program has one from when it connects until it is gone. Whoever has
+// listens at each entrance, and each program has one from when it connects until it is gone. Whoever has
 // connected before that waits. A program has a place from when it has said who it is: those that
 // connect and say nothing take none, and make way for whoever comes later. The door is shut when
 // the nursery's ctx ends, and when it has nothing left to do.
 type door struct {
-	n        *Nursery
-	listener *control.Listener
-	ctx      context.Context // ends when the door is shut
-	close    context.CancelFunc
-	places   chan struct{}     // as many as there may be
-	last     []*control.Caller // those that have connected last; attend alone uses it
-	warnings limiter
+	n         *Nursery
+	entrances []*entrance
+	fabric    *fabric.Listener // one of them; nil if no other machines can connect
+	ctx       context.Context  // ends when the door is shut
+	close     context.CancelFunc
+	places    chan struct{} // as many as there may be
+	warnings  limiter
 }
 
-// serve makes the door at an address; there is none if that is empty.
-func serve(address string) (*door, error) {
-	if address == "" {
-		return nil, nil //nolint:nilnil // a door that is nil is shut
+// entrance is an address at which programs come to the door: a socket, or one of the network.
+type entrance struct {
+	at     string
+	accept func() (*control.Caller, error)
+	close  func()
+	last   []*control.Caller // those that have connected last; attend alone uses it
+}
+
+// serve makes the door at the addresses of the options; there is none without any.
+func serve(ctx context.Context, o Options) (*door, error) {
+	d := &door{places: make(chan struct{}, mostGuests)}
+	if o.Serve != "" {
+		l, err := control.Listen(o.Serve)
+		if err != nil {
+			return nil, err
+		}
+		d.entrances = append(d.entrances, &entrance{at: l.Path(), accept: l.Accept, close: l.Close})
 	}
-	listener, err := control.Listen(address)
+	l, err := o.Fleet.listen(ctx)
 	if err != nil {
+		d.shut()
 		return nil, err
 	}
-	return &door{listener: listener, places: make(chan struct{}, mostGuests)}, nil
+	if l != nil {
+		d.fabric = l
+		d.entrances = append(d.entrances, &entrance{at: l.Addr().String(), accept: func() (*control.Caller, error) {
+			conn, err := l.Accept()
+			if err != nil {
+				return nil, err
+			}
+			return control.NewCaller(conn, conn.Host()), nil
+		}, close: l.Close})
+	}
+	if len(d.entrances) == 0 {
+		return nil, nil //nolint:nilnil // a door that is nil is shut
+	}
+	return d, nil
 }
 
 // open lets programs in, to a nursery.
@@ -57,7 +85,9 @@ func (d *door) open(n *Nursery) {
 	if d != nil {
 		d.n = n
 		d.ctx, d.close = context.WithCancel(n.ctx)
-		n.tasks.Go(d.attend)
+		for _, e := range d.entrances {
+			n.tasks.Go(func() { d.attend(e) })
+		}
 	}
 }
 
@@ -69,28 +99,30 @@ func (d *door) shut() {
 	if d.close != nil { // else it was never open
 		d.close()
 	}
-	d.listener.Close()
+	for _, e := range d.entrances {
+		e.close()
+	}
 }
 
-// attend lets programs in until the door is shut. A socket that fails does so again and again, and
-// is told once.
-func (d *door) attend() {
-	defer d.listener.Close() // waits for the other one
-	defer context.AfterFunc(d.ctx, d.listener.Close)()
+// attend lets programs in at an entrance until the door is shut. A socket that fails does so again and again,
+// and is told once.
+func (d *door) attend(e *entrance) {
+	defer e.close() // waits for the other one
+	defer context.AfterFunc(d.ctx, e.close)()
 	for failing := false; ; {
-		caller, err := d.listener.Accept()
-		_, stranger := errors.AsType[*control.Stranger](err)
+		caller, err := e.accept()
+		stranger := isStranger(err)
 		before := failing
 		failing = err != nil && !stranger
 		switch {
 		case err == nil:
-			d.admit(caller)
+			d.admit(e, caller)
 		case d.ctx.Err() != nil:
 			return
 		case stranger:
-			d.warn(0, err)
+			d.warn(e, &control.Caller{}, err)
 		case !before:
-			d.n.env.log.Warn("programs cannot join", "at", d.listener.Path(), "error", err)
+			d.n.env.log.Warn("programs cannot join", "at", e.at, "error", err)
 		}
 		if failing {
 			select {
@@ -102,24 +134,31 @@ func (d *door) attend() {
 	}
 }
 
+// isStranger reports whether an entrance goes on after an error, which is about one that has come.
+func isStranger(err error) bool {
+	_, local := errors.AsType[*control.Stranger](err)
+	_, remote := errors.AsType[*fabric.Stranger](err)
+	return local || remote
+}
+
 // warn logs why a program could not join; of many in a second only one.
-func (d *door) warn(pid int, err error) {
+func (d *door) warn(e *entrance, caller *control.Caller, err error) {
 	if more, tell := d.warnings.next(time.Now()); tell {
-		d.n.env.log.Warn("a program could not join", "at", d.listener.Path(), "pid", pid, "error", err, "more_not_logged", more)
+		d.n.env.log.Warn("a program could not join", "at", e.at, "pid", caller.PID, "host", caller.Host, "error", err, "more_not_logged", more)
 	}
 }
 
 // admit gives a program that has connected a goroutine, which stays until it is gone.
-func (d *door) admit(caller *control.Caller) {
-	if len(d.last) == mostUnheard {
-		d.last[0].Displace()
-		d.last = slices.Delete(d.last, 0, 1)
+func (d *door) admit(e *entrance, caller *control.Caller) {
+	if len(e.last) == mostUnheard {
+		e.last[0].Displace()
+		e.last = slices.Delete(e.last, 0, 1)
 	}
-	d.last = append(d.last, caller)
+	e.last = append(e.last, caller)
 	admitted := d.n.tasks.Go(func() {
 		defer caller.Close()
 		if err := d.entertain(caller); err != nil {
-			d.warn(caller.PID, err)
+			d.warn(e, caller, err)
 			caller.Refuse(d.ctx, err, d.n.env.self)
 		}
 	})
@@ -153,6 +192,10 @@ func (d *door) full() error {
 	d.n.look(func() {
 		for _, c := range d.n.children {
 			if c.guest != nil {
+				if from := c.guest.caller.Host; from != "" {
+					pids = append(pids, "one on "+from)
+					continue
+				}
 				pids = append(pids, strconv.Itoa(c.guest.PID()))
 			}
 		}

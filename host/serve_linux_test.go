@@ -43,7 +43,7 @@ func TestD04_AClosedDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	d := &door{n: n, listener: l, ctx: t.Context()}
+	d := &door{n: n, ctx: t.Context()}
 	told := make(chan error)
 	go func() {
 		_, _, err := control.Join(t.Context(), "default", &wire.BootResponse{Self: &wire.Identity{Name: "late"}})
@@ -53,7 +53,7 @@ func TestD04_AClosedDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.admit(caller)
+	d.admit(&entrance{}, caller)
 	l.Close()
 	if _, err := caller.Hear(t.Context()); err == nil {
 		t.Error("D04: it is still heard")
@@ -75,8 +75,8 @@ func TestD04_AFailingSocketIsToldOnce(t *testing.T) {
 		var log strings.Builder
 		ctx, cancel := context.WithCancel(t.Context())
 		n := &Nursery{env: &environment{log: slog.New(slog.NewTextHandler(&log, nil))}}
-		d := &door{n: n, listener: l, ctx: ctx}
-		n.tasks.Go(d.attend)
+		d := &door{n: n, ctx: ctx}
+		n.tasks.Go(func() { d.attend(&entrance{accept: l.Accept, close: l.Close}) })
 		time.Sleep(time.Hour)
 		cancel()
 		n.tasks.Close()

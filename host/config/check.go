@@ -29,6 +29,7 @@ func (t *Tree) CheckFrom(src Source) error {
 	list := (*place)(nil).key("actors")
 	c.values(reflect.ValueOf(t.Supervision), (*place)(nil).key("supervision"))
 	c.telemetry(t.Telemetry)
+	c.fleet(t.Fleet, (*place)(nil).key("fleet"))
 	if len(t.Actors) == 0 {
 		c.note(list, "expected at least one actor, there is none")
 	} else {

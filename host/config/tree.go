@@ -13,6 +13,8 @@ type Tree struct {
 	// Supervision of the tree's own actors.
 	Supervision Supervision `yaml:"supervision" json:"supervision,omitzero"`
 	Telemetry   Telemetry   `yaml:"telemetry" json:"telemetry,omitzero"`
+	// Fleet is for the root of a tree.
+	Fleet Fleet `yaml:"fleet" json:"fleet,omitzero"`
 }
 
 // Telemetry says how much the root of a tree keeps of what its actors say, and where that is sent.

@@ -141,7 +141,7 @@ type absentError struct{ error }
 
 func newWait(p *program) *cobra.Command {
 	var state string
-	cmd := p.outputFlag(p.joiningBy(joinLater, completing("", &cobra.Command{
+	cmd := p.outputFlag(p.joiningBy((*site).joinLater, completing("", &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an actor of a host that serves is ready",
 		Long: "Wait until a host serves and an actor of it is ready; with --for healthy, until one is whose last health\n" +

@@ -1,13 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
@@ -20,12 +20,13 @@ const completeWithin = time.Second
 func completing(kind string, cmd *cobra.Command) *cobra.Command {
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 		at, err := cmd.Flags().GetString("at")
-		if err != nil || len(args) > 1 || len(args) == 1 && kind == "" {
+		credentials, missing := cmd.Flags().GetString("credentials")
+		if cmp.Or(err, missing) != nil || len(args) > 1 || len(args) == 1 && kind == "" {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
 		defer cancel()
-		_ = host.Join(ctx, at, host.JoinOptions{Name: caller}, func(ctx context.Context) error { // no names, then
+		_ = (&site{at, credentials}).join(ctx, func(ctx context.Context) error { // no names, then
 			names, err = candidates(ctx, args, kind)
 			return err
 		})

@@ -41,13 +41,13 @@ const mostAsked = 64
 
 // join is join with the screen around it: the command leaves the tree when that is left, and stays on the terminal when
 // the tree has ended, until a key is pressed.
-func (w *watching) join(ctx context.Context, at string, do func(ctx context.Context) error) error {
+func (w *watching) join(at *site, ctx context.Context, do func(ctx context.Context) error) error { //nolint:revive // as a method of site
 	if w.o.batch {
-		return join(ctx, at, do)
+		return at.join(ctx, do)
 	}
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // it would write into the screen
 	w.joined, w.asked = make(chan struct{}), make(chan console.Request, mostAsked)
-	w.model = console.New(console.Options{Host: at, Sort: w.o.sort, ReadOnly: w.o.readOnly})
+	w.model = console.New(console.Options{Host: at.at, Sort: w.o.sort, ReadOnly: w.o.readOnly})
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithOutput(w.p.screen.terminal), tea.WithoutSignalHandler()}
@@ -56,7 +56,7 @@ func (w *watching) join(ctx context.Context, at string, do func(ctx context.Cont
 	}
 	w.tea = tea.NewProgram(w, options...)
 	var err error
-	reading := task.Start(func() { err = join(ctx, at, do) })
+	reading := task.Start(func() { err = at.join(ctx, do) })
 	select {
 	case <-w.joined:
 	case <-reading.Done():

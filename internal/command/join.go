@@ -13,8 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/document"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/rundir"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -37,19 +39,57 @@ func checkAddress(at string) error {
 	return nil
 }
 
-// joining makes a command that joins a host and does something in its tree.
-func (p *program) joining(cmd *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
-	return p.joiningBy(join, cmd, do)
+// site is where a command joins a host: on this machine, or on another one with the credentials of a folder.
+type site struct{ at, credentials string }
+
+func siteFlags(cmd *cobra.Command) *site {
+	s := &site{}
+	cmd.Flags().StringVar(&s.at, "at", "default", "where the host serves: a name, or the path of a socket; or tls://HOST:PORT on another machine")
+	cmd.Flags().StringVar(&s.credentials, "credentials", "", "with tls://: the folder of this machine's certificate (host ca issue)")
+	return s
 }
 
-func (p *program) joiningBy(join func(context.Context, string, func(context.Context) error) error, cmd *cobra.Command,
+func (s *site) check() error {
+	switch {
+	case fabric.IsAddress(s.at):
+		if _, _, err := fabric.ParseAddress(s.at); err != nil {
+			return &usageError{fmt.Errorf("--at: %w", err)}
+		}
+		if s.credentials == "" {
+			return &usageError{fmt.Errorf("--at %s: a host on another machine is joined with --credentials FOLDER", s.at)}
+		}
+		return nil
+	case s.credentials != "":
+		return &usageError{fmt.Errorf("--credentials: they are for a host on another machine, at tls://HOST:PORT, got --at %s", s.at)}
+	}
+	return checkAddress(s.at)
+}
+
+// join runs do in the tree of the host.
+func (s *site) join(ctx context.Context, do func(ctx context.Context) error) error {
+	o := host.JoinOptions{Name: caller}
+	if s.credentials != "" {
+		var err error
+		if o.Credentials, err = fleet.LoadCredentials(s.credentials); err != nil {
+			return err
+		}
+	}
+	return host.Join(ctx, s.at, o, do)
+}
+
+// joining makes a command that joins a host and does something in its tree.
+func (p *program) joining(cmd *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
+	return p.joiningBy((*site).join, cmd, do)
+}
+
+func (p *program) joiningBy(join func(*site, context.Context, func(context.Context) error) error, cmd *cobra.Command,
 	do func(ctx context.Context, args []string) error,
 ) *cobra.Command {
-	at := atFlag(cmd)
+	at := siteFlags(cmd)
 	timeout := cmd.Flags().Duration("timeout", 0, "give up after this time, such as 10s; 0: never")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		if err := checkAddress(*at); err != nil {
+		if err := at.check(); err != nil {
 			return err
 		}
 		if *timeout > 0 {
@@ -63,7 +103,7 @@ func (p *program) joiningBy(join func(context.Context, string, func(context.Cont
 			return err
 		}
 		return p.hurried(func() error {
-			return join(ctx, *at, func(ctx context.Context) error { return do(ctx, args) })
+			return join(at, ctx, func(ctx context.Context) error { return do(ctx, args) })
 		})
 	}
 	return cmd
@@ -82,17 +122,13 @@ func (p *program) hurried(run func() error) error {
 	}
 }
 
-func join(ctx context.Context, at string, do func(ctx context.Context) error) error {
-	return host.Join(ctx, at, host.JoinOptions{Name: caller}, do)
-}
-
 // lookEvery is how often a command looks that waits until a host serves.
 const lookEvery = 50 * time.Millisecond
 
 // joinLater is join as soon as a host serves.
-func joinLater(ctx context.Context, at string, do func(ctx context.Context) error) error {
+func (s *site) joinLater(ctx context.Context, do func(ctx context.Context) error) error {
 	for {
-		if err := join(ctx, at, do); !errors.Is(err, host.ErrNoHost) {
+		if err := s.join(ctx, do); !errors.Is(err, host.ErrNoHost) {
 			return err
 		}
 		select {

@@ -83,7 +83,7 @@ func (l *Listener) Accept() (*Caller, error) {
 		_ = conn.Close() // nothing was written
 		return nil, &Stranger{err}
 	}
-	return &Caller{conn: conn, PID: pid}, nil
+	return &Caller{conn: conn, link: func() link.Transport { return link.NewLocal(conn) }, PID: pid}, nil
 }
 
 // Close removes the socket. Whoever has come stays.
@@ -105,10 +105,17 @@ func (s *Stranger) Unwrap() error { return s.Err }
 // Caller is a program that has connected. Whoever has accepted it owns it, and ends it with Refuse
 // or Close, or with the transport that it gives.
 type Caller struct {
-	PID int // as the kernel knows it; 0 if it does not
+	PID  int    // as the kernel knows it; 0 if it does not, as for a program on another machine
+	Host string // whose certificate a program on another machine has; "" for one on this
 
-	conn    *net.UnixConn
+	conn    net.Conn
+	link    func() link.Transport
 	settled atomic.Bool // its greeting has come, or will not be waited for
+}
+
+// NewCaller is a program that has connected from another machine, whose host is known.
+func NewCaller(conn net.Conn, host string) *Caller {
+	return &Caller{Host: host, conn: conn, link: func() link.Transport { return link.NewStream(conn) }}
 }
 
 // Hear is the program's greeting: its name, which is all of its identity that counts, and its
@@ -144,7 +151,7 @@ func (c *Caller) Admit(ctx context.Context, boot *wire.BootRequest) (link.Transp
 	if err := within(ctx, c.conn, func() error { return write(c.conn, greeting{Boot: b}) }); err != nil {
 		return nil, err
 	}
-	return link.NewLocal(c.conn), nil
+	return c.link(), nil
 }
 
 // Refuse answers with why the program cannot join, and closes the connection.
@@ -205,8 +212,25 @@ func joinOnce(ctx context.Context, path string, hello *wire.BootResponse) (_ lin
 	if _, err := checkPeer(conn); err != nil {
 		return nil, nil, fmt.Errorf("join the host at %s: %w", path, err)
 	}
+	boot, err = greet(ctx, conn, path, hello)
+	return link.NewLocal(conn), boot, err
+}
+
+// JoinOver is Join over a connection with a host on another machine, which is known. It closes the connection
+// if it fails.
+func JoinOver(ctx context.Context, conn net.Conn, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
+	boot, err := greet(ctx, conn, conn.RemoteAddr().String(), hello)
+	if err != nil {
+		_ = conn.Close() // err says what is wrong
+		return nil, nil, err
+	}
+	return link.NewStream(conn), boot, nil
+}
+
+// greet says hello to the host at an address, and gives who this program is.
+func greet(ctx context.Context, conn net.Conn, address string, hello *wire.BootResponse) (*wire.BootRequest, error) {
 	var answer greeting
-	err = within(ctx, conn, func() (err error) {
+	err := within(ctx, conn, func() (err error) {
 		b, err := proto.Marshal(hello)
 		if err != nil {
 			return err
@@ -217,12 +241,11 @@ func joinOnce(ctx context.Context, path string, hello *wire.BootResponse) (_ lin
 	})
 	switch {
 	case errors.Is(err, errClosed), errors.Is(err, syscall.ECONNRESET): // as a host does that ends
-		return nil, nil, fmt.Errorf("%w: %s; %w", ErrNoHost, path, err)
+		return nil, fmt.Errorf("%w: %s; %w", ErrNoHost, address, err)
 	case err != nil:
-		return nil, nil, fmt.Errorf("join the host at %s: %w", path, err)
+		return nil, fmt.Errorf("join the host at %s: %w", address, err)
 	}
-	boot, err = answer.boot()
-	return link.NewLocal(conn), boot, err
+	return answer.boot()
 }
 
 // checkPeer is the pid of the process at the other end of a connection, as the kernel knows it; an

@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -80,7 +81,7 @@ func dial(ctx context.Context, credentials *fleet.Credentials, address, peer str
 	dialer := net.Dialer{Deadline: limit, KeepAliveConfig: keepAlive}
 	raw, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	defer func() {
 		if err != nil {

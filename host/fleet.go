@@ -1,0 +1,59 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/internal/control"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// Fleet is what a host on one of several machines has beside one that is alone.
+type Fleet struct {
+	// Credentials prove to other hosts who this one is, and say which others there may be.
+	Credentials *fleet.Credentials
+	// Listen, if not empty, is the address of TCP at which programs on other machines may [Join] this actor,
+	// as in "10.0.0.1:7077". Every host whose certificate is of the same CA can.
+	Listen string
+	// Advertise is where others reach that address; as Listen if empty.
+	Advertise string
+}
+
+// listen makes the listener of a host that others reach; nil if none do.
+func (f *Fleet) listen(ctx context.Context) (*fabric.Listener, error) {
+	switch {
+	case f == nil || f.Listen == "":
+		return nil, nil //nolint:nilnil // it is no failure
+	case f.Credentials == nil:
+		return nil, errors.New("host.Options.Fleet: to listen for other machines takes Credentials (fleet.LoadCredentials)")
+	}
+	l, err := fabric.Listen(ctx, f.Listen, f.Credentials)
+	if err != nil {
+		return nil, fmt.Errorf("listen for other machines at %s: %w", f.Listen, err)
+	}
+	return l, nil
+}
+
+// joinFleet connects to a host at an address such as tls://10.0.0.1:7077, and joins it.
+func joinFleet(ctx context.Context, address string, credentials *fleet.Credentials, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
+	peer, at, err := fabric.ParseAddress(address)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case credentials == nil:
+		return nil, nil, fmt.Errorf("join the host at %s: it takes credentials, as other machines are joined with (JoinOptions.Credentials, --credentials)", address)
+	}
+	conn, err := fabric.Dial(ctx, credentials, at, peer)
+	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "dial" {
+		return nil, nil, fmt.Errorf("%w: %s; %w", ErrNoHost, address, err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return control.JoinOver(ctx, conn, hello)
+}
