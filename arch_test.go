@@ -53,7 +53,6 @@ func importMap() []area {
 		{"internal/shm", nil, "it carries bytes, and knows nothing of what they mean"},
 		{"internal/rundir", []string{"internal/cgroup", "internal/environ"}, "it removes what processes have left, and starts none"},
 		{"internal/control", []string{"internal/link", "internal/rundir", "internal/wire", "shared/actor", "shared/fault"}, "it brings two programs together, and knows nothing of what they are to each other"},
-		{"fleet", nil, "registries of others implement it, in modules of their own: it stands by itself"},
 		{"internal/fabric", []string{"fleet", "internal/task"}, "it connects hosts, and knows nothing of what they say"},
 		{"internal/process", []string{"internal/rundir", "internal/cgroup", "internal/logs", "internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/launch", []string{"internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},

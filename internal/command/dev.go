@@ -180,7 +180,11 @@ func (d *dev) serve(ctx context.Context) error {
 	if err := d.build(ctx); err != nil {
 		return err
 	}
-	options := host.Options{Supervision: d.tree.Supervision, Telemetry: d.tree.Telemetry, Hurry: d.p.signals.hurry, Serve: d.at}
+	machines, err := d.p.fleetOf(d.tree.Fleet)
+	if err != nil {
+		return err
+	}
+	options := host.Options{Supervision: d.tree.Supervision, Telemetry: d.tree.Telemetry, Hurry: d.p.signals.hurry, Serve: d.at, Fleet: machines}
 	d.p.progress.step("starting " + plural(countProcesses(d.tree.Actors), "process"))
 	return otlp.Run(ctx, d.tree.Telemetry, func(ctx context.Context) error {
 		return host.OpenTree(ctx, options, otlp.Equip(ctx, withPrograms(d.dir, d.tree.Actors, d.built)), d.follow)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -238,11 +239,16 @@ func (p *program) printJSON(v any) error {
 	return err
 }
 
+// usage is the whole command line of a command.
+func usage(cmd *cobra.Command) string {
+	return strings.TrimSuffix(cmd.CommandPath(), cmd.Name()) + cmd.Use
+}
+
 // withArgs refuses a command line with fewer or more arguments.
 func withArgs(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return &usageError{fmt.Errorf("expected host %s, got %d arguments", cmd.Use, len(args))}
+			return &usageError{fmt.Errorf("expected %s, got %d arguments", usage(cmd), len(args))}
 		}
 		return nil
 	}

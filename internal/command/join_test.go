@@ -124,7 +124,7 @@ func TestD04_NobodyKeepsACommand(t *testing.T) {
 	defer s.stop()
 	defer close(pipe.drained)
 	p := &program{signals: s, stdout: s.guard(pipe)}
-	here := func(ctx context.Context, _ string, do func(context.Context) error) error { return do(ctx) }
+	here := func(_ *site, ctx context.Context, do func(context.Context) error) error { return do(ctx) }
 	run := func(do func(ctx context.Context) error, args ...string) error {
 		cmd := p.joiningBy(here, &cobra.Command{}, func(ctx context.Context, _ []string) error { return do(ctx) })
 		cmd.SetArgs(args)

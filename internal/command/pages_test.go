@@ -107,9 +107,10 @@ func writeCommand(p *program, cmd *cobra.Command) {
 	if table := flagTable(cmd.LocalNonPersistentFlags()); table != "" {
 		fmt.Fprintf(p.stdout, "\n%s", table)
 	}
+	for _, part := range cmd.Commands() {
+		writeCommand(p, part)
+	}
 }
-
-func usage(cmd *cobra.Command) string { return cmd.Root().Name() + " " + cmd.Use }
 
 // paragraphs joins the lines of a text that is broken for terminals. What is indented stays as it is.
 func paragraphs(text string) string {

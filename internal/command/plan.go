@@ -43,7 +43,7 @@ func newPlan(p *program) *cobra.Command {
 		Long: "Show how a config file differs from what a host that serves runs, which is what host apply would change: actors\n" +
 			"that are new or gone, other numbers of replicas, other settings, other programs, for which packages are built.\n" +
 			"Nothing else is done. Values of environment variables are not shown, also where the file puts them elsewhere (${NAME}).\n" +
-			"What it says of telemetry and of the main job is not compared.",
+			"What it says of telemetry, of other machines and of the main job is not compared.",
 		Example: "  host plan\n  host plan --set actors.greeter.replicas=2 -o json",
 		Args:    noArgs,
 	})

@@ -91,11 +91,15 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	if err := completeTelemetry(tree); err != nil { // before anything is built
 		return err
 	}
+	machines, err := p.fleetOf(tree.Fleet)
+	if err != nil {
+		return err
+	}
 	actors, err := p.build(ctx, tree)
 	if err != nil {
 		return explain(ctx, err)
 	}
-	options := host.Options{Supervision: tree.Supervision, Telemetry: tree.Telemetry, Hurry: p.signals.hurry, Record: records, Serve: at, Dump: dumps}
+	options := host.Options{Supervision: tree.Supervision, Telemetry: tree.Telemetry, Hurry: p.signals.hurry, Record: records, Serve: at, Fleet: machines, Dump: dumps}
 	if at != "" {
 		options.Endpoints = plans.handlers()
 	}

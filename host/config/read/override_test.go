@@ -113,5 +113,5 @@ func TestBadArguments(t *testing.T) {
 func TestProblemsEscapeControlCharacters(t *testing.T) {
 	problems(t, one(""), read.Options{Set: []string{"actors.a.grace=\x1b[2J\n", "\x07=1"}},
 		`--set actors.a.grace=\u001b[2J\n: actors.a.grace: expected a duration above zero such as 500ms, 5s or 1m30s, got "\x1b[2J\n"`+
-			"\n"+`--set \u0007=1: \u0007: unknown key; the keys here are name, run, actors, supervision, telemetry`)
+			"\n"+`--set \u0007=1: \u0007: unknown key; the keys here are name, run, actors, supervision, telemetry, fleet`)
 }
