@@ -100,11 +100,11 @@ type shownCredentials struct {
 }
 
 type shownCertificate struct {
-	File    string    `json:"file"`
-	Name    string    `json:"name"`
-	From    time.Time `json:"from"`
-	Until   time.Time `json:"until"`
-	SHA256  string    `json:"sha256"` // of the certificate
+	File   string    `json:"file"`
+	Name   string    `json:"name"`
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+	SHA256 string    `json:"sha256"` // of the certificate
 }
 
 func newCAShow(p *program) *cobra.Command {
