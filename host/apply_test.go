@@ -306,3 +306,34 @@ func TestN04_ApplyWhileAllEnds(t *testing.T) {
 		}
 	})
 }
+
+// V04: the end of a pause that is over sooner, since people have restarted the actor, does not shorten the one after it.
+func TestV04_APauseIsItsOwn(t *testing.T) {
+	spec := plug("a", "good")
+	spec.Restart, spec.Backoff = config.Permanent, config.Backoff{Initial: config.Duration(8 * time.Second), Max: config.Duration(8 * time.Second)}
+	told := applying(t, config.Tree{Actors: []host.Spec{spec}}, nil, func(ctx context.Context, tree *host.Tree, p *trellistest.Programs) error {
+		p.WantEvents(trellistest.Started("a"))
+		p.Process("a").Die(1)
+		p.WantEvents(trellistest.Restarting("a"))
+		time.Sleep(5 * time.Second) // of the first pause
+		changed := spec
+		changed.Grace = config.Duration(time.Second)
+		apply(ctx, t, tree, config.Tree{Actors: []host.Spec{changed}}, "restart a")
+		p.WantEvents(trellistest.Started("a"))
+		p.Process("a").Die(1)
+		p.WantEvents(trellistest.Restarting("a"), trellistest.Started("a"))
+		return nil
+	})
+	var paused directory.Event
+	for _, e := range told {
+		switch {
+		case e.Pause > 0:
+			paused = e
+		case e.To == directory.Starting && e.Epoch == 3 && e.Time.Sub(paused.Time) != paused.Pause:
+			t.Errorf("V04: it starts after %v of a pause of %v", e.Time.Sub(paused.Time), paused.Pause)
+		}
+	}
+	if paused.Epoch != 2 {
+		t.Errorf("the last pause is after process %d, want 2", paused.Epoch)
+	}
+}

@@ -252,12 +252,19 @@ func (c *child) stopProcess() {
 // pause waits before the next process, in a goroutine of the nursery's. It is called under
 // the lock. The table alone decides what the end of a pause means: after a dismissal it
 // does not know the child any more, and once the nursery's ctx has ended it starts nothing.
+// A pause that people have ended means nothing for a later one.
 func (c *child) pause(e directory.Event) {
 	e.Pause = c.backoff.pause(c.unstable, chance())
 	c.history.nextAt = time.Now().Add(e.Pause)
 	c.tell(e)
+	after := c.epoch
 	c.n.after(e.Pause, c.gone, func() {
-		c.step(func(s *supervision) []action { return s.resume(c.id) })
+		c.step(func(s *supervision) []action {
+			if c.epoch != after {
+				return nil
+			}
+			return s.resume(c.id)
+		})
 	})
 }
 
