@@ -49,6 +49,7 @@ func importMap() []area {
 		{"internal/trust", []string{"internal/environ"}, "it knows identities as texts, and nothing of what speaks over the sockets"},
 		{"internal/prefault", nil, "it comes before all packages that it does not import"},
 		{"internal/terminal", nil, "it knows texts, and nothing of where they come from"},
+		{"internal/lease", []string{"internal/task"}, "a right to live knows nothing of whose it is"},
 		{"internal/cgroup", nil, "it knows the kernel's files, and nothing of whose they are"},
 		{"internal/shm", nil, "it carries bytes, and knows nothing of what they mean"},
 		{"internal/rundir", []string{"internal/cgroup", "internal/environ"}, "it removes what processes have left, and starts none"},

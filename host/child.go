@@ -82,6 +82,9 @@ func (c *child) tell(e directory.Event) {
 		e.Used = c.used
 	case directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping, directory.Standby:
 	}
+	if c.current != nil {
+		e.Host, _ = c.current.host()
+	}
 	e.Path = c.member.Path()
 	if e.From != e.To {
 		c.history.last = e
@@ -121,6 +124,7 @@ func (c *child) startProcess(e directory.Event) {
 		x = newExecution(c.n.env, c.spec, c.self)
 	}
 	i := newIncarnation(c, x, warm, c.member, giveUp)
+	c.agent = agentOf(&x)
 	c.current, c.again, c.history.check = i, nil, inspect.Health{}
 	c.epoch++
 	i.epoch = c.epoch
@@ -189,7 +193,17 @@ func (c *child) ended(how end) {
 
 // identified says that there is a process, and so what its pid is. That is not a change of
 // the table: nobody waits for a pid.
-func (c *child) identified(id actor.ID) { c.n.look(func() { c.self = id }) }
+func (c *child) identified(id actor.ID) {
+	c.n.look(func() { c.self, c.agent = id, agentOf(&c.current.execution) })
+}
+
+// agentOf is the child that is the agent which runs a process; 0 if this host does.
+func agentOf(x *execution) int {
+	if _, a := x.host(); a != nil {
+		return a.child.id
+	}
+	return 0
+}
 
 // discarded says that the actor's spare is not used. Its siblings are not, either.
 func (c *child) discarded(id actor.ID, why error) {

@@ -113,6 +113,7 @@ type environment struct {
 	records   telemetry.Source   // of the actor
 	spans     tracing.Sink       // of the actor; nil if none are kept
 	router    *route.Router      // of the actor
+	machines  *machines          // that its children may run on
 	end       func()             // ends the registry and the records, if they are this nursery's own
 }
 
@@ -156,7 +157,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: own, queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, records: source, spans: tracing.To(source, registry.Path()), router: router,
+		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, machines: newMachines(o.Fleet), records: source, spans: tracing.To(source, registry.Path()), router: router,
 		end: func() {
 			closedWithin(warnings.Idle(), lastLogs)
 			end()

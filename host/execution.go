@@ -39,8 +39,11 @@ func newExecution(env *environment, spec Spec, id actor.ID) execution {
 // newProgram makes what is to be started: a process, unless the ctx of the nursery knows
 // better.
 func (x *execution) newProgram() launch.Program {
-	if x.env.launch == nil {
-		return &spawned{env: x.env, spec: x.spec, id: x.id, client: x.client, lines: x.lines}
+	switch {
+	case x.spec.On != nil:
+		return newRemote(x.env, x.spec, x.id, x.lines.line)
+	case x.env.launch == nil:
+		return &spawned{env: x.env, spec: x.spec, id: x.id, client: x.client, line: x.lines.line}
 	}
 	return x.env.launch(launch.Order{
 		ID: x.id, Command: x.spec.Command, Foreign: x.foreign(),
@@ -51,6 +54,15 @@ func (x *execution) newProgram() launch.Program {
 // foreign reports whether the program knows nothing of Trellis. It has no link then, no
 // boot, no endpoints and no goodbye.
 func (x *execution) foreign() bool { return x.spec.GoPlugin != nil }
+
+// host is the name of the host on whose machine the process runs, and the agent there; "" and nil on this one.
+func (x *execution) host() (name string, a *machine) {
+	if r, ok := x.program.(*remote); ok {
+		a = r.where()
+		name, _ = x.env.machines.host(a)
+	}
+	return name, a
+}
 
 // joined reports whether the program was there before, and has joined.
 func (x *execution) joined() bool {
@@ -143,8 +155,12 @@ func (x *execution) causeOfExit() error {
 	if x.joined() {
 		return &fault.LinkLost{Peer: x.id, Reason: "the program, which had joined, has gone without a goodbye"}
 	}
+	if r, ok := x.program.(*remote); ok && r.loss() != nil {
+		return r.loss()
+	}
 	exit, _ := x.program.Process().Exit()
-	died := &fault.ActorDied{ID: x.id, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
+	host, _ := x.host()
+	died := &fault.ActorDied{ID: x.id, Host: host, ExitCode: exit.Code, Limit: exit.Limit, LastLog: exit.LastLog, PeakRSS: exit.PeakRSS, CPU: exit.CPU, OOM: exit.OOM}
 	if exit.Panic != "" {
 		died.LastLog = append(died.LastLog, exit.Panic) // a trace pushes it out of the last lines
 	}

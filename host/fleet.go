@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/internal/control"
@@ -22,6 +23,8 @@ type Fleet struct {
 	Listen string
 	// Advertise is where others reach that address; as Listen if empty.
 	Advertise string
+	// Lease is how long an actor on another machine lives that this host does not answer; 5 s if 0, 200 ms at least.
+	Lease time.Duration
 }
 
 // listen makes the listener of a host that others reach; nil if none do.

@@ -109,7 +109,7 @@ func (s *spawned) runner(ctx context.Context, cmd *exec.Cmd, scratch string) (ru
 	env := environ.Merge(environ.Base(), own, more)
 	proc := process.New(process.Spec{
 		Path: s.path, Args: s.spec.Command[1:], Files: files, Name: s.spec.Command[0], Title: s.title(), Dir: s.spec.Dir, Env: env,
-		SHA256: s.spec.SHA256, Cgroup: true, Limits: limits(s.spec.Limits), Gist: gist, Log: s.lines.line,
+		SHA256: s.spec.SHA256, Cgroup: true, Limits: limits(s.spec.Limits), Gist: gist, Log: s.line,
 	}, cmd)
 	s.proc.Store(proc)
 	if s.foreign() {

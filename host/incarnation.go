@@ -131,6 +131,7 @@ func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
 func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 	answer := report.Answers(start, i.env.registry)
 	g, joined := i.program.(*guest)
+	there, remotely := i.program.(*remote)
 	shown := report.AnswerRecords(start, i.env.records)
 	switch {
 	case joined && start.Endpoint == wire.Order && start.Kind == dialog.Func:
@@ -139,6 +140,8 @@ func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 		return shown, nil
 	case joined && start.Endpoint == wire.ReadMetrics && start.Kind == dialog.Func:
 		return route.ShowMetrics(measureTree(i.env.router)), nil
+	case remotely && start.Endpoint == wire.Renew && start.Kind == dialog.Func:
+		return func(context.Context, *dialog.Dialog) ([]byte, error) { return nil, there.lease.Renew() }, nil
 	case answer != nil:
 		return answer, nil
 	case start.Endpoint == wire.Events && start.Kind == dialog.Context:

@@ -9,12 +9,13 @@ type need struct {
 	healthy bool // and not only up
 }
 
-// held reports whether others that are being ended need a child until they have ended.
+// held reports whether others that are being ended need a child until they have ended, if only as the agent
+// that runs them.
 // Those that need it and are not being ended do not hold it: they stay up while it is
 // restarted.
 func (s *supervision) held(c *childState) bool {
 	return slices.ContainsFunc(s.children, func(other *childState) bool {
-		return other.decision != stays && slices.ContainsFunc(other.needs, func(n need) bool { return n.group == c.group })
+		return other.decision != stays && (other.agent == c.id || slices.ContainsFunc(other.needs, func(n need) bool { return n.group == c.group }))
 	})
 }
 

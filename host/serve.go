@@ -173,6 +173,9 @@ func (d *door) entertain(caller *control.Caller) error {
 	if err != nil {
 		return err
 	}
+	if len(caller.Token) > 0 {
+		return d.tunnel(caller)
+	}
 	select {
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
@@ -180,8 +183,27 @@ func (d *door) entertain(caller *control.Caller) error {
 		return d.full()
 	}
 	c, err := d.join(caller, hello)
+	if err != nil {
+		return err
+	}
+	if isAgent(hello) {
+		if err := d.n.env.machines.follow(d.n.ctx, c); err != nil && d.n.ctx.Err() == nil && !isClosed(c.gone) {
+			d.n.env.log.Warn("an agent does not say what it takes", "actor", c.member.Path(), "error", err)
+		}
+	}
+	<-c.gone
+	return nil
+}
+
+// tunnel hands over a connection that somebody waits for, and returns when it is over.
+func (d *door) tunnel(caller *control.Caller) error {
+	take := d.n.env.machines.expectation(caller.Token)
+	if take == nil {
+		return errors.New("it has brought a token that nobody waits for")
+	}
+	t, err := caller.Accept(d.ctx)
 	if err == nil {
-		<-c.gone
+		<-take(t)
 	}
 	return err
 }

@@ -35,8 +35,8 @@ type spawned struct {
 	env    *environment
 	spec   Spec
 	id     actor.ID
-	client *pluginClient // the handshake fills it in
-	lines  *logger
+	client *pluginClient      // the handshake fills it in
+	line   func(process.Line) // gets what it prints, on one goroutine
 
 	proc     atomic.Pointer[process.Process] // go-plugin has it made, on a goroutine of its own
 	plugin   *plugin.Client                  // go-plugin's hold on the process

@@ -57,6 +57,9 @@ func (x *execution) start(ctx context.Context, enter func(context.Context), brin
 		return context.Cause(ctx)
 	}
 	if limited.Err() != nil {
+		if r, ok := x.program.(*remote); ok && x.waitsFor == "" {
+			x.waitsFor = r.waitsFor()
+		}
 		err = fmt.Errorf("%w%s", context.Cause(limited), x.waitsFor)
 	}
 	failure := &StartError{Actor: x.spec.Name, Stage: stage, Err: err}
@@ -158,6 +161,9 @@ func (i *incarnation) discard(ctx context.Context, why error) {
 func cannotExecute(err error) bool {
 	if errors.Is(err, exec.ErrNotFound) {
 		return true
+	}
+	if there, ok := errors.AsType[*startFailure](err); ok {
+		return there.NoFile
 	}
 	start, ok := errors.AsType[*process.StartError](err)
 	if !ok {

@@ -33,6 +33,7 @@ type childState struct {
 	kind    config.RestartKind
 	oneShot bool // strategies do not touch it
 	needs   []need
+	agent   int // the child that runs its process, as an agent on another machine; 0: this host does
 
 	state     directory.State
 	decision  decision // stays while there is no process

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"sync"
@@ -38,7 +39,7 @@ func (s *actorServer) connect(ctx context.Context, r *wire.BootRequest) (link.Tr
 		return nil, err
 	}
 	if s.program.identity != nil && r.Address != "" {
-		t, err := link.DialDirect(ctx, r.Network, r.Address, s.program.identity, int(r.Parent.GetPid()))
+		t, err := link.DialDirect(ctx, r.Network, r.Address, s.program.identity, int(cmp.Or(r.Listener, r.Parent.GetPid())))
 		// A direct connection is only faster, and any failure of it but the end of the boot
 		// leads to gRPC, where the reason shows again if it is a real one.
 		if err == nil || ctx.Err() != nil {

@@ -170,6 +170,7 @@ func (c *checker) actor(a Actor, at *place) {
 	c.refused(at.key("callers"), callers.Rule(a.Callers).Validate())
 	c.foreign(a, at)
 	c.mcp(a, at)
+	c.on(a, at)
 	c.siblings(a.Actors, at.key("actors"))
 	c.supervision(a.Supervision, a.Actors, at)
 }

@@ -15,6 +15,8 @@ type Fleet struct {
 	Credentials string `yaml:"credentials" json:"credentials,omitempty"`
 	// Listen is an address of TCP, where programs on other machines join this host.
 	Listen string `yaml:"listen" json:"listen,omitempty"`
+	// Lease is how long an actor on another machine lives that this host does not answer.
+	Lease Duration `yaml:"lease" json:"lease,omitempty" default:"5s" min:"200ms,a busy machine would end actors that are well"`
 }
 
 func (c *checker) fleet(f Fleet, at *place) {

@@ -72,6 +72,9 @@ type Actor struct {
 	Streams   Streams              `yaml:"streams" json:"streams,omitzero"`
 	WhileDown WhileDown            `yaml:"while_down" json:"while_down,omitempty" default:"wait" oneof:"wait fail"`
 	DependsOn map[string]Condition `yaml:"depends_on" json:"depends_on,omitempty" oneof:"started healthy"`
+	// On says on which machine it runs, by an agent that has joined the tree; nil: where its host does.
+	// It is for actors of the root.
+	On *On `yaml:"on" json:"on,omitempty"`
 	// Callers are who may call it: "parent", its hosts, who always may; "children", "siblings",
 	// "tree" and "joined", as contract.Handler.Callers has them; and names and paths of actors. Nil
 	// stands for what its endpoints say, or else its parent, children and siblings.

@@ -105,8 +105,9 @@ func (s *Stranger) Unwrap() error { return s.Err }
 // Caller is a program that has connected. Whoever has accepted it owns it, and ends it with Refuse
 // or Close, or with the transport that it gives.
 type Caller struct {
-	PID  int    // as the kernel knows it; 0 if it does not, as for a program on another machine
-	Host string // whose certificate a program on another machine has; "" for one on this
+	PID   int    // as the kernel knows it; 0 if it does not, as for a program on another machine
+	Host  string // whose certificate a program on another machine has; "" for one on this
+	Token []byte // of a tunnel, once the greeting was heard; nil of a program that wants to join
 
 	conn    net.Conn
 	link    func() link.Transport
@@ -127,6 +128,7 @@ func (c *Caller) Hear(ctx context.Context) (*wire.BootResponse, error) {
 		if err != nil {
 			return err
 		}
+		c.Token = m.Token
 		return proto.Unmarshal(m.Boot, &hello)
 	})
 	if c.settled.Swap(true) {

@@ -17,11 +17,13 @@ import (
 
 // greeting is what either end says once, before the frames of the link: a program its name and its
 // endpoints, in a BootResponse, and the host who the program is, in a BootRequest, or why it
-// cannot join.
+// cannot join. A connection that the host waits for has a token instead, and is answered with an
+// empty greeting.
 type greeting struct {
 	Version int    `json:"version"`
 	Boot    []byte `json:"boot,omitempty"`
 	Fault   []byte `json:"fault,omitempty"`
+	Token   []byte `json:"token,omitempty"` // of a tunnel: the connection is one that the host waits for
 }
 
 // On the wire a greeting has its length before it, so that its reader takes no more than that: what

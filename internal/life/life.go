@@ -71,6 +71,7 @@ type Life struct {
 	router  *route.Router
 	calls   serviceCalls                // of the plugin's own gRPC services
 	ready   chan struct{}               // the service runs
+	held    chan struct{}               // the actor has its lease; closed from the start if it needs none
 	stop    chan stopRequest            // cap 1: the first wish to end counts
 	drained chan struct{}               // all tasks have ended: the stop is acknowledged
 	ended   chan struct{}               // the actor is over
@@ -100,7 +101,7 @@ func New(cfg Config) *Life {
 		cfg.Log = func() *slog.Logger { return nil }
 	}
 	l := &Life{
-		cfg: cfg, ending: self.NewEnding(), endTelling: func() {}, ready: make(chan struct{}),
+		cfg: cfg, ending: self.NewEnding(), endTelling: func() {}, ready: make(chan struct{}), held: make(chan struct{}),
 		stop: make(chan stopRequest, 1), drained: make(chan struct{}), ended: make(chan struct{}),
 	}
 	return l
@@ -138,11 +139,12 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 			Spans: tracing.To(l.records, r.Path), Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout), Trials: l.cfg.Trials,
 		})
 	l.router.Up = l.table
-	watching := task.Start(l.watchLink)
+	watching, leasing := task.Start(l.watchLink), l.keepLease(time.Duration(r.Lease))
 	l.running.Store(task.Start(func() {
 		err := l.serve(ctx, r.Tree)
 		l.finish(err)
 		watching.Wait() // the link has ended
+		leasing.Wait()
 		l.cfg.Exit(err)
 	}))
 	return exposed, nil
@@ -235,6 +237,12 @@ func (l *Life) finish(failure error) {
 // are the author's code, and host.Subtree under the latter; should one call runtime.Goexit, the actor still
 // ends, as failed.
 func (l *Life) serve(ctx context.Context, tree []byte) error {
+	select {
+	case <-l.held:
+	case r := <-l.stop: // it has done nothing that would have to end
+		close(l.drained)
+		return r.fail
+	}
 	service := l.service
 	if l.cfg.Around != nil {
 		service = func(ctx context.Context) error {

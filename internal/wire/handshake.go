@@ -40,6 +40,10 @@ type CancelRequest struct {
 	Grace time.Duration `json:"grace"`
 }
 
+// Renew is the runtime endpoint at which an actor with a lease asks its host for another term: a
+// Func from nothing to nothing (package lease).
+const Renew = "trellis/renew"
+
 // Order is the runtime endpoint by which a program that has joined a host ends an actor below
 // that, has it started again or run more or fewer times, or asks about it: a Func from
 // OrderRequest, as CBOR. It answers when that is done. A host passes an order on to the actor

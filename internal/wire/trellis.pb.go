@@ -258,7 +258,12 @@ type BootRequest struct {
 	// Who is at the root.
 	Root *Identity `protobuf:"bytes,12,opt,name=root,proto3" json:"root,omitempty"`
 	// The root keeps spans, which the actor may tell its parent (trellis/records).
-	Spans         bool `protobuf:"varint,13,opt,name=spans,proto3" json:"spans,omitempty"`
+	Spans bool `protobuf:"varint,13,opt,name=spans,proto3" json:"spans,omitempty"`
+	// How long the actor may live without an answer to trellis/renew, in nanoseconds. 0: it
+	// holds no lease.
+	Lease int64 `protobuf:"varint,14,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The process that listens at address, where that is not the parent. 0: it is the parent.
+	Listener      int64 `protobuf:"varint,15,opt,name=listener,proto3" json:"listener,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -382,6 +387,20 @@ func (x *BootRequest) GetSpans() bool {
 		return x.Spans
 	}
 	return false
+}
+
+func (x *BootRequest) GetLease() int64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+func (x *BootRequest) GetListener() int64 {
+	if x != nil {
+		return x.Listener
+	}
+	return 0
 }
 
 type BootResponse struct {
@@ -1413,7 +1432,7 @@ var File_trellis_proto protoreflect.FileDescriptor
 const file_trellis_proto_rawDesc = "" +
 	"\n" +
 	"\rtrellis.proto\x12\n" +
-	"trellis.v1\"\xb2\x03\n" +
+	"trellis.v1\"\xe4\x03\n" +
 	"\vBootRequest\x12\x16\n" +
 	"\x06broker\x18\x01 \x01(\rR\x06broker\x12,\n" +
 	"\x06parent\x18\x02 \x01(\v2\x14.trellis.v1.IdentityR\x06parent\x12(\n" +
@@ -1429,7 +1448,9 @@ const file_trellis_proto_rawDesc = "" +
 	" \x01(\x03R\freadyTimeout\x12\x12\n" +
 	"\x04path\x18\v \x01(\tR\x04path\x12(\n" +
 	"\x04root\x18\f \x01(\v2\x14.trellis.v1.IdentityR\x04root\x12\x14\n" +
-	"\x05spans\x18\r \x01(\bR\x05spans\"~\n" +
+	"\x05spans\x18\r \x01(\bR\x05spans\x12\x14\n" +
+	"\x05lease\x18\x0e \x01(\x03R\x05lease\x12\x1a\n" +
+	"\blistener\x18\x0f \x01(\x03R\blistener\"~\n" +
 	"\fBootResponse\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.trellis.v1.IdentityR\x04self\x122\n" +
 	"\tendpoints\x18\x02 \x03(\v2\x14.trellis.v1.EndpointR\tendpoints\x12\x10\n" +

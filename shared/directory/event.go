@@ -73,6 +73,8 @@ type Event struct {
 	// Joined is whether the actor is a program that has joined, and was not started by its host, or
 	// is below one.
 	Joined bool `json:"joined,omitempty"`
+	// Host is the host on whose machine the process runs, empty for the machine of the actor's own host.
+	Host string `json:"host,omitempty"`
 	// Stuck is the endpoint of a task that was told to end and has not in time, in an
 	// event that changes no state.
 	Stuck string `json:"stuck,omitempty"`

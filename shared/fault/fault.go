@@ -121,6 +121,9 @@ type ActorDied struct {
 	PeakRSS int64         `json:"peak_rss,omitempty"`
 	CPU     time.Duration `json:"cpu,omitempty"`
 	OOM     bool          `json:"oom,omitempty"`
+
+	// Host is the host on whose machine it ran, empty for the machine of its parent.
+	Host string `json:"host,omitempty"`
 }
 
 func (e *ActorDied) Error() string {
@@ -129,6 +132,9 @@ func (e *ActorDied) Error() string {
 		how = "signal " + e.Signal
 	}
 	text := fmt.Sprintf("actor %s died (%s)", e.ID, how)
+	if e.Host != "" {
+		text = fmt.Sprintf("actor %s on host %s died (%s)", e.ID, e.Host, how)
+	}
 	if e.Limit != "" {
 		text += "; it ran into its limit of " + e.Limit
 	} else if e.OOM {
@@ -156,6 +162,19 @@ type LinkLost struct {
 
 func (e *LinkLost) Error() string {
 	return fmt.Sprintf("link to %s lost: %s", e.Peer, e.Reason)
+}
+
+// HostLost says that the host is lost on whose machine an actor ran, or the way to it: what is known of
+// the actor is only that it ends, by its lease at the latest. It matches [ErrActorLost].
+type HostLost struct {
+	Host string `json:"host"`
+	// Epoch is that of the host's membership in a registry; 0 without one.
+	Epoch  uint64 `json:"epoch,omitempty"`
+	Reason string `json:"reason"`
+}
+
+func (e *HostLost) Error() string {
+	return fmt.Sprintf("host %s lost: %s", words.Quote(e.Host), e.Reason)
 }
 
 // NotExposed says which endpoint was asked for and what there is instead. It

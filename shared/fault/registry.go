@@ -108,6 +108,7 @@ func init() {
 	Type[Lagged]("trellis.Lagged")
 	Type[ActorDied]("trellis.ActorDied")
 	Type[LinkLost]("trellis.LinkLost")
+	Type[HostLost]("trellis.HostLost")
 	Type[NotExposed]("trellis.NotExposed")
 	Type[NurseryClosed]("trellis.NurseryClosed")
 	Type[ContractError]("trellis.ContractError")

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrActorLost is matched by every error that says that an actor, or the link to it, is lost
-// without anybody having asked for that: ActorDied, LinkLost, ActorUnhealthy and ActorStuck. Work
+// without anybody having asked for that: ActorDied, LinkLost, HostLost, ActorUnhealthy and ActorStuck. Work
 // that was under way in it may have been done or not; where a supervisor restarts it, it can be
 // called again.
 //
@@ -22,6 +22,9 @@ func (e *ActorDied) Is(target error) bool { return target == ErrActorLost }
 
 // Is matches ErrActorLost.
 func (e *LinkLost) Is(target error) bool { return target == ErrActorLost }
+
+// Is matches ErrActorLost.
+func (e *HostLost) Is(target error) bool { return target == ErrActorLost }
 
 // Is matches ErrActorLost.
 func (e *ActorUnhealthy) Is(target error) bool { return target == ErrActorLost }

@@ -20,7 +20,7 @@ func (r refused) check(t *testing.T) {
 }
 
 const allKeys = "name, package, command, dir, env, replicas, standby, sha256, start_timeout, cancel_timeout, grace, " +
-	"term_timeout, restart, backoff, limits, health, debug, stuck, streams, while_down, depends_on, callers, goplugin, mcp, actors, supervision"
+	"term_timeout, restart, backoff, limits, health, debug, stuck, streams, while_down, depends_on, on, callers, goplugin, mcp, actors, supervision"
 
 func TestFilesThatAreNoTree(t *testing.T) {
 	refused{

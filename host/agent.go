@@ -1,0 +1,276 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/internal/control"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// AgentOptions says what an agent is. The zero value is ready to use.
+type AgentOptions struct {
+	// Name of the host that the agent is; if empty, that in Credentials, or that of the machine. A host on another
+	// machine goes by the one in Credentials in any case.
+	Name string
+	// Join are the addresses of the hosts for which it runs actors, as in [Join]; "default" if empty.
+	Join []string
+	// Credentials prove to hosts on other machines which host this is.
+	Credentials *fleet.Credentials
+	// Labels by which actors choose it (config.On).
+	Labels map[string]string
+	// Capacity is how many actors it runs at once, for all hosts together; 0 is as many as they want.
+	Capacity int
+	// AcceptPrograms lets hosts send programs here and have them run. Without it, it runs only what is on its machine.
+	AcceptPrograms bool
+	// Drain is how long its actors may take to be moved elsewhere when ctx ends; 30 s if 0.
+	Drain time.Duration
+	// Log gets what it does; slog.Default if nil.
+	Log *slog.Logger
+}
+
+const (
+	agentDrain   = 30 * time.Second
+	agentPause   = 100 * time.Millisecond // before it joins again; doubled each time
+	agentLongest = 5 * time.Second
+)
+
+// Agent runs actors on this machine for the hosts that it joins: those whose spec says so (config.Actor.On). Each is a
+// process of this program, which ends with the connection to its host, and with this program; its link leads to
+// its host, in whose tree it is.
+//
+// It joins again whenever a host is lost, for as long as ctx lives. When ctx ends, its hosts are told to start their actors
+// elsewhere; when none is left, or Drain is over, it leaves, and returns nil when nothing of what it has run is left. Errors
+// are about the options.
+func Agent(ctx context.Context, o AgentOptions) error {
+	a, err := newAgent(o)
+	if err != nil {
+		return err
+	}
+	joined, leave := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer leave(nil)
+	var joining task.Group
+	for _, address := range a.Join {
+		joining.Go(func() { a.stay(ctx, joined, address) })
+	}
+	<-ctx.Done()
+	a.drain()
+	leave(context.Cause(ctx))
+	joining.Close()
+	return nil
+}
+
+// agent is one agent with all hosts that it has joined. mu guards what is below it.
+type agent struct {
+	AgentOptions
+
+	mu       sync.Mutex
+	running  int
+	draining bool
+	changed  chan struct{} // closed at the next change
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
+
+func newAgent(o AgentOptions) (*agent, error) {
+	if o.Name == "" {
+		machine, err := os.Hostname()
+		if o.Credentials != nil {
+			machine, err = o.Credentials.Host(), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the agent has no name: %w", err)
+		}
+		o.Name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(machine), "-"), "-_")
+	}
+	if o.Capacity < 0 {
+		return nil, fmt.Errorf("capacity: expected 0 or more, got %d", o.Capacity)
+	}
+	if len(o.Join) == 0 {
+		o.Join = []string{"default"}
+	}
+	o.Drain, o.Log, o.Labels = cmp.Or(o.Drain, agentDrain), cmp.Or(o.Log, slog.Default()), maps.Clone(o.Labels)
+	return &agent{AgentOptions: o, changed: make(chan struct{})}, (&Spec{Name: o.Name, Command: []string{"agent"}}).Check()
+}
+
+// stay joins the host at an address again and again, until ctx ends.
+func (a *agent) stay(ctx, joined context.Context, address string) {
+	for pause := agentPause; ctx.Err() == nil; pause = min(2*pause, agentLongest) {
+		s := &seat{agent: a, address: address, opened: make(chan struct{}), errands: map[string]*errand{}}
+		began := time.Now()
+		err := s.sit(joined)
+		if joined.Err() != nil {
+			return
+		}
+		if time.Since(began) > agentLongest {
+			pause = agentPause
+		}
+		if !errors.Is(err, ErrNoHost) {
+			a.Log.Warn("an agent has lost its host, and joins again", "at", address, "error", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// drain tells the hosts to move their actors, and waits until nothing runs any more.
+func (a *agent) drain() {
+	a.change(func() { a.draining = true })
+	late := time.After(a.Drain)
+	for {
+		var running int
+		var changed <-chan struct{}
+		a.look(func() { running, changed = a.running, a.changed })
+		if running == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			a.Log.Warn("an agent leaves with actors that were not moved", "actors", running)
+			return
+		}
+	}
+}
+
+func (a *agent) look(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+}
+
+func (a *agent) change(f func()) {
+	a.look(func() {
+		f()
+		close(a.changed)
+		a.changed = make(chan struct{})
+	})
+}
+
+// seat is an agent in the tree of one host, from when it joins until it leaves. mu guards what is below it.
+type seat struct {
+	*agent
+	address string
+	nursery *Nursery      // whose processes the errands are
+	opened  chan struct{} // closed when there is one
+	tasks   task.Group    // the errands
+
+	mu      sync.Mutex
+	errands map[string]*errand // by the uuid of the actor
+}
+
+// sit joins the host, and returns when it is lost or joined has ended, and nothing of what ran for it is left.
+func (s *seat) sit(joined context.Context) error {
+	endpoints := []contract.Handler{agentState.Handle(s.states), agentLaunch.Handle(s.launch), agentDo.Handle(s.do)}
+	for i := range endpoints {
+		endpoints[i] = endpoints[i].Callers("parent")
+	}
+	return Join(joined, s.address, JoinOptions{Name: s.Name, Endpoints: endpoints, Credentials: s.Credentials}, func(ctx context.Context) error {
+		return openNursery(ctx, Options{Log: s.Log}, func(ctx context.Context, n *Nursery) error {
+			s.nursery = n
+			close(s.opened)
+			<-ctx.Done()
+			s.tasks.Close() // their contexts have ended as well
+			return ctx.Err()
+		})
+	})
+}
+
+// dial connects to the host with a token that it waits for.
+func (s *seat) dial(ctx context.Context, token []byte) (link.Transport, error) {
+	if !fabric.IsAddress(s.address) {
+		return control.Tunnel(ctx, s.address, token)
+	}
+	peer, at, err := fabric.ParseAddress(s.address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := fabric.DialTunnel(ctx, s.Credentials, at, peer, fabric.Token(token))
+	if err != nil {
+		return nil, err
+	}
+	return link.NewStream(conn), nil
+}
+
+// states tells who the agent is, and again when that changes.
+func (s *seat) states(ctx context.Context, _ struct{}) iter.Seq2[agentInfo, error] {
+	return func(yield func(agentInfo, error) bool) {
+		for told := false; ; {
+			var changed <-chan struct{}
+			info := agentInfo{Host: s.Name, Labels: s.Labels, Capacity: s.Capacity, Accepts: s.AcceptPrograms}
+			s.look(func() { info.Draining, changed = s.draining, s.changed })
+			if !told || info.Draining {
+				if told = true; !yield(info, nil) {
+					return
+				}
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// enter takes a place for an errand, and gives the nursery whose process it will be.
+func (s *seat) enter(ctx context.Context) (*Nursery, error) {
+	select {
+	case <-s.opened:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	err := error(nil)
+	s.look(func() {
+		switch {
+		case s.draining:
+			err = fmt.Errorf("%w: the agent is draining", fault.ErrOverloaded)
+		case s.Capacity > 0 && s.running >= s.Capacity:
+			err = fmt.Errorf("%w: the agent runs %d actors already", fault.ErrOverloaded, s.running)
+		default:
+			s.running++
+		}
+	})
+	return s.nursery, err
+}
+
+func (s *seat) leave() { s.change(func() { s.running-- }) }
+
+func (s *seat) add(uuid string, e *errand) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.errands[uuid] != nil {
+		return fmt.Errorf("a process of the actor %.40q runs already", uuid)
+	}
+	s.errands[uuid] = e
+	return nil
+}
+
+func (s *seat) remove(uuid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.errands, uuid)
+}
+
+func (s *seat) find(uuid string) *errand {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.errands[uuid]
+}

@@ -1,0 +1,188 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
+	"github.com/seed-2ba35074/trellis/internal/lease"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
+
+// machines are the agents that have joined a nursery, and the tunnels that it waits for. mu guards the fields
+// below it; it is the last lock that anybody takes.
+type machines struct {
+	lease  time.Duration    // of the actors that run there
+	fabric *fabric.Listener // where agents on other machines dial their tunnels; nil if they cannot
+
+	mu       sync.Mutex
+	all      []*machine
+	changed  chan struct{} // closed at the next change
+	expected map[fabric.Token]func(link.Transport) (over <-chan struct{})
+}
+
+// machine is an agent that has joined. machines.mu guards its fields but child.
+type machine struct {
+	child   *child // the agent itself
+	info    agentInfo
+	running map[string]int // processes by the names of their actors
+	total   int
+	leaving bool // its host has been asked to drain it
+}
+
+func newMachines(f *Fleet) *machines {
+	term := time.Duration(0)
+	if f != nil {
+		term = f.Lease
+	}
+	return &machines{lease: cmp.Or(term, lease.Default), changed: make(chan struct{}), expected: map[fabric.Token]func(link.Transport) <-chan struct{}{}}
+}
+
+// isAgent reports whether a program that joins is an agent, by what it serves.
+func isAgent(hello *wire.BootResponse) bool {
+	for _, e := range hello.Endpoints {
+		if e.Name == agentLaunch.Name() {
+			return true
+		}
+	}
+	return false
+}
+
+// follow keeps what is known of an agent, from when it is up until it is gone.
+func (m *machines) follow(ctx context.Context, c *child) error {
+	if err := c.awaitUp(ctx); err != nil {
+		return err
+	}
+	a := &machine{child: c, running: map[string]int{}}
+	defer m.change(func() { m.all = slices.DeleteFunc(m.all, func(other *machine) bool { return other == a }) })
+	var draining task.Group
+	defer draining.Close()
+	for info, err := range agentState.Stream(ctx, newPortal(c), struct{}{}) {
+		if err != nil {
+			return err
+		}
+		if from := c.guest.caller.Host; from != "" {
+			info.Host = from // by its certificate, whatever it says
+		}
+		m.change(func() {
+			if a.info = info; !slices.Contains(m.all, a) {
+				m.all = append(m.all, a)
+			}
+		})
+		if info.Draining && !a.leaving {
+			a.leaving = true
+			draining.Go(func() { c.n.moveAway(ctx, a, "its machine is left") })
+		}
+	}
+	return nil
+}
+
+// change changes the table, and wakes those who wait for a place.
+func (m *machines) change(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f()
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// choose takes a place for a process of an actor, or says why there is none now, and gives a channel that is closed
+// at the next change.
+func (m *machines) choose(on *config.On, name string) (a *machine, reasons []string, changed <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	candidates := make([]candidate, len(m.all))
+	for i, a := range m.all {
+		candidates[i] = candidate{agentInfo: a.info, ofName: a.running[name], total: a.total}
+		candidates[i].Draining = a.info.Draining || a.leaving
+	}
+	i, reasons := place(on, candidates)
+	if i < 0 {
+		return nil, reasons, m.changed
+	}
+	a = m.all[i]
+	a.running[name]++
+	a.total++
+	return a, nil, nil
+}
+
+// leave gives a place back.
+func (m *machines) leave(a *machine, name string) {
+	m.change(func() {
+		a.running[name]--
+		a.total--
+	})
+}
+
+// host is what is known of an agent's host.
+func (m *machines) host(a *machine) (name string, epoch uint64) {
+	if a == nil {
+		return "", 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return a.info.Host, a.info.Epoch
+}
+
+// expect waits for a tunnel from an agent: take is called with it, once, and told returns when that is over. forget
+// must be called in the end, and ends the waiting.
+func (m *machines) expect(a *machine, take func(link.Transport) (over <-chan struct{})) (token []byte, forget func()) {
+	secret := fabric.NewToken()
+	if from := a.child.guest.caller.Host; from != "" && m.fabric != nil {
+		tunnels, cancel := m.fabric.Expect(from, secret)
+		waiting := task.Start(func() {
+			if conn, ok := <-tunnels; ok {
+				<-take(link.NewStream(conn))
+			}
+		})
+		return secret[:], func() {
+			cancel()
+			waiting.Wait()
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expected[secret] = take
+	return secret[:], func() { m.expectation(secret[:]) }
+}
+
+// expectation is who waits for a token, and does not any more.
+func (m *machines) expectation(token []byte) func(link.Transport) <-chan struct{} {
+	secret := fabric.Token{}
+	if copy(secret[:], token) != len(token) {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	take := m.expected[secret]
+	delete(m.expected, secret)
+	return take
+}
+
+// moved is how long one actor may take to be up elsewhere before the next one is moved as well.
+const moved = 5 * time.Second
+
+// moveAway has the actors of an agent started again elsewhere, one after the other.
+func (n *Nursery) moveAway(ctx context.Context, a *machine, reason string) {
+	var there []*child
+	n.look(func() {
+		for _, c := range n.children {
+			if c.agent == a.child.id {
+				there = append(there, c)
+			}
+		}
+	})
+	for _, c := range there {
+		waiting, stop := context.WithTimeout(ctx, moved)
+		if err := c.restart(waiting, n.cancellationFor(reason)); err != nil {
+			n.env.log.Warn("an actor could not be moved", "actor", c.member.Path(), "error", err)
+		}
+		stop()
+	}
+}

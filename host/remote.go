@@ -1,0 +1,424 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/seed-2ba35074/trellis/internal/launch"
+	"github.com/seed-2ba35074/trellis/internal/lease"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
+)
+
+// remote is a program that an agent runs on another machine, as the nursery sees it: its process is a context
+// with the agent, and its link comes through a tunnel that the agent has dialled. What is not known of it any
+// more, as its agent is lost, is bounded by its lease.
+//
+// Its child's incarnation owns it, as it does any [launch.Program]. The goroutine of the context and one that
+// watches the lease end in Release at the latest. mu guards the fields below it.
+type remote struct {
+	env   *environment
+	spec  Spec
+	id    actor.ID
+	line  func(process.Line)
+	lease *lease.Owner
+
+	ctx     context.Context // of the context with the agent
+	cancel  context.CancelFunc
+	started chan launchResult // cap 1
+	dead    chan struct{}
+	done    chan struct{}
+	workers task.Group
+	forget  func() // does not wait for the tunnel any more
+
+	mu      sync.Mutex
+	machine *machine // where it runs; nil before it was placed
+	reasons []string // why it has no place
+	opened  bool     // the agent was asked to run it
+	pid     int
+	exit    process.Exit
+	reaped  bool  // the agent has said that nothing is left
+	failure error // of the context with the agent
+	lost    error // why nothing more is known of it
+	vitals  process.Vitals
+}
+
+var (
+	_ launch.Program = (*remote)(nil)
+	_ launch.Process = (*remote)(nil)
+)
+
+func newRemote(env *environment, spec Spec, id actor.ID, line func(process.Line)) *remote {
+	r := &remote{
+		env: env, spec: spec, id: id, line: line, lease: lease.NewOwner(env.machines.lease), forget: func() {},
+		started: make(chan launchResult, 1), dead: make(chan struct{}), done: make(chan struct{}),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(env.base))
+	return r
+}
+
+// errNotRoot is why only the root of a tree has agents.
+var errNotRoot = errors.New("on: only actors of the root run on other machines")
+
+// Start finds a place for the program, waiting until there is one, and has the agent there start it.
+func (r *remote) Start(ctx context.Context) error {
+	if r.env.router.Up != nil {
+		return &lastingError{errNotRoot}
+	}
+	a, err := r.place(ctx)
+	if err != nil {
+		return err
+	}
+	spec, err := r.shipped(ctx, a)
+	if err == nil {
+		err = r.launch(a, spec)
+	}
+	if err != nil {
+		r.env.machines.leave(a, r.spec.Name)
+		return err
+	}
+	select {
+	case s := <-r.started:
+		return r.hasStarted(s)
+	case <-r.dead:
+		select {
+		case s := <-r.started:
+			return r.hasStarted(s)
+		default:
+			return r.notRun()
+		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// place waits for an agent that can run the program.
+func (r *remote) place(ctx context.Context) (*machine, error) {
+	for {
+		a, reasons, changed := r.env.machines.choose(r.spec.On, r.spec.Name)
+		r.mu.Lock()
+		r.machine, r.reasons = a, reasons
+		r.mu.Unlock()
+		if a != nil {
+			return a, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// waitsFor is why a start has found no place, as the end of an error.
+func (r *remote) waitsFor() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.machine != nil {
+		return ""
+	}
+	return ": " + noPlace(r.reasons)
+}
+
+// launch opens the context with the agent.
+func (r *remote) launch(a *machine, spec Spec) error {
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.opened = true
+	r.mu.Unlock()
+	r.workers.Go(func() {
+		err := r.converse(a, launchOrder{ID: r.id, Spec: text})
+		r.over(err)
+		r.env.machines.leave(a, r.spec.Name)
+	})
+	r.workers.Go(func() {
+		if r.lease.Expired(r.done) {
+			r.lose(fmt.Sprintf("the actor has not asked for its lease of %v in time", r.lease.Term()), true)
+			r.cancel()
+		}
+	})
+	return nil
+}
+
+// converse returns when the agent has said that nothing is left of the process, or cannot say it.
+func (r *remote) converse(a *machine, order launchOrder) error {
+	_, err := agentLaunch.Open(r.ctx, newPortal(a.child), order, func(ctx context.Context, c *contract.Opener[struct{}, struct{}, launchNews, struct{}]) error {
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		for news, err := range stream.All(ctx) {
+			if err != nil {
+				return err
+			}
+			r.hear(news)
+		}
+		return nil
+	})
+	return err
+}
+
+// hear takes what the agent tells.
+func (r *remote) hear(news launchNews) {
+	if news.Line != nil {
+		r.line(*news.Line) // which does not wait
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case news.Started != nil && r.pid == 0 && len(r.started) == 0:
+		r.pid = news.Started.PID
+		r.started <- *news.Started
+	case news.Exit != nil && !isClosed(r.dead):
+		r.exit = *news.Exit
+		close(r.dead)
+	case news.Reaped:
+		r.reaped = true
+	}
+}
+
+// over is the end of the context with the agent: the process is gone if that has said so, and else when its
+// lease is over, in which case the watcher of that says so.
+func (r *remote) over(err error) {
+	r.lease.End()
+	reason := "it has ended the actor"
+	if err != nil {
+		reason = fault.Line(err)
+	}
+	r.mu.Lock()
+	gone := r.reaped || !r.lease.Given() // without a lease it has done nothing, and cannot begin any more
+	r.failure = err
+	r.mu.Unlock()
+	r.lose(reason, gone)
+}
+
+// lose is the end of what is known of the process. gone is whether it has certainly ended.
+func (r *remote) lose(reason string, gone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !isClosed(r.dead) {
+		host, epoch := r.env.machines.host(r.machine)
+		r.lost, r.exit.Code = &fault.HostLost{Host: host, Epoch: epoch, Reason: reason}, -1
+		close(r.dead)
+	}
+	if gone && !isClosed(r.done) {
+		close(r.done)
+	}
+}
+
+// loss is why the process is dead of which nothing more is known; nil if it is known how it has ended.
+func (r *remote) loss() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
+
+// notRun is why the agent has not run it.
+func (r *remote) notRun() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failure == nil || errors.Is(r.failure, fault.ErrActorLost) {
+		return r.lost
+	}
+	return r.failure
+}
+
+// where is the agent that runs it; nil before it was placed.
+func (r *remote) where() *machine {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.machine
+}
+
+// startFailure is why an agent could not start a program.
+type startFailure struct{ launchResult }
+
+func (e *startFailure) Error() string { return e.Failure }
+
+func (r *remote) hasStarted(s launchResult) error {
+	switch {
+	case s.Failure == "":
+		return nil
+	case s.Lasting:
+		return &lastingError{&startFailure{s}}
+	}
+	return &startFailure{s}
+}
+
+// Process is the program itself, from when the agent was asked to run it.
+func (r *remote) Process() launch.Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.opened {
+		return nil
+	}
+	return r
+}
+
+// do has the agent do something with the process.
+func (r *remote) do(ctx context.Context, o processOrder) (processAnswer, error) {
+	o.UUID = r.id.UUID
+	a := r.where()
+	if a == nil {
+		return processAnswer{}, errors.New("it has no process")
+	}
+	answer, err := agentDo.Call(ctx, newPortal(a.child), o)
+	switch {
+	case err != nil:
+		return answer, err
+	case answer.Code != uint32(codes.OK):
+		return answer, status.Error(codes.Code(answer.Code), answer.Failure)
+	case answer.Failure != "":
+		return answer, errors.New(answer.Failure)
+	}
+	return answer, nil
+}
+
+// doPatience is how long an agent may take for what nobody can wait for.
+const doPatience = time.Second
+
+func (r *remote) doSoon(what string) (processAnswer, error) {
+	ctx, stop := context.WithTimeout(r.ctx, doPatience)
+	defer stop()
+	return r.do(ctx, processOrder{Do: what})
+}
+
+// Listen has the agent make the way of the link there, and waits for the tunnel that leads on here.
+func (r *remote) Listen(ctx context.Context, boot *wire.BootRequest, take func(link.Transport) (over <-chan struct{})) (err error) {
+	if boot.Tree, err = r.relocated(boot.Tree); err != nil {
+		return err
+	}
+	token, forget := r.env.machines.expect(r.where(), take)
+	r.forget = forget
+	answer, err := r.do(ctx, processOrder{Do: doListen, Token: token})
+	if err != nil {
+		return err
+	}
+	var there wire.BootRequest
+	if err := proto.Unmarshal(answer.Boot, &there); err != nil {
+		return err
+	}
+	boot.Broker, boot.Network, boot.Address, boot.Listener = there.Broker, there.Network, there.Address, there.Listener
+	boot.Lease = int64(r.lease.Term())
+	return nil
+}
+
+// Boot is passed on by the agent.
+func (r *remote) Boot(ctx context.Context, boot *wire.BootRequest) (*wire.BootResponse, error) {
+	b, err := proto.Marshal(boot)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := r.do(ctx, processOrder{Do: doBoot, Boot: b})
+	if err != nil {
+		return nil, err
+	}
+	var hello wire.BootResponse
+	return &hello, proto.Unmarshal(answer.Boot, &hello)
+}
+
+// Current asks the agent, which may be gone.
+func (r *remote) Current() error {
+	_, err := r.doSoon(doCurrent)
+	return err
+}
+
+// Stop is passed on by the agent.
+func (r *remote) Stop(ctx context.Context) error {
+	_, err := r.do(ctx, processOrder{Do: doStop})
+	return err
+}
+
+// Check is passed on by the agent, which also says how long the process has waited for a processor.
+func (r *remote) Check(ctx context.Context) (healthpb.HealthCheckResponse_ServingStatus, error) {
+	answer, err := r.do(ctx, processOrder{Do: doCheck})
+	return healthpb.HealthCheckResponse_ServingStatus(answer.Status), err
+}
+
+// Release lets go of the contexts with the agent, and returns when no link can come any more.
+func (r *remote) Release() {
+	r.forget()
+	r.cancel()
+	r.workers.Close()
+}
+
+// PID is the one on its machine.
+func (r *remote) PID() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pid
+}
+
+// Dead is closed when the agent says so, and when nothing more is known of the process.
+func (r *remote) Dead() <-chan struct{} { return r.dead }
+
+// Done is closed when the process has certainly ended, and all that it had started.
+func (r *remote) Done() <-chan struct{} { return r.done }
+
+// Flushed is [remote.Done]: the agent says that last.
+func (r *remote) Flushed() <-chan struct{} { return r.done }
+
+// Exit is what the agent has said; the code is -1 of a process of which nothing more is known.
+func (r *remote) Exit() (how process.Exit, ended bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.exit, isClosed(r.dead)
+}
+
+// Starved is not known here: a health check of the agent's own has it.
+func (r *remote) Starved() time.Duration { return 0 }
+
+// Load is what the agent says.
+func (r *remote) Load() process.Load { return r.Vitals().Load }
+
+// Vitals are what the agent says; the last that it has said if it does not answer.
+func (r *remote) Vitals() process.Vitals {
+	answer, err := r.doSoon(doLook)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.vitals = answer.Vitals
+	}
+	return r.vitals
+}
+
+// Terminate is done by the agent.
+func (r *remote) Terminate() error {
+	_, err := r.doSoon(doTerminate)
+	return err
+}
+
+// Kill is done by the agent. If that does not answer, the context with it ends, and the process is gone when
+// its lease is over.
+func (r *remote) Kill(ctx context.Context) error {
+	r.lease.End()
+	if !isClosed(r.dead) {
+		if _, err := r.doSoon(doKill); err != nil {
+			r.cancel()
+		}
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
