@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -20,11 +24,19 @@ import (
 func init() {
 	role("agent", func() { // until its standard input ends
 		ctx, stop := context.WithCancel(context.Background())
-		go func() {
+		task.Start(func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			stop()
-		}()
-		if err := host.Agent(ctx, host.AgentOptions{Name: os.Getenv("HOST_TEST_AGENT")}); err != nil {
+		})
+		o := host.AgentOptions{Name: os.Getenv("HOST_TEST_AGENT"), Capacity: 3, Labels: map[string]string{"of": "the test"}}
+		if at := os.Getenv("HOST_TEST_AT"); at != "" {
+			credentials, err := fleet.LoadCredentials(os.Getenv("HOST_TEST_CREDENTIALS"))
+			if err != nil {
+				panic(err)
+			}
+			o.Join, o.Credentials = []string{at}, credentials
+		}
+		if err := host.Agent(ctx, o); err != nil {
 			panic(err)
 		}
 	})
@@ -37,6 +49,34 @@ func startAgent(t *testing.T, name string) *other {
 	return start(t, "agent")
 }
 
+// inFleet makes a host one of a fleet, and has agents that are started from now on join it as the host b.
+func inFleet(t *testing.T) *host.Fleet {
+	t.Helper()
+	dir := t.TempDir()
+	ca, err := fleet.NewCA(filepath.Join(dir, "ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(ca.Issue("a", filepath.Join(dir, "a"), fleet.DefaultLifetime), ca.Issue("b", filepath.Join(dir, "b"), fleet.DefaultLifetime)); err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := fleet.LoadCredentials(filepath.Join(dir, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOST_TEST_AT", "tls://"+at)
+	t.Setenv("HOST_TEST_CREDENTIALS", filepath.Join(dir, "b"))
+	return &host.Fleet{Credentials: credentials, Listen: at}
+}
+
 // onAgent is a spec for any agent.
 func onAgent(s host.Spec) host.Spec {
 	s.On = &config.On{}
@@ -46,10 +86,16 @@ func onAgent(s host.Spec) host.Spec {
 // places runs a test of what an actor can do with one on this machine and with one that an agent runs.
 func places(t *testing.T, s host.Spec, body func(ctx context.Context, n *host.Nursery, p *host.Portal, machine string) error) {
 	t.Helper()
-	for _, machine := range []string{"", "b"} {
-		t.Run("on "+machine, func(t *testing.T) {
+	for place, machine := range map[string]string{"here": "", "by a socket": "b", "by TLS": "b"} {
+		t.Run(place, func(t *testing.T) {
 			tempdir.Use(t)
 			spec := s
+			o := host.Options{Serve: "default", Endpoints: []contract.Handler{upper.Handle(func(_ context.Context, s string) (string, error) {
+				return strings.ToUpper(s), nil
+			})}}
+			if place == "by TLS" {
+				o.Fleet = inFleet(t)
+			}
 			if machine != "" {
 				spec = onAgent(spec)
 				agent := startAgent(t, machine)
@@ -59,9 +105,6 @@ func places(t *testing.T, s host.Spec, body func(ctx context.Context, n *host.Nu
 					}
 				}()
 			}
-			o := host.Options{Serve: "default", Endpoints: []contract.Handler{upper.Handle(func(_ context.Context, s string) (string, error) {
-				return strings.ToUpper(s), nil
-			})}}
 			err := host.OpenNursery(t.Context(), o, func(ctx context.Context, n *host.Nursery) error {
 				p, err := n.Start(ctx, spec)
 				if err != nil {
