@@ -12,7 +12,7 @@ SOAK    ?= 60
 TAGS    := -tags lab,foreign,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race stress foreign cells soak hostile browser vet lint fuzz model chaos count bench bench-compare bench-page generate generate-check tidy-check check
+.PHONY: help build test race stress foreign cells soak hostile browser vet lint fuzz model chaos count registry bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -43,6 +43,11 @@ soak: ## nurseries come and go (SOAK=60), trees are killed 20 times, 50 levels e
 
 hostile: ## every hostile plugin of docs/bounds.md at full strength, and what it costs its host
 	HOSTILE=full go test -count=1 -tags lab -timeout 15m -run F06_Hostile -v ./host
+
+registry: ## registries, with servers of etcd that are killed, frozen, cut off and restored (under three minutes)
+	cd registry/etcd && go vet ./... && go test -race -timeout 2m ./...
+	cd registry/etcdembed && go vet ./... && go test -race -timeout 8m ./...
+	cd registry/etcdembed && GOOS=darwin go vet ./... && GOOS=windows go vet ./...
 
 browser: ## the page in a browser, which is installed if it is missing
 	scripts/browser.sh
@@ -97,6 +102,8 @@ tidy-check: ## go.mod is tidy
 	cd testdata/thirdparty && go mod tidy -diff
 	cd testdata/foreign && go mod tidy -diff
 	cd testdata/ttrpc && go mod tidy -diff
+	cd registry/etcd && go mod tidy -diff
+	cd registry/etcdembed && go mod tidy -diff
 
 check: ## everything that CI runs
 	.ci/run

@@ -69,6 +69,10 @@ func importMap() []area {
 		{"internal/lab/conform", []string{"docs/protocol/transcripts", "internal/environ", "internal/link", "internal/process", "internal/task", "internal/trust", "internal/wire"},
 			"it plays a host to whatever implementation, and must not lean on what a host makes of it"},
 		{"fleet", []string{"internal/task"}, "who is there, and who they are: it knows nothing of what hosts do for each other"},
+		{"registry/etcd/cmd/host", []string{"internal/command", "registry/etcd"}, "the program is its command line, with a driver"},
+		{"registry/etcdembed/cmd/host", []string{"internal/command", "registry"}, "the program is its command line, with two drivers"},
+		{"registry/etcdembed", []string{"fleet", "registry/etcd"}, "it starts servers, and leaves all that is asked of them to a client"},
+		{"registry/etcd", []string{"fleet", "internal/task"}, "it asks a registry, and knows nothing of what hosts do with the answers"},
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/tracing", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
@@ -116,6 +120,7 @@ var foreign = []struct {
 	{"go.opentelemetry.io/proto", []string{"otlp"}, "neither hosts nor plugins carry the protocol of collectors"},
 	{"go.yaml.in/yaml", []string{"host/config/read"}, "one package reads files, strictly"},
 	{"gopkg.in/yaml.v3", nil, "go.yaml.in/yaml is its successor"},
+	{"go.etcd.io", []string{"registry"}, "neither hosts nor plugins carry the client of a registry"},
 	{"github.com/stretchr/testify", nil, "tests use the standard library"},
 }
 

@@ -96,7 +96,7 @@ func (ca *CA) Issue(host, dir string, lifetime time.Duration) error {
 	}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: host}, URIs: []*url.URL{hostURI(host)}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, DNSNames: []string{ServerName},
 	}
 	if err := sign(template, lifetime, ca, dir, certFile, keyFile); err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 // mostPending is how many changes a watcher may be behind before it begins anew.
 const mostPending = 1024
 
-// Memory is a registry in this process, for tests and for programs that are a fleet by themselves. It keeps its
-// promises as one on another machine does; [Memory.Cut] makes it unreachable. It has no goroutines.
+// Memory is what a registry keeps, in this process, for tests and for programs that are a fleet by themselves. Hosts reach it by
+// a [Memory.Client] each. It keeps its promises as one on another machine does; [Memory.Cut] makes it unreachable. It has no goroutines.
 type Memory struct {
 	settings Settings
 
@@ -27,8 +27,16 @@ type Memory struct {
 	members  map[string]*memoryMembership // by host
 	watchers map[*memoryWatcher]struct{}
 	cut      map[string]bool // hosts that do not reach it; "" stands for all
-	closed   bool
 }
+
+// memoryClient is a registry. Its fields are guarded by the memory's lock.
+type memoryClient struct {
+	*Memory
+	closed bool
+}
+
+// Client is a registry of one host, or of several. Closing it ends their memberships, and leaves those of other clients.
+func (m *Memory) Client() Registry { return &memoryClient{Memory: m} }
 
 // NewMemory is an empty registry. Of the settings it reads TTL and Margin.
 func NewMemory(s Settings) *Memory {
@@ -57,7 +65,7 @@ func (m *Memory) wake() {
 	}
 }
 
-func (m *Memory) ready(ctx context.Context, host string) error {
+func (m *memoryClient) ready(ctx context.Context, host string) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -70,7 +78,7 @@ func (m *Memory) ready(ctx context.Context, host string) error {
 }
 
 // Join implements [Registry].
-func (m *Memory) Join(ctx context.Context, h Host) (Membership, error) {
+func (m *memoryClient) Join(ctx context.Context, h Host) (Membership, error) {
 	if err := h.Check(); err != nil {
 		return nil, err
 	}
@@ -111,7 +119,7 @@ func (m *Memory) tell(c Change) {
 }
 
 // Hosts implements [Registry].
-func (m *Memory) Hosts(ctx context.Context) ([]Member, error) {
+func (m *memoryClient) Hosts(ctx context.Context) ([]Member, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.ready(ctx, ""); err != nil {
@@ -135,7 +143,7 @@ func (m *Memory) below(prefix string) (all []Entry) {
 }
 
 // Find implements [Registry].
-func (m *Memory) Find(ctx context.Context, name string) (Entry, error) {
+func (m *memoryClient) Find(ctx context.Context, name string) (Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.ready(ctx, ""); err != nil {
@@ -150,12 +158,14 @@ func (m *Memory) Find(ctx context.Context, name string) (Entry, error) {
 }
 
 // Close implements [Registry].
-func (m *Memory) Close() error {
+func (m *memoryClient) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, member := range slices.Collect(maps.Values(m.members)) {
-		member.end(ErrClosed)
-		member.gone()
+		if member.m == m {
+			member.end(ErrClosed)
+			member.gone()
+		}
 	}
 	m.closed = true
 	m.wake()
@@ -164,7 +174,7 @@ func (m *Memory) Close() error {
 
 // memoryMembership is guarded by the registry's lock.
 type memoryMembership struct {
-	m           *Memory
+	m           *memoryClient
 	self        Member
 	lost        chan struct{}
 	err         error     // why it was lost
@@ -359,7 +369,7 @@ func (w *memoryWatcher) add(c Change) {
 }
 
 // Watch implements [Registry].
-func (m *Memory) Watch(ctx context.Context, prefix string) iter.Seq2[Change, error] {
+func (m *memoryClient) Watch(ctx context.Context, prefix string) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		w := &memoryWatcher{prefix: prefix, missed: true, bell: make(chan struct{}, 1)}
 		m.mu.Lock()
@@ -393,7 +403,7 @@ func (m *Memory) Watch(ctx context.Context, prefix string) iter.Seq2[Change, err
 }
 
 // take is what a watcher is told next; nothing while the registry is unreachable.
-func (m *Memory) take(ctx context.Context, w *memoryWatcher, first *bool) (changes []Change, err error) {
+func (m *memoryClient) take(ctx context.Context, w *memoryWatcher, first *bool) (changes []Change, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.ready(ctx, ""); err != nil {

@@ -203,3 +203,7 @@ func CheckHold(name string) error {
 func TooManyNames(host string) error {
 	return fmt.Errorf("host %s holds %d names, and none can be added", host, MostNames)
 }
+
+// ServerName is a DNS name that the certificates of all hosts of a fleet have, besides their own identity: for servers
+// of registries, which know only such names.
+const ServerName = "host.trellis.internal"

@@ -60,3 +60,19 @@ func holdSoon(ctx context.Context, m Membership, name string) (uint64, error) {
 		}
 	}
 }
+
+// WaitJoin joins as soon as no earlier membership has the name, as that of an earlier process of the same host whose lease is not
+// over yet. A registry that cannot be asked is asked again. It ends with the cause of ctx, or with what else Join fails with.
+func WaitJoin(ctx context.Context, r Registry, h Host) (Membership, error) {
+	for {
+		m, err := r.Join(ctx, h)
+		if _, held := errors.AsType[*HeldError](err); err == nil || (!held && !errors.Is(err, ErrUnavailable)) {
+			return m, err
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		}
+	}
+}

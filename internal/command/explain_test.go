@@ -81,7 +81,7 @@ func TestEveryErrorIsExplained(t *testing.T) {
 	if err != nil || len(folders) < 5 {
 		t.Fatal(folders, err)
 	}
-	for _, folder := range append(folders, "../../sdk", "../../host", "../../host/config", "../../host/config/read", "../../trellistest") {
+	for _, folder := range append(folders, "../../sdk", "../../fleet", "../../host", "../../host/config", "../../host/config/read", "../../trellistest") {
 		maps.Copy(want, exportedErrors(t, folder))
 	}
 	want["host.ErrNoHost"], want["host.ErrServed"] = host.ErrNoHost.Error(), host.ErrServed.Error()

@@ -1,0 +1,176 @@
+package etcdembed_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/registry/etcd"
+	"github.com/seed-2ba35074/trellis/registry/etcdembed"
+)
+
+// The test's program is its own server and its own holder of names: this says which.
+const role = "TRELLIS_REGISTRY_TEST"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(role) {
+	case "":
+		os.Exit(m.Run())
+	case "server":
+		serve(os.Args[1], os.Args[2], os.Args[3], os.Args[4])
+	}
+}
+
+// child is a process of this program, which ends with its standard input, and with its parent.
+type child struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Scanner
+	killed bool
+}
+
+func start(t *testing.T, as string, args ...string) *child {
+	t.Helper()
+	c := &child{t: t, cmd: exec.Command(os.Args[0], args...)}
+	c.cmd.Env = append(os.Environ(), role+"="+as)
+	c.cmd.Stderr = os.Stderr
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	in, err := c.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.in, c.out = in, bufio.NewScanner(out)
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.kill)
+	return c
+}
+
+// line is the next line that the child prints.
+func (c *child) line() string {
+	c.t.Helper()
+	if !c.out.Scan() {
+		c.t.Fatalf("the child %v has ended: %v", c.cmd.Args[1:], c.out.Err())
+	}
+	return c.out.Text()
+}
+
+// ask sends a line, and returns the answer.
+func (c *child) ask(text string) string {
+	c.t.Helper()
+	c.tell(text)
+	return c.line()
+}
+
+func (c *child) tell(text string) {
+	c.t.Helper()
+	if _, err := fmt.Fprintln(c.in, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *child) signal(s syscall.Signal) {
+	c.t.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// kill ends the child with SIGKILL, and reaps it.
+func (c *child) kill() {
+	if c.killed {
+		return
+	}
+	c.killed = true
+	_ = c.cmd.Process.Kill() // it may have ended by itself
+	_ = c.cmd.Wait()         // which says that it was killed
+}
+
+// server is a server of etcd in a child, which can be started again with its data, at its address.
+type server struct {
+	*child
+	t                         *testing.T
+	name, dir, address, peers string
+}
+
+func newServer(t *testing.T) *server {
+	s := &server{t: t, name: "registry", dir: t.TempDir(), address: free(t)}
+	s.start()
+	s.ready()
+	return s
+}
+
+// free is an address that nobody listens at.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (s *server) start() { s.child = start(s.t, "server", s.name, s.dir, s.address, s.peers) }
+
+func (s *server) ready() { s.line() }
+
+func (s *server) silence(t *testing.T, silent bool) {
+	t.Helper()
+	if silent {
+		s.signal(syscall.SIGSTOP)
+	} else {
+		s.signal(syscall.SIGCONT)
+	}
+}
+
+// open is a client of the server.
+func (s *server) open(t *testing.T) fleet.Registry {
+	t.Helper()
+	return open(t, 2*time.Second, s.address)
+}
+
+func open(t *testing.T, ttl time.Duration, endpoints ...string) fleet.Registry {
+	t.Helper()
+	r, err := etcd.Open(t.Context(), fleet.Settings{Endpoints: endpoints, TTL: ttl})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// serve is what a server does, in a child.
+func serve(name, dir, address, peers string) {
+	s := fleet.Settings{Name: name, Dir: dir, Listen: address, Peers: map[string]string{}}
+	for p := range strings.FieldsSeq(peers) {
+		name, peer, _ := strings.Cut(p, "=")
+		s.Peers[name] = peer
+	}
+	server, err := etcdembed.Start(s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	go func() {
+		if err := server.Ready(context.Background()); err == nil {
+			fmt.Println("ready")
+		}
+	}()
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends
+	os.Exit(0)
+}

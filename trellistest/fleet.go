@@ -1,0 +1,443 @@
+package trellistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/internal/task"
+)
+
+// FleetServer is what [Fleet] tests the clients of: a registry in which nobody else is.
+type FleetServer struct {
+	// Open is one more client of the registry, as on another machine. The test closes it.
+	Open func(t *testing.T) fleet.Registry
+	// Silence makes the registry answer nobody, or answer again. Memberships then run out by themselves, and so their TTL should
+	// be short. Without it this is not tested.
+	Silence func(t *testing.T, silent bool)
+}
+
+// Fleet tests an implementation of [fleet.Registry]: each rule that hosts rely on is a subtest, with a registry of its own. What takes
+// as long as a lease is waited for, until go test's own time is over.
+func Fleet(t *testing.T, open func(t *testing.T) FleetServer) {
+	t.Helper()
+	for name, rule := range map[string]func(*fleetTest){
+		"names":     (*fleetTest).nameRules,
+		"exclusive": (*fleetTest).exclusive,
+		"leave":     (*fleetTest).leave,
+		"update":    (*fleetTest).update,
+		"churn":     (*fleetTest).churn,
+		"standby":   (*fleetTest).standby,
+		"silence":   (*fleetTest).silence,
+		"close":     (*fleetTest).closed,
+	} {
+		t.Run(name, func(t *testing.T) { rule(&fleetTest{t, open(t)}) })
+	}
+}
+
+type fleetTest struct {
+	*testing.T
+	FleetServer
+}
+
+func (f *fleetTest) open() fleet.Registry {
+	f.Helper()
+	r := f.FleetServer.Open(f.T)
+	f.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			f.Error("closing:", err)
+		}
+	})
+	return r
+}
+
+func (f *fleetTest) join(r fleet.Registry, name string) fleet.Membership {
+	f.Helper()
+	m, err := r.Join(f.Context(), fleet.Host{Name: name, Address: name + ":1"})
+	if err != nil {
+		f.Fatal("joining:", err)
+	}
+	return m
+}
+
+func (f *fleetTest) hold(m fleet.Membership, name string) uint64 {
+	f.Helper()
+	epoch, err := m.Hold(f.Context(), name)
+	if err != nil {
+		f.Fatal("holding:", err)
+	}
+	return epoch
+}
+
+// heldBy wants an error that says who holds a name.
+func (f *fleetTest) heldBy(err error, name, host string) {
+	f.Helper()
+	held, ok := errors.AsType[*fleet.HeldError](err)
+	if !ok || held.Name != name || held.Holder.Name != host {
+		f.Errorf("%v; want that %s is held by %s", err, name, host)
+	}
+}
+
+// nobody wants that nobody holds a name.
+func (f *fleetTest) nobody(r fleet.Registry, name string) {
+	f.Helper()
+	if e, err := r.Find(f.Context(), name); !errors.Is(err, fleet.ErrNotHeld) {
+		f.Errorf("%s: %+v, %v; want that nobody holds it", name, e, err)
+	}
+}
+
+func (f *fleetTest) nameRules() {
+	one, two := f.open(), f.open()
+	a := f.join(one, "a")
+	_, err := two.Join(f.Context(), fleet.Host{Name: "a"})
+	f.heldBy(err, "host/a", "a")
+	b := f.join(two, "b")
+	if b.Epoch() <= a.Epoch() {
+		f.Errorf("the epochs of a and b are %d and %d; a later one is higher", a.Epoch(), b.Epoch())
+	}
+	f.nobody(one, "tree/x")
+	epoch := f.hold(a, "tree/x")
+	if again := f.hold(a, "tree/x"); again != epoch {
+		f.Errorf("holding the same name again gives epoch %d, want %d", again, epoch)
+	}
+	_, err = b.Hold(f.Context(), "tree/x")
+	f.heldBy(err, "tree/x", "a")
+	if err := b.Release(f.Context(), "tree/x"); err != nil {
+		f.Error("releasing what another one holds:", err)
+	}
+	e, err := two.Find(f.Context(), "tree/x")
+	if err != nil || e.Epoch != epoch || e.Holder.Epoch != a.Epoch() || e.Holder.Address != "a:1" {
+		f.Errorf("found %+v, %v", e, err)
+	}
+	if err := a.Release(f.Context(), "tree/x"); err != nil {
+		f.Error(err)
+	}
+	if later := f.hold(b, "tree/x"); later <= epoch {
+		f.Errorf("a later holding has epoch %d, an earlier one %d", later, epoch)
+	}
+	hosts, err := one.Hosts(f.Context())
+	if err != nil || len(hosts) != 2 || hosts[0].Name != "a" || hosts[1].Name != "b" || hosts[1].Epoch != b.Epoch() {
+		f.Errorf("hosts: %+v, %v", hosts, err)
+	}
+	f.refusals(one, a)
+}
+
+// refusals are names that there cannot be.
+func (f *fleetTest) refusals(r fleet.Registry, m fleet.Membership) {
+	f.Helper()
+	for _, name := range []string{"", "host/c", "tree//x", "tree/", "a b", strings.Repeat("x", fleet.MostName+1)} {
+		if _, err := m.Hold(f.Context(), name); err == nil {
+			f.Errorf("the name %q can be held", name)
+		}
+	}
+	for _, h := range []fleet.Host{{}, {Name: "a/b"}, {Name: "c", Labels: map[string]string{"l": strings.Repeat("x", fleet.MostHost)}}} {
+		if _, err := r.Join(f.Context(), h); err == nil {
+			f.Errorf("%.80v can join", h)
+		}
+	}
+	for i := range fleet.MostNames {
+		f.hold(m, fmt.Sprintf("many/%d", i))
+	}
+	if _, err := m.Hold(f.Context(), "many/more"); err == nil {
+		f.Errorf("more than %d names can be held", fleet.MostNames)
+	}
+}
+
+// exclusive has eight hosts fight for one name.
+func (f *fleetTest) exclusive() {
+	const hosts, rounds = 8, 15
+	var holders atomic.Int32
+	var mu sync.Mutex
+	var epochs []uint64
+	var all []*task.Worker
+	for i := range hosts {
+		m := f.join(f.open(), fmt.Sprintf("h%d", i))
+		all = append(all, task.Start(func() {
+			for done := 0; done < rounds; {
+				epoch, err := m.Hold(f.Context(), "tree/x")
+				if _, held := errors.AsType[*fleet.HeldError](err); held {
+					continue
+				}
+				if err != nil {
+					f.Error(err)
+					return
+				}
+				if n := holders.Add(1); n != 1 {
+					f.Errorf("%d hosts hold one name", n)
+				}
+				mu.Lock()
+				epochs = append(epochs, epoch)
+				mu.Unlock()
+				done++
+				holders.Add(-1)
+				if err := m.Release(f.Context(), "tree/x"); err != nil {
+					f.Error(err)
+					return
+				}
+			}
+		}))
+	}
+	for _, w := range all {
+		w.Wait()
+	}
+	if len(epochs) != hosts*rounds || !slices.IsSorted(epochs) || len(slices.Compact(slices.Clone(epochs))) != len(epochs) {
+		f.Errorf("the epochs of %d holdings in turn: %v; want each above the one before", hosts*rounds, epochs)
+	}
+}
+
+// leave gives all back at once: whoever finds one name free finds all of them free.
+func (f *fleetTest) leave() {
+	r, other := f.open(), f.open()
+	a := f.join(r, "a")
+	for i := range 50 {
+		f.hold(a, fmt.Sprintf("n/%d", i))
+	}
+	if err := a.Leave(f.Context()); err != nil {
+		f.Fatal(err)
+	}
+	<-a.Lost()
+	if lost := WantError[*fleet.LostError](f, a.Err()); lost != nil && (!errors.Is(lost, fleet.ErrLeft) || lost.Host != "a" || lost.Epoch != a.Epoch()) {
+		f.Errorf("it has ended with %v", lost)
+	}
+	for i := range 50 {
+		f.nobody(other, fmt.Sprintf("n/%d", i))
+	}
+	f.nobody(other, "host/a")
+	if _, err := a.Hold(f.Context(), "n/0"); !errors.Is(err, fleet.ErrLeft) {
+		f.Errorf("holding after leaving: %v", err)
+	}
+	if err := a.Leave(f.Context()); err != nil {
+		f.Error("leaving again:", err)
+	}
+	if again := f.join(other, "a"); again.Epoch() <= a.Epoch() {
+		f.Errorf("the epoch of the next membership is %d, of the one before %d", again.Epoch(), a.Epoch())
+	}
+}
+
+func (f *fleetTest) update() {
+	r, other := f.open(), f.open()
+	a := f.join(r, "a")
+	epoch := f.hold(a, "tree/x")
+	changed := fleet.Host{Name: "a", Address: "a:2", Labels: map[string]string{"disk": "ssd"}, Capacity: 3, Draining: true}
+	if err := a.Update(f.Context(), changed); err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range []string{"host/a", "tree/x"} {
+		e, err := other.Find(f.Context(), name)
+		if err != nil || e.Holder.Address != "a:2" || e.Holder.Labels["disk"] != "ssd" || !e.Holder.Draining || e.Holder.Capacity != 3 || e.Holder.Epoch != a.Epoch() {
+			f.Errorf("%s: %+v, %v", name, e, err)
+		}
+		if name == "tree/x" && e.Epoch != epoch {
+			f.Errorf("its epoch has become %d, and was %d", e.Epoch, epoch)
+		}
+	}
+	if err := a.Update(f.Context(), fleet.Host{Name: "b"}); err == nil {
+		f.Error("a host can change its name")
+	}
+}
+
+// fleetView is what a watcher makes of what it is told. It checks that this fits together.
+type fleetView struct {
+	held    map[string]fleet.Entry
+	current bool
+	highest map[string]uint64 // epoch of a name
+}
+
+func (v *fleetView) fold(c fleet.Change) error {
+	before, held := v.held[c.Name]
+	switch c.Kind {
+	case fleet.Held:
+		if held || (v.current && c.Epoch <= v.highest[c.Name]) || c.Epoch < v.highest[c.Name] {
+			return fmt.Errorf("%s is held in epoch %d, after epoch %d; held before: %v", c.Name, c.Epoch, v.highest[c.Name], held)
+		}
+		v.held[c.Name], v.highest[c.Name] = c.Entry, c.Epoch
+	case fleet.Changed, fleet.Released:
+		if !held || before.Epoch != c.Epoch {
+			return fmt.Errorf("%s is %v in epoch %d; held before: %v, in epoch %d", c.Name, c.Kind, c.Epoch, held, before.Epoch)
+		}
+		v.held[c.Name] = c.Entry
+		if c.Kind == fleet.Released {
+			delete(v.held, c.Name)
+		}
+	case fleet.Current:
+		v.current = true
+	case fleet.Reset:
+		v.current = false
+		clear(v.held)
+	default:
+		return fmt.Errorf("a change of kind %v", c.Kind)
+	}
+	return nil
+}
+
+// watch folds what happens until a name is held.
+func (f *fleetTest) watch(r fleet.Registry, prefix, end string) map[string]fleet.Entry {
+	v := &fleetView{held: map[string]fleet.Entry{}, highest: map[string]uint64{}}
+	for c, err := range r.Watch(f.Context(), prefix) {
+		if err == nil {
+			err = v.fold(c)
+		}
+		if err != nil {
+			f.Error("watching:", err)
+			return nil
+		}
+		if c.Name == end && c.Kind == fleet.Held {
+			return v.held
+		}
+	}
+	f.Error("the watch has ended without an error")
+	return nil
+}
+
+// churn has 500 names come and go, and watchers that come before, in between and late see the same in the end.
+func (f *fleetTest) churn() {
+	const hosts, names, rounds = 5, 100, 2
+	r := f.open()
+	views := make(chan map[string]fleet.Entry, hosts+2)
+	watch := func() *task.Worker { return task.Start(func() { views <- f.watch(r, "n/", "n/end") }) }
+	watchers := []*task.Worker{watch()}
+	var all []*task.Worker
+	for i := range hosts {
+		m := f.join(f.open(), fmt.Sprintf("h%d", i))
+		all = append(all, task.Start(func() {
+			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // a schedule
+			for range names * rounds {
+				name := fmt.Sprintf("n/%d/%d", i, random.IntN(names))
+				_, err := m.Hold(f.Context(), name)
+				if random.IntN(3) == 0 {
+					err = errors.Join(err, m.Release(f.Context(), name))
+				}
+				if err != nil {
+					f.Error(err)
+					return
+				}
+			}
+		}))
+		watchers = append(watchers, watch())
+	}
+	for _, w := range all {
+		w.Wait()
+	}
+	watchers = append(watchers, watch())
+	f.hold(f.join(r, "end"), "n/end")
+	for range watchers {
+		f.compare(r, <-views)
+	}
+	for _, w := range watchers {
+		w.Wait()
+	}
+}
+
+// compare wants a view to be what is there.
+func (f *fleetTest) compare(r fleet.Registry, view map[string]fleet.Entry) {
+	f.Helper()
+	for name, e := range view {
+		now, err := r.Find(f.Context(), name)
+		if err != nil || now.Epoch != e.Epoch || now.Holder.Epoch != e.Holder.Epoch {
+			f.Errorf("a watcher has %+v, and there is %+v, %v", e, now, err)
+		}
+	}
+	there := f.watch(r, "n/", "n/end") // n/end may come first
+	for name := range there {
+		if _, ok := view[name]; !ok {
+			f.Errorf("a watcher has not seen %s; it has %d names, and there are %d", name, len(view), len(there))
+		}
+	}
+	if view != nil && len(view) == 0 {
+		f.Errorf("a watcher has seen nothing of %v", slices.Sorted(maps.Keys(there)))
+	}
+}
+
+// standby has a second host wait for a name.
+func (f *fleetTest) standby() {
+	one, two := f.open(), f.open()
+	a, b := f.join(one, "a"), f.join(two, "b")
+	first := f.hold(a, "tree/x")
+	told := make(chan fleet.Entry, 1)
+	var second uint64
+	var err error
+	waits := task.Start(func() {
+		second, err = fleet.WaitHold(f.Context(), two, b, "tree/x", func(e fleet.Entry) { told <- e })
+	})
+	if e := <-told; e.Holder.Name != "a" || e.Epoch != first {
+		f.Errorf("the second one waits for %+v", e)
+	}
+	if err := a.Leave(f.Context()); err != nil {
+		f.Error(err)
+	}
+	waits.Wait()
+	if err != nil || second <= first {
+		f.Errorf("the second one holds it in epoch %d after %d: %v", second, first, err)
+	}
+	ctx, cancel := context.WithCancelCause(f.Context())
+	cancel(errStopped)
+	if _, err := fleet.WaitHold(ctx, one, b, "tree/y", nil); !errors.Is(err, errStopped) {
+		f.Errorf("waiting with a ctx that is over: %v", err)
+	}
+}
+
+var errStopped = errors.New("stopped by the test")
+
+// silence has a membership run out while the registry says nothing, and never two hosts hold its names.
+func (f *fleetTest) silence() {
+	if f.Silence == nil {
+		return
+	}
+	one, two := f.open(), f.open()
+	a := f.join(one, "a")
+	first := f.hold(a, "tree/x")
+	f.Silence(f.T, true)
+	<-a.Lost()
+	if err := a.Err(); !errors.Is(err, fleet.ErrUnavailable) {
+		f.Errorf("the membership has ended with %v", err)
+	}
+	f.Silence(f.T, false)
+	b := f.join(two, "b")
+	second, err := fleet.WaitHold(f.Context(), two, b, "tree/x", nil)
+	if err != nil || second <= first {
+		f.Errorf("held in epoch %d after %d: %v", second, first, err)
+	}
+	if _, err := a.Hold(f.Context(), "tree/y"); !errors.Is(err, fleet.ErrUnavailable) {
+		f.Errorf("a membership that has run out holds something: %v", err)
+	}
+	// The same host comes back, as a later one.
+	if _, err := fleet.WaitJoin(f.Context(), one, fleet.Host{Name: "a"}); err != nil {
+		f.Error("joining again:", err)
+	}
+	if b.Err() != nil || !b.Until().After(a.Until()) {
+		f.Errorf("the second one: %v, until %v; the first until %v", b.Err(), b.Until(), a.Until())
+	}
+}
+
+// closed ends memberships and watches.
+func (f *fleetTest) closed() {
+	r, other := f.FleetServer.Open(f.T), f.open()
+	a := f.join(r, "a")
+	seen := make(chan struct{})
+	var ended error
+	watch := task.Start(func() {
+		for c, err := range r.Watch(f.Context(), "") {
+			if ended = err; c.Kind == fleet.Current {
+				close(seen)
+			}
+		}
+	})
+	<-seen
+	if err := r.Close(); err != nil {
+		f.Error(err)
+	}
+	<-a.Lost()
+	watch.Wait()
+	if !errors.Is(a.Err(), fleet.ErrClosed) || !errors.Is(ended, fleet.ErrClosed) {
+		f.Errorf("the membership ended with %v, the watch with %v", a.Err(), ended)
+	}
+	f.nobody(other, "host/a")
+}
