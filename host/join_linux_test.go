@@ -31,7 +31,7 @@ import (
 
 func init() {
 	role("joins", func() { // until its standard input ends
-		err := host.Join(context.Background(), "", host.JoinOptions{Name: "guest", Endpoints: goodEndpoints()}, func(context.Context) error {
+		err := join(context.Background(), "guest", func(context.Context) error {
 			_, err := io.Copy(io.Discard, os.Stdin)
 			return err
 		})
@@ -88,9 +88,10 @@ func (o *other) kill(t *testing.T) {
 	}
 }
 
-// join joins the host of a test, at its default address.
+// join joins the host of a test, at its default address, or as if from another machine.
 func join(ctx context.Context, name string, body func(ctx context.Context) error) error {
-	return host.Join(ctx, "", host.JoinOptions{Name: name, Endpoints: goodEndpoints()}, body)
+	address, credentials := site()
+	return host.Join(ctx, address, host.JoinOptions{Name: name, Endpoints: goodEndpoints(), Credentials: credentials}, body)
 }
 
 // serving are the options of a host that can be joined, and takes calls from those that have.
@@ -101,7 +102,7 @@ func serving() host.Options {
 	for i, h := range o.Endpoints {
 		o.Endpoints[i] = h.Callers("joined")
 	}
-	return o
+	return reached(o)
 }
 
 // leaving does something that ends an actor, and gives the event that it is gone.
@@ -152,16 +153,22 @@ func (g *guests) end() {
 
 // D04: a program that joins is an actor of the tree: it is found and called, calls its host, and leaves
 // without a trace.
-func TestD04_AProgramJoins(t *testing.T) {
-	dir := tempdir.Use(t)
+func TestD04_AProgramJoins(t *testing.T) { overBoth(t, aProgramJoins) }
+
+func aProgramJoins(t *testing.T) {
+	t.Helper()
 	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
 		o := start(t, "joins")
 		p, err := directory.WaitFor(ctx, "guest")
 		if err != nil {
 			return err
 		}
-		if p.Entry.Actor.PID != o.Process.Pid || p.Entry.Path != "guest" || p.Entry.Epoch != 1 {
-			t.Errorf("D04: it is %+v; its pid is %d", p.Entry, o.Process.Pid)
+		pid := o.Process.Pid
+		if isRemote() {
+			pid = 0 // it says nothing here
+		}
+		if p.Entry.Actor.PID != pid || p.Entry.Path != "guest" || p.Entry.Epoch != 1 {
+			t.Errorf("D04: it is %+v; its pid is %d", p.Entry, pid)
 		}
 		if s, err := echo.Call(ctx, p, "hello"); err != nil || s != "hello" {
 			t.Errorf("D04: %q, %v", s, err)
@@ -191,14 +198,16 @@ func TestD04_AProgramJoins(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if files, err := os.ReadDir(dir); len(files) > 0 || err != nil {
+	if files, err := os.ReadDir(os.TempDir()); len(files) > 0 || err != nil {
 		t.Errorf("D04: %v is left, %v", files, err)
 	}
 }
 
 // D04: the host survives a guest that is killed in the middle of a stream, and is told with its name.
-func TestD04_TheGuestIsKilled(t *testing.T) {
-	tempdir.Use(t)
+func TestD04_TheGuestIsKilled(t *testing.T) { overBoth(t, theGuestIsKilled) }
+
+func theGuestIsKilled(t *testing.T) {
+	t.Helper()
 	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
 		o := start(t, "joins")
 		p, err := directory.WaitFor(ctx, "guest")
@@ -236,8 +245,10 @@ func endless(ctx context.Context, p contract.Portal, do func()) error {
 }
 
 // D04: a guest survives its host, which is killed in the middle of a stream, and is told with its name.
-func TestD04_TheHostIsKilled(t *testing.T) {
-	tempdir.Use(t)
+func TestD04_TheHostIsKilled(t *testing.T) { overBoth(t, theHostIsKilled) }
+
+func theHostIsKilled(t *testing.T) {
+	t.Helper()
 	o := start(t, "serves")
 	if line, err := o.out.ReadString('\n'); err != nil {
 		t.Fatal(line, err)
@@ -279,8 +290,10 @@ func TestD04_TheSecondHostJoins(t *testing.T) {
 }
 
 // D04: what a guest hosts is in the tree that it has joined, below the guest, and gone with it.
-func TestD04_WhatAGuestHostsIsInTheTree(t *testing.T) {
-	tempdir.Use(t)
+func TestD04_WhatAGuestHostsIsInTheTree(t *testing.T) { overBoth(t, whatAGuestHostsIsInTheTree) }
+
+func whatAGuestHostsIsInTheTree(t *testing.T) {
+	t.Helper()
 	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
 		err := join(t.Context(), "guest", func(below context.Context) error {
 			return host.OpenNursery(below, host.Options{}, func(below context.Context, n *host.Nursery) error {
@@ -304,8 +317,10 @@ func TestD04_WhatAGuestHostsIsInTheTree(t *testing.T) {
 }
 
 // D04: guests do not keep a nursery from ending. They are asked to leave, and told who has asked.
-func TestD04_AHostEndsWithoutItsGuests(t *testing.T) {
-	tempdir.Use(t)
+func TestD04_AHostEndsWithoutItsGuests(t *testing.T) { overBoth(t, aHostEndsWithoutItsGuests) }
+
+func aHostEndsWithoutItsGuests(t *testing.T) {
+	t.Helper()
 	left := make(chan error, 1)
 	log, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
 		go func() {
@@ -332,8 +347,10 @@ func TestD04_AHostEndsWithoutItsGuests(t *testing.T) {
 }
 
 // D04: a program joins within its ctx, and what body ends with is what Join does.
-func TestD04_TheScopeOfAGuest(t *testing.T) {
-	tempdir.Use(t)
+func TestD04_TheScopeOfAGuest(t *testing.T) { overBoth(t, theScopeOfAGuest) }
+
+func theScopeOfAGuest(t *testing.T) {
+	t.Helper()
 	_, err := open(t, serving(), func(context.Context, *host.Nursery) error {
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -370,8 +387,10 @@ func TestD04_TheScopeOfAGuest(t *testing.T) {
 }
 
 // D04: so many may join, and no more, until one has left. Nothing of them is left in the host.
-func TestD04_GuestsAreBounded(t *testing.T) {
-	tempdir.Use(t)
+func TestD04_GuestsAreBounded(t *testing.T) { overBoth(t, guestsAreBounded) }
+
+func guestsAreBounded(t *testing.T) {
+	t.Helper()
 	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
 		before := descriptors(t)
 		for range 2 {
@@ -384,7 +403,11 @@ func TestD04_GuestsAreBounded(t *testing.T) {
 			if all, err := directory.FindAll(ctx, "guest"); len(all) != 64 {
 				t.Errorf("D04: %d have joined, %v", len(all), err)
 			}
-			if err := g.add("guest"); !errors.Is(err, fault.ErrOverloaded) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+			who := strconv.Itoa(os.Getpid())
+			if isRemote() {
+				who = "one on b"
+			}
+			if err := g.add("guest"); !errors.Is(err, fault.ErrOverloaded) || !strings.Contains(err.Error(), who) {
 				t.Errorf("D04: one too many: %v", err)
 			}
 			g.end()
@@ -515,8 +538,10 @@ func TestD04_NamesOfGuests(t *testing.T) {
 }
 
 // D04: a tree starts, though programs join under the names of its actors from the first moment.
-func TestD04_TheTreeHasItsPaths(t *testing.T) {
-	tempdir.Use(t)
+func TestD04_TheTreeHasItsPaths(t *testing.T) { overBoth(t, theTreeHasItsPaths) }
+
+func theTreeHasItsPaths(t *testing.T) {
+	t.Helper()
 	g := newGuests(t)
 	waiting := make(chan struct{})
 	go func() {
