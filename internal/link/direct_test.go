@@ -70,7 +70,7 @@ func listening(t *testing.T, server *tls.Config, pid int) *landing {
 }
 
 // certified returns the two ends of a connection that trust each other.
-func certified(t *testing.T) (server, client *tls.Config) {
+func certified(t testing.TB) (server, client *tls.Config) {
 	t.Helper()
 	s := httptest.NewTLSServer(nil) // which has a certificate for example.com
 	s.Close()

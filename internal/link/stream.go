@@ -2,6 +2,8 @@ package link
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"net"
 
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -19,8 +21,8 @@ type stream struct {
 	out  *bufio.Writer // small parts share a record; large ones are not copied
 }
 
-// NewStream is a transport over a connection whose other end is known. It is closed in one direction by
-// its CloseWrite, if it has one; without that, the peer's end of the stream comes with the connection's.
+// NewStream is a transport over a connection whose other end is known. The connection must have a method
+// CloseWrite, as those of TLS and TCP do.
 func NewStream(conn net.Conn) Transport {
 	return &stream{conn, wire.NewPacketReader(conn), bufio.NewWriterSize(conn, streamBuffer)}
 }
@@ -41,10 +43,11 @@ func (s *stream) Ahead() bool { return s.in.Ahead() }
 
 // CloseSend tells the peer that nothing more comes, and still reads.
 func (s *stream) CloseSend() error {
-	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if !ok {
+		return fmt.Errorf("a %T cannot be closed in one direction: %w", s.conn, errors.ErrUnsupported)
 	}
-	return nil
+	return half.CloseWrite()
 }
 
 // Abort closes the connection below TLS, whose own Close may wait for a peer that does not read.
