@@ -85,6 +85,9 @@ func (ca *CA) Issue(host, dir string, lifetime time.Duration) error {
 	if err := CheckName(host); err != nil {
 		return err
 	}
+	if now := time.Now(); now.After(ca.cert.NotAfter) {
+		return fmt.Errorf("%s expired at %v; a new CA takes host ca init, and both in the ca.pem of each host meanwhile", filepath.Join(ca.dir, caFile), ca.cert.NotAfter)
+	}
 	if lifetime <= 0 {
 		return fmt.Errorf("a lifetime of %v: expected more than 0", lifetime)
 	}

@@ -27,6 +27,7 @@ type Credentials struct {
 
 // loaded is the content of the files at one time. It does not change.
 type loaded struct {
+	host  string
 	pair  *tls.Certificate
 	roots *x509.CertPool
 	from  version
@@ -39,7 +40,7 @@ type version [3]fs.FileInfo
 
 func (v version) is(other version) bool {
 	for i, info := range v {
-		if info == nil || other[i] == nil || !os.SameFile(info, other[i]) || !info.ModTime().Equal(other[i].ModTime()) || info.Size() != other[i].Size() {
+		if info == nil || other[i] == nil || !os.SameFile(info, other[i]) || !info.ModTime().Equal(other[i].ModTime()) || info.Size() != other[i].Size() || info.Mode() != other[i].Mode() {
 			return false
 		}
 	}
@@ -56,9 +57,7 @@ func LoadCredentials(dir string) (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the credentials of this host: %w", err)
 	}
-	if c.host, err = hostOf(l.pair.Leaf); err != nil {
-		return nil, fmt.Errorf("the credentials of this host: %s: %w", filepath.Join(dir, certFile), err)
-	}
+	c.host = l.host
 	c.now.Store(l)
 	return c, nil
 }
@@ -134,13 +133,11 @@ func (c *Credentials) current() *loaded {
 	if err == nil && !next.from.is(seen) {
 		return l // they change at this moment: the next one looks
 	}
-	if err == nil {
-		if host, _ := hostOf(next.pair.Leaf); host != c.host {
-			err = fmt.Errorf("%s is not for the host %s any more, but for %q", filepath.Join(c.dir, certFile), c.host, host)
-		}
+	if err == nil && next.host != c.host {
+		err = fmt.Errorf("%s is not for the host %s any more, but for %s", filepath.Join(c.dir, certFile), c.host, next.host)
 	}
 	if err != nil {
-		next = &loaded{pair: l.pair, roots: l.roots, from: l.from, tried: seen, fault: err}
+		next = &loaded{host: l.host, pair: l.pair, roots: l.roots, from: l.from, tried: seen, fault: err}
 	}
 	if c.now.CompareAndSwap(l, next) && err != nil && (l.fault == nil || l.fault.Error() != err.Error()) {
 		slog.LogAttrs(context.Background(), slog.LevelWarn, "new credentials cannot be used; those of before stay in use",
@@ -174,7 +171,11 @@ func (c *Credentials) read() (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{pair: pair, roots: x509.NewCertPool(), from: from, tried: from}
+	host, err := hostOf(pair.Leaf)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cert, err)
+	}
+	l := &loaded{host: host, pair: pair, roots: x509.NewCertPool(), from: from, tried: from}
 	if !l.roots.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("%s has no certificate", ca)
 	}

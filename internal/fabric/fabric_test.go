@@ -197,3 +197,110 @@ func TestExpectationEnds(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// New certificates are used by the next connection; those that are there stay as they are.
+func TestCertificatesAreReplacedUnderConnections(t *testing.T) {
+	ca := newCA(t)
+	a, dirA := issue(t, ca, "a")
+	b, dirB := issue(t, ca, "b")
+	l := listen(t, a)
+	connect := func() (near, far *fabric.Conn) {
+		t.Helper()
+		dialling := task.Start(func() {
+			var err error
+			if far, err = fabric.Dial(t.Context(), b, l.Addr().String(), "a"); err != nil {
+				t.Error(err)
+			}
+		})
+		near, err := l.Accept()
+		dialling.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return near, far
+	}
+	serials := func(near, far *fabric.Conn) [2]string {
+		return [2]string{near.ConnectionState().PeerCertificates[0].SerialNumber.String(), far.ConnectionState().PeerCertificates[0].SerialNumber.String()}
+	}
+	near, far := connect()
+	seen := serials(near, far)
+	for _, host := range []struct{ name, dir string }{{"a", dirA}, {"b", dirB}} {
+		if err := ca.Issue(host.name, host.dir, fleet.DefaultLifetime); err != nil {
+			t.Fatal(err)
+		}
+		x, y := connect()
+		if now := serials(x, y); now == seen {
+			t.Errorf("the new certificate of %s is not used", host.name)
+		} else {
+			seen = now
+		}
+		_ = x.Close()
+		_ = y.Close()
+	}
+	served := task.Start(func() { echo(t, near) })
+	if text := said(t, far, "still here"); text != "still here" {
+		t.Errorf("%q has come back", text)
+	}
+	served.Wait()
+	_ = far.Close()
+}
+
+// A dial ends with its ctx, whose cause it gives, also while the other end says nothing.
+func TestDialEndsWithItsCtx(t *testing.T) {
+	b, _ := issue(t, newCA(t), "b")
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	dialling := task.Start(func() {
+		if conn, err := fabric.Dial(ctx, b, silent.Addr().String(), ""); !errors.Is(err, why) {
+			t.Errorf("%v, %v", conn, err)
+		}
+	})
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel(why)
+	dialling.Wait()
+	_ = conn.Close()
+	if conn, err := fabric.Dial(ctx, b, silent.Addr().String(), ""); !errors.Is(err, why) {
+		t.Errorf("%v, %v", conn, err)
+	}
+}
+
+// So many tokens may be expected, and no more.
+func TestExpectationsAreBounded(t *testing.T) {
+	a, _ := issue(t, newCA(t), "a")
+	l := listen(t, a)
+	for range 1024 {
+		_, cancel := l.Expect("b", fabric.NewToken())
+		defer cancel()
+	}
+	tunnels, cancel := l.Expect("b", fabric.NewToken())
+	defer cancel()
+	if _, open := <-tunnels; open {
+		t.Error("a connection that nobody has made")
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for address, want := range map[string][2]string{
+		"tls://10.0.0.1:7077":        {"", "10.0.0.1:7077"},
+		"tls://b@10.0.0.1:7077":      {"b", "10.0.0.1:7077"},
+		"tls://rack-7.x@[fd00::1]:1": {"rack-7.x", "[fd00::1]:1"},
+	} {
+		peer, at, err := fabric.ParseAddress(address)
+		if peer != want[0] || at != want[1] || err != nil || !fabric.IsAddress(address) {
+			t.Errorf("%s: %q, %q, %v", address, peer, at, err)
+		}
+	}
+	for _, address := range []string{"tls://", "tls://10.0.0.1", "tls://B@10.0.0.1:1", "tls://@10.0.0.1:1", "tls://10.0.0.1:"} {
+		if peer, at, err := fabric.ParseAddress(address); err == nil {
+			t.Errorf("%s: %q, %q", address, peer, at)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package fabric_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
+	"github.com/seed-2ba35074/trellis/internal/task"
+)
+
+// protocol is what hosts agree on with TLS, as it stands on the wire.
+const protocol = "trellis.v1.fabric"
+
+// certificate is that of a host, which has not expired or has.
+func certificate(t *testing.T, ca *fleet.CA, expired bool) tls.Certificate {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "h")
+	lifetime := fleet.DefaultLifetime
+	if expired {
+		lifetime = 1
+	}
+	if err := ca.Issue("b", dir, lifetime); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "host.pem"), filepath.Join(dir, "host.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// strangers are those that connect and are not to be let in, and what each of them does.
+func strangers(t *testing.T, ca *fleet.CA) map[string]func(conn net.Conn) io.ReadWriter {
+	t.Helper()
+	over := func(change func(c *tls.Config), say []byte) func(net.Conn) io.ReadWriter {
+		c := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}, Certificates: []tls.Certificate{certificate(t, ca, false)}}
+		change(c)
+		return func(conn net.Conn) io.ReadWriter {
+			secured := tls.Client(conn, c)
+			_, _ = secured.Write(say) // it may be refused before
+			return secured
+		}
+	}
+	plain := func(say []byte) func(net.Conn) io.ReadWriter {
+		return func(conn net.Conn) io.ReadWriter {
+			_, _ = conn.Write(say) // as above
+			return conn
+		}
+	}
+	return map[string]func(net.Conn) io.ReadWriter{
+		"without a certificate":   over(func(c *tls.Config) { c.Certificates = nil }, []byte{1}),
+		"of another fleet":        over(func(c *tls.Config) { c.Certificates[0] = certificate(t, newCA(t), false) }, []byte{1}),
+		"expired":                 over(func(c *tls.Config) { c.Certificates[0] = certificate(t, ca, true) }, []byte{1}),
+		"with TLS 1.2":            over(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, []byte{1}),
+		"with another protocol":   over(func(c *tls.Config) { c.NextProtos = []string{"h2"} }, []byte{1}),
+		"without a protocol":      over(func(c *tls.Config) { c.NextProtos = nil }, []byte{1}),
+		"with another greeting":   over(func(*tls.Config) {}, bytes.Repeat([]byte{7}, 33)),
+		"with an unknown token":   over(func(*tls.Config) {}, append([]byte{2}, make([]byte, 32)...)),
+		"in plain text":           plain([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
+		"with a large record":     plain(append([]byte{22, 3, 1, 255, 255}, make([]byte, 1<<16)...)),
+		"with a large message":    plain(append([]byte{22, 3, 1, 64, 0, 1, 255, 255, 255}, make([]byte, 1<<14-4)...)),
+		"with nothing but zeroes": plain(make([]byte, 1<<20)),
+	}
+}
+
+// Whoever is not a host of the fleet, or does not say what a host says, gets nothing but TLS's alert, and costs nothing that stays.
+func TestStrangersGetNothing(t *testing.T) {
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	l := listen(t, a)
+	for name, come := range strangers(t, ca) {
+		t.Run(name, func(t *testing.T) {
+			before := descriptors(t)
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			most := int64(16) // TLS's alert
+			var got int64
+			coming := task.Start(func() {
+				with := come(conn)
+				if _, secured := with.(*tls.Conn); secured {
+					most = 0
+				}
+				got, _ = io.Copy(io.Discard, with) // it ends with the connection
+			})
+			var stranger *fabric.Stranger
+			if _, err := l.Accept(); !errors.As(err, &stranger) || stranger.From != conn.LocalAddr().String() {
+				t.Errorf("%v", err)
+			}
+			coming.Wait()
+			_ = conn.Close()
+			if got > most {
+				t.Errorf("it has got %d bytes", got)
+			}
+			if after := descriptors(t); after > before {
+				t.Errorf("there were %d descriptors, and are %d", before, after)
+			}
+		})
+	}
+	joins(t, ca, l)
+}
+
+// joins has one host more join.
+func joins(t *testing.T, ca *fleet.CA, l *fabric.Listener) {
+	t.Helper()
+	c, _ := issue(t, ca, "c")
+	dialling := task.Start(func() {
+		conn, err := fabric.Dial(t.Context(), c, l.Addr().String(), "a")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = conn.Close()
+	})
+	for {
+		conn, err := l.Accept()
+		if errors.As(err, new(*fabric.Stranger)) {
+			continue // one that came before
+		}
+		if err != nil || conn.Host() != "c" {
+			t.Errorf("%v, %v", conn, err)
+			break
+		}
+		_ = conn.Close()
+		break
+	}
+	dialling.Wait()
+}
+
+// Strangers that say nothing have a bounded number of places, from which they are displaced, and keep nobody out.
+func TestSilentStrangersMakeWay(t *testing.T) {
+	const most, come = 64, 300
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	l := listen(t, a)
+	before, goroutines := descriptors(t), runtime.NumGoroutine()
+	var silent []net.Conn
+	for range come {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, conn)
+	}
+	for _, conn := range silent[:come-most] {
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("it has got %d bytes", n)
+		}
+	}
+	if now := descriptors(t); now > before+come+most {
+		t.Errorf("%d descriptors for those that say nothing, want %d at most", now-before-come, most)
+	}
+	joins(t, ca, l)
+	for _, conn := range silent {
+		_ = conn.Close()
+	}
+	l.Close()
+	if now := runtime.NumGoroutine(); now > goroutines {
+		t.Errorf("there were %d goroutines, and are %d", goroutines, now)
+	}
+}
+
+// Whoever connects and says nothing, or not enough, is cut off by itself, and so is a host that nobody accepts.
+func TestSilentStrangersAreCutOff(t *testing.T) {
+	t.Parallel() // it takes five seconds
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	b, _ := issue(t, ca, "b")
+	l := listen(t, a)
+	var all []io.Reader
+	for _, say := range []string{"", "\x16", "\x16\x03\x01\x00\x80\x01"} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, say); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, conn)
+	}
+	config, err := b.TLS("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.NextProtos = []string{protocol}
+	conn, err := tls.Dial("tcp", l.Addr().String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	accepted, err := fabric.Dial(t.Context(), b, l.Addr().String(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = accepted.Close() }()
+	for i, r := range append(all, conn, accepted) {
+		if n, _ := io.Copy(io.Discard, r); n > 0 {
+			t.Errorf("number %d has got %d bytes", i, n)
+		}
+	}
+}
+
+// descriptors is how many this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
