@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -25,6 +26,17 @@ type Fleet struct {
 	Advertise string
 	// Lease is how long an actor on another machine lives that this host does not answer; 5 s if 0, 200 ms at least.
 	Lease time.Duration
+	// Registry, if not nil, lets one root at a time have the tree: this host joins it, and holds the name Tree in it
+	// before it starts anything and until all has ended. While another one holds it, OpenNursery waits. The caller closes it.
+	Registry fleet.Registry
+	// Tree is that name, without [fleet.TreePrefix].
+	Tree string
+	// Host is the name of this host in the registry; that in its certificate if empty, or else the machine's. The member is
+	// called HOST:TREE, since a host may be the root of several trees.
+	Host string
+	// OnRegistryLoss says what to do when the registry may give the name to another host. With the default, stop, the
+	// nursery ends with the *fleet.LostError as its cause, and all of its processes with it, before that can be.
+	OnRegistryLoss config.OnRegistryLoss
 }
 
 // listen makes the listener of a host that others reach; nil if none do.

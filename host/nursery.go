@@ -77,6 +77,9 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	if err := cmp.Or(o.Supervision.Check(), o.Streams.Check(), o.Telemetry.Check()); err != nil {
 		return err
 	}
+	if o.Fleet != nil && o.Fleet.Registry != nil {
+		return inRegistry(ctx, o, func(ctx context.Context, o Options) error { return openNursery(ctx, o, body) })
+	}
 	door, err := serve(ctx, o)
 	switch {
 	case errors.Is(err, ErrServed) && o.OrJoin:

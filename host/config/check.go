@@ -30,6 +30,9 @@ func (t *Tree) CheckFrom(src Source) error {
 	c.values(reflect.ValueOf(t.Supervision), (*place)(nil).key("supervision"))
 	c.telemetry(t.Telemetry)
 	c.fleet(t.Fleet, (*place)(nil).key("fleet"))
+	if t.Fleet.Registry.Driver != "" && t.Name == "" {
+		c.note((*place)(nil).key("name"), "expected a name, which the root of the tree holds in the registry (fleet.registry)")
+	}
 	if len(t.Actors) == 0 {
 		c.note(list, "expected at least one actor, there is none")
 	} else {

@@ -17,7 +17,34 @@ type Fleet struct {
 	Listen string `yaml:"listen" json:"listen,omitempty"`
 	// Lease is how long an actor on another machine lives that this host does not answer.
 	Lease Duration `yaml:"lease" json:"lease,omitempty" default:"5s" min:"200ms,a busy machine would end actors that are well"`
+	// Registry is where this host holds the name of its tree, so that there is one root of that name.
+	Registry Registry `yaml:"registry" json:"registry,omitzero"`
+	// OnRegistryLoss is what becomes of the tree when the registry does not answer for so long that another root may begin.
+	OnRegistryLoss OnRegistryLoss `yaml:"on_registry_loss" json:"on_registry_loss,omitempty" default:"stop" oneof:"stop keep"`
 }
+
+// Registry says which registry, as fleet.Settings does; there is none without a driver.
+type Registry struct {
+	Driver    string   `yaml:"driver" json:"driver"`
+	Endpoints []string `yaml:"endpoints" json:"endpoints,omitempty"` // of its servers
+	// TTL is after which time without a renewal the registry gives the tree to another root.
+	TTL Duration `yaml:"ttl" json:"ttl,omitempty" default:"5s" min:"2s, as etcd grants no shorter lease"`
+	// Credentials is a directory as in Fleet; if empty, it is that one.
+	Credentials string `yaml:"credentials" json:"credentials,omitempty"`
+	// Of a server in this host: the directory of its data, where clients reach it, and all servers by their hosts' names.
+	Dir    string            `yaml:"dir" json:"dir,omitempty"`
+	Listen string            `yaml:"listen" json:"listen,omitempty"`
+	Peers  map[string]string `yaml:"peers" json:"peers,omitempty"`
+}
+
+// OnRegistryLoss is what becomes of a tree whose root is not a member of its registry any more.
+type OnRegistryLoss string
+
+// What becomes of it.
+const (
+	StopOnRegistryLoss OnRegistryLoss = "stop" // it has ended before another root can begin
+	KeepOnRegistryLoss OnRegistryLoss = "keep" // it goes on, perhaps beside another one, and its root joins again
+)
 
 func (c *checker) fleet(f Fleet, at *place) {
 	c.values(reflect.ValueOf(f), at)
@@ -25,6 +52,9 @@ func (c *checker) fleet(f Fleet, at *place) {
 		if _, port, err := net.SplitHostPort(f.Listen); err != nil || port == "" {
 			c.note(at.key("listen"), "expected an address with a port, such as 10.0.0.1:7077, got %s", words.Quote(f.Listen))
 		}
+	}
+	if f.Registry.Driver == "" && !reflect.ValueOf(f.Registry).IsZero() {
+		c.note(at.key("registry").key("driver"), "expected the name of a driver, such as etcd")
 	}
 	if (f.Listen != "" || f.Host != "") && f.Credentials == "" {
 		c.note(at.key("credentials"), "expected the directory of this host's certificate, there is none; host ca issue makes one")

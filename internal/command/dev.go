@@ -176,7 +176,7 @@ func packagesOf(actors []config.Actor) (all []string) {
 }
 
 // serve builds and runs the tree until that ends.
-func (d *dev) serve(ctx context.Context) error {
+func (d *dev) serve(ctx context.Context) (err error) {
 	if err := d.build(ctx); err != nil {
 		return err
 	}
@@ -184,6 +184,11 @@ func (d *dev) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	leave, err := d.p.registryOf(ctx, d.tree, machines)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, leave()) }()
 	options := host.Options{Supervision: d.tree.Supervision, Telemetry: d.tree.Telemetry, Hurry: d.p.signals.hurry, Serve: d.at, Fleet: machines}
 	d.p.progress.step("starting " + plural(countProcesses(d.tree.Actors), "process"))
 	return otlp.Run(ctx, d.tree.Telemetry, func(ctx context.Context) error {

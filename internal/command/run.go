@@ -99,6 +99,11 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	if err != nil {
 		return explain(ctx, err)
 	}
+	leave, err := p.registryOf(ctx, tree, machines)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, leave()) }()
 	options := host.Options{Supervision: tree.Supervision, Telemetry: tree.Telemetry, Hurry: p.signals.hurry, Record: records, Serve: at, Fleet: machines, Dump: dumps}
 	if at != "" {
 		options.Endpoints = plans.handlers()

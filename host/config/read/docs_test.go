@@ -98,6 +98,8 @@ func kindOf(t reflect.Type, key string) string {
 		return choice(config.WarnWhenStuck, config.RestartWhenStuck)
 	case t == reflect.TypeFor[config.WhileDown]():
 		return choice(config.WaitWhileDown, config.FailWhileDown)
+	case t == reflect.TypeFor[config.OnRegistryLoss]():
+		return choice(config.StopOnRegistryLoss, config.KeepOnRegistryLoss)
 	}
 	switch t.Kind() {
 	case reflect.String:

@@ -235,3 +235,12 @@ run: {actor: z, endpoint: e}
 		`f.yaml:9:14: run.actor: expected one of the tree's own actors (a, b), got "z"`,
 	}, "\n"))
 }
+
+func TestRegistries(t *testing.T) {
+	refused{
+		"no driver":       {"name: x\nfleet: {registry: {ttl: 5s}}\n" + one(""), "f.yaml:2:19: fleet.registry.driver: expected the name of a driver, such as etcd"},
+		"no name":         {"fleet: {registry: {driver: etcd}}\n" + one(""), "f.yaml:1:1: name: expected a name, which the root of the tree holds in the registry (fleet.registry)"},
+		"a short lease":   {"name: x\nfleet: {registry: {driver: etcd, ttl: 1s}}\n" + one(""), "f.yaml:2:39: fleet.registry.ttl: expected at least 2s, as etcd grants no shorter lease, got 1s"},
+		"an unknown loss": {"name: x\nfleet: {on_registry_loss: restart}\n" + one(""), `f.yaml:2:27: fleet.on_registry_loss: expected stop or keep, got "restart"`},
+	}.check(t)
+}
