@@ -1,7 +1,7 @@
 // Package mcp connects a tree of actors with the Model Context Protocol, both ways.
 //
-// [NewServer] shows the tree to an agent: what is there, what is known of it, logs, traces, and each func of an actor that is ready
-// as a tool with the schema of its contract. The command has it as host mcp:
+// [NewServer] shows the tree to an agent: what is there, what is known of it, logs and traces; and as tools, with the schemas of their
+// contracts, the funcs of actors that are ready, and the contexts to which nothing is sent. The command has it as host mcp:
 //
 //	err := host.Join(ctx, "default", host.JoinOptions{Name: "mcp"}, func(ctx context.Context) error {
 //		return mcp.NewServer(ctx, mcp.Options{}).Run(ctx, &sdkmcp.StdioTransport{})

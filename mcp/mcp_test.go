@@ -74,7 +74,11 @@ var (
 	greet = contract.Func[string, string]("greet")
 	cook  = contract.Func[dish, string]("cook")
 	count = contract.Source[int, int]("count")
+	climb = contract.Context[int, none, none, int, string]("climb")
+	talk  = contract.Context[none, none, string, string, none]("talk")
 )
+
+type none struct{}
 
 type dish struct {
 	Name string `json:"name"`
@@ -87,9 +91,17 @@ func agent(ctx context.Context, o mcp.Options, changed func()) (*sdkmcp.ClientSe
 		return nil, err
 	}
 	client := sdkmcp.NewClient(&sdkmcp.Implementation{Name: "agent", Version: "1"}, &sdkmcp.ClientOptions{
-		ToolListChangedHandler: func(context.Context, *sdkmcp.ToolListChangedRequest) { changed() },
+		ToolListChangedHandler:      func(context.Context, *sdkmcp.ToolListChangedRequest) { changed() },
+		ProgressNotificationHandler: told,
 	})
 	return client.Connect(ctx, near, nil)
+}
+
+// notes is where an agent's progress goes, which is asked for with it as a token.
+var notes = make(chan string, 100)
+
+func told(_ context.Context, r *sdkmcp.ProgressNotificationClientRequest) {
+	notes <- fmt.Sprintf("%v: %v %s", r.Params.ProgressToken, r.Params.Progress, r.Params.Message)
 }
 
 // used is the text that a tool gives, with "! " in front if it has failed.
@@ -115,6 +127,78 @@ func toolNames(ctx context.Context, t *testing.T, s *sdkmcp.ClientSession) (name
 		names = append(names, tool.Name)
 	}
 	return names
+}
+
+// A context to which nothing is sent is a tool. What it sends is progress, to an agent that wants it; it ends when the agent gives up.
+func TestAContextIsATool(t *testing.T) {
+	begun, ended := make(chan struct{}, 2), make(chan error, 2)
+	programs := trellistest.NewPrograms(t, trellistest.Plugin{Name: "climber", Endpoints: []contract.Handler{
+		climb.Handle(func(ctx context.Context, to int, c *contract.Callee[none, none, int]) (string, error) {
+			if err := c.Started(none{}); err != nil {
+				return "", err
+			}
+			s, err := c.Stream(contract.StreamOptions{})
+			if err != nil {
+				return "", err
+			}
+			for i := range to {
+				if err := s.Send(ctx, i); err != nil {
+					return "", err
+				}
+			}
+			if to == 0 { // it is told to end
+				begun <- struct{}{}
+				<-ctx.Done()
+				ended <- context.Cause(ctx)
+			}
+			return fmt.Sprintf("at %d", to), nil
+		}),
+		talk.Handle(func(context.Context, none, *contract.Callee[none, string, string]) (none, error) { return none{}, nil }),
+	}})
+	specs := []host.Spec{{Name: "climber", Command: []string{"climber"}}}
+	err := host.OpenTree(programs.Context(), host.Options{}, specs, func(ctx context.Context, _ *host.Tree) error {
+		s, err := agent(ctx, mcp.Options{}, func() {})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }() // the tree ends it, too
+		if names := toolNames(ctx, t, s); !slices.Contains(names, "climber_climb") || slices.Contains(names, "climber_talk") {
+			t.Errorf("the tools are %v: expected climber_climb, and not climber_talk, to which messages are sent", names)
+		}
+		p := &sdkmcp.CallToolParams{Name: "climber_climb", Arguments: json.RawMessage(`{"arguments":3}`)}
+		p.SetProgressToken("climb")
+		r, err := s.CallTool(ctx, p)
+		if err != nil {
+			return err
+		}
+		if got := r.Content[0].(*sdkmcp.TextContent).Text; got != `"at 3"` {
+			return errors.New(got)
+		}
+		for i := range 3 {
+			if got, want := <-notes, fmt.Sprintf("climb: %d %d", i+1, i); got != want {
+				t.Errorf("progress is %q, want %q", got, want)
+			}
+		}
+		if got := used(ctx, t, s, "climber_climb", `{"arguments":5}`); got != `"at 5"` || len(notes) > 0 {
+			t.Errorf("without a token: %s, and %d notes of progress", got, len(notes))
+		}
+		waiting, cancel := context.WithCancel(ctx)
+		giving := task.Start(func() {
+			<-begun
+			cancel()
+		})
+		defer giving.Wait()
+		if _, err := s.CallTool(waiting, &sdkmcp.CallToolParams{Name: "climber_climb", Arguments: json.RawMessage(`{"arguments":0}`)}); !errors.Is(err, context.Canceled) {
+			t.Errorf("a call that was given up: %v", err)
+		}
+		if err := <-ended; err == nil {
+			t.Error("the context has not been told of the end")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // An agent sees the tree, and calls what is in it. Its tools are those of the actors that are there.

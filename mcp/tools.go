@@ -102,7 +102,7 @@ func (o *tools) offer(a *inspect.Actor) {
 		now.process = "" // they are shown as the contract has them, until another event
 	}
 	for _, e := range d.Endpoints {
-		if e.Kind == "func" && e.Name != toolsEndpoint {
+		if e.Name != toolsEndpoint && (e.Kind == "func" || listens(e)) {
 			o.show(now, a.Path, e, theirs[e.Name])
 		}
 	}
@@ -153,6 +153,9 @@ func (o *tools) show(now offer, path string, e *document.Endpoint, theirs *sdkmc
 	name := unnamed.ReplaceAllString(path+"_"+e.Name, "_")
 	schema, whole := inputSchema(path, e)
 	description := fmt.Sprintf("Call %s of the actor %s.", e.Name, path)
+	if listens(e) {
+		description = fmt.Sprintf("Open %s of the actor %s, and wait for its result. What it sends until then comes as progress.", e.Name, path)
+	}
 	if theirs != nil {
 		if s, is := theirs.InputSchema.(map[string]any); is && s["type"] == "object" {
 			schema, whole, description = s, true, words.Clip(theirs.Description, mostDescription)
@@ -173,7 +176,15 @@ func (o *tools) show(now offer, path string, e *document.Endpoint, theirs *sdkmc
 	o.server.AddTool(&sdkmcp.Tool{
 		Name: name, InputSchema: schema, Description: description,
 	}, func(call context.Context, r *sdkmcp.CallToolRequest) (*sdkmcp.CallToolResult, error) {
-		answer, err := o.tree.call(call, path, e.Name, r.Params.Arguments, whole)
+		args, err := argumentsOf(r, whole)
+		var answer json.RawMessage
+		switch {
+		case err != nil:
+		case listens(e):
+			answer, err = o.tree.open(call, path, e.Name, args, r)
+		default:
+			answer, err = o.tree.call(call, path, e.Name, args)
+		}
 		if err != nil {
 			return &sdkmcp.CallToolResult{IsError: true, Content: []sdkmcp.Content{&sdkmcp.TextContent{Text: fault.Line(err)}}}, nil // an agent may do something about it
 		}
@@ -198,21 +209,59 @@ func inputSchema(path string, e *document.Endpoint) (schema map[string]any, whol
 	return map[string]any{"type": "object", "properties": map[string]any{"arguments": schema}, "required": []string{"arguments"}}, false
 }
 
-// call calls a func, of whichever actor at a path has least to do.
-func (t *tree) call(call context.Context, path, endpoint string, args json.RawMessage, whole bool) (json.RawMessage, error) {
-	ctx, cancel := t.within(call)
-	defer cancel()
+// listens reports whether an endpoint is a context to which nothing is sent: its opener has its arguments to give, and then listens.
+func listens(e *document.Endpoint) bool {
+	fields, is := e.Schemas["command"]["properties"].(map[string]any)
+	return e.Kind == "context" && is && len(fields) == 0
+}
+
+// argumentsOf are those of a call: what the agent gives, or what is in it, as [inputSchema] has it.
+func argumentsOf(r *sdkmcp.CallToolRequest, whole bool) (json.RawMessage, error) {
+	args := r.Params.Arguments
 	if len(args) == 0 {
 		args = json.RawMessage("{}")
 	}
-	if !whole {
-		var wrapped struct {
-			Arguments json.RawMessage `json:"arguments"`
-		}
-		if err := json.Unmarshal(args, &wrapped); err != nil {
-			return nil, fmt.Errorf("expected an object with arguments: %w", err)
-		}
-		args = wrapped.Arguments
+	if whole {
+		return args, nil
 	}
+	var wrapped struct {
+		Arguments json.RawMessage `json:"arguments"`
+	}
+	if err := json.Unmarshal(args, &wrapped); err != nil {
+		return nil, fmt.Errorf("expected an object with arguments: %w", err)
+	}
+	return wrapped.Arguments, nil
+}
+
+// call calls a func, of whichever actor at a path has least to do.
+func (t *tree) call(call context.Context, path, endpoint string, args json.RawMessage) (json.RawMessage, error) {
+	ctx, cancel := t.within(call)
+	defer cancel()
 	return contract.FuncByHand(endpoint).Call(ctx, directory.Spread(ctx, path), args)
+}
+
+// open opens a context to which nothing is sent. An agent that has asked for progress is told each message; one that does not take
+// them holds the context's stream up, and nothing else.
+func (t *tree) open(call context.Context, path, endpoint string, args json.RawMessage, r *sdkmcp.CallToolRequest) (json.RawMessage, error) {
+	ctx, cancel := t.within(call)
+	defer cancel()
+	reading := contract.ContextByHand(endpoint).With(contract.ContextOptions{Reading: true})
+	return reading.Open(ctx, directory.Spread(ctx, path), args, func(ctx context.Context, c *contract.Opener[json.RawMessage, json.RawMessage, json.RawMessage, json.RawMessage]) error {
+		stream, err := c.Stream(contract.StreamOptions{})
+		if err != nil {
+			return err
+		}
+		stream.CloseSend()
+		told := &sdkmcp.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken()}
+		for message, err := range stream.All(ctx) {
+			if told.Progress, told.Message = told.Progress+1, string(message); err == nil && told.ProgressToken != nil {
+				err = r.Session.NotifyProgress(ctx, told)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		_, err = c.Wait(ctx)
+		return err
+	})
 }

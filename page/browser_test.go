@@ -4,6 +4,7 @@ package page_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"testing"
@@ -18,7 +19,7 @@ import (
 func TestInABrowser(t *testing.T) {
 	ended := make(counting, 1)
 	o := host.Options{Telemetry: config.Telemetry{Spans: 1000}, Supervision: config.Supervision{Strategy: config.OneForOne}}
-	servedBy(t, o, page.Options{}, ended, func(ctx context.Context, p *page.Page, url string) {
+	servedBy(t, o, page.Options{Plan: differing}, ended, func(ctx context.Context, p *page.Page, url string) {
 		script := exec.CommandContext(ctx, "node", "testdata/browser.mjs", url+p.Invite(), url+p.Invite())
 		script.Stdout, script.Stderr = os.Stdout, os.Stderr
 		if err := script.Run(); err != nil {
@@ -27,4 +28,12 @@ func TestInABrowser(t *testing.T) {
 			t.Error("the source that was stopped has come to its end")
 		}
 	})
+}
+
+// differing is a plan, as host plan gives it.
+func differing(context.Context) (any, error) {
+	return json.RawMessage(`{"version": 1, "changes": [
+		{"actor": "greeter", "action": "restart", "settings": [{"key": "limits.memory", "from": "", "to": "1 GiB"}, {"key": "args", "from": "[\"-a\"]", "to": "[\"-b\"]"}]},
+		{"actor": "baker", "action": "add", "from": 0, "to": 2},
+		{"actor": "cook", "action": "restart", "program": true, "error": "no such user"}]}`), nil
 }

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	case "venomous":
 		sdk.Serve(venomous()...)
 	}
-	testscript.Main(guest{m}, map[string]func(){"host": Main})
+	testscript.Main(guest{m}, map[string]func(){"host": Main, "agent": agent})
 }
 
 // guest runs the tests so that they, and all that they start, leave nothing behind.

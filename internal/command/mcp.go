@@ -16,7 +16,7 @@ func newMCP(p *program) *cobra.Command {
 		Short: "Show the tree of a host that serves to an agent, as an MCP server on standard input and output",
 		Long: "Show the tree of a host that serves to an agent, as a server of the Model Context Protocol on standard input and output:\n" +
 			"its actors, what is known of each, logs and traces, and each func of an actor that is ready as a tool, with the schema of\n" +
-			"its contract. A call is allowed if the callee admits programs that have joined. It ends with its input, or with the host.",
+			"its contract, and each context to which nothing is sent. A call is allowed if the callee admits programs that have joined. It ends with its input, or with the host.",
 		Example: "  host mcp --at default\n  host mcp --orders",
 		Args:    noArgs,
 	}, func(ctx context.Context, _ []string) error {

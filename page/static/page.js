@@ -224,7 +224,20 @@ function drawPlan() {
   if (!plan) return h("p", { class: "faint" }, "Comparing …");
   if (plan.error) return [again, h("p", { class: "bad" }, plan.error)];
   if (!(plan.changes ?? []).length) return [again, h("p", {}, "There is no difference.")];
-  return [again, h("pre", {}, JSON.stringify(plan.changes, null, 2))];
+  const shown = plan.changes.flatMap((c) => differences(c)).filter((d) => found(d.map(String).join(" ")));
+  return [again, h("table", {}, h("thead", {}, h("tr", {}, ["Actor", "What host apply does", "Setting", "Runs", "In the file"].map((x) => h("th", { scope: "col" }, x)))), h("tbody", {}, shown.map(([path, what, key, from, to, error]) =>
+    h("tr", {}, h("td", {}, link(path)), h("td", {}, what, error ? h("div", { class: "bad" }, error) : null), h("td", {}, key), h("td", { class: "mono" }, from), h("td", { class: "mono" }, to)))))];
+}
+
+const changes = { add: "starts it", remove: "ends it: it is not in the file", scale: "starts or ends replicas", restart: "restarts it", supervise: "supervises its actors in another way", ask: "asks it: what it hosts is not known" };
+
+// differences are the rows of a change: one for each setting, or one for the whole.
+function differences(c) {
+  const what = (changes[c.action] ?? c.action) + (c.with ? " with the others, by the strategy of its supervisor" : c.program ? ": its program is another one" : "");
+  const rows = (c.settings ?? []).map((s) => [s.key, s.from || "–", s.to || "–"]);
+  if (c.from !== undefined || c.to !== undefined) rows.push(["replicas", String(c.from ?? 0), String(c.to ?? 0)]);
+  if (!rows.length) rows.push(["", "", ""]);
+  return rows.map((r, i) => [c.actor, what, ...r, i ? "" : c.error ?? ""]);
 }
 
 async function readPlan() {
@@ -406,7 +419,7 @@ function nextBad() {
 const keys = [
   ["/", "search everything", () => $("search").focus()], ["↑ ↓", "the actor above, below", null], ["Enter", "go to the panel of the selected actor", null],
   ["v", "picture or table", () => { shape = shape === "picture" ? "table" : "picture"; draw(); }], ["e", "events", () => setTab("events")], ["l", "logs", () => setTab("logs")], ["t", "traces", () => setTab("traces")],
-  ["c", "contexts", () => setTab("contexts")], ["m", "metrics", () => setTab("metrics")], ["i", "timeline", () => setTab("timeline")], ["n", "the next actor that is not well", nextBad], ["u", "the host of the selected actor", () => choose(hostOf(selected))],
+  ["c", "contexts", () => setTab("contexts")], ["m", "metrics", () => setTab("metrics")], ["i", "timeline", () => setTab("timeline")], ["g", "config", () => setTab("config")], ["n", "the next actor that is not well", nextBad], ["u", "the host of the selected actor", () => choose(hostOf(selected))],
   ["p", "pause, and go on", () => setPaused(!paused)], ["?", "these keys", () => $("keys").showModal()], ["Esc", "leave the search, or this list", null],
 ];
 

@@ -86,6 +86,13 @@ for (const [key, what] of [["e", "restarted"], ["l", "actor is ready"], ["m", "g
     await page.locator("#view", { hasText: what }).waitFor();
   });
 }
+await step("what differs from the config file is a table", async () => {
+  await page.keyboard.press("g");
+  for (const row of ["greeter|restarts it|limits.memory|–|1 GiB", "greeter|restarts it|args|[\"-a\"]|[\"-b\"]", "baker|starts it|replicas|0|2"]) {
+    await page.waitForFunction((want) => [...document.querySelectorAll("#view tbody tr")].some((r) => [...r.cells].map((c) => c.innerText).join("|") === want), row);
+  }
+  await page.locator("#view tbody tr", { hasText: "no such user" }).waitFor();
+});
 await step("the keys are listed", async () => {
   await page.keyboard.press("?");
   want((await text("#keys")).includes("search everything"), "the list of keys");

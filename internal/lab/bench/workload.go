@@ -90,7 +90,7 @@ func workloads(s sizes) []*workload {
 	}
 	all = append(append(all, hopWorkloads(s)...), spansWorkloads(s)...)
 	return append(all, fanWorkload(s), cancelWorkload(s), startWorkload(s), pureWorkload(s), standbyWorkload(s), crowdWorkload(s),
-		contextsWorkload(s, idleContext, 0.6), contextsWorkload(s, hibernatingContext, 0.2), childrenWorkload(s), censusWorkload(s))
+		contextsWorkload(s, idleContext, 0.6), contextsWorkload(s, hibernatingContext, 0.2), childrenWorkload(s), viewersWorkload(s), censusWorkload(s))
 }
 
 // besideChild measures a plugin of a kind, and beside it a child that differs only in what is measured.

@@ -1,0 +1,55 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	sdkmcp "github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// agent is a program for scripts: a client of the Go SDK, which starts host mcp and uses one tool: agent census_count '{"root": "src"}'. It
+// prints what the tool gives, and, where it has not failed, what it was first told of progress.
+func agent() {
+	if err := useTool(context.Background(), os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "agent:", err)
+		os.Exit(1)
+	}
+}
+
+func useTool(ctx context.Context, tool, args string) error {
+	told := make(chan string, 1)
+	client := sdkmcp.NewClient(&sdkmcp.Implementation{Name: "agent", Version: "1"}, &sdkmcp.ClientOptions{
+		ProgressNotificationHandler: func(_ context.Context, r *sdkmcp.ProgressNotificationClientRequest) {
+			select {
+			case told <- r.Params.Message:
+			default: // another one was first
+			}
+		},
+	})
+	server := exec.CommandContext(ctx, "host", "mcp")
+	server.Stderr = os.Stderr
+	s, err := client.Connect(ctx, &sdkmcp.CommandTransport{Command: server}, nil)
+	if err != nil {
+		return err
+	}
+	p := &sdkmcp.CallToolParams{Name: tool, Arguments: json.RawMessage(args)}
+	p.SetProgressToken("the only one")
+	r, err := s.CallTool(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, c := range r.Content {
+		if text, is := c.(*sdkmcp.TextContent); is {
+			fmt.Println(text.Text)
+		}
+	}
+	if r.IsError {
+		return errors.Join(errors.New("the tool has failed"), s.Close())
+	}
+	fmt.Println("progress:", <-told) // which was sent before the result
+	return s.Close()
+}
