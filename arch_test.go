@@ -74,7 +74,7 @@ func importMap() []area {
 		{"registry/etcdembed", []string{"fleet", "registry/etcd"}, "it starts servers, and leaves all that is asked of them to a client"},
 		{"registry/etcd", []string{"fleet", "internal/task"}, "it asks a registry, and knows nothing of what hosts do with the answers"},
 		{"docs", nil, "a page that programs carry is still a page"},
-		{"internal/lab/bench", []string{"internal", "host", "page", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
+		{"internal/lab/bench", []string{"internal", "host", "fleet", "page", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/tracing", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
 		{"internal/inspect", append([]string{"internal/dialog", "internal/endpoint", "internal/task", "internal/terminal", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life, hosts and programs that have joined meet in it: they tell, hand on and ask"},
 		{"internal/document", []string{"internal/inspect", "internal/treepath", "shared"}, "it makes documents of what others have read"},

@@ -130,6 +130,10 @@ func (l *lab) start(ctx context.Context, subject string) (process, error) {
 		return l.startRelayed(ctx)
 	case traced:
 		return l.startTraced(ctx)
+	case remote:
+		return l.startRemote(ctx)
+	case TLS:
+		return l.startTLS(ctx)
 	}
 	return nil, fmt.Errorf("no plugin of the kind %q", subject)
 }

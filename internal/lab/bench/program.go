@@ -27,7 +27,7 @@ func (l *lab) prepare(ctx context.Context, chosen []*workload) error {
 	if err != nil {
 		return err
 	}
-	l.programs, l.missing = map[string]string{busy: self, relay: self}, map[string]string{}
+	l.programs, l.missing = map[string]string{busy: self, relay: self, agent: self, TLS: self}, map[string]string{}
 	_, noSource := os.Stat(filepath.Join(l.options.Source, programFolder))
 	_, noGo := exec.LookPath("go")
 	l.carried = errors.Join(noSource, noGo) != nil

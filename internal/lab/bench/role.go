@@ -23,6 +23,8 @@ var roles = map[string]func() error{
 	Socket:  socket.ServeFrames,
 	busy:    func() error { return socket.Serve(spin) },
 	relay:   serveRelay,
+	agent:   serveAgent,
+	TLS:     serveTLS,
 }
 
 // Serve makes the program what the measuring one has started it to be, and does not

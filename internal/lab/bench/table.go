@@ -46,8 +46,8 @@ func (r *Report) writeNotes(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "%d rounds in %.0f s, %d CPUs, %s, %s; other programs used %.0f %% of the processors meanwhile.\n"+
 		"Medians of the rounds; (p99) of single operations; ratio to go-plugin gRPC, round by round, with quartiles; spread is the distance of the\n"+
-		"quartiles. gRPC and ttrpc are without TLS and go-plugin. One more hop is compared with none, spans that are kept with none, and the\n"+
-		"census with the same count in one process.\n",
+		"quartiles. gRPC and ttrpc are without TLS and go-plugin. One more hop is compared with none, spans that are kept with none, another\n"+
+		"machine (this one, over TCP and TLS) with gRPC over the same or with a child, and the census with the same count in one process.\n",
 		r.Rounds, r.Seconds, r.CPUs, r.System, r.Go, 100*r.Others)
 	if r.Carried {
 		b.WriteString("Every plugin was the measuring program itself, which takes longer to start than a program of its own. In a clone they are built.\n")

@@ -44,6 +44,58 @@ func startIn(ctx context.Context, n *host.Nursery, spec host.Spec) (peer, error)
 	return &trellisPeer{portal: portal}, nil
 }
 
+// nurseryPeer is a plugin in a nursery of its own, which has other settings than that of most: no other plugin that is
+// measured is in it.
+type nurseryPeer struct {
+	*trellisPeer
+
+	nursery *task.Worker
+	ended   chan struct{} // closed to end the nursery
+	err     error         // of the nursery, when that has ended
+}
+
+func startInNursery(ctx context.Context, o host.Options, spec host.Spec) (*nurseryPeer, error) {
+	outside, cancel := context.WithCancel(context.Background()) // of the nursery that all others are in
+	stop := context.AfterFunc(ctx, cancel)
+	p := &nurseryPeer{ended: make(chan struct{})}
+	started := make(chan error, 1)
+	p.nursery = task.Start(func() {
+		defer cancel()
+		defer stop()
+		begun := false
+		p.err = host.OpenNursery(outside, o, func(ctx context.Context, n *host.Nursery) error {
+			begun = true
+			found, err := startIn(ctx, n, spec)
+			if err == nil {
+				p.trellisPeer = found.(*trellisPeer)
+			}
+			started <- err
+			if err == nil {
+				select {
+				case <-p.ended:
+				case <-ctx.Done():
+				}
+				n.Cancel()
+			}
+			return err
+		})
+		if !begun {
+			started <- p.err
+		}
+	})
+	if err := <-started; err != nil {
+		p.nursery.Wait()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *nurseryPeer) stop() error {
+	close(p.ended)
+	p.nursery.Wait()
+	return p.err
+}
+
 // startFromStandby starts plugins of which a spare waits. They are in a nursery of their own, since
 // their spares live for longer than they do.
 func (l *lab) startFromStandby(ctx context.Context, times int) (all []sample, err error) {

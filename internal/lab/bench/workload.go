@@ -88,21 +88,26 @@ func workloads(s sizes) []*workload {
 			all = append(all, streamWorkload(s, way+borrowed, size))
 		}
 	}
-	all = append(append(all, hopWorkloads(s)...), spansWorkloads(s)...)
+	all = append(append(append(all, hopWorkloads(s)...), machinesWorkloads(s)...), spansWorkloads(s)...)
 	return append(all, fanWorkload(s), cancelWorkload(s), startWorkload(s), pureWorkload(s), standbyWorkload(s), crowdWorkload(s),
 		contextsWorkload(s, idleContext, 0.6), contextsWorkload(s, hibernatingContext, 0.2), childrenWorkload(s), viewersWorkload(s), censusWorkload(s))
 }
 
 // besideChild measures a plugin of a kind, and beside it a child that differs only in what is measured.
 func besideChild(group, kind string, m metric, measure func(ctx context.Context, p process) (sample, error)) *workload {
+	return beside(Child, group, kind, m, measure)
+}
+
+// beside measures a plugin of a kind, and a baseline beside it.
+func beside(baseline, group, kind string, m metric, measure func(ctx context.Context, p process) (sample, error)) *workload {
+	kinds := map[string]string{Trellis: kind, baseline: baseline}
+	if baseline == Child {
+		kinds[baseline] = Trellis
+	}
 	return &workload{
-		name: m.name, group: group, subjects: []string{Trellis, Child}, metrics: []metric{m},
+		name: m.name, group: group, subjects: []string{Trellis, baseline}, metrics: []metric{m},
 		measure: func(ctx context.Context, l *lab, subject string) ([]sample, error) {
-			from := kind
-			if subject == Child {
-				from = Trellis
-			}
-			p, err := l.one(ctx, from)
+			p, err := l.one(ctx, kinds[subject])
 			if err != nil {
 				return nil, err
 			}
