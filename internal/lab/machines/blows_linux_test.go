@@ -137,7 +137,7 @@ func (w *world) hit(h who, s syscall.Signal) {
 // gone waits until the process of an actor has ended. Its parent may be stopped, and not have noticed.
 func (w *world) gone(h who) {
 	w.t.Helper()
-	for limit := time.Now().Add(enough); ; time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(enough); ; <-time.After(time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.PID))
 		if _, state, _ := strings.Cut(string(stat), ") "); err != nil || strings.HasPrefix(state, "Z") {
 			return

@@ -50,7 +50,7 @@ func TestM20_FiftyHosts(t *testing.T) {
 	}
 	const idle = 10 * time.Second // it is a measurement: nothing depends on it
 	root, agent := w.used(t, "a"), w.used(t, "m0")
-	time.Sleep(idle)
+	<-time.After(idle)
 	rootAfter, agentAfter := w.used(t, "a"), w.used(t, "m0")
 	t.Logf("%d hosts are up after %v; the root has %d MiB and uses %.2f ms of CPU a second, an agent %d MiB and %.2f ms", hosts, up.Round(time.Millisecond),
 		rootAfter.rss>>20, perSecond(root, rootAfter, idle), agentAfter.rss>>20, perSecond(agent, agentAfter, idle))

@@ -190,7 +190,7 @@ func (w *world) joined(body func(ctx context.Context) error) error {
 		if err == nil || !errors.Is(err, host.ErrNoHost) || ctx.Err() != nil {
 			return err
 		}
-		time.Sleep(10 * time.Millisecond) // until the root serves
+		<-time.After(10 * time.Millisecond) // until the root serves
 	}
 }
 
@@ -254,7 +254,7 @@ func (w *world) end() {
 // empty waits until nothing runs on a machine.
 func (w *world) empty(machine string) {
 	w.t.Helper()
-	for limit := time.Now().Add(enough); ; time.Sleep(10 * time.Millisecond) {
+	for limit := time.Now().Add(enough); ; <-time.After(10 * time.Millisecond) {
 		pids := w.Processes(machine)
 		if len(pids) == 0 {
 			return
