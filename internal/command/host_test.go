@@ -84,6 +84,8 @@ func TestScript(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("PLUGIN", self)
 			e.Setenv("GORACE", atOnce)
+			pid := os.Getpid()
+			e.Setenv("LISTEN", fmt.Sprintf("127.%d.%d.%d:7077", 1+pid>>16&127, pid>>8&255, pid&255)) // on the loopback, this process's own
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped, "unzips": unzips, "awaits-state": awaitsState},
