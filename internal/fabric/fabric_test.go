@@ -304,3 +304,29 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// What a connection costs its two ends together: the handshakes of TCP and TLS, and the greeting.
+func BenchmarkConnect(b *testing.B) {
+	ca := newCA(b)
+	here, _ := issue(b, ca, "a")
+	there, _ := issue(b, ca, "b")
+	l := listen(b, here)
+	accepting := task.Start(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return // it was closed
+			}
+			_ = conn.Close()
+		}
+	})
+	for b.Loop() {
+		conn, err := fabric.Dial(b.Context(), there, l.Addr().String(), "a")
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = conn.Close()
+	}
+	l.Close()
+	accepting.Wait()
+}

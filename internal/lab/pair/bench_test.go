@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/records"
@@ -96,6 +98,42 @@ func BenchmarkBothSidesInMemory(b *testing.B) {
 	offering.Wait()
 	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) {
 		return pair.Join(offered, taken, handlers...)
+	})
+}
+
+// The same as between two machines, but for the way.
+func BenchmarkBothSidesFromElsewhere(b *testing.B) {
+	dir := b.TempDir()
+	ca, err := fleet.NewCA(filepath.Join(dir, "ca"))
+	if err == nil {
+		err = ca.Issue("a", filepath.Join(dir, "a"), fleet.DefaultLifetime)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	credentials, err := fleet.LoadCredentials(filepath.Join(dir, "a"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := fabric.Listen(b.Context(), "127.0.0.1:0", credentials)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	var x *fabric.Conn
+	dialling := task.Start(func() {
+		var err error
+		if x, err = fabric.Dial(b.Context(), credentials, l.Addr().String(), "a"); err != nil {
+			b.Error(err)
+		}
+	})
+	y, err := l.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dialling.Wait()
+	benchBothSides(b, func(handlers ...contract.Handler) (*pair.Portal, error) {
+		return pair.Join(link.NewStream(y), link.NewStream(x), handlers...)
 	})
 }
 
