@@ -39,7 +39,13 @@ func overBoth(t *testing.T, test func(t *testing.T)) {
 	})
 }
 
-// overTLS has the programs of a test join as if from another machine. The address on the loopback is this process's own.
+// loopback is an address that only this process uses.
+func loopback() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:7077", 1+pid>>16&127, pid>>8&255, pid&255)
+}
+
+// overTLS has the programs of a test join as if from another machine.
 func overTLS(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "b")
@@ -50,8 +56,7 @@ func overTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid := os.Getpid()
-	t.Setenv(listenVar, fmt.Sprintf("127.%d.%d.%d:7077", 1+pid>>16&127, pid>>8&255, pid&255))
+	t.Setenv(listenVar, loopback())
 	t.Setenv(credentialsVar, dir)
 }
 

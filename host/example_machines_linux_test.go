@@ -1,0 +1,70 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/sdk"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// visitFrom is what a program on another machine does that joins: it calls its host.
+func visitFrom(ctx context.Context, credentials *fleet.Credentials, address string) error {
+	o := host.JoinOptions{Name: "visitor", Credentials: credentials}
+	return host.Join(ctx, "tls://"+address, o, func(ctx context.Context) error {
+		text, err := greet.Call(ctx, sdk.Parent(ctx), sdk.Self(ctx).Name)
+		fmt.Println(text)
+		return err
+	})
+}
+
+// certified makes a fleet of the hosts a and b, and gives their credentials. On real machines the folder of b is copied to it.
+func certified(folder string) (a, b *fleet.Credentials, err error) {
+	ca, err := fleet.NewCA(filepath.Join(folder, "ca"))
+	if err != nil {
+		return nil, nil, err
+	}
+	all := map[string]*fleet.Credentials{}
+	for _, name := range []string{"a", "b"} {
+		dir := filepath.Join(folder, name)
+		if err := ca.Issue(name, dir, fleet.DefaultLifetime); err != nil {
+			return nil, nil, err
+		}
+		if all[name], err = fleet.LoadCredentials(dir); err != nil {
+			return nil, nil, err
+		}
+	}
+	return all["a"], all["b"], nil
+}
+
+// A host is joined from another machine. Here both are in one process.
+func ExampleJoin_fromAnotherMachine() {
+	folder, err := os.MkdirTemp("", "join")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	a, b, err := certified(folder)
+	if err != nil {
+		panic(err)
+	}
+	address := loopback() // such as 10.0.0.1:7077
+	o := host.Options{
+		Fleet: &host.Fleet{Credentials: a, Listen: address},
+		Endpoints: []contract.Handler{
+			greet.Handle(func(_ context.Context, name string) (string, error) { return "Hello, " + name + "!", nil }).
+				Callers("joined"),
+		},
+	}
+	err = host.OpenNursery(context.Background(), o, func(ctx context.Context, _ *host.Nursery) error {
+		return visitFrom(ctx, b, address)
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello, visitor!
+	// <nil>
+}
