@@ -62,6 +62,7 @@ const (
 	doTerminate = "terminate"
 	doKill      = "kill"
 	doLook      = "look" // at what it uses
+	doPing      = "ping" // nothing, and with no process
 )
 
 // processOrder is one of these.

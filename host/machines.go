@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"context"
+	"errors"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/lease"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // machines are the agents that have joined a nursery, and the tunnels that it waits for. mu guards the fields
@@ -34,6 +36,30 @@ type machine struct {
 	running map[string]int // processes by the names of their actors
 	total   int
 	leaving bool // its host has been asked to drain it
+	silent  bool // it does not answer
+}
+
+// errSilent is why an agent is not waited for.
+var errSilent = errors.New("the agent does not answer")
+
+// do has the agent do something, and waits for that for as long as ctx lives: one that is frozen answers when it goes
+// on, or is none of the nursery's any more.
+func (a *machine) do(ctx context.Context, env *environment, o processOrder) (answer processAnswer, err error) {
+	done := make(chan struct{})
+	var there processAnswer
+	var failure error
+	if !env.letGo.Go(func() {
+		defer close(done)
+		there, failure = agentDo.Call(ctx, newPortal(a.child), o)
+	}) {
+		return answer, fault.ErrActorClosing
+	}
+	select {
+	case <-done:
+		return there, failure
+	case <-ctx.Done():
+		return answer, context.Cause(ctx)
+	}
 }
 
 func newMachines(f *Fleet) *machines {
@@ -61,8 +87,11 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 	}
 	a := &machine{child: c, running: map[string]int{}}
 	defer m.change(func() { m.all = slices.DeleteFunc(m.all, func(other *machine) bool { return other == a }) })
-	var draining task.Group
-	defer draining.Close()
+	ctx, stop := context.WithCancel(ctx)
+	var tasks task.Group
+	defer tasks.Close()
+	defer stop()
+	tasks.Go(func() { m.ping(ctx, a) })
 	for info, err := range agentState.Stream(ctx, newPortal(c), struct{}{}) {
 		if err != nil {
 			return err
@@ -77,10 +106,46 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 		})
 		if info.Draining && !a.leaving {
 			a.leaving = true
-			draining.Go(func() { c.n.moveAway(ctx, a, "its machine is left") })
+			tasks.Go(func() { c.n.moveAway(ctx, a, "its machine is left") })
 		}
 	}
 	return nil
+}
+
+// pingPause is how often an agent is asked whether it answers, and how long it has for that.
+const pingPause = time.Second
+
+// ping keeps known whether an agent answers. There is one question at a time.
+func (m *machines) ping(ctx context.Context, a *machine) {
+	for ctx.Err() == nil {
+		answered := make(chan struct{})
+		if !a.child.n.env.letGo.Go(func() {
+			defer close(answered)
+			_, _ = agentDo.Call(ctx, newPortal(a.child), processOrder{Do: doPing}) // the end of the link is seen by others
+		}) {
+			return
+		}
+		silent := !closedWithin(answered, pingPause)
+		if silent {
+			m.change(func() { a.silent = true })
+			select {
+			case <-answered:
+				m.change(func() { a.silent = false })
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-time.After(pingPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// silent reports whether an agent does not answer, and gives a channel that is closed at the next change.
+func (m *machines) silent(a *machine) (silent bool, changed <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return a.silent, m.changed
 }
 
 // change changes the table, and wakes those who wait for a place.
@@ -100,6 +165,7 @@ func (m *machines) choose(on *config.On, name string) (a *machine, reasons []str
 	candidates := make([]candidate, len(m.all))
 	for i, a := range m.all {
 		candidates[i] = candidate{agentInfo: a.info, ofName: a.running[name], total: a.total}
+		candidates[i].silent = a.silent
 		candidates[i].Draining = a.info.Draining || a.leaving
 	}
 	i, reasons := place(on, candidates)

@@ -16,6 +16,7 @@ type candidate struct {
 	agentInfo
 	ofName int // processes of the actor that it runs
 	total  int // processes that it runs for this tree
+	silent bool
 }
 
 // place chooses the agent on which a process of an actor starts: a pure function. It gives the place of the
@@ -55,6 +56,8 @@ func unfit(on *config.On, c candidate) string {
 		}
 	}
 	switch {
+	case c.silent:
+		return "does not answer"
 	case c.Draining:
 		return "is draining"
 	case c.Capacity > 0 && c.total >= c.Capacity:

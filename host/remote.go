@@ -28,8 +28,8 @@ import (
 // with the agent, and its link comes through a tunnel that the agent has dialled. What is not known of it any
 // more, as its agent is lost, is bounded by its lease.
 //
-// Its child's incarnation owns it, as it does any [launch.Program]. The goroutine of the context and one that
-// watches the lease end in Release at the latest. mu guards the fields below it.
+// Its child's incarnation owns it, as it does any [launch.Program]. The goroutine that watches
+// the lease ends in Release at the latest, that of the context when the agent has answered or is gone. mu guards the fields below it.
 type remote struct {
 	env   *environment
 	spec  Spec
@@ -91,18 +91,30 @@ func (r *remote) Start(ctx context.Context) error {
 		r.env.machines.leave(a, r.spec.Name)
 		return err
 	}
-	select {
-	case s := <-r.started:
-		return r.hasStarted(s)
-	case <-r.dead:
+	return r.awaitStart(ctx, a)
+}
+
+// awaitStart waits until the agent has started the program, and no longer than it answers.
+func (r *remote) awaitStart(ctx context.Context, a *machine) error {
+	for {
+		silent, changed := r.env.machines.silent(a)
+		if silent {
+			return errSilent
+		}
 		select {
 		case s := <-r.started:
 			return r.hasStarted(s)
-		default:
-			return r.notRun()
+		case <-changed:
+		case <-r.dead:
+			select {
+			case s := <-r.started:
+				return r.hasStarted(s)
+			default:
+				return r.notRun()
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
@@ -143,7 +155,8 @@ func (r *remote) launch(a *machine, spec Spec) error {
 	r.mu.Lock()
 	r.opened = true
 	r.mu.Unlock()
-	r.workers.Go(func() {
+	// An agent that is frozen keeps the context for as long as it is one of the nursery's, and nobody waits for that.
+	r.env.letGo.Go(func() {
 		err := r.converse(a, launchOrder{ID: r.id, Spec: text})
 		r.over(err)
 		r.env.machines.leave(a, r.spec.Name)
@@ -280,7 +293,7 @@ func (r *remote) do(ctx context.Context, o processOrder) (processAnswer, error) 
 	if a == nil {
 		return processAnswer{}, errors.New("it has no process")
 	}
-	answer, err := agentDo.Call(ctx, newPortal(a.child), o)
+	answer, err := a.do(ctx, r.env, o)
 	switch {
 	case err != nil:
 		return answer, err
