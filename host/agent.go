@@ -54,7 +54,7 @@ const (
 // process of this program, which ends with the connection to its host, and with this program; its link leads to
 // its host, in whose tree it is.
 //
-// It joins again whenever a host is lost, for as long as ctx lives. When ctx ends, its hosts are told to start their actors
+// It joins again whenever a host is lost, for as long as ctx lives, unless that host has drained it. When ctx ends, its hosts are told to start their actors
 // elsewhere; when none is left, or Drain is over, it leaves, and returns nil when nothing of what it has run is left. Errors
 // are about the options.
 func Agent(ctx context.Context, o AgentOptions) error {
@@ -68,10 +68,12 @@ func Agent(ctx context.Context, o AgentOptions) error {
 	for _, address := range a.Join {
 		joining.Go(func() { a.stay(ctx, joined, address) })
 	}
-	<-ctx.Done()
-	a.drain()
-	leave(context.Cause(ctx))
-	joining.Close()
+	drained := context.AfterFunc(ctx, func() {
+		a.drain()
+		leave(context.Cause(ctx))
+	})
+	joining.Close() // all have ended when it was drained, or told to leave by each of its hosts
+	drained()
 	return nil
 }
 
@@ -79,13 +81,15 @@ func Agent(ctx context.Context, o AgentOptions) error {
 type agent struct {
 	AgentOptions
 
+	shipping chan struct{} // as many as programs may be taken at once
+
 	mu       sync.Mutex
 	running  int
 	draining bool
 	changed  chan struct{} // closed at the next change
 }
 
-var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
+var notInNames = regexp.MustCompile(`[^a-z0-9-]+`)
 
 func newAgent(o AgentOptions) (*agent, error) {
 	if o.Name == "" {
@@ -96,7 +100,7 @@ func newAgent(o AgentOptions) (*agent, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the agent has no name: %w", err)
 		}
-		o.Name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(machine), "-"), "-_")
+		o.Name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(machine), "-"), "-")
 	}
 	if o.Capacity < 0 {
 		return nil, fmt.Errorf("capacity: expected 0 or more, got %d", o.Capacity)
@@ -105,16 +109,19 @@ func newAgent(o AgentOptions) (*agent, error) {
 		o.Join = []string{"default"}
 	}
 	o.Drain, o.Log, o.Labels = cmp.Or(o.Drain, agentDrain), cmp.Or(o.Log, slog.Default()), maps.Clone(o.Labels)
-	return &agent{AgentOptions: o, changed: make(chan struct{})}, (&Spec{Name: o.Name, Command: []string{"agent"}}).Check()
+	if err := (&agentInfo{Host: o.Name, Labels: o.Labels}).check(); err != nil {
+		return nil, err
+	}
+	return &agent{AgentOptions: o, shipping: make(chan struct{}, mostShipping), changed: make(chan struct{})}, (&Spec{Name: o.Name, Command: []string{"agent"}}).Check()
 }
 
 // stay joins the host at an address again and again, until ctx ends.
 func (a *agent) stay(ctx, joined context.Context, address string) {
 	for pause := agentPause; ctx.Err() == nil; pause = min(2*pause, agentLongest) {
-		s := &seat{agent: a, address: address, opened: make(chan struct{}), errands: map[string]*errand{}}
+		s := &seat{agent: a, address: address, opened: make(chan struct{}), left: make(chan struct{}), errands: map[string]*errand{}}
 		began := time.Now()
 		err := s.sit(joined)
-		if joined.Err() != nil {
+		if joined.Err() != nil || isClosed(s.left) {
 			return
 		}
 		if time.Since(began) > agentLongest {
@@ -171,6 +178,8 @@ type seat struct {
 	nursery *Nursery      // whose processes the errands are
 	opened  chan struct{} // closed when there is one
 	tasks   task.Group    // the errands
+	left    chan struct{} // closed when the host does not want it any more
+	leaves  sync.Once
 
 	mu      sync.Mutex
 	errands map[string]*errand // by the uuid of the actor
@@ -178,7 +187,7 @@ type seat struct {
 
 // sit joins the host, and returns when it is lost or joined has ended, and nothing of what ran for it is left.
 func (s *seat) sit(joined context.Context) error {
-	endpoints := []contract.Handler{agentState.Handle(s.states), agentLaunch.Handle(s.launch), agentDo.Handle(s.do)}
+	endpoints := []contract.Handler{agentState.Handle(s.states), agentLaunch.Handle(s.launch), agentDo.Handle(s.do), agentShip.Handle(s.accept)}
 	for i := range endpoints {
 		endpoints[i] = endpoints[i].Callers("parent")
 	}
@@ -186,7 +195,10 @@ func (s *seat) sit(joined context.Context) error {
 		return openNursery(ctx, Options{Log: s.Log}, func(ctx context.Context, n *Nursery) error {
 			s.nursery = n
 			close(s.opened)
-			<-ctx.Done()
+			select {
+			case <-ctx.Done():
+			case <-s.left: // it runs nothing any more
+			}
 			s.tasks.Close() // their contexts have ended as well
 			return ctx.Err()
 		})

@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -10,12 +11,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -28,7 +32,7 @@ func init() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			stop()
 		})
-		o := host.AgentOptions{Name: os.Getenv("HOST_TEST_AGENT"), Capacity: 3, Labels: map[string]string{"of": "the test"}}
+		o := host.AgentOptions{Name: os.Getenv("HOST_TEST_AGENT"), Capacity: 3, Labels: map[string]string{"of": "the test"}, AcceptPrograms: os.Getenv("HOST_TEST_ACCEPTS") != ""}
 		if at := os.Getenv("HOST_TEST_AT"); at != "" {
 			credentials, err := fleet.LoadCredentials(os.Getenv("HOST_TEST_CREDENTIALS"))
 			if err != nil {
@@ -191,4 +195,117 @@ func TestD20_ADeathOnAnotherMachine(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// D22: the actors of an agent that is drained are started elsewhere, and it ends.
+func TestD22_AnAgentIsDrained(t *testing.T) {
+	for _, way := range []string{"by its host", "by a signal"} {
+		t.Run(way, func(t *testing.T) {
+			tempdir.Use(t)
+			agents := map[string]*other{"b": startAgent(t, "b"), "c": startAgent(t, "c")}
+			err := host.OpenNursery(t.Context(), host.Options{Serve: "default"}, func(ctx context.Context, n *host.Nursery) error {
+				for _, name := range []string{"b", "c"} {
+					if _, err := directory.WaitFor(ctx, name); err != nil {
+						return err
+					}
+				}
+				s := onAgent(spec(t, "worker", "good"))
+				s.Restart = config.Transient
+				p, err := n.Start(ctx, s)
+				if err != nil {
+					return err
+				}
+				before, from := p.ID(), whereIs(ctx, t, p)
+				drained := agents[from]
+				if way == "by a signal" {
+					err = drained.stdin.Close() // its ctx ends
+				} else {
+					_, err = inspect.Order(ctx, wire.OrderRequest{Name: from, Do: wire.OrderDrain})
+				}
+				if err := errors.Join(err, drained.Wait()); err != nil {
+					t.Errorf("D22: the agent has ended with %v", err)
+				}
+				if s, err := echo.Call(ctx, p, "moved"); err != nil || s != "moved" || p.ID().Is(before) {
+					t.Errorf("D22: %q, %v", s, err)
+				}
+				delete(agents, from)
+				if all, err := directory.Query(ctx, ""); err != nil || len(all) != 2 {
+					t.Errorf("D22: there are %v, %v", all, err)
+				}
+				n.Cancel()
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			for _, a := range agents {
+				if err := errors.Join(a.stdin.Close(), a.Wait()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// D22: a program that was built here is sent to an agent that accepts it, and refused by others.
+func TestD22_AProgramIsShipped(t *testing.T) {
+	for _, accepts := range []string{"", "yes"} {
+		t.Run("accepts "+accepts, func(t *testing.T) {
+			tempdir.Use(t)
+			cache := t.TempDir()
+			t.Setenv("XDG_CACHE_HOME", cache)
+			t.Setenv("HOST_TEST_ACCEPTS", accepts)
+			agent := startAgent(t, "b")
+			s := onAgent(spec(t, "worker", "good"))
+			s.Built = &config.Built{Package: "worker", Program: s.Command[0]}
+			err := host.OpenNursery(t.Context(), host.Options{Serve: "default"}, func(ctx context.Context, n *host.Nursery) error {
+				p, err := n.Start(ctx, s)
+				if accepts == "" {
+					if err == nil || !strings.Contains(err.Error(), "this agent takes no programs") {
+						t.Errorf("D22: %v", err)
+					}
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				there, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.ID().PID))
+				if err != nil || !strings.HasPrefix(there, cache) {
+					t.Errorf("D22: it runs %s, %v", there, err)
+				}
+				n.Cancel()
+				return nil
+			})
+			if err := errors.Join(err, agent.stdin.Close(), agent.Wait()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// D22: why no agent fits is said when the time of a start is over.
+func TestD22_NoAgentFits(t *testing.T) {
+	tempdir.Use(t)
+	agent := startAgent(t, "b")
+	err := host.OpenNursery(t.Context(), host.Options{Serve: "default"}, func(ctx context.Context, n *host.Nursery) error {
+		if _, err := directory.WaitFor(ctx, "b"); err != nil {
+			return err
+		}
+		for want, on := range map[string]*config.On{
+			`no agent can run it: "b" is another host than "z"`:               {Host: "z"},
+			`no agent can run it: "b" has of="the test", expected "somebody"`: {Labels: map[string]string{"of": "somebody"}},
+		} {
+			s := spec(t, "worker", "good")
+			s.On, s.StartTimeout = on, config.Duration(time.Second)
+			_, err := n.Start(ctx, s)
+			failed, ok := errors.AsType[*host.StartError](err)
+			if !ok || failed.Stage != "program" || failed.Lasting || !strings.Contains(err.Error(), want) {
+				t.Errorf("D22: %v", err)
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, agent.stdin.Close(), agent.Wait()); err != nil {
+		t.Error(err)
+	}
 }

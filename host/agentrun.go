@@ -123,7 +123,11 @@ func (e *errand) endTunnel() {
 
 // do does what the host wants of a process.
 func (s *seat) do(ctx context.Context, o processOrder) (a processAnswer, err error) {
-	if o.Do == doPing {
+	switch o.Do {
+	case doPing:
+		return a, nil
+	case doLeave:
+		s.leaves.Do(func() { close(s.left) })
 		return a, nil
 	}
 	e := s.find(o.UUID)

@@ -1,6 +1,9 @@
 package host
 
 import (
+	"fmt"
+
+	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -28,6 +31,28 @@ type agentInfo struct {
 	Capacity int               `json:"capacity"` // actors at once
 	Draining bool              `json:"draining,omitempty"`
 	Accepts  bool              `json:"accepts,omitempty"` // programs that are shipped
+}
+
+// What an agent may say of itself.
+const (
+	mostLabels   = 64
+	longestLabel = 256 // bytes, with its value
+)
+
+// check says what is wrong with what an agent has said.
+func (a *agentInfo) check() error {
+	if err := fleet.CheckName(a.Host); err != nil {
+		return err
+	}
+	if len(a.Labels) > mostLabels {
+		return fmt.Errorf("%d labels; the limit is %d", len(a.Labels), mostLabels)
+	}
+	for key, value := range a.Labels {
+		if len(key)+len(value) > longestLabel {
+			return fmt.Errorf("the label %.40q has %d bytes with its value; the limit is %d", key, len(key)+len(value), longestLabel)
+		}
+	}
+	return nil
 }
 
 // launchOrder is a process to be run.
@@ -61,8 +86,9 @@ const (
 	doCurrent   = "current"
 	doTerminate = "terminate"
 	doKill      = "kill"
-	doLook      = "look" // at what it uses
-	doPing      = "ping" // nothing, and with no process
+	doLook      = "look"  // at what it uses
+	doPing      = "ping"  // nothing, and with no process
+	doLeave     = "leave" // the tree, and not join it again; with no process
 )
 
 // processOrder is one of these.

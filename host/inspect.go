@@ -60,6 +60,7 @@ func (c *child) inspect(ctx context.Context, do string) *inspect.Actor {
 	if !c.spec.Health.Off {
 		a.Health = &h.check
 	}
+	a.Host = h.last.Host
 	if c.guest == nil {
 		a.Program = programOf(ctx, c.spec, do)
 	}
@@ -146,6 +147,10 @@ func (c *child) budget(now time.Time) *inspect.Restarts {
 // slowest part.
 func programOf(ctx context.Context, spec Spec, do string) *inspect.Program {
 	p := &inspect.Program{Path: spec.Command[0], Arguments: len(spec.Command) - 1, Dir: spec.Dir, Env: slices.Sorted(maps.Keys(spec.Env))}
+	if spec.On != nil {
+		p.SHA256 = spec.SHA256 // its file is on another machine
+		return p
+	}
 	path, err := lookPath(p.Path)
 	if err == nil {
 		p.Path = path

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"slices"
 	"sync"
@@ -99,13 +100,20 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 		if from := c.guest.caller.Host; from != "" {
 			info.Host = from // by its certificate, whatever it says
 		}
+		if err := info.check(); err != nil {
+			return fmt.Errorf("an agent is not used: %w", err)
+		}
 		m.change(func() {
 			if a.info = info; !slices.Contains(m.all, a) {
 				m.all = append(m.all, a)
 			}
 		})
-		if info.Draining && !a.leaving {
-			a.leaving = true
+		var begins bool
+		m.change(func() {
+			begins = info.Draining && !a.leaving
+			a.leaving = a.leaving || begins
+		})
+		if begins {
 			tasks.Go(func() { c.n.moveAway(ctx, a, "its machine is left") })
 		}
 	}
@@ -229,6 +237,26 @@ func (m *machines) expectation(token []byte) func(link.Transport) <-chan struct{
 	take := m.expected[secret]
 	delete(m.expected, secret)
 	return take
+}
+
+// drain has the actors of an agent started elsewhere, and then the agent leave.
+func (c *child) drain(ctx context.Context, by string) error {
+	m := c.n.env.machines
+	var a *machine
+	m.change(func() {
+		if i := slices.IndexFunc(m.all, func(a *machine) bool { return a.child == c }); i >= 0 {
+			a = m.all[i]
+			a.leaving = true
+		}
+	})
+	if a == nil {
+		return fmt.Errorf("%s is not an agent, and cannot be drained", c.member.Path())
+	}
+	c.n.moveAway(ctx, a, "its machine is drained by "+by)
+	if _, err := a.do(ctx, c.n.env, processOrder{Do: doLeave}); err != nil && !errors.Is(err, fault.ErrActorLost) && !errors.Is(err, fault.ErrActorClosing) {
+		return err
+	}
+	return awaitAllGone(ctx, []*child{c})
 }
 
 // moved is how long one actor may take to be up elsewhere before the next one is moved as well.

@@ -166,6 +166,8 @@ func (c *child) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, e
 		err = c.end(ctx, "cancelled by "+r.By)
 	case wire.OrderRestart:
 		err = c.restart(ctx, &cancellation{Canceller: c.n.env.self, Reason: "restarted by " + r.By})
+	case wire.OrderDrain:
+		err = c.drain(ctx, r.By)
 	case wire.OrderAwaitHealth:
 		err = c.awaitHealth(ctx)
 	case wire.OrderDescribe, wire.OrderLook, wire.OrderDump:
@@ -173,8 +175,8 @@ func (c *child) obey(ctx context.Context, r wire.OrderRequest) (answer []byte, e
 	case wire.OrderScale:
 		err = fmt.Errorf("%s cannot be scaled: expected the name of an actor that the tree of its host describes, without the number of a replica", words.Quote(r.Path))
 	default:
-		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s, %s, %s or %s, got %.100q", r.Path,
-			wire.OrderCancel, wire.OrderRestart, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, wire.OrderLook, wire.OrderDump, r.Do)
+		err = fmt.Errorf("an order for %s: expected %s, %s, %s, %s, %s, %s, %s or %s, got %.100q", r.Path,
+			wire.OrderCancel, wire.OrderRestart, wire.OrderDrain, wire.OrderScale, wire.OrderAwaitHealth, wire.OrderDescribe, wire.OrderLook, wire.OrderDump, r.Do)
 	}
 	return answer, err
 }

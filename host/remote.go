@@ -57,10 +57,7 @@ type remote struct {
 	vitals  process.Vitals
 }
 
-var (
-	_ launch.Program = (*remote)(nil)
-	_ launch.Process = (*remote)(nil)
-)
+var _ launch.Program = (*remote)(nil)
 
 func newRemote(env *environment, spec Spec, id actor.ID, line func(process.Line)) *remote {
 	r := &remote{
@@ -201,7 +198,7 @@ func (r *remote) hear(news launchNews) {
 		r.pid = news.Started.PID
 		r.started <- *news.Started
 	case news.Exit != nil && !isClosed(r.dead):
-		r.exit = *news.Exit
+		r.exit = clipped(*news.Exit)
 		close(r.dead)
 	case news.Reaped:
 		r.reaped = true
@@ -316,7 +313,7 @@ func (r *remote) doSoon(what string) (processAnswer, error) {
 
 // Listen has the agent make the way of the link there, and waits for the tunnel that leads on here.
 func (r *remote) Listen(ctx context.Context, boot *wire.BootRequest, take func(link.Transport) (over <-chan struct{})) (err error) {
-	if boot.Tree, err = r.relocated(boot.Tree); err != nil {
+	if boot.Tree, err = r.relocated(ctx, boot.Tree); err != nil {
 		return err
 	}
 	token, forget := r.env.machines.expect(r.where(), take)
@@ -371,67 +368,4 @@ func (r *remote) Release() {
 	r.forget()
 	r.cancel()
 	r.workers.Close()
-}
-
-// PID is the one on its machine.
-func (r *remote) PID() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pid
-}
-
-// Dead is closed when the agent says so, and when nothing more is known of the process.
-func (r *remote) Dead() <-chan struct{} { return r.dead }
-
-// Done is closed when the process has certainly ended, and all that it had started.
-func (r *remote) Done() <-chan struct{} { return r.done }
-
-// Flushed is [remote.Done]: the agent says that last.
-func (r *remote) Flushed() <-chan struct{} { return r.done }
-
-// Exit is what the agent has said; the code is -1 of a process of which nothing more is known.
-func (r *remote) Exit() (how process.Exit, ended bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.exit, isClosed(r.dead)
-}
-
-// Starved is not known here: a health check of the agent's own has it.
-func (r *remote) Starved() time.Duration { return 0 }
-
-// Load is what the agent says.
-func (r *remote) Load() process.Load { return r.Vitals().Load }
-
-// Vitals are what the agent says; the last that it has said if it does not answer.
-func (r *remote) Vitals() process.Vitals {
-	answer, err := r.doSoon(doLook)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err == nil {
-		r.vitals = answer.Vitals
-	}
-	return r.vitals
-}
-
-// Terminate is done by the agent.
-func (r *remote) Terminate() error {
-	_, err := r.doSoon(doTerminate)
-	return err
-}
-
-// Kill is done by the agent. If that does not answer, the context with it ends, and the process is gone when
-// its lease is over.
-func (r *remote) Kill(ctx context.Context) error {
-	r.lease.End()
-	if !isClosed(r.dead) {
-		if _, err := r.doSoon(doKill); err != nil {
-			r.cancel()
-		}
-	}
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

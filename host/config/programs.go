@@ -22,46 +22,52 @@ func (t *Tree) CheckPrograms(dir string, src Source) error {
 		return err
 	}
 	c := &checker{src: src}
-	c.programs(dir, t.Actors, (*place)(nil).key("actors"), false)
+	c.programs(dir, t.Actors, (*place)(nil).key("actors"), false, false)
 	return c.err()
 }
 
 // programs looks for what actors need. ownPath is whether the actor which starts them has
 // a PATH of its own, which is not known here. That holds for all levels below it, as each actor
-// hands its own PATH on; a program that is named without a slash is then not looked for.
-func (c *checker) programs(dir string, actors []Actor, at *place, ownPath bool) {
+// hands its own PATH on; a program that is named without a slash is then not looked for. elsewhere is
+// whether they run on another machine, of whose files only packages are here.
+func (c *checker) programs(dir string, actors []Actor, at *place, ownPath, elsewhere bool) {
 	for i, a := range actors {
 		here := at.item(i, a.Name)
-		if len(a.Command) > 0 && (!ownPath || !isName(a.Command[0])) {
+		there := elsewhere || a.On != nil
+		if len(a.Command) > 0 && !there && (!ownPath || !isName(a.Command[0])) {
 			c.refused(here.key("command").item(0, ""), findProgram(dir, a.Command[0]))
 		}
 		if isFolder(a.Package) {
 			c.refused(here.key("package"), findPackage(within(dir, a.Package)))
 		}
-		if a.Dir != "" {
+		if a.Dir != "" && !there {
 			c.refused(here.key("dir"), findFolder(within(dir, a.Dir)))
 		}
 		_, sets := a.Env["PATH"]
-		c.programs(dir, a.Actors, here.key("actors"), ownPath || sets)
+		c.programs(dir, a.Actors, here.key("actors"), ownPath || sets, there)
 	}
 }
 
 // Anchored is the actor with the relative paths of its program, its package and its working directory
 // made absolute, and those of its actors: it may go to a host that works in another folder. What is
-// looked for elsewhere, a program in PATH or a package by its import path, stays as it is.
-func (a Actor) Anchored(dir string) Actor {
-	if len(a.Command) > 0 && !isName(a.Command[0]) {
+// looked for elsewhere, a program in PATH or a package by its import path, stays as it is, and so do paths
+// on another machine (On).
+func (a Actor) Anchored(dir string) Actor { return a.anchored(dir, false) }
+
+func (a Actor) anchored(dir string, elsewhere bool) Actor {
+	elsewhere = elsewhere || a.On != nil
+	if len(a.Command) > 0 && !elsewhere && !isName(a.Command[0]) {
 		a.Command = append([]string{within(dir, a.Command[0])}, a.Command[1:]...)
 	}
 	if isFolder(a.Package) {
 		a.Package = within(dir, a.Package)
 	}
-	if a.Dir != "" {
+	if a.Dir != "" && !elsewhere {
 		a.Dir = within(dir, a.Dir)
 	}
 	a.Actors = slices.Clone(a.Actors)
 	for i, below := range a.Actors {
-		a.Actors[i] = below.Anchored(dir)
+		a.Actors[i] = below.anchored(dir, elsewhere)
 	}
 	return a
 }

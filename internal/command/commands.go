@@ -24,7 +24,7 @@ func groupCommands(root *cobra.Command) {
 	root.SetCompletionCommandGroupID(groupTools)
 	for _, cmd := range root.Commands() {
 		switch {
-		case slices.Contains([]string{"run", "serve", "dev", "validate", "graph", "plan", "apply"}, cmd.Name()):
+		case slices.Contains([]string{"run", "serve", "agent", "dev", "validate", "graph", "plan", "apply"}, cmd.Name()):
 			cmd.GroupID = groupTree
 		case cmd.Flags().Lookup("at") != nil:
 			cmd.GroupID = groupJoined

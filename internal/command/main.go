@@ -127,8 +127,8 @@ func newRoot(p *program) *cobra.Command {
 	if err := p.settings.BindPFlags(flags); err != nil {
 		panic(err) // the flags above
 	}
-	root.AddCommand(newRun(p), newServe(p), newDev(p), newValidate(p), newClean(p), newBench(p), newConform(p))
-	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newLogs(p), newTraces(p), newTop(p), newDescribe(p), newDump(p), newExport(p), newCancel(p), newRestart(p), newScale(p), newMCP(p))
+	root.AddCommand(newRun(p), newServe(p), newAgent(p), newDev(p), newValidate(p), newClean(p), newBench(p), newConform(p))
+	root.AddCommand(newPs(p), newTree(p), newCall(p), newStream(p), newOpen(p), newWait(p), newEvents(p), newLogs(p), newTraces(p), newTop(p), newDescribe(p), newDump(p), newExport(p), newCancel(p), newRestart(p), newScale(p), newDrain(p), newMCP(p))
 	groupCommands(root)
 	return root
 }

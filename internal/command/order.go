@@ -33,6 +33,17 @@ func newRestart(p *program) *cobra.Command {
 	}, 1, func([]string) (wire.OrderRequest, error) { return wire.OrderRequest{Do: wire.OrderRestart}, nil })
 }
 
+func newDrain(p *program) *cobra.Command {
+	return p.ordering(&cobra.Command{
+		Use:   "drain HOST",
+		Short: "Have the actors of an agent started elsewhere, and then the agent leave",
+		Long: "Have the actors that an agent runs for a host that serves started elsewhere, one after the other, and then the agent leave.\n" +
+			"Nothing new is started there meanwhile. HOST is the name of the agent in the tree. An agent that has left all of its\n" +
+			"hosts ends.",
+		Example: "  host drain b",
+	}, 1, func([]string) (wire.OrderRequest, error) { return wire.OrderRequest{Do: wire.OrderDrain}, nil })
+}
+
 func newScale(p *program) *cobra.Command {
 	return p.ordering(&cobra.Command{
 		Use:   "scale NAME N",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -77,13 +78,20 @@ func (p *program) table(all []*document.Actor, label func(*document.Actor) strin
 }
 
 func writeRows(w io.Writer, all []*document.Actor, label func(*document.Actor) string) {
-	_, _ = fmt.Fprintf(w, "ACTOR\tSTATE\tPID\tPROCESSES\tENDPOINTS\n") // Flush reports it
+	elsewhere := slices.ContainsFunc(all, func(a *document.Actor) bool { return a.Host != "" })
+	host := func(text string) string {
+		if !elsewhere {
+			return ""
+		}
+		return text + "\t"
+	}
+	_, _ = fmt.Fprintf(w, "ACTOR\t%sSTATE\tPID\tPROCESSES\tENDPOINTS\n", host("HOST")) // Flush reports it
 	for _, a := range all {
 		names := make([]string, len(a.Endpoints))
 		for i, e := range a.Endpoints {
 			names[i] = e.Name
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", label(a), a.State, a.PID, a.Epoch, orNone(strings.Join(names, ", ")))
+		_, _ = fmt.Fprintf(w, "%s\t%s%s\t%d\t%d\t%s\n", label(a), host(orNone(a.Host)), a.State, a.PID, a.Epoch, orNone(strings.Join(names, ", ")))
 	}
 }
 

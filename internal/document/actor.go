@@ -40,6 +40,7 @@ type Actor struct {
 	State     directory.State      `json:"state"`
 	Epoch     int                  `json:"epoch"`
 	Joined    bool                 `json:"joined,omitempty"`
+	Host      string               `json:"host,omitempty"` // on whose machine it runs, if not that of the root
 	Reason    string               `json:"reason,omitempty"`
 	Used      directory.Usage      `json:"used,omitzero"` // by the last process, if there is none now
 	Endpoints []directory.Endpoint `json:"endpoints"`
@@ -54,7 +55,7 @@ func OfEntry(e *directory.Entry) *Actor {
 	}
 	return &Actor{
 		Path: e.Path, Name: e.Actor.Name, UUID: e.Actor.UUID, PID: e.Actor.PID,
-		State: e.State, Epoch: e.Epoch, Joined: e.Last.Joined, Reason: e.Last.Reason, Used: e.Last.Used, Endpoints: endpoints,
+		State: e.State, Epoch: e.Epoch, Joined: e.Last.Joined, Host: e.Last.Host, Reason: e.Last.Reason, Used: e.Last.Used, Endpoints: endpoints,
 	}
 }
 

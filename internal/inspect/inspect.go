@@ -57,6 +57,8 @@ type Actor struct {
 	// Joined and Foreign say that its host has not started it, or that it knows nothing of Trellis.
 	Joined  bool `json:"joined,omitempty"`
 	Foreign bool `json:"foreign,omitempty"`
+	// Host is on whose machine it runs, empty for that of its own host.
+	Host string `json:"host,omitempty"`
 	// Program is nil for one that has joined.
 	Program *Program `json:"program,omitempty"`
 	// Failure is the last one, of whichever of its processes; nil if none has failed.

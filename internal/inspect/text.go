@@ -145,6 +145,8 @@ func (a *Actor) Lines(now time.Time) []string {
 // kind is what is particular to the actor, behind other text.
 func (a *Actor) kind() string {
 	switch {
+	case a.Host != "":
+		return ", on host " + a.Host
 	case a.Joined:
 		return ", a program that has joined"
 	case a.Foreign:

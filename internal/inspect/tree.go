@@ -165,7 +165,7 @@ func (t Tree) Each(ctx context.Context, entries []directory.Entry, do string) it
 // least what the directory says. An answer is believed in all but the path, by which those who ask have found the
 // actor: what is below a plugin, that plugin may say what it likes of.
 func (t Tree) ask(ctx context.Context, e directory.Entry, do string, host *asking) *Actor {
-	a := &Actor{Path: e.Path, Name: e.Actor.Name, UUID: e.Actor.UUID, PID: e.Actor.PID, State: e.State, Reason: e.Last.Reason, Epoch: e.Epoch, Joined: e.Last.Joined}
+	a := &Actor{Path: e.Path, Name: e.Actor.Name, UUID: e.Actor.UUID, PID: e.Actor.PID, State: e.State, Reason: e.Last.Reason, Epoch: e.Epoch, Joined: e.Last.Joined, Host: e.Last.Host}
 	if host != nil {
 		<-host.done
 		if a.Hangs = host.hangs; a.Hangs {

@@ -65,6 +65,7 @@ type OrderRequest struct {
 const (
 	OrderCancel      = "cancel"        // its end, for good
 	OrderRestart     = "restart"       // another process of it
+	OrderDrain       = "drain"         // of an agent: its actors are started elsewhere, and it leaves
 	OrderScale       = "scale"         // another number of replicas
 	OrderAwaitHealth = "await-healthy" // nothing but to know when its last health check has passed
 	OrderDescribe    = "describe"      // what is known of it: the answer is an inspect.Actor, as CBOR

@@ -64,6 +64,7 @@ type member struct {
 	epoch uint64
 	lost  chan struct{} // closed when it is over: it is not among the members, or the registry has ended
 	guest bool          // it is a program that has joined a host, and so is all below it, whatever it says
+	host  string        // on whose machine the member runs; "" for that of its host
 }
 
 // NewMemory makes an empty registry for what the actor at a path hosts; "" is the root. joined, if
@@ -199,6 +200,10 @@ func (m *member) put(e Event) {
 	e.n = r.table.applied + 1
 	m.guest = m.guest || e.Joined && e.Path == m.path
 	e.Joined = e.Joined || m.guest
+	if e.Path == m.path {
+		m.host = e.Host
+	}
+	e.Host = cmp.Or(e.Host, m.host) // what it hosts runs beside it
 	old := r.table.at(e.Path)
 	known := old.Path != ""
 	delete(r.actors, old.Actor.UUID)

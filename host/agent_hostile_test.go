@@ -1,0 +1,120 @@
+//go:build linux
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/process"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/contract"
+)
+
+// liar is an agent that runs nothing, and says things about itself and about what it runs.
+type liar struct {
+	info   agentInfo
+	launch func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error
+}
+
+// lie joins as an agent, until ctx ends.
+func (l liar) lie(ctx context.Context) error {
+	return Join(ctx, "default", JoinOptions{Name: "liar", Endpoints: []contract.Handler{
+		agentState.Handle(func(ctx context.Context, _ struct{}) iter.Seq2[agentInfo, error] {
+			return func(yield func(agentInfo, error) bool) {
+				for yield(l.info, nil) && ctx.Err() == nil {
+				}
+			}
+		}),
+		agentLaunch.Handle(func(ctx context.Context, _ launchOrder, c *launchCallee) (none struct{}, err error) {
+			if err := c.Started(none); err != nil {
+				return none, err
+			}
+			s, err := c.Stream(contract.StreamOptions{})
+			if err != nil {
+				return none, err
+			}
+			return none, l.launch(ctx, s)
+		}),
+		agentDo.Handle(func(context.Context, processOrder) (processAnswer, error) {
+			return processAnswer{Boot: []byte("nonsense")}, nil
+		}),
+	}}, func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+}
+
+// D23: an agent that lies costs its host no more than the start of the actor.
+func TestD23_AnAgentThatLies(t *testing.T) {
+	labels := map[string]string{}
+	for i := range 1000 {
+		labels[fmt.Sprint(i)] = "x"
+	}
+	good := agentInfo{Host: "liar"}
+	long := strings.Repeat("x", 1<<20)
+	for name, test := range map[string]struct {
+		liar
+		want string
+	}{
+		"too many labels": {liar{info: agentInfo{Host: "liar", Labels: labels}}, "no agent has joined"},
+		"no name":         {liar{info: agentInfo{Host: "\x1b[2J"}}, "no agent has joined"},
+		"runs nothing": {liar{good, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return nil }},
+			"it has ended the actor"},
+		"refuses": {liar{good, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }}, "never"},
+		"says much of an end": {liar{good, func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error {
+			lines := make([]string, 30)
+			for i := range lines {
+				lines[i] = long
+			}
+			return errors.Join(s.Send(ctx, launchNews{Started: &launchResult{PID: 1}}), s.Send(ctx, launchNews{Exit: &process.Exit{Code: 7, LastLog: lines, Panic: long}}),
+				s.Send(ctx, launchNews{Exit: &process.Exit{}}), s.Send(ctx, launchNews{Started: &launchResult{PID: 2}}), s.Send(ctx, launchNews{Reaped: true}))
+		}}, "cannot parse"},
+		"boots nothing": {liar{good, func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error {
+			err := s.Send(ctx, launchNews{Started: &launchResult{PID: 1}})
+			<-ctx.Done()
+			return err
+		}}, "cannot parse"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tempdir.Use(t)
+			joined, leave := context.WithCancel(t.Context())
+			err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: 200e6}}, func(ctx context.Context, n *Nursery) error {
+				lying := task.Start(func() { _ = test.lie(joined) }) // it is told to end, or thrown out
+				defer lying.Wait()
+				defer leave()
+				patience := config.Duration(5e9)
+				if strings.HasPrefix(test.want, "no agent") {
+					patience = 1e9
+				}
+				_, err := n.Start(ctx, Spec{Name: "worker", Command: []string{"/worker"}, On: &config.On{}, StartTimeout: patience})
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("D23: %.1000v", err)
+				}
+				return nil
+			})
+			leave()
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// D23: what an agent says of an end is kept within the bounds of any process.
+func TestD23_ALongEnd(t *testing.T) {
+	lines := make([]string, 1000)
+	for i := range lines {
+		lines[i] = strings.Repeat("x", 1<<16)
+	}
+	e := clipped(process.Exit{Code: 3, LastLog: lines, Panic: lines[0], Limit: lines[0]})
+	if e.Code != 3 || len(e.LastLog) != mostLastLines || len(e.LastLog[0]) > longestLine || len(e.Panic) > longestLine || len(e.Limit) > longestLine {
+		t.Errorf("D23: %d lines, the first of %d bytes, %d, %d", len(e.LastLog), len(e.LastLog[0]), len(e.Panic), len(e.Limit))
+	}
+}

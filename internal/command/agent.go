@@ -1,0 +1,63 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/words"
+)
+
+func newAgent(p *program) *cobra.Command {
+	var o host.AgentOptions
+	var labels []string
+	var credentials string
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run actors on this machine for hosts on others",
+		Long: "Run actors on this machine for the hosts that it joins: those whose config says so (on). It joins a host again whenever that\n" +
+			"is lost. SIGTERM and Ctrl-C drain it: its actors are started elsewhere, and it ends when none is left. What it runs ends with\n" +
+			"it in any case: docs/machines.md.",
+		Example: "  host agent --join tls://10.0.0.1:7077 --credentials /etc/trellis/b --label disk=ssd --capacity 8",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Labels, err = labelsOf(labels); err != nil {
+				return err
+			}
+			for _, at := range o.Join {
+				if err := (&site{at, credentials}).check(); err != nil {
+					return err
+				}
+			}
+			if credentials != "" {
+				if o.Credentials, err = fleet.LoadCredentials(credentials); err != nil {
+					return &usageError{fmt.Errorf("--credentials: %w", err)}
+				}
+			}
+			return p.hurried(func() error { return host.Agent(cmd.Context(), o) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.Join, "join", nil, "a host: tls://HOST:PORT, or on this machine a name or the path of a socket; default if there is none")
+	flags.StringVar(&credentials, "credentials", "", "with tls://: the folder of this machine's certificate (host ca issue)")
+	flags.StringVar(&o.Name, "name", "", "what it is called; without it as its certificate, or the machine")
+	flags.StringArrayVar(&labels, "label", nil, "KEY=VALUE by which actors choose it")
+	flags.IntVar(&o.Capacity, "capacity", 0, "how many actors it runs at once; 0: as many as its hosts want")
+	flags.BoolVar(&o.AcceptPrograms, "accept-programs", false, "let hosts send programs, and run them")
+	return cmd
+}
+
+func labelsOf(texts []string) (map[string]string, error) {
+	labels := map[string]string{}
+	for _, text := range texts {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			return nil, &usageError{fmt.Errorf("--label: expected KEY=VALUE, got %s", words.Quote(text))}
+		}
+		labels[key] = value
+	}
+	return labels, nil
+}
