@@ -42,8 +42,10 @@ type Process struct {
 		killed bool // Kill was called
 		pid    int  // 0 until forked
 		exit   Exit
-		err    error // why Start failed
-		greet  error // what was wrong with the handshake line
+		err    error     // why Start failed
+		greet  error     // what was wrong with the handshake line
+		load   Load      // as it was read last
+		loaded time.Time // when all of it was read
 	}
 }
 
@@ -310,8 +312,25 @@ func (p *Process) PID() int {
 // process is gone or the kernel does not count it.
 func (p *Process) Starved() time.Duration { return starved(p.PID()) }
 
-// Load is what the process uses now.
-func (p *Process) Load() Load { return loadOf(p.PID()) }
+// freshness is for how long memory and descriptors count as what a process has now. They are files of the system, and to open,
+// read and close one takes about ten times as long as to ask for the processor time: somebody who looks five times a second
+// has them read twice. What is counted is not read again for that: only what may go up and down in between is missed.
+const freshness = 500 * time.Millisecond
+
+// Load is what the process uses now; memory and descriptors are those of half a second ago at most. Those who look at the same
+// time share what one of them has read, as one reads while the others wait: the system is not asked by each of them.
+//
+// A process that is gone has used no time, and so nothing that was read before counts for it.
+func (p *Process) Load() Load {
+	p.lk.Lock()
+	defer p.lk.Unlock()
+	if used := cpuOf(p.lk.pid); used == 0 || time.Since(p.lk.loaded) > freshness {
+		p.lk.load, p.lk.loaded = loadOf(p.lk.pid), time.Now()
+	} else {
+		p.lk.load.CPU = used
+	}
+	return p.lk.load
+}
 
 // Load is what a process uses now: 0 if it is gone or the system does not tell.
 type Load struct {

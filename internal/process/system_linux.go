@@ -174,16 +174,21 @@ func starved(pid int) time.Duration {
 	return sum
 }
 
-// loadOf asks the clock that every process has, which is exact where stat counts ticks; statm, whose second number is in
-// pages; and how many entries the folder of descriptors has, which Linux tells as its size since 6.2.
-func loadOf(pid int) (l Load) {
-	if pid == 0 { // it would be this process
-		return l
-	}
+// cpuOf asks the clock that every process has, which is exact where stat counts ticks; 0 if there is no such process. The number
+// of that clock is made of the id, as clock_getcpuclockid(3) makes it, so that no file is opened for it.
+func cpuOf(pid int) time.Duration {
 	const allThreads = 2 // CPUCLOCK_SCHED
 	var used unix.Timespec
-	if unix.ClockGettime(int32(^pid)<<3|allThreads, &used) == nil {
-		l.CPU = time.Duration(used.Nano())
+	if pid == 0 || unix.ClockGettime(int32(^pid)<<3|allThreads, &used) != nil { // 0 would be this process
+		return 0
+	}
+	return time.Duration(used.Nano())
+}
+
+// loadOf reads statm as well, whose second number is in pages, and how many entries the folder of descriptors has, which Linux tells as its size since 6.2.
+func loadOf(pid int) (l Load) {
+	if l.CPU = cpuOf(pid); pid == 0 {
+		return l
 	}
 	proc := "/proc/" + strconv.Itoa(pid)
 	if fields := strings.Fields(readShort(proc + "/statm")); len(fields) > 1 {

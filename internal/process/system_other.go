@@ -47,8 +47,9 @@ func ownPeak() int64 { return 0 }
 // starved is not known.
 func starved(int) time.Duration { return 0 }
 
-// loadOf is not known.
-func loadOf(int) Load { return Load{} }
+// loadOf is not known, nor is the processor time in it.
+func loadOf(int) Load         { return Load{} }
+func cpuOf(int) time.Duration { return 0 }
 
 // doing is not known.
 func doing(int) (state string, threads int) { return "", 0 }

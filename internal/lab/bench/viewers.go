@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -39,13 +40,13 @@ func viewersWorkload(s sizes) *workload {
 		}
 		var all []process
 		defer func() { err = errors.Join(err, stopMany(all)) }()
-		for i, look := range []func(context.Context) error{looksAtNumbers, looksAtPage} {
+		for i, look := range []func(context.Context, func()) error{looksAtNumbers, looksAtPage} {
 			more, err := l.startInTens(ctx, Trellis, []int{few, many}[i]-len(all))
 			all = append(all, more...)
 			if err != nil {
 				return nil, err
 			}
-			cost, err := costOfLooking(ctx, s.idle, look)
+			cost, err := costOfLooking(ctx, 3*s.idle, look) // what it does anyway differs from second to second
 			if err != nil {
 				return nil, err
 			}
@@ -56,19 +57,25 @@ func viewersWorkload(s sizes) *workload {
 	return w
 }
 
-// costOfLooking is the processor time of this process in a second, in nanoseconds, while somebody looks, less that while nobody does.
-func costOfLooking(ctx context.Context, length time.Duration, look func(ctx context.Context) error) (float64, error) {
+// costOfLooking is the processor time of this process in a second, in nanoseconds, while somebody looks, less that while nobody does. The
+// first look, which has more to ask than all others, is over before.
+func costOfLooking(ctx context.Context, length time.Duration, look func(ctx context.Context, once func()) error) (float64, error) {
 	without, err := ownTime(ctx, length)
 	if err != nil {
 		return 0, err
 	}
 	looking, stop := context.WithCancelCause(ctx)
 	var failed error
+	begun := make(chan struct{})
 	viewer := task.Start(func() {
-		if err := look(looking); !errors.Is(err, errMeasured) {
+		if err := look(looking, sync.OnceFunc(func() { close(begun) })); !errors.Is(err, errMeasured) {
 			failed = err
 		}
 	})
+	select {
+	case <-begun:
+	case <-viewer.Done():
+	}
 	with, err := ownTime(ctx, length)
 	stop(errMeasured)
 	viewer.Wait()
@@ -91,14 +98,15 @@ func ownTime(ctx context.Context, length time.Duration) (float64, error) {
 	return float64(after-before) / time.Since(begun).Seconds(), err
 }
 
-// again does something at once, and then at every tick, until ctx ends, whose cause it returns.
-func again(ctx context.Context, every time.Duration, do func() error) error {
+// again does something at once, and then at every tick, until ctx ends, whose cause it returns. It says when that was done once.
+func again(ctx context.Context, once func(), every time.Duration, do func() error) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		if err := do(); err != nil && ctx.Err() == nil {
 			return err
 		}
+		once()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -107,15 +115,15 @@ func again(ctx context.Context, every time.Duration, do func() error) error {
 	}
 }
 
-func looksAtNumbers(ctx context.Context) error {
-	return again(ctx, time.Second, func() error {
+func looksAtNumbers(ctx context.Context, once func()) error {
+	return again(ctx, once, time.Second, func() error {
 		_, err := telemetry.Measure(ctx)
 		return err
 	})
 }
 
 // looksAtPage reads what the page of a browser does, over a connection. What the reader itself takes is part of the cost.
-func looksAtPage(ctx context.Context) error {
+func looksAtPage(ctx context.Context, once func()) error {
 	const token = "measured"
 	var listening net.ListenConfig
 	l, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -146,5 +154,5 @@ func looksAtPage(ctx context.Context) error {
 	for _, path := range []string{"/api/events", "/api/logs?follow=1&level=debug"} {
 		under.Go(func() { _ = get(path) }) // it ends with ctx
 	}
-	return again(ctx, time.Second/5, func() error { return get("/api/metrics") })
+	return again(ctx, once, time.Second/5, func() error { return get("/api/metrics") })
 }
