@@ -34,11 +34,10 @@ func count(ctx context.Context, root census.Root, c *census.CountCallee) (tally.
 	if err != nil {
 		return tally.Report{}, err
 	}
-	all, err := tree.Portals("parser")
+	parsers, n, err := parsersOf(ctx, tree)
 	if err != nil {
 		return tally.Report{}, err
 	}
-	parsers := directory.Spread(ctx, directory.Here(ctx)+"/parser")
 	if err := c.Started(census.None{}); err != nil {
 		return tally.Report{}, err
 	}
@@ -47,10 +46,20 @@ func count(ctx context.Context, root census.Root, c *census.CountCallee) (tally.
 		return tally.Report{}, err
 	}
 	b := &board{root: root.Root, begun: time.Now(), paths: make(chan tally.Path), files: map[string]int{}}
-	if err := b.run(ctx, c, walker, parsers, len(all), progress); err != nil {
+	if err := b.run(ctx, c, walker, parsers, n, progress); err != nil {
 		return tally.Report{}, err
 	}
 	return b.report(), nil
+}
+
+// parsersOf is a portal to all parsers together, and how many there are: those that the census hosts, or else those
+// of the tree, which may be on other machines.
+func parsersOf(ctx context.Context, tree *host.Tree) (contract.Portal, int, error) {
+	if own, err := tree.Portals("parser"); err == nil {
+		return directory.Spread(ctx, directory.Here(ctx)+"/parser"), len(own), nil
+	}
+	all, err := directory.Query(ctx, "parser")
+	return directory.Spread(ctx, "parser"), len(all), err
 }
 
 // board is where a census keeps what it knows; many tasks write to it.

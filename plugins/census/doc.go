@@ -11,8 +11,8 @@
 //     another one opens a context, sends paths and receives counts; a third sends progress
 //     to whoever asked. All of them are tasks of the handler's scope (Callee.Go): if one
 //     fails, the scope ends the others, and the handler fails with what it failed with.
-//   - These contexts are opened with any of its parsers (directory.Spread): each goes to the one that has the
-//     fewest. When a parser is lost, another one gets the paths that it had and did not answer, so that
+//   - These contexts are opened with any of its parsers (directory.Spread), or with any of the tree's if it hosts
+//     none, as when they are on other machines: each goes to the one that has the fewest. When a parser is lost, another one gets the paths that it had and did not answer, so that
 //     the report is right whatever dies.
 //
 // What the programs say to each other is declared in the package contract beside this one,

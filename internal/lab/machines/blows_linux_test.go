@@ -137,13 +137,9 @@ func (w *world) hit(h who, s syscall.Signal) {
 // gone waits until the process of an actor has ended. Its parent may be stopped, and not have noticed.
 func (w *world) gone(h who) {
 	w.t.Helper()
-	for limit := time.Now().Add(enough); ; <-time.After(time.Millisecond) {
+	w.until(fmt.Sprintf("the holder is gone: %+v", h), func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.PID))
-		if _, state, _ := strings.Cut(string(stat), ") "); err != nil || strings.HasPrefix(state, "Z") {
-			return
-		}
-		if time.Now().After(limit) {
-			w.t.Fatalf("the holder is not gone: %+v", h)
-		}
-	}
+		_, state, _ := strings.Cut(string(stat), ") ")
+		return err != nil || strings.HasPrefix(state, "Z")
+	})
 }

@@ -38,6 +38,7 @@ type world struct {
 type proc struct {
 	cmd    *exec.Cmd
 	output lockedBuffer
+	errors lockedBuffer
 	ended  chan struct{}
 }
 
@@ -73,10 +74,8 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, err
 })
 
-// newWorld has a root on machine a, and agents on others, each of which takes one actor. Of the actor called holder there are
-// some replicas; if there is one, it must be the only one at all times. The end of the test ends all, and looks that nothing
-// is left, and that no holder has met another one.
-func newWorld(t *testing.T, replicas int, agents ...string) *world {
+// newFleet has machine a, for a root, and others for agents, each with its certificate. Nothing runs on them yet.
+func newFleet(t *testing.T, agents ...string) *world {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -88,6 +87,15 @@ func newWorld(t *testing.T, replicas int, agents ...string) *world {
 	for _, machine := range all {
 		w.run("ca", "issue", "--ca", w.path("ca"), "-o", w.path(machine), machine)
 	}
+	return w
+}
+
+// newWorld has a root on machine a, and agents on others, each of which takes one actor. Of the actor called holder there are
+// some replicas; if there is one, it must be the only one at all times. The end of the test ends all, and looks that nothing
+// is left, and that no holder has met another one.
+func newWorld(t *testing.T, replicas int, agents ...string) *world {
+	t.Helper()
+	w := newFleet(t, agents...)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +126,9 @@ actors:
 	return w
 }
 
+// socket is where the root serves programs on this machine: in a folder that only this user can get into.
+func (w *world) socket() string { return filepath.Join(w.Folder("a"), "socket") }
+
 func (w *world) path(name string) string { return filepath.Join(w.folder, name) }
 
 func (w *world) write(name, text string) {
@@ -135,17 +146,17 @@ func (w *world) run(args ...string) {
 }
 
 func (w *world) startRoot() {
-	w.start("a", "serve", "-c", w.path("tree.yaml"), "--at", w.path("socket"))
+	w.start("a", "serve", "-c", w.path("tree.yaml"), "--at", w.socket())
 }
 
 func (w *world) startAgent(machine string) {
-	w.start(machine, "agent", "--join", "tls://"+w.Address("a")+":7077", "--credentials", w.path(machine), "--label", "kind=worker", "--capacity", "1")
+	w.start(machine, "agent", "--join", "tls://"+w.Address("a")+":7077", "--credentials", w.path(machine), "--label", "kind=worker", "--capacity", "1", "--accept-programs")
 }
 
 func (w *world) start(machine string, args ...string) {
 	w.t.Helper()
 	p := &proc{cmd: w.Command(machine, w.binary, args...), ended: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.errors
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -186,7 +197,7 @@ func (w *world) joined(body func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), enough)
 	defer cancel()
 	for {
-		err := host.Join(ctx, w.path("socket"), host.JoinOptions{Name: "test"}, body)
+		err := host.Join(ctx, w.socket(), host.JoinOptions{Name: "test"}, body)
 		if err == nil || !errors.Is(err, host.ErrNoHost) || ctx.Err() != nil {
 			return err
 		}
@@ -217,7 +228,7 @@ func (w *world) holder() (h who) {
 func (w *world) outputs() string {
 	var b strings.Builder
 	for machine, p := range w.procs {
-		fmt.Fprintf(&b, "--- %s:\n%s", machine, &p.output)
+		fmt.Fprintf(&b, "--- %s:\n%s%s", machine, &p.output, &p.errors)
 	}
 	return b.String()
 }
@@ -254,13 +265,15 @@ func (w *world) end() {
 // empty waits until nothing runs on a machine.
 func (w *world) empty(machine string) {
 	w.t.Helper()
-	for limit := time.Now().Add(enough); ; <-time.After(10 * time.Millisecond) {
-		pids := w.Processes(machine)
-		if len(pids) == 0 {
-			return
-		}
+	w.until("nothing is left on "+machine, func() bool { return len(w.Processes(machine)) == 0 })
+}
+
+// until waits for something that tells nobody when it happens.
+func (w *world) until(what string, is func() bool) {
+	w.t.Helper()
+	for limit := time.Now().Add(enough); !is(); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(limit) {
-			w.t.Errorf("%v are left on %s", pids, machine)
+			w.t.Errorf("it is not so that %s\n%s", what, w.outputs())
 			return
 		}
 	}
