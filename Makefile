@@ -12,7 +12,7 @@ SOAK    ?= 60
 TAGS    := -tags lab,foreign,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race stress foreign cells soak hostile browser vet lint fuzz model chaos count registry bench bench-compare bench-page generate generate-check tidy-check check
+.PHONY: help build test race stress foreign cells soak hostile browser machines vet lint fuzz model chaos count registry bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ registry: ## registries, with servers of etcd that are killed, frozen, cut off a
 
 browser: ## the page in a browser, which is installed if it is missing
 	scripts/browser.sh
+
+machines: ## hosts in network namespaces are killed, stopped and cut off, and fifty of them make a tree; needs root and ip
+	go test -count=1 -tags lab -timeout 15m -v ./internal/lab/netns ./internal/lab/machines
 
 vet: ## go vet, for other systems too
 	go vet $(TAGS) ./...
