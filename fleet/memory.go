@@ -19,8 +19,6 @@ const mostPending = 1024
 // Memory is what a registry keeps, in this process, for tests and for programs that are a fleet by themselves. Hosts reach it by
 // a [Memory.Client] each. It keeps its promises as one on another machine does; [Memory.Cut] makes it unreachable. It has no goroutines.
 type Memory struct {
-	settings Settings
-
 	mu       sync.Mutex // guards the rest, memberships included; nobody is waited for, and no code of others runs under it
 	revision uint64
 	names    map[string]Entry
@@ -32,16 +30,20 @@ type Memory struct {
 // memoryClient is a registry. Its fields are guarded by the memory's lock.
 type memoryClient struct {
 	*Memory
-	closed bool
+	settings Settings
+	closed   bool
 }
 
 // Client is a registry of one host, or of several. Closing it ends their memberships, and leaves those of other clients.
-func (m *Memory) Client() Registry { return &memoryClient{Memory: m} }
+// Of the settings it reads TTL and Margin.
+func (m *Memory) Client(s Settings) Registry {
+	return &memoryClient{Memory: m, settings: s.WithDefaults()}
+}
 
-// NewMemory is an empty registry. Of the settings it reads TTL and Margin.
-func NewMemory(s Settings) *Memory {
+// NewMemory is an empty registry.
+func NewMemory() *Memory {
 	return &Memory{
-		settings: s.WithDefaults(), names: map[string]Entry{}, members: map[string]*memoryMembership{},
+		names: map[string]Entry{}, members: map[string]*memoryMembership{},
 		watchers: map[*memoryWatcher]struct{}{}, cut: map[string]bool{},
 	}
 }

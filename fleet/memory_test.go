@@ -10,9 +10,9 @@ import (
 
 func TestMemoryIsARegistry(t *testing.T) {
 	trellistest.Fleet(t, func(t *testing.T) trellistest.FleetServer {
-		m := fleet.NewMemory(fleet.Settings{TTL: 2 * time.Second})
+		m := fleet.NewMemory()
 		return trellistest.FleetServer{
-			Open:    func(*testing.T) fleet.Registry { return m.Client() },
+			Open:    func(_ *testing.T, ttl time.Duration) fleet.Registry { return m.Client(fleet.Settings{TTL: ttl}) },
 			Silence: func(_ *testing.T, silent bool) { m.Cut("", silent) },
 		}
 	})

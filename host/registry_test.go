@@ -22,8 +22,8 @@ func rooted(ctx context.Context, r fleet.Registry, name string, loss config.OnRe
 // A second root of a tree begins when the first one has ended, and is in the registry meanwhile.
 func TestD30_OneRootAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := fleet.NewMemory(fleet.Settings{})
-		r := memory.Client()
+		memory := fleet.NewMemory()
+		r := memory.Client(fleet.Settings{})
 		first, begun := make(chan struct{}), false
 		a := task.Start(func() {
 			if err := rooted(t.Context(), r, "a", "", func(context.Context, *host.Nursery) error { <-first; return nil }); err != nil {
@@ -32,7 +32,7 @@ func TestD30_OneRootAtATime(t *testing.T) {
 		})
 		synctest.Wait()
 		b := task.Start(func() {
-			err := rooted(t.Context(), memory.Client(), "b", "", func(ctx context.Context, _ *host.Nursery) error {
+			err := rooted(t.Context(), memory.Client(fleet.Settings{}), "b", "", func(ctx context.Context, _ *host.Nursery) error {
 				begun = true
 				e, err := r.Find(ctx, "tree/x")
 				if e.Holder.Name != "b:x" || e.Holder.Address != "b:7077" {
@@ -63,8 +63,8 @@ func TestD30_OneRootAtATime(t *testing.T) {
 // When the registry cannot be reached, the tree has ended before another root can begin.
 func TestD30_TreeEndsBeforeItsNameIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := fleet.NewMemory(fleet.Settings{})
-		other := memory.Client()
+		memory := fleet.NewMemory()
+		other := memory.Client(fleet.Settings{})
 		b, err := other.Join(t.Context(), fleet.Host{Name: "b"})
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestD30_TreeEndsBeforeItsNameIsFree(t *testing.T) {
 		running := make(chan struct{})
 		ended := make(chan error, 1)
 		tree := task.Start(func() {
-			ended <- rooted(t.Context(), memory.Client(), "a", config.StopOnRegistryLoss, func(ctx context.Context, _ *host.Nursery) error {
+			ended <- rooted(t.Context(), memory.Client(fleet.Settings{}), "a", config.StopOnRegistryLoss, func(ctx context.Context, _ *host.Nursery) error {
 				close(running)
 				<-ctx.Done()
 				return context.Cause(ctx)
@@ -98,9 +98,9 @@ func TestD30_TreeEndsBeforeItsNameIsFree(t *testing.T) {
 // With keep the tree goes on, and has its name again when the registry is back.
 func TestD30_TreeThatIsKeptHasItsNameAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := fleet.NewMemory(fleet.Settings{})
-		r := memory.Client()
-		err := rooted(t.Context(), memory.Client(), "a", config.KeepOnRegistryLoss, func(ctx context.Context, _ *host.Nursery) error {
+		memory := fleet.NewMemory()
+		r := memory.Client(fleet.Settings{})
+		err := rooted(t.Context(), memory.Client(fleet.Settings{}), "a", config.KeepOnRegistryLoss, func(ctx context.Context, _ *host.Nursery) error {
 			before, err := r.Find(ctx, "tree/x")
 			memory.Cut("a:x", true)
 			<-time.After(time.Minute)
@@ -124,8 +124,8 @@ func TestD30_TreeThatIsKeptHasItsNameAgain(t *testing.T) {
 // A root that waits ends with its ctx, and leaves.
 func TestD30_WaitingRootEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := fleet.NewMemory(fleet.Settings{})
-		r := memory.Client()
+		memory := fleet.NewMemory()
+		r := memory.Client(fleet.Settings{})
 		a, err := r.Join(t.Context(), fleet.Host{Name: "a"})
 		if err == nil {
 			_, err = a.Hold(t.Context(), "tree/x")

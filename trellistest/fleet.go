@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -18,10 +19,9 @@ import (
 
 // FleetServer is what [Fleet] tests the clients of: a registry in which nobody else is.
 type FleetServer struct {
-	// Open is one more client of the registry, as on another machine. The test closes it.
-	Open func(t *testing.T) fleet.Registry
-	// Silence makes the registry answer nobody, or answer again. Memberships then run out by themselves, and so their TTL should
-	// be short. Without it this is not tested.
+	// Open is one more client of the registry, as on another machine, whose leases have that TTL. The test closes it.
+	Open func(t *testing.T, ttl time.Duration) fleet.Registry
+	// Silence makes the registry answer nobody, or answer again. Without it this is not tested.
 	Silence func(t *testing.T, silent bool)
 }
 
@@ -48,9 +48,15 @@ type fleetTest struct {
 	FleetServer
 }
 
-func (f *fleetTest) open() fleet.Registry {
+// The leases of the tests: one that no machine is too slow for, and one that is waited for.
+const (
+	longLease  = time.Minute
+	shortLease = 5 * time.Second
+)
+
+func (f *fleetTest) open(ttl ...time.Duration) fleet.Registry {
 	f.Helper()
-	r := f.FleetServer.Open(f.T)
+	r := f.FleetServer.Open(f.T, append(ttl, longLease)[0])
 	f.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			f.Error("closing:", err)
@@ -391,7 +397,7 @@ func (f *fleetTest) silence() {
 	if f.Silence == nil {
 		return
 	}
-	one, two := f.open(), f.open()
+	one, two := f.open(shortLease), f.open()
 	a := f.join(one, "a")
 	first := f.hold(a, "tree/x")
 	f.Silence(f.T, true)
@@ -419,7 +425,7 @@ func (f *fleetTest) silence() {
 
 // closed ends memberships and watches.
 func (f *fleetTest) closed() {
-	r, other := f.FleetServer.Open(f.T), f.open()
+	r, other := f.FleetServer.Open(f.T, longLease), f.open()
 	a := f.join(r, "a")
 	seen := make(chan struct{})
 	var ended error

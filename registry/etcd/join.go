@@ -2,11 +2,13 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/seed-2ba35074/trellis/fleet"
@@ -21,10 +23,11 @@ func (r *Registry) Join(ctx context.Context, h fleet.Host) (fleet.Membership, er
 	if err != nil {
 		return nil, err
 	}
-	sent := now()
-	asked, cancel := r.request(ctx)
-	defer cancel()
-	granted, err := r.client.Grant(asked, int64(math.Ceil(r.settings.TTL.Seconds())))
+	var sent time.Duration
+	granted, err := request(ctx, r, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		sent = now()
+		return r.client.Grant(ctx, int64(math.Ceil(r.settings.TTL.Seconds())))
+	})
 	if err != nil {
 		return nil, r.failure(ctx, "a lease for host "+h.Name, err)
 	}
@@ -33,10 +36,8 @@ func (r *Registry) Join(ctx context.Context, h fleet.Host) (fleet.Membership, er
 		lease: newLease(sent, time.Duration(granted.TTL)*time.Second, r.settings.Margin),
 	}
 	key := r.prefix + fleet.HostPrefix + h.Name
-	resp, err := r.client.Txn(asked).
-		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, text, clientv3.WithLease(m.id))).
-		Else(clientv3.OpGet(key)).Commit()
+	resp, err := r.txn(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
+		[]clientv3.Op{clientv3.OpPut(key, text, clientv3.WithLease(m.id))}, []clientv3.Op{clientv3.OpGet(key)})
 	if err == nil {
 		err = m.joined(resp)
 	} else {
@@ -73,11 +74,18 @@ func (m *membership) joined(resp *clientv3.TxnResponse) error {
 
 // revoke gives back the lease of a host that could not join. If that fails, the lease ends by itself, with nobody to renew it.
 func (r *Registry) revoke(ctx context.Context, id clientv3.LeaseID) {
-	ctx, cancel := r.request(context.WithoutCancel(ctx))
-	defer cancel()
-	if _, err := r.client.Revoke(ctx, id); err != nil {
+	if err := r.end(context.WithoutCancel(ctx), id); err != nil {
 		r.settings.Log("a lease that is not needed stays until it is over", err)
 	}
+}
+
+// end ends a lease. One that is over already is an answer too.
+func (r *Registry) end(ctx context.Context, id clientv3.LeaseID) error {
+	_, err := request(ctx, r, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) { return r.client.Revoke(ctx, id) })
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return nil
+	}
+	return err
 }
 
 // begin starts what keeps the membership alive, and what ends it in time.
@@ -163,15 +171,13 @@ func (m *membership) renew() error {
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(m.r.ctx, patience)
 	defer cancel()
-	select {
-	case m.turn <- struct{}{}: // no name comes or goes meanwhile
-		defer func() { <-m.turn }()
-	case <-ctx.Done():
-	}
 	alive, err := m.r.client.KeepAliveOnce(ctx, m.id)
 	var resp *clientv3.TxnResponse
-	if err == nil {
-		resp, err = m.r.client.Txn(ctx).If(m.compares()...).Commit()
+	for released := -1; err == nil && released != m.releases(); {
+		released = m.releases() // a name that goes meanwhile is not missed
+		if resp, err = m.r.client.Txn(ctx).If(m.compares()...).Commit(); err == nil && resp.Succeeded {
+			break
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,7 +19,7 @@ type membership struct {
 	id      clientv3.LeaseID
 	cluster uint64
 	epoch   int64
-	turn    chan struct{} // holds one: whoever changes or checks what the membership holds
+	turn    chan struct{} // holds one: whoever changes what the membership holds
 	lost    chan struct{}
 
 	mu     sync.Mutex // guards the rest; nobody is waited for under it
@@ -27,6 +27,7 @@ type membership struct {
 	lease  lease
 	floor  int64            // the highest revision that an answer had
 	names  map[string]int64 // what is held, with the revisions of the keys; 0 if the answer to Hold was lost
+	gone   int              // how often Release has begun
 	failed error            // why the last renewal failed
 	err    error            // why the membership has ended
 }
@@ -48,27 +49,30 @@ func (m *membership) endLocked(cause error) {
 
 // begun waits for the turn to change what the membership holds. A membership whose time is over is lost here and now,
 // also if no timer has run since.
-func (m *membership) begun(ctx context.Context) (context.Context, func(), error) {
-	ctx, cancel := m.r.request(ctx)
+func (m *membership) begun(ctx context.Context) (done func(), err error) {
 	select {
 	case m.turn <- struct{}{}:
 	case <-m.lost:
-		cancel()
-		return nil, nil, m.Err()
+		return nil, m.Err()
 	case <-ctx.Done():
-		cancel()
-		return nil, nil, errors.Join(context.Cause(ctx), fmt.Errorf("%w: an earlier request is under way", fleet.ErrUnavailable))
+		return nil, errors.Join(context.Cause(ctx), fmt.Errorf("%w: an earlier request is under way", fleet.ErrUnavailable))
 	}
-	done := func() { <-m.turn; cancel() }
+	done = func() { <-m.turn }
 	m.mu.Lock()
 	expired := m.lease.expired(now())
 	m.mu.Unlock()
 	if expired {
 		m.end(fleet.ErrUnavailable)
 		done()
-		return nil, nil, m.Err()
+		return nil, m.Err()
 	}
-	return ctx, done, nil
+	return done, nil
+}
+
+func (m *membership) releases() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone
 }
 
 func (m *membership) hostKey() string { return m.r.prefix + fleet.HostPrefix + m.host }
@@ -98,7 +102,7 @@ func (m *membership) Hold(ctx context.Context, name string) (uint64, error) {
 	if err := fleet.CheckHold(name); err != nil {
 		return 0, err
 	}
-	asked, done, err := m.begun(ctx)
+	done, err := m.begun(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -108,10 +112,8 @@ func (m *membership) Hold(ctx context.Context, name string) (uint64, error) {
 		return 0, err
 	}
 	key := m.r.prefix + name
-	resp, err := m.r.client.Txn(asked).
-		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0), m.there()).
-		Then(clientv3.OpPut(key, text, clientv3.WithLease(m.id))).
-		Else(clientv3.OpGet(key), clientv3.OpGet(m.hostKey())).Commit()
+	resp, err := m.r.txn(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0), m.there()},
+		[]clientv3.Op{clientv3.OpPut(key, text, clientv3.WithLease(m.id))}, []clientv3.Op{clientv3.OpGet(key), clientv3.OpGet(m.hostKey())})
 	if err != nil {
 		return 0, m.r.failure(ctx, "holding "+name, err)
 	}
@@ -167,7 +169,7 @@ func (m *membership) Release(ctx context.Context, name string) error {
 	if err := fleet.CheckHold(name); err != nil {
 		return err
 	}
-	asked, done, err := m.begun(ctx)
+	done, err := m.begun(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,10 +178,10 @@ func (m *membership) Release(ctx context.Context, name string) error {
 	if _, known := m.names[name]; known {
 		m.names[name] = 0 // the answer may be lost
 	}
+	m.gone++
 	m.mu.Unlock()
 	key := m.r.prefix + name
-	resp, err := m.r.client.Txn(asked).
-		If(clientv3.Compare(clientv3.LeaseValue(key), "=", m.id)).Then(clientv3.OpDelete(key)).Commit()
+	resp, err := m.r.txn(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(key), "=", m.id)}, []clientv3.Op{clientv3.OpDelete(key)}, nil)
 	if err != nil {
 		return m.r.failure(ctx, "releasing "+name, err)
 	}
@@ -198,7 +200,7 @@ func (m *membership) Update(ctx context.Context, h fleet.Host) error {
 	if h.Name != m.host {
 		return fmt.Errorf("a membership of host %s cannot become one of %s", m.host, h.Name)
 	}
-	asked, done, err := m.begun(ctx)
+	done, err := m.begun(ctx)
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func (m *membership) Update(ctx context.Context, h fleet.Host) error {
 	if err != nil {
 		return err
 	}
-	resp, err := m.r.client.Txn(asked).If(m.compares()...).Then(ops...).Commit()
+	resp, err := m.r.txn(ctx, m.compares(), ops, nil)
 	switch {
 	case err != nil:
 		return m.r.failure(ctx, "updating host "+h.Name, err)
@@ -271,9 +273,7 @@ func (m *membership) leave(ctx context.Context, cause error) error {
 	if over {
 		return nil
 	}
-	asked, cancel := m.r.request(ctx)
-	defer cancel()
-	if _, err := m.r.client.Revoke(asked, m.id); err != nil {
+	if err := m.r.end(ctx, m.id); err != nil {
 		return m.r.failure(ctx, "leaving", err)
 	}
 	return nil

@@ -73,14 +73,32 @@ func open(s fleet.Settings) (*Registry, error) {
 	return r, nil
 }
 
-// patience bounds each request.
-func (r *Registry) patience() time.Duration { return r.settings.TTL / 2 }
+// request asks one thing, again and again until half of a lease is over: a server that is frozen keeps a connection and
+// answers nothing, and the next attempt goes to another one. What is asked may so be done twice, of which it must make nothing.
+func request[Answer any](ctx context.Context, r *Registry, ask func(ctx context.Context) (Answer, error)) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.settings.TTL/2)
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+	for {
+		attempt, done := context.WithTimeout(ctx, max(time.Second, r.settings.TTL/8))
+		answer, err := ask(attempt)
+		late := attempt.Err() != nil
+		done()
+		if err == nil || ctx.Err() != nil || !late || !temporary(err) {
+			return answer, err
+		}
+	}
+}
 
-// request is a ctx for one request.
-func (r *Registry) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, r.patience())
-	stop := context.AfterFunc(r.ctx, cancel)
-	return ctx, func() { stop(); cancel() }
+// txn is a transaction.
+func (r *Registry) txn(ctx context.Context, when []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
+	return request(ctx, r, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return r.client.Txn(ctx).If(when...).Then(then...).Else(otherwise...).Commit()
+	})
+}
+
+func (r *Registry) get(ctx context.Context, key string, o ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return request(ctx, r, func(ctx context.Context) (*clientv3.GetResponse, error) { return r.client.Get(ctx, key, o...) })
 }
 
 // value is what a key has.
@@ -114,9 +132,7 @@ func (r *Registry) decode(kv *mvccpb.KeyValue) (fleet.Entry, error) {
 
 // snapshot is what is held below a prefix, with the header of the answer.
 func (r *Registry) snapshot(ctx context.Context, prefix string) (all []fleet.Entry, header *pb.ResponseHeader, err error) {
-	ctx, cancel := r.request(ctx)
-	defer cancel()
-	resp, err := r.client.Get(ctx, r.prefix+prefix, clientv3.WithPrefix())
+	resp, err := r.get(ctx, r.prefix+prefix, clientv3.WithPrefix())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,9 +162,7 @@ func (r *Registry) Hosts(ctx context.Context) ([]fleet.Member, error) {
 
 // Find implements [fleet.Registry].
 func (r *Registry) Find(ctx context.Context, name string) (fleet.Entry, error) {
-	asked, cancel := r.request(ctx)
-	defer cancel()
-	resp, err := r.client.Get(asked, r.prefix+name)
+	resp, err := r.get(ctx, r.prefix+name)
 	switch {
 	case err != nil:
 		return fleet.Entry{}, r.failure(ctx, "who holds "+name, err)

@@ -13,18 +13,20 @@ import (
 
 // watcher is one Watch: a snapshot, and then what etcd tells from its revision on.
 //
-// Servers answer progress requests in between. From their silence the watcher knows that it must connect anew; from
-// a silence as long as a lease, that everything may have changed, by a restored registry too, and it begins with another snapshot.
+// In between it asks for the stream's progress and for the registry's revision. When the first is not answered, it follows anew from where
+// it was; when the second has gone back, or nothing was heard for as long as a lease, so that the registry
+// may have been restored from an earlier state, it begins with another snapshot.
 type watcher struct {
 	r        *Registry
 	ctx      context.Context
 	prefix   string
 	yield    func(fleet.Change, error) bool
 	known    map[string]fleet.Entry
-	revision int64  // up to which all has been told; 0: nothing has
-	cluster  uint64 // that has told it
-	heard    time.Duration
-	left     bool // the loop was left
+	revision int64         // up to which all has been told; 0: nothing has
+	cluster  uint64        // that has told it
+	heard    time.Duration // when the registry has last answered
+	stream   time.Duration // when this stream has
+	left     bool          // the loop was left
 }
 
 // Watch implements [fleet.Registry].
@@ -113,10 +115,11 @@ func (w *watcher) follow() (again bool, err error) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(w.ctx))
 	defer cancel()
 	changes := w.r.client.Watch(ctx, w.r.prefix+w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1))
-	every := w.r.settings.TTL / 5
+	every := min(w.r.settings.TTL/5, 2*time.Second)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for asked := now(); ; {
+	w.stream = now()
+	for {
 		select {
 		case resp, open := <-changes:
 			if !open {
@@ -126,20 +129,35 @@ func (w *watcher) follow() (again bool, err error) {
 				return again, err
 			}
 		case <-ticker.C:
-			if asked-w.heard > 2*every { // twice asked, and nothing heard
-				return true, nil
-			}
-			asked = now()
-			progress, stop := context.WithTimeout(ctx, every)
-			err := w.r.client.RequestProgress(progress)
-			stop()
-			if err != nil && ctx.Err() == nil && !temporary(err) {
+			if same, err := w.check(ctx, every); !same || err != nil {
 				return false, err
+			}
+			if now()-w.stream > 3*every {
+				return true, nil
 			}
 		case <-ctx.Done():
 			return true, nil
 		}
 	}
+}
+
+// check reports whether the registry is still the one that the watcher has seen, as far as it answers.
+func (w *watcher) check(ctx context.Context, patience time.Duration) (same bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	seen := w.revision
+	resp, err := w.r.client.Get(ctx, w.r.prefix, clientv3.WithCountOnly())
+	if err == nil {
+		if resp.Header.ClusterId != w.cluster || resp.Header.Revision < seen || now()-w.heard > w.r.settings.TTL {
+			return false, nil
+		}
+		w.heard = now()
+		err = w.r.client.RequestProgress(ctx)
+	}
+	if err != nil && !temporary(err) {
+		return false, err
+	}
+	return true, nil
 }
 
 // take tells one response. It reports whether following is over.
@@ -155,7 +173,7 @@ func (w *watcher) take(resp clientv3.WatchResponse) (again bool, err error, done
 	case resp.Header.ClusterId != w.cluster || resp.Header.Revision < w.revision:
 		return false, nil, true
 	}
-	w.heard = now()
+	w.heard, w.stream = now(), now()
 	for _, e := range resp.Events {
 		if !w.tell(e) {
 			return false, nil, true

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +29,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "server":
 		serve(os.Args[1], os.Args[2], os.Args[3], os.Args[4])
+	case "holder":
+		holder(os.Args[1], os.Args[2], os.Args[3])
 	}
 }
 
@@ -91,6 +95,26 @@ func (c *child) signal(s syscall.Signal) {
 	}
 }
 
+// freeze stops the child, and waits until all of its threads stand still: the signal is only on its way before that.
+func (c *child) freeze() {
+	c.t.Helper()
+	c.signal(syscall.SIGSTOP)
+	for running := true; running; {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", c.cmd.Process.Pid))
+		if err != nil || len(files) == 0 {
+			c.t.Fatal(files, err)
+		}
+		running = slices.ContainsFunc(files, func(file string) bool {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			_, state, _ := strings.Cut(string(text), ") ") // behind the name of the program
+			return !strings.HasPrefix(state, "T")
+		})
+	}
+}
+
 // kill ends the child with SIGKILL, and reaps it.
 func (c *child) kill() {
 	if c.killed {
@@ -133,16 +157,16 @@ func (s *server) ready() { s.line() }
 func (s *server) silence(t *testing.T, silent bool) {
 	t.Helper()
 	if silent {
-		s.signal(syscall.SIGSTOP)
+		s.freeze()
 	} else {
 		s.signal(syscall.SIGCONT)
 	}
 }
 
 // open is a client of the server.
-func (s *server) open(t *testing.T) fleet.Registry {
+func (s *server) open(t *testing.T, ttl time.Duration) fleet.Registry {
 	t.Helper()
-	return open(t, 2*time.Second, s.address)
+	return open(t, ttl, s.address)
 }
 
 func open(t *testing.T, ttl time.Duration, endpoints ...string) fleet.Registry {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestOneServerIsARegistry(t *testing.T) {
+	t.Parallel()
 	trellistest.Fleet(t, func(t *testing.T) trellistest.FleetServer {
 		s := newServer(t)
 		return trellistest.FleetServer{Open: s.open, Silence: s.silence}
@@ -19,12 +20,13 @@ func TestOneServerIsARegistry(t *testing.T) {
 
 // Each client asks another one of three servers.
 func TestThreeServersAreARegistry(t *testing.T) {
+	t.Parallel()
 	trellistest.Fleet(t, func(t *testing.T) trellistest.FleetServer {
 		servers := cluster(t, "")
 		next := 0
-		return trellistest.FleetServer{Open: func(t *testing.T) fleet.Registry {
+		return trellistest.FleetServer{Open: func(t *testing.T, ttl time.Duration) fleet.Registry {
 			next++
-			return open(t, 5*time.Second, servers[next%3].Address())
+			return open(t, ttl, servers[next%3].Address())
 		}}
 	})
 }

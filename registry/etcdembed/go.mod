@@ -3,6 +3,7 @@ module github.com/seed-2ba35074/trellis/registry/etcdembed
 go 1.26.8
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/seed-2ba35074/trellis v0.0.0
 	github.com/seed-2ba35074/trellis/registry/etcd v0.0.0
 	go.etcd.io/etcd/client/pkg/v3 v3.7.3
