@@ -21,7 +21,8 @@ import (
 var ErrServed = control.ErrServed
 
 const (
-	mostGuests  = 64                     // programs that have joined
+	mostGuests  = 64                     // programs that have joined, agents apart
+	mostAgents  = 1024                   // of which each has a host of its own
 	mostUnheard = 64                     // those that have connected at one address, and not said yet who they are
 	doorPause   = 100 * time.Millisecond // after a failure of the socket, as for lack of descriptors
 )
@@ -38,6 +39,7 @@ type door struct {
 	ctx       context.Context  // ends when the door is shut
 	close     context.CancelFunc
 	places    chan struct{} // as many as there may be
+	agents    chan struct{} // the same for agents
 	warnings  limiter
 }
 
@@ -51,7 +53,7 @@ type entrance struct {
 
 // serve makes the door at the addresses of the options; there is none without any.
 func serve(ctx context.Context, o Options) (*door, error) {
-	d := &door{places: make(chan struct{}, mostGuests)}
+	d := &door{places: make(chan struct{}, mostGuests), agents: make(chan struct{}, mostAgents)}
 	if o.Serve != "" {
 		l, err := control.Listen(o.Serve)
 		if err != nil {
@@ -176,11 +178,15 @@ func (d *door) entertain(caller *control.Caller) error {
 	if len(caller.Token) > 0 {
 		return d.tunnel(caller)
 	}
+	places, full := d.places, d.full
+	if isAgent(hello) {
+		places, full = d.agents, agentsFull
+	}
 	select {
-	case d.places <- struct{}{}:
-		defer func() { <-d.places }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	default:
-		return d.full()
+		return full()
 	}
 	c, err := d.join(caller, hello)
 	if err != nil {
@@ -223,6 +229,10 @@ func (d *door) full() error {
 		}
 	})
 	return fmt.Errorf("%w: %d programs have joined it already, which are the processes %s; end one of them", fault.ErrOverloaded, mostGuests, words.List(pids, ", "))
+}
+
+func agentsFull() error {
+	return fmt.Errorf("%w: %d agents have joined it already", fault.ErrOverloaded, mostAgents)
 }
 
 // join makes a program that has connected a child of the nursery. That it ends, and how,

@@ -61,7 +61,7 @@ func blows() []blow {
 
 // Whatever happens to a machine: who waits for an actor there is told with an error, the next one starts when the first one
 // is certainly gone, and nothing is left. The table of docs/machines.md has the bounds.
-func TestM20_BlowsToMachines(t *testing.T) {
+func TestD20_BlowsToMachines(t *testing.T) {
 	for _, b := range blows() {
 		t.Run(b.name, func(t *testing.T) {
 			w := newWorld(t, 1, "b", "c")

@@ -17,7 +17,7 @@ type sums struct{ Files, Failed, Lines, Bytes, Functions, Methods int }
 
 // The census counts right with its parsers on two other machines, of which one is killed with all that runs
 // there while it counts.
-func TestM20_CensusOverMachines(t *testing.T) {
+func TestD20_CensusOverMachines(t *testing.T) {
 	w := newFleet(t, "b", "c")
 	t.Cleanup(w.end)
 	for _, name := range []string{"census", "parser", "walker"} {

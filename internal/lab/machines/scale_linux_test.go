@@ -19,7 +19,7 @@ import (
 const hosts = 50
 
 // Fifty hosts with one actor each: all are found and called, and what it costs to have them is logged.
-func TestM20_FiftyHosts(t *testing.T) {
+func TestD20_FiftyHosts(t *testing.T) {
 	var agents []string
 	for i := range hosts {
 		agents = append(agents, "m"+strconv.Itoa(i))
