@@ -12,7 +12,7 @@ SOAK    ?= 60
 TAGS    := -tags lab,foreign,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race stress foreign cells soak hostile browser machines vet lint fuzz model chaos count registry bench bench-compare bench-page generate generate-check tidy-check check
+.PHONY: help build test race stress foreign cells soak hostile manifests browser machines vet lint fuzz model chaos count registry bench bench-compare bench-page generate generate-check tidy-check check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ registry: ## registries, with servers of etcd that are killed, frozen, cut off a
 	cd registry/etcd && go vet ./... && go test -race -timeout 2m ./...
 	cd registry/etcdembed && go vet ./... && go test -race -timeout 8m ./...
 	cd registry/etcdembed && GOOS=darwin go vet ./... && GOOS=windows go vet ./...
+
+manifests: ## what host generate writes, by the types of Kubernetes and Nomad
+	cd internal/lab/manifests && go vet ./... && go test ./...
 
 browser: ## the page in a browser, which is installed if it is missing
 	scripts/browser.sh
@@ -107,6 +110,7 @@ tidy-check: ## go.mod is tidy
 	cd testdata/ttrpc && go mod tidy -diff
 	cd registry/etcd && go mod tidy -diff
 	cd registry/etcdembed && go mod tidy -diff
+	cd internal/lab/manifests && go mod tidy -diff
 
 check: ## everything that CI runs
 	.ci/run

@@ -82,6 +82,21 @@ func graceOf(spec Spec) time.Duration {
 	return grace
 }
 
+// TeardownBound is how long a nursery's end may take, if nothing of what it has started obeys: actors on which others depend end after
+// those, and each goes through the whole teardown, of its cancel_timeout, grace and term_timeout. It is for whoever must say how
+// long a host may take before it is killed, as service managers ask. There is no bound with an actor that has debug set, which a long time stands for.
+func TeardownBound(specs []Spec) (bound time.Duration) {
+	for _, level := range config.Levels(specs) {
+		var longest time.Duration
+		for _, spec := range level {
+			b := boundsOf(spec)
+			longest = max(longest, b.cancel+b.grace+b.terminate)
+		}
+		bound += longest
+	}
+	return bound
+}
+
 // What a host does with the time that it has, if it is being ended itself.
 const (
 	// forceSlice is what it keeps at the end of that time: to kill a child that has not

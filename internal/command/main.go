@@ -111,7 +111,7 @@ func newRoot(p *program) *cobra.Command {
 		Args:              noCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newSchema(p), newVersion(p), newExplain(p), newNew(p), newMan(), newCA(p), newHosts(p))
+	root.AddCommand(newSchema(p), newVersion(p), newExplain(p), newNew(p), newMan(), newCA(p), newHosts(p), newGenerate(p))
 	root.AddCommand(newGraph(p), newPlan(p), newApply(p))
 	flags := root.PersistentFlags()
 	flags.StringP("config", "c", "config.yaml", "the tree of actors (or TRELLIS_CONFIG)")
