@@ -28,8 +28,11 @@ type AgentOptions struct {
 	// Name of the host that the agent is; if empty, that in Credentials, or that of the machine. A host on another
 	// machine goes by the one in Credentials in any case.
 	Name string
-	// Join are the addresses of the hosts for which it runs actors, as in [Join]; "default" if empty.
+	// Join are the addresses of the hosts for which it runs actors, as in [Join]; "default" if empty
+	// and there is no Registry.
 	Join []string
+	// Registry, if not nil, has the trees whose roots the agent joins as well, and the agent as a member. The caller closes it.
+	Registry fleet.Registry
 	// Credentials prove to hosts on other machines which host this is.
 	Credentials *fleet.Credentials
 	// Labels by which actors choose it (config.On).
@@ -68,6 +71,9 @@ func Agent(ctx context.Context, o AgentOptions) error {
 	for _, address := range a.Join {
 		joining.Go(func() { a.stay(ctx, joined, address) })
 	}
+	if a.Registry != nil {
+		joining.Go(func() { a.inRegistry(ctx, joined) })
+	}
 	drained := context.AfterFunc(ctx, func() {
 		a.drain()
 		leave(context.Cause(ctx))
@@ -86,6 +92,7 @@ type agent struct {
 	mu       sync.Mutex
 	running  int
 	draining bool
+	epoch    uint64        // of its membership in the registry
 	changed  chan struct{} // closed at the next change
 }
 
@@ -105,7 +112,7 @@ func newAgent(o AgentOptions) (*agent, error) {
 	if o.Capacity < 0 {
 		return nil, fmt.Errorf("capacity: expected 0 or more, got %d", o.Capacity)
 	}
-	if len(o.Join) == 0 {
+	if len(o.Join) == 0 && o.Registry == nil {
 		o.Join = []string{"default"}
 	}
 	o.Drain, o.Log, o.Labels = cmp.Or(o.Drain, agentDrain), cmp.Or(o.Log, slog.Default()), maps.Clone(o.Labels)
@@ -185,7 +192,8 @@ type seat struct {
 	errands map[string]*errand // by the uuid of the actor
 }
 
-// sit joins the host, and returns when it is lost or joined has ended, and nothing of what ran for it is left.
+// sit joins the host with a nursery of its own in that tree, which has what processes need: a log, a certificate
+// authority, a folder for sockets. It has no children: what the agent runs are children of the host. It returns when it is lost or joined has ended, and nothing of what ran for it is left.
 func (s *seat) sit(joined context.Context) error {
 	endpoints := []contract.Handler{agentState.Handle(s.states), agentLaunch.Handle(s.launch), agentDo.Handle(s.do), agentShip.Handle(s.accept)}
 	for i := range endpoints {
@@ -224,12 +232,17 @@ func (s *seat) dial(ctx context.Context, token []byte) (link.Transport, error) {
 // states tells who the agent is, and again when that changes.
 func (s *seat) states(ctx context.Context, _ struct{}) iter.Seq2[agentInfo, error] {
 	return func(yield func(agentInfo, error) bool) {
+		type said struct {
+			draining bool
+			epoch    uint64
+		}
+		var last said
 		for told := false; ; {
 			var changed <-chan struct{}
 			info := agentInfo{Host: s.Name, Labels: s.Labels, Capacity: s.Capacity, Accepts: s.AcceptPrograms}
-			s.look(func() { info.Draining, changed = s.draining, s.changed })
-			if !told || info.Draining {
-				if told = true; !yield(info, nil) {
+			s.look(func() { info.Draining, info.Epoch, changed = s.draining, s.epoch, s.changed })
+			if now := (said{info.Draining, info.Epoch}); !told || now != last {
+				if told, last = true, now; !yield(info, nil) {
 					return
 				}
 			}

@@ -309,3 +309,50 @@ func TestD22_NoAgentFits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// D22: an agent finds the root of a tree in the registry, and a host that it has lost says which membership that was.
+func TestD22_AnAgentInARegistry(t *testing.T) {
+	tempdir.Use(t)
+	machines := inFleet(t)
+	memory := fleet.NewMemory()
+	machines.Registry, machines.Tree, machines.Lease = memory.Client(fleet.Settings{}), "x", testLease
+	credentials, err := fleet.LoadCredentials(os.Getenv("HOST_TEST_CREDENTIALS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := memory.Client(fleet.Settings{})
+	ctx, end := context.WithCancel(t.Context())
+	agent := task.Start(func() {
+		if err := host.Agent(ctx, host.AgentOptions{Registry: r, Credentials: credentials, Labels: map[string]string{"disk": "ssd"}}); err != nil {
+			t.Error(err)
+		}
+	})
+	err = host.OpenNursery(t.Context(), host.Options{Fleet: machines}, func(ctx context.Context, n *host.Nursery) error {
+		s := spec(t, "worker", "good")
+		s.On = &config.On{Labels: map[string]string{"disk": "ssd"}}
+		p, err := n.Start(ctx, s)
+		if err != nil {
+			return err
+		}
+		if s, err := echo.Call(ctx, p, "hello"); err != nil || s != "hello" || whereIs(ctx, t, p) != "b" {
+			t.Errorf("D22: %q, %v", s, err)
+		}
+		hosts, err := r.Hosts(ctx)
+		if err != nil || len(hosts) != 2 || hosts[1].Name != "b" || hosts[1].Labels["disk"] != "ssd" {
+			t.Errorf("D22: %+v, %v", hosts, err)
+		}
+		n.Cancel()
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	end()
+	agent.Wait()
+	if hosts, err := r.Hosts(t.Context()); err != nil || len(hosts) > 0 {
+		t.Errorf("D22: left are %+v, %v", hosts, err)
+	}
+	if err := errors.Join(r.Close(), machines.Registry.Close()); err != nil {
+		t.Error(err)
+	}
+}

@@ -75,7 +75,10 @@ func (s *seat) launch(ctx context.Context, o launchOrder, c *launchCallee) (none
 	return none, nil
 }
 
-// run runs the process, and tells the host what becomes of it.
+// run runs the process, and tells the host what becomes of it. When ctx ends, which is that of the context with the host, the
+// process is killed: its link has most often been lost with that, and it has no host any more to end it in order.
+// The order is that of an incarnation: the process is reaped, then its last words have passed through the tunnel, then
+// what go-plugin holds is let go of, and only then the host is told that nothing is left.
 func (e *errand) run(ctx context.Context) {
 	unfollow := context.AfterFunc(ctx, e.kill)
 	err := e.Start(ctx)
@@ -166,7 +169,9 @@ func (s *seat) do(ctx context.Context, o processOrder) (a processAnswer, err err
 	return a, nil
 }
 
-// listen makes the way of the link, which leads through a tunnel to the host.
+// listen makes the way of the link, which leads through a tunnel to the host. The tunnel is dialled first, so that a host
+// which cannot be reached fails the start here, with a reason, and not the boot. The child dials the agent, as it
+// dials any parent on its machine: hence the pid by which the kernel lets each know the other one.
 func (e *errand) listen(ctx context.Context, token []byte) ([]byte, error) {
 	if len(token) != len(fabric.Token{}) {
 		return nil, fmt.Errorf("a token of %d bytes, expected %d", len(token), len(fabric.Token{}))

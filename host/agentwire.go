@@ -61,7 +61,9 @@ type launchOrder struct {
 	Spec []byte   `json:"spec"` // a config.Actor, JSON
 }
 
-// launchNews is what an agent tells of a process: one field of it.
+// launchNews is what an agent tells of a process: one field of it. They come in the order of what has happened, but that
+// lines may come behind the exit: what was printed last is read when the process is dead. Whoever has heard Reaped
+// knows that nothing of the process is left on that machine, and may start another one at once.
 type launchNews struct {
 	Started *launchResult `json:"started,omitempty"` // the first news that are no lines
 	Line    *process.Line `json:"line,omitempty"`    // that it has printed
@@ -77,7 +79,8 @@ type launchResult struct {
 	NoFile  bool   `json:"no_file,omitempty"` // the program cannot be executed
 }
 
-// What is to be done with a process.
+// What is to be done with a process. Each is a call of its own, so that one that takes long, as a boot does, holds up
+// no other one; what they give is that of the methods of [launch.Program] and [launch.Process] with these names.
 const (
 	doListen    = "listen" // make the way of its link, which Token leads to the host
 	doBoot      = "boot"

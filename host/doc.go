@@ -65,4 +65,16 @@
 // What follows from each of these moments is decided by a pure table, in supervision.go:
 // it changes the one state that a child has, and returns what to do and which events to
 // tell. The nursery carries that out under its lock, under which no author's code runs.
+//
+// # Other machines
+//
+// An actor whose spec has On runs on another machine, where an agent has joined the root of the tree:
+//
+//	err := host.Agent(ctx, host.AgentOptions{Join: []string{"tls://10.0.0.1:7077"}, Credentials: credentials}) // there
+//	p, err := n.Start(ctx, host.Spec{Name: "parser", Command: []string{"/opt/parser"}, On: &config.On{}})       // here
+//
+// All else is as on one machine: its portal, its restarts, how it ends, and what it may host itself. Its link is one between
+// the two ends, which the agent only carries. What is lost with the agent or the network fails with a *fault.HostLost.
+// Such an actor holds a lease, so that it is certain when it is gone; only then another one is started, on an agent that is
+// chosen anew. docs/machines.md has what is promised in which case.
 package host

@@ -37,6 +37,8 @@ type Fleet struct {
 	// OnRegistryLoss says what to do when the registry may give the name to another host. With the default, stop, the
 	// nursery ends with the *fleet.LostError as its cause, and all of its processes with it, before that can be.
 	OnRegistryLoss config.OnRegistryLoss
+
+	until func() time.Time // when the tree must have ended; nil: never
 }
 
 // listen makes the listener of a host that others reach; nil if none do.

@@ -141,7 +141,7 @@ func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
 	case joined && start.Endpoint == wire.ReadMetrics && start.Kind == dialog.Func:
 		return route.ShowMetrics(measureTree(i.env.router)), nil
 	case remotely && start.Endpoint == wire.Renew && start.Kind == dialog.Func:
-		return func(context.Context, *dialog.Dialog) ([]byte, error) { return nil, there.lease.Renew() }, nil
+		return there.renew, nil
 	case answer != nil:
 		return answer, nil
 	case start.Endpoint == wire.Events && start.Kind == dialog.Context:

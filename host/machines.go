@@ -22,6 +22,7 @@ import (
 // below it; it is the last lock that anybody takes.
 type machines struct {
 	lease  time.Duration    // of the actors that run there
+	until  func() time.Time // when this host itself must have ended; nil: never
 	fabric *fabric.Listener // where agents on other machines dial their tunnels; nil if they cannot
 
 	mu       sync.Mutex
@@ -64,11 +65,10 @@ func (a *machine) do(ctx context.Context, env *environment, o processOrder) (ans
 }
 
 func newMachines(f *Fleet) *machines {
-	term := time.Duration(0)
-	if f != nil {
-		term = f.Lease
+	if f == nil {
+		f = &Fleet{}
 	}
-	return &machines{lease: cmp.Or(term, lease.Default), changed: make(chan struct{}), expected: map[fabric.Token]func(link.Transport) <-chan struct{}{}}
+	return &machines{lease: cmp.Or(f.Lease, lease.Default), until: f.until, changed: make(chan struct{}), expected: map[fabric.Token]func(link.Transport) <-chan struct{}{}}
 }
 
 // isAgent reports whether a program that joins is an agent, by what it serves.
@@ -119,6 +119,9 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 	}
 	return nil
 }
+
+// An agent whose machine is frozen keeps its connections, since the kernels at both ends go on to acknowledge each other for
+// a while: that it hangs, only a question shows. Its actors need none, as their leases end by themselves.
 
 // pingPause is how often an agent is asked whether it answers, and how long it has for that.
 const pingPause = time.Second

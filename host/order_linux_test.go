@@ -123,7 +123,7 @@ func TestD04_OrdersThatCannotBeCarriedOut(t *testing.T) {
 			{wire.OrderRequest{Path: "vault/below", Do: wire.OrderCancel}, directory.ErrNotFound, `"vault/below"`},
 			{wire.OrderRequest{Name: "parser", Do: wire.OrderRestart}, nil, "there are 2 actors named \"parser\": middle/parser, middle/parser#2; say which"},
 			{wire.OrderRequest{Name: "guest", Do: wire.OrderRestart}, nil, "guest has joined by itself"},
-			{wire.OrderRequest{Name: "leaf", Do: "dance"}, nil, `expected cancel, restart, scale, await-healthy, describe, look or dump, got "dance"`},
+			{wire.OrderRequest{Name: "leaf", Do: "dance"}, nil, `expected cancel, restart, drain, scale, await-healthy, describe, look or dump, got "dance"`},
 			{wire.OrderRequest{Do: wire.OrderCancel}, directory.ErrNotFound, `""`},
 			{wire.OrderRequest{Path: "middle", Do: wire.OrderApply, Tree: []byte("{}"), Dry: true}, fault.ErrNotAllowed, "only a host orders apply"}, // O04
 		} {

@@ -47,6 +47,9 @@ func inRegistry(ctx context.Context, o Options, open func(ctx context.Context, o
 	}()
 	machines := *o.Fleet
 	machines.Registry = nil
+	if !r.keep {
+		machines.until = m.Until
+	}
 	o.Fleet, o.Hurry = &machines, r.hurry
 	return open(ctx, o)
 }

@@ -8,11 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/lease"
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -61,7 +63,7 @@ var _ launch.Program = (*remote)(nil)
 
 func newRemote(env *environment, spec Spec, id actor.ID, line func(process.Line)) *remote {
 	r := &remote{
-		env: env, spec: spec, id: id, line: line, lease: lease.NewOwner(env.machines.lease), forget: func() {},
+		env: env, spec: spec, id: id, line: line, lease: lease.NewOwner(env.machines.lease, env.machines.until), forget: func() {},
 		started: make(chan launchResult, 1), dead: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(env.base))
@@ -91,7 +93,10 @@ func (r *remote) Start(ctx context.Context) error {
 	return r.awaitStart(ctx, a)
 }
 
-// awaitStart waits until the agent has started the program, and no longer than it answers.
+// awaitStart is the second half of Start. The agent may have been frozen since it was chosen, in which case it is
+// better to try another one than to wait for it; if it goes on later, it finds that the context has ended.
+//
+// It waits until the agent has started the program, and no longer than it answers.
 func (r *remote) awaitStart(ctx context.Context, a *machine) error {
 	for {
 		silent, changed := r.env.machines.silent(a)
@@ -205,7 +210,17 @@ func (r *remote) hear(news launchNews) {
 	}
 }
 
-// over is the end of the context with the agent: the process is gone if that has said so, and else when its
+// renew is the task of [wire.Renew]. It is served from the first moment of the link on, before the boot was answered: the
+// actor does nothing before its first lease, and so nothing of it has to be waited for if its boot fails.
+func (r *remote) renew(context.Context, *dialog.Dialog) ([]byte, error) {
+	given, err := r.lease.Renew()
+	if err != nil {
+		return nil, err
+	}
+	return cbor.Marshal(given)
+}
+
+// over is called once, when no more news come. It is the end of the context with the agent: the process is gone if that has said so, and else when its
 // lease is over, in which case the watcher of that says so.
 func (r *remote) over(err error) {
 	r.lease.End()

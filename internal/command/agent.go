@@ -1,6 +1,8 @@
 package command
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"strings"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
@@ -20,7 +23,8 @@ func newAgent(p *program) *cobra.Command {
 		Short: "Run actors on this machine for hosts on others",
 		Long: "Run actors on this machine for the hosts that it joins: those whose config says so (on). It joins a host again whenever that\n" +
 			"is lost. SIGTERM and Ctrl-C drain it: its actors are started elsewhere, and it ends when none is left. What it runs ends with\n" +
-			"it in any case: docs/machines.md.",
+			"it in any case: docs/machines.md. With --config it also joins the root of each tree in the registry of that file (fleet.registry),\n" +
+			"and is a member there.",
 		Example: "  host agent --join tls://10.0.0.1:7077 --credentials /etc/trellis/b --label disk=ssd --capacity 8",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -37,6 +41,13 @@ func newAgent(p *program) *cobra.Command {
 					return &usageError{fmt.Errorf("--credentials: %w", err)}
 				}
 			}
+			if cmd.Flag("config").Changed {
+				done, err := p.agentRegistry(cmd.Context(), &o)
+				if err != nil {
+					return err
+				}
+				defer func() { err = cmp.Or(err, done()) }()
+			}
 			return p.hurried(func() error { return host.Agent(cmd.Context(), o) })
 		},
 	}
@@ -48,6 +59,27 @@ func newAgent(p *program) *cobra.Command {
 	flags.IntVar(&o.Capacity, "capacity", 0, "how many actors it runs at once; 0: as many as its hosts want")
 	flags.BoolVar(&o.AcceptPrograms, "accept-programs", false, "let hosts send programs, and run them")
 	return cmd
+}
+
+// agentRegistry has an agent join the trees in the registry of a config file, of which nothing else counts but the
+// credentials.
+func (p *program) agentRegistry(ctx context.Context, o *host.AgentOptions) (done func() error, err error) {
+	tree, err := p.load(ctx, read.Options{})
+	if err != nil {
+		return nil, err
+	}
+	machines, err := p.fleetOf(tree.Fleet)
+	if err != nil {
+		return nil, err
+	}
+	o.Credentials, o.Name = cmp.Or(o.Credentials, machines.Credentials), cmp.Or(o.Name, tree.Fleet.Host)
+	if tree.Fleet.Registry.Driver == "" {
+		return func() error { return nil }, nil
+	}
+	if o.Registry, err = p.openRegistry(ctx, tree); err != nil {
+		return nil, err
+	}
+	return o.Registry.Close, nil
 }
 
 func labelsOf(texts []string) (map[string]string, error) {

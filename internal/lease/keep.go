@@ -10,22 +10,23 @@ import (
 )
 
 // Keep asks for the lease of this process again and again, until stop is closed, and returns then. ask
-// sends one request, and returns when it was answered; it may take for ever, but not longer than
+// sends one request, and returns for how long the answer lets it live from when it was sent; it may take for ever, but not longer than
 // its ctx. held is called once, after the first answer: before that, the process has no right to
 // do anything. end is called once if there is no answer for two thirds of the term: all that the
 // process does must end then. When the term is over, the kernel kills the process, also if it is
 // stopped, or the machine has slept.
-func Keep(term time.Duration, stop <-chan struct{}, ask func(ctx context.Context) error, held, end func()) {
+func Keep(term time.Duration, stop <-chan struct{}, ask func(ctx context.Context) (time.Duration, error), held, end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var asking task.Group
 	defer asking.Close()
 	defer cancel()
 	death := newDeadline()
 	h := holder{term: term, asked: clock() - term}
-	answers := make(chan event, 1)
+	answers := make(chan time.Duration, 1)
+	var given time.Duration
 	for e := tick; ; {
 		before := h.held
-		a := h.step(e, clock())
+		a := h.step(e, given, clock())
 		if a.arm > 0 {
 			death.set(a.arm)
 		}
@@ -37,15 +38,18 @@ func Keep(term time.Duration, stop <-chan struct{}, ask func(ctx context.Context
 		}
 		if a.ask {
 			asking.Go(func() {
-				e := answered
-				if ask(ctx) != nil { // it is asked again, or the link is over
-					e = refused
+				given, err := ask(ctx)
+				if err != nil { // it is asked again, or the link is over
+					given = 0
 				}
-				answers <- e
+				answers <- given
 			})
 		}
 		select {
-		case e = <-answers:
+		case given = <-answers:
+			if e = answered; given <= 0 {
+				e = refused
+			}
 		case <-time.After(a.wake - clock()):
 			e = tick
 		case <-stop:
@@ -60,30 +64,41 @@ var ErrOver = errors.New("the lease is over")
 // Owner is the other end: what the owner knows of when the holder is gone. Any goroutine may call its
 // methods.
 type Owner struct {
-	term time.Duration
+	term  time.Duration
+	until func() time.Time // when the owner itself must have ended; nil: never
 
 	mu   sync.Mutex
-	last time.Time // when the last answer was given; zero before the first
+	last time.Time // until when the last answer lets the holder live; zero before the first
 	end  time.Time // when it was said that there are no more; zero before
 
 	ended chan struct{} // closed then
 }
 
-// NewOwner makes the owner of a lease that was not given yet.
-func NewOwner(term time.Duration) *Owner { return &Owner{term: term, ended: make(chan struct{})} }
+// NewOwner makes the owner of a lease that was not given yet. until, if not nil, is when all that it owns must have
+// ended: no answer reaches beyond that.
+func NewOwner(term time.Duration, until func() time.Time) *Owner {
+	return &Owner{term: term, until: until, ended: make(chan struct{})}
+}
 
 // Term is for how long an answer counts.
 func (o *Owner) Term() time.Duration { return o.term }
 
-// Renew takes note of an answer that is about to be given, or fails with [ErrOver].
-func (o *Owner) Renew() error {
+// Renew takes note of an answer that is about to be given, and says for how long that lets the holder live; or it
+// fails with [ErrOver].
+func (o *Owner) Renew() (given time.Duration, err error) {
+	given = o.term
+	if o.until != nil {
+		given = min(given, time.Until(o.until())-Margin(o.term))
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.end.IsZero() {
-		return ErrOver
+	if !o.end.IsZero() || given <= 0 {
+		return 0, ErrOver
 	}
-	o.last = time.Now()
-	return nil
+	if until := time.Now().Add(given); until.After(o.last) {
+		o.last = until
+	}
+	return given, nil
 }
 
 // Given reports whether there was an answer.
@@ -133,14 +148,14 @@ func (o *Owner) Expired(stop <-chan struct{}) bool {
 func (o *Owner) left() (left time.Duration, begun bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	from := o.last
-	if from.IsZero() {
-		from = o.end
+	over := o.last
+	if over.IsZero() {
+		if o.end.IsZero() {
+			return o.term, false
+		}
+		over = o.end.Add(o.term)
 	}
-	if from.IsZero() {
-		return o.term, false
-	}
-	left = time.Until(from.Add(o.term + Margin(o.term)))
+	left = time.Until(over.Add(Margin(o.term)))
 	if left <= 0 {
 		o.stop()
 	}

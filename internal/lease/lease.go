@@ -18,6 +18,7 @@ func Margin(term time.Duration) time.Duration { return term/50 + 100*time.Millis
 type holder struct {
 	term    time.Duration
 	granted time.Duration // when that request was sent which was answered last
+	given   time.Duration // for how long from then, a term at most
 	held    bool          // there was an answer
 	asked   time.Duration // when the request was sent that is under way, or the last one
 	asking  bool          // one is under way
@@ -45,18 +46,21 @@ type action struct {
 // two thirds without an answer.
 const parts = 3
 
-// step is what follows from an event at a time. A request that has failed is sent again a tenth of
+// step is what follows from an event at a time; given is for how long an answer lets it live. A request that has failed is sent again a tenth of
 // that third later.
-func (h *holder) step(e event, now time.Duration) (a action) {
+func (h *holder) step(e event, given, now time.Duration) (a action) {
 	third := h.term / parts
 	switch {
 	case e == answered && h.asking:
-		h.asking, h.granted, h.held = false, h.asked, true
-		a.arm = h.granted + h.term
+		h.asking, h.granted, h.given, h.held = false, h.asked, min(given, h.term), true
+		a.arm = h.granted + h.given
 	case e == refused && h.asking:
 		h.asking = false
 	}
 	due := h.asked + third
+	if h.held {
+		due = h.asked + h.given/parts
+	}
 	if !h.asking && h.granted != h.asked {
 		due = h.asked + third/10
 	}
@@ -64,7 +68,7 @@ func (h *holder) step(e event, now time.Duration) (a action) {
 		h.asking, h.asked, a.ask = true, now, true
 		due = now + third
 	}
-	if end := h.granted + 2*third; h.held && !h.ended {
+	if end := h.granted + 2*h.given/parts; h.held && !h.ended {
 		if now >= end {
 			h.ended, a.end = true, true
 		}

@@ -18,9 +18,12 @@ func (l *Life) keepLease(term time.Duration) *task.Worker {
 		close(l.held)
 		return task.Start(func() {})
 	}
-	ask := func(ctx context.Context) error {
-		_, err := l.table.CallRuntime(ctx, wire.Renew, nil)
-		return err
+	ask := func(ctx context.Context) (given time.Duration, err error) {
+		answer, err := l.table.CallRuntime(ctx, wire.Renew, nil)
+		if err == nil {
+			err = wire.CBOR.Unmarshal(answer, &given)
+		}
+		return given, err
 	}
 	lost := func() {
 		l.table.Link().Abort(fmt.Errorf("no answer for two thirds of its lease of %v", term))

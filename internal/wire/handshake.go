@@ -41,7 +41,7 @@ type CancelRequest struct {
 }
 
 // Renew is the runtime endpoint at which an actor with a lease asks its host for another term: a
-// Func from nothing to nothing (package lease).
+// Func from nothing to a time.Duration (package lease).
 const Renew = "trellis/renew"
 
 // Order is the runtime endpoint by which a program that has joined a host ends an actor below
