@@ -57,9 +57,12 @@ func (x *execution) foreign() bool { return x.spec.GoPlugin != nil }
 
 // host is the name of the host on whose machine the process runs, and the agent there; "" and nil on this one.
 func (x *execution) host() (name string, a *machine) {
-	if r, ok := x.program.(*remote); ok {
-		a = r.where()
+	switch p := x.program.(type) {
+	case *remote:
+		a = p.where()
 		name, _ = x.env.machines.host(a)
+	case *guest:
+		name = p.caller.Host
 	}
 	return name, a
 }

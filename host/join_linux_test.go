@@ -163,12 +163,12 @@ func aProgramJoins(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		pid := o.Process.Pid
+		pid, from := o.Process.Pid, ""
 		if isRemote() {
-			pid = 0 // it says nothing here
+			pid, from = 0, "b" // a pid says nothing here
 		}
-		if p.Entry.Actor.PID != pid || p.Entry.Path != "guest" || p.Entry.Epoch != 1 {
-			t.Errorf("D04: it is %+v; its pid is %d", p.Entry, pid)
+		if p.Entry.Actor.PID != pid || p.Entry.Last.Host != from || p.Entry.Path != "guest" || p.Entry.Epoch != 1 {
+			t.Errorf("D04: it is %+v; its pid is %d, and its host %q", p.Entry, pid, from)
 		}
 		if s, err := echo.Call(ctx, p, "hello"); err != nil || s != "hello" {
 			t.Errorf("D04: %q, %v", s, err)

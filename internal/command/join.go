@@ -34,6 +34,9 @@ func atFlag(cmd *cobra.Command) *string {
 }
 
 func checkAddress(at string) error {
+	if fabric.IsAddress(at) {
+		return &usageError{fmt.Errorf("--at: expected a name, or the path of a socket, got %q; what other machines join is fleet.listen in the config", at)}
+	}
 	if _, err := rundir.Socket(at); err != nil {
 		return &usageError{fmt.Errorf("--at: %w", err)}
 	}
