@@ -57,6 +57,7 @@ browser: ## the page in a browser, which is installed if it is missing
 
 machines: ## hosts in network namespaces are killed, stopped and cut off, and fifty of them make a tree; needs root and ip
 	go test -count=1 -tags lab -timeout 15m -v ./internal/lab/netns ./internal/lab/machines
+	go test -count=1 -tags lab -run F01_ACut -v ./host
 
 vet: ## go vet, for other systems too
 	go vet $(TAGS) ./...
