@@ -56,7 +56,7 @@ func (c *checker) fleet(f Fleet, at *place) {
 	if f.Registry.Driver == "" && !reflect.ValueOf(f.Registry).IsZero() {
 		c.note(at.key("registry").key("driver"), "expected the name of a driver, such as etcd")
 	}
-	if (f.Listen != "" || f.Host != "") && f.Credentials == "" {
+	if (f.Listen != "" || f.Host != "" && f.Registry.Driver == "") && f.Credentials == "" {
 		c.note(at.key("credentials"), "expected the directory of this host's certificate, there is none; host ca issue makes one")
 	}
 }
