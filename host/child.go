@@ -147,7 +147,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	c.traced(i, what, err)
 	if err != nil {
 		start, ok := errors.AsType[*StartError](err)
-		c.ended(end{cause: directory.NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting, used: i.used()})
+		c.ended(end{cause: directory.NotUp, reason: fault.Line(err), failure: err, lasting: ok && start.Lasting, used: i.used(), machine: i.lostMachine()})
 		return
 	}
 	c.n.update(func() {
@@ -160,7 +160,7 @@ func (c *child) run(ctx context.Context, i *incarnation) {
 	// of this child is run before ended has been reported.
 	c.ending = i.span.Context()
 	c.traced(i, "teardown", how.failure, telemetry.Field{Key: "cause", Value: string(how.cause)}, telemetry.Field{Key: "reason", Value: how.reason})
-	how.stable, how.used = time.Since(c.upAt) >= restartBackoff(i.spec).stable, i.used()
+	how.stable, how.used, how.machine = time.Since(c.upAt) >= restartBackoff(i.spec).stable, i.used(), i.lostMachine()
 	c.ended(how)
 }
 

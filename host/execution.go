@@ -67,6 +67,18 @@ func (x *execution) host() (name string, a *machine) {
 	return name, a
 }
 
+// lostMachine is the agent that has run the process, if that is lost as well, or does not answer; 0 otherwise.
+func (x *execution) lostMachine() int {
+	_, a := x.host()
+	if a == nil {
+		return 0
+	}
+	if silent, _ := x.env.machines.silent(a); !silent && !isClosed(a.child.gone) {
+		return 0
+	}
+	return a.child.id
+}
+
 // joined reports whether the program was there before, and has joined.
 func (x *execution) joined() bool {
 	_, is := x.program.(*guest)

@@ -131,8 +131,8 @@ func (c *child) budget(now time.Time) *inspect.Restarts {
 	}
 	s := &c.n.plan
 	within := 0
-	for _, t := range s.restarts {
-		if now.Sub(t) <= s.window {
+	for _, r := range s.restarts {
+		if now.Sub(r.at) <= s.window {
 			within++
 		}
 	}

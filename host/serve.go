@@ -193,7 +193,7 @@ func (d *door) entertain(caller *control.Caller) error {
 		return err
 	}
 	if isAgent(hello) {
-		if err := d.n.env.machines.follow(d.n.ctx, c); err != nil && d.n.ctx.Err() == nil && !isClosed(c.gone) {
+		if err := d.n.env.machines.follow(d.n.ctx, c); err != nil && d.n.ctx.Err() == nil && !errors.Is(err, fault.ErrActorLost) && !isClosed(c.gone) {
 			d.n.env.log.Warn("an agent does not say what it takes", "actor", c.member.Path(), "error", err)
 		}
 	}

@@ -89,6 +89,13 @@ type end struct {
 	lasting bool  // another start would fail in the same way
 	stable  bool  // it was up for long
 	used    directory.Usage
+	machine int // the agent that was lost with it; 0 if none was
+}
+
+// restart is one that counts for the limit within the window.
+type restart struct {
+	at      time.Time
+	machine int
 }
 
 // supervision decides what becomes of a supervisor's children. It is a pure table: its
@@ -104,7 +111,7 @@ type supervision struct {
 	max      int           // restarts within window, and of one child without a stable run
 	window   time.Duration //
 	children []*childState // by id, without those that are gone
-	restarts []time.Time   // those within window
+	restarts []restart     // those within window
 	closing  bool          // nothing is started any more
 	actions  []action      // of the present step
 }
@@ -277,21 +284,24 @@ func (s *supervision) giveUp(c *childState, kind actionKind, failure error) {
 // that the strategy ends with it. Pauses may grow beyond the window, so that restarts that
 // never lead to a stable run count for themselves: a program that crashes at once would
 // otherwise be restarted for ever, in long pauses. Restarts that a strategy makes of the
-// others do not count.
+// others do not count, and those of all that was on a machine that is lost are one.
 //
 // The next process starts when the pause is over and, where the strategy restarts groups,
 // the last of those that are condemned here is reaped (mayStart).
 func (s *supervision) bringBack(c *childState, how end, now time.Time) {
-	s.restarts = slices.DeleteFunc(s.restarts, func(t time.Time) bool { return now.Sub(t) > s.window })
+	s.restarts = slices.DeleteFunc(s.restarts, func(r restart) bool { return now.Sub(r.at) > s.window })
+	counted := how.machine != 0 && slices.ContainsFunc(s.restarts, func(r restart) bool { return r.machine == how.machine })
 	switch {
-	case len(s.restarts) >= s.max:
+	case len(s.restarts) >= s.max && !counted:
 		s.giveUp(c, actionLimit, how.failure)
 		return
 	case c.unstable >= s.max:
 		s.giveUp(c, actionUnstable, how.failure)
 		return
 	}
-	s.restarts = append(s.restarts, now)
+	if !counted {
+		s.restarts = append(s.restarts, restart{now, how.machine})
+	}
 	c.unstable++
 	c.paused = true
 	for _, other := range s.children {

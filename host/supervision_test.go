@@ -537,6 +537,33 @@ func TestF07_SlowLoopsCount(t *testing.T) {
 	}
 }
 
+// D22: all that ends with a machine counts as one restart, and so a machine with many actors does not use up the limit. Another
+// machine's loss is another one, and so is what ends by itself.
+func TestD22_TheLossOfAMachineCountsOnce(t *testing.T) {
+	const actors = 8
+	plan := supervision{strategy: config.OneForOne, max: 2, window: time.Minute}
+	for id := range actors {
+		plan.add(&childState{id: id + 1, kind: config.Permanent}, "")
+		plan.up(id + 1)
+	}
+	now := time.Now()
+	lost := func(id, machine int) action {
+		all := plan.ended(id, end{failure: errBroken, machine: machine}, now)
+		return all[len(all)-1]
+	}
+	for id := range actors - 2 {
+		if got := lost(id+1, 7); got.kind != actionPause {
+			t.Fatalf("actor %d is not restarted: %+v", id+1, got)
+		}
+	}
+	if got := lost(actors-1, 9); got.kind != actionPause {
+		t.Errorf("the second machine: %+v", got)
+	}
+	if plan.ended(actors, end{failure: errBroken}, now); !plan.closing {
+		t.Error("two machines and a failure are no more than 2 restarts")
+	}
+}
+
 // One more replica that does not come up leaves as many as there were: whoever waits for it starts without it.
 func TestScale_AFailureOfOneMoreEndsNobodyElse(t *testing.T) {
 	plan := newSupervision(config.Supervision{})

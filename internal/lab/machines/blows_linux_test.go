@@ -107,6 +107,61 @@ func TestD20_BlowsToMachines(t *testing.T) {
 	}
 }
 
+// A machine with more actors than may be restarted within the window is lost, and the others take them.
+func TestD22_AMachineWithManyActors(t *testing.T) {
+	const actors = 8
+	w := newFleet(t, "b", "c")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.writeTree("", actors, self, "")
+	t.Cleanup(w.end)
+	w.startRoot()
+	w.startAgentFor("b", actors)
+	w.ready(actors, func(on map[string]int) bool { return on["b"] == actors })
+	w.startAgentFor("c", actors)
+	for _, pid := range w.Processes("b") {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended since
+	}
+	w.ready(actors, func(on map[string]int) bool { return on["c"] == actors })
+}
+
+// ready waits until all replicas of the holder are ready, in the right numbers on each machine.
+func (w *world) ready(actors int, right func(on map[string]int) bool) {
+	w.t.Helper()
+	var on map[string]int
+	err := w.joined(func(ctx context.Context) error {
+		for e, err := range directory.Watch(ctx, "holder") {
+			if err != nil {
+				return err
+			}
+			if e.To != directory.Ready {
+				continue
+			}
+			entries, err := directory.Query(ctx, "holder")
+			if err != nil {
+				return err
+			}
+			on = map[string]int{}
+			up := 0
+			for _, entry := range entries {
+				if entry.State == directory.Ready {
+					on[entry.Last.Host]++
+					up++
+				}
+			}
+			if up == actors && right(on) {
+				return nil
+			}
+		}
+		return context.Cause(ctx)
+	})
+	if err != nil {
+		w.t.Fatalf("the actors are not where they belong, but %v: %v\n%s", on, err, w.outputs())
+	}
+}
+
 // follow ranges over what the holder says until that ends.
 func (w *world) follow(ctx context.Context, streaming chan<- struct{}) error {
 	p, err := directory.WaitFor(ctx, "holder")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -104,10 +105,22 @@ func newWorld(t *testing.T, replicas int, agents ...string) *world {
 	if replicas == 1 {
 		ledger = w.path("ledger")
 	}
+	w.writeTree("supervision: {max_restarts: 100}", replicas, self, ledger)
+	t.Cleanup(w.end)
+	w.startRoot()
+	for _, machine := range agents {
+		w.startAgent(machine)
+	}
+	return w
+}
+
+// writeTree writes the config of a root that has the holder as its actor.
+func (w *world) writeTree(settings string, replicas int, self, ledger string) {
+	w.t.Helper()
 	w.write("tree.yaml", fmt.Sprintf(`
 name: root
 fleet: {credentials: %q, listen: "%s:7077", lease: 3s}
-supervision: {max_restarts: 100}
+%s
 actors:
   - name: holder
     command: [%q]
@@ -117,13 +130,7 @@ actors:
     on: {labels: {kind: worker}}
     callers: [joined]
     replicas: %d
-`, w.path("a"), w.Address("a"), self, roleVar, ledgerVar, ledger, crimesVar, w.path("crimes"), replicas))
-	t.Cleanup(w.end)
-	w.startRoot()
-	for _, machine := range agents {
-		w.startAgent(machine)
-	}
-	return w
+`, w.path("a"), w.Address("a"), settings, self, roleVar, ledgerVar, ledger, crimesVar, w.path("crimes"), replicas))
 }
 
 // socket is where the root serves programs on this machine: in a folder that only this user can get into.
@@ -149,8 +156,11 @@ func (w *world) startRoot() {
 	w.start("a", "serve", "-c", w.path("tree.yaml"), "--at", w.socket())
 }
 
-func (w *world) startAgent(machine string) {
-	w.start(machine, "agent", "--join", "tls://"+w.Address("a")+":7077", "--credentials", w.path(machine), "--label", "kind=worker", "--capacity", "1", "--accept-programs")
+func (w *world) startAgent(machine string) { w.startAgentFor(machine, 1) }
+
+// startAgentFor starts one that takes some actors at once.
+func (w *world) startAgentFor(machine string, actors int) {
+	w.start(machine, "agent", "--join", "tls://"+w.Address("a")+":7077", "--credentials", w.path(machine), "--label", "kind=worker", "--capacity", strconv.Itoa(actors), "--accept-programs")
 }
 
 func (w *world) start(machine string, args ...string) {
