@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// mostHandshakes are connections that have not been accepted yet. Another one displaces the
-	// oldest of them, since strangers that say nothing must not keep hosts out.
+	// mostHandshakes are connections that have not been accepted yet. Another one displaces one
+	// of them, since strangers that say nothing must not keep hosts out.
 	mostHandshakes = 64
 	// mostExpected are tokens.
 	mostExpected = 1024
@@ -191,11 +191,10 @@ func (l *Listener) listen() {
 
 // admit gives a connection a place, and a goroutine until it is accepted.
 func (l *Listener) admit(raw net.Conn) {
-	v := &visitor{raw, make(chan struct{})}
+	v := &visitor{raw, addressOf(raw), make(chan struct{})}
 	l.mu.Lock()
 	if len(l.fresh) == mostHandshakes {
-		l.fresh[0].displace()
-		l.fresh = slices.Delete(l.fresh, 0, 1)
+		l.makeWay()
 	}
 	if l.over {
 		v.displace()
@@ -211,7 +210,28 @@ func (l *Listener) admit(raw net.Conn) {
 // visitor is a connection that has not been accepted yet. gone is closed if it has to make way.
 type visitor struct {
 	raw  net.Conn
+	from string // its address, without the port
 	gone chan struct{}
+}
+
+// addressOf is that of the machine at the other end.
+func addressOf(raw net.Conn) string {
+	host, _, _ := net.SplitHostPort(raw.RemoteAddr().String()) // it has a port
+	return host
+}
+
+// makeWay displaces the oldest visitor from the address that has most of them: a machine that floods this one
+// displaces its own connections, and nobody else's. It is called under the lock.
+func (l *Listener) makeWay() {
+	from := map[string]int{}
+	most := 0
+	for _, v := range l.fresh {
+		from[v.from]++
+		most = max(most, from[v.from])
+	}
+	i := slices.IndexFunc(l.fresh, func(v *visitor) bool { return from[v.from] == most })
+	l.fresh[i].displace()
+	l.fresh = slices.Delete(l.fresh, i, i+1)
 }
 
 // displace ends a visitor. It is called once, under the lock.

@@ -169,6 +169,49 @@ func TestSilentStrangersMakeWay(t *testing.T) {
 	}
 }
 
+// A machine that floods this one displaces its own connections, and not one of another machine, however slow that is.
+func TestFloodsDisplaceThemselves(t *testing.T) {
+	ca := newCA(t)
+	a, _ := issue(t, ca, "a")
+	b, _ := issue(t, ca, "b")
+	l := listen(t, a)
+	elsewhere := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	slow, err := elsewhere.DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Close() }()
+	for range 300 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+	}
+	config, err := b.TLS("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.NextProtos = []string{protocol}
+	saying := task.Start(func() {
+		hello := make([]byte, 33)
+		hello[0] = 1
+		if _, err := tls.Client(slow, config).Write(hello); err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := l.Accept()
+	for errors.As(err, new(*fabric.Stranger)) { // one that was displaced
+		conn, err = l.Accept()
+	}
+	if err != nil || conn.Host() != "b" {
+		t.Errorf("%v, %v", conn, err)
+	} else {
+		_ = conn.Close()
+	}
+	saying.Wait()
+}
+
 // Whoever connects and says nothing, or not enough, is cut off by itself, and so is a host that nobody accepts.
 func TestSilentStrangersAreCutOff(t *testing.T) {
 	t.Parallel() // it takes five seconds
