@@ -32,7 +32,7 @@ func newAgent(p *program) *cobra.Command {
 				return err
 			}
 			for _, at := range o.Join {
-				if err := (&site{at, credentials}).check(); err != nil {
+				if err := (&site{at, credentials, "--join"}).check(); err != nil {
 					return err
 				}
 			}
@@ -48,7 +48,12 @@ func newAgent(p *program) *cobra.Command {
 				}
 				defer func() { err = cmp.Or(err, done()) }()
 			}
-			return p.hurried(func() error { return host.Agent(cmd.Context(), o) })
+			return p.hurried(func() error {
+				if err := host.Agent(cmd.Context(), o); err != nil {
+					return &usageError{err} // it has no other ones
+				}
+				return nil
+			})
 		},
 	}
 	flags := cmd.Flags()

@@ -26,7 +26,7 @@ func completing(kind string, cmd *cobra.Command) *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
 		defer cancel()
-		_ = (&site{at, credentials}).join(ctx, func(ctx context.Context) error { // no names, then
+		_ = (&site{at: at, credentials: credentials}).join(ctx, func(ctx context.Context) error { // no names, then
 			names, err = candidates(ctx, args, kind)
 			return err
 		})

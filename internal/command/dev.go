@@ -39,7 +39,7 @@ func newDev(p *program) *cobra.Command {
 	}
 	at := atFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkAddress(*at); err != nil {
+		if err := checkAddress("--at", *at); err != nil {
 			return err
 		}
 		folder, err := filepath.Abs(strings.Join(args, ""))

@@ -33,21 +33,21 @@ func atFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("at", "default", "where the host serves: a name, or the path of a socket")
 }
 
-func checkAddress(at string) error {
+func checkAddress(flag, at string) error {
 	if fabric.IsAddress(at) {
-		return &usageError{fmt.Errorf("--at: expected a name, or the path of a socket, got %q; what other machines join is fleet.listen in the config", at)}
+		return &usageError{fmt.Errorf("%s: expected a name, or the path of a socket, got %q; what other machines join is fleet.listen in the config", flag, at)}
 	}
 	if _, err := rundir.Socket(at); err != nil {
-		return &usageError{fmt.Errorf("--at: %w", err)}
+		return &usageError{fmt.Errorf("%s: %w", flag, err)}
 	}
 	return nil
 }
 
 // site is where a command joins a host: on this machine, or on another one with the credentials of a folder.
-type site struct{ at, credentials string }
+type site struct{ at, credentials, flag string } // flag is the one that says at
 
 func siteFlags(cmd *cobra.Command) *site {
-	s := &site{}
+	s := &site{flag: "--at"}
 	cmd.Flags().StringVar(&s.at, "at", "default", "where the host serves: a name, or the path of a socket; or tls://HOST:PORT on another machine")
 	cmd.Flags().StringVar(&s.credentials, "credentials", "", "with tls://: the folder of this machine's certificate (host ca issue)")
 	return s
@@ -57,16 +57,16 @@ func (s *site) check() error {
 	switch {
 	case fabric.IsAddress(s.at):
 		if _, _, err := fabric.ParseAddress(s.at); err != nil {
-			return &usageError{fmt.Errorf("--at: %w", err)}
+			return &usageError{fmt.Errorf("%s: %w", s.flag, err)}
 		}
 		if s.credentials == "" {
-			return &usageError{fmt.Errorf("--at %s: a host on another machine is joined with --credentials FOLDER", s.at)}
+			return &usageError{fmt.Errorf("%s %s: a host on another machine is joined with --credentials FOLDER", s.flag, s.at)}
 		}
 		return nil
 	case s.credentials != "":
-		return &usageError{fmt.Errorf("--credentials: they are for a host on another machine, at tls://HOST:PORT, got --at %s", s.at)}
+		return &usageError{fmt.Errorf("--credentials: they are for a host on another machine, at tls://HOST:PORT, got %s %s", s.flag, s.at)}
 	}
-	return checkAddress(s.at)
+	return checkAddress(s.flag, s.at)
 }
 
 // join runs do in the tree of the host.

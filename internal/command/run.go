@@ -54,7 +54,7 @@ func newServe(p *program) *cobra.Command {
 	at := atFlag(cmd)
 	page, metrics := p.pageFlags(cmd), metricsFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkAddress(*at); err != nil {
+		if err := checkAddress("--at", *at); err != nil {
 			return err
 		}
 		tree, file, err := p.wanted(cmd.Context())
