@@ -194,7 +194,14 @@ func (c *child) ended(how end) {
 // identified says that there is a process, and so what its pid is. That is not a change of
 // the table: nobody waits for a pid.
 func (c *child) identified(id actor.ID) {
-	c.n.look(func() { c.self, c.agent = id, agentOf(&c.current.execution) })
+	var there bool
+	c.n.look(func() {
+		c.self, c.agent = id, agentOf(&c.current.execution)
+		there = c.agent != 0
+	})
+	if there { // before anything that it hosts is told
+		c.note(directory.Event{Reason: "it has a process on another machine"})
+	}
 }
 
 // agentOf is the child that is the agent which runs a process; 0 if this host does.
