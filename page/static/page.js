@@ -83,6 +83,16 @@ function noteBudget(doc) {
   budgets.set(doc.path, r && r.max ? (r.max - r.left) / r.max : 0);
 }
 
+// readBudgets asks those that have been started again lately what is left of their restarts, until nothing is spent.
+async function readBudgets() {
+  const lately = Date.now() - 10_000, restarted = (a) => a.epoch > 1 && Date.parse(a.changed) > lately;
+  const paths = tree.all().filter((a) => !a.goneAt && (restarted(a) || budgets.get(a.path) > 0)).map((a) => a.path).slice(0, 8);
+  for (const path of paths) {
+    try { noteBudget(await ask(`api/actor/${escaped(path)}?brief=1`)); } catch { budgets.delete(path); /* it has gone meanwhile */ }
+  }
+  if (paths.length) draw();
+}
+
 async function readSpans() {
   if (!about.spans || (tab !== "traces" && shape !== "picture")) return;
   const last = spans.at(-1);
@@ -477,6 +487,7 @@ async function begin() {
   every(1000, measure);
   every(2000, describe);
   every(2000, readSpans);
+  every(2000, readBudgets);
   every(3000, readContexts);
 }
 

@@ -28,6 +28,7 @@ await step("the tree is there", () => page.locator("#picture [data-path=greeter]
 await step("keys alone choose an actor and go to its panel", async () => {
   await page.keyboard.press("ArrowDown");
   await page.locator("#panel h2", { hasText: "greeter" }).waitFor();
+  await page.locator("#picture [data-path=greeter][aria-selected=true]").waitFor();
   await page.locator("form.call", { hasText: "greet" }).first().waitFor();
   await page.keyboard.press("Enter");
   want(await page.evaluate(() => document.querySelector("#panel").contains(document.activeElement)), "the panel has no focus");
