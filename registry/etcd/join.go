@@ -32,7 +32,7 @@ func (r *Registry) Join(ctx context.Context, h fleet.Host) (fleet.Membership, er
 		return nil, r.failure(ctx, "a lease for host "+h.Name, err)
 	}
 	m := &membership{
-		r: r, host: h.Name, self: h.Clone(), id: granted.ID, turn: make(chan struct{}, 1), lost: make(chan struct{}), names: map[string]int64{},
+		r: r, host: h.Name, self: h.Clone(), id: granted.ID, turn: make(chan struct{}, 1), lost: make(chan struct{}), version: 1, names: map[string]int64{},
 		lease: newLease(sent, time.Duration(granted.TTL)*time.Second, r.settings.Margin),
 	}
 	key := r.prefix + fleet.HostPrefix + h.Name
@@ -66,7 +66,7 @@ func (m *membership) joined(resp *clientv3.TxnResponse) error {
 			}
 			return &fleet.HeldError{Entry: e}
 		}
-		m.epoch = kvs[0].CreateRevision
+		m.epoch = kvs[0].CreateRevision // and its version is 1, since nothing else has written it
 	}
 	m.names[fleet.HostPrefix+m.host] = m.epoch
 	return nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/seed-2ba35074/trellis/fleet"
@@ -22,14 +23,15 @@ type membership struct {
 	turn    chan struct{} // holds one: whoever changes what the membership holds
 	lost    chan struct{}
 
-	mu     sync.Mutex // guards the rest; nobody is waited for under it
-	self   fleet.Host
-	lease  lease
-	floor  int64            // the highest revision that an answer had
-	names  map[string]int64 // what is held, with the revisions of the keys; 0 if the answer to Hold was lost
-	gone   int              // how often Release has begun
-	failed error            // why the last renewal failed
-	err    error            // why the membership has ended
+	mu      sync.Mutex // guards the rest; nobody is waited for under it
+	self    fleet.Host
+	lease   lease
+	floor   int64            // the highest revision that an answer had
+	version int64            // of the host's key: see fence
+	names   map[string]int64 // what is held, with the revisions of the keys; 0 if the answer to Hold was lost
+	gone    int              // how often Release has begun
+	failed  error            // why the last renewal failed
+	err     error            // why the membership has ended
 }
 
 // end makes the membership lost, if it is not.
@@ -107,61 +109,134 @@ func (m *membership) Hold(ctx context.Context, name string) (uint64, error) {
 		return 0, err
 	}
 	defer done()
-	text, err := m.intend(name)
-	if err != nil {
+	if err := m.intend(name); err != nil {
 		return 0, err
 	}
 	key := m.r.prefix + name
-	resp, err := m.r.txn(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0), m.there()},
-		[]clientv3.Op{clientv3.OpPut(key, text, clientv3.WithLease(m.id))}, []clientv3.Op{clientv3.OpGet(key), clientv3.OpGet(m.hostKey())})
-	if err != nil {
-		return 0, m.r.failure(ctx, "holding "+name, err)
+	for range attempts {
+		put, err := m.putSelf(key)
+		if err != nil {
+			return 0, err
+		}
+		found, err := m.fenced(ctx, key, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}, put...)
+		switch {
+		case err != nil:
+			return 0, m.failure(ctx, "holding "+name, err)
+		case found.done:
+			return m.holds(name, found.revision), nil
+		case found.kv == nil: // it was another's, or an earlier attempt was heard late
+			continue
+		case clientv3.LeaseID(found.kv.Lease) != m.id:
+			m.forgetName(name)
+			e, err := m.r.decode(found.kv)
+			if err != nil {
+				return 0, err
+			}
+			return 0, &fleet.HeldError{Entry: e}
+		}
+		// It is held already; what of earlier requests is still on its way must not take it away.
+		same := clientv3.Compare(clientv3.CreateRevision(key), "=", found.kv.CreateRevision)
+		again, err := m.fenced(ctx, key, []clientv3.Cmp{same}, put[1])
+		switch {
+		case err != nil:
+			return 0, m.failure(ctx, "holding "+name, err)
+		case again.done:
+			return m.holds(name, found.kv.CreateRevision), nil
+		}
 	}
-	m.note(resp.Header)
-	revision, err := m.held(resp)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err != nil {
-		delete(m.names, name)
-		return 0, err
-	}
-	m.names[name] = revision
-	return uint64(revision), nil //nolint:gosec // revisions are above 0
+	return 0, fmt.Errorf("holding %s: %w: others change it again and again", name, fleet.ErrUnavailable)
 }
 
-// intend takes note of a name that is perhaps held from now on, and gives what its key will have.
-func (m *membership) intend(name string) (string, error) {
+// attempts bounds how often a request is made anew because something else came in between.
+const attempts = 10
+
+// outcome is what became of a fenced transaction.
+type outcome struct {
+	done     bool
+	revision int64
+	kv       *mvccpb.KeyValue // what the key has if it was not done; nil if there is none
+}
+
+// fenced makes a transaction if the comparisons hold, and if it is the first to be made after the last one that was. An attempt whose answer was lost may
+// reach the registry late, when a newer request was carried out already: so each raises the version of the host's own key,
+// which it writes, and fails with any other version than it knows.
+func (m *membership) fenced(ctx context.Context, key string, when []clientv3.Cmp, ops ...clientv3.Op) (o outcome, err error) {
+	m.mu.Lock()
+	version := m.version
+	m.mu.Unlock()
+	when = append(when, m.there(), clientv3.Compare(clientv3.Version(m.hostKey()), "=", version))
+	resp, err := m.r.txn(ctx, when, ops,
+		[]clientv3.Op{clientv3.OpGet(key), clientv3.OpGet(m.hostKey())})
+	if err != nil {
+		return o, err
+	}
+	m.note(resp.Header)
+	if resp.Succeeded {
+		m.atVersion(version + 1)
+		return outcome{done: true, revision: resp.Header.Revision}, nil
+	}
+	name, host := resp.Responses[0].GetResponseRange().Kvs, resp.Responses[1].GetResponseRange().Kvs
+	if len(host) == 0 || host[0].CreateRevision != m.epoch {
+		m.end(errors.New("the registry does not know the host any more: its lease is over, or the registry was restored from an earlier state"))
+		return o, m.Err()
+	}
+	m.atVersion(host[0].Version)
+	if len(name) > 0 {
+		o.kv = name[0]
+	}
+	return o, nil
+}
+
+func (m *membership) atVersion(version int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.version = version
+}
+
+// failure is an error of fenced, for the caller: the end of the membership, or a failure of etcd.
+func (m *membership) failure(ctx context.Context, what string, err error) error {
+	if lost, ok := errors.AsType[*fleet.LostError](err); ok {
+		return lost
+	}
+	return m.r.failure(ctx, what, err)
+}
+
+// putSelf writes a name's key, and the host's own.
+func (m *membership) putSelf(key string) ([]clientv3.Op, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name, err := encode(m.self, m.Epoch())
+	if err != nil {
+		return nil, err
+	}
+	host, err := encode(m.self, 0)
+	return []clientv3.Op{clientv3.OpPut(key, name, clientv3.WithLease(m.id)), clientv3.OpPut(m.hostKey(), host, clientv3.WithLease(m.id))}, err
+}
+
+// intend takes note of a name that is perhaps held from now on.
+func (m *membership) intend(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, known := m.names[name]; !known {
 		if len(m.names) > fleet.MostNames { // the host's own is one
-			return "", fleet.TooManyNames(m.host)
+			return fleet.TooManyNames(m.host)
 		}
 		m.names[name] = 0
 	}
-	return encode(m.self, m.Epoch())
+	return nil
 }
 
-// held is the revision at which the name of Hold's transaction was taken, by this membership.
-func (m *membership) held(resp *clientv3.TxnResponse) (int64, error) {
-	if resp.Succeeded {
-		return resp.Header.Revision, nil
-	}
-	name, host := resp.Responses[0].GetResponseRange().Kvs, resp.Responses[1].GetResponseRange().Kvs
-	switch {
-	case len(host) == 0 || host[0].CreateRevision != m.epoch:
-		m.end(errors.New("the registry does not know the host any more: its lease is over, or the registry was restored from an earlier state"))
-		return 0, m.Err()
-	case len(name) == 0:
-		return 0, fmt.Errorf("%w: etcd has refused a name that nobody holds", fleet.ErrUnavailable)
-	case clientv3.LeaseID(name[0].Lease) == m.id:
-		return name[0].CreateRevision, nil
-	}
-	e, err := m.r.decode(name[0])
-	if err != nil {
-		return 0, err
-	}
-	return 0, &fleet.HeldError{Entry: e}
+func (m *membership) holds(name string, revision int64) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names[name] = revision
+	return uint64(revision) //nolint:gosec // revisions are above 0
+}
+
+func (m *membership) forgetName(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.names, name)
 }
 
 // Release implements [fleet.Membership].
@@ -175,21 +250,35 @@ func (m *membership) Release(ctx context.Context, name string) error {
 	}
 	defer done()
 	m.mu.Lock()
-	if _, known := m.names[name]; known {
+	_, known := m.names[name]
+	if known {
 		m.names[name] = 0 // the answer may be lost
 	}
 	m.gone++
 	m.mu.Unlock()
-	key := m.r.prefix + name
-	resp, err := m.r.txn(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(key), "=", m.id)}, []clientv3.Op{clientv3.OpDelete(key)}, nil)
-	if err != nil {
-		return m.r.failure(ctx, "releasing "+name, err)
+	if !known {
+		return nil
 	}
-	m.note(resp.Header)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.names, name)
-	return nil
+	key := m.r.prefix + name
+	for range attempts {
+		put, err := m.putSelf(key)
+		if err != nil {
+			return err
+		}
+		found, err := m.fenced(ctx, key, []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(key), "=", m.id)}, clientv3.OpDelete(key), put[1])
+		if err == nil && !found.done && (found.kv == nil || clientv3.LeaseID(found.kv.Lease) != m.id) {
+			// It is not held; what of earlier requests is still on its way must not take it.
+			found, err = m.fenced(ctx, key, nil, put[1])
+		}
+		switch {
+		case err != nil:
+			return m.failure(ctx, "releasing "+name, err)
+		case found.done:
+			m.forgetName(name)
+			return nil
+		}
+	}
+	return fmt.Errorf("releasing %s: %w: something comes in between again and again", name, fleet.ErrUnavailable)
 }
 
 // Update implements [fleet.Membership].
@@ -209,19 +298,20 @@ func (m *membership) Update(ctx context.Context, h fleet.Host) error {
 	if err != nil {
 		return err
 	}
-	resp, err := m.r.txn(ctx, m.compares(), ops, nil)
-	switch {
-	case err != nil:
-		return m.r.failure(ctx, "updating host "+h.Name, err)
-	case !resp.Succeeded:
-		m.end(errors.New("the registry does not have what this host holds: its lease is over, or the registry was restored from an earlier state"))
-		return m.Err()
+	for range attempts {
+		found, err := m.fenced(ctx, m.hostKey(), m.compares(), ops...)
+		if err != nil {
+			return m.failure(ctx, "updating host "+h.Name, err)
+		}
+		if found.done {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.self = h.Clone()
+			return nil
+		}
 	}
-	m.note(resp.Header)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.self = h.Clone()
-	return nil
+	m.end(errors.New("the registry does not have what this host holds: its lease is over, or the registry was restored from an earlier state"))
+	return m.Err()
 }
 
 // puts replace what the keys of the membership say of it.

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"iter"
+	"reflect"
 	"strings"
 	"time"
 
@@ -198,6 +199,9 @@ func (w *watcher) tell(event *clientv3.Event) bool {
 	}
 	kind := fleet.Held
 	if event.IsModify() {
+		if reflect.DeepEqual(last, e) { // a host's key is written with each of its names
+			return true
+		}
 		kind = fleet.Changed
 	}
 	w.known[name] = e

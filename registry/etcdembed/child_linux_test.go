@@ -36,14 +36,14 @@ func TestMain(m *testing.M) {
 
 // child is a process of this program, which ends with its standard input, and with its parent.
 type child struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Scanner
 	killed bool
 }
 
-func start(t *testing.T, as string, args ...string) *child {
+func start(t testing.TB, as string, args ...string) *child {
 	t.Helper()
 	c := &child{t: t, cmd: exec.Command(os.Args[0], args...)}
 	c.cmd.Env = append(os.Environ(), role+"="+as)
@@ -128,7 +128,7 @@ func (c *child) kill() {
 // server is a server of etcd in a child, which can be started again with its data, at its address.
 type server struct {
 	*child
-	t                         *testing.T
+	t                         testing.TB
 	name, dir, address, peers string
 }
 
@@ -140,7 +140,7 @@ func newServer(t *testing.T) *server {
 }
 
 // free is an address that nobody listens at.
-func free(t *testing.T) string {
+func free(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
