@@ -134,7 +134,10 @@ func (a *agent) stay(ctx, joined context.Context, address string) {
 		if time.Since(began) > agentLongest {
 			pause = agentPause
 		}
-		if !errors.Is(err, ErrNoHost) {
+		switch _, asked := fault.Cancelled(err); {
+		case asked:
+			a.Log.Info("an agent waits for its host, which has ended", "at", address, "reason", fault.Line(err))
+		case !errors.Is(err, ErrNoHost):
 			a.Log.Warn("an agent has lost its host, and joins again", "at", address, "error", err)
 		}
 		select {

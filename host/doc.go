@@ -68,10 +68,10 @@
 //
 // # Other machines
 //
-// An actor whose spec has On runs on another machine, where an agent has joined the root of the tree:
+// An actor whose spec has On runs on another machine, where an agent ([Agent]) has joined the root of the tree:
 //
-//	err := host.Agent(ctx, host.AgentOptions{Join: []string{"tls://10.0.0.1:7077"}, Credentials: credentials}) // there
-//	p, err := n.Start(ctx, host.Spec{Name: "parser", Command: []string{"/opt/parser"}, On: &config.On{}})       // here
+//	s.On = &config.On{Labels: map[string]string{"disk": "ssd"}}
+//	greeter, err := n.Start(ctx, s)
 //
 // All else is as on one machine: its portal, its restarts, how it ends, and what it may host itself. Its link is one between
 // the two ends, which the agent only carries. What is lost with the agent or the network fails with a *fault.HostLost.

@@ -79,20 +79,22 @@ func (p *program) table(all []*document.Actor, label func(*document.Actor) strin
 
 func writeRows(w io.Writer, all []*document.Actor, label func(*document.Actor) string) {
 	elsewhere := slices.ContainsFunc(all, func(a *document.Actor) bool { return a.Host != "" })
-	host := func(text string) string {
-		if !elsewhere {
-			return ""
-		}
-		return text + "\t"
-	}
-	_, _ = fmt.Fprintf(w, "ACTOR\t%sSTATE\tPID\tPROCESSES\tENDPOINTS\n", host("HOST")) // Flush reports it
+	_, _ = fmt.Fprintf(w, "ACTOR\t%sSTATE\tPID\tPROCESSES\tENDPOINTS\n", hostColumn(elsewhere, "HOST")) // Flush reports it
 	for _, a := range all {
 		names := make([]string, len(a.Endpoints))
 		for i, e := range a.Endpoints {
 			names[i] = e.Name
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s%s\t%d\t%d\t%s\n", label(a), host(orNone(a.Host)), a.State, a.PID, a.Epoch, orNone(strings.Join(names, ", ")))
+		_, _ = fmt.Fprintf(w, "%s\t%s%s\t%d\t%d\t%s\n", label(a), hostColumn(elsewhere, orNone(a.Host)), a.State, a.PID, a.Epoch, orNone(strings.Join(names, ", ")))
 	}
+}
+
+// hostColumn is a cell of a column that is only there if some actor runs on another machine.
+func hostColumn(there bool, text string) string {
+	if !there {
+		return ""
+	}
+	return text + "\t"
 }
 
 func newEvents(p *program) *cobra.Command {

@@ -158,16 +158,17 @@ func (p *program) printTop(t *top.Table, only, first bool) error {
 		}
 	}
 	tab := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tab, "NAME\tSTATE\tAGE\tRESTARTS\tCPU\tRSS\tCALLS/S\tP99\tCONTEXTS\tQUEUE\tHELD\tHEALTH") // Flush reports it
+	elsewhere := slices.ContainsFunc(t.Actors, func(r top.Row) bool { return r.Host != "" })
+	_, _ = fmt.Fprintln(tab, "NAME\t"+hostColumn(elsewhere, "HOST")+"STATE\tAGE\tRESTARTS\tCPU\tRSS\tCALLS/S\tP99\tCONTEXTS\tQUEUE\tHELD\tHEALTH") // Flush reports it
 	for i := range t.Actors {
 		r := &t.Actors[i]
-		writeTop(tab, orRoot(r.Actor), r)
+		writeTop(tab, orRoot(r.Actor)+"\t"+hostColumn(elsewhere, cmp.Or(r.Host, absent)), r)
 	}
-	writeTop(tab, "(all)", &t.Sum)
+	writeTop(tab, "(all)\t"+hostColumn(elsewhere, absent), &t.Sum)
 	return tab.Flush()
 }
 
-// writeTop writes a row. What an actor has not said is not 0.
+// writeTop writes a row, of which name has the first columns. What an actor has not said is not 0.
 func writeTop(w io.Writer, name string, r *top.Row) {
 	own := func(format string, value any) string {
 		if r.Silent != "" {
@@ -175,7 +176,7 @@ func writeTop(w io.Writer, name string, r *top.Row) {
 		}
 		return fmt.Sprintf(format, value)
 	}
-	_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, cmp.Or(r.State, absent), top.Age(r.Age), r.Restarts,
+	_, _ = fmt.Fprintf(w, "%s%s\t%s\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, cmp.Or(r.State, absent), top.Age(r.Age), r.Restarts,
 		100*r.CPU, mebibytes(r.RSS), own("%.1f", r.Calls), own("%s", top.Took(r.P99)), own("%d", r.Contexts), own("%d", r.Queue()), own("%d", r.Held),
 		terminal.Line(health(r))) // Flush reports it
 }

@@ -156,7 +156,7 @@ func (r *Router) Tree(ctx context.Context) ([]telemetry.Metrics, error) {
 		if !there {
 			m.Silent = "its host has not told of it"
 		}
-		m.Actor, m.ID, m.State, m.Joined, m.Restarts = e.Path, e.Actor, string(e.State), e.Last.Joined, uint64(max(0, e.Epoch-1))
+		m.Actor, m.ID, m.State, m.Joined, m.Host, m.Restarts = e.Path, e.Actor, string(e.State), e.Last.Joined, e.Last.Host, uint64(max(0, e.Epoch-1))
 		if e.State.Callable() {
 			m.Since = e.Since
 		}

@@ -24,6 +24,8 @@ type Metrics struct {
 	Since time.Time `json:"since,omitzero"`
 	// Joined is as in directory.Event.
 	Joined bool `json:"joined,omitempty"`
+	// Host is as in directory.Event.
+	Host string `json:"host,omitempty"`
 
 	Restarts uint64 `json:"restarts,omitempty"`
 	// Deaths are those of its processes, by directory.Cause.

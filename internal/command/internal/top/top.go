@@ -27,7 +27,8 @@ type Table struct {
 
 // Row is one actor.
 type Row struct {
-	Actor    string  `json:"actor"` // its path; "" is the root
+	Actor    string  `json:"actor"`          // its path; "" is the root
+	Host     string  `json:"host,omitempty"` // on whose machine it runs, if not that of the root
 	State    string  `json:"state,omitempty"`
 	Health   string  `json:"health,omitempty"`
 	Silent   string  `json:"silent,omitempty"` // why the actor has not said its own numbers
@@ -79,7 +80,7 @@ func (v *View) Look(at time.Time, all []telemetry.Metrics) Table {
 
 func row(at, since time.Time, before, m *telemetry.Metrics) Row {
 	r := Row{
-		Actor: m.Actor, State: m.State, Health: m.Health, Silent: m.Silent, Restarts: m.Restarts, RSS: m.Process.RSS, Files: m.Process.Descriptors,
+		Actor: m.Actor, Host: m.Host, State: m.State, Health: m.Health, Silent: m.Silent, Restarts: m.Restarts, RSS: m.Process.RSS, Files: m.Process.Descriptors,
 		Contexts: m.Open, Unread: m.Unread, Queued: m.Queued, Held: m.Held,
 	}
 	if !m.Since.IsZero() {
