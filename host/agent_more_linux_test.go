@@ -258,3 +258,35 @@ func pidOf(o *other) string { return strconv.Itoa(o.Process.Pid) }
 func jsonLog(log *syncBuffer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
+
+// D22: a tree that is changed moves its actors.
+func TestD22_ApplyMovesAnActor(t *testing.T) {
+	tempdir.Use(t)
+	agents := []*other{startAgent(t, "b"), startAgent(t, "c")}
+	worker := spec(t, "worker", "good")
+	worker.On, worker.Restart = &config.On{Host: "b"}, config.Transient
+	err := host.OpenTree(t.Context(), host.Options{Serve: "default"}, []host.Spec{worker}, func(ctx context.Context, tree *host.Tree) error {
+		for _, to := range []string{"c", ""} {
+			if worker.On = nil; to != "" {
+				worker.On = &config.On{Host: to}
+			}
+			changes, err := tree.Apply(ctx, config.Tree{Actors: []config.Actor{worker}})
+			if err != nil || len(changes) == 0 {
+				t.Errorf("D22: %+v, %v", changes, err)
+			}
+			found, err := directory.WaitFor(ctx, "worker")
+			if err != nil || found.Entry.Last.Host != to {
+				t.Errorf("D22: it runs on %q, %v; want %q", found.Entry.Last.Host, err, to)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, a := range agents {
+		if err := errors.Join(a.stdin.Close(), a.Wait()); err != nil {
+			t.Error(err)
+		}
+	}
+}
