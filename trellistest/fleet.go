@@ -35,6 +35,7 @@ func Fleet(t *testing.T, open func(t *testing.T) FleetServer) {
 		"leave":     (*fleetTest).leave,
 		"update":    (*fleetTest).update,
 		"churn":     (*fleetTest).churn,
+		"behind":    (*fleetTest).behind,
 		"standby":   (*fleetTest).standby,
 		"silence":   (*fleetTest).silence,
 		"close":     (*fleetTest).closed,
@@ -286,6 +287,10 @@ func (v *fleetView) fold(c fleet.Change) error {
 
 // watch folds what happens until a name is held.
 func (f *fleetTest) watch(r fleet.Registry, prefix, end string) map[string]fleet.Entry {
+	return f.watchSlowly(r, prefix, end, func(fleet.Change) {})
+}
+
+func (f *fleetTest) watchSlowly(r fleet.Registry, prefix, end string, seen func(fleet.Change)) map[string]fleet.Entry {
 	v := &fleetView{held: map[string]fleet.Entry{}, highest: map[string]uint64{}}
 	for c, err := range r.Watch(f.Context(), prefix) {
 		if err == nil {
@@ -298,6 +303,7 @@ func (f *fleetTest) watch(r fleet.Registry, prefix, end string) map[string]fleet
 		if c.Name == end && c.Kind == fleet.Held {
 			return v.held
 		}
+		seen(c)
 	}
 	f.Error("the watch has ended without an error")
 	return nil
@@ -339,6 +345,38 @@ func (f *fleetTest) churn() {
 	}
 	for _, w := range watchers {
 		w.Wait()
+	}
+}
+
+// behind has a watcher stand still while more happens than is kept for it. What it is told after that fits together all the same.
+func (f *fleetTest) behind() {
+	const rounds = 550
+	r, other := f.open(), f.open()
+	m := f.join(r, "a")
+	seen, resume := make(chan struct{}), make(chan struct{})
+	var view map[string]fleet.Entry
+	var once sync.Once
+	watch := task.Start(func() {
+		view = f.watchSlowly(other, "n/", "n/end", func(c fleet.Change) {
+			if c.Kind == fleet.Current {
+				once.Do(func() { close(seen); <-resume })
+			}
+		})
+	})
+	<-seen
+	for i := range rounds {
+		name := fmt.Sprintf("n/%d", i%3)
+		f.hold(m, name)
+		if err := m.Release(f.Context(), name); err != nil {
+			f.Error(err)
+		}
+	}
+	f.hold(m, "n/a")
+	f.hold(m, "n/end")
+	close(resume)
+	watch.Wait()
+	if _, ok := view["n/a"]; !ok || len(view) != 2 {
+		f.Errorf("a watcher that was behind has %v; want n/a and n/end", view)
 	}
 }
 

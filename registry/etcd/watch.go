@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/seed-2ba35074/trellis/fleet"
+	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // watcher is one Watch: a snapshot, and then what etcd tells from its revision on.
@@ -114,8 +115,13 @@ func (w *watcher) begin(first bool) error {
 // told anew. Its error is the server's.
 func (w *watcher) follow() (again bool, err error) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(w.ctx))
-	defer cancel()
-	changes := w.r.client.Watch(ctx, w.r.prefix+w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1))
+	changes := make(chan clientv3.WatchResponse, mostBehind)
+	from := w.r.client.Watch(ctx, w.r.prefix+w.prefix, clientv3.WithPrefix(), clientv3.WithRev(w.revision+1))
+	taking := task.Start(func() { take(ctx, from, changes) })
+	defer func() {
+		cancel()
+		taking.Wait()
+	}()
 	every := min(w.r.settings.TTL/5, 2*time.Second)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -126,7 +132,7 @@ func (w *watcher) follow() (again bool, err error) {
 			if !open {
 				return true, nil
 			}
-			if again, err, done := w.take(resp); done {
+			if again, err, done := w.answer(resp); done {
 				return again, err
 			}
 		case <-ticker.C:
@@ -138,6 +144,25 @@ func (w *watcher) follow() (again bool, err error) {
 			}
 		case <-ctx.Done():
 			return true, nil
+		}
+	}
+}
+
+// mostBehind is how many answers of a stream wait for a loop that is slow. What comes beyond them is asked for again.
+const mostBehind = 256
+
+// take hands answers on until there are too many, since the client keeps any number of them.
+func take(ctx context.Context, from clientv3.WatchChan, to chan<- clientv3.WatchResponse) {
+	defer close(to)
+	for {
+		select {
+		case resp, open := <-from:
+			if !open || len(to) == cap(to) {
+				return
+			}
+			to <- resp
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -161,8 +186,8 @@ func (w *watcher) check(ctx context.Context, patience time.Duration) (same bool,
 	return true, nil
 }
 
-// take tells one response. It reports whether following is over.
-func (w *watcher) take(resp clientv3.WatchResponse) (again bool, err error, done bool) {
+// answer tells one response. It reports whether following is over.
+func (w *watcher) answer(resp clientv3.WatchResponse) (again bool, err error, done bool) {
 	late := now()-w.heard > w.r.settings.TTL
 	switch err := resp.Err(); {
 	case resp.CompactRevision != 0 || late: // what was in between is not there any more, or cannot be trusted
