@@ -167,7 +167,7 @@ func (m *membership) guard() {
 // renew asks for one renewal, which counts if the registry also has all that this membership holds.
 func (m *membership) renew() error {
 	m.mu.Lock()
-	patience, sent := m.lease.patience(now()), now()
+	patience, sent, floor := m.lease.patience(now()), now(), m.floor // other answers may come meanwhile, from later revisions
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(m.r.ctx, patience)
 	defer cancel()
@@ -187,7 +187,7 @@ func (m *membership) renew() error {
 		m.failed = m.r.failure(m.r.ctx, "renewing", err)
 		return m.failed
 	case err == nil:
-		err = m.unchanged(resp)
+		err = m.unchanged(resp, floor)
 	}
 	if err != nil {
 		m.endLocked(err)
@@ -198,19 +198,19 @@ func (m *membership) renew() error {
 	return nil
 }
 
-// unchanged says why this is not the registry that the host has joined. It is under the lock.
-func (m *membership) unchanged(resp *clientv3.TxnResponse) error {
+// unchanged says why this is not the registry that the host has joined, or not one that had come to the revision floor. It is under the lock.
+func (m *membership) unchanged(resp *clientv3.TxnResponse, floor int64) error {
 	h := resp.Header
 	const restored = "the registry was restored from an earlier state"
 	switch {
 	case h.ClusterId != m.cluster:
 		return fmt.Errorf("it is another registry: etcd's cluster %x, and it was %x", h.ClusterId, m.cluster)
-	case h.Revision < m.floor:
-		return fmt.Errorf("%s: it is at revision %d, and was at %d", restored, h.Revision, m.floor)
+	case h.Revision < floor:
+		return fmt.Errorf("%s: it is at revision %d, and was at %d", restored, h.Revision, floor)
 	case !resp.Succeeded:
 		return fmt.Errorf("%s, or somebody has removed its keys: names of this host are not there as it holds them", restored)
 	}
-	m.floor = h.Revision
+	m.floor = max(m.floor, h.Revision)
 	return nil
 }
 

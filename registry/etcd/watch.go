@@ -196,7 +196,7 @@ func (w *watcher) answer(resp clientv3.WatchResponse) (again bool, err error, do
 		return false, err, true
 	case err != nil:
 		return true, nil, true
-	case resp.Header.ClusterId != w.cluster || resp.Header.Revision < w.revision:
+	case resp.Header.ClusterId != w.cluster: // a lower revision may be that of a server which is behind
 		return false, nil, true
 	}
 	w.heard, w.stream = now(), now()
