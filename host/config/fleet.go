@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"reflect"
 
@@ -15,6 +16,8 @@ type Fleet struct {
 	Credentials string `yaml:"credentials" json:"credentials,omitempty"`
 	// Listen is an address of TCP, where programs on other machines join this host.
 	Listen string `yaml:"listen" json:"listen,omitempty"`
+	// Advertise is where others reach that address, which the registry tells them; as Listen if empty.
+	Advertise string `yaml:"advertise" json:"advertise,omitempty"`
 	// Lease is how long an actor on another machine lives that this host does not answer.
 	Lease Duration `yaml:"lease" json:"lease,omitempty" default:"5s" min:"200ms,a busy machine would end actors that are well"`
 	// Registry is where this host holds the name of its tree, so that there is one root of that name.
@@ -46,12 +49,24 @@ const (
 	KeepOnRegistryLoss OnRegistryLoss = "keep" // it goes on, perhaps beside another one, and its root joins again
 )
 
+// address checks an address of TCP, and gives its host.
+func (c *checker) address(text string, at *place) (host string) {
+	if text == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err != nil || port == "" {
+		c.note(at, "expected an address with a port, such as 10.0.0.1:7077, got %s", words.Quote(text))
+	}
+	return host
+}
+
 func (c *checker) fleet(f Fleet, at *place) {
 	c.values(reflect.ValueOf(f), at)
-	if f.Listen != "" {
-		if _, port, err := net.SplitHostPort(f.Listen); err != nil || port == "" {
-			c.note(at.key("listen"), "expected an address with a port, such as 10.0.0.1:7077, got %s", words.Quote(f.Listen))
-		}
+	listen := c.address(f.Listen, at.key("listen"))
+	advertised := c.address(f.Advertise, at.key("advertise"))
+	if ip := net.ParseIP(cmp.Or(advertised, listen)); f.Registry.Driver != "" && ip != nil && ip.IsUnspecified() {
+		c.note(at.key("advertise"), "expected the address at which other machines reach this one, such as 10.0.0.1:7077: nobody can connect to %s", words.Quote(ip.String()))
 	}
 	if f.Registry.Driver == "" && !reflect.ValueOf(f.Registry).IsZero() {
 		c.note(at.key("registry").key("driver"), "expected the name of a driver, such as etcd")

@@ -179,5 +179,5 @@ func (p *program) fleetOf(f config.Fleet) (*host.Fleet, error) {
 	if f.Host != "" && f.Host != credentials.Host() {
 		return nil, &usageError{fmt.Errorf("fleet.host: the certificate in %s is that of the host %s, expected %s", folder, credentials.Host(), f.Host)}
 	}
-	return &host.Fleet{Credentials: credentials, Listen: f.Listen, Lease: time.Duration(f.Lease)}, nil
+	return &host.Fleet{Credentials: credentials, Listen: f.Listen, Advertise: f.Advertise, Lease: time.Duration(f.Lease)}, nil
 }

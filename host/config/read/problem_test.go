@@ -238,9 +238,11 @@ run: {actor: z, endpoint: e}
 
 func TestRegistries(t *testing.T) {
 	refused{
-		"no driver":       {"name: x\nfleet: {registry: {ttl: 5s}}\n" + one(""), "f.yaml:2:19: fleet.registry.driver: expected the name of a driver, such as etcd"},
-		"no name":         {"fleet: {registry: {driver: etcd}}\n" + one(""), "f.yaml:1:1: name: expected a name, which the root of the tree holds in the registry (fleet.registry)"},
-		"a short lease":   {"name: x\nfleet: {registry: {driver: etcd, ttl: 1s}}\n" + one(""), "f.yaml:2:39: fleet.registry.ttl: expected at least 2s, as etcd grants no shorter lease, got 1s"},
-		"an unknown loss": {"name: x\nfleet: {on_registry_loss: restart}\n" + one(""), `f.yaml:2:27: fleet.on_registry_loss: expected stop or keep, got "restart"`},
+		"no driver":            {"name: x\nfleet: {registry: {ttl: 5s}}\n" + one(""), "f.yaml:2:19: fleet.registry.driver: expected the name of a driver, such as etcd"},
+		"an address of nobody": {"name: x\nfleet: {credentials: c, listen: \"0.0.0.0:7077\", registry: {driver: etcd}}\n" + one(""), `f.yaml:2:8: fleet.advertise: expected the address at which other machines reach this one, such as 10.0.0.1:7077: nobody can connect to "0.0.0.0"`},
+		"no port":              {"fleet: {credentials: c, listen: \"0.0.0.0:7077\", advertise: a}\n" + one(""), `f.yaml:1:60: fleet.advertise: expected an address with a port, such as 10.0.0.1:7077, got "a"`},
+		"no name":              {"fleet: {registry: {driver: etcd}}\n" + one(""), "f.yaml:1:1: name: expected a name, which the root of the tree holds in the registry (fleet.registry)"},
+		"a short lease":        {"name: x\nfleet: {registry: {driver: etcd, ttl: 1s}}\n" + one(""), "f.yaml:2:39: fleet.registry.ttl: expected at least 2s, as etcd grants no shorter lease, got 1s"},
+		"an unknown loss":      {"name: x\nfleet: {on_registry_loss: restart}\n" + one(""), `f.yaml:2:27: fleet.on_registry_loss: expected stop or keep, got "restart"`},
 	}.check(t)
 }
