@@ -236,6 +236,7 @@ func (s *seat) dial(ctx context.Context, token []byte) (link.Transport, error) {
 func (s *seat) states(ctx context.Context, _ struct{}) iter.Seq2[agentInfo, error] {
 	return func(yield func(agentInfo, error) bool) {
 		type said struct {
+			running  int
 			draining bool
 			epoch    uint64
 		}
@@ -243,8 +244,8 @@ func (s *seat) states(ctx context.Context, _ struct{}) iter.Seq2[agentInfo, erro
 		for told := false; ; {
 			var changed <-chan struct{}
 			info := agentInfo{Host: s.Name, Labels: s.Labels, Capacity: s.Capacity, Accepts: s.AcceptPrograms}
-			s.look(func() { info.Draining, info.Epoch, changed = s.draining, s.epoch, s.changed })
-			if now := (said{info.Draining, info.Epoch}); !told || now != last {
+			s.look(func() { info.Running, info.Draining, info.Epoch, changed = s.running, s.draining, s.epoch, s.changed })
+			if now := (said{info.Running, info.Draining, info.Epoch}); !told || now != last {
 				if told, last = true, now; !yield(info, nil) {
 					return
 				}

@@ -28,7 +28,8 @@ type agentInfo struct {
 	Host     string            `json:"host"`
 	Epoch    uint64            `json:"epoch,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
-	Capacity int               `json:"capacity"` // actors at once
+	Capacity int               `json:"capacity"`          // actors at once
+	Running  int               `json:"running,omitempty"` // actors, of all of its hosts
 	Draining bool              `json:"draining,omitempty"`
 	Accepts  bool              `json:"accepts,omitempty"` // programs that are shipped
 }

@@ -175,7 +175,7 @@ func (m *machines) choose(on *config.On, name string) (a *machine, reasons []str
 	defer m.mu.Unlock()
 	candidates := make([]candidate, len(m.all))
 	for i, a := range m.all {
-		candidates[i] = candidate{agentInfo: a.info, ofName: a.running[name], total: a.total}
+		candidates[i] = candidate{agentInfo: a.info, ofName: a.running[name], total: max(a.total, a.info.Running)}
 		candidates[i].silent = a.silent
 		candidates[i].Draining = a.info.Draining || a.leaving
 	}
