@@ -44,15 +44,20 @@ type machine struct {
 // errSilent is why an agent is not waited for.
 var errSilent = errors.New("the agent does not answer")
 
-// do has the agent do something, and waits for that for as long as ctx lives: one that is frozen answers when it goes
+// do has the agent do something, and waits for that for as long as ctx lives.
+func (a *machine) do(ctx context.Context, env *environment, o processOrder) (processAnswer, error) {
+	return ask(ctx, env, func() (processAnswer, error) { return agentDo.Call(ctx, newPortal(a.child), o) })
+}
+
+// ask waits for what an agent answers for as long as ctx lives: one that is frozen answers when it goes
 // on, or is none of the nursery's any more.
-func (a *machine) do(ctx context.Context, env *environment, o processOrder) (answer processAnswer, err error) {
+func ask[T any](ctx context.Context, env *environment, question func() (T, error)) (answer T, err error) {
 	done := make(chan struct{})
-	var there processAnswer
+	var there T
 	var failure error
 	if !env.letGo.Go(func() {
 		defer close(done)
-		there, failure = agentDo.Call(ctx, newPortal(a.child), o)
+		there, failure = question()
 	}) {
 		return answer, fault.ErrActorClosing
 	}

@@ -89,17 +89,25 @@ func (r *remote) ship(ctx context.Context, a *machine, program string) (path, su
 	if sum, err = process.Sum(ctx, program); err != nil {
 		return "", "", err
 	}
+	if path, err = ask(ctx, r.env, func() (string, error) { return send(ctx, a, program, sum) }); err != nil {
+		return "", "", fmt.Errorf("send the program %s: %w", filepath.Base(program), err)
+	}
+	return path, sum, nil
+}
+
+// send offers an agent a program, and says where it is there.
+func send(ctx context.Context, a *machine, program, sum string) (path string, err error) {
 	file, err := os.Open(program)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	info, err := file.Stat()
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	offer := shipment{SHA256: sum, Name: filepath.Base(program), Size: info.Size()}
-	path, err = agentShip.Open(ctx, newPortal(a.child), offer, func(ctx context.Context, c *contract.Opener[bool, []byte, struct{}, string]) error {
+	return agentShip.Open(ctx, newPortal(a.child), offer, func(ctx context.Context, c *contract.Opener[bool, []byte, struct{}, string]) error {
 		if !c.Value() { // it has it
 			return nil
 		}
@@ -124,10 +132,6 @@ func (r *remote) ship(ctx context.Context, a *machine, program string) (path, su
 			}
 		}
 	})
-	if err != nil {
-		return "", "", fmt.Errorf("send the program %s: %w", offer.Name, err)
-	}
-	return path, sum, nil
 }
 
 // The agent's end.
