@@ -190,7 +190,7 @@ func checkSecret(path string) error {
 
 var (
 	nameForm = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
-	errName  = errors.New("expected 1 to 63 of a-z, 0-9, - and .")
+	errName  = errors.New("expected 1 to 63 of a-z, 0-9, . and -")
 )
 
 // CheckName is what is wrong with the name of a host, which must be 1 to 63 of a-z, 0-9, - and a dot.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMemoryIsARegistry(t *testing.T) {
-	trellistest.Fleet(t, func(t *testing.T) trellistest.FleetServer {
+	trellistest.Fleet(t, func(*testing.T) trellistest.FleetServer {
 		m := fleet.NewMemory()
 		return trellistest.FleetServer{
 			Open:    func(_ *testing.T, ttl time.Duration) fleet.Registry { return m.Client(fleet.Settings{TTL: ttl}) },

@@ -231,10 +231,10 @@ func TestD20_NothingIsLeft(t *testing.T) {
 			}
 			<-p.Done()
 			awaitGone(t, pid)
-			switch now := fds(); {
-			case i == 1:
+			switch now := fds(); i {
+			case 1:
 				before = now
-			case i == 4:
+			case 4:
 				for late := time.Now().Add(patience); fds() > before; { // go-plugin's connection is let go of behind the rest
 					if time.Now().After(late) {
 						t.Fatalf("D20: the agent has %d descriptors, and had %d", fds(), before)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/callers"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
@@ -124,42 +123,6 @@ func (i *incarnation) admit(s *wire.Start) (last bool, err error) {
 		err = fmt.Errorf("%w: %.100q", directory.ErrNotFound, s.Target.Path)
 	}
 	return last, err
-}
-
-// runtime serves what actors call in their hosts: one stream of the events of what the actor
-// hosts and one of what those say, and what they ask about the tree. It runs on the link's reader.
-func (i *incarnation) runtime(start *wire.Start) (dialog.Task, error) {
-	answer := report.Answers(start, i.env.registry)
-	g, joined := i.program.(*guest)
-	there, remotely := i.program.(*remote)
-	shown := report.AnswerRecords(start, i.env.records)
-	switch {
-	case joined && start.Endpoint == wire.Order && start.Kind == dialog.Func:
-		return g.order, nil
-	case joined && shown != nil:
-		return shown, nil
-	case joined && start.Endpoint == wire.ReadMetrics && start.Kind == dialog.Func:
-		return route.ShowMetrics(measureTree(i.env.router)), nil
-	case remotely && start.Endpoint == wire.Renew && start.Kind == dialog.Func:
-		return there.renew, nil
-	case answer != nil:
-		return answer, nil
-	case start.Endpoint == wire.Events && start.Kind == dialog.Context:
-		return i.once(start, &i.telling, func(ctx context.Context, d *dialog.Dialog) error { return report.Receive(ctx, d, i.hosted) })
-	case start.Endpoint == wire.Records && start.Kind == dialog.Context:
-		return i.once(start, &i.speaking, func(ctx context.Context, d *dialog.Dialog) error {
-			return report.ReceiveRecords(ctx, d, i.hosted.Path(), i.env.records)
-		})
-	}
-	return nil, &fault.NotExposed{Actor: i.env.self, Endpoint: start.Endpoint, Kind: dialog.KindName(start.Kind)}
-}
-
-// once is a task that runs once in the life of the link.
-func (i *incarnation) once(start *wire.Start, begun *atomic.Bool, receive func(ctx context.Context, d *dialog.Dialog) error) (dialog.Task, error) {
-	if begun.Swap(true) {
-		return nil, fmt.Errorf("%w: it is told %s of this actor already", fault.ErrOverloaded, start.Endpoint)
-	}
-	return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) { return nil, receive(ctx, d) }, nil
 }
 
 // cancel makes the process end. It does not wait; only the first one counts. It may come

@@ -124,7 +124,6 @@ func (r *root) guard(ctx context.Context, m fleet.Membership, end context.Cancel
 			return m
 		case <-hurry:
 			close(r.hurry)
-			hurry = nil
 			<-over
 			return m
 		case <-force:

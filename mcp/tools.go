@@ -173,9 +173,12 @@ func (o *tools) show(now offer, path string, e *document.Endpoint, theirs *sdkmc
 	if o.shown[path].tools[name] == now.tools[name] {
 		return
 	}
-	o.server.AddTool(&sdkmcp.Tool{
-		Name: name, InputSchema: schema, Description: description,
-	}, func(call context.Context, r *sdkmcp.CallToolRequest) (*sdkmcp.CallToolResult, error) {
+	o.server.AddTool(&sdkmcp.Tool{Name: name, InputSchema: schema, Description: description}, o.tool(path, e, whole, theirs != nil))
+}
+
+// tool is what a tool does: it calls an endpoint. ready says that its answer is a result of a tool already.
+func (o *tools) tool(path string, e *document.Endpoint, whole, ready bool) sdkmcp.ToolHandler {
+	return func(call context.Context, r *sdkmcp.CallToolRequest) (*sdkmcp.CallToolResult, error) {
 		args, err := argumentsOf(r, whole)
 		var answer json.RawMessage
 		switch {
@@ -189,11 +192,11 @@ func (o *tools) show(now offer, path string, e *document.Endpoint, theirs *sdkmc
 			return &sdkmcp.CallToolResult{IsError: true, Content: []sdkmcp.Content{&sdkmcp.TextContent{Text: fault.Line(err)}}}, nil // an agent may do something about it
 		}
 		var its sdkmcp.CallToolResult
-		if theirs != nil && json.Unmarshal(answer, &its) == nil {
+		if ready && json.Unmarshal(answer, &its) == nil {
 			return &its, nil
 		}
 		return &sdkmcp.CallToolResult{Content: []sdkmcp.Content{&sdkmcp.TextContent{Text: string(answer)}}}, nil
-	})
+	}
 }
 
 // inputSchema is that of a tool, which is of an object: the arguments themselves, or an object around them.

@@ -55,7 +55,7 @@ const (
 
 func (f *fleetTest) open(ttl ...time.Duration) fleet.Registry {
 	f.Helper()
-	r := f.FleetServer.Open(f.T, append(ttl, longLease)[0])
+	r := f.Open(f.T, append(ttl, longLease)[0])
 	f.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			f.Error("closing:", err)
@@ -312,7 +312,7 @@ func (f *fleetTest) silence() {
 
 // closed ends memberships and watches.
 func (f *fleetTest) closed() {
-	r, other := f.FleetServer.Open(f.T, longLease), f.open()
+	r, other := f.Open(f.T, longLease), f.open()
 	a := f.join(r, "a")
 	seen := make(chan struct{})
 	var ended error

@@ -155,7 +155,7 @@ func (d *deployment) patience(role string) time.Duration {
 // Where a container has what it is given.
 const (
 	configFolder      = "/etc/trellis/config"
-	credentialsFolder = "/etc/trellis/credentials"
+	credentialsFolder = "/etc/trellis/credentials" //nolint:gosec // a folder, and no secret
 	configFile        = "config.yaml"
 )
 
@@ -186,7 +186,7 @@ func (d *deployment) statefulSet(role string, replicas int, common object) objec
 		"terminationGracePeriodSeconds": int(d.patience(role).Seconds()),
 		"shareProcessNamespace":         true, // so that there is a first process that waits for orphans
 		"securityContext":               object{"seccompProfile": object{"type": "RuntimeDefault"}},
-		"containers":                    []object{d.container(role, name)},
+		"containers":                    []object{d.container(role)},
 		"volumes":                       d.volumes(role, name, replicas),
 	}
 	spec := object{
@@ -202,7 +202,7 @@ func (d *deployment) statefulSet(role string, replicas int, common object) objec
 	return object{"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": object{"name": name, "labels": labels}, "spec": spec}
 }
 
-func (d *deployment) container(role, name string) object {
+func (d *deployment) container(role string) object {
 	mounts := []object{
 		{"name": "credentials", "mountPath": credentialsFolder, "subPathExpr": "$(HOST)", "readOnly": true},
 		{"name": "tmp", "mountPath": "/tmp"},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -116,7 +117,7 @@ func (p *program) showHosts(hosts []shownHost) error {
 		case h.Draining:
 			capacity = "draining"
 		case h.Capacity > 0:
-			capacity = fmt.Sprint(h.Capacity)
+			capacity = strconv.Itoa(h.Capacity)
 		}
 		_, _ = fmt.Fprintf(tab, "%s\t%s\t%d\t%s\t%s\t%s\n", h.Name, orDash(h.Address), h.Epoch, capacity, orDash(strings.Join(labels, ",")), orDash(strings.Join(names, ",")))
 	}

@@ -122,9 +122,9 @@ func (c *Conn) greet(hello greeting) (err error) {
 	return nil
 }
 
-// settle is the handshake, after which it is known who is at the other end.
+// settle is the handshake, after which it is known who is at the other end. The deadline of the connection bounds it.
 func (c *Conn) settle() (err error) {
-	if err := c.Handshake(); err != nil {
+	if err := c.HandshakeContext(context.Background()); err != nil {
 		return err
 	}
 	state := c.ConnectionState()

@@ -36,7 +36,7 @@ type sigevent struct {
 func newDeadline() *deadline {
 	var d deadline
 	e := sigevent{signal: int32(unix.SIGKILL)}
-	_, _, errno := unix.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&e)), uintptr(unsafe.Pointer(&d.id)))
+	_, _, errno := unix.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&e)), uintptr(unsafe.Pointer(&d.id))) //nolint:gosec // the kernel takes addresses
 	d.none = errno != 0
 	return &d
 }
@@ -46,7 +46,7 @@ func (d *deadline) set(at time.Duration) {
 	if !d.none {
 		const absolute = 1 // TIMER_ABSTIME
 		when := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(at))}
-		_, _, errno := unix.Syscall6(unix.SYS_TIMER_SETTIME, uintptr(d.id), absolute, uintptr(unsafe.Pointer(&when)), 0, 0, 0)
+		_, _, errno := unix.Syscall6(unix.SYS_TIMER_SETTIME, uintptr(d.id), absolute, uintptr(unsafe.Pointer(&when)), 0, 0, 0) //nolint:gosec // as above
 		d.none = errno != 0
 	}
 	if d.none {

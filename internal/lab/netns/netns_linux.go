@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,7 +60,7 @@ func New(t testing.TB, machines ...string) *Net {
 
 // makeFolder makes one whose path is short, since the names of sockets are in it.
 func (n *Net) makeFolder() string {
-	dir, err := os.MkdirTemp("/tmp", "m") //nolint:usetesting // those are too long
+	dir, err := os.MkdirTemp("/tmp", "m")
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func (n *Net) sweep() {
 
 func (n *Net) ip(args ...string) string {
 	n.t.Helper()
-	out, err := exec.Command("ip", args...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "ip", args...).CombinedOutput()
 	if err != nil {
 		n.t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -123,7 +124,7 @@ func (n *Net) Command(name, program string, args ...string) *exec.Cmd {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	cmd := exec.Command("ip", append([]string{"netns", "exec", m.space, path}, args...)...)
+	cmd := exec.CommandContext(context.Background(), "ip", append([]string{"netns", "exec", m.space, path}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+m.folder)
 	return cmd
 }
@@ -146,7 +147,7 @@ func (n *Net) Unblock(from, to string) {
 
 // Processes are those that run on a machine.
 func (n *Net) Processes(name string) (pids []int) {
-	for _, field := range strings.Fields(n.ip("netns", "pids", n.at(name).space)) {
+	for field := range strings.FieldsSeq(n.ip("netns", "pids", n.at(name).space)) {
 		pid, err := strconv.Atoi(field)
 		if err != nil {
 			n.t.Fatal(err)
