@@ -69,7 +69,7 @@ func Agent(ctx context.Context, o AgentOptions) error {
 	defer leave(nil)
 	var joining task.Group
 	for _, address := range a.Join {
-		joining.Go(func() { a.stay(ctx, joined, address) })
+		joining.Go(func() { a.stay(ctx, joined, address, nil) })
 	}
 	if a.Registry != nil {
 		joining.Go(func() { a.inRegistry(ctx, joined) })
@@ -122,9 +122,9 @@ func newAgent(o AgentOptions) (*agent, error) {
 	return &agent{AgentOptions: o, shipping: make(chan struct{}, mostShipping), changed: make(chan struct{})}, (&Spec{Name: o.Name, Command: []string{"agent"}}).Check()
 }
 
-// stay joins the host at an address again and again, until ctx ends.
-func (a *agent) stay(ctx, joined context.Context, address string) {
-	for pause := agentPause; ctx.Err() == nil; pause = min(2*pause, agentLongest) {
+// stay joins the host at an address again and again, until ctx ends, or that has no tree any more, if it is known by one.
+func (a *agent) stay(ctx, joined context.Context, address string, trees *treeStay) {
+	for pause := agentPause; ctx.Err() == nil && trees.wanted(a); pause = min(2*pause, agentLongest) {
 		s := &seat{agent: a, address: address, opened: make(chan struct{}), left: make(chan struct{}), errands: map[string]*errand{}}
 		began := time.Now()
 		err := s.sit(joined)
@@ -142,6 +142,8 @@ func (a *agent) stay(ctx, joined context.Context, address string) {
 		}
 		select {
 		case <-time.After(pause):
+		case <-trees.again():
+			pause = agentPause
 		case <-ctx.Done():
 		}
 	}

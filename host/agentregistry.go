@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/seed-2ba35074/trellis/fleet"
@@ -77,16 +78,53 @@ func (a *agent) member() fleet.Host {
 	return h
 }
 
+// treeStay is the stay of an agent with a host at which the registry has trees. Until it is over there is no second
+// one: the agent would be two in that tree, with places of their own, and a host that drains one would move its actors
+// to the other. A host that is connected may lose its tree and have it again, and a watch that begins anew tells
+// all trees once more.
+//
+// The agent's mu guards the first two fields.
+type treeStay struct {
+	// names are those of the trees that are held there.
+	names map[string]bool
+	// over is set when it joins no more.
+	over bool
+	// held has room for one, and says that there is a tree anew, so that a pause is cut short.
+	held chan struct{}
+}
+
+// wanted is asked before each join: whoever has joined stays, though the registry has lost the tree.
+func (t *treeStay) wanted(a *agent) (yes bool) {
+	if t == nil {
+		return true
+	}
+	a.look(func() {
+		yes = len(t.names) > 0
+		t.over = !yes
+	})
+	return yes
+}
+
+// again is a channel that has something when there is a tree anew; nil if the stay is not known by trees.
+func (t *treeStay) again() <-chan struct{} {
+	if t == nil {
+		return nil
+	}
+	return t.held
+}
+
 // followTrees joins the root of each tree that the registry has, for as long as that holds its name.
 func (a *agent) followTrees(ctx, joined context.Context) {
-	var stays task.Group
-	defer stays.Close()
-	trees := map[string]context.CancelFunc{}
-	forget := func(name string) {
-		if end := trees[name]; end != nil {
-			end()
-			delete(trees, name)
-		}
+	var all task.Group
+	defer all.Close()
+	stays := map[string]*treeStay{} // by address
+	forget := func(is func(name string) bool) {
+		a.look(func() {
+			maps.DeleteFunc(stays, func(_ string, t *treeStay) bool {
+				maps.DeleteFunc(t.names, func(name string, _ bool) bool { return is(name) })
+				return t.over
+			})
+		})
 	}
 	for change, err := range a.Registry.Watch(ctx, fleet.TreePrefix) {
 		switch {
@@ -95,17 +133,40 @@ func (a *agent) followTrees(ctx, joined context.Context) {
 				a.Log.Error("an agent finds no more trees", "error", err)
 			}
 			return
-		case change.Kind == fleet.Released:
-			forget(change.Name)
-		case change.Kind == fleet.Held, change.Kind == fleet.Changed:
-			forget(change.Name)
-			if change.Holder.Address == "" {
+		case change.Kind == fleet.Reset:
+			forget(func(string) bool { return true })
+		case change.Kind == fleet.Current:
+		default:
+			forget(func(name string) bool { return name == change.Name })
+			if change.Kind == fleet.Released || change.Holder.Address == "" {
 				continue // nobody can join it from elsewhere
 			}
 			host, _, _ := strings.Cut(change.Holder.Name, ":") // of a root, its tree comes behind that
-			during, end := context.WithCancel(ctx)
-			trees[change.Name] = end
-			stays.Go(func() { a.stay(during, joined, fmt.Sprintf("tls://%s@%s", host, change.Holder.Address)) })
+			address := fmt.Sprintf("tls://%s@%s", host, change.Holder.Address)
+			if t := a.staying(stays, address, change.Name); t != nil {
+				all.Go(func() {
+					a.stay(ctx, joined, address, t)
+					a.look(func() { t.over = true })
+				})
+			}
 		}
 	}
+}
+
+// staying notes that a tree is held at an address, and gives the stay there if it is still to begin. One that is over
+// is replaced.
+func (a *agent) staying(stays map[string]*treeStay, address, name string) (begins *treeStay) {
+	a.look(func() {
+		t := stays[address]
+		if t == nil || t.over {
+			t = &treeStay{names: map[string]bool{}, held: make(chan struct{}, 1)}
+			stays[address], begins = t, t
+		}
+		t.names[name] = true
+		select {
+		case t.held <- struct{}{}:
+		default: // it has not seen the last one yet
+		}
+	})
+	return begins
 }

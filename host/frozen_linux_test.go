@@ -3,13 +3,17 @@ package host_test
 import (
 	"context"
 	"errors"
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
@@ -61,5 +65,61 @@ func TestD22_AFrozenAgentIsSentAProgram(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// D22: an agent joins a root once, whatever the registry says of its tree meanwhile.
+func TestD22_AnAgentJoinsATreeOnce(t *testing.T) {
+	tempdir.Use(t)
+	machines, memory := inFleet(t), fleet.NewMemory()
+	settings := fleet.Settings{TTL: testLease}
+	machines.Registry, machines.Tree, machines.OnRegistryLoss = memory.Client(settings), "x", config.KeepOnRegistryLoss
+	credentials, err := fleet.LoadCredentials(os.Getenv("HOST_TEST_CREDENTIALS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := memory.Client(settings)
+	ctx, end := context.WithCancel(t.Context())
+	agent := task.Start(func() {
+		if err := host.Agent(ctx, host.AgentOptions{Registry: r, Credentials: credentials}); err != nil {
+			t.Error(err)
+		}
+	})
+	err = host.OpenNursery(t.Context(), host.Options{Fleet: machines}, func(ctx context.Context, n *host.Nursery) error {
+		if _, err := directory.WaitFor(ctx, "b"); err != nil {
+			return err
+		}
+		await := func(kind fleet.Kind, during func()) error {
+			for change, err := range r.Watch(ctx, fleet.TreePrefix) {
+				switch {
+				case err != nil || change.Kind == kind:
+					return err
+				case change.Kind == fleet.Current:
+					during()
+				}
+			}
+			return nil
+		}
+		err := errors.Join(await(fleet.Released, func() { memory.Cut("a:x", true) }), await(fleet.Held, func() { memory.Cut("a:x", false) }))
+		for range 5 { // while it would join again
+			p, failure := n.Start(ctx, onAgent(spec(t, "worker", "good")))
+			if failure != nil {
+				return failure
+			}
+			err = errors.Join(err, p.Cancel(ctx, "enough"))
+		}
+		all, failure := directory.Query(ctx, "")
+		for _, e := range all {
+			if strings.HasPrefix(e.Path, "b#") {
+				t.Errorf("D22: it has joined again: %+v", e)
+			}
+		}
+		n.Cancel()
+		return errors.Join(err, failure)
+	})
+	end()
+	agent.Wait()
+	if err := errors.Join(err, r.Close(), machines.Registry.Close()); err != nil {
+		t.Error(err)
 	}
 }

@@ -50,7 +50,8 @@ func (a *machine) do(ctx context.Context, env *environment, o processOrder) (pro
 }
 
 // ask waits for what an agent answers for as long as ctx lives: one that is frozen answers when it goes
-// on, or is none of the nursery's any more.
+// on, or is none of the nursery's any more. What is left of the question then, the nursery's end waits for, which has
+// cut the agent's link before.
 func ask[T any](ctx context.Context, env *environment, question func() (T, error)) (answer T, err error) {
 	done := make(chan struct{})
 	var there T
