@@ -24,12 +24,14 @@ type Fleet struct {
 	Listen string
 	// Advertise is where others reach that address; as Listen if empty.
 	Advertise string
+	// Agents are started by commands of this host, which run for as long as the nursery is open. See docs/machines.md.
+	Agents []config.Launched
 	// Lease is how long an actor on another machine lives that this host does not answer; 5 s if 0, 200 ms at least.
 	Lease time.Duration
 	// Registry, if not nil, lets one root at a time have the tree: this host joins it, and holds the name Tree in it
 	// before it starts anything and until all has ended. While another one holds it, OpenNursery waits. The caller closes it.
 	Registry fleet.Registry
-	// Tree is that name, without [fleet.TreePrefix].
+	// Tree is that name, without [fleet.TreePrefix]. The commands of Agents may have it.
 	Tree string
 	// Host is the name of this host in the registry; that in its certificate if empty, or else the machine's. The member is
 	// called HOST:TREE, since a host may be the root of several trees.

@@ -27,6 +27,7 @@ type machines struct {
 
 	mu       sync.Mutex
 	all      []*machine
+	launched []*launcher   // the agents that this host starts
 	changed  chan struct{} // closed at the next change
 	expected map[fabric.Token]func(link.Transport) (over <-chan struct{})
 }
@@ -187,7 +188,7 @@ func (m *machines) choose(on *config.On, name string) (a *machine, reasons []str
 	}
 	i, reasons := place(on, candidates)
 	if i < 0 {
-		return nil, reasons, m.changed
+		return nil, append(reasons, m.absent(on)...), m.changed
 	}
 	a = m.all[i]
 	a.running[name]++

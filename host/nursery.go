@@ -32,6 +32,7 @@ type Nursery struct {
 	cancel context.CancelCauseFunc
 	tasks  task.Group // one-shots, the goroutines that own processes, and pauses
 	door   *door      // where other programs join; nil if they cannot
+	agents launchers  // that it starts
 
 	// mu guards the following fields, and those of each child that change. It is held for
 	// steps of the table only: nobody waits, logs or calls an author's code under it.
@@ -106,6 +107,9 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	n.ctx, n.cancel = context.WithCancelCause(ctx)
 	env.base = n.ctx
 	defer n.cancel(nil)
+	if err := n.launch(o.Fleet); err != nil {
+		return err
+	}
 	defer env.router.Hosts(route.Nursery{Obey: n.obey, Measure: n.measure})()
 	if o.Dump != nil {
 		n.tasks.Go(func() { n.dumps(o.Dump) })
@@ -133,6 +137,7 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 		n.settle(err)
 		<-n.idle
 		n.door.shut()
+		n.agents.end()
 		if !unfollow() {
 			<-stopped
 		}

@@ -16,8 +16,10 @@ type Fleet struct {
 	Credentials string `yaml:"credentials" json:"credentials,omitempty"`
 	// Listen is an address of TCP, where programs on other machines join this host.
 	Listen string `yaml:"listen" json:"listen,omitempty"`
-	// Advertise is where others reach that address, which the registry tells them; as Listen if empty.
+	// Advertise is where others reach that address, which the registry and Agents are told; as Listen if empty.
 	Advertise string `yaml:"advertise" json:"advertise,omitempty"`
+	// Agents are started by this host, 1,024 at most.
+	Agents []Launched `yaml:"agents" json:"agents,omitempty"`
 	// Lease is how long an actor on another machine lives that this host does not answer.
 	Lease Duration `yaml:"lease" json:"lease,omitempty" default:"5s" min:"200ms,a busy machine would end actors that are well"`
 	// Registry is where this host holds the name of its tree, so that there is one root of that name.
@@ -65,9 +67,10 @@ func (c *checker) fleet(f Fleet, at *place) {
 	c.values(reflect.ValueOf(f), at)
 	listen := c.address(f.Listen, at.key("listen"))
 	advertised := c.address(f.Advertise, at.key("advertise"))
-	if ip := net.ParseIP(cmp.Or(advertised, listen)); f.Registry.Driver != "" && ip != nil && ip.IsUnspecified() {
+	if ip := net.ParseIP(cmp.Or(advertised, listen)); (f.Registry.Driver != "" || len(f.Agents) > 0) && ip != nil && ip.IsUnspecified() {
 		c.note(at.key("advertise"), "expected the address at which other machines reach this one, such as 10.0.0.1:7077: nobody can connect to %s", words.Quote(ip.String()))
 	}
+	c.agents(f, at)
 	if f.Registry.Driver == "" && !reflect.ValueOf(f.Registry).IsZero() {
 		c.note(at.key("registry").key("driver"), "expected the name of a driver, such as etcd")
 	}

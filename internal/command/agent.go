@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config/read"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
@@ -18,6 +20,7 @@ func newAgent(p *program) *cobra.Command {
 	var o host.AgentOptions
 	var labels []string
 	var credentials string
+	var attached bool
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run actors on this machine for hosts on others",
@@ -48,8 +51,12 @@ func newAgent(p *program) *cobra.Command {
 				}
 				defer func() { err = cmp.Or(err, done()) }()
 			}
+			ctx := cmd.Context()
+			if attached {
+				ctx = untilInputEnds(ctx, cmd.InOrStdin())
+			}
 			return p.hurried(func() error {
-				if err := host.Agent(cmd.Context(), o); err != nil {
+				if err := host.Agent(ctx, o); err != nil {
 					return &usageError{err} // it has no other ones
 				}
 				return nil
@@ -63,7 +70,19 @@ func newAgent(p *program) *cobra.Command {
 	flags.StringArrayVar(&labels, "label", nil, "KEY=VALUE by which actors choose it")
 	flags.IntVar(&o.Capacity, "capacity", 0, "how many actors it runs at once; 0: as many as its hosts want")
 	flags.BoolVar(&o.AcceptPrograms, "accept-programs", false, "let hosts send programs, and run them")
+	flags.BoolVar(&attached, "until-input-ends", false, "drain when standard input ends, as it does with a session of ssh that runs this")
 	return cmd
+}
+
+// untilInputEnds gives a ctx that ends with the input, too. Its goroutine lives as long as the program, since nobody can end a
+// read; an input that fails has ended as well.
+func untilInputEnds(ctx context.Context, input io.Reader) context.Context {
+	ctx, end := context.WithCancelCause(ctx)
+	task.Start(func() {
+		_, err := io.Copy(io.Discard, input)
+		end(fmt.Errorf("its standard input has ended: %w", cmp.Or(err, io.EOF)))
+	})
+	return ctx
 }
 
 // agentRegistry has an agent join the trees in the registry of a config file, of which nothing else counts but the

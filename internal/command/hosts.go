@@ -135,7 +135,7 @@ func (p *program) registryOf(ctx context.Context, tree *config.Tree, machines *h
 	if err != nil {
 		return nil, err
 	}
-	machines.Registry, machines.Tree, machines.Host, machines.OnRegistryLoss = r, tree.Name, tree.Fleet.Host, tree.Fleet.OnRegistryLoss
+	machines.Registry, machines.Host, machines.OnRegistryLoss = r, tree.Fleet.Host, tree.Fleet.OnRegistryLoss
 	return r.Close, nil
 }
 

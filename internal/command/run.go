@@ -95,6 +95,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	if err != nil {
 		return err
 	}
+	machines.Tree, machines.Agents = tree.Name, tree.Fleet.Agents
 	actors, err := p.build(ctx, tree)
 	if err != nil {
 		return explain(ctx, err)

@@ -36,6 +36,8 @@ type Spec struct {
 	// child inherits that descriptor, read-only, as the last one. Elsewhere
 	// the file is opened twice.
 	SHA256 string
+	// Stdin is its standard input, which stays the caller's, as Files do; nil stands for an empty one.
+	Stdin *os.File
 	// Files are extra descriptors, from 4 up (3 is the lifeline). They stay
 	// the caller's, who may close them as soon as Start has returned. A child
 	// that contains this package does not pass them on to its own children.

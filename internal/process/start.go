@@ -54,6 +54,9 @@ func (p *Process) launch(ctx context.Context) (_ *child, err error) {
 	argv, env := p.spec.argv(path)
 	f := &fork{path: path, argv: argv, guards: pipes.guards, limits: p.spec.Limits}
 	f.attr = &os.ProcAttr{Dir: p.spec.Dir, Env: append(env, p.env...), Files: slices.Concat(pipes.child, p.spec.Files), Sys: sysProcAttr()}
+	if p.spec.Stdin != nil {
+		f.attr.Files[0] = p.spec.Stdin
+	}
 	f.execute(image)
 	c := &pipes.host
 	if err := p.create(ctx, f, c); err != nil {

@@ -246,3 +246,20 @@ func TestRegistries(t *testing.T) {
 		"an unknown loss":      {"name: x\nfleet: {on_registry_loss: restart}\n" + one(""), `f.yaml:2:27: fleet.on_registry_loss: expected stop or keep, got "restart"`},
 	}.check(t)
 }
+
+func TestAgentsThatAreStarted(t *testing.T) {
+	fleet := func(agents string) string {
+		return "fleet: {credentials: c, listen: \"10.0.0.1:7077\", agents: [" + agents + "]}\n" + one("")
+	}
+	refused{
+		"no command":       {fleet("{name: b}"), "f.yaml:1:59: fleet.agents.b.launch: expected the command that starts the agent, there is none"},
+		"no program":       {fleet("{name: b, launch: [\"\"]}"), "f.yaml:1:78: fleet.agents.b.launch[0]: expected a program, it is empty"},
+		"no name":          {fleet("{launch: [x]}"), `f.yaml:1:59: fleet.agents[0].name: expected the name of an agent, 1 to 63 letters a-z, digits, - and _, got ""`},
+		"one name twice":   {fleet("{name: b, launch: [x]}, {name: b, launch: [x]}"), "f.yaml:1:90: fleet.agents.b.name: another agent has the same name"},
+		"an unknown field": {fleet("{name: b, launch: [x, \"{{.Adress}}\"]}"), `f.yaml:1:81: fleet.agents.b.launch[1]: expected a template with .Address, .Tree and .Name, got "{{.Adress}}": template: :1:2: executing "" at <.Adress>: can't evaluate field Adress in type struct { Address string; Tree string; Name string }`},
+		"no template":      {fleet("{name: b, launch: [x, \"{{\"]}"), `f.yaml:1:81: fleet.agents.b.launch[1]: expected a template with .Address, .Tree and .Name, got "{{": template: :1: unclosed action`},
+		"nowhere to join":  {"fleet: {credentials: c, agents: [{name: b, launch: [x]}]}\n" + one(""), "f.yaml:1:8: fleet.listen: expected the address at which the agents join (fleet.agents), there is none"},
+		"at no address":    {"fleet: {credentials: c, listen: \":7077\", advertise: \"0.0.0.0:7077\", agents: [{name: b, launch: [x]}]}\n" + one(""), `f.yaml:1:53: fleet.advertise: expected the address at which other machines reach this one, such as 10.0.0.1:7077: nobody can connect to "0.0.0.0"`},
+		"too many":         {fleet(strings.Repeat("{name: b, launch: [x]}, ", 1025)), "f.yaml:1:58: fleet.agents: expected at most 1024 agents, got 1025"},
+	}.check(t)
+}
