@@ -36,7 +36,9 @@ type Spec struct {
 	// child inherits that descriptor, read-only, as the last one. Elsewhere
 	// the file is opened twice.
 	SHA256 string
-	// Stdin is its standard input, which stays the caller's, as Files do; nil stands for an empty one.
+	// Stdin is its standard input, which stays the caller's, who may close it as soon as Start
+	// has returned; nil stands for an empty one. A pipe whose other end the host alone has
+	// ends with the host.
 	Stdin *os.File
 	// Files are extra descriptors, from 4 up (3 is the lifeline). They stay
 	// the caller's, who may close them as soon as Start has returned. A child
