@@ -15,10 +15,12 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// The root of a tree starts agents by commands that start them elsewhere, over ssh for example. Of such an agent it knows
-// two things, which nothing but a name connects: the local process of the command, which is here, and the agent that joins, as any
-// other one does. The first is looked after in this file, the second by machines. So it makes no difference to an actor
-// who has started its agent, and an agent that was started by hand may take the name of one that is not there.
+// The root of a tree starts agents by commands that start them elsewhere, over ssh for
+// example. Of such an agent it knows two things, which nothing but a name connects: the local
+// process of the command, which is here, and the agent that joins, as any other one does. The
+// first is looked after in this file, the second by machines. So it makes no difference to an
+// actor who has started its agent, and an agent that was started by hand may take the name of
+// one that is not there.
 //
 // How each of the three may end:
 //
@@ -39,15 +41,17 @@ const notJoined = "its command runs, and it has not joined yet"
 
 // launchers are the agents that a nursery starts (Fleet.Agents). The zero value has none.
 //
-// Each has a goroutine, which runs its command, and starts it again for as long as the nursery's ctx lives. The nursery calls
-// end when its last child is gone, and not before: an agent that ended earlier would take the actors with it that run there.
+// Each has a goroutine, which runs its command, and starts it again for as long as the
+// nursery's ctx lives. The nursery calls end when its last child is gone, and not before: an
+// agent that ended earlier would take the actors with it that run there.
 type launchers struct {
 	tasks task.Group
 	stop  context.CancelFunc // nil if there are none
 }
 
-// launcher keeps the command of one agent running. Its goroutine alone has its process; what others may know of that is why, which
-// machines.mu guards, as it is read together with the agents that have joined.
+// launcher keeps the command of one agent running. Its goroutine alone has its process; what
+// others may know of that is why, which machines.mu guards, as it is read together with the
+// agents that have joined.
 type launcher struct {
 	n       *Nursery
 	name    string
@@ -55,9 +59,9 @@ type launcher struct {
 	why     string // why its agent has not joined
 }
 
-// launch starts the agents of a fleet. It is called when the nursery can be joined and before it has a child, so that those
-// of the children that need an agent find it sooner; it does not wait for any of them. An error is one of the options, and
-// nothing has been started then.
+// launch starts the agents of a fleet. It is called when the nursery can be joined and before
+// it has a child, so that those of the children that need an agent find it sooner; it does not
+// wait for any of them. An error is one of the options, and nothing has been started then.
 // Their commands run until agents.end, and are started again until the nursery's ctx ends.
 func (n *Nursery) launch(f *Fleet) error {
 	if f == nil || len(f.Agents) == 0 {
@@ -91,7 +95,8 @@ func (l *launchers) end() {
 	l.tasks.Close()
 }
 
-// absent is the other half of why an actor has no place: place says it of agents that have joined. It is why those agents have not joined that could be meant. The caller holds mu.
+// absent is the other half of why an actor has no place: place says it of agents that have
+// joined. It is why those agents have not joined that could be meant. The caller holds mu.
 func (m *machines) absent(on *config.On) (reasons []string) {
 	joined := map[string]bool{}
 	for _, a := range m.all {
@@ -108,10 +113,12 @@ func (m *machines) absent(on *config.On) (reasons []string) {
 // tell keeps why the agent is not there, and has those who wait for a place look again.
 func (l *launcher) tell(why string) { l.n.env.machines.change(func() { l.why = why }) }
 
-// keep runs the command again and again, until the nursery's ctx ends: from then on there is nothing more for an agent to do. A
-// command that runs at that moment goes on until alive ends, since there may be actors with its agent.
+// keep runs the command again and again, until the nursery's ctx ends: from then on there is
+// nothing more for an agent to do. A command that runs at that moment goes on until alive
+// ends, since there may be actors with its agent.
 //
-// One that cannot be started is treated as one that has ended: the file may be there at the next attempt.
+// One that cannot be started is treated as one that has ended: the file may be there at the
+// next attempt.
 func (l *launcher) keep(alive context.Context) {
 	for pause := agentPause; ; pause = min(2*pause, agentLongest) {
 		began := time.Now()
@@ -134,12 +141,13 @@ func (l *launcher) keep(alive context.Context) {
 	}
 }
 
-// run runs the command once, and returns why it has ended when nothing of it is left. The write end of its standard input
-// stays open for as long as alive. It is closed by the kernel if this program is killed, as the lifeline of the process is, which ends
-// the local command; whatever that has started on another machine sees the end of the input.
+// run runs the command once, and returns why it has ended when nothing of it is left. The
+// write end of its standard input stays open for as long as alive. It is closed by the kernel
+// if this program is killed, as the lifeline of the process is, which ends the local command;
+// whatever that has started on another machine sees the end of the input.
 //
-// The command has the whole environment of this program, unlike an actor: it is a tool of the one who runs the tree, such as ssh,
-// which looks there for its agent.
+// The command has the whole environment of this program, unlike an actor: it is a tool of the
+// one who runs the tree, such as ssh, which looks there for its agent.
 func (l *launcher) run(alive context.Context) error {
 	path, err := lookPath(l.command[0])
 	if err != nil {
@@ -175,8 +183,8 @@ func (l *launcher) run(alive context.Context) error {
 	return errors.New(text)
 }
 
-// end waits for the end of a command whose input has ended, with more and more force. At a hurried end of the tree it does not
-// wait in between.
+// end waits for the end of a command whose input has ended, with more and more force. At a
+// hurried end of the tree it does not wait in between.
 func (l *launcher) end(proc *process.Process) {
 	for _, force := range []func() error{proc.Terminate, func() error { return proc.Kill(context.Background()) }} {
 		select {
@@ -191,7 +199,8 @@ func (l *launcher) end(proc *process.Process) {
 	}
 }
 
-// line logs what the command has printed. It is called on the goroutine of the process's log, which may wait for the handler.
+// line logs what the command has printed. It is called on the goroutine of the process's log,
+// which may wait for the handler.
 func (l *launcher) line(line process.Line) {
 	if line.Dropped > 0 {
 		l.n.env.lines.Warn("lines of an agent's command were dropped", "agent", l.name, "dropped", line.Dropped)

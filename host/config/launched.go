@@ -10,9 +10,11 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/words"
 )
 
-// Launched is an agent that the root of a tree starts, usually on another machine. The command runs on the machine of the root, and
-// is to last as long as the agent that it starts; it is started again when it has ended. Its standard input stays open until the
-// tree has ended, and ends with the root in any case, so that an agent with --until-input-ends does not outlive it.
+// Launched is an agent that the root of a tree starts, usually on another machine. The command
+// runs on the machine of the root, and is to last as long as the agent that it starts; it is
+// started again when it has ended. Its standard input stays open until the tree has ended, and
+// ends with the root in any case, so that an agent with --until-input-ends does not outlive
+// it.
 type Launched struct {
 	// Name of the agent, which is that in its certificate.
 	Name string `yaml:"name" json:"name"`
@@ -24,8 +26,8 @@ type Launched struct {
 // mostLaunched is how many agents may join a host.
 const mostLaunched = 1024
 
-// Command is what Launch says of a root that is reached at an address, and of the tree with a name. Its error says which text
-// cannot be used, and why.
+// Command is what Launch says of a root that is reached at an address, and of the tree with a
+// name. Its error says which text cannot be used, and why.
 func (l Launched) Command(address, tree string) (command []string, err error) {
 	if len(l.Launch) == 0 {
 		return nil, errors.New("expected the command that starts the agent, there is none")
@@ -40,7 +42,8 @@ func (l Launched) Command(address, tree string) (command []string, err error) {
 	return command, nil
 }
 
-// expand is one text of the command. A field that there is not is an error when the template is carried out.
+// expand is one text of the command. A field that there is not is an error when the template
+// is carried out.
 func (l Launched) expand(i int, address, tree string) (string, error) {
 	var text bytes.Buffer
 	t, err := template.New("").Parse(l.Launch[i])
@@ -56,8 +59,9 @@ func (l Launched) expand(i int, address, tree string) (string, error) {
 	return text.String(), environ.CheckText(text.String())
 }
 
-// agents checks those that the host starts. Templates are carried out with values that have the form of real ones, as the real
-// ones are known only when the host listens. Whether there is such a program is not asked: it is looked for at each start.
+// agents checks those that the host starts. Templates are carried out with values that have
+// the form of real ones, as the real ones are known only when the host listens. Whether there
+// is such a program is not asked: it is looked for at each start.
 func (c *checker) agents(f Fleet, at *place) {
 	list := at.key("agents")
 	switch {

@@ -14,13 +14,13 @@ var parts = []part{
 		name:    "core: all that a host or a plugin is made of",
 		folders: []string{"shared", "host", "sdk", "internal"},
 		without: []string{"internal/lab", "internal/document", "internal/loopback", "internal/command"},
-		budget:  budget{code: 29678, comments: 22, function: 45, file: 450, goStatements: 2},
+		budget:  budget{code: 29906, comments: 22, function: 45, file: 450, goStatements: 2},
 		wanted:  budget{code: 9000, comments: 22},
 	},
 	{
 		name:    "public: what programs import",
 		folders: []string{"shared", "host", "sdk"},
-		budget:  budget{exported: 243},
+		budget:  budget{exported: 244},
 		wanted:  budget{exported: 175},
 	},
 	{
