@@ -93,7 +93,7 @@ function drawNode(n, [x, y], r, o) {
   s("circle", { class: "ring", r: 12, "stroke-width": 2 }),
   spent > 0 ? s("circle", { class: "spent", r: 12, "stroke-width": 3, "stroke-dasharray": `${(circle * spent).toFixed(1)} ${circle.toFixed(1)}`, transform: "rotate(-90)" }) : null,
   s("circle", { class: "body", r: 8 }),
-  s("text", { class: "name", x: 18, y: 0 }, n.label + (n.a?.joined ? " (joined)" : "") + (n.a && n.a.epoch > 1 ? `  ↻${n.a.epoch - 1}` : "")),
+  s("text", { class: "name", x: 18, y: 0 }, n.label + (n.a?.joined ? " (joined)" : "") + (n.a?.host ? ` on ${n.a.host}` : "") + (n.a && n.a.epoch > 1 ? `  ↻${n.a.epoch - 1}` : "")),
   s("text", { class: "small", x: 18, y: 12 }, small));
 }
 
@@ -103,7 +103,7 @@ export function table(tree, numbers, o) {
     const r = numbers.rows.get(a.path), own = (text) => r && !r.silent ? text : "–";
     const depth = a.path === "" ? 0 : a.path.split("/").length;
     return h("tr", { tabindex: o.selected === a.path ? 0 : -1, "data-path": a.path, "aria-selected": o.selected === a.path, "aria-level": depth + 1, class: o.matches(a.path) ? "" : "dim", onclick: () => o.choose(a.path) },
-      h("td", {}, "\u2003".repeat(depth) + (a.path === "" ? "host" : lastOf(a.path)) + (a.joined ? " (joined)" : "")),
+      h("td", {}, "\u2003".repeat(depth) + (a.path === "" ? "host" : lastOf(a.path)) + (a.joined ? " (joined)" : "") + (a.host ? ` on ${a.host}` : "")),
       h("td", { class: `s-${a.state}` }, a.state), h("td", { class: "n" }, ago(r?.since)), h("td", { class: "n" }, String(r?.restarts ?? Math.max(0, a.epoch - 1))),
       h("td", { class: "n" }, r ? percent(r.cpu) : "–"), h("td", { class: "n" }, bytes(r?.rss)), h("td", { class: "n" }, own(rate(r?.calls))), h("td", { class: "n" }, own(r?.p99 ? lasting(r.p99 * 1000) : "–")),
       h("td", { class: "n" }, own(String(r?.open))), h("td", { class: "n" }, own(String(r?.queue))), h("td", { class: `n${r?.held ? " bad" : ""}` }, own(String(r?.held))), h("td", { class: r?.health === "failed" || r?.silent ? "bad" : "" }, r?.silent || r?.health || "–"));

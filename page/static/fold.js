@@ -22,7 +22,7 @@ export class Tree {
     const a = this.actors.get(e.path) ?? { path: e.path, endpoints: [], restarts: 0 };
     if (e.to === "ready" && e.endpoints) a.endpoints = e.endpoints;
     if (e.to === "ready" && e.from !== "unhealthy") a.since = e.time;
-    Object.assign(a, { id: e.actor, epoch: e.epoch ?? 0, joined: !!e.joined, state: e.to });
+    Object.assign(a, { id: e.actor, epoch: e.epoch ?? 0, joined: !!e.joined, host: e.host ?? "", state: e.to });
     a.reason = e.reason ?? (e.from === e.to ? a.reason : "");
     a.cause = e.cause;
     a.changed = e.time;

@@ -271,7 +271,7 @@ function drawPanel() {
   const status = h("div", { id: "status" },
     h("h2", {}, selected || "host"), h("p", { class: `s-${a?.state ?? "root"}` }, a ? `${a.state}${a.reason ? `: ${a.reason}` : ""}` : selected === "" ? "the root of the tree" : "gone"),
     h("dl", {}, pairs({
-      Process: d?.pid ? `${d.pid}${a ? `, the ${ordinal(a.epoch)}` : ""}` : "", Up: d?.up ? ago(d.up) : "", System: d?.system, CPU: r ? percent(r.cpu) : "", Memory: r ? bytes(r.rss) : "", "Calls a second": r && !r.silent ? rate(r.calls) : "",
+      Host: a?.host, Process: d?.pid ? `${d.pid}${a ? `, the ${ordinal(a.epoch)}` : ""}` : "", Up: d?.up ? ago(d.up) : "", System: d?.system, CPU: r ? percent(r.cpu) : "", Memory: r ? bytes(r.rss) : "", "Calls a second": r && !r.silent ? rate(r.calls) : "",
       "Open contexts": r && !r.silent ? String(r.open) : "", Restarts: d?.restarts ? `${d.restarts.left} of ${d.restarts.max} left within ${lasting(d.restarts.window_ns / 1e6)} (${d.restarts.kind})` : "",
       "Next try": d?.restarts?.next ? clock(d.restarts.next) : "", Health: d?.health ? (d.health.failed || `passed ${ago(d.health.time)} ago`) : "", Program: d?.program?.path, SHA256: d?.program?.sha256, Silent: d?.silent,
     })),
