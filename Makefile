@@ -55,7 +55,7 @@ manifests: ## what host generate writes, by the types of Kubernetes and Nomad
 browser: ## the page in a browser, which is installed if it is missing
 	scripts/browser.sh
 
-machines: ## hosts in network namespaces are killed, stopped and cut off, and fifty of them make a tree; needs root and ip
+machines: ## hosts in network namespaces are killed, stopped and cut off, and fifty of them make a tree; needs root, ip and sshd
 	go test -count=1 -tags lab -timeout 15m -v ./internal/lab/netns ./internal/lab/machines
 	go test -count=1 -tags lab -run F01_ACut -v ./host
 

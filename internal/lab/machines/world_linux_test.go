@@ -165,7 +165,12 @@ func (w *world) startAgentFor(machine string, actors int) {
 
 func (w *world) start(machine string, args ...string) {
 	w.t.Helper()
-	p := &proc{cmd: w.Command(machine, w.binary, args...), ended: make(chan struct{})}
+	w.startProgram(machine, w.binary, args...)
+}
+
+func (w *world) startProgram(machine, program string, args ...string) {
+	w.t.Helper()
+	p := &proc{cmd: w.Command(machine, program, args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.errors
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
