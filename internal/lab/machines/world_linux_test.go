@@ -31,6 +31,7 @@ type world struct {
 	t        *testing.T
 	machines []string
 	binary   string
+	root     string // the machine of the root
 	folder   string
 	procs    map[string]*proc
 }
@@ -61,19 +62,26 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// binary is the command, built once.
-var binary = sync.OnceValues(func() (string, error) {
+// The command, and the one with a registry in it: each is built once.
+var (
+	binary     = sync.OnceValues(func() (string, error) { return build(".") })
+	etcdBinary = sync.OnceValues(func() (string, error) { return build("registry/etcdembed") })
+)
+
+// build builds the command of a module of this repository.
+func build(module string) (string, error) {
 	dir, err := os.MkdirTemp("", "machines")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "host")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/seed-2ba35074/trellis/cmd/host").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%w\n%s", err, out)
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/host")
+	cmd.Dir = filepath.Join("..", "..", "..", module)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
 	}
-	return path, err
-})
+	return path, nil
+}
 
 // newFleet has machine a, for a root, and others for agents, each with its certificate. Nothing runs on them yet.
 func newFleet(t *testing.T, agents ...string) *world {
@@ -83,7 +91,7 @@ func newFleet(t *testing.T, agents ...string) *world {
 		t.Fatal(err)
 	}
 	all := append([]string{"a"}, agents...)
-	w := &world{Net: netns.New(t, all...), t: t, machines: all, binary: path, folder: t.TempDir(), procs: map[string]*proc{}}
+	w := &world{Net: netns.New(t, all...), t: t, machines: all, root: "a", binary: path, folder: t.TempDir(), procs: map[string]*proc{}}
 	w.run("ca", "init", w.path("ca"))
 	for _, machine := range all {
 		w.run("ca", "issue", "--ca", w.path("ca"), "-o", w.path(machine), machine)
@@ -134,7 +142,7 @@ actors:
 }
 
 // socket is where the root serves programs on this machine: in a folder that only this user can get into.
-func (w *world) socket() string { return filepath.Join(w.Folder("a"), "socket") }
+func (w *world) socket() string { return filepath.Join(w.Folder(w.root), "socket") }
 
 func (w *world) path(name string) string { return filepath.Join(w.folder, name) }
 
