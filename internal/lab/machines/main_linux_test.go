@@ -36,7 +36,7 @@ var (
 // TestMain makes the test binary the actor that must not be there twice.
 func TestMain(m *testing.M) {
 	if os.Getenv(roleVar) == "" {
-		os.Exit(m.Run())
+		os.Exit(run(m))
 	}
 	if err := holdLedger(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -55,6 +55,20 @@ func TestMain(m *testing.M) {
 			}
 		}).Callers("joined"),
 	)
+}
+
+// run runs the tests.
+func run(m *testing.M) (code int) {
+	var err error
+	if programs, err = os.MkdirTemp("", "machines"); err != nil {
+		panic(err)
+	}
+	defer func() {
+		if err := os.RemoveAll(programs); err != nil {
+			panic(err)
+		}
+	}()
+	return m.Run()
 }
 
 // here is this process. The folder for temporary files is the machine's own.

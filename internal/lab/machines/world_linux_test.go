@@ -68,13 +68,12 @@ var (
 	etcdBinary = sync.OnceValues(func() (string, error) { return build("registry/etcdembed") })
 )
 
+// programs is a folder for what is built, which TestMain makes and removes.
+var programs string
+
 // build builds the command of a module of this repository.
 func build(module string) (string, error) {
-	dir, err := os.MkdirTemp("", "machines")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "host")
+	path := filepath.Join(programs, "host-"+filepath.Base(module))
 	cmd := exec.Command("go", "build", "-o", path, "./cmd/host")
 	cmd.Dir = filepath.Join("..", "..", "..", module)
 	if out, err := cmd.CombinedOutput(); err != nil {
