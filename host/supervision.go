@@ -46,6 +46,7 @@ type childState struct {
 	healthy   bool     // its last health check has succeeded
 	over      bool     // no process comes any more; it is forgotten at the end of the step
 	unstable  int      // restarts since it was last up for long enough to count as stable
+	answered  bool     // its process has begun to end by itself when a restart was to follow
 }
 
 // hasProcess reports whether there is a process, be it one that only comes up or ends.
@@ -197,7 +198,7 @@ func (s *supervision) note(id int, e directory.Event) []action {
 // is decided by ended. From now on those that need it are not started.
 func (s *supervision) stopping(id int, how end) []action {
 	c := s.child(id)
-	c.healthy = false
+	c.healthy, c.answered = false, c.decision == stays && s.answers(c, how.failure != nil)
 	s.enter(c, actionTell, directory.Event{To: directory.Stopping, Cause: how.cause, Reason: how.reason, Err: how.failure})
 	return s.settle()
 }
@@ -213,7 +214,8 @@ func (s *supervision) resume(id int) []action {
 }
 
 // ended takes note that a process has ended, or has not come up, and is reaped. A failure
-// that comes of itself while all is being closed is reported as any other.
+// that comes of itself while all is being closed is reported as any other. One from before, which a
+// restart would have answered, is not: it may take long to be sure that the process is gone.
 //
 // The cases, in their order: it was ended on purpose, and comes back only if a strategy has
 // ended it (but not if it has failed before it was told, in a way that it would again); its
@@ -230,7 +232,7 @@ func (s *supervision) ended(id int, how end, now time.Time) []action {
 	}
 	switch answered := s.answers(c, failed); {
 	case decided != stays && !c.failsAgain(decided, how):
-		if s.closing && wasUp {
+		if s.closing && wasUp && !c.answered {
 			s.report(c, how.failure)
 		}
 		c.over = !c.comesBack

@@ -75,18 +75,18 @@ type key struct {
 
 // childKey is a childState without what does not change.
 type childKey struct {
-	id                                int
-	state                             directory.State
-	decision                          decision
-	fresh, paused, comesBack, healthy bool
-	surplus, changed                  bool
-	unstable, number                  int
+	id                                          int
+	state                                       directory.State
+	decision                                    decision
+	fresh, paused, comesBack, healthy, answered bool
+	surplus, changed                            bool
+	unstable, number                            int
 }
 
 func (w *world) key() key {
 	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old, asked: w.asked, scaled: w.scaled, added: w.added}
 	for i, c := range w.plan.children {
-		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.surplus, c.changed, c.unstable, c.number}
+		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.answered, c.surplus, c.changed, c.unstable, c.number}
 	}
 	return k
 }
@@ -561,6 +561,28 @@ func TestD22_TheLossOfAMachineCountsOnce(t *testing.T) {
 	}
 	if plan.ended(actors, end{failure: errBroken}, now); !plan.closing {
 		t.Error("two machines and a failure are no more than 2 restarts")
+	}
+}
+
+// N02: what has begun to end before all is closed, and was to be restarted, is no failure of the whole, however long it takes until
+// it is reaped; what begins to end after that is one.
+func TestN02_AFailureFromBeforeTheEnd(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		plan := newSupervision(config.Supervision{})
+		plan.add(&childState{id: 1, kind: config.Permanent}, "")
+		plan.up(1)
+		broken := end{failure: errBroken}
+		if before {
+			plan.stopping(1, broken)
+			plan.close()
+		} else {
+			plan.close()
+			plan.stopping(1, broken)
+		}
+		reported := slices.ContainsFunc(plan.ended(1, broken, time.Now()), func(a action) bool { return a.kind == actionReport })
+		if reported == before {
+			t.Errorf("from before the end: %t; reported: %t", before, reported)
+		}
 	}
 }
 
