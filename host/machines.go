@@ -166,6 +166,14 @@ func (m *machines) silent(a *machine) (silent bool, changed <-chan struct{}) {
 	return a.silent, m.changed
 }
 
+// leaves reports whether the actors of an agent are moved elsewhere. One that was chosen just before that is not among
+// them yet.
+func (m *machines) leaves(a *machine) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return a.leaving || a.info.Draining
+}
+
 // change changes the table, and wakes those who wait for a place.
 func (m *machines) change(f func()) {
 	m.mu.Lock()
@@ -272,14 +280,18 @@ func (c *child) drain(ctx context.Context, by string) error {
 // moved is how long one actor may take to be up elsewhere before the next one is moved as well.
 const moved = 5 * time.Second
 
-// moveAway has the actors of an agent started again elsewhere, one after the other.
+// moveAway has the actors of an agent started again elsewhere, one after the other, those that are just starting as
+// well. Its spares end before that: an actor would be moved into one of them, and so nowhere.
 func (n *Nursery) moveAway(ctx context.Context, a *machine, reason string) {
 	var there []*child
-	n.look(func() {
+	n.update(func() {
 		for _, c := range n.children {
-			if c.agent == a.child.id {
+			if c.hasProcess() && agentOf(&c.current.execution) == a.child.id {
 				there = append(there, c)
 			}
+		}
+		for _, b := range n.standbys {
+			b.leaveAgent(a.child.id)
 		}
 	})
 	for _, c := range there {

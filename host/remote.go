@@ -127,8 +127,12 @@ func (r *remote) place(ctx context.Context) (*machine, error) {
 		r.mu.Lock()
 		r.machine, r.reasons = a, reasons
 		r.mu.Unlock()
-		if a != nil {
+		switch {
+		case a != nil && !r.env.machines.leaves(a):
 			return a, nil
+		case a != nil: // whoever moves its actors has not seen this one
+			r.env.machines.leave(a, r.spec.Name)
+			continue
 		}
 		select {
 		case <-changed:

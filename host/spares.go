@@ -112,6 +112,19 @@ func (s *spares) unfit() []spareAction {
 	return s.endAll()
 }
 
+// dismiss ends one that was not taken, which has not failed, and starts another one.
+func (s *spares) dismiss(n int) []spareAction {
+	switch i := slices.Index(s.waiting, n); {
+	case i >= 0:
+		s.waiting = slices.Concat(s.waiting[:i], s.waiting[i+1:])
+	case s.coming == n:
+		s.coming = 0
+	default:
+		return nil // it was to end
+	}
+	return append([]spareAction{{spareEnd, n}}, s.fill()...)
+}
+
 // lost takes note that a spare has not come up, or has ended while it waited. stable is whether it
 // had waited for long, and lasting whether the next one would fail in the same way.
 func (s *spares) lost(n int, stable, lasting bool) []spareAction {

@@ -69,6 +69,15 @@ func (n *Nursery) standbyOf(spec Spec) *standby {
 	return b
 }
 
+// leaveAgent ends the spares on an agent; others are started elsewhere. It is called under the lock.
+func (b *standby) leaveAgent(agent int) {
+	for number, s := range b.running {
+		if agentOf(&s.execution) == agent {
+			b.step(func(t *spares) []spareAction { return t.dismiss(number) })
+		}
+	}
+}
+
 // endStandbys ends all spares, as the nursery ends. It is called under the lock.
 func (n *Nursery) endStandbys() {
 	for _, b := range n.standbys {
