@@ -134,8 +134,8 @@ func TestD20_AgentsOfNoUse(t *testing.T) {
 	deaf.Listen = ""
 	deaf.Agents = []config.Launched{{Name: "b", Launch: []string{"x"}}}
 	bad := *f
-	bad.Agents = []config.Launched{{Name: "b", Launch: []string{"{{.Adress}}"}}}
-	for want, f := range map[string]*host.Fleet{"Agents join at the address Listen": &deaf, `the agent "b": expected a template with .Address, .Tree and .Name, got "{{.Adress}}"`: &bad} {
+	bad.Agents = []config.Launched{{Name: "b", Launch: []string{"{{.Where}}"}}}
+	for want, f := range map[string]*host.Fleet{"Agents join at the address Listen": &deaf, `the agent "b": expected a template with .Address, .Tree and .Name, got "{{.Where}}"`: &bad} {
 		err := host.OpenNursery(t.Context(), host.Options{Fleet: f}, func(context.Context, *host.Nursery) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("D20: %v, want %s", err, want)
@@ -205,4 +205,27 @@ func self() string {
 		panic(err)
 	}
 	return path
+}
+
+// D20: a command that hears neither the end of its input nor SIGTERM is killed; at a hurried end, without more ado.
+func TestD20_ADeafCommandIsKilled(t *testing.T) {
+	tempdir.Use(t)
+	f := inFleet(t)
+	deaf := config.Launched{Name: "b", Launch: []string{"sh", "-c", `trap "" TERM; echo "pid $$"; while :; do sleep 1000; done`}}
+	f.Agents = []config.Launched{deaf}
+	hurry := make(chan struct{})
+	var log syncBuffer
+	err := host.OpenNursery(t.Context(), host.Options{Fleet: f, Hurry: hurry, Log: jsonLog(&log)}, func(context.Context, *host.Nursery) error {
+		log.await(t, `"msg":"pid `)
+		close(hurry)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, pid := range pids(&log) {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("D20: the command %d is left: %v", pid, err)
+		}
+	}
 }

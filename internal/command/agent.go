@@ -92,7 +92,7 @@ func (p *program) agentRegistry(ctx context.Context, o *host.AgentOptions) (done
 	if err != nil {
 		return nil, err
 	}
-	machines, err := p.fleetOf(tree.Fleet)
+	machines, err := p.fleetOf(tree)
 	if err != nil {
 		return nil, err
 	}

@@ -164,9 +164,10 @@ func (p *program) showCertificates(s *shownCredentials) error {
 }
 
 // fleetOf is what a config file says of other machines. A folder is relative to that of the file.
-func (p *program) fleetOf(f config.Fleet) (*host.Fleet, error) {
+func (p *program) fleetOf(tree *config.Tree) (*host.Fleet, error) {
+	f := tree.Fleet
 	if f.Credentials == "" {
-		return &host.Fleet{Lease: time.Duration(f.Lease)}, nil // agents on this machine
+		return &host.Fleet{Tree: tree.Name, Lease: time.Duration(f.Lease)}, nil // agents on this machine
 	}
 	folder := f.Credentials
 	if !filepath.IsAbs(folder) {
@@ -179,5 +180,5 @@ func (p *program) fleetOf(f config.Fleet) (*host.Fleet, error) {
 	if f.Host != "" && f.Host != credentials.Host() {
 		return nil, &usageError{fmt.Errorf("fleet.host: the certificate in %s is that of the host %s, expected %s", folder, credentials.Host(), f.Host)}
 	}
-	return &host.Fleet{Credentials: credentials, Listen: f.Listen, Advertise: f.Advertise, Lease: time.Duration(f.Lease)}, nil
+	return &host.Fleet{Credentials: credentials, Listen: f.Listen, Advertise: f.Advertise, Agents: f.Agents, Tree: tree.Name, Lease: time.Duration(f.Lease)}, nil
 }

@@ -180,7 +180,7 @@ func (d *dev) serve(ctx context.Context) (err error) {
 	if err := d.build(ctx); err != nil {
 		return err
 	}
-	machines, err := d.p.fleetOf(d.tree.Fleet)
+	machines, err := d.p.fleetOf(d.tree)
 	if err != nil {
 		return err
 	}

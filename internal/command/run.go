@@ -91,11 +91,10 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	if err := completeTelemetry(tree); err != nil { // before anything is built
 		return err
 	}
-	machines, err := p.fleetOf(tree.Fleet)
+	machines, err := p.fleetOf(tree)
 	if err != nil {
 		return err
 	}
-	machines.Tree, machines.Agents = tree.Name, tree.Fleet.Agents
 	actors, err := p.build(ctx, tree)
 	if err != nil {
 		return explain(ctx, err)
