@@ -22,14 +22,16 @@ import (
 type launchCallee = contract.Callee[struct{}, struct{}, launchNews]
 
 // errand is a process that an agent runs for a host: its end of the context. The handler of that owns it, and the
-// host's other calls find it by the uuid of its actor. mu guards over.
+// host's other calls find it by the uuid of its actor. mu guards over and ended, and is held while the way of the link is
+// made, so that what that makes is there to be released.
 type errand struct {
 	*spawned
 	seat *seat
 	tell func(launchNews)
 
-	mu   sync.Mutex
-	over func() // ends the tunnel; nil if there is none
+	mu    sync.Mutex
+	over  func() // ends the tunnel; nil if there is none
+	ended bool   // the process is gone, and gets no way of a link any more
 }
 
 // launch runs a process for the host, until it has ended or ctx has.
@@ -119,7 +121,7 @@ func (e *errand) kill() {
 func (e *errand) endTunnel() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.over != nil {
+	if e.ended = true; e.over != nil {
 		e.over()
 	}
 }
@@ -183,6 +185,11 @@ func (e *errand) listen(ctx context.Context, token []byte) ([]byte, error) {
 	boot := &wire.BootRequest{Listener: int64(os.Getpid())}
 	taken := make(chan (<-chan struct{}), 1)
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended { // while the host was dialled
+		tunnel.Abort()
+		return nil, fmt.Errorf("%w: the process has ended", fault.ErrActorClosing)
+	}
 	e.over = func() {
 		select {
 		case over := <-taken:
@@ -191,7 +198,6 @@ func (e *errand) listen(ctx context.Context, token []byte) ([]byte, error) {
 		}
 		tunnel.Abort()
 	}
-	e.mu.Unlock()
 	err = e.Listen(ctx, boot, func(t link.Transport) <-chan struct{} {
 		over := link.Tunnel(t, tunnel)
 		taken <- over
