@@ -78,6 +78,7 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var scripts atomic.Int32 // each has a port, as they run at the same time
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -85,7 +86,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("PLUGIN", self)
 			e.Setenv("GORACE", atOnce)
 			pid := os.Getpid()
-			e.Setenv("LISTEN", fmt.Sprintf("127.%d.%d.%d:7077", 1+pid>>16&127, pid>>8&255, pid&255)) // on the loopback, this process's own
+			e.Setenv("LISTEN", fmt.Sprintf("127.%d.%d.%d:%d", 1+pid>>16&127, pid>>8&255, pid&255, 7077+scripts.Add(1))) // on the loopback, this process's own
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped, "unzips": unzips, "awaits-state": awaitsState},
