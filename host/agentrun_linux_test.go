@@ -10,6 +10,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -47,4 +48,13 @@ func TestD20_ATunnelThatComesTooLate(t *testing.T) {
 		t.Errorf("D20: %v", err)
 	}
 	serving.Wait()
+}
+
+// D22: an agent that is known not to answer is not asked for what cannot wait.
+func TestD22_ASilentAgentIsNotAsked(t *testing.T) {
+	r := newRemote(&environment{base: t.Context(), machines: newMachines(nil)}, Spec{Name: "worker"}, actor.NewID("worker"), nil)
+	r.machine = &machine{silent: true}
+	if err := r.Terminate(); !errors.Is(err, errSilent) {
+		t.Errorf("D22: %v", err)
+	}
 }

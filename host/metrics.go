@@ -10,6 +10,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/route"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -62,6 +63,13 @@ func (n *Nursery) measure(ctx context.Context, own *telemetry.Metrics, within ti
 			route.Count(own, m.table)
 		}
 	}
+	var looking task.Group // at all processes at once: one on another machine may take its time
+	for i := range children {
+		if m := &children[i]; m.process != nil {
+			looking.Go(func() { m.Process = processMetrics(m.process.Load()) })
+		}
+	}
+	looking.Close()
 	all = make([]telemetry.Metrics, 0, len(children))
 	for i := range children {
 		all = append(all, children[i].numbers(ctx)...)
@@ -98,9 +106,6 @@ func (c *child) measure() (m measured) {
 
 // numbers gives those of the child, and of all below it.
 func (m *measured) numbers(ctx context.Context) []telemetry.Metrics {
-	if m.process != nil {
-		m.Process = processMetrics(m.process.Load())
-	}
 	if m.inquiry == nil {
 		return []telemetry.Metrics{m.Metrics}
 	}

@@ -324,7 +324,14 @@ func (r *remote) do(ctx context.Context, o processOrder) (processAnswer, error) 
 // doPatience is how long an agent may take for what nobody can wait for.
 const doPatience = time.Second
 
+// doSoon is do within that time. An agent that is known not to answer is not asked: who wants something of many actors, as
+// their numbers, would wait for each.
 func (r *remote) doSoon(what string) (processAnswer, error) {
+	if a := r.where(); a != nil {
+		if silent, _ := r.env.machines.silent(a); silent {
+			return processAnswer{}, errSilent
+		}
+	}
 	ctx, stop := context.WithTimeout(r.ctx, doPatience)
 	defer stop()
 	return r.do(ctx, processOrder{Do: what})
