@@ -222,15 +222,15 @@ func (m *machines) host(a *machine) (name string, epoch uint64) {
 	return a.info.Host, a.info.Epoch
 }
 
-// expect waits for a tunnel from an agent: take is called with it, once, and told returns when that is over. forget
-// must be called in the end, and ends the waiting.
+// expect waits for a tunnel from an agent: take is called with it, once. forget must be called in the end, and ends
+// the waiting, but not a tunnel that was taken, whose agent may be frozen.
 func (m *machines) expect(a *machine, take func(link.Transport) (over <-chan struct{})) (token []byte, forget func()) {
 	secret := fabric.NewToken()
 	if from := a.child.guest.caller.Host; from != "" && m.fabric != nil {
 		tunnels, cancel := m.fabric.Expect(from, secret)
 		waiting := task.Start(func() {
 			if conn, ok := <-tunnels; ok {
-				<-take(link.NewStream(conn))
+				take(link.NewStream(conn)) // its end is not waited for: whoever has taken it ends it
 			}
 		})
 		return secret[:], func() {
