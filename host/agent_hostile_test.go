@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/host/config"
@@ -15,12 +16,14 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
+	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
 // liar is an agent that runs nothing, and says things about itself and about what it runs.
 type liar struct {
 	info   agentInfo
 	launch func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error
+	full   *atomic.Int32 // how often it still has no room; nil: never
 }
 
 // lie joins as an agent, until ctx ends.
@@ -33,6 +36,9 @@ func (l liar) lie(ctx context.Context) error {
 			}
 		}),
 		agentLaunch.Handle(func(ctx context.Context, _ launchOrder, c *launchCallee) (none struct{}, err error) {
+			if l.full != nil && l.full.Add(-1) >= 0 {
+				return none, fmt.Errorf("%w: there is no room", fault.ErrOverloaded)
+			}
 			if err := c.Started(none); err != nil {
 				return none, err
 			}
@@ -65,10 +71,10 @@ func TestD23_AnAgentThatLies(t *testing.T) {
 	}{
 		"too many labels": {liar{info: agentInfo{Host: "liar", Labels: labels}}, "no agent has joined"},
 		"no name":         {liar{info: agentInfo{Host: "\x1b[2J"}}, "no agent has joined"},
-		"runs nothing": {liar{good, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return nil }},
+		"runs nothing": {liar{info: good, launch: func(context.Context, *contract.Stream[launchNews, struct{}]) error { return nil }},
 			"it has ended the actor"},
-		"refuses": {liar{good, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }}, "never"},
-		"says much of an end": {liar{good, func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error {
+		"refuses": {liar{info: good, launch: func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }}, "never"},
+		"says much of an end": {liar{info: good, launch: func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error {
 			lines := make([]string, 30)
 			for i := range lines {
 				lines[i] = long
@@ -76,7 +82,7 @@ func TestD23_AnAgentThatLies(t *testing.T) {
 			return errors.Join(s.Send(ctx, launchNews{Started: &launchResult{PID: 1}}), s.Send(ctx, launchNews{Exit: &process.Exit{Code: 7, LastLog: lines, Panic: long}}),
 				s.Send(ctx, launchNews{Exit: &process.Exit{}}), s.Send(ctx, launchNews{Started: &launchResult{PID: 2}}), s.Send(ctx, launchNews{Reaped: true}))
 		}}, "cannot parse"},
-		"boots nothing": {liar{good, func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error {
+		"boots nothing": {liar{info: good, launch: func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error {
 			err := s.Send(ctx, launchNews{Started: &launchResult{PID: 1}})
 			<-ctx.Done()
 			return err
@@ -104,6 +110,28 @@ func TestD23_AnAgentThatLies(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// D22: an agent that has no room after all, as other hosts use it too, is asked again when it may have some, and the start goes on.
+func TestD22_AnAgentWithoutRoom(t *testing.T) {
+	tempdir.Use(t)
+	joined, leave := context.WithCancel(t.Context())
+	defer leave()
+	l := liar{agentInfo{Host: "liar"}, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }, new(atomic.Int32)}
+	l.full.Store(2)
+	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: 200e6}}, func(ctx context.Context, n *Nursery) error {
+		joining := task.Start(func() { _ = l.lie(joined) }) // it is told to end
+		defer joining.Wait()
+		defer leave()
+		_, err := n.Start(ctx, Spec{Name: "worker", Command: []string{"/worker"}, On: &config.On{}})
+		if err == nil || !strings.Contains(err.Error(), "never") || l.full.Load() != -1 {
+			t.Errorf("D22: after %d more refusals: %v", l.full.Load(), err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -43,6 +43,11 @@ func (s *seat) launch(ctx context.Context, o launchOrder, c *launchCallee) (none
 	if err := spec.Check(); err != nil {
 		return none, err
 	}
+	n, err := s.enter(ctx)
+	if err != nil {
+		return none, err // before the context has begun: the host chooses again
+	}
+	defer s.leave()
 	if err := c.Started(none); err != nil {
 		return none, err
 	}
@@ -50,11 +55,6 @@ func (s *seat) launch(ctx context.Context, o launchOrder, c *launchCallee) (none
 	if err != nil {
 		return none, err
 	}
-	n, err := s.enter(ctx)
-	if err != nil {
-		return none, err
-	}
-	defer s.leave()
 	e := &errand{seat: s, tell: func(news launchNews) {
 		_ = stream.Send(ctx, news) // without its host the errand ends
 	}}

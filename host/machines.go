@@ -40,6 +40,7 @@ type machine struct {
 	total   int
 	leaving bool // its host has been asked to drain it
 	silent  bool // it does not answer
+	refuses bool // it has had no room for a process, and has not been heard since
 }
 
 // errSilent is why an agent is not waited for.
@@ -152,10 +153,24 @@ func (m *machines) ping(ctx context.Context, a *machine) {
 			case <-ctx.Done():
 			}
 		}
+		m.heard(a)
 		select {
 		case <-time.After(pingPause):
 		case <-ctx.Done():
 		}
+	}
+}
+
+// refused takes note that an agent had no room, which it had not said yet.
+func (m *machines) refused(a *machine) { m.change(func() { a.refuses = true }) }
+
+// heard has an agent chosen again that has refused.
+func (m *machines) heard(a *machine) {
+	m.mu.Lock()
+	refuses := a.refuses
+	m.mu.Unlock()
+	if refuses {
+		m.change(func() { a.refuses = false })
 	}
 }
 
@@ -191,7 +206,7 @@ func (m *machines) choose(on *config.On, name string) (a *machine, reasons []str
 	candidates := make([]candidate, len(m.all))
 	for i, a := range m.all {
 		candidates[i] = candidate{agentInfo: a.info, ofName: a.running[name], total: max(a.total, a.info.Running)}
-		candidates[i].silent = a.silent
+		candidates[i].silent, candidates[i].refuses = a.silent, a.refuses
 		candidates[i].Draining = a.info.Draining || a.leaving
 	}
 	i, reasons := place(on, candidates)

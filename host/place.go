@@ -14,9 +14,10 @@ import (
 // candidate is an agent that may run an actor.
 type candidate struct {
 	agentInfo
-	ofName int // processes of the actor that it runs
-	total  int // processes that it runs for this tree
-	silent bool
+	ofName  int // processes of the actor that it runs
+	total   int // processes that it runs for this tree
+	silent  bool
+	refuses bool
 }
 
 // place chooses the agent on which a process of an actor starts: a pure function. It gives the place of the
@@ -56,6 +57,8 @@ func unfit(on *config.On, c candidate) string {
 		}
 	}
 	switch {
+	case c.refuses:
+		return "has had no room for it just now"
 	case c.silent:
 		return "does not answer"
 	case c.Draining:

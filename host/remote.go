@@ -42,6 +42,7 @@ type remote struct {
 	ctx     context.Context // of the context with the agent
 	cancel  context.CancelFunc
 	started chan launchResult // cap 1
+	refused chan struct{}     // cap 1: the agent has no room
 	dead    chan struct{}
 	done    chan struct{}
 	workers task.Group
@@ -64,7 +65,7 @@ var _ launch.Program = (*remote)(nil)
 func newRemote(env *environment, spec Spec, id actor.ID, line func(process.Line)) *remote {
 	r := &remote{
 		env: env, spec: spec, id: id, line: line, lease: lease.NewOwner(env.machines.lease, env.machines.until), forget: func() {},
-		started: make(chan launchResult, 1), dead: make(chan struct{}), done: make(chan struct{}),
+		started: make(chan launchResult, 1), refused: make(chan struct{}, 1), dead: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(env.base))
 	return r
@@ -78,20 +79,28 @@ func (r *remote) Start(ctx context.Context) error {
 	if r.env.router.Up != nil {
 		return &lastingError{errNotRoot}
 	}
-	a, err := r.place(ctx)
-	if err != nil {
-		return err
+	for {
+		a, err := r.place(ctx)
+		if err != nil {
+			return err
+		}
+		spec, err := r.shipped(ctx, a)
+		if err == nil {
+			err = r.launch(a, spec)
+		}
+		if err != nil {
+			r.env.machines.leave(a, r.spec.Name)
+			return err
+		}
+		if err = r.awaitStart(ctx, a); !errors.Is(err, errRefused) {
+			return err
+		}
 	}
-	spec, err := r.shipped(ctx, a)
-	if err == nil {
-		err = r.launch(a, spec)
-	}
-	if err != nil {
-		r.env.machines.leave(a, r.spec.Name)
-		return err
-	}
-	return r.awaitStart(ctx, a)
 }
+
+// errRefused is that an agent has no room, as others have filled it, or is about to leave, and the host had not heard of
+// that when it chose the agent.
+var errRefused = errors.New("the agent has no room")
 
 // awaitStart is the second half of Start. The agent may have been frozen since it was chosen, in which case it is
 // better to try another one than to wait for it; if it goes on later, it finds that the context has ended.
@@ -106,6 +115,8 @@ func (r *remote) awaitStart(ctx context.Context, a *machine) error {
 		select {
 		case s := <-r.started:
 			return r.hasStarted(s)
+		case <-r.refused:
+			return errRefused
 		case <-changed:
 		case <-r.dead:
 			select {
@@ -159,14 +170,24 @@ func (r *remote) launch(a *machine, spec Spec) error {
 		return err
 	}
 	r.mu.Lock()
+	again := r.opened
 	r.opened = true
 	r.mu.Unlock()
 	// An agent that is frozen keeps the context for as long as it is one of the nursery's, and nobody waits for that.
 	r.env.letGo.Go(func() {
-		err := r.converse(a, launchOrder{ID: r.id, Spec: text})
+		begun, err := r.converse(a, launchOrder{ID: r.id, Spec: text})
+		if !begun && errors.Is(err, fault.ErrOverloaded) && r.ctx.Err() == nil {
+			r.env.machines.refused(a)
+			r.env.machines.leave(a, r.spec.Name)
+			r.refused <- struct{}{}
+			return
+		}
 		r.over(err)
 		r.env.machines.leave(a, r.spec.Name)
 	})
+	if again {
+		return nil
+	}
 	r.workers.Go(func() {
 		if r.lease.Expired(r.done) {
 			r.lose(fmt.Sprintf("the actor has not asked for its lease of %v in time", r.lease.Term()), true)
@@ -176,9 +197,11 @@ func (r *remote) launch(a *machine, spec Spec) error {
 	return nil
 }
 
-// converse returns when the agent has said that nothing is left of the process, or cannot say it.
-func (r *remote) converse(a *machine, order launchOrder) error {
-	_, err := agentLaunch.Open(r.ctx, newPortal(a.child), order, func(ctx context.Context, c *contract.Opener[struct{}, struct{}, launchNews, struct{}]) error {
+// converse returns when the agent has said that nothing is left of the process, or cannot say it, and says whether it
+// had begun to run it.
+func (r *remote) converse(a *machine, order launchOrder) (begun bool, err error) {
+	_, err = agentLaunch.Open(r.ctx, newPortal(a.child), order, func(ctx context.Context, c *contract.Opener[struct{}, struct{}, launchNews, struct{}]) error {
+		begun = true
 		stream, err := c.Stream(contract.StreamOptions{})
 		if err != nil {
 			return err
@@ -191,7 +214,7 @@ func (r *remote) converse(a *machine, order launchOrder) error {
 		}
 		return nil
 	})
-	return err
+	return begun, err
 }
 
 // hear takes what the agent tells.
