@@ -33,6 +33,7 @@ var elsewhere = [][2]string{
 	{"Tree.Apply", "waits for the actors that it starts and restarts, as Nursery.Start does, for those that it ends, and for hosts to do the same; the end of ctx gives up what is new and not up, and leaves the rest to go on"},
 	{"Tree.Plan", "waits for the hosts in the tree to answer"},
 	{"Join", "returns when its function has, and this program has left the tree"},
+	{"Agent", "returns when its ctx has ended, and what it has run is gone: its hosts have `Drain` (30 s) to start that elsewhere"},
 	{"OpenGroup", "returns when its function has, and each context of the group has ended as that of an Open"},
 	{"ContextEndpoint.OpenIn", "waits until the actor can be called, as Open does; the group waits for the context"},
 	{"Group.Go", "returns at once; the group waits for the task"},

@@ -320,11 +320,12 @@ const freshness = 500 * time.Millisecond
 // Load is what the process uses now; memory and descriptors are those of half a second ago at most. Those who look at the same
 // time share what one of them has read, as one reads while the others wait: the system is not asked by each of them.
 //
-// A process that is gone has used no time, and so nothing that was read before counts for it.
+// A process that is gone has used no time, and so nothing that was read before counts for it; nor does what was read while it
+// was being executed, when the system does not show its descriptors.
 func (p *Process) Load() Load {
 	p.lk.Lock()
 	defer p.lk.Unlock()
-	if used := cpuOf(p.lk.pid); used == 0 || time.Since(p.lk.loaded) > freshness {
+	if used := cpuOf(p.lk.pid); used == 0 || p.lk.load.Descriptors == 0 || time.Since(p.lk.loaded) > freshness {
 		p.lk.load, p.lk.loaded = loadOf(p.lk.pid), time.Now()
 	} else {
 		p.lk.load.CPU = used
