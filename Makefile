@@ -84,7 +84,7 @@ count: ## lines, comments and exports of each package, and the budgets of the ho
 bench: ## what plugins cost beside go-plugin's: table, and bin/bench.json; QUICK=1 measures everything once, as a test
 ifdef QUICK
 	go test -count=1 -tags lab ./internal/lab/bench
-	go test -run '^$$' -bench . -benchtime 1x $$(grep -rl --include='*_test.go' --exclude-dir=testdata '^func Benchmark' . | xargs -n 1 dirname | sort -u)
+	go test -run '^$$' -bench . -benchtime 1x $$(grep -rl --include='*_test.go' --exclude-dir=testdata --exclude-dir=registry '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 else
 	@mkdir -p bin
 	go run ./cmd/host bench --json bin/bench.json
