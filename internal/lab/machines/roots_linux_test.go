@@ -20,6 +20,12 @@ func TestD30_ARootIsLost(t *testing.T) {
 		{"killed", func(w *world) { w.kill("a") }, func(*world) {}},
 		{"stopped", func(w *world) { w.signal("a", syscall.SIGSTOP) }, func(w *world) { w.signal("a", syscall.SIGCONT) }},
 		{"cut off", func(w *world) { w.Cut("a") }, func(w *world) { w.Mend("a") }},
+		{"cut off from the registry only", func(w *world) { w.Block("a", "r") }, func(w *world) { w.Unblock("a", "r") }},
+		{"the registry is killed, and comes back", func(w *world) {
+			w.kill("r")
+			<-w.procs["a"].ended // it cannot know that nobody else has the name
+			w.startRegistry()
+		}, func(*world) {}},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			w := newRoots(t)
@@ -75,7 +81,7 @@ actors:
     callers: [joined]
 `, w.path(machine), w.Address(machine), w.Address("r"), self, roleVar, ledgerVar, w.path("ledger"), crimesVar, w.path("crimes")))
 	}
-	w.start("r", "serve", "-c", w.path("r.yaml"))
+	w.startRegistry()
 	w.start("c", "agent", "-c", w.path("c.yaml"), "--label", "kind=worker")
 	w.serve("a")
 	w.holder()
@@ -83,6 +89,8 @@ actors:
 	w.until("the second root waits", func() bool { return w.procs["b"].errors.String() != "" })
 	return w
 }
+
+func (w *world) startRegistry() { w.start("r", "serve", "-c", w.path("r.yaml")) }
 
 // serve starts a root on a machine.
 func (w *world) serve(machine string) {
