@@ -6,6 +6,7 @@ CHAOS   ?= -seed 1 -blows 1000
 LOOPS   ?= 40
 ROUNDS  ?= 3
 SOAK    ?= 60
+SKIP    ?= ^$$
 
 # Tests that are no part of "make test": they start hundreds of processes (lab), or
 # build programs of other people (foreign).
@@ -56,7 +57,7 @@ browser: ## the page in a browser, which is installed if it is missing
 	scripts/browser.sh
 
 machines: ## hosts in network namespaces are killed, stopped and cut off, and fifty of them make a tree; needs root, ip and sshd
-	go test -count=1 -tags lab -timeout 15m -v ./internal/lab/netns ./internal/lab/machines
+	go test -count=1 -tags lab -timeout 15m -skip '$(SKIP)' -v ./internal/lab/netns ./internal/lab/machines
 	go test -count=1 -tags lab -run F01_ACut -v ./host
 
 vet: ## go vet, for other systems too
