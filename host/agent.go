@@ -8,7 +8,6 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -100,10 +99,7 @@ var notInNames = regexp.MustCompile(`[^a-z0-9-]+`)
 
 func newAgent(o AgentOptions) (*agent, error) {
 	if o.Name == "" {
-		machine, err := os.Hostname()
-		if o.Credentials != nil {
-			machine, err = o.Credentials.Host(), nil
-		}
+		machine, err := hostName("", o.Credentials)
 		if err != nil {
 			return nil, fmt.Errorf("the agent has no name: %w", err)
 		}

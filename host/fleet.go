@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
@@ -42,6 +43,17 @@ type Fleet struct {
 	OnRegistryLoss config.OnRegistryLoss
 
 	until func() time.Time // when the tree must have ended; nil: never
+}
+
+// hostName is the name of this host: a given one, that in its certificate, or the machine's.
+func hostName(given string, c *fleet.Credentials) (string, error) {
+	switch {
+	case given != "":
+		return given, nil
+	case c != nil:
+		return c.Host(), nil
+	}
+	return os.Hostname()
 }
 
 // listen makes the listener of a host that others reach; nil if none do.

@@ -111,13 +111,11 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 		if err := info.check(); err != nil {
 			return fmt.Errorf("an agent is not used: %w", err)
 		}
+		var begins bool
 		m.change(func() {
 			if a.info = info; !slices.Contains(m.all, a) {
 				m.all = append(m.all, a)
 			}
-		})
-		var begins bool
-		m.change(func() {
 			begins = info.Draining && !a.leaving
 			a.leaving = a.leaving || begins
 		})
@@ -128,13 +126,12 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 	return nil
 }
 
-// An agent whose machine is frozen keeps its connections, since the kernels at both ends go on to acknowledge each other for
-// a while: that it hangs, only a question shows. Its actors need none, as their leases end by themselves.
-
 // pingPause is how often an agent is asked whether it answers, and how long it has for that.
 const pingPause = time.Second
 
-// ping keeps known whether an agent answers. There is one question at a time.
+// ping keeps known whether an agent answers. There is one question at a time. An agent whose machine is frozen keeps its
+// connections, since the kernels at both ends go on to acknowledge each other for a while: that it hangs, only a question shows.
+// Its actors need none, as their leases end by themselves.
 func (m *machines) ping(ctx context.Context, a *machine) {
 	for ctx.Err() == nil {
 		answered := make(chan struct{})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
@@ -56,16 +55,9 @@ func inRegistry(ctx context.Context, o Options, open func(ctx context.Context, o
 
 func newRoot(ctx context.Context, o Options) (*root, error) {
 	f := o.Fleet
-	host := f.Host
-	if host == "" && f.Credentials != nil {
-		host = f.Credentials.Host()
-	}
-	if host == "" {
-		machine, err := os.Hostname()
-		if err != nil {
-			return nil, fmt.Errorf("the name of this host: %w", err)
-		}
-		host = machine
+	host, err := hostName(f.Host, f.Credentials)
+	if err != nil {
+		return nil, fmt.Errorf("the name of this host: %w", err)
 	}
 	r := &root{Registry: f.Registry, name: fleet.TreePrefix + f.Tree, keep: f.OnRegistryLoss == config.KeepOnRegistryLoss, log: logOf(ctx, o), hurry: make(chan struct{})}
 	r.self = fleet.Host{Name: host + ":" + f.Tree, Address: cmp.Or(f.Advertise, f.Listen)}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -36,18 +35,25 @@ const (
 // What else a spec names is on the machine of the agent.
 func (r *remote) shipped(ctx context.Context, a *machine) (spec Spec, err error) {
 	spec = r.spec
-	if isBuilt(spec) {
-		if err := rebuild(ctx, spec); err != nil {
-			return spec, err
-		}
-		path, sum, err := r.ship(ctx, a, spec.Built.Program)
-		if err != nil {
-			return spec, err
-		}
-		spec.Command = append([]string{path}, spec.Command[1:]...)
-		spec.Built, spec.SHA256 = nil, sum
+	err = r.shipOne(ctx, a, &spec)
+	return spec, err
+}
+
+// shipOne does so with the program of one spec.
+func (r *remote) shipOne(ctx context.Context, a *machine, spec *Spec) error {
+	if !isBuilt(*spec) {
+		return nil
 	}
-	return spec, nil
+	if err := rebuild(ctx, *spec); err != nil {
+		return err
+	}
+	path, sum, err := r.ship(ctx, a, spec.Built.Program)
+	if err != nil {
+		return err
+	}
+	spec.Command = append([]string{path}, spec.Command[1:]...)
+	spec.Built, spec.SHA256 = nil, sum
+	return nil
 }
 
 // relocated is the part of the tree that the actor hosts, in the same way.
@@ -67,15 +73,8 @@ func (r *remote) relocated(ctx context.Context, tree []byte) ([]byte, error) {
 
 func (r *remote) relocate(ctx context.Context, actors []Spec) error {
 	for i := range actors {
-		if a := &actors[i]; isBuilt(*a) {
-			if err := rebuild(ctx, *a); err != nil {
-				return err
-			}
-			path, sum, err := r.ship(ctx, r.where(), a.Built.Program)
-			if err != nil {
-				return err
-			}
-			a.Command, a.Built, a.SHA256 = append([]string{path}, a.Command[1:]...), nil, sum
+		if err := r.shipOne(ctx, r.where(), &actors[i]); err != nil {
+			return err
 		}
 		if err := r.relocate(ctx, actors[i].Actors); err != nil {
 			return err
@@ -194,7 +193,7 @@ func receiveProgram(ctx context.Context, stream *contract.Stream[struct{}, []byt
 	if err := copyProgram(ctx, stream, io.MultiWriter(file, sum), o.Size); err != nil {
 		return err
 	}
-	if got := hexOf(sum); got != o.SHA256 {
+	if got := hex.EncodeToString(sum.Sum(nil)); got != o.SHA256 {
 		return fmt.Errorf("the program %.100q has the sum %s, expected %s", o.Name, got, o.SHA256)
 	}
 	if err := file.Chmod(0o700); err != nil {
@@ -205,8 +204,6 @@ func receiveProgram(ctx context.Context, stream *contract.Stream[struct{}, []byt
 	}
 	return os.Rename(file.Name(), path)
 }
-
-func hexOf(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
 func copyProgram(ctx context.Context, stream *contract.Stream[struct{}, []byte], to io.Writer, size int64) error {
 	left := size

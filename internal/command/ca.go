@@ -163,16 +163,21 @@ func (p *program) showCertificates(s *shownCredentials) error {
 	return tab.Flush()
 }
 
+// beside is a folder that a config file names, which is relative to that of the file; "" if it names none.
+func (p *program) beside(folder string) string {
+	if folder == "" || filepath.IsAbs(folder) {
+		return folder
+	}
+	return filepath.Join(filepath.Dir(p.settings.GetString("config")), folder)
+}
+
 // fleetOf is what a config file says of other machines. A folder is relative to that of the file.
 func (p *program) fleetOf(tree *config.Tree) (*host.Fleet, error) {
 	f := tree.Fleet
 	if f.Credentials == "" {
 		return &host.Fleet{Tree: tree.Name, Lease: time.Duration(f.Lease)}, nil // agents on this machine
 	}
-	folder := f.Credentials
-	if !filepath.IsAbs(folder) {
-		folder = filepath.Join(filepath.Dir(p.settings.GetString("config")), folder)
-	}
+	folder := p.beside(f.Credentials)
 	credentials, err := fleet.LoadCredentials(folder)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("fleet.credentials: %w", err)}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,15 +141,9 @@ func (p *program) registryOf(ctx context.Context, tree *config.Tree, machines *h
 // openRegistry opens the registry that a config file names. Folders are relative to that of the file.
 func (p *program) openRegistry(ctx context.Context, tree *config.Tree) (fleet.Registry, error) {
 	f := tree.Fleet
-	beside := func(folder string) string {
-		if folder == "" || filepath.IsAbs(folder) {
-			return folder
-		}
-		return filepath.Join(filepath.Dir(p.settings.GetString("config")), folder)
-	}
 	s := fleet.Settings{
-		Driver: f.Registry.Driver, Endpoints: f.Registry.Endpoints, TTL: time.Duration(f.Registry.TTL), Credentials: beside(cmp.Or(f.Registry.Credentials, f.Credentials)),
-		Name: f.Host, Dir: beside(f.Registry.Dir), Listen: f.Registry.Listen, Peers: f.Registry.Peers,
+		Driver: f.Registry.Driver, Endpoints: f.Registry.Endpoints, TTL: time.Duration(f.Registry.TTL), Credentials: p.beside(cmp.Or(f.Registry.Credentials, f.Credentials)),
+		Name: f.Host, Dir: p.beside(f.Registry.Dir), Listen: f.Registry.Listen, Peers: f.Registry.Peers,
 		Log: func(message string, err error) {
 			if err != nil {
 				message += ": " + err.Error()
@@ -159,7 +152,7 @@ func (p *program) openRegistry(ctx context.Context, tree *config.Tree) (fleet.Re
 		},
 	}
 	if s.Name == "" && f.Credentials != "" {
-		credentials, err := fleet.LoadCredentials(beside(f.Credentials))
+		credentials, err := fleet.LoadCredentials(p.beside(f.Credentials))
 		if err != nil {
 			return nil, err
 		}
