@@ -57,7 +57,8 @@ func (c *Config) check(r *wire.BootRequest) error {
 	return nil
 }
 
-// awaitReady waits until the service runs, or has failed to. The end of ctx means that the
+// awaitReady waits until the service runs, or has failed to; an actor that was asked to end
+// before it ran has not failed, and ends as one that ran. The end of ctx means that the
 // host does not wait for the boot any more: the actor ends by itself then, without waiting
 // to be killed.
 func (l *Life) awaitReady(ctx context.Context) error {

@@ -239,7 +239,8 @@ func (l *Life) finish(failure error) {
 func (l *Life) serve(ctx context.Context, tree []byte) error {
 	select {
 	case <-l.held:
-	case r := <-l.stop: // it has done nothing that would have to end
+	case r := <-l.stop: // it has done nothing that would have to end, and never will
+		l.ending.Give(r.cause)
 		close(l.drained)
 		return r.fail
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/report"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -124,6 +125,51 @@ func bootAndEnd(t *testing.T, booted func(l *Life)) {
 	if !exited {
 		t.Error("its end was not told")
 	}
+}
+
+// D04: an actor that is asked to end before it has its lease runs nothing, and says why.
+func TestD04_StoppedBeforeItRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := link.Pipe()
+		asked := make(chan struct{})
+		host := dialog.NewTable(link.New(here, link.Config{Self: actor.NewID("host")}), dialog.Config{
+			Base: t.Context(), Runtime: func(*wire.Start) (dialog.Task, error) {
+				return func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+					close(asked)
+					<-ctx.Done() // the actor is gone: no answer to its first request for a lease
+					return nil, context.Cause(ctx)
+				}, nil
+			},
+		})
+		var failed error
+		l := New(Config{Exit: func(err error) { failed = err }})
+		want := errors.New("the host ends")
+		stopped := task.Start(func() {
+			<-asked
+			l.Stop(want, nil)
+		})
+		r := bootRequest()
+		r.Lease = int64(time.Second)
+		if _, err := l.Boot(t.Context(), r, func(context.Context) (link.Transport, error) { return there, nil }); err != nil {
+			t.Errorf("the boot: %v", err)
+		}
+		e := l.Run(time.Time{}, func(context.Context) error {
+			t.Error("an actor without its lease has run something")
+			return nil
+		})
+		if e.Cause != want || e.Body != nil {
+			t.Errorf("it has ended with %+v; want the cause %v", e, want)
+		}
+		stopped.Wait()
+		host.Link().Close(nil)
+		l.Wait()
+		<-host.Link().Done()
+		host.Lose(fault.ErrActorClosing)
+		host.Close()
+		if failed != nil {
+			t.Errorf("it has failed with %v", failed)
+		}
+	})
 }
 
 // A program that was told to end before its boot does not become an actor any more; and one that is

@@ -94,9 +94,10 @@ func (v valued) Value(key any) any {
 	return v.base.Value(key)
 }
 
-// Run runs f on the caller's goroutine as a task of the actor, which does not end before f
-// has. f has a ctx as that of a handler, with the deadline, if there is one. What Run gives
-// is how f has ended; on an actor that ends already, f is not run, and the cause says why.
+// Run runs f on the caller's goroutine as a task of the actor, which has been booted and does
+// not end before f has. f has a ctx as that of a handler, with the deadline, if there is one.
+// What Run gives is how f has ended; on an actor that ends already, f is not run, and the cause
+// says why.
 func (l *Life) Run(deadline time.Time, f func(ctx context.Context) error) fault.Ending {
 	call, cancel := context.Background(), context.CancelFunc(func() {})
 	if !deadline.IsZero() {
@@ -105,8 +106,7 @@ func (l *Life) Run(deadline time.Time, f func(ctx context.Context) error) fault.
 	defer cancel()
 	ctx, leave, err := l.calls.enter(call)
 	if err != nil {
-		<-l.calls.base.Done() // the boot has set it
-		return fault.Ending{Cause: context.Cause(l.calls.base)}
+		return fault.Ending{Cause: l.ending.Cause()} // which was given before calls were refused
 	}
 	defer leave()
 	return fault.EndingOf(ctx, f(ctx))
