@@ -157,7 +157,7 @@ func TestD04_StoppedBeforeItRuns(t *testing.T) {
 			t.Error("an actor without its lease has run something")
 			return nil
 		})
-		if e.Cause != want || e.Body != nil {
+		if !errors.Is(e.Cause, want) || e.Body != nil {
 			t.Errorf("it has ended with %+v; want the cause %v", e, want)
 		}
 		stopped.Wait()
