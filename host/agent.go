@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"net"
 	"regexp"
 	"strings"
 	"sync"
@@ -216,18 +217,17 @@ func (s *seat) sit(joined context.Context) error {
 
 // dial connects to the host with a token that it waits for.
 func (s *seat) dial(ctx context.Context, token []byte) (link.Transport, error) {
-	if !fabric.IsAddress(s.address) {
-		return control.Tunnel(ctx, s.address, token)
+	dial := control.Dial
+	if fabric.IsAddress(s.address) {
+		dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return dialFleet(ctx, address, s.Credentials)
+		}
 	}
-	peer, at, err := fabric.ParseAddress(s.address)
+	conn, err := dial(ctx, s.address)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := fabric.DialTunnel(ctx, s.Credentials, at, peer, fabric.Token(token))
-	if err != nil {
-		return nil, err
-	}
-	return link.NewStream(conn), nil
+	return control.Tunnel(ctx, conn, token)
 }
 
 // states tells who the agent is, and again when that changes.

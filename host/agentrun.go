@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -175,9 +174,6 @@ func (s *seat) do(ctx context.Context, o processOrder) (a processAnswer, err err
 // which cannot be reached fails the start here, with a reason, and not the boot. The child dials the agent, as it
 // dials any parent on its machine: hence the pid by which the kernel lets each know the other one.
 func (e *errand) listen(ctx context.Context, token []byte) ([]byte, error) {
-	if len(token) != len(fabric.Token{}) {
-		return nil, fmt.Errorf("a token of %d bytes, expected %d", len(token), len(fabric.Token{}))
-	}
 	tunnel, err := e.seat.dial(ctx, token)
 	if err != nil {
 		return nil, err

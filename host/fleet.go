@@ -10,10 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/fabric"
-	"github.com/seed-2ba35074/trellis/internal/link"
-	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // Fleet is what a host on one of several machines has beside one that is alone.
@@ -71,21 +68,21 @@ func (f *Fleet) listen(ctx context.Context) (*fabric.Listener, error) {
 	return l, nil
 }
 
-// joinFleet connects to a host at an address such as tls://10.0.0.1:7077, and joins it.
-func joinFleet(ctx context.Context, address string, credentials *fleet.Credentials, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
+// dialFleet connects to a host at an address such as tls://10.0.0.1:7077.
+func dialFleet(ctx context.Context, address string, credentials *fleet.Credentials) (net.Conn, error) {
 	peer, at, err := fabric.ParseAddress(address)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case credentials == nil:
-		return nil, nil, fmt.Errorf("join the host at %s: it takes credentials, as other machines are joined with (JoinOptions.Credentials, --credentials)", address)
+		return nil, fmt.Errorf("join the host at %s: it takes credentials, as other machines are joined with (JoinOptions.Credentials, --credentials)", address)
 	}
 	conn, err := fabric.Dial(ctx, credentials, at, peer)
 	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "dial" {
-		return nil, nil, fmt.Errorf("%w: %s; %w", ErrNoHost, address, err)
+		return nil, fmt.Errorf("%w: %s; %w", ErrNoHost, address, err)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return control.JoinOver(ctx, conn, hello)
+	return conn, nil
 }

@@ -61,7 +61,11 @@ func Join(ctx context.Context, address string, o JoinOptions, body func(ctx cont
 	enter := control.Join
 	if fabric.IsAddress(address) {
 		enter = func(ctx context.Context, address string, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
-			return joinFleet(ctx, address, o.Credentials, hello)
+			conn, err := dialFleet(ctx, address, o.Credentials)
+			if err != nil {
+				return nil, nil, err
+			}
+			return control.JoinOver(ctx, conn, hello)
 		}
 	}
 	t, boot, err := enter(ctx, cmp.Or(address, "default"), hello)

@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
-	"github.com/seed-2ba35074/trellis/internal/fabric"
 	"github.com/seed-2ba35074/trellis/internal/lease"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -21,15 +21,24 @@ import (
 // machines are the agents that have joined a nursery, and the tunnels that it waits for. mu guards the fields
 // below it; it is the last lock that anybody takes.
 type machines struct {
-	lease  time.Duration    // of the actors that run there
-	until  func() time.Time // when this host itself must have ended; nil: never
-	fabric *fabric.Listener // where agents on other machines dial their tunnels; nil if they cannot
+	lease time.Duration    // of the actors that run there
+	until func() time.Time // when this host itself must have ended; nil: never
 
 	mu       sync.Mutex
 	all      []*machine
-	launched []*launcher   // the agents that this host starts
-	changed  chan struct{} // closed at the next change
-	expected map[fabric.Token]func(link.Transport) (over <-chan struct{})
+	launched []*launcher             // the agents that this host starts
+	changed  chan struct{}           // closed at the next change
+	expected map[string]*expectation // by their tokens
+}
+
+// mostExpected are tunnels that a host waits for.
+const mostExpected = 1024
+
+// expectation is a tunnel that somebody waits for.
+type expectation struct {
+	host string // that dials it; "" on this machine
+	take func(link.Transport) (over <-chan struct{})
+	once sync.Once // it was taken, or is not waited for any more
 }
 
 // machine is an agent that has joined. machines.mu guards its fields but child.
@@ -76,7 +85,7 @@ func newMachines(f *Fleet) *machines {
 	if f == nil {
 		f = &Fleet{}
 	}
-	return &machines{lease: cmp.Or(f.Lease, lease.Default), until: f.until, changed: make(chan struct{}), expected: map[fabric.Token]func(link.Transport) <-chan struct{}{}}
+	return &machines{lease: cmp.Or(f.Lease, lease.Default), until: f.until, changed: make(chan struct{}), expected: map[string]*expectation{}}
 }
 
 // isAgent reports whether a program that joins is an agent, by what it serves.
@@ -235,38 +244,41 @@ func (m *machines) host(a *machine) (name string, epoch uint64) {
 }
 
 // expect waits for a tunnel from an agent: take is called with it, once. forget must be called in the end, and ends
-// the waiting, but not a tunnel that was taken, whose agent may be frozen.
+// the waiting, but not a tunnel that was taken, whose agent may be frozen. The agent is refused if too many are expected (docs/bounds.md).
 func (m *machines) expect(a *machine, take func(link.Transport) (over <-chan struct{})) (token []byte, forget func()) {
-	secret := fabric.NewToken()
-	if from := a.child.guest.caller.Host; from != "" && m.fabric != nil {
-		tunnels, cancel := m.fabric.Expect(from, secret)
-		waiting := task.Start(func() {
-			if conn, ok := <-tunnels; ok {
-				take(link.NewStream(conn)) // its end is not waited for: whoever has taken it ends it
-			}
-		})
-		return secret[:], func() {
-			cancel()
-			waiting.Wait()
-		}
-	}
+	secret, e := rand.Text(), &expectation{host: a.child.guest.caller.Host, take: take}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expected[secret] = take
-	return secret[:], func() { m.expectation(secret[:]) }
+	if len(m.expected) < mostExpected {
+		m.expected[secret] = e
+	}
+	return []byte(secret), func() {
+		m.claim([]byte(secret), e.host)
+		e.once.Do(func() {}) // from now on nothing is taken
+	}
 }
 
-// expectation is who waits for a token, and does not any more.
-func (m *machines) expectation(token []byte) func(link.Transport) <-chan struct{} {
-	secret := fabric.Token{}
-	if copy(secret[:], token) != len(token) {
-		return nil
-	}
+// claim is what waits for a tunnel from a host with a token, which is used up; nil if nothing does.
+func (m *machines) claim(token []byte, host string) *expectation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	take := m.expected[secret]
-	delete(m.expected, secret)
-	return take
+	e := m.expected[string(token)]
+	if e == nil || e.host != host {
+		return nil
+	}
+	delete(m.expected, string(token))
+	return e
+}
+
+// carry gives the tunnel to whoever waits for it, and returns when it is over. Nobody may wait any more.
+func (e *expectation) carry(t link.Transport) {
+	var over <-chan struct{}
+	e.once.Do(func() { over = e.take(t) })
+	if over == nil {
+		t.Abort()
+		return
+	}
+	<-over
 }
 
 // drain has the actors of an agent started elsewhere, and then the agent leave.

@@ -97,9 +97,6 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	defer env.flush()
 	defer env.endRecordings()
 	defer nurseries.leave(env.log)
-	if door != nil {
-		env.machines.fabric = door.fabric
-	}
 	n := &Nursery{env: env, door: door, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{}), applying: make(chan struct{}, 1)}
 	if env.router.Up == nil { // others have whoever gives them orders in their ctx
 		ctx = inspect.WithOrders(ctx, n.order)

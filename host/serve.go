@@ -203,13 +203,13 @@ func (d *door) entertain(caller *control.Caller) error {
 
 // tunnel hands over a connection that somebody waits for, and returns when it is over.
 func (d *door) tunnel(caller *control.Caller) error {
-	take := d.n.env.machines.expectation(caller.Token)
-	if take == nil {
-		return errors.New("it has brought a token that nobody waits for")
+	e := d.n.env.machines.claim(caller.Token, caller.Host)
+	if e == nil {
+		return errors.New("it has brought a token that is not expected of it")
 	}
 	t, err := caller.Accept(d.ctx)
 	if err == nil {
-		<-take(t)
+		e.carry(t)
 	}
 	return err
 }

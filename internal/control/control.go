@@ -83,7 +83,7 @@ func (l *Listener) Accept() (*Caller, error) {
 		_ = conn.Close() // nothing was written
 		return nil, &Stranger{err}
 	}
-	return &Caller{conn: conn, link: func() link.Transport { return link.NewLocal(conn) }, PID: pid}, nil
+	return &Caller{conn: conn, PID: pid}, nil
 }
 
 // Close removes the socket. Whoever has come stays.
@@ -110,14 +110,11 @@ type Caller struct {
 	Token []byte // of a tunnel, once the greeting was heard; nil of a program that wants to join
 
 	conn    net.Conn
-	link    func() link.Transport
 	settled atomic.Bool // its greeting has come, or will not be waited for
 }
 
 // NewCaller is a program that has connected from another machine, whose host is known.
-func NewCaller(conn net.Conn, host string) *Caller {
-	return &Caller{Host: host, conn: conn, link: func() link.Transport { return link.NewStream(conn) }}
-}
+func NewCaller(conn net.Conn, host string) *Caller { return &Caller{Host: host, conn: conn} }
 
 // Hear is the program's greeting: its name, which is all of its identity that counts, and its
 // endpoints.
@@ -150,10 +147,19 @@ func (c *Caller) Admit(ctx context.Context, boot *wire.BootRequest) (link.Transp
 	if err != nil {
 		return nil, err
 	}
-	if err := within(ctx, c.conn, func() error { return write(c.conn, greeting{Boot: b}) }); err != nil {
+	return c.answer(ctx, greeting{Boot: b})
+}
+
+// Accept answers a tunnel that was waited for. Then the socket is a link's.
+func (c *Caller) Accept(ctx context.Context) (link.Transport, error) {
+	return c.answer(ctx, greeting{})
+}
+
+func (c *Caller) answer(ctx context.Context, m greeting) (link.Transport, error) {
+	if err := within(ctx, c.conn, func() error { return write(c.conn, m) }); err != nil {
 		return nil, err
 	}
-	return c.link(), nil
+	return transport(c.conn), nil
 }
 
 // Refuse answers with why the program cannot join, and closes the connection.
@@ -201,53 +207,71 @@ func (hidden) Is(target error) bool { return target == ErrServed }
 func (h hidden) Unwrap() error { return h.error }
 
 // joinOnce is Join as things are now.
-func joinOnce(ctx context.Context, path string, hello *wire.BootResponse) (_ link.Transport, boot *wire.BootRequest, err error) {
+func joinOnce(ctx context.Context, path string, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
 	conn, err := dial(ctx, path)
 	if err != nil {
 		return nil, nil, err
 	}
+	return JoinOver(ctx, conn, hello)
+}
+
+// JoinOver is Join over a connection with a host that is known, as one on another machine is. It closes the connection
+// if it fails.
+func JoinOver(ctx context.Context, conn net.Conn, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
+	b, err := proto.Marshal(hello)
+	if err != nil {
+		_ = conn.Close() // err says what is wrong
+		return nil, nil, err
+	}
+	return greet(ctx, conn, greeting{Boot: b})
+}
+
+// Dial connects to the host at an address as things are now, with which [Tunnel] begins.
+func Dial(ctx context.Context, address string) (net.Conn, error) {
+	path, err := rundir.Socket(address)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, path)
+}
+
+// Tunnel makes a connection with a host the one for which that waits, with this token. It closes the connection if
+// it fails.
+func Tunnel(ctx context.Context, conn net.Conn, token []byte) (link.Transport, error) {
+	t, _, err := greet(ctx, conn, greeting{Token: token})
+	return t, err
+}
+
+// greet says to a host what its program wants, and gives who that is, unless it is a tunnel. It closes the connection if
+// it fails.
+func greet(ctx context.Context, conn net.Conn, hello greeting) (_ link.Transport, boot *wire.BootRequest, err error) {
 	defer func() {
 		if err != nil {
 			_ = conn.Close() // err says what is wrong
 		}
 	}()
-	if _, err := checkPeer(conn); err != nil {
-		return nil, nil, fmt.Errorf("join the host at %s: %w", path, err)
-	}
-	boot, err = greet(ctx, conn, path, hello)
-	return link.NewLocal(conn), boot, err
-}
-
-// JoinOver is Join over a connection with a host on another machine, which is known. It closes the connection
-// if it fails.
-func JoinOver(ctx context.Context, conn net.Conn, hello *wire.BootResponse) (link.Transport, *wire.BootRequest, error) {
-	boot, err := greet(ctx, conn, conn.RemoteAddr().String(), hello)
-	if err != nil {
-		_ = conn.Close() // err says what is wrong
-		return nil, nil, err
-	}
-	return link.NewStream(conn), boot, nil
-}
-
-// greet says hello to the host at an address, and gives who this program is.
-func greet(ctx context.Context, conn net.Conn, address string, hello *wire.BootResponse) (*wire.BootRequest, error) {
 	var answer greeting
-	err := within(ctx, conn, func() (err error) {
-		b, err := proto.Marshal(hello)
-		if err != nil {
-			return err
-		}
-		_ = write(conn, greeting{Boot: b}) // whoever has closed the connection may have said why before
+	err = within(ctx, conn, func() (err error) {
+		_ = write(conn, hello) // whoever has closed the connection may have said why before
 		answer, err = read(conn)
 		return err
 	})
 	switch {
 	case errors.Is(err, errClosed), errors.Is(err, syscall.ECONNRESET): // as a host does that ends
-		return nil, fmt.Errorf("%w: %s; %w", ErrNoHost, address, err)
+		return nil, nil, fmt.Errorf("%w: %s; %w", ErrNoHost, conn.RemoteAddr(), err)
 	case err != nil:
-		return nil, fmt.Errorf("join the host at %s: %w", address, err)
+		return nil, nil, fmt.Errorf("connect to the host at %s: %w", conn.RemoteAddr(), err)
 	}
-	return answer.boot()
+	boot, err = answer.boot()
+	return transport(conn), boot, err
+}
+
+// transport is that of a link over a connection.
+func transport(conn net.Conn) link.Transport {
+	if local, is := conn.(*net.UnixConn); is {
+		return link.NewLocal(local)
+	}
+	return link.NewStream(conn)
 }
 
 // checkPeer is the pid of the process at the other end of a connection, as the kernel knows it; an
@@ -265,14 +289,14 @@ func checkPeer(conn *net.UnixConn) (pid int, err error) {
 	return pid, nil
 }
 
-// dial connects to the host at a path. A socket at which nobody listens is as good as none.
-func dial(ctx context.Context, path string) (*net.UnixConn, error) {
+// dial connects to the host at a path, which is one of this user's. A socket at which nobody listens is as good as none.
+func dial(ctx context.Context, path string) (net.Conn, error) {
 	err := rundir.CheckSocket(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s; start one: host serve, or a program with host.Options.Serve", ErrNoHost, path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("join the host at %s: %w", path, err)
+		return nil, fmt.Errorf("connect to the host at %s: %w", path, err)
 	}
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(ctx, "unix", path)
@@ -282,5 +306,9 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*net.UnixConn), nil //nolint:forcetypeassert // it is of this type for this network
+	if _, err := checkPeer(conn.(*net.UnixConn)); err != nil { //nolint:forcetypeassert // it is of this type for this network
+		_ = conn.Close() // nothing was written
+		return nil, fmt.Errorf("connect to the host at %s: %w", path, err)
+	}
+	return conn, nil
 }

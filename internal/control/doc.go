@@ -12,6 +12,9 @@
 //	caller := control.NewCaller(conn, "b")                 // a host: a program on the machine b
 //	transport, boot, err := control.JoinOver(ctx, conn, hello) // that program
 //
+//	transport, err := caller.Accept(ctx)                   // a host: the connection that it waits for, with caller.Token
+//	transport, err := control.Tunnel(ctx, conn, token)     // whoever has made that
+//
 // Each of the two sends one greeting, and after them the connection carries the frames of a
 // link. Who may come to the socket is up to the kernel: the socket lies in a folder that is closed to
 // others, and either end asks whose process the other one is. A name is one program's as

@@ -3,7 +3,6 @@ package fabric
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ const (
 	patience = 5 * time.Second
 	// protocol is what both ends agree on with TLS (ALPN).
 	protocol = "trellis.v1.fabric"
-	goAhead  = 1
+	letIn    = 1
 )
 
 // keepAlive asks a silent peer after one second and again after another whether it is still there.
@@ -28,23 +27,6 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: t
 // unacknowledged is how long what was sent may stay without an answer of the kernel at the other end, where
 // this system can be told so.
 const unacknowledged = 2 * time.Second
-
-// Token makes one connection the one that is expected. It is used once.
-type Token [32]byte
-
-// NewToken makes a token that nobody can guess.
-func NewToken() (t Token) {
-	_, _ = rand.Read(t[:]) // it never fails
-	return t
-}
-
-// A greeting is a kind and a token, which is zero for a host that wants to join.
-const (
-	kindJoin   = 1
-	kindTunnel = 2
-)
-
-type greeting [1 + len(Token{})]byte
 
 // Conn is a connection with a host of the fleet. Whoever has got it owns it, and closes it.
 type Conn struct {
@@ -58,21 +40,10 @@ func (c *Conn) Host() string { return c.host }
 // Close closes the connection at once: TLS's own may wait for a peer that does not read.
 func (c *Conn) Close() error { return c.NetConn().Close() }
 
-// Dial connects to a host of the fleet in order to join it. peer is its name; "" lets any one answer. The
+// Dial connects to a host of the fleet. peer is its name; "" lets any one answer. The
 // error of a peer that is not there is the system's; another one says who is not let in by whom. ctx bounds
 // only the dialling, which takes 5 seconds at most.
-func Dial(ctx context.Context, credentials *fleet.Credentials, address, peer string) (*Conn, error) {
-	return dial(ctx, credentials, address, peer, greeting{kindJoin})
-}
-
-// DialTunnel connects to a host that expects this one, with a token ([Listener.Expect]).
-func DialTunnel(ctx context.Context, credentials *fleet.Credentials, address, peer string, token Token) (*Conn, error) {
-	hello := greeting{kindTunnel}
-	copy(hello[1:], token[:])
-	return dial(ctx, credentials, address, peer, hello)
-}
-
-func dial(ctx context.Context, credentials *fleet.Credentials, address, peer string, hello greeting) (_ *Conn, err error) {
+func Dial(ctx context.Context, credentials *fleet.Credentials, address, peer string) (_ *Conn, err error) {
 	config, err := credentials.TLS(peer)
 	if err != nil {
 		return nil, err
@@ -93,8 +64,8 @@ func dial(ctx context.Context, credentials *fleet.Credentials, address, peer str
 	}
 	config.NextProtos = []string{protocol}
 	c := &Conn{Conn: tls.Client(raw, config)}
-	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) }) // long ago: greet ends
-	err = c.greet(hello)
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) }) // long ago: enter ends
+	err = c.enter()
 	if !stop() {
 		return nil, context.Cause(ctx)
 	}
@@ -104,20 +75,17 @@ func dial(ctx context.Context, credentials *fleet.Credentials, address, peer str
 	return c, raw.SetDeadline(time.Time{})
 }
 
-// greet says what this end wants, and waits until it may go on.
-func (c *Conn) greet(hello greeting) (err error) {
+// enter waits until the other end has let this one in.
+func (c *Conn) enter() error {
 	if err := c.settle(); err != nil {
-		return err
-	}
-	if _, err := c.Write(hello[:]); err != nil {
 		return err
 	}
 	var answer [1]byte
 	if _, err := io.ReadFull(c, answer[:]); err != nil {
 		return fmt.Errorf("it did not let this host in: %w", err)
 	}
-	if answer[0] != goAhead {
-		return fmt.Errorf("it answered with the byte %d, expected %d", answer[0], goAhead)
+	if answer[0] != letIn {
+		return fmt.Errorf("it answered with the byte %d, expected %d", answer[0], letIn)
 	}
 	return nil
 }

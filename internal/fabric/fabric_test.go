@@ -122,77 +122,10 @@ func TestAnotherHostThanExpectedIsRefused(t *testing.T) {
 	}
 }
 
-// tunnel dials with a token.
-func tunnel(ctx context.Context, from *fleet.Credentials, l *fabric.Listener, token fabric.Token) (*fabric.Conn, error) {
-	return fabric.DialTunnel(ctx, from, l.Addr().String(), "", token)
-}
-
-func TestTokenIsForOneConnectionOfOneHost(t *testing.T) {
-	ca := newCA(t)
-	a, _ := issue(t, ca, "a")
-	b, _ := issue(t, ca, "b")
-	c, _ := issue(t, ca, "c")
+func TestAcceptEndsWithItsListener(t *testing.T) {
+	a, _ := issue(t, newCA(t), "a")
 	l := listen(t, a)
-	token := fabric.NewToken()
-	tunnels, cancel := l.Expect("b", token)
-	defer cancel()
-	refused := func(from *fleet.Credentials, token fabric.Token) {
-		t.Helper()
-		if conn, err := tunnel(t.Context(), from, l, token); err == nil {
-			_ = conn.Close()
-			t.Error("a connection that is not expected was let in")
-		}
-		var stranger *fabric.Stranger
-		if _, err := l.Accept(); !errors.As(err, &stranger) {
-			t.Errorf("%v", err)
-		}
-	}
-	refused(c, token)
-	refused(b, fabric.NewToken())
-	conn, err := tunnel(t.Context(), b, l, token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := task.Start(func() { echo(t, <-tunnels) })
-	if text := said(t, conn, "through"); text != "through" {
-		t.Errorf("%q has come back", text)
-	}
-	served.Wait()
-	_ = conn.Close()
-	if _, more := <-tunnels; more {
-		t.Error("two connections for one token")
-	}
-	refused(b, token)
-}
-
-func TestExpectationEnds(t *testing.T) {
-	ca := newCA(t)
-	a, _ := issue(t, ca, "a")
-	b, _ := issue(t, ca, "b")
-	l := listen(t, a)
-	first, second := fabric.NewToken(), fabric.NewToken()
-	tunnels, cancel := l.Expect("b", first)
-	cancel()
-	if _, open := <-tunnels; open {
-		t.Error("a connection although nobody waits")
-	}
-	_, cancel = l.Expect("b", second)
-	conn, err := tunnel(t.Context(), b, l, second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cancel() // it has come, and nobody has taken it
-	cancel()
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("a connection that nobody has taken says something")
-	}
-	_ = conn.Close()
-	last, cancel := l.Expect("b", first)
-	defer cancel()
 	l.Close()
-	if _, open := <-last; open {
-		t.Error("a connection although the listener is closed")
-	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v", err)
 	}
@@ -272,21 +205,6 @@ func TestDialEndsWithItsCtx(t *testing.T) {
 	}
 }
 
-// So many tokens may be expected, and no more.
-func TestExpectationsAreBounded(t *testing.T) {
-	a, _ := issue(t, newCA(t), "a")
-	l := listen(t, a)
-	for range 1024 {
-		_, cancel := l.Expect("b", fabric.NewToken())
-		defer cancel()
-	}
-	tunnels, cancel := l.Expect("b", fabric.NewToken())
-	defer cancel()
-	if _, open := <-tunnels; open {
-		t.Error("a connection that nobody has made")
-	}
-}
-
 func TestAddresses(t *testing.T) {
 	for address, want := range map[string][2]string{
 		"tls://10.0.0.1:7077":        {"", "10.0.0.1:7077"},
@@ -305,7 +223,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// What a connection costs its two ends together: the handshakes of TCP and TLS, and the greeting.
+// What a connection costs its two ends together: the handshakes of TCP and TLS, and the byte behind them.
 func BenchmarkConnect(b *testing.B) {
 	ca := newCA(b)
 	here, _ := issue(b, ca, "a")

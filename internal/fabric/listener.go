@@ -3,9 +3,7 @@ package fabric
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"sync"
@@ -15,13 +13,9 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
-const (
-	// mostHandshakes are connections that have not been accepted yet. Another one displaces one
-	// of them, since strangers that say nothing must not keep hosts out.
-	mostHandshakes = 64
-	// mostExpected are tokens.
-	mostExpected = 1024
-)
+// mostHandshakes are connections that have not been accepted yet. Another one displaces one
+// of them, since strangers that say nothing must not keep hosts out.
+const mostHandshakes = 64
 
 // Listener is where hosts of the fleet connect. It owns a goroutine that accepts and one for each
 // connection until that is accepted; Close ends all of them, and waits. Its methods may be called from
@@ -34,24 +28,15 @@ type Listener struct {
 	closed      chan struct{}
 	once        sync.Once
 
-	mu       sync.Mutex // guards the rest
-	over     bool
-	fresh    []*visitor // the oldest first
-	expected map[Token]*expectation
+	mu    sync.Mutex // guards the rest
+	over  bool
+	fresh []*visitor // the oldest first
 }
 
 // arrival is what Accept returns.
 type arrival struct {
 	conn *Conn
 	err  error
-}
-
-// expectation is a connection that somebody waits for. Its channel has room for it. Nobody waits any more if
-// it is over.
-type expectation struct {
-	host    string
-	tunnels chan net.Conn
-	over    bool
 }
 
 // Listen makes a listener at an address of TCP, as in "10.0.0.1:7077".
@@ -63,9 +48,7 @@ func Listen(ctx context.Context, address string, credentials *fleet.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{
-		credentials: credentials, socket: socket, accepted: make(chan arrival), closed: make(chan struct{}), expected: map[Token]*expectation{},
-	}
+	l := &Listener{credentials: credentials, socket: socket, accepted: make(chan arrival), closed: make(chan struct{})}
 	l.tasks.Go(l.listen)
 	return l, nil
 }
@@ -73,7 +56,7 @@ func Listen(ctx context.Context, address string, credentials *fleet.Credentials)
 // Addr is where it listens.
 func (l *Listener) Addr() net.Addr { return l.socket.Addr() }
 
-// Accept waits for the next host that wants to join. The error of a connection that is not let in is a
+// Accept waits for the next host that connects. The error of a connection that is not let in is a
 // [*Stranger]; any other one is the listener's own: net.ErrClosed after Close.
 func (l *Listener) Accept() (*Conn, error) {
 	select {
@@ -84,7 +67,7 @@ func (l *Listener) Accept() (*Conn, error) {
 	}
 }
 
-// Close ends the listener, what has not been accepted, and what is expected. Connections that were accepted stay.
+// Close ends the listener, and what has not been accepted. Connections that were accepted stay.
 func (l *Listener) Close() {
 	l.once.Do(func() {
 		close(l.closed)
@@ -96,10 +79,6 @@ func (l *Listener) Close() {
 			v.displace()
 		}
 		l.fresh = nil
-		for token, e := range l.expected {
-			close(e.tunnels)
-			delete(l.expected, token)
-		}
 	})
 	l.tasks.Close()
 }
@@ -114,64 +93,6 @@ func (s *Stranger) Error() string { return fmt.Sprintf("a connection from %s: %v
 
 // Unwrap is the reason.
 func (s *Stranger) Unwrap() error { return s.Err }
-
-// Expect gives one connection that a host opens with a token ([DialTunnel]). The channel is closed behind that
-// connection, at cancel, when the listener is closed, and at once if too many are expected (docs/bounds.md).
-// cancel must be called in the end, and closes a connection that nobody has taken from the channel.
-func (l *Listener) Expect(host string, token Token) (tunnels <-chan net.Conn, cancel func()) {
-	e := &expectation{host: host, tunnels: make(chan net.Conn, 1)}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.over || len(l.expected) == mostExpected {
-		close(e.tunnels)
-		return e.tunnels, func() {}
-	}
-	l.expected[token] = e
-	return e.tunnels, func() { l.unexpect(token, e) }
-}
-
-func (l *Listener) unexpect(token Token, e *expectation) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e.over = true
-	if l.expected[token] == e {
-		delete(l.expected, token)
-		close(e.tunnels)
-	}
-	select {
-	case conn, ok := <-e.tunnels:
-		if ok {
-			_ = conn.Close() // nobody wants it
-		}
-	default: // it was claimed, and is not there yet
-	}
-}
-
-// claim gives what waits for a token, which is used up.
-func (l *Listener) claim(host string, token Token) (*expectation, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.expected[token]
-	if e == nil || e.host != host {
-		return nil, fmt.Errorf("the host %s has a token that is not expected of it", host)
-	}
-	delete(l.expected, token)
-	return e, nil
-}
-
-// deliver ends an expectation that was claimed, with the connection, if there is one and somebody still waits.
-func (l *Listener) deliver(e *expectation, conn *Conn, err error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer close(e.tunnels)
-	if err == nil && (e.over || l.over) {
-		err = errors.New("nobody waits for it any more")
-	}
-	if err == nil {
-		e.tunnels <- conn
-	}
-	return err
-}
 
 // listen accepts connections until the listener is closed. What fails on the way is for Accept.
 func (l *Listener) listen() {
@@ -240,66 +161,43 @@ func (v *visitor) displace() {
 	_ = v.raw.Close() // it is no loss
 }
 
-// receive hands a connection to Accept, or to whoever expects it.
+// receive hands a connection to Accept.
 func (l *Listener) receive(v *visitor) {
 	over := time.NewTimer(patience)
 	defer over.Stop()
-	conn, expected, err := l.welcome(v.raw)
+	conn, err := l.welcome(v.raw)
 	if err != nil {
 		_ = v.raw.Close() // err says why
 		err = &Stranger{v.raw.RemoteAddr().String(), err}
 	}
-	if !expected {
-		select {
-		case <-v.gone:
-			return
-		case l.accepted <- arrival{conn, err}:
-		case <-over.C:
-			_ = v.raw.Close() // nobody has accepted it
-		}
+	select {
+	case <-v.gone:
+		return
+	case l.accepted <- arrival{conn, err}:
+	case <-over.C:
+		_ = v.raw.Close() // nobody has accepted it
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fresh = slices.DeleteFunc(l.fresh, func(other *visitor) bool { return other == v })
 }
 
-// welcome finds out who has connected, and what for, and lets it go on. One that was expected has been
-// delivered.
-func (l *Listener) welcome(raw net.Conn) (c *Conn, expected bool, err error) {
+// welcome finds out who has connected, and lets it in.
+func (l *Listener) welcome(raw net.Conn) (*Conn, error) {
 	config, err := l.credentials.TLS("")
 	if err == nil {
 		err = prepare(raw, time.Now().Add(patience))
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	config.NextProtos = []string{protocol}
-	c = &Conn{Conn: tls.Server(raw, config)}
+	c := &Conn{Conn: tls.Server(raw, config)}
 	if err := c.settle(); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	var hello greeting
-	if _, err := io.ReadFull(c, hello[:]); err != nil {
-		return nil, false, fmt.Errorf("the host %s has not said what it wants: %w", c.host, err)
+	if _, err := c.Write([]byte{letIn}); err != nil {
+		return nil, err
 	}
-	switch hello[0] {
-	case kindJoin:
-		return c, false, c.goOn()
-	case kindTunnel:
-		e, err := l.claim(c.host, Token(hello[1:]))
-		if err != nil {
-			return nil, false, err
-		}
-		err = l.deliver(e, c, c.goOn())
-		return c, err == nil, err
-	}
-	return nil, false, fmt.Errorf("the host %s wants something of the kind %d, which this one does not know", c.host, hello[0])
-}
-
-// goOn tells the other end that it was let in, and ends the time that it had for that.
-func (c *Conn) goOn() error {
-	if _, err := c.Write([]byte{goAhead}); err != nil {
-		return err
-	}
-	return c.SetDeadline(time.Time{})
+	return c, c.SetDeadline(time.Time{}) // the time that it had is over
 }

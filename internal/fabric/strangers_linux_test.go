@@ -1,7 +1,6 @@
 package fabric_test
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -62,8 +61,6 @@ func strangers(t *testing.T, ca *fleet.CA) map[string]func(conn net.Conn) io.Rea
 		"with TLS 1.2":            over(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, []byte{1}),
 		"with another protocol":   over(func(c *tls.Config) { c.NextProtos = []string{"h2"} }, []byte{1}),
 		"without a protocol":      over(func(c *tls.Config) { c.NextProtos = nil }, []byte{1}),
-		"with another greeting":   over(func(*tls.Config) {}, bytes.Repeat([]byte{7}, 33)),
-		"with an unknown token":   over(func(*tls.Config) {}, append([]byte{2}, make([]byte, 32)...)),
 		"in plain text":           plain([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
 		"with a large record":     plain(append([]byte{22, 3, 1, 255, 255}, make([]byte, 1<<16)...)),
 		"with a large message":    plain(append([]byte{22, 3, 1, 64, 0, 1, 255, 255, 255}, make([]byte, 1<<14-4)...)),
@@ -71,7 +68,7 @@ func strangers(t *testing.T, ca *fleet.CA) map[string]func(conn net.Conn) io.Rea
 	}
 }
 
-// Whoever is not a host of the fleet, or does not say what a host says, gets nothing but TLS's alert, and costs nothing that stays.
+// Whoever is not a host of the fleet gets nothing but TLS's alert, and costs nothing that stays.
 func TestStrangersGetNothing(t *testing.T) {
 	ca := newCA(t)
 	a, _ := issue(t, ca, "a")
@@ -194,9 +191,7 @@ func TestFloodsDisplaceThemselves(t *testing.T) {
 	}
 	config.NextProtos = []string{protocol}
 	saying := task.Start(func() {
-		hello := make([]byte, 33)
-		hello[0] = 1
-		if _, err := tls.Client(slow, config).Write(hello); err != nil {
+		if err := tls.Client(slow, config).HandshakeContext(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -231,22 +226,12 @@ func TestSilentStrangersAreCutOff(t *testing.T) {
 		}
 		all = append(all, conn)
 	}
-	config, err := b.TLS("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.NextProtos = []string{protocol}
-	conn, err := tls.Dial("tcp", l.Addr().String(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
 	accepted, err := fabric.Dial(t.Context(), b, l.Addr().String(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = accepted.Close() }()
-	for i, r := range append(all, conn, accepted) {
+	for i, r := range append(all, accepted) {
 		if n, _ := io.Copy(io.Discard, r); n > 0 {
 			t.Errorf("number %d has got %d bytes", i, n)
 		}
