@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
@@ -24,6 +25,7 @@ type liar struct {
 	info   agentInfo
 	launch func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error
 	full   *atomic.Int32 // how often it still has no room; nil: never
+	told   func()        // that it had none; may be nil
 }
 
 // lie joins as an agent, until ctx ends.
@@ -37,6 +39,9 @@ func (l liar) lie(ctx context.Context) error {
 		}),
 		agentLaunch.Handle(func(ctx context.Context, _ launchOrder, c *launchCallee) (none struct{}, err error) {
 			if l.full != nil && l.full.Add(-1) >= 0 {
+				if l.told != nil {
+					l.told()
+				}
 				return none, fmt.Errorf("%w: there is no room", fault.ErrOverloaded)
 			}
 			if err := c.Started(none); err != nil {
@@ -118,7 +123,7 @@ func TestD22_AnAgentWithoutRoom(t *testing.T) {
 	tempdir.Use(t)
 	joined, leave := context.WithCancel(t.Context())
 	defer leave()
-	l := liar{agentInfo{Host: "liar"}, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }, new(atomic.Int32)}
+	l := liar{agentInfo{Host: "liar"}, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }, new(atomic.Int32), nil}
 	l.full.Store(2)
 	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: 200e6}}, func(ctx context.Context, n *Nursery) error {
 		joining := task.Start(func() { _ = l.lie(joined) }) // it is told to end
@@ -127,6 +132,28 @@ func TestD22_AnAgentWithoutRoom(t *testing.T) {
 		_, err := n.Start(ctx, Spec{Name: "worker", Command: []string{"/worker"}, On: &config.On{}})
 		if err == nil || !strings.Contains(err.Error(), "never") || l.full.Load() != -1 {
 			t.Errorf("D22: after %d more refusals: %v", l.full.Load(), err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// D22: a start that is given up when an agent has refused it does not wait for a lease that it never had.
+func TestD22_AStartThatWasRefusedIsGivenUp(t *testing.T) {
+	tempdir.Use(t)
+	joined, leave := context.WithCancel(t.Context())
+	defer leave()
+	starting, giveUp := context.WithCancel(t.Context())
+	l := liar{info: agentInfo{Host: "liar"}, full: new(atomic.Int32), told: giveUp}
+	l.full.Store(1 << 20)
+	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: time.Hour}}, func(ctx context.Context, n *Nursery) error {
+		joining := task.Start(func() { _ = l.lie(joined) }) // it is told to end
+		defer joining.Wait()
+		defer leave()
+		if _, err := n.Start(starting, Spec{Name: "worker", Command: []string{"/worker"}, On: &config.On{}}); !errors.Is(err, context.Canceled) {
+			t.Errorf("D22: %v", err)
 		}
 		return nil
 	})

@@ -213,10 +213,11 @@ func agentOf(x *execution) int {
 }
 
 // discarded says that the actor's spare is not used. Its siblings are not, either.
-func (c *child) discarded(id actor.ID, why error) {
+func (c *child) discarded(why error, replace func()) {
 	e := directory.Event{Reason: "a spare is not used, and a new process started: " + why.Error(), Err: why}
 	c.n.update(func() {
-		c.self = id
+		replace()
+		c.self = c.current.id
 		c.n.carryOut(c.n.plan.note(c.id, e))
 		c.standby.step((*spares).unfit)
 	})

@@ -27,7 +27,8 @@ import (
 //
 // There is no lock. What is set by start and read by others, such as table and endpoints, is
 // set before the child is up, and they find the incarnation only after that, under the
-// nursery's lock. program, cancelled, links and acked may be used at any time.
+// nursery's lock. program is changed under it (discarded), and so others read it under it before
+// the child is up. cancelled, links and acked may be used at any time.
 //
 // What an incarnation owns ends in release: the program with its process and connections, the
 // table, the watch, and the goroutine of the cancel request.
@@ -67,8 +68,9 @@ type incarnation struct {
 type owner interface {
 	// identified says that there is a process, and so which pid it has.
 	identified(id actor.ID)
-	// discarded says why a spare is not used. id is that of the process in its place.
-	discarded(id actor.ID, why error)
+	// discarded says why a spare is not used. The owner calls replace, which puts a process in its
+	// place that is still to be started, in the same change.
+	discarded(why error, replace func())
 	// checked says what a health check has found: nothing, or why it has failed.
 	checked(reason string, failure error)
 	// note tells an event that changes no state.

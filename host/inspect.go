@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
+	"github.com/seed-2ba35074/trellis/internal/launch"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -41,11 +42,15 @@ func (c *child) inspect(ctx context.Context, do string) *inspect.Actor {
 	var id actor.ID
 	var h history
 	var i *incarnation
-	var up bool
-	a := &inspect.Actor{Path: c.member.Path(), Joined: c.guest != nil, Foreign: c.spec.GoPlugin != nil, Contexts: []dialog.Info{}}
+	var spec Spec
+	var program launch.Program
+	up := false
+	a := &inspect.Actor{Path: c.member.Path(), Joined: c.guest != nil, Contexts: []dialog.Info{}}
 	c.n.look(func() {
-		id, h, i = c.self, c.history, c.current
-		up = i != nil && i == c.lastUp && c.hasProcess()
+		id, h, i, spec = c.self, c.history, c.current, c.spec
+		if i != nil {
+			program, up = i.program, i == c.lastUp && c.hasProcess()
+		}
 		a.State, a.Epoch = c.state, c.epoch
 		if up {
 			a.Up = c.upAt
@@ -57,12 +62,12 @@ func (c *child) inspect(ctx context.Context, do string) *inspect.Actor {
 		story := fmt.Sprintf("%+v", fault.Unpack(fault.Pack(h.failure, c.n.env.self)))
 		a.Failure = &inspect.Failure{Time: h.failedAt, Story: inspect.Lines(story)}
 	}
-	if !c.spec.Health.Off {
+	if !spec.Health.Off {
 		a.Health = &h.check
 	}
-	a.Host = h.last.Host
+	a.Host, a.Foreign = h.last.Host, spec.GoPlugin != nil
 	if c.guest == nil {
-		a.Program = programOf(ctx, c.spec, do)
+		a.Program = programOf(ctx, spec, do)
 	}
 	// It waits for what it needs, or was never started.
 	if i == nil {
@@ -70,18 +75,18 @@ func (c *child) inspect(ctx context.Context, do string) *inspect.Actor {
 		return a
 	}
 	if up && c.guest == nil && a.Program.Note == "" {
-		if err := i.program.Current(); err != nil {
+		if err := program.Current(); err != nil {
 			a.Program.SHA256, a.Program.Note = "", err.Error()
 		}
 	}
-	i.inspect(ctx, do, a, up)
+	i.inspect(ctx, do, a, program.Process(), up)
 	return a
 }
 
 // inspect adds what is known of the process. One that is not up has a pid and a state in the system at most. The
 // question goes over the link, as control ahead of all data, so that a stream that nobody reads does not keep it back.
-func (i *incarnation) inspect(ctx context.Context, do string, a *inspect.Actor, up bool) {
-	if proc := i.program.Process(); proc != nil && !isClosed(proc.Dead()) {
+func (i *incarnation) inspect(ctx context.Context, do string, a *inspect.Actor, proc launch.Process, up bool) {
+	if proc != nil && !isClosed(proc.Dead()) {
 		v := proc.Vitals()
 		a.System, a.Limits = v.State, uses(v, i.spec.Limits)
 	}

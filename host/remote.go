@@ -51,7 +51,8 @@ type remote struct {
 	mu      sync.Mutex
 	machine *machine // where it runs; nil before it was placed
 	reasons []string // why it has no place
-	opened  bool     // the agent was asked to run it
+	opened  bool     // an agent was asked to run it, and has not refused
+	killed  bool     // no other one is asked
 	pid     int
 	exit    process.Exit
 	reaped  bool  // the agent has said that nothing is left
@@ -79,6 +80,12 @@ func (r *remote) Start(ctx context.Context) error {
 	if r.env.router.Up != nil {
 		return &lastingError{errNotRoot}
 	}
+	r.workers.Go(func() {
+		if r.lease.Expired(r.done) {
+			r.lose(fmt.Sprintf("the actor has not asked for its lease of %v in time", r.lease.Term()), true)
+			r.cancel()
+		}
+	})
 	for {
 		a, err := r.place(ctx)
 		if err != nil {
@@ -170,31 +177,32 @@ func (r *remote) launch(a *machine, spec Spec) error {
 		return err
 	}
 	r.mu.Lock()
-	again := r.opened
 	r.opened = true
 	r.mu.Unlock()
 	// An agent that is frozen keeps the context for as long as it is one of the nursery's, and nobody waits for that.
 	r.env.letGo.Go(func() {
 		begun, err := r.converse(a, launchOrder{ID: r.id, Spec: text})
-		if !begun && errors.Is(err, fault.ErrOverloaded) && r.ctx.Err() == nil {
+		full := !begun && errors.Is(err, fault.ErrOverloaded)
+		if full {
 			r.env.machines.refused(a)
-			r.env.machines.leave(a, r.spec.Name)
-			r.refused <- struct{}{}
-			return
 		}
-		r.over(err)
 		r.env.machines.leave(a, r.spec.Name)
-	})
-	if again {
-		return nil
-	}
-	r.workers.Go(func() {
-		if r.lease.Expired(r.done) {
-			r.lose(fmt.Sprintf("the actor has not asked for its lease of %v in time", r.lease.Term()), true)
-			r.cancel()
+		if !full || !r.again() {
+			r.over(err)
 		}
 	})
 	return nil
+}
+
+// again has the start try another agent, as one had no room; false if the start was given up.
+func (r *remote) again() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.killed {
+		r.opened = false
+		r.refused <- struct{}{}
+	}
+	return !r.killed
 }
 
 // converse returns when the agent has said that nothing is left of the process, or cannot say it, and says whether it
@@ -315,7 +323,7 @@ func (r *remote) hasStarted(s launchResult) error {
 	return &startFailure{s}
 }
 
-// Process is the program itself, from when the agent was asked to run it.
+// Process is the program itself, while an agent runs it, or may do so yet.
 func (r *remote) Process() launch.Process {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -416,5 +424,6 @@ func (r *remote) Check(ctx context.Context) (healthpb.HealthCheckResponse_Servin
 func (r *remote) Release() {
 	r.forget()
 	r.cancel()
+	r.lose("no agent has run it", true) // else it is known to have ended
 	r.workers.Close()
 }

@@ -62,6 +62,13 @@ func (r *remote) Terminate() error {
 // its lease is over.
 func (r *remote) Kill(ctx context.Context) error {
 	r.lease.End()
+	r.mu.Lock()
+	r.killed = true
+	opened := r.opened
+	r.mu.Unlock()
+	if !opened {
+		return nil // it was refused meanwhile
+	}
 	if !isClosed(r.dead) {
 		if _, err := r.doSoon(doKill); err != nil {
 			r.cancel()

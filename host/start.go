@@ -148,10 +148,11 @@ func (i *incarnation) discard(ctx context.Context, why error) {
 	i.kill()
 	i.release()
 	fresh := newExecution(i.env, i.spec, actor.NewID(i.spec.Name))
-	i.id, i.program, i.client, i.table, i.warm = fresh.id, fresh.program, fresh.client, nil, false
 	i.telling.Store(false)
 	i.speaking.Store(false)
-	i.owner.discarded(i.id, why)
+	i.owner.discarded(why, func() {
+		i.id, i.program, i.client, i.table, i.warm = fresh.id, fresh.program, fresh.client, nil, false
+	})
 }
 
 // cannotExecute reports whether a program cannot be executed, and not only at the moment.

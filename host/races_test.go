@@ -1,0 +1,105 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/launch"
+	"github.com/seed-2ba35074/trellis/internal/route"
+	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/directory"
+)
+
+// What two may do at the same moment, in the order in which it once went wrong.
+
+// unborn is a program that has no process.
+type unborn struct{ launch.Program }
+
+func (unborn) Process() launch.Process    { return nil }
+func (unborn) Stop(context.Context) error { return errors.New("there is none") }
+func (unborn) Release()                   {}
+
+// replaced is the owner of an incarnation whose spare is not used.
+type replaced struct {
+	owner
+	i      *incarnation
+	before launch.Program
+	t      *testing.T
+}
+
+func (r *replaced) discarded(_ error, replace func()) {
+	if r.i.program != r.before {
+		r.t.Error("V01: the process of an actor is another one before its owner knows, whose lock others hold that look at it")
+	}
+	if replace(); r.i.program == r.before || r.i.warm {
+		r.t.Error("V01: the spare is still used")
+	}
+}
+
+// V01: a spare is replaced in the change in which that is told: others look at the process of an actor at any time.
+func TestV01_ASpareIsReplacedInOneChange(t *testing.T) {
+	env := &environment{
+		base: t.Context(), log: slog.New(slog.DiscardHandler), lines: slog.New(slog.DiscardHandler), registry: directory.NewMemory("", nil), router: &route.Router{},
+		launch: func(launch.Order) launch.Program { return &unborn{} },
+	}
+	o := &replaced{t: t}
+	o.i = newIncarnation(o, newExecution(env, Spec{Name: "a"}, actor.NewID("a")), true, nil, nil)
+	o.before = o.i.program
+	o.i.discard(t.Context(), errors.New("it is not fit"))
+	o.i.release()
+}
+
+// respecified is a failure whose text takes its time: the tree is changed meanwhile.
+type respecified struct{ change func() }
+
+func (r *respecified) Error() string {
+	r.change()
+	return "it has failed"
+}
+
+// O04: what is told of an actor is of one moment, also while its settings are changed.
+func TestO04_AnActorIsDescribedWhileItsSettingsChange(t *testing.T) {
+	n := &Nursery{ctx: t.Context(), env: &environment{self: actor.NewID("host")}}
+	c := &child{n: n, member: directory.NewMemory("", nil).Join("a", nil), spec: Spec{Name: "a", Command: []string{"/before"}}}
+	c.history.failure = &respecified{func() {
+		n.update(func() {
+			c.respecify(Spec{Name: "a", Command: []string{"/after"}, GoPlugin: &config.GoPlugin{}, Health: config.Health{Off: true}}, nil)
+		})
+	}}
+	if a := c.inspect(t.Context(), ""); a.Program.Path != "/before" || a.Foreign || a.Health == nil {
+		t.Errorf("%+v, %+v", a, a.Program)
+	}
+}
+
+// D22: a start that was refused, and is given up before another agent was asked, has no process that would be waited for; and one
+// that is given up first asks nobody else.
+func TestD22_RefusedAndGivenUp(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	begun := func() *remote {
+		r := newRemote(&environment{base: t.Context(), machines: newMachines(nil)}, Spec{Name: "worker"}, actor.NewID("worker"), nil)
+		r.opened = true
+		return r
+	}
+	r := begun()
+	if !r.again() || r.Process() != nil {
+		t.Error("D22: nobody else is asked, or it has a process")
+	}
+	if err := r.Kill(over); err != nil {
+		t.Errorf("D22: who kills it waits: %v", err)
+	}
+	r.Release()
+	r = begun()
+	if err := r.Kill(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("D22: %v", err)
+	}
+	if r.again() {
+		t.Error("D22: another agent is asked for what was given up")
+	}
+	r.over(nil)
+	<-r.Done()
+	r.Release()
+}
