@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/control"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -195,7 +196,7 @@ func (e *errand) listen(ctx context.Context, token []byte) ([]byte, error) {
 		tunnel.Abort()
 	}
 	err = e.Listen(ctx, boot, func(t link.Transport) <-chan struct{} {
-		over := link.Tunnel(t, tunnel)
+		over := control.Carry(t, tunnel)
 		taken <- over
 		return over
 	})

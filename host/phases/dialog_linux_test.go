@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -72,7 +73,7 @@ type linked struct {
 // connect links two actors.
 func (s *stage) connect(handlers ...contract.Handler) contract.Portal {
 	s.t.Helper()
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	self := actor.NewID("callee")
 	served, err := endpoint.Expose(self, handlers...)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
@@ -65,7 +66,7 @@ func plant(s setup, names []string, hosts []int, served func(at int) tasks) (all
 		host := all[hosts[i]]
 		g.path = treepath.Join(host.path, name)
 		g.Parent, g.Root = host.Self, all[0].Self
-		a, b := link.Pipe()
+		a, b := pipe.New()
 		s.route = func(start *wire.Start) (*dialog.Table, error) { return host.FromChild(start, g.path, g.Self) }
 		host.down[g.path] = s.table(a, link.Config{Self: host.Self, Log: slog.New(&host.warn)}, served(hosts[i]))
 		s.route = g.FromParent

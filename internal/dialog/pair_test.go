@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -112,7 +113,7 @@ func newPair(t testing.TB, served tasks, with ...func(*setup)) *pair {
 
 // link makes the two ends of a pair.
 func (s *setup) link(p *pair, served tasks) {
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	if s.between != nil {
 		a, b = s.between(a, b)
 	}
@@ -320,7 +321,7 @@ func newRaw(t testing.TB, served tasks, with ...func(*setup)) *raw {
 	for _, w := range with {
 		w(&s)
 	}
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	r := &raw{t: t, end: b, warns: &warnings{}, reads: s.reads}
 	s.limits.Self, s.limits.Log = s.names[0], slog.New(r.warns)
 	r.table = s.table(a, s.limits, served)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -44,8 +45,8 @@ func newTrio(t testing.TB, served tasks, with ...func(*setup)) *trio {
 func (c *trio) connect(s *setup, served tasks) {
 	var end setup
 	here(&end)
-	a, b := link.Pipe()
-	d, e := link.Pipe()
+	a, b := pipe.New()
+	d, e := pipe.New()
 	warns, relay := slog.New(&c.warns), slog.New(&c.relayWarns)
 	c.near = s.routed(b, link.Config{Self: c.relay, Log: relay}, nil, func(start *wire.Start) (*dialog.Table, error) {
 		if start.Opener = c.toFirst; c.toItself {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -25,7 +26,7 @@ import (
 // does not hold it: its exit hooks, and its end, come afterwards.
 func TestR2_N17_AFrozenHostDoesNotHoldItsPlugin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		here, _ := link.Pipe() // nobody reads or writes at its other end
+		here, _ := pipe.New() // nobody reads or writes at its other end
 		l := New(Config{})
 		l.table = dialog.NewTable(link.New(here, link.Config{Self: actor.ID{Name: "here"}, Dialled: true}), dialog.Config{Base: t.Context()})
 		l.closeLink(nil)
@@ -40,7 +41,7 @@ func TestR2_N17_AFrozenHostDoesNotHoldItsPlugin(t *testing.T) {
 // N17: a host that does not take the last events in time still hears the goodbye.
 func TestN17_EventsThatNobodyTakesDoNotCostTheGoodbye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := link.Pipe()
+		a, b := pipe.New()
 		host := dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("host")}), dialog.Config{
 			Base: t.Context(), Runtime: func(*wire.Start) (dialog.Task, error) {
 				return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
@@ -109,7 +110,7 @@ func TestBootOfAConfigWithoutAnything(t *testing.T) {
 
 // bootAndEnd boots an actor, calls booted, and ends it.
 func bootAndEnd(t *testing.T, booted func(l *Life)) {
-	here, there := link.Pipe()
+	here, there := pipe.New()
 	host := dialog.NewTable(link.New(here, link.Config{Self: actor.NewID("host")}), dialog.Config{Base: t.Context()})
 	exited := false
 	l := New(Config{Exit: func(error) { exited = true }})
@@ -130,7 +131,7 @@ func bootAndEnd(t *testing.T, booted func(l *Life)) {
 // D04: an actor that is asked to end before it has its lease runs nothing, and says why.
 func TestD04_StoppedBeforeItRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		here, there := link.Pipe()
+		here, there := pipe.New()
 		asked := make(chan struct{})
 		host := dialog.NewTable(link.New(here, link.Config{Self: actor.NewID("host")}), dialog.Config{
 			Base: t.Context(), Runtime: func(*wire.Start) (dialog.Task, error) {
@@ -179,7 +180,7 @@ func TestForgoneOrBooted(t *testing.T) {
 	if !l.Forgo() || l.Forgo() || !l.Self().Is(actor.ID{}) {
 		t.Error("a program that was not booted could not be ended without its actor, once")
 	}
-	here, _ := link.Pipe()
+	here, _ := pipe.New()
 	_, err := l.Boot(t.Context(), bootRequest(), func(context.Context) (link.Transport, error) { return here, nil })
 	if status.Code(err) != codes.Unavailable || l.Table() != nil {
 		t.Errorf("the boot of a program that ends: %v", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/lab/conform"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/plugins/conform/steps"
@@ -28,7 +29,7 @@ func TestP05_TranscriptsOfAnActorsEnd(t *testing.T) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				script, here := link.Pipe()
+				script, here := pipe.New()
 				l := live(t, here)
 				if err := s.Play(script, conform.Pace{Settle: synctest.Wait, Patience: 10 * time.Second}); err != nil {
 					t.Errorf("%s\n%s", s.Shows, err)

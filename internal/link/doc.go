@@ -25,7 +25,7 @@
 // A [Transport] carries packets. Two processes that the kernel has told each other's pid
 // ([DialDirect], [Server.Credentials]) use a unix socket as it is, or memory that both have mapped
 // beside it; everybody else has a stream of gRPC ([Dial], [Server.Open]). [Choice] says what this
-// process may use. [Pipe] joins two ends inside one process, for tests.
+// process may use.
 //
 // # Out
 //

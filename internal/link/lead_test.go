@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -47,7 +48,7 @@ func (l *lent) Abort() {
 }
 
 func newLent(packet func() *wire.Packet) (l *lent, one end) {
-	near, _ := link.Pipe()
+	near, _ := pipe.New()
 	l = &lent{Transport: near, packet: packet, idles: make(chan struct{}), goOn: make(chan struct{}, 10)}
 	one = end{link.New(l, link.Config{Self: actor.NewID("a")}), &inbox{}}
 	one.Start(one.in)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -60,7 +61,7 @@ func newEnd(tr link.Transport, name string, limit int) end {
 func newLink(t testing.TB, limits ...int) (a, b end) {
 	t.Helper()
 	limits = append(limits, 0, 0)
-	ta, tb := link.Pipe()
+	ta, tb := pipe.New()
 	a, b = newEnd(ta, "a", limits[0]), newEnd(tb, "b", limits[1])
 	<-a.Greeted()
 	<-b.Greeted()
@@ -117,7 +118,7 @@ func TestFramesKeepTheirOrderAndWholePayloads(t *testing.T) {
 // before it, nor for the rest of a large payload.
 func TestC21_ControlGoesBeforeData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ta, tb := link.Pipe()
+		ta, tb := pipe.New()
 		a := newEnd(ta, "a", 0)
 		for range 10 {
 			a.Send(link.Data, message(1, make([]byte, 10<<20)))
@@ -152,7 +153,7 @@ func TestC21_ControlGoesBeforeData(t *testing.T) {
 
 func TestControlDoesNotStarveData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ta, tb := link.Pipe()
+		ta, tb := pipe.New()
 		a := newEnd(ta, "a", 0)
 		synctest.Wait()
 		a.Send(link.Data, message(1, nil))
@@ -239,7 +240,7 @@ func TestF01_AbortEndsBothSides(t *testing.T) {
 // One side closes its sending half without a word: that is a loss.
 func TestF01_HalfCloseWithoutByeIsALoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ta, tb := link.Pipe()
+		ta, tb := pipe.New()
 		a := newEnd(ta, "a", 0)
 		if err := tb.CloseSend(); err != nil {
 			t.Fatal(err)
@@ -277,7 +278,7 @@ func TestC16_PeerThatGoesOnIsCutOffWithAReason(t *testing.T) {
 // A peer that was cut off and does not take the reason holds nobody up.
 func TestC16_CutOffPeerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ta, tb := link.Pipe()
+		ta, tb := pipe.New()
 		a := newEnd(ta, "a", 0)
 		for range 10 {
 			a.Send(link.Data, message(1, make([]byte, 1<<20)))
@@ -326,7 +327,7 @@ func TestManySendersAndAClose(t *testing.T) {
 func TestD06_TheOtherEndIsWhoItIs(t *testing.T) {
 	known := actor.ID{Name: "peer", UUID: "1", PID: 7}
 	for _, said := range []actor.ID{{Name: "peer", UUID: "1", PID: 8}, {Name: "root", UUID: "1"}, {Name: "peer", UUID: "2"}} {
-		near, far := link.Pipe()
+		near, far := pipe.New()
 		l, peer := link.New(near, link.Config{Self: actor.NewID("a"), Peer: known}), link.New(far, link.Config{Self: said})
 		l.Start(&inbox{})
 		peer.Start(&inbox{})

@@ -3,6 +3,7 @@ package link_test
 import (
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -10,7 +11,7 @@ import (
 
 // F06: what is relayed to a peer that does not read never costs that its link, whatever the payloads' sizes.
 func TestF06_FullIsLessThanWhatCutsTheLink(t *testing.T) {
-	end, peer := link.Pipe()
+	end, peer := pipe.New()
 	defer peer.Abort()
 	l := link.New(end, link.Config{Self: actor.NewID("self"), MaxMessage: 1 << 30})
 	defer l.Abort(nil)

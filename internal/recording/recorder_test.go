@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -54,7 +55,7 @@ type talk struct {
 }
 
 func record(t *testing.T, r *recording.Recorder, uuid string) talk {
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	return talk{t, r.Tap(a, actor.ID{Name: "parser", UUID: uuid}), b}
 }
 
@@ -262,7 +263,7 @@ func TestRecorderLeavesAWriterThatHangs(t *testing.T) {
 
 // Without a recorder there is nothing between a link and its transport.
 func TestNoRecorder(t *testing.T) {
-	a, _ := link.Pipe()
+	a, _ := pipe.New()
 	if got := (*recording.Recorder)(nil).Tap(a, actor.ID{}); got != a {
 		t.Errorf("%v", got)
 	}

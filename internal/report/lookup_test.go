@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -42,7 +43,7 @@ func chain(t *testing.T, names ...string) []*level {
 		l := &level{id: actor.NewID(name), member: above.own.Join(name, nobody), sent: make(chan error, 1)}
 		l.member.Publish(directory.Event{Actor: l.id, Epoch: 1, To: directory.Ready, Time: time.Now()})
 		l.own = directory.NewMemory(l.member.Path(), nil)
-		a, b := link.Pipe()
+		a, b := pipe.New()
 		l.host = dialog.NewTable(link.New(a, link.Config{Self: above.id}), dialog.Config{
 			Base: t.Context(), Runtime: func(start *wire.Start) (dialog.Task, error) {
 				if answer := report.Answers(start, directory.From(above.ctx)); answer != nil {

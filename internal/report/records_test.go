@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/report"
@@ -26,7 +27,7 @@ import (
 // host shows what is said.
 func speakers(t *testing.T, above telemetry.Source) (host, child *dialog.Table, received chan error) {
 	received = make(chan error, 1)
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	host = dialog.NewTable(link.New(a, link.Config{Self: actor.NewID("host")}), dialog.Config{
 		Base: t.Context(), Runtime: func(start *wire.Start) (dialog.Task, error) {
 			if show := report.AnswerRecords(start, above); show != nil {

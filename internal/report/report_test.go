@@ -13,6 +13,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -45,7 +46,7 @@ func join(t *testing.T) *ends {
 
 // connect links a host and an actor. The host takes what the actor tells.
 func connect(t *testing.T, parent, self actor.ID, m directory.Membership) (host, child *dialog.Table) {
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	host = dialog.NewTable(link.New(a, link.Config{Self: parent}), dialog.Config{
 		Base: t.Context(), Runtime: func(*wire.Start) (dialog.Task, error) {
 			return func(ctx context.Context, d *dialog.Dialog) ([]byte, error) {

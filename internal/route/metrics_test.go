@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/histogram"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/route"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -70,7 +71,7 @@ func TestO02_NumbersAreOfWhomTheDirectoryHas(t *testing.T) {
 // answering is an actor that gives any answer to the question for its numbers.
 func answering(t *testing.T, answer func() []any) (host *dialog.Table) {
 	t.Helper()
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	host = dialog.NewTable(link.New(a, link.Config{Self: me, Peer: child}), dialog.Config{Base: t.Context()})
 	actor := dialog.NewTable(link.New(b, link.Config{Self: child, Peer: me, Dialled: true}), dialog.Config{
 		Base: t.Context(), Runtime: func(s *wire.Start) (dialog.Task, error) {

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
-	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -27,7 +27,7 @@ var (
 // tracedPair are two actors whose spans are kept.
 func tracedPair(t *testing.T, s telemetry.Source, handlers ...contract.Handler) *pair.Portal {
 	t.Helper()
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	p, err := pair.Traced(s, a, b, handlers...)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -27,7 +28,7 @@ type Portal struct {
 // Start links a caller with an actor that serves handlers. Close ends both. No handler runs in place:
 // the time of a synctest bubble, where a test may be, stands still while one waits for a mutex.
 func Start(handlers ...contract.Handler) (*Portal, error) {
-	a, b := link.Pipe()
+	a, b := pipe.New()
 	return join(a, b, 0, nil, handlers...)
 }
 

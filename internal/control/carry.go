@@ -1,19 +1,20 @@
-package link
+package control
 
 import (
 	"errors"
 	"io"
 
+	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
-// Tunnel copies the packets of a link between two transports, which belong to it from now on: one that leads to
+// Carry copies the packets of a link between two transports, which belong to it from now on: one that leads to
 // each end. over is closed when both directions have ended and both transports are let go of. A direction holds
 // one packet at most, and does not look into payloads; frames stay in their order, and so control stays
 // ahead of data as the sender has put it. The end of one direction goes on to the other side; a failure ends
 // both.
-func Tunnel(a, b Transport) (over <-chan struct{}) {
+func Carry(a, b link.Transport) (over <-chan struct{}) {
 	there, back, done := task.Start(func() { carry(a, b) }), task.Start(func() { carry(b, a) }), make(chan struct{})
 	task.Start(func() {
 		there.Wait()
@@ -26,7 +27,7 @@ func Tunnel(a, b Transport) (over <-chan struct{}) {
 }
 
 // carry copies one direction.
-func carry(from, to Transport) {
+func carry(from, to link.Transport) {
 	for {
 		p, err := from.Recv()
 		if err == nil {
@@ -45,7 +46,7 @@ func carry(from, to Transport) {
 }
 
 // pass sends a packet on. Heads of frames are encoded anew; payloads go out from where they lie.
-func pass(to Transport, p *wire.Packet) error {
+func pass(to link.Transport, p *wire.Packet) error {
 	heads := wire.NewBuffer(0)
 	defer heads.Free()
 	b := make(wire.Batch, 0, 2*len(p.Frames))
