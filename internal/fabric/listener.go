@@ -33,8 +33,9 @@ type Listener struct {
 	fresh []*visitor // the oldest first
 }
 
-// arrival is what Accept returns.
+// arrival is what Accept returns, and of whom; of nobody if it is the listener's own failure.
 type arrival struct {
+	of   *visitor
 	conn *Conn
 	err  error
 }
@@ -59,12 +60,27 @@ func (l *Listener) Addr() net.Addr { return l.socket.Addr() }
 // Accept waits for the next host that connects. The error of a connection that is not let in is a
 // [*Stranger]; any other one is the listener's own: net.ErrClosed after Close.
 func (l *Listener) Accept() (*Conn, error) {
-	select {
-	case a := <-l.accepted:
-		return a.conn, a.err
-	case <-l.closed:
-		return nil, net.ErrClosed
+	for {
+		select {
+		case a := <-l.accepted:
+			if a.of == nil || l.forget(a.of) {
+				return a.conn, a.err
+			}
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
 	}
+}
+
+// forget has a visitor accepted, whom nobody can displace any more; false if somebody has.
+func (l *Listener) forget(v *visitor) (was bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.fresh, v)
+	if i >= 0 {
+		l.fresh = slices.Delete(l.fresh, i, i+1)
+	}
+	return i >= 0
 }
 
 // Close ends the listener, and what has not been accepted. Connections that were accepted stay.
@@ -172,14 +188,11 @@ func (l *Listener) receive(v *visitor) {
 	}
 	select {
 	case <-v.gone:
-		return
-	case l.accepted <- arrival{conn, err}:
+	case l.accepted <- arrival{v, conn, err}:
 	case <-over.C:
+		l.forget(v)
 		_ = v.raw.Close() // nobody has accepted it
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.fresh = slices.DeleteFunc(l.fresh, func(other *visitor) bool { return other == v })
 }
 
 // welcome finds out who has connected, and lets it in.
