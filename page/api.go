@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -228,16 +227,16 @@ func callee(ctx context.Context, w http.ResponseWriter, r *http.Request, prefix,
 // call calls a func with the body of the request, and answers with its result.
 func (p *Page) call(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	args, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostArguments))
-	if err != nil {
-		refuse(w, http.StatusRequestEntityTooLarge, "the arguments: "+err.Error())
+	body, ok := received(w, r)
+	if !ok {
 		return
 	}
 	portal, endpoint, ok := callee(ctx, w, r, "/api/call/", "func")
 	if !ok {
 		return
 	}
-	if args, ok = arguments(w, string(args)); !ok {
+	args, ok := arguments(w, body)
+	if !ok {
 		return
 	}
 	result, err := contract.FuncByHand(endpoint).Call(ctx, portal, args)

@@ -94,12 +94,20 @@ func (g *guard) accept(w http.ResponseWriter, r *http.Request, code string) {
 	http.Redirect(w, r, "/", http.StatusSeeOther) // the link is not kept in the address, nor in what the browser remembers
 }
 
-func (g *guard) session(r *http.Request) bool {
+// viewer tells those apart who were admitted: a session, or whoever has the token.
+func (g *guard) viewer(r *http.Request) [sha256.Size]byte {
 	cookie, err := r.Cookie(g.name)
-	if err != nil {
+	if err != nil || g.bearer(r) {
+		return g.token
+	}
+	return sha256.Sum256([]byte(cookie.Value))
+}
+
+func (g *guard) session(r *http.Request) bool {
+	if _, err := r.Cookie(g.name); err != nil {
 		return false
 	}
-	sum := sha256.Sum256([]byte(cookie.Value))
+	sum := g.viewer(r)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Contains(g.sessions, sum)

@@ -26,7 +26,7 @@ func compact(raw []byte) []byte {
 	return out.Bytes()
 }
 
-// openAPI answers with a description of what this server answers: its own paths, and one for each func and source of the
+// openAPI answers with a description of what this server answers: its own paths, and one for each endpoint of the
 // actors that are ready, with the schemas of their contracts.
 func (p *Page) openAPI(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
@@ -81,11 +81,15 @@ func operationOf(actor string, e *document.Endpoint) (path string, item object) 
 		return s
 	}
 	failure := object{"description": "It has failed, or was refused.", "content": object{"application/json": object{"schema": object{"$ref": "#/components/schemas/problem"}}}}
+	request := object{"content": object{"application/json": object{"schema": schema("arguments")}}}
+	events := func(text string) object {
+		return object{"description": "Server-sent events: " + text, "content": object{"text/event-stream": object{"schema": object{"type": "string"}}}}
+	}
 	switch e.Kind {
 	case "func":
 		return "/api/call/" + at, object{"post": object{
 			"operationId": "call " + actor + " " + e.Name, "tags": []string{actor},
-			"requestBody": object{"content": object{"application/json": object{"schema": schema("arguments")}}},
+			"requestBody": request,
 			"responses": object{
 				"200":     object{"description": "The result.", "content": object{"application/json": object{"schema": schema("result")}}},
 				"default": failure,
@@ -95,13 +99,14 @@ func operationOf(actor string, e *document.Endpoint) (path string, item object) 
 		return "/api/stream/" + at, object{"get": object{
 			"operationId": "stream " + actor + " " + e.Name, "tags": []string{actor},
 			"parameters": []any{object{"name": "args", "in": "query", "content": object{"application/json": object{"schema": schema("arguments")}}}},
-			"responses": object{
-				"200": object{
-					"description": "Server-sent events: each has a message as its data; \"end\" and \"error-of-tree\" are how it ends.",
-					"content":     object{"text/event-stream": object{"schema": object{"type": "string"}}}, "x-message": schema("message"),
-				},
-				"default": failure,
-			},
+			"responses":  object{"200": events("each has a message as its data; \"end\" and \"error-of-tree\" are how it ends."), "default": failure},
+			"x-message":  schema("message"),
+		}}
+	case "context":
+		return "/api/open/" + at, object{"post": object{
+			"operationId": "open " + actor + " " + e.Name, "tags": []string{actor}, "requestBody": request,
+			"responses": object{"200": events("\"opened\" with the id for what is sent, \"started\", messages, \"counts\", then \"result\" or \"cancelled\", and \"end\", or \"error-of-tree\"."), "default": failure},
+			"x-started": schema("started"), "x-command": schema("command"), "x-message": schema("message"), "x-result": schema("result"),
 		}}
 	}
 	return "", nil
@@ -116,17 +121,26 @@ func ownPaths() object {
 	post := func(text string) object {
 		return object{"post": object{"summary": text, "parameters": inPath, "responses": object{"204": object{"description": "It is done."}}}}
 	}
+	inContext := func(text string) object {
+		return object{"post": object{
+			"summary": text, "parameters": []any{object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string"}, "description": "As the event opened has it."}},
+			"responses": object{"2XX": object{"description": "It is accepted, or done."}},
+		}}
+	}
 	actor := get("What is known of an actor.", "application/json")
 	actor["parameters"] = inPath
 	return object{
-		"/api/tree":            get("The actors, each below its host.", "application/json"),
-		"/api/actor/{actor}":   actor,
-		"/api/metrics":         get("The numbers of all actors, as they are now.", "application/json"),
-		"/api/traces":          get("The spans that are kept: of ?trace=ID, of ?actor=PATH, or all.", "application/json"),
-		"/api/plan":            get("The difference between the config file and what runs.", "application/json"),
-		"/api/events":          get("Events of the tree as they come, after Last-Event-ID.", "text/event-stream"),
-		"/api/logs":            get("Records: ?actor=PATH, ?level=LEVEL, ?grep=EXPRESSION, ?trace=ID, and ?follow=1.", "text/event-stream"),
-		"/api/restart/{actor}": post("Start an actor anew."),
-		"/api/cancel/{actor}":  post("End an actor for good."),
+		"/api/tree":                get("The actors, each below its host.", "application/json"),
+		"/api/actor/{actor}":       actor,
+		"/api/metrics":             get("The numbers of all actors, as they are now.", "application/json"),
+		"/api/traces":              get("The spans that are kept: of ?trace=ID, of ?actor=PATH, or all.", "application/json"),
+		"/api/plan":                get("The difference between the config file and what runs.", "application/json"),
+		"/api/events":              get("Events of the tree as they come, after Last-Event-ID.", "text/event-stream"),
+		"/api/logs":                get("Records: ?actor=PATH, ?level=LEVEL, ?grep=EXPRESSION, ?trace=ID, and ?follow=1.", "text/event-stream"),
+		"/api/restart/{actor}":     post("Start an actor anew."),
+		"/api/cancel/{actor}":      post("End an actor for good."),
+		"/api/context/{id}/send":   inContext("Send a message, which is the body."),
+		"/api/context/{id}/close":  inContext("Say that no more messages come."),
+		"/api/context/{id}/cancel": inContext("Cancel the context."),
 	}
 }

@@ -20,7 +20,7 @@ type Options struct {
 	// Hosts are the names and addresses, without a port, under which the page is asked for; nil: localhost, and
 	// the addresses of this machine for itself. "*" is any.
 	Hosts []string
-	// ReadOnly refuses calls, streams, restarts and cancels.
+	// ReadOnly refuses calls, streams, contexts, restarts and cancels.
 	ReadOnly bool
 	// Plan gives what is to be shown of the config file beside what runs, as JSON; nil: nothing.
 	Plan func(ctx context.Context) (any, error)
@@ -36,6 +36,7 @@ type Page struct {
 	mux   *http.ServeMux
 	// Each has a place for each request of its kind that is under way.
 	reads, streams, calls chan struct{}
+	contexts              contexts
 }
 
 // Bounds of what is under way at once; more is refused with 503.
@@ -53,6 +54,7 @@ func New(ctx context.Context, o Options) *Page {
 	p := &Page{
 		ctx: ctx, o: o, guard: newGuard(o), mux: http.NewServeMux(),
 		reads: make(chan struct{}, mostReads), streams: make(chan struct{}, mostStreams), calls: make(chan struct{}, mostCalls),
+		contexts: contexts{open: map[string]*held{}},
 	}
 	p.feed.init(ctx)
 	files, err := fs.Sub(static, "static")
@@ -71,6 +73,10 @@ func New(ctx context.Context, o Options) *Page {
 	p.mux.HandleFunc("GET /api/logs", p.within(p.streams, p.logs))
 	p.mux.HandleFunc("GET /api/stream/", p.acting(p.within(p.streams, p.stream)))
 	p.mux.HandleFunc("POST /api/call/", p.acting(p.within(p.calls, p.call)))
+	p.mux.HandleFunc("POST /api/open/", p.acting(p.within(p.streams, p.open)))
+	p.mux.HandleFunc("POST /api/context/{id}/send", p.acting(p.within(p.calls, p.held(p.send))))
+	p.mux.HandleFunc("POST /api/context/{id}/close", p.acting(p.within(p.calls, p.held(p.closeSend))))
+	p.mux.HandleFunc("POST /api/context/{id}/cancel", p.acting(p.within(p.calls, p.held(p.cancelContext))))
 	p.mux.HandleFunc("POST /api/restart/", p.acting(p.within(p.calls, p.order(wire.OrderRestart))))
 	p.mux.HandleFunc("POST /api/cancel/", p.acting(p.within(p.calls, p.order(wire.OrderCancel))))
 	p.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {

@@ -31,9 +31,41 @@ var (
 	cook    = contract.Func[order, []string]("cook")
 	fail    = contract.Func[struct{}, string]("fail")
 	numbers = contract.Source[int, int]("count")
+	chat    = contract.Context[string, string, guest, string, int]("chat").With(contract.ContextOptions{Reading: true})
 )
 
-// counting is told whether each source has come to its end.
+// guest is who is greeted in a chat. One whom nobody knows is waited for, without reading on.
+type guest struct {
+	Name  string `json:"name"`
+	Known bool   `json:"known"`
+}
+
+// greetAll serves chat.
+func greetAll(ctx context.Context, greeting string, c *contract.Callee[string, guest, string]) (n int, err error) {
+	if err = c.Started("a chat"); err != nil {
+		return 0, err
+	}
+	s, err := c.Stream(contract.StreamOptions{})
+	if err != nil {
+		return 0, err
+	}
+	for g, err := range s.All(ctx) {
+		if err != nil {
+			return n, err
+		}
+		if !g.Known {
+			<-ctx.Done()
+			return n, context.Cause(ctx)
+		}
+		if err := s.Send(ctx, greeting+", "+g.Name); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// counting is told whether each source and each chat has come to its end.
 type counting chan bool
 
 // served runs body with a tree of one greeter, and a server of its page.
@@ -48,6 +80,13 @@ func servedBy(t *testing.T, h host.Options, o page.Options, ended counting, body
 		greet.Handle(func(_ context.Context, name string) (string, error) { return "Hello, " + name, nil }),
 		cook.Handle(func(_ context.Context, o order) ([]string, error) { return make([]string, o.Count), nil }),
 		fail.Handle(func(context.Context, struct{}) (string, error) { return "", errors.New("no bread") }),
+		chat.Handle(func(ctx context.Context, greeting string, c *contract.Callee[string, guest, string]) (int, error) {
+			n, err := greetAll(ctx, greeting, c)
+			if ended != nil {
+				ended <- err == nil
+			}
+			return n, err
+		}),
 		numbers.Handle(func(_ context.Context, to int) iter.Seq2[int, error] {
 			return func(yield func(int, error) bool) {
 				for i := range to {
@@ -186,7 +225,7 @@ func TestWhoMayLook(t *testing.T) {
 		if status, _ := do(t, http.MethodGet, url+"/api/tree", "", "Host: tree.example"); status != 200 {
 			t.Errorf("another name: got %d", status)
 		}
-		for _, path := range []string{"POST call/greeter/greet", "POST cancel/greeter", "POST restart/greeter", "GET stream/greeter/count"} {
+		for _, path := range []string{"POST call/greeter/greet", "POST cancel/greeter", "POST restart/greeter", "GET stream/greeter/count", "POST open/greeter/chat", "POST context/x/send"} {
 			method, path, _ := strings.Cut(path, " ")
 			if status, text := do(t, method, url+"/api/"+path, `"x"`, "Host: tree.example"); status != 403 || !strings.Contains(text, "read-only") {
 				t.Errorf("read-only: %s: got %d %s", path, status, text)
@@ -198,7 +237,12 @@ func TestWhoMayLook(t *testing.T) {
 // reading reads server-sent events, each as "kind id data".
 func reading(ctx context.Context, t *testing.T, url string, headers ...string) (next func() string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	return readingOf(ctx, t, http.MethodGet, url, "", headers...)
+}
+
+func readingOf(ctx context.Context, t *testing.T, method, url, body string, headers ...string) (next func() string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,6 +379,9 @@ func TestDocuments(t *testing.T) {
 		}
 		if schema.Validate(map[string]any{"dish": "soup", "count": 1.0}) != nil || schema.Validate(map[string]any{"dish": 1.0}) == nil {
 			t.Error("the schema of cook's arguments does not say what they are")
+		}
+		if doc.Paths["/api/open/greeter/chat"].Post.RequestBody.Content == nil {
+			t.Error("there is no path for the context")
 		}
 		if doc.Paths["/api/stream/greeter/count"].Get == nil {
 			t.Error("there is no path for the source")

@@ -86,10 +86,7 @@ func (d *Dialog) info() Info {
 		i.Peer = cmp.Or(d.far.Path, d.far.Actor.ToID().String())
 	}
 	if f := d.flows; f != nil {
-		i.Sent, i.Received, i.Queued = f.out.sent, f.in.received, len(f.in.queue)
-		if f.out.room.Bytes > 0 {
-			i.Credit = max(0, f.out.room.Messages) // the message that probes is beyond it
-		}
+		i.Sent, i.Received, i.Queued, i.Credit = f.out.sent, f.in.received, len(f.in.queue), f.credit()
 	}
 	return i
 }

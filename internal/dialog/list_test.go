@@ -23,12 +23,12 @@ func TestO02_TheListSaysWhoWaitsForWhat(t *testing.T) {
 			s := stream(t, d)
 			receiving := beside(func() error { _, err := s.Recv(ctx); return err })
 			synctest.Wait()
-			if got := only(t, p.parent); got.Role != dialog.RoleOpener || got.Waits != "a message" || got.Credit != 2 || got.Peer != p.parent.Peer().String() {
+			if got := only(t, p.parent); got.Role != dialog.RoleOpener || got.Waits != "a message" || got.Credit != 2 || s.Credit() != 2 || got.Peer != p.parent.Peer().String() {
 				t.Errorf("O02: the opener is %+v", got)
 			}
 			sending := beside(func() error { _, err := flood(ctx, s); return err })
 			synctest.Wait()
-			if got := only(t, p.parent); got.Waits != "room for a message" || got.Sent != 2 || got.Credit != 0 {
+			if got := only(t, p.parent); got.Waits != "room for a message" || got.Sent != 2 || got.Credit != 0 || s.Credit() != 0 {
 				t.Errorf("O02: the opener is %+v", got)
 			}
 			if got := only(t, p.child); got.Role != dialog.RoleCallee || got.Received != 2 || got.Queued != 2 || got.Since.IsZero() {

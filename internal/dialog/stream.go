@@ -54,6 +54,14 @@ func (f *flows) close() {
 	}
 }
 
+// credit is how many messages may be sent before the sender waits; the one that probes is beyond it.
+func (f *flows) credit() int {
+	if f.out.room.Bytes <= 0 {
+		return 0
+	}
+	return max(0, f.out.room.Messages)
+}
+
 // hangUp ends what this side sends after a failure: how many messages it was, and whether a
 // Stop must follow.
 func (f *flows) hangUp() (sent uint64, tell bool) {
@@ -192,6 +200,13 @@ func (s *Stream) Waiting() int {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
 	return min(len(s.d.in.queue), s.d.in.window.Messages-1)
+}
+
+// Credit is how many messages may be sent before the sender waits.
+func (s *Stream) Credit() int {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	return s.d.flows.credit()
 }
 
 // CloseSend tells the peer that no more messages come. Receiving goes on.

@@ -168,6 +168,9 @@ func (s *Stream[Out, In]) next() (m In, ok bool, err error) {
 	return m, ok && err == nil, err
 }
 
+// Credit is how many messages Send gives to the peer before it waits for room, as far as this end knows at the moment.
+func (s *Stream[Out, In]) Credit() int { return s.raw.Credit() }
+
 // CloseSend tells the peer that no more messages come: its loop ends, and its
 // Recv is io.EOF after the last one. Receiving goes on.
 func (s *Stream[Out, In]) CloseSend() { s.raw.CloseSend() }
