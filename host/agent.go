@@ -57,7 +57,8 @@ const (
 // process of this program, which ends with the connection to its host, and with this program; its link leads to
 // its host, in whose tree it is.
 //
-// It joins again whenever a host is lost, for as long as ctx lives, unless that host has drained it. When ctx ends, its hosts are told to start their actors
+// It joins again whenever a host is lost, for as long as ctx lives, unless that host has drained it: it is none of that tree any more, and returns nil when
+// all of its hosts have drained it. When ctx ends, its hosts are told to start their actors
 // elsewhere; when none is left, or Drain is over, it leaves, and returns nil when nothing of what it has run is left. Errors
 // are about the options.
 func Agent(ctx context.Context, o AgentOptions) error {
@@ -65,11 +66,14 @@ func Agent(ctx context.Context, o AgentOptions) error {
 	if err != nil {
 		return err
 	}
+	ctx, a.end = context.WithCancel(ctx)
+	defer a.end()
 	joined, leave := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer leave(nil)
 	var joining task.Group
+	a.stays = len(a.Join)
 	for _, address := range a.Join {
-		joining.Go(func() { a.stay(ctx, joined, address, nil) })
+		joining.Go(func() { a.stay(ctx, joined, address, newStay("")) })
 	}
 	if a.Registry != nil {
 		joining.Go(func() { a.inRegistry(ctx, joined) })
@@ -87,13 +91,16 @@ func Agent(ctx context.Context, o AgentOptions) error {
 type agent struct {
 	AgentOptions
 
-	shipping chan struct{} // as many as programs may be taken at once
+	end      context.CancelFunc // as the end of its ctx
+	shipping chan struct{}      // as many as programs may be taken at once
 
 	mu       sync.Mutex
 	running  int
 	draining bool
-	epoch    uint64        // of its membership in the registry
-	changed  chan struct{} // closed at the next change
+	stays    int             // those that are not over
+	drained  map[string]bool // the trees whose hosts have drained it, by the names that stays have for them
+	epoch    uint64          // of its membership in the registry
+	changed  chan struct{}   // closed at the next change
 }
 
 var notInNames = regexp.MustCompile(`[^a-z0-9-]+`)
@@ -116,13 +123,14 @@ func newAgent(o AgentOptions) (*agent, error) {
 	if err := (&agentInfo{Host: o.Name, Labels: o.Labels}).check(); err != nil {
 		return nil, err
 	}
-	return &agent{AgentOptions: o, shipping: make(chan struct{}, mostShipping), changed: make(chan struct{})}, (&Spec{Name: o.Name, Command: []string{"agent"}}).Check()
+	return &agent{AgentOptions: o, drained: map[string]bool{}, shipping: make(chan struct{}, mostShipping), changed: make(chan struct{})}, (&Spec{Name: o.Name, Command: []string{"agent"}}).Check()
 }
 
-// stay joins the host at an address again and again, until ctx ends, or that has no tree any more, if it is known by one.
+// stay joins the host at an address again and again, until ctx ends, or that has no tree any more, or has drained it.
 func (a *agent) stay(ctx, joined context.Context, address string, trees *treeStay) {
+	defer a.stayed(trees)
 	for pause := agentPause; ctx.Err() == nil && trees.wanted(a); pause = min(2*pause, agentLongest) {
-		s := &seat{agent: a, address: address, opened: make(chan struct{}), left: make(chan struct{}), errands: map[string]*errand{}}
+		s := &seat{agent: a, address: address, trees: trees, opened: make(chan struct{}), left: make(chan struct{}), errands: map[string]*errand{}}
 		began := time.Now()
 		err := s.sit(joined)
 		if joined.Err() != nil || isClosed(s.left) {
@@ -139,7 +147,7 @@ func (a *agent) stay(ctx, joined context.Context, address string, trees *treeSta
 		}
 		select {
 		case <-time.After(pause):
-		case <-trees.again():
+		case <-trees.held:
 			pause = agentPause
 		case <-ctx.Done():
 		}
@@ -184,6 +192,7 @@ func (a *agent) change(f func()) {
 type seat struct {
 	*agent
 	address string
+	trees   *treeStay
 	nursery *Nursery      // whose processes the errands are
 	opened  chan struct{} // closed when there is one
 	tasks   task.Group    // the errands
@@ -276,6 +285,14 @@ func (s *seat) enter(ctx context.Context) (*Nursery, error) {
 		}
 	})
 	return s.nursery, err
+}
+
+// dismissed says that the host has drained the agent. That is the end of the seat, and of all that would follow it in this tree.
+func (s *seat) dismissed() {
+	s.leaves.Do(func() {
+		s.look(func() { maps.Copy(s.drained, s.trees.names) })
+		close(s.left)
+	})
 }
 
 func (s *seat) leave() { s.change(func() { s.running-- }) }

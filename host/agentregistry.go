@@ -85,7 +85,7 @@ func (a *agent) member() fleet.Host {
 //
 // The agent's mu guards the first two fields.
 type treeStay struct {
-	// names are those of the trees that are held there.
+	// names are those of the trees that were held there, and whether they are; one that has none is "".
 	names map[string]bool
 	// over is set when it joins no more.
 	over bool
@@ -93,24 +93,33 @@ type treeStay struct {
 	held chan struct{}
 }
 
+func newStay(name string) *treeStay {
+	return &treeStay{names: map[string]bool{name: true}, held: make(chan struct{}, 1)}
+}
+
 // wanted is asked before each join: whoever has joined stays, though the registry has lost the tree.
 func (t *treeStay) wanted(a *agent) (yes bool) {
-	if t == nil {
-		return true
-	}
 	a.look(func() {
-		yes = len(t.names) > 0
+		for _, held := range t.names {
+			yes = yes || held
+		}
 		t.over = !yes
 	})
 	return yes
 }
 
-// again is a channel that has something when there is a tree anew; nil if the stay is not known by trees.
-func (t *treeStay) again() <-chan struct{} {
-	if t == nil {
-		return nil
+// stayed is the end of a stay. One in a registry waits for other trees, unless all of its hosts have drained it.
+func (a *agent) stayed(t *treeStay) {
+	var idle bool
+	a.look(func() {
+		t.over = true
+		a.stays--
+		idle = a.stays == 0 && len(a.drained) > 0
+	})
+	if idle && a.Registry != nil {
+		a.Log.Info("an agent ends, which its hosts have drained", "host", a.Name)
+		a.end()
 	}
-	return t.held
 }
 
 // followTrees joins the root of each tree that the registry has, for as long as that holds its name.
@@ -121,7 +130,9 @@ func (a *agent) followTrees(ctx, joined context.Context) {
 	forget := func(is func(name string) bool) {
 		a.look(func() {
 			maps.DeleteFunc(stays, func(_ string, t *treeStay) bool {
-				maps.DeleteFunc(t.names, func(name string, _ bool) bool { return is(name) })
+				for name := range t.names {
+					t.names[name] = t.names[name] && !is(name)
+				}
 				return t.over
 			})
 		})
@@ -144,23 +155,24 @@ func (a *agent) followTrees(ctx, joined context.Context) {
 			host, _, _ := strings.Cut(change.Holder.Name, ":") // of a root, its tree comes behind that
 			address := fmt.Sprintf("tls://%s@%s", host, change.Holder.Address)
 			if t := a.staying(stays, address, change.Name); t != nil {
-				all.Go(func() {
-					a.stay(ctx, joined, address, t)
-					a.look(func() { t.over = true })
-				})
+				all.Go(func() { a.stay(ctx, joined, address, t) })
 			}
 		}
 	}
 }
 
 // staying notes that a tree is held at an address, and gives the stay there if it is still to begin. One that is over
-// is replaced.
+// is replaced. The agent does not go back to a tree whose host has drained it, wherever its next root is.
 func (a *agent) staying(stays map[string]*treeStay, address, name string) (begins *treeStay) {
 	a.look(func() {
+		if _, is := a.drained[name]; is {
+			return
+		}
 		t := stays[address]
 		if t == nil || t.over {
-			t = &treeStay{names: map[string]bool{}, held: make(chan struct{}, 1)}
+			t = newStay(name)
 			stays[address], begins = t, t
+			a.stays++
 		}
 		t.names[name] = true
 		select {

@@ -132,7 +132,7 @@ func (s *seat) do(ctx context.Context, o processOrder) (a processAnswer, err err
 	case doPing:
 		return a, nil
 	case doLeave:
-		s.leaves.Do(func() { close(s.left) })
+		s.dismissed()
 		return a, nil
 	}
 	e := s.find(o.UUID)

@@ -3,18 +3,23 @@ package host_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
 	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
@@ -122,4 +127,64 @@ func TestD22_DrainedDuringAStart(t *testing.T) {
 		}
 		return errors.Join(opened, err, failure)
 	})
+}
+
+// D22: an agent in a registry does not go back to a tree whose host has drained it, and ends when all of its hosts have.
+func TestD22_ADrainedAgentInARegistryEnds(t *testing.T) {
+	tempdir.Use(t)
+	machines, memory, quiet := inFleet(t), fleet.NewMemory(), slog.New(slog.DiscardHandler)
+	credentials, err := fleet.LoadCredentials(os.Getenv("HOST_TEST_CREDENTIALS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := memory.Client(fleet.Settings{})
+	var failure error
+	agent := task.Start(func() {
+		failure = host.Agent(t.Context(), host.AgentOptions{Registry: r, Credentials: credentials, Log: quiet})
+	})
+	number := 0
+	// root opens a tree, and has its body drain the agent.
+	root := func(tree string, body func(drain func()) error) error {
+		number++
+		f := *machines
+		f.Listen = strings.Replace(f.Listen, "127.0.0.1", fmt.Sprintf("127.0.0.%d", number), 1)
+		f.Registry, f.Tree = memory.Client(fleet.Settings{}), tree
+		err := host.OpenNursery(t.Context(), host.Options{Fleet: &f, Log: quiet}, func(ctx context.Context, n *host.Nursery) error {
+			defer n.Cancel()
+			return body(func() {
+				worker := onAgent(spec(t, "worker", "good"))
+				worker.StartTimeout = config.Duration(patience)
+				p, err := n.Start(ctx, worker)
+				if err == nil {
+					err = p.Cancel(ctx, "the agent has joined")
+				}
+				if err == nil {
+					_, err = inspect.Order(ctx, wire.OrderRequest{Name: "b", Do: wire.OrderDrain})
+				}
+				if err != nil {
+					t.Errorf("D22: %s: %v", tree, err)
+				}
+			})
+		})
+		return errors.Join(err, f.Registry.Close())
+	}
+	err = root("first", func(drain func()) error {
+		err := root("second", func(drainSecond func()) error {
+			drainSecond()
+			return nil
+		})
+		again := root("second", func(func()) error {
+			return root("third", func(drainThird func()) error {
+				drainThird() // the agent has heard of the second one by now
+				drain()
+				agent.Wait()
+				return nil
+			})
+		})
+		return errors.Join(err, again)
+	})
+	hosts, left := r.Hosts(t.Context())
+	if err := errors.Join(err, failure, left, r.Close()); err != nil || len(hosts) > 0 {
+		t.Errorf("D22: %v, left are %+v", err, hosts)
+	}
 }

@@ -23,7 +23,7 @@ type Fleet struct {
 	// Advertise is where others reach that address; as Listen if empty.
 	Advertise string
 	// Agents are started by commands of this host, which run for as long as the nursery is open, and are started again when
-	// they end. What they print is logged with the agent's name. A host that has them must have Listen. See docs/machines.md.
+	// they end, unless they were drained. What they print is logged with the agent's name. A host that has them must have Listen. See docs/machines.md.
 	Agents []config.Launched
 	// Lease is how long an actor on another machine lives that this host does not answer; 5 s if 0, 200 ms at least.
 	Lease time.Duration

@@ -26,8 +26,8 @@ import (
 //
 //   - The command: its agent sees the end of its input and drains, or loses the connection in some other way. The actors there
 //     are lost as with any agent, and start again when another one joins: that of the next command, as a rule.
-//   - The agent: its command ends with it, as ssh does with what it runs, and is started again. That is so even if it was drained
-//     (host drain), and so whoever takes a machine out of use takes its agent out of the config.
+//   - The agent: its command ends with it, as ssh does with what it runs, and is started again, unless this host has drained
+//     it (host drain): whoever takes a machine out of use does not want another agent there.
 //   - The root: in order it ends its actors first, then the input of the commands. If it is killed, the kernel ends the commands
 //     (package process), and closes their inputs.
 
@@ -38,6 +38,9 @@ const (
 
 // notJoined is why an agent is not there of which nothing else is known.
 const notJoined = "its command runs, and it has not joined yet"
+
+// drained is why an agent is not there that is not started again.
+const drained = "it was drained, and is started again with the next root"
 
 // launchers are the agents that a nursery starts (Fleet.Agents). The zero value has none.
 //
@@ -56,7 +59,9 @@ type launcher struct {
 	n       *Nursery
 	name    string
 	command []string
-	why     string // why its agent has not joined
+	why     string             // why its agent has not joined
+	wanted  context.Context    //nolint:containedctx // ends when the command is not to be started again
+	drain   context.CancelFunc // ends it
 }
 
 // launch starts the agents of a fleet. It is called when the nursery can be joined and before
@@ -77,7 +82,9 @@ func (n *Nursery) launch(f *Fleet) error {
 		if err != nil {
 			return fmt.Errorf("host.Options.Fleet: the agent %s: %w", words.Quote(a.Name), err)
 		}
-		m.launched = append(m.launched, &launcher{n: n, name: a.Name, command: command, why: notJoined})
+		l := &launcher{n: n, name: a.Name, command: command, why: notJoined}
+		l.wanted, l.drain = context.WithCancel(n.ctx)
+		m.launched = append(m.launched, l)
 	}
 	alive, stop := context.WithCancel(context.WithoutCancel(n.ctx))
 	n.agents.stop = stop
@@ -104,7 +111,11 @@ func (m *machines) absent(on *config.On) (reasons []string) {
 	}
 	for _, l := range m.launched {
 		if !joined[l.name] && (on.Host == "" || on.Host == l.name) {
-			reasons = append(reasons, "the agent "+words.Quote(l.name)+": "+l.why)
+			why := l.why
+			if l.wanted.Err() != nil {
+				why = drained
+			}
+			reasons = append(reasons, "the agent "+words.Quote(l.name)+": "+why)
 		}
 	}
 	return reasons
@@ -113,8 +124,8 @@ func (m *machines) absent(on *config.On) (reasons []string) {
 // tell keeps why the agent is not there, and has those who wait for a place look again.
 func (l *launcher) tell(why string) { l.n.env.machines.change(func() { l.why = why }) }
 
-// keep runs the command again and again, until the nursery's ctx ends: from then on there is
-// nothing more for an agent to do. A command that runs at that moment goes on until alive
+// keep runs the command again and again, until the nursery's ctx ends, from when on there is
+// nothing more for an agent to do, or its agent is drained. A command that runs at that moment goes on until alive
 // ends, since there may be actors with its agent.
 //
 // One that cannot be started is treated as one that has ended: the file may be there at the
@@ -123,7 +134,11 @@ func (l *launcher) keep(alive context.Context) {
 	for pause := agentPause; ; pause = min(2*pause, agentLongest) {
 		began := time.Now()
 		err := l.run(alive)
-		if l.n.ctx.Err() != nil || alive.Err() != nil {
+		switch {
+		case l.n.ctx.Err() != nil || alive.Err() != nil:
+			return
+		case l.wanted.Err() != nil:
+			l.n.env.log.Info("an agent was drained, and is not started again", "agent", l.name, "reason", err)
 			return
 		}
 		if time.Since(began) > launchStable {
@@ -133,7 +148,7 @@ func (l *launcher) keep(alive context.Context) {
 		l.n.env.log.Warn("an agent is started again", "agent", l.name, "pause", pause, "error", err)
 		select {
 		case <-time.After(pause):
-		case <-l.n.ctx.Done():
+		case <-l.wanted.Done():
 			return
 		case <-alive.Done():
 			return
@@ -163,7 +178,7 @@ func (l *launcher) run(alive context.Context) error {
 	}, nil)
 	l.tell(notJoined)
 	// If the ctx ends now, there never is a process. Later its end means nothing to this one, which lasts as long as alive.
-	err = proc.Start(l.n.ctx)
+	err = proc.Start(l.wanted)
 	_ = input.Close() // it was only handed on
 	if err != nil {
 		return err

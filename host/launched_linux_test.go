@@ -15,7 +15,9 @@ import (
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -227,5 +229,44 @@ func TestD20_ADeafCommandIsKilled(t *testing.T) {
 		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 			t.Errorf("D20: the command %d is left: %v", pid, err)
 		}
+	}
+}
+
+// D20: an agent that its root has drained ends, and is not started again; another one of its name may join.
+func TestD20_ADrainedAgentIsNotStartedAgain(t *testing.T) {
+	tempdir.Use(t)
+	f := inFleet(t)
+	f.Agents = []config.Launched{launched("b")}
+	var log syncBuffer
+	err := host.OpenNursery(t.Context(), host.Options{Fleet: f, Log: jsonLog(&log)}, func(ctx context.Context, n *host.Nursery) error {
+		defer n.Cancel()
+		worker := onAgent(spec(t, "worker", "good"))
+		p, err := n.Start(ctx, worker)
+		if err == nil {
+			err = p.Cancel(ctx, "the agent is drained")
+		}
+		if err == nil {
+			_, err = inspect.Order(ctx, wire.OrderRequest{Name: "b", Do: wire.OrderDrain})
+		}
+		if err != nil {
+			return err
+		}
+		log.await(t, `"msg":"an agent was drained, and is not started again","agent":"b"`, "its command has ended: exit code 0")
+		worker.StartTimeout = config.Duration(time.Second)
+		_, err = n.Start(ctx, worker)
+		if err == nil || !strings.Contains(err.Error(), `the agent "b": it was drained, and is started again with the next root`) {
+			t.Errorf("D20: %v", err)
+		}
+		again := start(t, "agent")
+		worker.StartTimeout = config.Duration(patience)
+		_, err = n.Start(ctx, worker)
+		n.Cancel()
+		return errors.Join(err, again.stdin.Close(), again.Wait())
+	})
+	if err != nil {
+		t.Errorf("D20: %v\n%s", err, &log)
+	}
+	if all := pids(&log); len(all) != 1 {
+		t.Errorf("D20: %v were started, expected one", all)
 	}
 }

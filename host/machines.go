@@ -289,6 +289,11 @@ func (c *child) drain(ctx context.Context, by string) error {
 		if i := slices.IndexFunc(m.all, func(a *machine) bool { return a.child == c }); i >= 0 {
 			a = m.all[i]
 			a.leaving = true
+			for _, l := range m.launched {
+				if l.name == a.info.Host {
+					l.drain()
+				}
+			}
 		}
 	})
 	if a == nil {

@@ -39,7 +39,7 @@ func newDrain(p *program) *cobra.Command {
 		Short: "Have the actors of an agent started elsewhere, and then the agent leave",
 		Long: "Have the actors that an agent runs for a host that serves started elsewhere, one after the other, and then the agent leave.\n" +
 			"Nothing new is started there meanwhile. HOST is the name of the agent in the tree. An agent that has left all of its\n" +
-			"hosts ends.",
+			"hosts ends, and one that the host has started by a command is not started again before the host is: docs/machines.md.",
 		Example: "  host drain b",
 	}, 1, func([]string) (wire.OrderRequest, error) { return wire.OrderRequest{Do: wire.OrderDrain}, nil })
 }
