@@ -23,7 +23,7 @@ import (
 const module = "github.com/seed-2ba35074/trellis/"
 
 // layers are the folders of shared, lowest first: each may import those before it.
-var layers = []string{"shared/actor", "internal/wire", "shared/fault", "shared/telemetry", "internal/link", "internal/tracing", "internal/dialog", "internal/callers", "internal/endpoint", "shared/contract", "shared/directory"}
+var layers = []string{"shared/actor", "internal/wire", "internal/codecs", "shared/fault", "shared/telemetry", "internal/link", "internal/tracing", "internal/dialog", "internal/callers", "internal/endpoint", "shared/contract", "shared/directory"}
 
 // area says what the packages below a folder may import of this module.
 type area struct {
@@ -53,11 +53,11 @@ func importMap() []area {
 		{"internal/cgroup", nil, "it knows the kernel's files, and nothing of whose they are"},
 		{"internal/shm", nil, "it carries bytes, and knows nothing of what they mean"},
 		{"internal/rundir", []string{"internal/cgroup", "internal/environ"}, "it removes what processes have left, and starts none"},
-		{"internal/control", []string{"internal/link", "internal/rundir", "internal/task", "internal/wire", "shared/actor", "shared/fault"}, "it brings two programs together, and knows nothing of what they are to each other"},
+		{"internal/control", []string{"internal/codecs", "internal/link", "internal/rundir", "internal/task", "internal/wire", "shared/actor", "shared/fault"}, "it brings two programs together, and knows nothing of what they are to each other"},
 		{"internal/fabric", []string{"fleet", "internal/task"}, "it connects hosts, and knows nothing of what they say"},
 		{"internal/process", []string{"internal/rundir", "internal/cgroup", "internal/logs", "internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/launch", []string{"internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},
-		{"internal/recording", []string{"internal/link", "internal/wire", "internal/logs", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
+		{"internal/recording", []string{"internal/codecs", "internal/link", "internal/wire", "internal/logs", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
 		{"internal/lab/decl", nil, "it reads source text, and imports nothing of it"},
 		{"internal/lab/page", nil, "it reads pages, and knows nothing of what they are about"},
 		{"internal/lab/foreground", nil, "the tests of every package may use it"},
@@ -69,7 +69,7 @@ func importMap() []area {
 		{"internal/lab/pair", []string{"shared", "internal"}, "it joins the two ends of a link, as a host and its plugin do"},
 		{"internal/lab/chaos", []string{"sdk", "host", "shared", "internal"}, "it plays hosts and plugins, as those who embed Trellis write them"},
 		{"internal/lab/manifests", []string{"internal/command"}, "it reads what the command writes"},
-		{"internal/lab/conform", []string{"docs/protocol/transcripts", "internal/environ", "internal/link", "internal/process", "internal/task", "internal/trust", "internal/wire"},
+		{"internal/lab/conform", []string{"docs/protocol/transcripts", "internal/codecs", "internal/environ", "internal/link", "internal/process", "internal/task", "internal/trust", "internal/wire"},
 			"it plays a host to whatever implementation, and must not lean on what a host makes of it"},
 		{"fleet", []string{"internal/task"}, "who is there, and who they are: it knows nothing of what hosts do for each other"},
 		{"registry/etcd/cmd/host", []string{"internal/command", "registry/etcd"}, "the program is its command line, with a driver"},

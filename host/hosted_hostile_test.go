@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/sdk"
@@ -37,7 +38,7 @@ func saidOf(path, to string) said {
 
 func encoded(v any) []byte {
 	b := wire.NewBuffer(0)
-	if err := wire.CBOR.Marshal(b, v, nil); err != nil {
+	if err := codecs.CBOR.Marshal(b, v, nil); err != nil {
 		panic(err)
 	}
 	return b.Bytes()

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -205,7 +206,7 @@ func (a *attacker) pour(t link.Transport) {
 func (a *attacker) frames(id uint64) []*wire.Frame {
 	begin := func(endpoint string, payload []byte) *wire.Frame {
 		return &wire.Frame{Dialog: id, Kind: wire.Kind_KIND_START, Payload: payload, Start: &wire.Start{
-			Endpoint: endpoint, Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Codec: wire.CBOR.Name(),
+			Endpoint: endpoint, Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Codec: codecs.CBOR.Name(),
 		}}
 	}
 	text := []byte{0x60}
@@ -219,13 +220,13 @@ func (a *attacker) frames(id uint64) []*wire.Frame {
 		f.Start.Kind = wire.EndpointKind_ENDPOINT_KIND_CONTEXT
 		return []*wire.Frame{f}
 	case "arguments":
-		return []*wire.Frame{begin("sit", wire.EncodeBytes(make([]byte, 1<<20)).Bytes())}
+		return []*wire.Frame{begin("sit", codecs.EncodeBytes(make([]byte, 1<<20)).Bytes())}
 	case "answers":
 		return []*wire.Frame{begin("big", text)}
 	case "few answers":
 		return []*wire.Frame{begin("few", text)}
 	case "numbers":
-		number := append([]byte{0xc2}, wire.EncodeBytes(bytes.Repeat([]byte{0xff}, 2<<20)).Bytes()...)
+		number := append([]byte{0xc2}, codecs.EncodeBytes(bytes.Repeat([]byte{0xff}, 2<<20)).Bytes()...)
 		return []*wire.Frame{begin("sit", number)}
 	case "metadata":
 		f := begin("sit", text)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
@@ -142,7 +143,7 @@ func TestD04_OrdersThatCannotBeCarriedOut(t *testing.T) {
 			return err
 		}
 		var none *fault.NotExposed
-		if _, err := to.Call(ctx, &dialog.Request{Endpoint: wire.Order, Kind: dialog.Func, Codec: wire.CBOR.Name()}); !errors.As(err, &none) && !errors.Is(err, fault.ErrNotAllowed) {
+		if _, err := to.Call(ctx, &dialog.Request{Endpoint: wire.Order, Kind: dialog.Func, Codec: codecs.CBOR.Name()}); !errors.As(err, &none) && !errors.Is(err, fault.ErrNotAllowed) {
 			t.Errorf("D06: an order from elsewhere: %v", err)
 		}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/trust"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -29,7 +30,7 @@ func rehearse(identity *tls.Config, log *slog.Logger) {
 	through(&wire.BootRequest{Parent: id, Self: id})
 	through(&wire.BootResponse{Self: id, Endpoints: []*wire.Endpoint{{Name: "rehearsal"}}})
 	if text, err := cbor.Marshal(wire.CancelRequest{Canceller: actor.NewID(id.Name), Grace: 1}); err == nil {
-		_ = wire.CBOR.Unmarshal(text, new(wire.CancelRequest)) // what comes of it is of no interest
+		_ = codecs.CBOR.Unmarshal(text, new(wire.CancelRequest)) // what comes of it is of no interest
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -37,7 +38,7 @@ func write(conn net.Conn, m greeting) error {
 	m.Version = wire.Version
 	b := wire.NewBuffer(0)
 	defer b.Free()
-	if err := wire.CBOR.Marshal(b, m, nil); err != nil {
+	if err := codecs.CBOR.Marshal(b, m, nil); err != nil {
 		return err
 	}
 	if b.Len() > mostGreeting {
@@ -64,7 +65,7 @@ func read(conn net.Conn) (m greeting, err error) {
 	if err != nil {
 		return m, noGreeting(err)
 	}
-	if err := wire.CBOR.Unmarshal(text, &m); err != nil {
+	if err := codecs.CBOR.Unmarshal(text, &m); err != nil {
 		return m, fmt.Errorf("%w: a greeting that cannot be read: %w", fault.ErrProtocol, err)
 	}
 	if m.Version != wire.Version {

@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/task"
-	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -181,7 +181,7 @@ func (e *heavy) Error() string { return fmt.Sprintf("heavy %d", e.N) }
 func (e *heavy) UnmarshalCBOR(b []byte) error {
 	<-reading
 	var n int
-	err := wire.CBOR.Unmarshal(b, &n)
+	err := codecs.CBOR.Unmarshal(b, &n)
 	e.N = n
 	return err
 }

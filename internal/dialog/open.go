@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -102,13 +103,13 @@ func (d *Dialog) Refused() bool { return d.end.refused }
 // CallRuntime calls an endpoint below RuntimePrefix. It works on a table that refuses new dialogs,
 // too: a host that lets nothing more begin still has to ask its plugin to end.
 func (t *Table) CallRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
-	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args})
+	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: codecs.CBOR.Name(), Args: args})
 }
 
 // AskRuntime is CallRuntime for a question, whose callee may hang: its end is not waited for, but only its answer, and
 // that for as long as ctx lives.
 func (t *Table) AskRuntime(ctx context.Context, endpoint string, args []byte) ([]byte, error) {
-	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: wire.CBOR.Name(), Args: args, Impatient: true})
+	return t.Call(ctx, &Request{Endpoint: endpoint, Kind: Func, Codec: codecs.CBOR.Name(), Args: args, Impatient: true})
 }
 
 // Scope runs body with a dialog that [Table.Open] has opened, and returns when the task on the

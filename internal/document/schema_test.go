@@ -12,6 +12,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
@@ -149,7 +150,7 @@ func TestSchemasSayWhatIsTaken(t *testing.T) {
 	taken, refused := 0, 0
 	for _, given := range []everything{{Raw: json.RawMessage("null")}, full} {
 		b := wire.NewBuffer(0)
-		if err := wire.JSON.Marshal(b, given, nil); err != nil {
+		if err := codecs.JSON.Marshal(b, given, nil); err != nil {
 			t.Fatal(err)
 		}
 		if !valid(b.Bytes()) {
@@ -171,7 +172,7 @@ func TestSchemasSayWhatIsTaken(t *testing.T) {
 					t.Fatal(err)
 				}
 				var into everything
-				switch err := wire.JSON.Unmarshal(text, &into); {
+				switch err := codecs.JSON.Unmarshal(text, &into); {
 				case !valid(text):
 					refused++
 				case err != nil && name != "bytes" && name != "fixed": // whose base64 and length a schema does not check

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/seed-2ba35074/trellis/internal/callers"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -90,7 +91,7 @@ func (e *Exposed) Accept(start *wire.Start) (dialog.Task, error) {
 	case start.Fingerprint != 0 && start.Fingerprint != s.Fingerprint:
 		return nil, &fault.ContractError{Endpoint: start.Endpoint, What: Mismatch, Want: s.Shape, Got: "another set of types"}
 	}
-	if _, err := wire.CodecByName(start.Codec); err != nil {
+	if _, err := codecs.ByName(start.Codec); err != nil {
 		return nil, err
 	}
 	if s.Most > 0 {

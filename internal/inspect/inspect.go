@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -209,7 +210,7 @@ func (h *head) Write(b []byte) (int, error) {
 func Encode(v any) ([]byte, error) {
 	b := wire.NewBuffer(0)
 	defer b.Free()
-	if err := wire.CBOR.Marshal(b, v, nil); err != nil {
+	if err := codecs.CBOR.Marshal(b, v, nil); err != nil {
 		return nil, err
 	}
 	return slices.Clone(b.Bytes()), nil
@@ -236,7 +237,7 @@ func decode(answer []byte, v any) error {
 	if len(answer) > mostAnswer {
 		return fmt.Errorf("its answer has %d bytes; the limit is %d", len(answer), mostAnswer)
 	}
-	return wire.CBOR.Unmarshal(answer, v)
+	return codecs.CBOR.Unmarshal(answer, v)
 }
 
 // bound cuts what is too large, whoever has said it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/lease"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -21,7 +22,7 @@ func (l *Life) keepLease(term time.Duration) *task.Worker {
 	ask := func(ctx context.Context) (given time.Duration, err error) {
 		answer, err := l.table.CallRuntime(ctx, wire.Renew, nil)
 		if err == nil {
-			err = wire.CBOR.Unmarshal(answer, &given)
+			err = codecs.CBOR.Unmarshal(answer, &given)
 		}
 		return given, err
 	}

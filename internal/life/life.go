@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
@@ -341,7 +342,7 @@ func (l *Life) runtime(start *wire.Start) (dialog.Task, error) {
 // request so that the children can be ended within it.
 func (l *Life) cancelActor(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 	var r wire.CancelRequest
-	if err := wire.CBOR.Unmarshal(d.Args(), &r); err != nil {
+	if err := codecs.CBOR.Unmarshal(d.Args(), &r); err != nil {
 		return nil, fmt.Errorf("cancel request: %w", err)
 	}
 	if r.Grace > 0 {

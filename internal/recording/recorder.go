@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -273,7 +274,7 @@ func (t *tap) text(e event) (lines []byte, err error) {
 // that has ended is still known for a while, since what its opener has sent may cross the ending:
 // until as many others have ended as a link may have at once.
 func (t *tap) isJSON(f *wire.Frame) (is bool) {
-	if f.Start != nil && f.Start.Codec == wire.JSON.Name() {
+	if f.Start != nil && f.Start.Codec == codecs.JSON.Name() {
 		t.json[f.Dialog] = true
 	}
 	is = t.json[f.Dialog]

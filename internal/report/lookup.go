@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -50,7 +51,7 @@ func Answers(start *wire.Start, r directory.Registry) dialog.Task {
 			return nil, err
 		}
 		var q question
-		if err := wire.CBOR.Unmarshal(d.Args(), &q); err != nil {
+		if err := codecs.CBOR.Unmarshal(d.Args(), &q); err != nil {
 			return nil, fmt.Errorf("%s: %w", start.Endpoint, err)
 		}
 		return answer(ctx, d, r, q)
@@ -160,7 +161,7 @@ func (t Tree) query(ctx context.Context, q question, answer any) error {
 	if err != nil {
 		return err
 	}
-	if err := wire.CBOR.Unmarshal(payload, answer); err != nil {
+	if err := codecs.CBOR.Unmarshal(payload, answer); err != nil {
 		return fmt.Errorf("%w: the answer to %s: %w", fault.ErrProtocol, wire.Query, err)
 	}
 	return nil
@@ -232,7 +233,7 @@ func watchAt(ctx context.Context, at endpoint.Reach, endpoint string, question a
 		return err
 	}
 	d, err := host.Open(ctx, &dialog.Request{
-		Endpoint: endpoint, Kind: dialog.Source, Codec: wire.CBOR.Name(), Args: args.Bytes(), Owner: args, Window: window,
+		Endpoint: endpoint, Kind: dialog.Source, Codec: codecs.CBOR.Name(), Args: args.Bytes(), Owner: args, Window: window,
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/records"
@@ -121,7 +122,7 @@ func AnswerRecords(start *wire.Start, s telemetry.Source) dialog.Task {
 		if n := len(d.Args()); n > maxMessage {
 			return nil, fmt.Errorf("%s: a filter of %d bytes; the limit is %d", start.Endpoint, n, maxMessage)
 		}
-		if err := wire.CBOR.Unmarshal(d.Args(), &f); err != nil {
+		if err := codecs.CBOR.Unmarshal(d.Args(), &f); err != nil {
 			return nil, fmt.Errorf("%s: %w", start.Endpoint, err)
 		}
 		return nil, answer(ctx, d, f)

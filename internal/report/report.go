@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -86,7 +87,7 @@ func Send(ctx context.Context, t *dialog.Table, r directory.Registry) error {
 // tell opens one of the streams on which an actor tells its host something, and has it sent;
 // and all the others at the same time.
 func tell(ctx context.Context, t *dialog.Table, endpoint string, all teller, others ...teller) error {
-	d, err := t.Open(ctx, &dialog.Request{Endpoint: endpoint, Kind: dialog.Context, Codec: wire.CBOR.Name()})
+	d, err := t.Open(ctx, &dialog.Request{Endpoint: endpoint, Kind: dialog.Context, Codec: codecs.CBOR.Name()})
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func encode(m *message, self actor.ID) (*wire.Buffer, error) {
 // an author's is in it.
 func marshal(v any) (*wire.Buffer, error) {
 	b := wire.NewBuffer(0)
-	if err := wire.EncodeCBOR(b, v); err != nil {
+	if err := codecs.EncodeCBOR(b, v); err != nil {
 		b.Free()
 		return nil, err
 	}
@@ -231,7 +232,7 @@ func decode(payload []byte) (m message, err error) {
 	if len(payload) > maxMessage {
 		return m, fmt.Errorf("a message of %d bytes; the limit is %d", len(payload), maxMessage)
 	}
-	if err := wire.CBOR.Unmarshal(payload, &m); err != nil {
+	if err := codecs.CBOR.Unmarshal(payload, &m); err != nil {
 		return m, err
 	}
 	return m, m.unpack()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
@@ -269,7 +270,7 @@ func TestO01_ALiarBlindsNobody(t *testing.T) {
 func lies(t *testing.T, child *dialog.Table, all []told) { liesAt(t, child, wire.Events, all) }
 
 func liesAt(t *testing.T, child *dialog.Table, endpoint string, all []told) {
-	d, err := child.Open(t.Context(), &dialog.Request{Endpoint: endpoint, Kind: dialog.Context, Codec: wire.CBOR.Name()})
+	d, err := child.Open(t.Context(), &dialog.Request{Endpoint: endpoint, Kind: dialog.Context, Codec: codecs.CBOR.Name()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +283,7 @@ func liesAt(t *testing.T, child *dialog.Table, endpoint string, all []told) {
 			}
 			for _, m := range all {
 				b := wire.NewBuffer(0)
-				if err := errors.Join(wire.CBOR.Marshal(b, m, nil), stream.SendBuffer(ctx, b)); err != nil {
+				if err := errors.Join(codecs.CBOR.Marshal(b, m, nil), stream.SendBuffer(ctx, b)); err != nil {
 					t.Error(err)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/histogram"
@@ -94,7 +95,7 @@ func (r *Router) Measured(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 		return nil, err
 	}
 	var q wire.MetricsRequest
-	if err := wire.CBOR.Unmarshal(d.Args(), &q); err != nil {
+	if err := codecs.CBOR.Unmarshal(d.Args(), &q); err != nil {
 		return nil, fmt.Errorf("%s: %w", wire.Metrics, err)
 	}
 	all := r.Measure(ctx, min(q.Within, measureBound))
@@ -106,7 +107,7 @@ func (r *Router) Measured(ctx context.Context, d *dialog.Dialog) ([]byte, error)
 func answer(d *dialog.Dialog, all []telemetry.Metrics) ([]byte, error) {
 	b := wire.NewBuffer(0)
 	for i := range all {
-		if err := wire.CBOR.Marshal(b, &all[i], nil); err != nil {
+		if err := codecs.CBOR.Marshal(b, &all[i], nil); err != nil {
 			b.Free()
 			return nil, err
 		}
@@ -123,7 +124,7 @@ func answered(endpoint string, payload []byte, most int) (all []telemetry.Metric
 			err = fmt.Errorf("%d bytes of one actor; the limit is %d", len(one), mostOfOne)
 		}
 		if err == nil {
-			err = wire.CBOR.Unmarshal(one, &m)
+			err = codecs.CBOR.Unmarshal(one, &m)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: the answer to %s: %w", fault.ErrProtocol, endpoint, err)
@@ -294,7 +295,7 @@ func (i *Inquiry) ask(t *dialog.Table, within time.Duration) (lasts bool) {
 func ask(t *dialog.Table, within time.Duration) (all []telemetry.Metrics, err error) {
 	args := wire.NewBuffer(0)
 	defer args.Free()
-	if err := wire.CBOR.Marshal(args, wire.MetricsRequest{Within: within}, nil); err != nil {
+	if err := codecs.CBOR.Marshal(args, wire.MetricsRequest{Within: within}, nil); err != nil {
 		return nil, err
 	}
 	payload, err := t.CallRuntime(context.Background(), wire.Metrics, args.Bytes())

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/histogram"
 	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
@@ -81,7 +82,7 @@ func answering(t *testing.T, answer func() []any) (host *dialog.Table) {
 			return func(_ context.Context, d *dialog.Dialog) ([]byte, error) {
 				b := wire.NewBuffer(0)
 				for _, v := range answer() {
-					if err := wire.CBOR.Marshal(b, v, nil); err != nil {
+					if err := codecs.CBOR.Marshal(b, v, nil); err != nil {
 						return nil, err
 					}
 				}

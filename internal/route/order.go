@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -83,7 +84,7 @@ func (r *Router) Obey(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 
 // Ordered is the argument of [wire.Order].
 func Ordered(d *dialog.Dialog) (q wire.OrderRequest, err error) {
-	if err := wire.CBOR.Unmarshal(d.Args(), &q); err != nil {
+	if err := codecs.CBOR.Unmarshal(d.Args(), &q); err != nil {
 		return q, fmt.Errorf("%s: %w", wire.Order, err)
 	}
 	return q, nil

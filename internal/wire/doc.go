@@ -1,7 +1,7 @@
 // Package wire is what goes over a link, of the protocol trellis.v1: its messages (generated
 // from docs/protocol/trellis.proto), how frames become bytes and bytes become frames, and the
-// codecs of the payloads inside them. It is machinery of this project and promises no stable
-// API. docs/protocol says what the frames mean.
+// memory of the payloads inside them, whose bytes are package codecs' to make. It is machinery
+// of this project and promises no stable API. docs/protocol says what the frames mean.
 //
 // # Out
 //
@@ -31,21 +31,17 @@
 //
 // Nothing here starts a goroutine or blocks, except for [PacketReader.Next] on its connection.
 // Frames, buffers and readers have no locks: each has one owner at a time. What all goroutines
-// share are pools of memory, and what was found out about types, which is never forgotten.
+// share are pools of memory.
 // Nothing that was decoded refers to memory that will be written again, unless its comment
 // says for how long it is valid.
 //
 // # Payloads
 //
-// A [Codec] is CBOR, JSON or protobuf; a START names it. A buffer has one owner at a time,
-// who gives it away or frees it:
+// A buffer has one owner at a time, who gives it away or frees it:
 //
 //	to := wire.NewBuffer(size)
-//	err := wire.CBOR.Marshal(to, value, nil)
+//	err := codecs.CBOR.Marshal(to, value, nil)
 //	link.SendOwned(lane, frame, to) // the link's from here on
-//
-// CBOR refuses a value that contains itself where it is encoded (value.go), and a number
-// that costs more to decode than it has bytes (number.go).
 //
 // # Errors and identities
 //

@@ -1,23 +1,12 @@
 package wire_test
 
 import (
-	"bytes"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
-
-// marshal returns what a codec makes of a value.
-func marshal(c wire.Codec, v any) ([]byte, error) {
-	b := wire.NewScratch()
-	defer b.Free()
-	if err := c.Marshal(b, v, nil); err != nil {
-		return nil, err
-	}
-	return bytes.Clone(b.Bytes()), nil
-}
 
 // encoded gives a packet's frames as one part.
 func encoded(t *testing.T, p *wire.Packet) (b []byte) {

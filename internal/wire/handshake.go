@@ -6,6 +6,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
+// Version is the protocol version that this package speaks. Another one is refused.
+const Version = 1
+
 // What go-plugin's handshake must agree on between a host and a plugin. The cookie is not a
 // secret. It only shows a program that it was started by a host, and not by hand, and keeps a
 // host from taking another project's plugin for one of its own. Programs in other languages

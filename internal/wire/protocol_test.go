@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -22,10 +23,10 @@ import (
 // The examples of docs/protocol, as this program makes them.
 func examples(t *testing.T) map[string]*wire.Packet {
 	t.Helper()
-	args, err := marshal(wire.CBOR, struct {
+	args := wire.NewBuffer(0)
+	if err := codecs.CBOR.Marshal(args, struct {
 		Root string `json:"root"`
-	}{"/src"})
-	if err != nil {
+	}{"/src"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	host := actor.ID{Name: "host", UUID: "0e1f2a3b-4c5d-4e6f-8a9b-0c1d2e3f4a5b", PID: 4711}
@@ -36,7 +37,7 @@ func examples(t *testing.T) map[string]*wire.Packet {
 		"hello": {Frames: []*wire.Frame{{Kind: wire.Kind_KIND_HELLO, Hello: &wire.Hello{
 			Version: wire.Version, Self: wire.FromID(host), MaxMessage: 64 << 20,
 		}}}},
-		"start": {Frames: []*wire.Frame{{Dialog: 2, Kind: wire.Kind_KIND_START, Payload: args, Start: &wire.Start{
+		"start": {Frames: []*wire.Frame{{Dialog: 2, Kind: wire.Kind_KIND_START, Payload: args.Bytes(), Start: &wire.Start{
 			Endpoint: "lines", Kind: wire.EndpointKind_ENDPOINT_KIND_SOURCE, Fingerprint: exampleFingerprint,
 			Codec: "cbor", Timeout: 5_000_000_000, Window: &wire.Window{Messages: 64, Bytes: 4 << 20},
 		}}}},

@@ -4,13 +4,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 )
 
 // X16: an error is not larger than a few lines, however large what it complains of.
 func TestX16_MisfitsAreShort(t *testing.T) {
 	long := strings.Repeat("9", 1<<20)
-	key := append(wire.EncodeBytes([]byte(long)).Bytes(), 0)
+	key := append(codecs.EncodeBytes([]byte(long)).Bytes(), 0)
 	key[0] |= 3 << 5 // a text instead of bytes
 	for name, decode := range map[string]func() error{
 		"JSON number": func() error { _, err := decode[int](&signature{}, "json", "arguments", []byte(long)); return err },

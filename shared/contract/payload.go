@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -19,7 +20,7 @@ func encode[T any](s *signature, codec, what string, v T) (*wire.Buffer, error) 
 		return nil, s.unfit
 	}
 	if plain, ok := plainBytes(codec, v); ok {
-		return wire.EncodeBytes(plain), nil
+		return codecs.EncodeBytes(plain), nil
 	}
 	b := wire.NewScratch()
 	if err := marshal(b, codec, v, s.unfitBehind(what)); err != nil {
@@ -47,7 +48,7 @@ func answer[T any](s *signature, d *dialog.Dialog, v T) ([]byte, error) {
 // plainBytes gives a value that has a way of its own to be encoded.
 func plainBytes[T any](codec string, v T) (b []byte, ok bool) {
 	b, ok = any(v).([]byte)
-	return b, ok && b != nil && codec == wire.CBOR.Name()
+	return b, ok && b != nil && codec == codecs.CBOR.Name()
 }
 
 func marshal(b *wire.Buffer, codec string, v any, unfit func(reflect.Type) error) error {
@@ -55,9 +56,9 @@ func marshal(b *wire.Buffer, codec string, v any, unfit func(reflect.Type) error
 		if codec == "json" {
 			return b.Append(protojson.MarshalOptions{}.MarshalAppend(b.AvailableBuffer(), m))
 		}
-		return wire.Proto.Marshal(b, m, unfit)
+		return codecs.Proto.Marshal(b, m, unfit)
 	}
-	c, err := wire.CodecByName(codec)
+	c, err := codecs.ByName(codec)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func receive[T any](s *signature, codec, what string, payload []byte, lend bool)
 	v, ok := decodeBytes[T](codec, payload, again)
 	if !ok {
 		v, err = decode[T](s, codec, what, payload)
-		again = again && err == nil && wire.Copies(codec, reflect.TypeFor[T]())
+		again = again && err == nil && codecs.Copies(codec, reflect.TypeFor[T]())
 	}
 	if again {
 		wire.FreePayload(payload)
@@ -92,10 +93,10 @@ func receive[T any](s *signature, codec, what string, payload []byte, lend bool)
 // decodeBytes decodes a byte string for a T that is []byte: a copy, or what lies in the payload.
 func decodeBytes[T any](codec string, payload []byte, copied bool) (v T, ok bool) {
 	into, ok := any(&v).(*[]byte)
-	if !ok || codec != wire.CBOR.Name() {
+	if !ok || codec != codecs.CBOR.Name() {
 		return v, false
 	}
-	*into, ok = wire.DecodeBytes(payload)
+	*into, ok = codecs.DecodeBytes(payload)
 	if copied {
 		*into = bytes.Clone(*into)
 	}
@@ -111,7 +112,7 @@ func unmarshal[T any](codec string, payload []byte, v *T) error {
 		}
 		return proto.Unmarshal(payload, m)
 	}
-	c, err := wire.CodecByName(codec)
+	c, err := codecs.ByName(codec)
 	if err != nil {
 		return err
 	}

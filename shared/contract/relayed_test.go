@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/lab/pair"
-	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
 
@@ -19,7 +19,7 @@ func TestS2_ARelayedContractErrorIsNotOurOwn(t *testing.T) {
 	for _, name := range []string{"count", "outer"} {
 		ours := contract.Func[int, int](name)
 		p := pair.Serve(t, ours.Handle(func(ctx context.Context, _ int) (int, error) {
-			_, err := last.Dialogs.Call(ctx, &dialog.Request{Endpoint: "count", Kind: dialog.Func, Fingerprint: 1, Codec: wire.CBOR.Name()})
+			_, err := last.Dialogs.Call(ctx, &dialog.Request{Endpoint: "count", Kind: dialog.Func, Fingerprint: 1, Codec: codecs.CBOR.Name()})
 			return 0, err
 		}))
 		_, err := ours.Call(t.Context(), p, 1)

@@ -14,8 +14,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
-	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -154,7 +154,7 @@ func (w *walk) structure(path string, t reflect.Type) {
 		w.field(path+"."+f.name, t, f, fields[:i])
 	}
 	for f := range t.Fields() { // what they bring along is checked above
-		if f.Anonymous && wire.Tag(f) == "" && f.Type.Kind() == reflect.Struct && leafName(f.Type) == "" && len(appendCoded(nil, f.Type, nil, nil)) == 0 && hidesAll(f.Type) {
+		if f.Anonymous && codecs.Tag(f) == "" && f.Type.Kind() == reflect.Struct && leafName(f.Type) == "" && len(appendCoded(nil, f.Type, nil, nil)) == 0 && hidesAll(f.Type) {
 			w.structure(path, f.Type)
 		}
 	}
@@ -240,7 +240,7 @@ func appendCoded(to []codedField, t reflect.Type, index []int, within []reflect.
 		switch {
 		case !skip:
 			to = append(to, codedField{f, name, optional, at})
-		case f.Anonymous && wire.Tag(f) == "" && inner.Kind() == reflect.Struct:
+		case f.Anonymous && codecs.Tag(f) == "" && inner.Kind() == reflect.Struct:
 			to = appendCoded(to, inner, at, within)
 		}
 	}
@@ -250,7 +250,7 @@ func appendCoded(to []codedField, t reflect.Type, index []int, within []reflect.
 // fieldName is a field's name in a payload, whether it may be left out of one, and whether
 // no encoder looks at it by itself.
 func fieldName(f reflect.StructField) (name string, optional, skip bool) {
-	tag := wire.Tag(f)
+	tag := codecs.Tag(f)
 	if tag == "-" || !f.IsExported() || f.Anonymous && tag == "" {
 		return "", false, true
 	}
@@ -277,7 +277,7 @@ func leafName(t reflect.Type) string {
 	case t.Kind() == reflect.Interface:
 		return "any"
 	}
-	if wire.EncodesItself(t) {
+	if codecs.EncodesItself(t) {
 		return t.String()
 	}
 	switch k := t.Kind(); k {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
@@ -93,7 +94,7 @@ func statusCode(s interface{ GRPCStatus() *status.Status }) uint32 {
 func marshal(v any) ([]byte, error) {
 	to := wire.NewScratch()
 	defer to.Free()
-	err := try(func() error { return wire.CBOR.Marshal(to, v, nil) }, failed)
+	err := try(func() error { return codecs.CBOR.Marshal(to, v, nil) }, failed)
 	return bytes.Clone(to.Bytes()), err
 }
 
@@ -101,5 +102,5 @@ func marshal(v any) ([]byte, error) {
 // type. The data is the peer's, and the type may decode itself; so neither a bad encoding nor a
 // panic does more than leave the error without its local form (see [revive]).
 func unmarshal(data []byte, v any) error {
-	return try(func() error { return wire.CBOR.Unmarshal(data, v) }, failed)
+	return try(func() error { return codecs.CBOR.Unmarshal(data, v) }, failed)
 }

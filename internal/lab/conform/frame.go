@@ -13,6 +13,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
@@ -85,7 +86,7 @@ func parseJSON(text string) (value any, rest string, err error) {
 	var raw json.RawMessage
 	d := json.NewDecoder(strings.NewReader(text))
 	if err = d.Decode(&raw); err == nil {
-		err = wire.JSON.Unmarshal(raw, &value)
+		err = codecs.JSON.Unmarshal(raw, &value)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("at %q: %w", text, err)

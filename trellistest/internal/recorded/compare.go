@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
@@ -232,7 +233,7 @@ func fields(n *wire.Node) []byte {
 	if len(n.Detail) == 0 {
 		return nil
 	}
-	return canonical(n.Detail, wire.CBOR.Name())
+	return canonical(n.Detail, codecs.CBOR.Name())
 }
 
 // identity is an actor in a text: its name, and the beginning of its uuid.
@@ -251,7 +252,7 @@ func (c *comparison) payloads(path string, was, is []byte) {
 // byte string.
 func canonical(payload []byte, codec string) []byte {
 	text, ok := recording.Notation(payload)
-	if codec == wire.JSON.Name() {
+	if codec == codecs.JSON.Name() {
 		var compact bytes.Buffer
 		ok = json.Compact(&compact, payload) == nil
 		text = compact.String()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -43,7 +44,7 @@ func (r *player) ask(canceller actor.ID, reason string) {
 	}
 	r.closing, r.next = r.next, r.next+2
 	r.link.Send(link.Data, &wire.Frame{Dialog: r.closing, Kind: wire.Kind_KIND_START, Payload: args, Start: &wire.Start{
-		Endpoint: wire.CancelActor, Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Codec: wire.CBOR.Name(),
+		Endpoint: wire.CancelActor, Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Codec: codecs.CBOR.Name(),
 	}})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/trellistest/internal/recorded"
@@ -34,7 +35,7 @@ func TestNotationOfValues(t *testing.T) {
 		{struct{}{}, `{}`},
 	} {
 		var b wire.Buffer
-		if err := wire.CBOR.Marshal(&b, test.value, nil); err != nil {
+		if err := codecs.CBOR.Marshal(&b, test.value, nil); err != nil {
 			t.Fatal(err)
 		}
 		text, ok := recording.Notation(b.Bytes())

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -143,7 +144,7 @@ func (l Line) asksToEnd() (request wire.CancelRequest, ok bool) {
 	if !l.Sent || l.Frame == nil || l.Frame.Kind != wire.Kind_KIND_START || l.Frame.GetStart().GetEndpoint() != wire.CancelActor {
 		return request, false
 	}
-	return request, wire.CBOR.Unmarshal(l.Frame.Payload, &request) == nil
+	return request, codecs.CBOR.Unmarshal(l.Frame.Payload, &request) == nil
 }
 
 // ownWish is why the actor has ended by its own wish, if the line is an error that says so.
@@ -153,7 +154,7 @@ func (l Line) ownWish() (reason string, ok bool) {
 	}
 	for _, n := range l.Frame.Fault.GetNodes() {
 		var cancelled fault.ContextCancelled
-		if n.Name == "trellis.ContextCancelled" && wire.CBOR.Unmarshal(n.Detail, &cancelled) == nil && cancelled.Canceller.UUID == n.Origin.GetUuid() {
+		if n.Name == "trellis.ContextCancelled" && codecs.CBOR.Unmarshal(n.Detail, &cancelled) == nil && cancelled.Canceller.UUID == n.Origin.GetUuid() {
 			return cancelled.Reason, true
 		}
 	}

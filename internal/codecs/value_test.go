@@ -1,4 +1,4 @@
-package wire_test
+package codecs_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
-	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 )
 
 type node struct {
@@ -72,7 +72,7 @@ func TestP08_ValuesThatContainThemselves(t *testing.T) {
 		"embedded": embedded{node: ring()}, "list of them": []*node{nil, ring()}, "in a map": map[string]node{"a": *ring()},
 		"tagged": cbor.Tag{Number: 1000, Content: ring()},
 	} {
-		b, err := marshal(wire.CBOR, v)
+		b, err := marshal(codecs.CBOR, v)
 		if err == nil || !strings.Contains(err.Error(), "the value contains itself") {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
@@ -90,10 +90,10 @@ func TestP08_ValuesThatOnlyLookAsIfTheyContainedThemselves(t *testing.T) {
 		"empty": []list{{}, {}}, "nil map": table(nil), "own method": ends, "64 levels": deep(64),
 		"embedded": long2(64), "a dynamic value": map[string]any{"a": []any{1, "b", nil, time.Time{}}},
 	} {
-		b, err := marshal(wire.CBOR, v)
+		b, err := marshal(codecs.CBOR, v)
 		var got any
 		if err == nil {
-			err = wire.CBOR.Unmarshal(b, &got)
+			err = codecs.CBOR.Unmarshal(b, &got)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -112,7 +112,7 @@ func TestP08_ValuesThatAreTooDeep(t *testing.T) {
 		c = &next
 	}
 	for name, v := range map[string]any{"list": long(65), "any": deep(65), "long": long(1 << 20), "pointers": c} {
-		b, err := marshal(wire.CBOR, v)
+		b, err := marshal(codecs.CBOR, v)
 		if err == nil || !strings.Contains(err.Error(), "more than 64 levels deep") {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
@@ -140,23 +140,23 @@ func TestP08_JSONHasBoundsOfItsOwn(t *testing.T) {
 		"list": long(65), "any": deep(65), "deepest list": long(most), "deepest any": deep(most),
 		"own method": made, "own text": []any{text}, "not coded": hidden,
 	} {
-		b, err := marshal(wire.JSON, v)
+		b, err := marshal(codecs.JSON, v)
 		var got any
 		if err == nil {
-			err = wire.JSON.Unmarshal(b, &got)
+			err = codecs.JSON.Unmarshal(b, &got)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, v := range map[string]any{"ring": ring(), "list": long(most + 1), "any": deep(most + 1), "long": long(1 << 20)} {
-		b, err := marshal(wire.JSON, v)
+		b, err := marshal(codecs.JSON, v)
 		if err == nil || !strings.Contains(err.Error(), "the value contains itself, or is nested more than 10000 levels deep") {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
 	}
 	deepest := strings.Repeat("[", most+1) + strings.Repeat("]", most+1)
-	if err := wire.JSON.Unmarshal([]byte(deepest), new(any)); err == nil {
+	if err := codecs.JSON.Unmarshal([]byte(deepest), new(any)); err == nil {
 		t.Error("the decoder takes more levels than the encoder")
 	}
 }
@@ -174,7 +174,7 @@ func TestP08_OrdinaryValuesAreNotWalked(t *testing.T) {
 		return n
 	}
 	want := least(func() { must(t)(cbor.Marshal(v)) })
-	if got := least(func() { must(t)(marshal(wire.CBOR, v)) }); got > want+1 {
+	if got := least(func() { must(t)(marshal(codecs.CBOR, v)) }); got > want+1 {
 		t.Errorf("%v allocations, the encoder alone has %v", got, want)
 	}
 }

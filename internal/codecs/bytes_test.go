@@ -1,21 +1,21 @@
-package wire_test
+package codecs_test
 
 import (
 	"bytes"
 	"testing"
 
-	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 )
 
 // Byte strings have a way of their own, which gives the same as the codec.
 func TestBytesAreCodedAsCBOR(t *testing.T) {
 	for _, size := range []int{0, 1, 23, 24, 255, 256, 4095, 4096, 65535, 65536, 1 << 20} {
 		b := bytes.Repeat([]byte{7}, size)
-		want, err := marshal(wire.CBOR, b)
-		if got := wire.EncodeBytes(b).Bytes(); err != nil || !bytes.Equal(got, want) {
+		want, err := marshal(codecs.CBOR, b)
+		if got := codecs.EncodeBytes(b).Bytes(); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes: begins with %x, want %x, %v", size, got[:min(10, len(got))], want[:min(10, len(want))], err)
 		}
-		if got, ok := wire.DecodeBytes(want); !ok || !bytes.Equal(got, b) || got == nil {
+		if got, ok := codecs.DecodeBytes(want); !ok || !bytes.Equal(got, b) || got == nil {
 			t.Errorf("%d bytes: %t, %d came back", size, ok, len(got))
 		}
 	}
@@ -27,12 +27,12 @@ func FuzzDecodeBytes(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, ok := wire.DecodeBytes(data)
+		got, ok := codecs.DecodeBytes(data)
 		if !ok {
 			return
 		}
 		var want []byte
-		if err := wire.CBOR.Unmarshal(data, &want); err != nil || !bytes.Equal(got, want) {
+		if err := codecs.CBOR.Unmarshal(data, &want); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("%x became %x, and %x by the codec, %v", data, got, want, err)
 		}
 	})

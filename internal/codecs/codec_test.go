@@ -1,4 +1,4 @@
-package wire_test
+package codecs_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
@@ -40,10 +41,10 @@ func TestP01_ValuesSurviveAsThemselves(t *testing.T) {
 		time.Duration(0), time.Hour, [2]int{}, [4]byte{1}, json.RawMessage(`{"a":1}`),
 		[]*int{nil, &zero}, map[string][]string{"a": nil, "b": {}},
 	}
-	for _, c := range []wire.Codec{wire.CBOR, wire.JSON} {
+	for _, c := range []codecs.Codec{codecs.CBOR, codecs.JSON} {
 		for _, want := range values {
 			b, err := marshal(c, want)
-			if f, isFloat := want.(float64); isFloat && math.IsInf(f, 0) && c == wire.JSON {
+			if f, isFloat := want.(float64); isFloat && math.IsInf(f, 0) && c == codecs.JSON {
 				if err == nil {
 					t.Error("JSON has no infinity")
 				}
@@ -74,20 +75,20 @@ func TestP01_ValuesSurviveAsThemselves(t *testing.T) {
 
 func TestP01_CBORTimesAndTexts(t *testing.T) {
 	for _, want := range []time.Time{{}, time.Unix(0, 1).UTC(), time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.FixedZone("", 3600))} {
-		b, err := marshal(wire.CBOR, want)
+		b, err := marshal(codecs.CBOR, want)
 		var got time.Time
 		if err == nil {
-			err = wire.CBOR.Unmarshal(b, &got)
+			err = codecs.CBOR.Unmarshal(b, &got)
 		}
 		if err != nil || !got.Equal(want) {
 			t.Errorf("%v became %v, %v", want, got, err)
 		}
 	}
 	const bad = "no \xff\xfe UTF-8"
-	b, err := marshal(wire.CBOR, bad)
+	b, err := marshal(codecs.CBOR, bad)
 	var got string
 	if err == nil {
-		err = wire.CBOR.Unmarshal(b, &got)
+		err = codecs.CBOR.Unmarshal(b, &got)
 	}
 	if err != nil || got != bad {
 		t.Errorf("%q, %v: what was sent is what arrives", got, err)
@@ -112,7 +113,7 @@ func TestP08_JSONIsStrict(t *testing.T) {
 		`[]`:                    "cannot unmarshal array",
 	} {
 		var a args
-		err := wire.JSON.Unmarshal([]byte(text), &a)
+		err := codecs.JSON.Unmarshal([]byte(text), &a)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
@@ -121,7 +122,7 @@ func TestP08_JSONIsStrict(t *testing.T) {
 		}
 	}
 	var a args
-	if err := wire.JSON.Unmarshal([]byte("  {\"root\":\"/\"}\n "), &a); err != nil || a.Root != "/" {
+	if err := codecs.JSON.Unmarshal([]byte("  {\"root\":\"/\"}\n "), &a); err != nil || a.Root != "/" {
 		t.Errorf("%v, %+v: white space is fine", err, a)
 	}
 }
@@ -143,7 +144,7 @@ func TestP08_CBORLimits(t *testing.T) {
 		"key twice":       {[]byte{0xa2, 0x61, 'a', 1, 0x61, 'a', 2}, "duplicate"},
 	} {
 		var v any
-		err := wire.CBOR.Unmarshal(c.data, &v)
+		err := codecs.CBOR.Unmarshal(c.data, &v)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
@@ -163,9 +164,9 @@ func TestP01_CBORLargeCollections(t *testing.T) {
 func roundTrip[T any](t *testing.T, want T) {
 	t.Helper()
 	var got T
-	b, err := marshal(wire.CBOR, want)
+	b, err := marshal(codecs.CBOR, want)
 	if err == nil {
-		err = wire.CBOR.Unmarshal(b, &got)
+		err = codecs.CBOR.Unmarshal(b, &got)
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%T: %v", want, err)
@@ -173,18 +174,18 @@ func roundTrip[T any](t *testing.T, want T) {
 }
 
 func TestP08_ProtoWantsMessages(t *testing.T) {
-	if _, err := marshal(wire.Proto, 1); err == nil || !strings.Contains(err.Error(), "int is not a protobuf message") {
+	if _, err := marshal(codecs.Proto, 1); err == nil || !strings.Contains(err.Error(), "int is not a protobuf message") {
 		t.Error(err)
 	}
 	var n int
-	if err := wire.Proto.Unmarshal(nil, &n); err == nil {
+	if err := codecs.Proto.Unmarshal(nil, &n); err == nil {
 		t.Error("read into an int")
 	}
 	for _, want := range []*wire.Identity{{}, {Name: "n", Pid: -1}, nil} {
-		b, err := marshal(wire.Proto, want)
+		b, err := marshal(codecs.Proto, want)
 		got := &wire.Identity{}
 		if err == nil {
-			err = wire.Proto.Unmarshal(b, got)
+			err = codecs.Proto.Unmarshal(b, got)
 		}
 		if want == nil {
 			want = &wire.Identity{} // protobuf has no nil message
@@ -197,12 +198,12 @@ func TestP08_ProtoWantsMessages(t *testing.T) {
 
 func TestCodecsByName(t *testing.T) {
 	for _, name := range []string{"cbor", "json", "proto"} {
-		if c, err := wire.CodecByName(name); err != nil || c.Name() != name {
+		if c, err := codecs.ByName(name); err != nil || c.Name() != name {
 			t.Errorf("%s: %v, %v", name, c, err)
 		}
 	}
 	for _, name := range []string{"", "CBOR", "xml"} {
-		if _, err := wire.CodecByName(name); err == nil || !strings.Contains(err.Error(), "known are cbor, json and proto") {
+		if _, err := codecs.ByName(name); err == nil || !strings.Contains(err.Error(), "known are cbor, json and proto") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -212,22 +213,22 @@ func TestCodecsByName(t *testing.T) {
 func TestCBORKeysMatchExactly(t *testing.T) {
 	to := wire.NewScratch()
 	defer to.Free()
-	if err := wire.CBOR.Marshal(to, map[string]int{"COUNT": 1, "count": 2}, nil); err != nil {
+	if err := codecs.CBOR.Marshal(to, map[string]int{"COUNT": 1, "count": 2}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
 		Count int `json:"count"`
 	}
-	if err := wire.CBOR.Unmarshal(to.Bytes(), &got); err != nil || got.Count != 2 {
+	if err := codecs.CBOR.Unmarshal(to.Bytes(), &got); err != nil || got.Count != 2 {
 		t.Errorf("got %+v, %v; want 2: COUNT is another key", got, err)
 	}
 	to2 := wire.NewScratch()
 	defer to2.Free()
-	if err := wire.CBOR.Marshal(to2, map[string]int{"Count": 1}, nil); err != nil {
+	if err := codecs.CBOR.Marshal(to2, map[string]int{"Count": 1}, nil); err != nil {
 		t.Fatal(err)
 	}
 	got.Count = 0
-	if err := wire.CBOR.Unmarshal(to2.Bytes(), &got); err != nil || got.Count != 0 {
+	if err := codecs.CBOR.Unmarshal(to2.Bytes(), &got); err != nil || got.Count != 0 {
 		t.Errorf("got %+v, %v; want 0: Count is another key", got, err)
 	}
 }
@@ -237,7 +238,7 @@ func TestCBORKeysMatchExactly(t *testing.T) {
 func TestP01_MappingsInAny(t *testing.T) {
 	type box struct{ A any }
 	inner := map[string]any{"deep": []any{map[string]any{"k": "v"}}, "none": map[string]any{}}
-	for _, c := range []wire.Codec{wire.CBOR, wire.JSON} {
+	for _, c := range []codecs.Codec{codecs.CBOR, codecs.JSON} {
 		b, err := marshal(c, box{inner})
 		var got box
 		if err == nil {
@@ -247,10 +248,10 @@ func TestP01_MappingsInAny(t *testing.T) {
 			t.Errorf("%s: got %#v, %v; want %#v", c.Name(), got, err, inner)
 		}
 	}
-	b, err := marshal(wire.CBOR, map[string]any{"texts": inner, "numbers": map[int]string{1: "x"}})
+	b, err := marshal(codecs.CBOR, map[string]any{"texts": inner, "numbers": map[int]string{1: "x"}})
 	var got any
 	if err == nil {
-		err = wire.CBOR.Unmarshal(b, &got)
+		err = codecs.CBOR.Unmarshal(b, &got)
 	}
 	want := map[any]any{
 		"texts":   map[any]any{"deep": []any{map[any]any{"k": "v"}}, "none": map[any]any{}},

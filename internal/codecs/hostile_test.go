@@ -1,4 +1,4 @@
-package wire_test
+package codecs_test
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 )
 
 // bignum is a number of size bytes, with the tag for one that is negative or not.
@@ -48,7 +48,7 @@ func TestX16_DecodingCostsWhatComes(t *testing.T) {
 		"lists of lists":     {bytes.Repeat([]byte{0x81}, size), new(any)},
 		"more than there is": {[]byte{0x9b, 0, 0, 0, 1, 0, 0, 0, 0}, new([]int)},
 	} {
-		err := wire.CBOR.Unmarshal(c.data, c.into)
+		err := codecs.CBOR.Unmarshal(c.data, c.into)
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			continue
@@ -68,12 +68,12 @@ func TestX16_NumbersWhereTheyAreWanted(t *testing.T) {
 	}
 	huge := new(big.Int).Lsh(big.NewInt(3), 8*4000)
 	want := account{Balance: *new(big.Int).Neg(huge), Limits: []*big.Int{huge, big.NewInt(7)}, Owner: "someone"}
-	b, err := marshal(wire.CBOR, want)
+	b, err := marshal(codecs.CBOR, want)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got account
-	if err := wire.CBOR.Unmarshal(b, &got); err != nil {
+	if err := codecs.CBOR.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Balance.Cmp(&want.Balance) != 0 || got.Limits[0].Cmp(huge) != 0 || got.Limits[1].Int64() != 7 || got.Owner != want.Owner {
@@ -93,18 +93,18 @@ func FuzzCBOR(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var n struct{ N, M *big.Int }
-		if wire.CBOR.Unmarshal(data, &n) == nil {
-			again, err := marshal(wire.CBOR, n)
+		if codecs.CBOR.Unmarshal(data, &n) == nil {
+			again, err := marshal(codecs.CBOR, n)
 			if err == nil {
-				err = wire.CBOR.Unmarshal(again, &n)
+				err = codecs.CBOR.Unmarshal(again, &n)
 			}
 			if err != nil {
 				t.Fatalf("%x was taken, and then not: %v", data, err)
 			}
 		}
 		var r record
-		if wire.CBOR.Unmarshal(data, &r) == nil && r.Any == nil {
-			if _, err := marshal(wire.CBOR, r); err != nil {
+		if codecs.CBOR.Unmarshal(data, &r) == nil && r.Any == nil {
+			if _, err := marshal(codecs.CBOR, r); err != nil {
 				t.Fatalf("%x was taken, and cannot be encoded: %v", data, err)
 			}
 		}

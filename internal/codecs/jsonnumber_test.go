@@ -1,4 +1,4 @@
-package wire_test
+package codecs_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/codecs"
 )
 
 type anywhere struct{ E any }
@@ -42,12 +42,12 @@ func TestB08_NumbersInAnyAreExact(t *testing.T) {
 		"1.5": 1.5, "1e3": 1e3, "-0.5E-3": -0.0005, "null": nil, `"9"`: "9", "true": true,
 	} {
 		var got any
-		if err := wire.JSON.Unmarshal([]byte(text), &got); err != nil || got != want {
+		if err := codecs.JSON.Unmarshal([]byte(text), &got); err != nil || got != want {
 			t.Errorf("%s is %T %v, %v; want %T", text, got, got, err, want)
 		}
-		payload, err := marshal(wire.CBOR, want)
+		payload, err := marshal(codecs.CBOR, want)
 		if err == nil {
-			err = wire.CBOR.Unmarshal(payload, &got)
+			err = codecs.CBOR.Unmarshal(payload, &got)
 		}
 		if err != nil || got != want {
 			t.Errorf("%s is %T %v, %v with CBOR; want %T", text, got, got, err, want)
@@ -60,14 +60,14 @@ func TestB08_NumbersInAnyAreExact(t *testing.T) {
 		R: [1]map[string][]any{{"r": {n}}}, P: &places{A: n}, X: n, N: "9007199254740993", F: 2, U: custom{json.Number("9007199254740993")},
 	}
 	var got places
-	if err := wire.JSON.Unmarshal([]byte(text), &got); err != nil {
+	if err := codecs.JSON.Unmarshal([]byte(text), &got); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(places{})); diff != "" {
 		t.Error(diff)
 	}
 	for _, text := range []string{"18446744073709551616", "-9223372036854775809", "1e400", strings.Repeat("9", 1<<20)} {
-		err := wire.JSON.Unmarshal([]byte(`{"a":`+text+`}`), new(map[string]any))
+		err := codecs.JSON.Unmarshal([]byte(`{"a":`+text+`}`), new(map[string]any))
 		if err == nil || !strings.Contains(err.Error(), "is too large for a value of any type") || len(err.Error()) > 200 {
 			t.Errorf("%.40s: %v", text, err)
 		}

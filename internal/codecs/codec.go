@@ -1,4 +1,4 @@
-package wire
+package codecs
 
 import (
 	"bytes"
@@ -11,10 +11,9 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 	"google.golang.org/protobuf/proto"
-)
 
-// Version is the protocol version that this package speaks. Another one is refused.
-const Version = 1
+	"github.com/seed-2ba35074/trellis/internal/wire"
+)
 
 // Codec turns values into payloads and back. Marshal writes one into a buffer, which after an
 // error may have some of it; Unmarshal takes a pointer. Codecs have no state and may be used by
@@ -24,7 +23,7 @@ const Version = 1
 // types that are behind interfaces, that of v included.
 type Codec interface {
 	Name() string
-	Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error
+	Marshal(to *wire.Buffer, v any, unfit func(reflect.Type) error) error
 	Unmarshal(data []byte, v any) error
 }
 
@@ -35,9 +34,9 @@ var (
 	Proto Codec = protoCodec{}
 )
 
-// CodecByName returns the codec that a Start names. An unknown name is an error of that dialog
+// ByName returns the codec that a Start names. An unknown name is an error of that dialog
 // alone: another program may know more codecs than this one.
-func CodecByName(name string) (Codec, error) {
+func ByName(name string) (Codec, error) {
 	for _, c := range []Codec{CBOR, JSON, Proto} {
 		if c.Name() == name {
 			return c, nil
@@ -112,7 +111,7 @@ func (cborCodec) Name() string { return "cbor" }
 
 // Marshal looks for a value without an end first, since the encoder would follow it until the
 // stack overflows, which no recover catches.
-func (cborCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error {
+func (cborCodec) Marshal(to *wire.Buffer, v any, unfit func(reflect.Type) error) error {
 	if err := cborView.check(v, unfit); err != nil {
 		return err
 	}
@@ -120,7 +119,7 @@ func (cborCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) erro
 }
 
 // EncodeCBOR is Marshal for a value that is known to have an end.
-func EncodeCBOR(to *Buffer, v any) error { return cborEncode.MarshalToBuffer(v, &to.Buffer) }
+func EncodeCBOR(to *wire.Buffer, v any) error { return cborEncode.MarshalToBuffer(v, &to.Buffer) }
 
 // Unmarshal looks for long numbers only if the type has a place for one; for all other types the
 // decoder refuses every number of any size, and data need not be read twice.
@@ -139,8 +138,8 @@ func (cborCodec) Unmarshal(data []byte, v any) error {
 
 // EncodeBytes is CBOR's Marshal of b, which is not nil. This and the next one are the short way
 // for payloads that are bytes: no reflection, and one copy at most.
-func EncodeBytes(b []byte) *Buffer {
-	to := NewBuffer(longestHead + len(b))
+func EncodeBytes(b []byte) *wire.Buffer {
+	to := wire.NewBuffer(longestHead + len(b))
 	_, _ = to.Write(appendByteString(to.AvailableBuffer(), len(b))) // a buffer takes everything
 	_, _ = to.Write(b)
 	return to
@@ -183,7 +182,7 @@ type jsonCodec struct{}
 
 func (jsonCodec) Name() string { return "json" }
 
-func (jsonCodec) Marshal(to *Buffer, v any, unfit func(reflect.Type) error) error {
+func (jsonCodec) Marshal(to *wire.Buffer, v any, unfit func(reflect.Type) error) error {
 	if err := jsonView.check(v, unfit); err != nil {
 		return err
 	}
@@ -214,7 +213,7 @@ type protoCodec struct{}
 
 func (protoCodec) Name() string { return "proto" }
 
-func (protoCodec) Marshal(to *Buffer, v any, _ func(reflect.Type) error) error {
+func (protoCodec) Marshal(to *wire.Buffer, v any, _ func(reflect.Type) error) error {
 	m, ok := v.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is not a protobuf message", v)
