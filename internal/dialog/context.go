@@ -104,6 +104,9 @@ func (c *taskContext) Value(key any) any {
 	if key == (taskKey{}) {
 		return (*Dialog)(c)
 	}
+	if v := c.span.Value(key); v != nil {
+		return v
+	}
 	ctx := c.now()
 	if v := ctx.Value(key); v != nil || ctx != over {
 		return v

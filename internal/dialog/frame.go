@@ -205,7 +205,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
 		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, far: f.Start.Opener, args: f.Payload, endpoint: f.Start.Endpoint,
-		running: true, born: now(),
+		running: true,
 	}
 	d.ctx = (*taskContext)(d)
 	d.state.Phase = Live
@@ -226,6 +226,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	if !d.runtime() {
 		d.span = t.cfg.Spans.Server(d.start.Traceparent, d.start.Tracestate)
 	}
+	d.born = momentOf(d.span.Began())
 	return d
 }
 

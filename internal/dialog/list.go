@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 )
 
 // Info says what a dialog is doing that has not ended on both sides.
@@ -43,10 +45,10 @@ const (
 type moment uint32
 
 // started is when this program began.
-var started = time.Now()
+var started = tracing.Started
 
-// now costs a few nanoseconds, with each dialog that begins.
-func now() moment { return moment(time.Since(started) / (10 * time.Millisecond)) }
+// momentOf is a time since started.
+func momentOf(since time.Duration) moment { return moment(since / (10 * time.Millisecond)) }
 
 func (m moment) time() time.Time { return started.Add(time.Duration(m) * 10 * time.Millisecond) }
 

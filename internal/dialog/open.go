@@ -44,10 +44,10 @@ type Request struct {
 const mostTexts = 1 << 20
 
 // checkTexts refuses what could not be encoded, or what the peer would refuse to read. Either
-// would end the whole link, with all its dialogs, where only this request is wrong.
+// would end the whole link, with all its dialogs, where only this request is wrong. A trace context is ASCII, and short.
 func (r *Request) checkTexts() error {
 	size := 0
-	for _, text := range [...]string{r.Endpoint, r.Codec, r.traceParent, r.traceState} {
+	for _, text := range [...]string{r.Endpoint, r.Codec} {
 		if err := checkText(text, &size); err != nil {
 			return err
 		}
@@ -156,8 +156,9 @@ func (d *Dialog) abandon() {
 // Func's ctx is its caller's; the others get one that the runtime can cancel with a reason.
 func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	aboutToWait(ctx)
-	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx, born: now()}
+	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx}
 	d.trace(r)
+	d.born = momentOf(d.span.Began())
 	if err := d.open(r); err != nil {
 		d.traced(err)
 		return nil, err

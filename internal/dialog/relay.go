@@ -71,7 +71,7 @@ func (t *Table) way(f *wire.Frame) (*relay, error) {
 	if next == nil || err != nil {
 		return nil, err
 	}
-	r := &relay{born: now(), weight: weigh(f), target: s.Target.Path}
+	r := &relay{born: momentOf(time.Since(started)), weight: weigh(f), target: s.Target.Path}
 	r.legs = [2]leg{{relay: r, to: opener, table: t, id: f.Dialog}, {relay: r, to: callee, table: next}}
 	if next.cfg.Admit != nil {
 		last, err := next.cfg.Admit(s)

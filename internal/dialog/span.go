@@ -14,7 +14,7 @@ import (
 // stream are kept where its messages are counted for credit, under the dialog's lock.
 
 // verbs are what spans call the opening of a dialog of each kind.
-var verbs = map[Kind]string{Func: "call ", Source: "stream ", Context: "open "}
+var verbs = [...]string{Func: "call ", Source: "stream ", Context: "open "}
 
 // trace begins an opener's span, or hands on the one that its ctx is in, and puts it into the
 // request. It calls a ctx that may be an author's.
@@ -27,12 +27,9 @@ func (d *Dialog) trace(r *Request) {
 	r.traceParent, r.traceState = d.span.Header(within)
 }
 
-// Traced is a ctx of a callee's task within its span, or its opener's if nobody keeps that.
+// Traced is a ctx of a callee's task within its span, which the dialog's ctx has, or its opener's if nobody keeps that.
 func (d *Dialog) Traced(ctx context.Context) context.Context {
-	switch {
-	case d.span != nil:
-		return d.span.In(ctx)
-	case d.start.Traceparent != "":
+	if d.span == nil && d.start.Traceparent != "" {
 		return trace.ContextWithRemoteSpanContext(ctx, tracing.Parse(d.start.Traceparent, d.start.Tracestate))
 	}
 	return ctx
@@ -45,11 +42,10 @@ func (d *Dialog) traced(err error) {
 	if d.span == nil {
 		return
 	}
-	verb := verbs[d.kind]
-	service := d.Peer().Name
+	verb, service := "serve ", ""
 	if d.callee {
-		verb, service = "serve ", d.Self().Name
-	} else if err == nil && d.Cancelled() {
+		service = d.Self().Name
+	} else if verb, service = verbs[d.kind], d.Peer().Name; err == nil && d.Cancelled() {
 		err = context.Canceled
 	}
 	told := fault.Pack(err, d.Self())

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/seed-2ba35074/trellis/internal/records"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 )
 
 // What a line costs that is kept, when the store is full and many actors say as much.
@@ -21,5 +24,22 @@ func BenchmarkPut(b *testing.B) {
 		r := records.Of(time.Now(), slog.LevelInfo, "parsed", attrs)
 		r.Actor = paths[i%len(paths)]
 		s.Put(r)
+	}
+}
+
+// What the two spans of a call cost, when the store is full.
+func BenchmarkSpansOfACall(b *testing.B) {
+	s := records.New("", 1, 20_000, nil)
+	sink := tracing.To(s, "")
+	b.ReportAllocs()
+	for b.Loop() {
+		client := sink.Client(trace.SpanContext{})
+		server := sink.Server(client.Header(trace.SpanContext{}))
+		_ = server.In(b.Context())
+		for _, span := range []*tracing.Span{server, client} {
+			ended := span.End(nil)
+			ended.Verb, ended.Service, ended.Method = "call ", "parser", "parse"
+			sink(ended)
+		}
 	}
 }

@@ -19,17 +19,32 @@ import (
 //
 // When it is full, those children of the actor that have most in it, each with all that is
 // below it, lose their oldest values. So one that floods pushes out nobody's but its own.
-type ring[T any] struct {
+type ring[T, K any] struct {
+	form[T, K]
 	at   string // the path of the actor
 	most int    // weight of what is kept
 
 	mu       sync.Mutex
 	last     uint64                // the number of the newest value
 	weight   int                   // of all
-	sources  map[string]*source[T] // that have something here
+	sources  map[string]*source[K] // that have something here
 	changed  chan struct{}         // made by a reader that waits, closed at the next change
 	finished chan struct{}         // closed when nothing comes any more
 }
+
+// form is how values are kept. It is called with the ring's lock.
+type form[T, K any] interface {
+	pack(value T) K
+	unpack(kept K) T
+	drop(kept K) // it is not kept any more
+}
+
+// same keeps values as they are.
+type same[T any] struct{}
+
+func (same[T]) pack(value T) T  { return value }
+func (same[T]) unpack(kept T) T { return kept }
+func (same[T]) drop(T)          {}
 
 // entry is a value in its place.
 type entry[T any] struct {
@@ -64,10 +79,11 @@ func (s *source[T]) push(e entry[T]) {
 }
 
 // cut drops the oldest values until the rest weighs no more.
-func (s *source[T]) cut(to int) (less int) {
+func (s *source[T]) cut(to int, drop func(T)) (less int) {
 	n := 0
 	for ; s.weight-less > to; n++ {
 		less += s.kept[n].weight()
+		drop(s.kept[n].value)
 	}
 	clear(s.kept[:n])
 	s.kept = s.kept[n:]
@@ -86,24 +102,24 @@ func (s *source[T]) between(last, end uint64) []entry[T] {
 type incoming[T any] struct {
 	below string // the child of the actor that it comes from, or ""
 	size  int    // in bytes
-	value *T
+	value T
 }
 
 // newRing makes a ring for what the actor at a path keeps: values of so much weight, where
 // one counts 1 and each KiB of it beyond the first another 1.
-func newRing[T any](at string, most int) ring[T] {
-	return ring[T]{at: at, most: most, sources: map[string]*source[T]{}, finished: make(chan struct{})}
+func newRing[T, K any](at string, most int, f form[T, K]) ring[T, K] {
+	return ring[T, K]{form: f, at: at, most: most, sources: map[string]*source[K]{}, finished: make(chan struct{})}
 }
 
 // of is what an actor has said, of a size in bytes.
-func (r *ring[T]) of(actor string, size int, value *T) incoming[T] {
+func (r *ring[T, K]) of(actor string, size int, value T) incoming[T] {
 	below, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(actor, r.at), "/"), "/")
 	return incoming[T]{below, size, value}
 }
 
 // put adds values, behind so many that were lost before they came here: to a reader these are
 // as if they had been kept, and pushed out.
-func (r *ring[T]) put(lost int, all ...incoming[T]) {
+func (r *ring[T, K]) put(lost int, all ...incoming[T]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last += uint64(max(0, lost))
@@ -111,11 +127,11 @@ func (r *ring[T]) put(lost int, all ...incoming[T]) {
 		r.last++
 		from := r.sources[e.below]
 		if from == nil {
-			from = &source[T]{}
+			from = &source[K]{}
 			r.sources[e.below] = from
 		}
 		before := from.weight
-		from.push(entry[T]{r.last, e.size, *e.value})
+		from.push(entry[K]{r.last, e.size, r.pack(e.value)})
 		if r.weight += from.weight - before; r.weight > r.most {
 			r.shrink()
 		}
@@ -126,9 +142,9 @@ func (r *ring[T]) put(lost int, all ...incoming[T]) {
 // shrink makes room for a sixteenth of what may be kept, so that it is seldom needed. The sources that
 // have most lose their oldest values until none of them has more than the others of these; one that has
 // less than its share loses nothing.
-func (r *ring[T]) shrink() {
+func (r *ring[T, K]) shrink() {
 	room, share := r.most-r.most/16, 0
-	all := slices.SortedFunc(maps.Values(r.sources), func(a, b *source[T]) int { return a.weight - b.weight })
+	all := slices.SortedFunc(maps.Values(r.sources), func(a, b *source[K]) int { return a.weight - b.weight })
 	for i, s := range all {
 		if share = room / (len(all) - i); s.weight > share {
 			break
@@ -136,13 +152,13 @@ func (r *ring[T]) shrink() {
 		room -= s.weight
 	}
 	for _, s := range all {
-		r.weight -= s.cut(share)
+		r.weight -= s.cut(share, r.drop)
 	}
-	maps.DeleteFunc(r.sources, func(_ string, s *source[T]) bool { return s.weight == 0 })
+	maps.DeleteFunc(r.sources, func(_ string, s *source[K]) bool { return s.weight == 0 })
 }
 
 // wake has all who wait look again.
-func (r *ring[T]) wake() {
+func (r *ring[T, K]) wake() {
 	if r.changed != nil {
 		close(r.changed)
 		r.changed = nil
@@ -150,7 +166,7 @@ func (r *ring[T]) wake() {
 }
 
 // finish ends all loops, once they have had what was there.
-func (r *ring[T]) finish() {
+func (r *ring[T, K]) finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.over() {
@@ -161,7 +177,7 @@ func (r *ring[T]) finish() {
 
 // over reports whether nothing comes any more. The channel, and not a flag, is what says
 // so, since a loop that pauses waits for it.
-func (r *ring[T]) over() bool {
+func (r *ring[T, K]) over() bool {
 	select {
 	case <-r.finished:
 		return true
@@ -175,7 +191,7 @@ func (r *ring[T]) over() bool {
 const batch = 256
 
 // watch ranges over the values that pass: see [telemetry.Source].
-func (r *ring[T]) watch(ctx context.Context, follow bool, passes func(*T) bool) iter.Seq2[T, error] {
+func (r *ring[T, K]) watch(ctx context.Context, follow bool, passes func(*T) bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		for entries, last := range r.batches(ctx, follow) {
@@ -198,7 +214,7 @@ func (r *ring[T]) watch(ctx context.Context, follow bool, passes func(*T) bool) 
 // batches ranges over what is kept, and, if it follows, over all that comes: in batches of
 // those that are there, each with the number of the last one before it. It ends with ctx, and
 // when the ring is finished.
-func (r *ring[T]) batches(ctx context.Context, follow bool) iter.Seq2[[]entry[T], uint64] {
+func (r *ring[T, K]) batches(ctx context.Context, follow bool) iter.Seq2[[]entry[T], uint64] {
 	return func(yield func([]entry[T], uint64) bool) {
 		for last, end := uint64(0), r.end(follow); last < end; {
 			entries, changed := r.after(last, end)
@@ -226,7 +242,7 @@ func wait(ctx context.Context, changed <-chan struct{}, more bool) bool {
 }
 
 // end is the number of the last value that a loop is given.
-func (r *ring[T]) end(follow bool) uint64 {
+func (r *ring[T, K]) end(follow bool) uint64 {
 	if follow {
 		return math.MaxUint64
 	}
@@ -237,10 +253,10 @@ func (r *ring[T]) end(follow bool) uint64 {
 
 // after is a copy of the first values behind a number, up to another one. If there are none,
 // changed is closed when it is worth another look, and nil if that is never.
-func (r *ring[T]) after(last, end uint64) (entries []entry[T], changed <-chan struct{}) {
+func (r *ring[T, K]) after(last, end uint64) (entries []entry[T], changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var waiting [][]entry[T] // of each source
+	var waiting [][]entry[K] // of each source
 	for _, s := range r.sources {
 		if some := s.between(last, end); len(some) > 0 {
 			waiting = append(waiting, some)
@@ -253,7 +269,8 @@ func (r *ring[T]) after(last, end uint64) (entries []entry[T], changed <-chan st
 				first = i
 			}
 		}
-		entries = append(entries, waiting[first][0])
+		next := &waiting[first][0]
+		entries = append(entries, entry[T]{next.n, next.size, r.unpack(next.value)})
 		if waiting[first] = waiting[first][1:]; len(waiting[first]) == 0 {
 			waiting = slices.Delete(waiting, first, first+1)
 		}

@@ -64,3 +64,68 @@ func boundRest(r *tracing.Rest) (size int) {
 	r.Fields = boundFields(r.Fields, &inAll)
 	return len(r.Name) + len(r.Type) + len(r.State) + len(r.Error) + inAll
 }
+
+// span is a span as it is kept: without a pointer, since for the collector to look at thousands of spans, again and
+// again, would cost more than all else that is done for them.
+type span struct {
+	tracing.Numbers
+	words uint32 // a place in a [vocabulary]
+}
+
+// vocabulary has what spans are made of beside numbers, as long as one of them is kept. Most have the same as many others.
+type vocabulary struct {
+	ids  map[tracing.Words]uint32 // of those without a Rest, which is another one in each span
+	all  []shared                 // the first one is nobody's
+	free []uint32                 // places in all
+	last uint32                   // of the span before, which has often had the same
+}
+
+// shared are words, and how many spans have them.
+type shared struct {
+	tracing.Words
+	spans int
+}
+
+func newVocabulary() *vocabulary {
+	return &vocabulary{ids: map[tracing.Words]uint32{}, all: make([]shared, 1)}
+}
+
+// pack implements form.
+func (v *vocabulary) pack(s *tracing.Ended) span {
+	if last := &v.all[v.last]; last.spans == 0 || last.Words != s.Words {
+		v.last = v.place(s.Words)
+	}
+	v.all[v.last].spans++
+	return span{s.Numbers, v.last}
+}
+
+// place is where words are, or a free one.
+func (v *vocabulary) place(of tracing.Words) uint32 {
+	id, known := v.ids[of]
+	if known {
+		return id
+	}
+	if n := len(v.free); n > 0 {
+		id, v.free = v.free[n-1], v.free[:n-1]
+	} else {
+		id, v.all = uint32(len(v.all)), append(v.all, shared{})
+	}
+	if v.all[id].Words = of; of.Rest == nil {
+		v.ids[of] = id
+	}
+	return id
+}
+
+// unpack implements form.
+func (v *vocabulary) unpack(s span) *tracing.Ended {
+	return &tracing.Ended{Numbers: s.Numbers, Words: v.all[s.words].Words}
+}
+
+// drop implements form.
+func (v *vocabulary) drop(s span) {
+	of := &v.all[s.words]
+	if of.spans--; of.spans == 0 {
+		delete(v.ids, of.Words)
+		*of, v.free = shared{}, append(v.free, s.words)
+	}
+}

@@ -16,8 +16,8 @@ import (
 // Records and spans have a ring each, so that neither pushes the other one out: an actor that calls
 // much does not lose what it has logged.
 type Store struct {
-	records ring[telemetry.Record]
-	spans   ring[tracing.Ended]
+	records ring[telemetry.Record, telemetry.Record]
+	spans   ring[*tracing.Ended, span]
 	begun   func() // once
 }
 
@@ -30,14 +30,14 @@ func New(at string, records, spans int, begun func()) *Store {
 	if begun == nil {
 		begun = func() {}
 	}
-	return &Store{newRing[telemetry.Record](at, records), newRing[tracing.Ended](at, spans), sync.OnceFunc(begun)}
+	return &Store{newRing(at, records, same[telemetry.Record]{}), newRing(at, spans, newVocabulary()), sync.OnceFunc(begun)}
 }
 
 // Put adds a record, and cuts what is too large in it. All that takes time is done before a lock is
 // taken: calls of many actors may put their records in at the same time.
 func (s *Store) Put(r telemetry.Record) {
 	size := bound(&r, time.Now())
-	s.records.put(0, s.records.of(r.Actor, size, &r))
+	s.records.put(0, s.records.of(r.Actor, size, r))
 	s.begun()
 }
 
@@ -89,7 +89,7 @@ func (s *Store) WatchSpans(ctx context.Context, f telemetry.Filter) iter.Seq2[te
 		return failed[telemetry.Span](err)
 	}
 	return func(yield func(telemetry.Span, error) bool) {
-		for kept, err := range s.spans.watch(ctx, f.Follow, func(*tracing.Ended) bool { return true }) {
+		for kept, err := range s.spans.watch(ctx, f.Follow, func(**tracing.Ended) bool { return true }) {
 			var span telemetry.Span
 			if err == nil {
 				if span = kept.Telemetry(); !passes(&span) {
@@ -123,7 +123,7 @@ func (s *Store) SpanBatches(ctx context.Context) iter.Seq2[int, []tracing.Ended]
 					if size += e.size; size > mostInMessage && len(spans) > 0 {
 						break
 					}
-					spans = append(spans, e.value)
+					spans = append(spans, *e.value)
 				}
 				n := len(spans)
 				if !yield(int(entries[n-1].n-last)-n, spans) {

@@ -11,21 +11,31 @@ import (
 // people read of them, ids in hex and a name, is made when somebody reads it. The numbers of the fields
 // are those of the protocol.
 type Ended struct {
-	Time     int64         `cbor:"1,keyasint"` // nanoseconds since 1970
-	Duration time.Duration `cbor:"2,keyasint,omitempty"`
-	Trace    [16]byte      `cbor:"3,keyasint"`
-	ID       [8]byte       `cbor:"4,keyasint"`
-	Parent   [8]byte       `cbor:"5,keyasint,omitzero"`
-	Kind     uint8         `cbor:"6,keyasint,omitempty"` // a place in kinds
-	Status   uint8         `cbor:"7,keyasint,omitempty"` // a place in statuses
-	Actor    string        `cbor:"8,keyasint,omitempty"`
-	// Verb is what the name of a call begins with, such as "serve "; Service and Method are the rest of it.
-	Verb     string            `cbor:"9,keyasint,omitempty"`
-	Service  string            `cbor:"10,keyasint,omitempty"`
-	Method   string            `cbor:"11,keyasint,omitempty"`
+	Numbers
+	Words
+}
+
+// Numbers are what spans differ in. They have no pointers, so that the collector need not look at those that are kept.
+type Numbers struct {
+	Time     int64             `cbor:"1,keyasint"` // nanoseconds since 1970
+	Duration time.Duration     `cbor:"2,keyasint,omitempty"`
+	Trace    [16]byte          `cbor:"3,keyasint"`
+	ID       [8]byte           `cbor:"4,keyasint"`
+	Parent   [8]byte           `cbor:"5,keyasint,omitzero"`
+	Kind     uint8             `cbor:"6,keyasint,omitempty"` // a place in kinds
+	Status   uint8             `cbor:"7,keyasint,omitempty"` // a place in statuses
 	Sent     telemetry.Traffic `cbor:"12,keyasint,omitzero"`
 	Received telemetry.Traffic `cbor:"13,keyasint,omitzero"`
-	Rest     *Rest             `cbor:"14,keyasint,omitempty"`
+}
+
+// Words are the rest of a span: the same in all that are of one endpoint, but for what has a Rest.
+type Words struct {
+	Actor string `cbor:"8,keyasint,omitempty"`
+	// Verb is what the name of a call begins with, such as "serve "; Service and Method are the rest of it.
+	Verb    string `cbor:"9,keyasint,omitempty"`
+	Service string `cbor:"10,keyasint,omitempty"`
+	Method  string `cbor:"11,keyasint,omitempty"`
+	Rest    *Rest  `cbor:"14,keyasint,omitempty"`
 }
 
 // Rest is what few spans have.
@@ -66,7 +76,8 @@ func (s *Ended) More() *Rest {
 // Of is a span as it is kept. Ids that are none are left out.
 func Of(t *telemetry.Span) Ended {
 	s := Ended{
-		Time: t.Time.UnixNano(), Duration: t.Duration, Status: StatusFailed, Actor: t.Actor, Service: t.Service, Method: t.Method, Sent: t.Sent, Received: t.Received,
+		Numbers{Time: t.Time.UnixNano(), Duration: t.Duration, Status: StatusFailed, Sent: t.Sent, Received: t.Received},
+		Words{Actor: t.Actor, Service: t.Service, Method: t.Method},
 	}
 	for _, id := range []struct {
 		text string
@@ -135,13 +146,4 @@ func Put(to telemetry.Source, lost int, s *Ended) {
 	}
 	told := s.Telemetry()
 	to.PutSpans(lost, &told)
-}
-
-// Keep is Put for a span of this process, whose times nobody needs to doubt.
-func Keep(to telemetry.Source, s *Ended) {
-	if to, is := to.(own); is {
-		to.KeepSpan(0, s)
-		return
-	}
-	Put(to, 0, s)
 }

@@ -26,27 +26,34 @@ func To(s telemetry.Source, at string) Sink {
 	if !s.KeepsSpans() {
 		return nil
 	}
+	keeper, is := s.(own)
 	return func(span *Ended) {
 		if span.Actor == "" {
 			span.Actor = at
 		}
-		Keep(s, span)
+		if is {
+			keeper.KeepSpan(0, span) // nobody needs to doubt its times
+		} else {
+			Put(s, 0, span)
+		}
 	}
 }
 
 // Span is one that lasts. Nobody guards it but who has made it. nil is one that nobody keeps:
 // all methods do nothing then.
 type Span struct {
-	noop.Span // for scope
+	trace.Span // for scope, a [noop.Span]: as an interface, since it is five times as large
 
 	// kept is what will be handed on, without a copy: a call has two spans, and their memory is
-	// most of what they cost. Its ids do not change.
+	// most of what they cost. Its ids do not change. Its Duration is when it began, since Started,
+	// until it has ended.
 	kept  Ended
-	begun time.Time
 	state trace.TraceState
 	flags trace.TraceFlags
 	over  bool
 }
+
+var nothing trace.Span = noop.Span{}
 
 // mostEvents bounds what a span keeps, as the records do.
 const mostEvents = 32
@@ -85,15 +92,16 @@ func Untraced(ctx context.Context) context.Context {
 // span: whoever began the trace has decided that, and not this actor. Ids are random, and need not be
 // secret.
 func begin(kind uint8, within trace.SpanContext) *Span {
-	now := time.Now()
-	s := &Span{begun: now, kept: Ended{Kind: kind, Time: now.UnixNano(), Trace: within.TraceID(), Parent: within.SpanID()}, state: within.TraceState(), flags: within.TraceFlags()}
-	switch {
-	case !within.IsValid():
+	if within.IsValid() && !within.IsSampled() {
+		return nil
+	}
+	now := time.Since(Started)
+	s := &Span{Span: nothing, state: within.TraceState(), flags: within.TraceFlags()}
+	s.kept.Numbers = Numbers{Kind: kind, Time: wall(now), Duration: now, Trace: within.TraceID(), Parent: within.SpanID()}
+	if !within.IsValid() {
 		binary.NativeEndian.PutUint64(s.kept.Trace[:8], random())
 		binary.NativeEndian.PutUint64(s.kept.Trace[8:], random())
 		s.kept.Parent, s.flags = trace.SpanID{}, trace.FlagsSampled
-	case !within.IsSampled():
-		return nil
 	}
 	binary.NativeEndian.PutUint64(s.kept.ID[:], random())
 	return s
@@ -101,6 +109,14 @@ func begin(kind uint8, within trace.SpanContext) *Span {
 
 // random is a part of an id, and not 0.
 func random() uint64 { return rand.Uint64() | 1 } //nolint:gosec // ids need not be secret
+
+// Began is when the span began, since [Started]; now, if nobody keeps it.
+func (s *Span) Began() time.Duration {
+	if s == nil {
+		return time.Since(Started)
+	}
+	return s.kept.Duration
+}
 
 // Context is where spans within this one belong.
 func (s *Span) Context() (c trace.SpanContext) {
@@ -125,6 +141,31 @@ func (s *Span) In(ctx context.Context) context.Context {
 		return ctx
 	}
 	return trace.ContextWithSpan(ctx, (*scope)(s))
+}
+
+// Value is what a ctx within the span has for OpenTelemetry.
+func (s *Span) Value(key any) any {
+	if s == nil || key != spanKey {
+		return nil
+	}
+	return (*scope)(s)
+}
+
+// spanKey is where OpenTelemetry has the span of a ctx. It does not export it, but asks for it.
+var spanKey = func() any {
+	asked := &asking{Context: context.Background()}
+	trace.SpanFromContext(asked)
+	return asked.key
+}()
+
+type asking struct {
+	context.Context
+	key any
+}
+
+func (a *asking) Value(key any) any {
+	a.key = key
+	return nil
 }
 
 // Header is what a call says of the span that it belongs to: this one, or else the one that
@@ -217,7 +258,7 @@ func (s *Span) End(f *wire.Fault) *Ended {
 	}
 	s.over = true
 	ended := &s.kept
-	ended.Duration = time.Since(s.begun)
+	ended.Duration = time.Since(Started) - ended.Duration
 	if s.state.Len() > 0 {
 		ended.More().State = s.state.String()
 	}

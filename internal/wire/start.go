@@ -73,6 +73,10 @@ func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
 		s.Codec, ok = known.text(v.bytes)
 	case 6:
 		s.Timeout = int64(v.number)
+	case 8: // not a name, as each call has another one
+		s.Traceparent, ok = string(v.bytes), utf8.Valid(v.bytes)
+	case 9:
+		s.Tracestate, ok = string(v.bytes), utf8.Valid(v.bytes)
 	case 10:
 		ok = readWindow(&s.Window, v.bytes)
 	case 11:
@@ -92,7 +96,7 @@ func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
 // startKind is how the values of a field of START are encoded.
 func startKind(n protowire.Number) protowire.Type {
 	switch n {
-	case 1, 3, 5, 10, 11:
+	case 1, 3, 5, 8, 9, 10, 11:
 		return protowire.BytesType
 	case 4:
 		return protowire.Fixed64Type
