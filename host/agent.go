@@ -78,12 +78,16 @@ func Agent(ctx context.Context, o AgentOptions) error {
 	if a.Registry != nil {
 		joining.Go(func() { a.inRegistry(ctx, joined) })
 	}
-	drained := context.AfterFunc(ctx, func() {
+	drained := make(chan struct{})
+	lives := context.AfterFunc(ctx, func() {
+		defer close(drained)
 		a.drain()
 		leave(context.Cause(ctx))
 	})
 	joining.Close() // all have ended when it was drained, or told to leave by each of its hosts
-	drained()
+	if !lives() {
+		<-drained
+	}
 	return nil
 }
 

@@ -128,7 +128,8 @@ func inStep(now time.Time, interval time.Duration) time.Time {
 // been noticed, twice deathBound at most, so that a crash is not first reported as a
 // failed check.
 func (w *watch) onChecked(r checkResult, failed int) bool {
-	if isClosed(w.ending) || r.broken && closedWithin(w.ending, 2*deathBound) {
+	broken := r.broken || w.table != nil && isClosed(w.table.Link().Done()) // and what was asked over it has failed
+	if isClosed(w.ending) || r.err != nil && broken && closedWithin(w.ending, 2*deathBound) {
 		return true // what it found is the ending, which may be known a little later
 	}
 	reason := ""

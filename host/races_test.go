@@ -5,10 +5,19 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/launch"
+	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/route"
+	"github.com/seed-2ba35074/trellis/internal/task"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
@@ -102,4 +111,91 @@ func TestD22_RefusedAndGivenUp(t *testing.T) {
 	r.over(nil)
 	<-r.Done()
 	r.Release()
+}
+
+// brief is a program that says HELLO and goodbye before its boot is answered, and has ended then.
+type brief struct {
+	launch.Program
+	take func(link.Transport) <-chan struct{}
+	done chan struct{}
+}
+
+func (b *brief) Process() launch.Process { return over{done: b.done} }
+
+func (b *brief) Boot(context.Context, *wire.BootRequest) (*wire.BootResponse, error) {
+	here, there := pipe.New()
+	ended := b.take(here)
+	l := dialog.NewTable(link.New(there, link.Config{Self: actor.NewID("brief"), Dialled: true}), dialog.Config{Base: context.Background()})
+	l.Link().Close(nil)
+	<-ended
+	l.Close()
+	close(b.done)
+	return &wire.BootResponse{}, nil
+}
+
+// over is a process that has ended well.
+type over struct {
+	launch.Process
+	done chan struct{}
+}
+
+func (o over) Done() <-chan struct{}      { return o.done }
+func (o over) Dead() <-chan struct{}      { return o.done }
+func (o over) Exit() (process.Exit, bool) { return process.Exit{}, true }
+
+// V10: an actor that was up and has ended in order since has not failed to start, whichever is seen first.
+func TestV10_UpAndOver(t *testing.T) {
+	for range 20 {
+		b := &brief{done: make(chan struct{})}
+		x := execution{env: &environment{base: t.Context(), self: actor.NewID("host"), log: slog.New(slog.DiscardHandler)}, spec: Spec{Name: "a"}, program: b}
+		i := newIncarnation(&replaced{t: t}, x, false, directory.NewMemory("", nil).Join("a", nil), nil)
+		b.take = i.take
+		err := i.boot(t.Context(), &wire.BootRequest{})
+		if err != nil || i.connection == nil {
+			t.Errorf("V10: %v", err)
+		}
+		i.table.Close()
+	}
+}
+
+// V07: a check of an actor's own endpoint fails, too, when the actor dies; it is not first told unhealthy then.
+func TestV07_ACheckOverALinkThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := pipe.New()
+		table := dialog.NewTable(link.New(here, link.Config{Self: actor.NewID("host")}), dialog.Config{Base: t.Context()})
+		there.Abort()
+		<-table.Link().Done()
+		w := newWatch(Spec{}, func(reason string, _ error) { t.Errorf("V07: it is told unhealthy: %s", reason) }, nil)
+		w.table = table
+		dying := task.Start(func() {
+			time.Sleep(deathBound)
+			close(w.ending)
+		})
+		if !w.onChecked(checkResult{err: errors.New("the link is gone"), answers: true}, w.health.Failures) || len(w.found) > 0 {
+			t.Error("V07: it is ended as one that is ill")
+		}
+		dying.Wait()
+		table.Close()
+	})
+}
+
+// D30, F02: who hurries is heard while the registry is asked for the tree again.
+func TestD30_HurryWhileTheRegistryIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, hurry := fleet.NewMemory(), make(chan struct{})
+		f := &Fleet{Registry: memory.Client(fleet.Settings{}), Tree: "x", Host: "a", OnRegistryLoss: config.KeepOnRegistryLoss}
+		err := inRegistry(t.Context(), Options{Fleet: f, Hurry: hurry}, func(_ context.Context, o Options) error {
+			memory.Cut("a:x", true)
+			time.Sleep(time.Minute) // the membership is over, and is asked for again
+			close(hurry)
+			synctest.Wait()
+			if !isClosed(o.Hurry) {
+				t.Error("D30: the tree does not hurry")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }

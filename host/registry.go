@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
@@ -23,7 +24,11 @@ type root struct {
 	keep  bool
 	log   *slog.Logger
 	hurry chan struct{} // closed when the tree must end at once
+	once  sync.Once
 }
+
+// end has the tree end at once.
+func (r *root) end() { r.once.Do(func() { close(r.hurry) }) }
 
 // inRegistry runs open, which opens a nursery, while this host holds the name of the tree.
 func inRegistry(ctx context.Context, o Options, open func(ctx context.Context, o Options) error) error {
@@ -37,11 +42,19 @@ func inRegistry(ctx context.Context, o Options, open func(ctx context.Context, o
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	over, hurry := make(chan struct{}), o.Hurry
-	guard := task.Start(func() { m = r.guard(ctx, m, cancel, hurry, over) })
+	guard := task.Start(func() { m = r.guard(ctx, m, cancel, over) })
+	hurrying := task.Start(func() { // also while guard asks the registry
+		select {
+		case <-hurry:
+			r.end()
+		case <-over:
+		}
+	})
 	defer func() {
 		close(over)
 		cancel(nil)
 		guard.Wait()
+		hurrying.Wait()
 		r.leave(m)
 	}()
 	machines := *o.Fleet
@@ -108,18 +121,14 @@ func (r *root) leave(m fleet.Membership) {
 
 // guard ends the tree when the membership is lost: in order at first, and by force when half of the time is over that the
 // registry leaves it. Or it joins again, and returns the membership that there is at the end.
-func (r *root) guard(ctx context.Context, m fleet.Membership, end context.CancelCauseFunc, hurry <-chan struct{}, over <-chan struct{}) fleet.Membership {
+func (r *root) guard(ctx context.Context, m fleet.Membership, end context.CancelCauseFunc, over <-chan struct{}) fleet.Membership {
 	lost, force := m.Lost(), (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-over:
 			return m
-		case <-hurry:
-			close(r.hurry)
-			<-over
-			return m
 		case <-force:
-			close(r.hurry)
+			r.end()
 			<-over
 			return m
 		case <-lost:

@@ -229,7 +229,9 @@ func (i *incarnation) boot(ctx context.Context, request *wire.BootRequest) error
 	select {
 	case i.table = <-i.links:
 	case <-i.program.Process().Done(): // it may have died before its link was taken in
-		return cmp.Or(i.linkFailure(), i.causeOfExit())
+		if failure := i.linkFailure(); failure != nil || i.table == nil {
+			return cmp.Or(failure, i.causeOfExit())
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -238,7 +240,9 @@ func (i *incarnation) boot(ctx context.Context, request *wire.BootRequest) error
 	case <-i.table.Link().Greeted():
 		i.span.Event("link")
 	case <-i.table.Link().Done():
-		return cmp.Or(i.linkFailure(), fmt.Errorf("the link ended before it began: %w", i.table.Link().Err()))
+		if !isClosed(i.table.Link().Greeted()) { // else it was up, and has ended since
+			return cmp.Or(i.linkFailure(), i.exitFailure(), fmt.Errorf("the link ended before it began: %w", i.table.Link().Err()))
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -290,10 +294,16 @@ func (i *incarnation) bootFailure(err error) error {
 	if failure := i.linkFailure(); failure != nil {
 		return failure
 	}
-	if closedWithin(dead, explainBound) {
-		return i.causeOfExit()
+	closedWithin(dead, explainBound)
+	return cmp.Or(i.exitFailure(), errors.New(refused.Message()))
+}
+
+// exitFailure is how the process has ended; nil if it lives.
+func (i *incarnation) exitFailure() error {
+	if !isClosed(i.program.Process().Dead()) {
+		return nil
 	}
-	return errors.New(refused.Message())
+	return i.causeOfExit()
 }
 
 // linkFailure is what the link knows about a failed boot: why this host itself has refused it, or
