@@ -21,6 +21,8 @@ import (
 type plan struct {
 	Version int      `json:"version"`
 	Changes []change `json:"changes"`
+	// Later are settings of the host itself that differ from those it was started with. Its next start takes them, and not apply.
+	Later []setting `json:"later,omitempty"`
 }
 
 // change is a difference, of an actor or of how a host supervises.
@@ -65,6 +67,12 @@ func (t *trees) settings(path string, are *config.Actor) texts {
 	return all
 }
 
+// fleet is what a file says of other machines.
+func (t *trees) fleet() texts {
+	said, shown := flat(config.Tree{Fleet: t.are.Fleet}), flat(config.Tree{Fleet: t.shown.Fleet})
+	return texts{said, said, shown}
+}
+
 // find is the actor at a path, or the root as if it were one; nil if the file has no such actor.
 func (t *trees) find(path string) (said, shown *config.Actor) {
 	said = &config.Actor{Actors: t.are.Actors, Supervision: t.are.Supervision}
@@ -93,9 +101,9 @@ func (t *texts) show(key string) string {
 }
 
 // shownPlan is what a host has found or done, from a file that it had to the one that is wanted, without what nobody
-// is to see.
-func shownPlan(have, want *trees, changes []host.Change) *plan {
-	p := &plan{Version: document.Version, Changes: []change{}}
+// is to see. It was started with the first one.
+func shownPlan(first, have, want *trees, changes []host.Change) *plan {
+	p := &plan{Version: document.Version, Changes: []change{}, Later: differing(first.fleet(), want.fleet())}
 	for _, c := range changes {
 		out := change{Actor: c.Path, Action: c.Do}
 		switch {
@@ -187,10 +195,12 @@ func flatten(found map[string]string, at string, v reflect.Value) {
 				flatten(found, below(key), v.Field(i))
 			}
 		}
-	case v.Type() == reflect.TypeFor[[]config.Actor]():
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
 		for i := range v.Len() {
 			name := below(v.Index(i).FieldByName("Name").String())
-			found[name] = anActor
+			if v.Type() == reflect.TypeFor[[]config.Actor]() {
+				found[name] = anActor
+			}
 			flatten(found, name, v.Index(i))
 		}
 	case v.Kind() == reflect.Map:
@@ -216,15 +226,22 @@ func (p *plan) failed() (n int) {
 
 // String is the plan for people: a line for each change, and what differs below it.
 func (p *plan) String() string {
-	if len(p.Changes) == 0 {
+	if len(p.Changes) == 0 && len(p.Later) == 0 {
 		return "no difference\n"
 	}
 	var out strings.Builder
-	for _, c := range p.Changes {
-		fmt.Fprintf(&out, "%s\n", c.line())
-		for _, s := range c.Settings {
+	list := func(settings []setting) {
+		for _, s := range settings {
 			fmt.Fprintf(&out, "    %s: %s, in the file %s\n", s.Key, orNone(s.From), orNone(s.To))
 		}
+	}
+	if len(p.Later) > 0 {
+		fmt.Fprintln(&out, "> the host: other settings from its next start on")
+		list(p.Later)
+	}
+	for _, c := range p.Changes {
+		fmt.Fprintf(&out, "%s\n", c.line())
+		list(c.Settings)
 		if c.Error != "" {
 			fmt.Fprintf(&out, "    failed: %s\n", terminal.Line(c.Error))
 		}

@@ -72,12 +72,12 @@ actors:
     command: ["${KEY}"], in the file ["${KEY}" "x"]
 `
 	changes := []host.Change{restarted("a", have, want), restarted("a#2/below", have, want)}
-	if p := shownPlan(have, want, changes); p.String() != text {
+	if p := shownPlan(have, have, want, changes); p.String() != text {
 		t.Errorf("O04: got\n%swant\n%s", p, text)
 	}
 	other := treeOf(t, `actors: [{name: a, command: [x, "--key=${OTHER}"]}, {name: b, command: [x]}]`, "OTHER", "secret3")
 	for _, file := range []*trees{{}, other, {are: have.are}} { // as somebody may say who joins, and where the host has more than the file says
-		if p := shownPlan(file, file, changes); strings.Contains(p.String(), "secret") || len(p.Changes[0].Settings) != 3 {
+		if p := shownPlan(file, file, file, changes); strings.Contains(p.String(), "secret") || len(p.Changes[0].Settings) != 3 {
 			t.Errorf("O04: it shows\n%s", p)
 		}
 	}
@@ -104,7 +104,7 @@ actors:
   - {name: hosts, command: [x], actors: [{name: below, command: [x], grace: 1s}]}
 `)
 	supervised := func(s config.Supervision) *host.Spec { return &host.Spec{Supervision: s.WithDefaults()} }
-	p := shownPlan(have, want, []host.Change{
+	p := shownPlan(have, have, want, []host.Change{
 		{Do: route.ChangeSupervise, Have: supervised(config.Supervision{}), Want: supervised(config.Supervision{Strategy: config.OneForOne})},
 		{Path: "new", Do: route.ChangeAdd, Want: &host.Spec{}, Err: errors.New("no more\npaper")},
 		{Path: "more", Do: route.ChangeScale, Running: 2, Want: &host.Spec{Replicas: 4}},
@@ -164,5 +164,29 @@ func TestF09_PlansOfNonsense(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// What differs of other machines is told, and from what the host was started with, whatever has been applied since.
+func TestD20_PlansOfOtherMachines(t *testing.T) {
+	first := treeOf(t, `
+fleet: {credentials: a, listen: "10.0.0.1:7077", agents: [{name: b, launch: [ssh, b, "${KEY}"]}]}
+actors: [{name: a, command: [a]}]
+`, "KEY", "secret1")
+	want := treeOf(t, `
+fleet: {credentials: a, listen: "10.0.0.1:7077", lease: 9s, agents: [{name: b, launch: [ssh, b, "${KEY}"]}, {name: c, launch: [ssh, c]}]}
+actors: [{name: a, command: [a]}]
+`, "KEY", "secret2")
+	const text = `> the host: other settings from its next start on
+    fleet.agents.b.launch: (not shown), in the file (not shown)
+    fleet.agents.c.launch: none, in the file ["ssh" "c"]
+    fleet.agents.c.name: none, in the file c
+    fleet.lease: none, in the file 9s
+`
+	if p := shownPlan(first, want, want, nil); p.String() != text {
+		t.Errorf("D20: got\n%swant\n%s", p, text)
+	}
+	if p := shownPlan(first, want, first, nil); p.String() != "no difference\n" {
+		t.Errorf("D20: %s", p)
 	}
 }

@@ -43,7 +43,8 @@ func newPlan(p *program) *cobra.Command {
 		Long: "Show how a config file differs from what a host that serves runs, which is what host apply would change: actors\n" +
 			"that are new or gone, other numbers of replicas, other settings, other programs, for which packages are built.\n" +
 			"Nothing else is done. Values of environment variables are not shown, also where the file puts them elsewhere (${NAME}).\n" +
-			"What it says of telemetry, of other machines and of the main job is not compared.",
+			"Other settings of fleet are shown, which the next start of the host takes; what the file says of telemetry and of the main\n" +
+			"job is not compared.",
 		Example: "  host plan\n  host plan --set actors.greeter.replicas=2 -o json",
 		Args:    noArgs,
 	})
@@ -56,7 +57,8 @@ func newApply(p *program) *cobra.Command {
 		Long: "Change what a host that serves runs to what a config file says, build packages for that, and wait until it is done.\n" +
 			"Actors that are new are started, those that are not in the file are ended, and those with other settings or another\n" +
 			"program are restarted, with those that the strategy of their supervisor restarts with them. All others go on. What\n" +
-			"it hosts itself, an actor changes without a restart of its own. What could not be done is told, and the rest is done.",
+			"it hosts itself, an actor changes without a restart of its own. What could not be done is told, and the rest is done. What\n" +
+			"differs of fleet, such as agents to be started, is told as well, and waits for the next start of the host.",
 		Example: "  host apply\n  host apply --set actors.greeter.replicas=2",
 		Args:    noArgs,
 	})
@@ -99,7 +101,7 @@ func (p *program) printPlan(found *plan, done bool) (err error) {
 	case p.output == "json":
 		err = p.printJSON(found)
 	case n == 0:
-		_, err = fmt.Fprintln(p.stdout, "no difference")
+		_, err = fmt.Fprint(p.stdout, found)
 	case done:
 		_, err = fmt.Fprintf(p.stdout, "%s\n%s applied\n", found, plural(n-failed, "change"))
 	default:
@@ -144,15 +146,18 @@ func (w *wanted) read() (t *trees, run config.Tree, err error) {
 // planner answers for host serve. It belongs to one run. What it runs is set once, before up is closed; mu guards the
 // file, which is the last one that was applied.
 type planner struct {
-	up   chan struct{}
-	ctx  context.Context //nolint:containedctx // of the run, in which foreign programs are equipped
-	tree *host.Tree
+	first wanted // the file that the tree was started with
+	up    chan struct{}
+	ctx   context.Context //nolint:containedctx // of the run, in which foreign programs are equipped
+	tree  *host.Tree
 
 	mu   sync.Mutex
 	file wanted
 }
 
-func newPlanner(file wanted) *planner { return &planner{file: file, up: make(chan struct{})} }
+func newPlanner(file wanted) *planner {
+	return &planner{first: file, file: file, up: make(chan struct{})}
+}
 
 // begin says which tree runs, once all of it is up.
 func (r *planner) begin(ctx context.Context, t *host.Tree) {
@@ -185,9 +190,10 @@ func (r *planner) change(ctx context.Context, w wanted, apply bool) (*plan, erro
 		return nil, context.Cause(ctx)
 	}
 	file := r.now()
+	first, _, errFirst := r.first.read()
 	have, _, errHave := file.read()
 	want, run, errWant := w.read()
-	if err := cmp.Or(errHave, errWant); err != nil {
+	if err := cmp.Or(errFirst, errHave, errWant); err != nil {
 		return nil, err
 	}
 	run.Actors = otlp.Equip(r.ctx, run.Actors)
@@ -204,5 +210,5 @@ func (r *planner) change(ctx context.Context, w wanted, apply bool) (*plan, erro
 		r.file = w
 		r.mu.Unlock()
 	}
-	return shownPlan(have, want, changes), nil
+	return shownPlan(first, have, want, changes), nil
 }
