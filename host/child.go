@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/directory"
@@ -322,38 +323,47 @@ func (c *child) dismiss(reason string) (asked *incarnation) {
 	return asked
 }
 
-// awaitUp waits for the first process, and returns nil once there has been one, even if it
-// has ended again since. The end of ctx dismisses the child and waits for it to be gone,
-// since [Nursery.Start] promises that nothing is left of a start that has failed.
-func (c *child) awaitUp(ctx context.Context) error {
+// await waits until something is true of the child, which is asked under the lock, at each
+// change of the nursery's table. over is whether the child is gone without that. The end of ctx
+// ends the waiting with its cause.
+func (c *child) await(ctx context.Context, is func() bool) (over bool, err error) {
 	for {
-		var isUp, over bool
+		var yes bool
 		var changed <-chan struct{}
-		c.n.look(func() { isUp, over, changed = c.lastUp != nil, c.state == directory.Gone, c.n.change() })
-		switch {
-		case isUp:
-			return nil
-		case over:
-			return c.err
+		c.n.look(func() {
+			if yes = is(); !yes {
+				over, changed = c.state == directory.Gone, c.n.change()
+			}
+		})
+		if yes || over {
+			return over, nil
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			c.dismiss("its start was given up")
-			<-c.gone
-			return context.Cause(ctx)
+		if err := task.Await(ctx, changed); err != nil {
+			return false, err
 		}
 	}
 }
 
-// callable returns the process to call. While there is none it gives a channel that is
-// closed at the next change of the nursery's table, which may be that of another child; or
-// an error if there never will be one, or if the spec says that calls fail while the actor
-// is down.
-//
-// The process may be one that is already ending: it refuses calls itself, and knows why.
-func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) {
-	c.n.look(func() {
+// awaitUp waits for the first process, and returns nil once there has been one, even if it
+// has ended again since. The end of ctx dismisses the child and waits for it to be gone,
+// since [Nursery.Start] promises that nothing is left of a start that has failed.
+func (c *child) awaitUp(ctx context.Context) error {
+	over, err := c.await(ctx, func() bool { return c.lastUp != nil })
+	if over {
+		return c.err
+	}
+	if err != nil {
+		c.dismiss("its start was given up")
+		<-c.gone
+	}
+	return err
+}
+
+// awaitCallable waits for a process to call, however many restarts that takes, unless there
+// never will be one, or the spec says that calls fail while the actor is down. The process may
+// be one that is already ending: it refuses calls itself, and knows why.
+func (c *child) awaitCallable(ctx context.Context) (i *incarnation, err error) {
+	_, ended := c.await(ctx, func() bool {
 		switch {
 		case c.takesCalls():
 			i = c.lastUp
@@ -361,25 +371,8 @@ func (c *child) callable() (i *incarnation, changed <-chan struct{}, err error) 
 			err = c.err
 		case c.spec.WhileDown == config.FailWhileDown:
 			err = fmt.Errorf("%w: %q is %s", fault.ErrActorDown, c.name, c.state)
-		default:
-			changed = c.n.change()
 		}
+		return i != nil || err != nil
 	})
-	return i, changed, err
-}
-
-// awaitCallable waits for a process to call, however many restarts that takes. The end of
-// ctx ends the waiting with its cause, and changes nothing about the child.
-func (c *child) awaitCallable(ctx context.Context) (*incarnation, error) {
-	for {
-		i, changed, err := c.callable()
-		if i != nil || err != nil {
-			return i, err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
+	return i, cmp.Or(err, ended)
 }

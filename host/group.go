@@ -91,10 +91,8 @@ func (n *Nursery) dropNeverUp() {
 // awaitAllGone waits until all are gone.
 func awaitAllGone(ctx context.Context, children []*child) error {
 	for _, c := range children {
-		select {
-		case <-c.gone:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := task.Await(ctx, c.gone); err != nil {
+			return err
 		}
 	}
 	return nil

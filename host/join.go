@@ -104,16 +104,11 @@ var errLeft = errors.New("the program has left the tree")
 // inside runs body in the life of the actor, which it ends in every case: when body
 // returns, panics, or calls runtime.Goexit.
 func inside(ctx context.Context, l *life.Life, body func(ctx context.Context) error) error {
-	err := fault.ErrGoexit
 	leave := func() {
 		l.Stop(errLeft, nil)
 		l.Wait()
 	}
-	defer func() { // again only if body called runtime.Goexit
-		if errors.Is(err, fault.ErrGoexit) {
-			leave()
-		}
-	}()
+	defer leave() // does something only if body called runtime.Goexit
 	deadline, _ := ctx.Deadline()
 	e := l.Run(deadline, func(ctx context.Context) error {
 		_, err := directory.WaitFor(ctx, treepath.Exact(directory.Here(ctx))) // others find it from then on
@@ -126,16 +121,15 @@ func inside(ctx context.Context, l *life.Life, body func(ctx context.Context) er
 		}
 		return panics.Catch(func() error { return body(ctx) })
 	})
-	err = e.Body
 	leave()
-	panics.Rethrow(err)
+	panics.Rethrow(e.Body)
 	if e.Expired {
 		e.Cause = cmp.Or(expiry(ctx), e.Cause)
 	}
 	if e.Echo() {
 		return e.Cause
 	}
-	return err
+	return e.Body
 }
 
 // expiry is why ctx has ended, whose deadline is over: it may have a cause of its own. Body had a

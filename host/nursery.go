@@ -129,8 +129,9 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 		defer close(stopped)
 		n.stopAll()
 	})
-	err := fault.ErrGoexit
-	finish := func() {
+	var err, told error
+	panics.Attempt(func() error { return body(n.ctx, n) }, func(ended error) {
+		err, told = ended, causeOf(n.ctx)
 		n.settle(err)
 		<-n.idle
 		n.door.shut()
@@ -140,15 +141,7 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 		}
 		n.tasks.Close()
 		n.env.letGo.Close()
-	}
-	defer func() { // again only if body called runtime.Goexit
-		if errors.Is(err, fault.ErrGoexit) {
-			finish()
-		}
-	}()
-	err = panics.Catch(func() error { return body(n.ctx, n) })
-	told := causeOf(n.ctx)
-	finish()
+	})
 	panics.Rethrow(err)
 	return n.outcome(ctx, err, told)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
 	"github.com/seed-2ba35074/trellis/internal/route"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -192,12 +193,7 @@ func (c *child) end(ctx context.Context, reason string) error {
 	if err := newPortal(c).Cancel(ctx, reason); err != nil && !errors.Is(err, fault.ErrActorTooSlow) {
 		return err // one that is too slow is being ended with force
 	}
-	select {
-	case <-c.gone:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return task.Await(ctx, c.gone)
 }
 
 // errAskedToEnd is why a child is over that has not failed.
@@ -233,22 +229,4 @@ func (c *child) awaitHealth(ctx context.Context) error {
 		return fmt.Errorf("%w: %s has ended", directory.ErrNotFound, c.member.Path())
 	}
 	return err
-}
-
-// await waits until something is true of the child, which is asked under the lock. over is
-// whether the child is gone without that.
-func (c *child) await(ctx context.Context, is func() bool) (over bool, err error) {
-	for {
-		var yes bool
-		var changed <-chan struct{}
-		c.n.look(func() { yes, over, changed = is(), c.state == directory.Gone, c.n.change() })
-		if yes || over {
-			return !yes, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		}
-	}
 }

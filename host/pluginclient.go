@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
@@ -27,18 +26,17 @@ import (
 // incarnation owns it. It is made before the process, since the options of the connection
 // have to name it, and go-plugin closes the connection when the process is released.
 //
-// mu guards closing. ctx ends once, in lose. The fields that the handshake sets are read
-// only after it.
+// The causes of its two ctxs are the first reasons that were given: of open, why new calls fail,
+// and of ctx, why those in flight do. The fields that the handshake sets are read only after it.
 type pluginClient struct {
 	conn    *grpc.ClientConn // this and the following are set by the handshake; nil if there is none
 	broker  *plugin.GRPCBroker
 	version int // of the protocol
 
-	ctx context.Context // ends when calls in flight fail, with the reason as cause
-	end context.CancelCauseFunc
-
-	mu      sync.Mutex
-	closing error // why new calls fail; nil while they do not
+	ctx  context.Context // ends with lose
+	end  context.CancelCauseFunc
+	open context.Context // ends with refuse
+	shut context.CancelCauseFunc
 }
 
 // newPluginClient makes the client of a process. The ctx that its calls end with has the
@@ -47,6 +45,7 @@ type pluginClient struct {
 func newPluginClient(base context.Context) *pluginClient {
 	c := &pluginClient{version: wire.Version}
 	c.ctx, c.end = context.WithCancelCause(context.WithoutCancel(base))
+	c.open, c.shut = context.WithCancelCause(context.Background())
 	return c
 }
 
@@ -69,13 +68,7 @@ func (m clientMaker) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, co
 }
 
 // refuse fails new calls. Only the first reason counts.
-func (c *pluginClient) refuse(why error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing == nil {
-		c.closing = why
-	}
-}
+func (c *pluginClient) refuse(why error) { c.shut(why) }
 
 // lose fails all calls. Only the first reason counts.
 func (c *pluginClient) lose(why error) {
@@ -92,11 +85,7 @@ func (c *pluginClient) shutdown(ctx context.Context) error {
 func (c *pluginClient) lost() bool { return c.ctx.Err() != nil }
 
 // refusal is why a new call fails, nil if it does not.
-func (c *pluginClient) refusal() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closing
-}
+func (c *pluginClient) refusal() error { return context.Cause(c.open) }
 
 // dialOptions make calls over the connection end with what it knows of the process.
 // go-plugin appends them to its own, and the last of two that contradict each other

@@ -15,14 +15,11 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
-
-// ErrLeft is what a reader gets that has left.
-var ErrLeft = errors.New("this reader has left")
 
 // Hub keeps the last messages of a sequence for many readers, each with a place
 // of its own: as many as the reader that is furthest behind may still get. It is a guarded
@@ -65,7 +62,8 @@ func (h *Hub[T]) Subscribe(window int) *Cursor[T] {
 	return c
 }
 
-// Leave removes the reader. Its next Look or Next gives [ErrLeft], one that waits included.
+// Leave removes the reader. Its next Look or Next gives [fault.ErrStreamClosed], one that waits
+// included.
 func (c *Cursor[T]) Leave() {
 	h := c.hub
 	h.mu.Lock()
@@ -129,7 +127,7 @@ func (h *Hub[T]) wake() {
 func (c *Cursor[T]) take() (m T, ok bool, err error) {
 	h := c.hub
 	if c.left {
-		return m, true, ErrLeft
+		return m, true, fault.ErrStreamClosed
 	}
 	behind := int(h.next - c.next)
 	if missed := behind - min(c.window, len(h.kept)); behind > 0 && missed > 0 {
@@ -169,10 +167,8 @@ func (c *Cursor[T]) Next(ctx context.Context) (T, error) {
 		if ok {
 			return m, err
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return m, context.Cause(ctx)
+		if err := task.Await(ctx, changed); err != nil {
+			return m, err
 		}
 	}
 }

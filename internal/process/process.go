@@ -255,12 +255,10 @@ func (p *Process) Kill(ctx context.Context) error {
 	if fresh {
 		p.abandon(&StartError{Path: p.spec.Path, Err: ErrKilled})
 	}
-	select {
-	case <-p.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("process %d (%s) was sent SIGKILL but is not reaped yet: %w", p.PID(), p.spec.title(), context.Cause(ctx))
+	if err := task.Await(ctx, p.done); err != nil {
+		return fmt.Errorf("process %d (%s) was sent SIGKILL but is not reaped yet: %w", p.PID(), p.spec.title(), err)
 	}
+	return nil
 }
 
 // signal signals the process if it runs. The caller holds the lock.

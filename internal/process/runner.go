@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/go-plugin/runner"
+	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // Runner is the process as go-plugin sees it, to be returned from
@@ -44,10 +45,8 @@ func (p pluginRunner) ID() string {
 // a process that ended well it returns nil, for any other end an *ExitError,
 // for one that never ran the error of Start.
 func (p pluginRunner) Wait(ctx context.Context) error {
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := task.Await(ctx, p.done); err != nil {
+		return err
 	}
 	p.lk.Lock()
 	defer p.lk.Unlock()

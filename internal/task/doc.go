@@ -10,6 +10,7 @@
 //
 //	reader := task.Start(read)      // exactly one
 //	reader.Wait()
+//	err := task.Await(ctx, reader.Done())
 //
 // Neither cancels: a goroutine ends by what its function waits for, a ctx, a channel or a
 // descriptor. A function that panics crashes the program, as in any goroutine; one that

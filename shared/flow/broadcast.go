@@ -69,10 +69,7 @@ func (s *Subscription[In]) Close() { s.c.Leave() }
 func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
 	for {
 		m, ok, changed, err := s.c.Look()
-		switch {
-		case errors.Is(err, hub.ErrLeft):
-			return m, fault.ErrStreamClosed
-		case ok:
+		if ok {
 			return m, err
 		}
 		select {

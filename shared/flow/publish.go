@@ -90,10 +90,8 @@ func runProducer[M any](ctx context.Context, produce func(context.Context, func(
 // produce runs the author's producer, and returns io.EOF if it ended well: that is what
 // subscribers find after the last message.
 func (p *publisher[M]) produce(ctx context.Context, produce func(context.Context, func(string, M)) error) error {
-	select {
-	case <-p.begin:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := task.Await(ctx, p.begin); err != nil {
+		return err
 	}
 	err := produce(ctx, func(topic string, m M) { p.hub.Put(Publication[M]{Topic: topic, Message: m}) })
 	if err == nil {

@@ -52,10 +52,8 @@ func (s *Shared[K, V]) Use(ctx context.Context, key K, f func(ctx context.Contex
 		if !closing {
 			return s.use(ctx, e, f)
 		}
-		select {
-		case <-e.closed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := task.Await(ctx, e.closed); err != nil {
+			return err
 		}
 	}
 }
@@ -107,12 +105,7 @@ func (s *Shared[K, V]) forget(key K, e *entry[V]) {
 func (e *entry[V]) serve(ctx context.Context, value V) error {
 	e.ctx, e.value = ctx, value
 	close(e.opened)
-	select {
-	case <-e.unused:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return task.Await(ctx, e.unused)
 }
 
 func (s *Shared[K, V]) use(ctx context.Context, e *entry[V], f func(ctx context.Context, value V) error) (err error) {
