@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/launch"
+	"github.com/seed-2ba35074/trellis/internal/process"
 )
 
 // Build builds the Go packages that actors name, with the go command, and returns
@@ -54,7 +55,7 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 		if err := buildProgram(ctx, b, say); err != nil {
 			return nil, err
 		}
-		if b.Sum, err = sumOf(b.Program); err != nil {
+		if b.Sum, err = process.Sum(ctx, b.Program); err != nil { // another program of the same package has another one
 			return nil, err
 		}
 		packages[pkg] = b

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -90,18 +89,6 @@ func trim(path string, oldest time.Time) (freed int64, err error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-// sumOf is the sum of a program: another one of the same package has another sum.
-func sumOf(program string) (string, error) {
-	f, err := os.Open(program) //nolint:gosec // it has just been built
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	sum := sha256.New()
-	_, err = io.Copy(sum, f)
-	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // folderName is the name of a source folder's folder: a sum of its path, as a path may be

@@ -30,9 +30,7 @@ func (t *Tree) CheckFrom(src Source) error {
 	c.values(reflect.ValueOf(t.Supervision), (*place)(nil).key("supervision"))
 	c.telemetry(t.Telemetry)
 	c.fleet(t.Fleet, (*place)(nil).key("fleet"))
-	if t.Fleet.Registry.Driver != "" && t.Name == "" {
-		c.note((*place)(nil).key("name"), "expected a name, which the root of the tree holds in the registry (fleet.registry)")
-	}
+	c.noteIf(t.Fleet.Registry.Driver != "" && t.Name == "", (*place)(nil).key("name"), "expected a name, which the root of the tree holds in the registry (fleet.registry)")
 	if len(t.Actors) == 0 {
 		c.note(list, "expected at least one actor, there is none")
 	} else {
@@ -93,9 +91,7 @@ func countProcesses(actors []Actor) float64 {
 
 // run checks the main job.
 func (c *checker) run(t *Tree, at *place) {
-	if t.Run.Endpoint == "" {
-		c.note(at.key("endpoint"), "expected the name of an endpoint, there is none")
-	}
+	c.noteIf(t.Run.Endpoint == "", at.key("endpoint"), "expected the name of an endpoint, there is none")
 	known, actor := index(t.Actors), at.key("actor")
 	a, found := known[t.Run.Actor]
 	_, nameless := known[""]

@@ -57,9 +57,7 @@ func (c *checker) address(text string, at *place) (host string) {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(text)
-	if err != nil || port == "" {
-		c.note(at, "expected an address with a port, such as 10.0.0.1:7077, got %s", words.Quote(text))
-	}
+	c.noteIf(err != nil || port == "", at, "expected an address with a port, such as 10.0.0.1:7077, got %s", words.Quote(text))
 	return host
 }
 
@@ -71,10 +69,6 @@ func (c *checker) fleet(f Fleet, at *place) {
 		c.note(at.key("advertise"), "expected the address at which other machines reach this one, such as 10.0.0.1:7077: nobody can connect to %s", words.Quote(ip.String()))
 	}
 	c.agents(f, at)
-	if f.Registry.Driver == "" && !reflect.ValueOf(f.Registry).IsZero() {
-		c.note(at.key("registry").key("driver"), "expected the name of a driver, such as etcd")
-	}
-	if (f.Listen != "" || f.Host != "" && f.Registry.Driver == "") && f.Credentials == "" {
-		c.note(at.key("credentials"), "expected the directory of this host's certificate, there is none; host ca issue makes one")
-	}
+	c.noteIf(f.Registry.Driver == "" && !reflect.ValueOf(f.Registry).IsZero(), at.key("registry").key("driver"), "expected the name of a driver, such as etcd")
+	c.noteIf((f.Listen != "" || f.Host != "" && f.Registry.Driver == "") && f.Credentials == "", at.key("credentials"), "expected the directory of this host's certificate, there is none; host ca issue makes one")
 }

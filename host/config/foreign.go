@@ -68,27 +68,13 @@ func (c *checker) foreign(a Actor, at *place) {
 			c.note(at.key("env").key(key), "it is the program's cookie (goplugin.cookie), which the host sets itself; remove this")
 		}
 	}
-	if len(a.GoPlugin.Versions) == 0 {
-		c.note(versions, "expected the protocol versions that you speak, such as [1], there are none")
-	}
+	c.noteIf(len(a.GoPlugin.Versions) == 0, versions, "expected the protocol versions that you speak, such as [1], there are none")
 	for i, v := range a.GoPlugin.Versions {
-		if v < 0 {
-			c.note(versions.item(i, ""), "expected numbers from 0 up, got %d", v)
-		}
+		c.noteIf(v < 0, versions.item(i, ""), "expected numbers from 0 up, got %d", v)
 	}
-	if len(a.Actors) > 0 {
-		c.note(at.key("actors"), "a foreign program cannot start actors of the tree; put them beside it")
-	}
-	if a.Stuck != "" {
-		c.note(at.key("stuck"), "a foreign program has no tasks that could be stuck; remove this")
-	}
-	if a.Streams != (Streams{}) {
-		c.note(at.key("streams"), "a foreign program serves no endpoints, and has no streams of theirs; remove this")
-	}
-	if a.Callers != nil {
-		c.note(at.key("callers"), "a foreign program serves no endpoints that anybody could call; remove this")
-	}
-	if a.Health.Endpoint != "" {
-		c.note(at.key("health").key("endpoint"), "a foreign program serves no endpoints; its gRPC health service is asked")
-	}
+	c.noteIf(len(a.Actors) > 0, at.key("actors"), "a foreign program cannot start actors of the tree; put them beside it")
+	c.noteIf(a.Stuck != "", at.key("stuck"), "a foreign program has no tasks that could be stuck; remove this")
+	c.noteIf(a.Streams != (Streams{}), at.key("streams"), "a foreign program serves no endpoints, and has no streams of theirs; remove this")
+	c.noteIf(a.Callers != nil, at.key("callers"), "a foreign program serves no endpoints that anybody could call; remove this")
+	c.noteIf(a.Health.Endpoint != "", at.key("health").key("endpoint"), "a foreign program serves no endpoints; its gRPC health service is asked")
 }

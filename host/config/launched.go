@@ -81,9 +81,7 @@ func (c *checker) agents(f Fleet, at *place) {
 			c.note(here.key("name"), "another agent has the same name")
 		}
 		names[l.Name] = true
-		if len(l.Launch) == 0 {
-			c.note(here.key("launch"), "expected the command that starts the agent, there is none")
-		}
+		c.noteIf(len(l.Launch) == 0, here.key("launch"), "expected the command that starts the agent, there is none")
 		for n := range l.Launch {
 			_, err := l.expand(n, "tls://a@10.0.0.1:7077", "tree")
 			c.refused(here.key("launch").item(n, ""), err)

@@ -13,13 +13,13 @@ type On struct {
 // on checks where an actor is to run, and that what it hosts is to run beside it.
 func (c *checker) on(a Actor, at *place) {
 	for i, hosted := range a.Actors {
-		if hosted.On != nil {
-			c.note(at.key("actors").item(i, hosted.Name).key("on"), "only the tree's own actors run on other machines; what %s hosts runs beside it", words.Quote(a.Name))
-		}
+		c.noteIf(hosted.On != nil, at.key("actors").item(i, hosted.Name).key("on"), "only the tree's own actors run on other machines; what %s hosts runs beside it", words.Quote(a.Name))
+	}
+	if a.On == nil {
+		return
 	}
 	key := at.key("on")
 	switch {
-	case a.On == nil:
 	case a.GoPlugin != nil:
 		c.note(key, "a foreign program (goplugin) runs where its host does; remove this, or make a plugin that hosts it and runs there")
 	case a.MCP != nil:
@@ -27,16 +27,6 @@ func (c *checker) on(a Actor, at *place) {
 	case a.On.Host != "" && len(a.On.Labels) > 0:
 		c.note(key, "expected either host or labels, there are both")
 	}
-	for _, name := range sortedKeys(labelsOf(a)) {
-		if name == "" {
-			c.note(key.key("labels"), "expected the name of a label, it is empty")
-		}
-	}
-}
-
-func labelsOf(a Actor) map[string]string {
-	if a.On == nil {
-		return nil
-	}
-	return a.On.Labels
+	_, nameless := a.On.Labels[""]
+	c.noteIf(nameless, key.key("labels"), "expected the name of a label, it is empty")
 }

@@ -105,12 +105,15 @@ func (c *checker) note(at *place, format string, args ...any) {
 	}
 }
 
-// refused notes why a value cannot be used, if there is a reason.
-func (c *checker) refused(at *place, err error) {
-	if err != nil {
-		c.note(at, "%v", err)
+// noteIf takes in a problem, if there is one.
+func (c *checker) noteIf(wrong bool, at *place, format string, args ...any) {
+	if wrong {
+		c.note(at, format, args...)
 	}
 }
+
+// refused notes why a value cannot be used, if there is a reason.
+func (c *checker) refused(at *place, err error) { c.noteIf(err != nil, at, "%v", err) }
 
 func (c *checker) find(at *place) (Place, bool) {
 	if c.src == nil {

@@ -12,9 +12,7 @@ func (c *checker) supervision(s Supervision, actors []Actor, at *place) {
 	if s == (Supervision{}) {
 		return
 	}
-	if len(actors) == 0 && c.read(list) {
-		c.note(here, "expected actors that this one supervises, it has none; supervision stands where the actors are listed")
-	}
+	c.noteIf(len(actors) == 0 && c.read(list), here, "expected actors that this one supervises, it has none; supervision stands where the actors are listed")
 	switchedOff := 0
 	for i, a := range actors {
 		where, ok := c.find(list.item(i, a.Name).key("restart"))
@@ -68,8 +66,6 @@ func (c *checker) standby(a Actor, at *place) {
 // unheard notes those settings at a place that are given.
 func (c *checker) unheard(at *place, message string, given map[string]bool) {
 	for _, key := range sortedKeys(given) {
-		if given[key] {
-			c.note(at.key(key), "%s", message)
-		}
+		c.noteIf(given[key], at.key(key), "%s", message)
 	}
 }

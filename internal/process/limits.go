@@ -3,6 +3,8 @@ package process
 import (
 	"fmt"
 	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/cgroup"
 )
 
 // Limits bound what a child may use. The zero value sets none. They are set with
@@ -33,6 +35,30 @@ func (e *LimitError) Unwrap() error { return e.Err }
 
 // needGroup reports whether a limit needs a cgroup.
 func (l Limits) needGroup() bool { return l.Memory > 0 || l.Processes > 0 }
+
+// applyTo sets the limits that hold for a child and all that it starts.
+func (l Limits) applyTo(g *cgroup.Group) error {
+	if l.Memory > 0 {
+		if err := g.LimitMemory(l.Memory); err != nil {
+			return &LimitError{"memory", err}
+		}
+	}
+	if l.Processes > 0 {
+		if err := g.LimitProcesses(l.Processes); err != nil {
+			return &LimitError{"processes", err}
+		}
+	}
+	return nil
+}
+
+// applyNowhere says which limit cannot be set without a cgroup, and why there is none.
+func (l Limits) applyNowhere(why error) error {
+	name := "processes"
+	if l.Memory > 0 {
+		name = "memory"
+	}
+	return &LimitError{name, fmt.Errorf("%w: %w", cgroup.ErrNone, why)}
+}
 
 // usage is what is known of a dead process that may have hit a limit.
 type usage struct {

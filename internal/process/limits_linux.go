@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-2ba35074/trellis/internal/cgroup"
 )
 
 // rlimit is one of the kernel's limits for a process.
@@ -69,30 +67,6 @@ func (l Limits) apply(pid int) error {
 		}
 	}
 	return nil
-}
-
-// applyTo sets the limits that hold for a child and all that it starts.
-func (l Limits) applyTo(g *cgroup.Group) error {
-	if l.Memory > 0 {
-		if err := g.LimitMemory(l.Memory); err != nil {
-			return &LimitError{"memory", err}
-		}
-	}
-	if l.Processes > 0 {
-		if err := g.LimitProcesses(l.Processes); err != nil {
-			return &LimitError{"processes", err}
-		}
-	}
-	return nil
-}
-
-// applyNowhere says which limit cannot be set without a cgroup, and why there is none.
-func (l Limits) applyNowhere(why error) error {
-	name := "processes"
-	if l.Memory > 0 {
-		name = "memory"
-	}
-	return &LimitError{name, fmt.Errorf("%w: %w", cgroup.ErrNone, why)}
 }
 
 // hit is the limit that a process ran into, as far as the system tells; "" if

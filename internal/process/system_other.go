@@ -7,8 +7,6 @@ import (
 	"errors"
 	"os"
 	"time"
-
-	"github.com/seed-2ba35074/trellis/internal/cgroup"
 )
 
 // What only Linux can do, and what takes its place.
@@ -35,8 +33,6 @@ func (l Limits) check() error {
 }
 
 func (Limits) apply(int) error              { return nil }
-func (Limits) applyTo(*cgroup.Group) error  { return nil }
-func (Limits) applyNowhere(err error) error { return err }
 func (Limits) hit(Exit, usage, bool) string { return "" }
 
 // peakRSS is not known: systems do not agree on its unit.
