@@ -119,12 +119,11 @@ func (n *Nursery) apply(ctx context.Context, want config.Tree, dry bool) ([]Chan
 func (c *changing) decide() {
 	n := c.n
 	if c.dry {
-		strategy, most, window := n.plan.strategy, n.plan.max, n.plan.window
-		defer func() { n.plan.strategy, n.plan.max, n.plan.window = strategy, most, window }()
+		defer func(before config.Supervision) { n.plan.Supervision = before }(n.plan.Supervision)
 	}
-	if s := newSupervision(c.want.Supervision); s.strategy != n.plan.strategy || s.max != n.plan.max || s.window != n.plan.window {
-		c.add(Change{Path: n.env.registry.Path(), Do: route.ChangeSupervise, Have: n.supervised(), Want: &Spec{Supervision: c.want.Supervision.WithDefaults()}})
-		n.plan.strategy, n.plan.max, n.plan.window = s.strategy, s.max, s.window
+	if have, want := n.plan.Supervision, c.want.Supervision.WithDefaults(); want != have {
+		c.add(Change{Path: n.env.registry.Path(), Do: route.ChangeSupervise, Have: &Spec{Supervision: have}, Want: &Spec{Supervision: want}})
+		n.plan.Supervision = want
 	}
 	left := maps.Clone(n.groups)
 	changed := map[string]*pending{}
@@ -141,11 +140,6 @@ func (c *changing) decide() {
 		c.remove(left[name])
 	}
 	c.restart(changed, left)
-}
-
-// supervised is how the nursery supervises, as a spec has it.
-func (n *Nursery) supervised() *Spec {
-	return &Spec{Supervision: config.Supervision{Strategy: n.plan.strategy, MaxRestarts: n.plan.max, Window: config.Duration(n.plan.window)}}
 }
 
 // add notes a change, whose awaits are for the caller to add.
@@ -265,7 +259,7 @@ func (n *Nursery) respecify(g *group, spec Spec, whole bool) {
 func (c *child) respecify(spec Spec, needs []need) {
 	before := c.standby
 	c.spec, c.needs = underDebugger(spec), needs
-	c.kind, c.backoff, c.standby = cmp.Or(spec.Restart, config.Temporary), restartBackoff(spec), c.n.standbyOf(c.spec)
+	c.kind, c.standby = cmp.Or(spec.Restart, config.Temporary), c.n.standbyOf(c.spec)
 	if c.standby != before {
 		c.standby.step((*spares).join)
 		before.step((*spares).leave)

@@ -35,8 +35,7 @@ type child struct {
 	childState
 	n       *Nursery
 	name    string
-	spec    Spec // of the next process
-	backoff backoff
+	spec    Spec                 // of the next process
 	standby *standby             // what its processes are taken from; nil: nothing
 	member  directory.Membership // in the registry, until it is gone
 	guest   *guest               // the program that has joined; nil if this host starts it
@@ -255,7 +254,7 @@ func (c *child) tooOften(window, stable time.Duration, failure error) error {
 	if failure == nil {
 		failure = fmt.Errorf("%q ended by itself, which it must not", c.name)
 	}
-	return &fault.RestartLimit{Supervisor: c.n.env.self, Actor: c.name, Max: c.n.plan.max, Window: window, Stable: stable, Err: failure}
+	return &fault.RestartLimit{Supervisor: c.n.env.self, Actor: c.name, Max: c.n.plan.MaxRestarts, Window: window, Stable: stable, Err: failure}
 }
 
 // stopProcess tells the process to end, or to give up its start. Both are always said,
@@ -277,7 +276,7 @@ func (c *child) stopProcess() {
 // does not know the child any more, and once the nursery's ctx has ended it starts nothing.
 // A pause that people have ended means nothing for a later one.
 func (c *child) pause(e directory.Event) {
-	e.Pause = c.backoff.pause(c.unstable, chance())
+	e.Pause = restartBackoff(c.spec).pause(c.unstable, chance())
 	c.history.nextAt = time.Now().Add(e.Pause)
 	c.tell(e)
 	after := c.epoch

@@ -137,11 +137,11 @@ func (c *child) budget(now time.Time) *inspect.Restarts {
 	s := &c.n.plan
 	within := 0
 	for _, r := range s.restarts {
-		if now.Sub(r.at) <= s.window {
+		if now.Sub(r.at) <= time.Duration(s.Window) {
 			within++
 		}
 	}
-	r := &inspect.Restarts{Kind: string(c.kind), Max: s.max, Left: max(0, s.max-max(within, c.unstable)), Window: s.window}
+	r := &inspect.Restarts{Kind: string(c.kind), Max: s.MaxRestarts, Left: max(0, s.MaxRestarts-max(within, c.unstable)), Window: time.Duration(s.Window)}
 	if c.paused {
 		r.Next = c.history.nextAt
 	}

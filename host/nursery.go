@@ -97,7 +97,7 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	defer env.flush()
 	defer env.endRecordings()
 	defer nurseries.leave(env.log)
-	n := &Nursery{env: env, door: door, plan: newSupervision(o.Supervision), children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{}), applying: make(chan struct{}, 1)}
+	n := &Nursery{env: env, door: door, plan: supervision{Supervision: o.Supervision.WithDefaults()}, children: map[int]*child{}, groups: map[string]*group{}, idle: make(chan struct{}), applying: make(chan struct{}, 1)}
 	if env.router.Up == nil { // others have whoever gives them orders in their ctx
 		ctx = inspect.WithOrders(ctx, n.order)
 	}
@@ -113,11 +113,6 @@ func openNursery(ctx context.Context, o Options, body func(ctx context.Context, 
 	}
 	defer env.end() // all children are gone, and so no event comes any more
 	return n.run(ctx, body)
-}
-
-func newSupervision(c config.Supervision) supervision {
-	c = c.WithDefaults()
-	return supervision{strategy: c.Strategy, max: c.MaxRestarts, window: time.Duration(c.Window)}
 }
 
 // run runs body and ends the children in every case: when body returns, panics, or calls
@@ -223,9 +218,9 @@ func (n *Nursery) carryOut(actions []action) {
 		case actionReport:
 			n.lose(a.event.Err)
 		case actionLimit:
-			n.giveUp(c.tooOften(n.plan.window, 0, a.event.Err))
+			n.giveUp(c.tooOften(time.Duration(n.plan.Window), 0, a.event.Err))
 		case actionUnstable:
-			n.giveUp(c.tooOften(0, c.backoff.stable, a.event.Err))
+			n.giveUp(c.tooOften(0, restartBackoff(c.spec).stable, a.event.Err))
 		case actionLasting:
 			n.giveUp(a.event.Err)
 		case actionForget:
@@ -238,7 +233,7 @@ func (n *Nursery) carryOut(actions []action) {
 // it end the others. It is called under the lock.
 func (n *Nursery) lose(failure error) {
 	n.failures = append(n.failures, failure)
-	if n.plan.strategy == config.OneCancelsAll {
+	if n.plan.Strategy == config.OneCancelsAll {
 		n.cancel(failure)
 	}
 }
@@ -387,13 +382,11 @@ func (n *Nursery) add(ctx context.Context, c *child) (_ *child, err error) {
 // take makes a child one of the nursery's, and tells why. It is called under the lock.
 func (n *Nursery) take(c *child, why string) {
 	n.nextID++
-	c.name, c.spec = c.spec.Name, underDebugger(c.spec)
-	c.n, c.id, c.kind, c.self = n, n.nextID, cmp.Or(c.spec.Restart, config.Temporary), actor.NewID(c.name)
-	c.backoff, c.gone, c.standby = restartBackoff(c.spec), make(chan struct{}), n.standbyOf(c.spec)
+	c.n, c.id, c.name, c.self, c.gone = n, n.nextID, c.spec.Name, actor.NewID(c.spec.Name), make(chan struct{})
+	c.respecify(c.spec, c.needs)
 	c.member = n.env.registry.Join(c.name, c.found)
 	c.number = treepath.Number(c.member.Path())
 	n.children[c.id] = c
-	c.standby.step((*spares).join)
 	n.carryOut(n.plan.add(&c.childState, why))
 }
 

@@ -37,11 +37,6 @@ const (
 	spareLinger                        // call lingered after a while
 )
 
-// String is for the tests and their failures.
-func (k spareActionKind) String() string {
-	return [...]string{"start", "end", "pause", "give up", "linger"}[k]
-}
-
 // spareAction is one thing to do.
 type spareAction struct {
 	kind spareActionKind
@@ -112,15 +107,20 @@ func (s *spares) unfit() []spareAction {
 	return s.endAll()
 }
 
+// drop forgets one that was not taken, and reports false of one that was to end already.
+func (s *spares) drop(n int) (was bool) {
+	if was = s.coming == n; was {
+		s.coming = 0
+	} else if i := slices.Index(s.waiting, n); i >= 0 {
+		s.waiting, was = slices.Concat(s.waiting[:i], s.waiting[i+1:]), true
+	}
+	return was
+}
+
 // dismiss ends one that was not taken, which has not failed, and starts another one.
 func (s *spares) dismiss(n int) []spareAction {
-	switch i := slices.Index(s.waiting, n); {
-	case i >= 0:
-		s.waiting = slices.Concat(s.waiting[:i], s.waiting[i+1:])
-	case s.coming == n:
-		s.coming = 0
-	default:
-		return nil // it was to end
+	if !s.drop(n) {
+		return nil
 	}
 	return append([]spareAction{{spareEnd, n}}, s.fill()...)
 }
@@ -128,13 +128,8 @@ func (s *spares) dismiss(n int) []spareAction {
 // lost takes note that a spare has not come up, or has ended while it waited. stable is whether it
 // had waited for long, and lasting whether the next one would fail in the same way.
 func (s *spares) lost(n int, stable, lasting bool) []spareAction {
-	switch i := slices.Index(s.waiting, n); {
-	case i >= 0:
-		s.waiting = slices.Concat(s.waiting[:i], s.waiting[i+1:])
-	case s.coming == n:
-		s.coming = 0
-	default:
-		return nil // it was to end
+	if !s.drop(n) {
+		return nil
 	}
 	if s.pausing || s.failures > s.most { // one cause may end many: it counts once
 		return nil

@@ -6,6 +6,11 @@ import (
 	"testing"
 )
 
+// String names the action in failures.
+func (k spareActionKind) String() string {
+	return [...]string{"start", "end", "pause", "give up", "linger"}[k]
+}
+
 // The table of spares against every order of events: this is the world around it, which carries
 // out its actions as a standby does.
 type larder struct {

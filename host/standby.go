@@ -64,7 +64,7 @@ func (n *Nursery) standbyOf(spec Spec) *standby {
 			return b
 		}
 	}
-	b := &standby{spares: spares{want: spec.Standby, most: n.plan.max}, n: n, spec: spec, backoff: newBackoff(spec.WithDefaults().Backoff), running: map[int]*spare{}}
+	b := &standby{spares: spares{want: spec.Standby, most: n.plan.MaxRestarts}, n: n, spec: spec, backoff: newBackoff(spec.WithDefaults().Backoff), running: map[int]*spare{}}
 	n.standbys = append(n.standbys, b)
 	return b
 }

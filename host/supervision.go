@@ -108,11 +108,10 @@ type restart struct {
 // Actions collect in the table during a step and are taken out by settle, with which each
 // step ends. A test plays every order of events for three children against it.
 type supervision struct {
-	strategy config.Strategy
-	max      int           // restarts within window, and of one child without a stable run
-	window   time.Duration //
+	config.Supervision // with its defaults; MaxRestarts also bounds those of one child without a stable run
+
 	children []*childState // by id, without those that are gone
-	restarts []restart     // those within window
+	restarts []restart     // those within Window
 	closing  bool          // nothing is started any more
 	actions  []action      // of the present step
 }
@@ -132,11 +131,6 @@ const (
 	actionLasting                    // a failure that no restart can heal: report it, and close
 	actionForget                     // the child is over, perhaps without ever having been started
 )
-
-// String is for the tests and their failures.
-func (k actionKind) String() string {
-	return [...]string{"tell", "start", "stop", "pause", "report", "limit", "unstable", "lasting", "forget"}[k]
-}
 
 // action is one thing to do about one child. The event is reported if it has a state; else
 // it only carries a failure.
@@ -291,13 +285,13 @@ func (s *supervision) giveUp(c *childState, kind actionKind, failure error) {
 // The next process starts when the pause is over and, where the strategy restarts groups,
 // the last of those that are condemned here is reaped (mayStart).
 func (s *supervision) bringBack(c *childState, how end, now time.Time) {
-	s.restarts = slices.DeleteFunc(s.restarts, func(r restart) bool { return now.Sub(r.at) > s.window })
+	s.restarts = slices.DeleteFunc(s.restarts, func(r restart) bool { return now.Sub(r.at) > time.Duration(s.Window) })
 	counted := how.machine != 0 && slices.ContainsFunc(s.restarts, func(r restart) bool { return r.machine == how.machine })
 	switch {
-	case len(s.restarts) >= s.max && !counted:
+	case len(s.restarts) >= s.MaxRestarts && !counted:
 		s.giveUp(c, actionLimit, how.failure)
 		return
-	case c.unstable >= s.max:
+	case c.unstable >= s.MaxRestarts:
 		s.giveUp(c, actionUnstable, how.failure)
 		return
 	}
@@ -324,12 +318,12 @@ func (s *supervision) together(c, other *childState) bool {
 	if other == c || other.oneShot || c.oneShot {
 		return false
 	}
-	return s.strategy == config.OneForAll || s.strategy == config.RestForOne && other.id > c.id
+	return s.Strategy == config.OneForAll || s.Strategy == config.RestForOne && other.id > c.id
 }
 
 // inGroups reports whether the strategy restarts more than one at a time.
 func (s *supervision) inGroups() bool {
-	return s.strategy == config.OneForAll || s.strategy == config.RestForOne
+	return s.Strategy == config.OneForAll || s.Strategy == config.RestForOne
 }
 
 // dismiss ends a child for good.

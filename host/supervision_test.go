@@ -13,6 +13,11 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
+// String names the action in failures.
+func (k actionKind) String() string {
+	return [...]string{"tell", "start", "stop", "pause", "report", "limit", "unstable", "lasting", "forget"}[k]
+}
+
 // The supervision table against every order of events, for a few children: this is
 // the world around it, which carries out its actions as the nursery does.
 
@@ -176,7 +181,7 @@ func (w *world) start(id int) {
 		w.spoil("child %d starts while %v of the old generation are alive", id, w.old)
 	case w.plan.inGroups() && slices.ContainsFunc(w.plan.children, func(c *childState) bool { return w.pausing[c.id] }):
 		w.spoil("child %d starts within a pause of %v", id, w.pausing)
-	case c.unstable > w.plan.max:
+	case c.unstable > w.plan.MaxRestarts:
 		w.spoil("child %d starts again after %d restarts without a stable run", id, c.unstable)
 	case w.broken[id]:
 		w.spoil("child %d starts again, and nothing can heal it", id)
@@ -211,7 +216,7 @@ func (w *world) members(group int) (all []*childState) {
 func (w *world) age(culprit int) {
 	for id, state := range w.process {
 		other := w.plan.child(id)
-		if state != absent && other != nil && !other.oneShot && (w.plan.strategy == config.OneForAll || id > culprit) {
+		if state != absent && other != nil && !other.oneShot && (w.plan.Strategy == config.OneForAll || id > culprit) {
 			w.old[id] = true
 		}
 	}
@@ -490,7 +495,7 @@ func everyOrder(t *testing.T, most int, limits explored) {
 				}
 				for _, needs := range [][]need{nil, {{group: 1}}, {{group: 1, healthy: true}}} {
 					w := &world{
-						plan: supervision{strategy: strategy, max: most, window: time.Hour},
+						plan: supervision{Supervision: config.Supervision{Strategy: strategy, MaxRestarts: most, Window: config.Duration(time.Hour)}},
 						now:  time.Now(), added: 2, kind: a,
 					}
 					w.do(w.plan.add(&childState{id: 1, number: 1, kind: a}, ""))
@@ -519,7 +524,7 @@ func TestF07_SlowLoopsCount(t *testing.T) {
 		"stable between": {[]end{broken, broken, {failure: errBroken, stable: true}, broken}, actionPause},
 		"lasting":        {[]end{broken, {failure: errBroken, lasting: true}}, actionLasting},
 	} {
-		plan := supervision{strategy: config.OneForOne, max: 2, window: time.Second}
+		plan := supervision{Supervision: config.Supervision{Strategy: config.OneForOne, MaxRestarts: 2, Window: config.Duration(time.Second)}}
 		plan.add(&childState{id: 1, kind: config.Transient}, "")
 		now := time.Now()
 		var last []action
@@ -541,7 +546,7 @@ func TestF07_SlowLoopsCount(t *testing.T) {
 // machine's loss is another one, and so is what ends by itself.
 func TestD22_TheLossOfAMachineCountsOnce(t *testing.T) {
 	const actors = 8
-	plan := supervision{strategy: config.OneForOne, max: 2, window: time.Minute}
+	plan := supervision{Supervision: config.Supervision{Strategy: config.OneForOne, MaxRestarts: 2, Window: config.Duration(time.Minute)}}
 	for id := range actors {
 		plan.add(&childState{id: id + 1, kind: config.Permanent}, "")
 		plan.up(id + 1)
@@ -568,7 +573,7 @@ func TestD22_TheLossOfAMachineCountsOnce(t *testing.T) {
 // it is reaped; what begins to end after that is one.
 func TestN02_AFailureFromBeforeTheEnd(t *testing.T) {
 	for _, before := range []bool{true, false} {
-		plan := newSupervision(config.Supervision{})
+		plan := supervision{Supervision: config.Supervision{}.WithDefaults()}
 		plan.add(&childState{id: 1, kind: config.Permanent}, "")
 		plan.up(1)
 		broken := end{failure: errBroken}
@@ -588,7 +593,7 @@ func TestN02_AFailureFromBeforeTheEnd(t *testing.T) {
 
 // One more replica that does not come up leaves as many as there were: whoever waits for it starts without it.
 func TestScale_AFailureOfOneMoreEndsNobodyElse(t *testing.T) {
-	plan := newSupervision(config.Supervision{})
+	plan := supervision{Supervision: config.Supervision{}.WithDefaults()}
 	first, more := &childState{id: 1, kind: config.Temporary}, &childState{id: 2, group: 1, extra: true, kind: config.Temporary}
 	waits := &childState{id: 3, kind: config.Temporary, needs: []need{{group: 1}}}
 	plan.add(first, "")
