@@ -40,7 +40,7 @@ func importMap() []area {
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
 		{"internal/panics", []string{"shared/fault", "internal/task", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},
-		{"internal/hub", []string{"shared/fault"}, "it moves values and knows none of them"},
+		{"internal/hub", []string{"internal/task", "shared/fault"}, "it moves values and knows none of them"},
 		{"internal/histogram", nil, "it counts durations, and knows nothing of what takes them"},
 		{"internal/treepath", nil, "it knows the form of paths, and nothing of who is there"},
 		{"internal/callers", []string{"internal/treepath", "internal/words"}, "it knows where two actors are, and nothing of what they say"},

@@ -182,10 +182,8 @@ func logOf(ctx context.Context, o Options) *slog.Logger {
 func (e *environment) keeper(id actor.ID) func(telemetry.Record) {
 	path := treepath.Join(e.registry.Path(), id.Name)
 	return func(r telemetry.Record) {
-		if e.router.Down != nil {
-			if now, there := e.router.Down.Where(id); there {
-				path = now
-			}
+		if now, there := e.router.Down.Where(id); there {
+			path = now
 		}
 		r.Actor = path
 		e.records.Put(r)

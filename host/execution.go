@@ -128,12 +128,10 @@ func (x *execution) kill() {
 func (x *execution) newLadder(note func(e directory.Event)) ladder {
 	return ladder{
 		own: boundsOf(x.spec), ending: x.env.ending, hurry: x.env.hurry, turns: x.env.turns,
-		note: note, failed: x.onSignalFailed,
+		note: note, failed: func(s step, err error) {
+			x.env.log.Error("teardown", "actor", x.id.String(), "step", s.String(), "error", err)
+		},
 	}
-}
-
-func (x *execution) onSignalFailed(s step, err error) {
-	x.env.log.Error("teardown", "actor", x.id.String(), "step", s.String(), "error", err)
 }
 
 // awaitDone returns when the process is gone, with all that it had started, and what it has

@@ -23,14 +23,10 @@ func measureTree(r *route.Router) func(context.Context) ([]telemetry.Metrics, er
 	return func(ctx context.Context) ([]telemetry.Metrics, error) {
 		all, err := r.Tree(ctx)
 		if err == nil {
-			all[0].Process = processMetrics(process.LoadOf(os.Getpid()))
+			all[0].Process = telemetry.Process(process.LoadOf(os.Getpid()))
 		}
 		return all, err
 	}
-}
-
-func processMetrics(l process.Load) telemetry.Process {
-	return telemetry.Process{CPU: l.CPU, RSS: l.RSS, Descriptors: l.Descriptors}
 }
 
 // What a host says of its children is read in three steps, so that no lock is held while anybody is
@@ -66,7 +62,7 @@ func (n *Nursery) measure(ctx context.Context, own *telemetry.Metrics, within ti
 	var looking task.Group // at all processes at once: one on another machine may take its time
 	for i := range children {
 		if m := &children[i]; m.process != nil {
-			looking.Go(func() { m.Process = processMetrics(m.process.Load()) })
+			looking.Go(func() { m.Process = telemetry.Process(m.process.Load()) })
 		}
 	}
 	looking.Close()
