@@ -51,11 +51,12 @@ const (
 	callerCancels = "the opener's ctx ends"
 	actorCancels  = "the callee's actor is cancelled"
 	linkLost      = "the link is lost"
+	hostLost      = "the callee's machine is lost"
 	overdue       = "the opener's deadline passes, and the callee goes on"
 )
 
 var (
-	everyone  = []string{calleeFails, calleePanics, calleeCancels, openerFails, openerPanics, openerCancels, callerCancels, actorCancels, linkLost, overdue}
+	everyone  = []string{calleeFails, calleePanics, calleeCancels, openerFails, openerPanics, openerCancels, callerCancels, actorCancels, linkLost, hostLost, overdue}
 	everyDo   = []doing{beforeStarted, waiting, sending, receiving, closedStream, returned}
 	whoHasOne = []string{"neither", "opener", "callee", "both"}
 )
@@ -124,6 +125,12 @@ var rules = map[string]map[string]outcome{
 		"before Started":                     {"LinkLost", "-", "LinkLost"},
 		"the callee has returned":            {"nil", "the value", "-"},
 		"the opener's function has returned": {"LinkLost", "LinkLost", "LinkLost"},
+	},
+	hostLost: { // what the callee sees of it, if it lives, is the end of its own link
+		"both run":                           {"HostLost", "HostLost", "LinkLost"},
+		"before Started":                     {"HostLost", "-", "LinkLost"},
+		"the callee has returned":            {"nil", "the value", "-"},
+		"the opener's function has returned": {"HostLost", "HostLost", "LinkLost"},
 	},
 	overdue: { // P13
 		"both run":                           {"the deadline and ErrCancelUnacked", "the deadline and ErrCancelUnacked", "the deadline"},
@@ -202,28 +209,28 @@ func newPlay(t *testing.T, c cell) *play {
 func playBetweenNeighbours(t *testing.T, c cell) {
 	p := newPlay(t, c)
 	actors := newPair(t, tasks{"task": p.calleeTask})
-	p.run(t, actors.parent, actors.child, actors.parent.Link())
+	p.run(t, actors.parent, actors.child, actors.parent.Link(), actors.parent)
 }
 
 func playHibernating(t *testing.T, c cell) {
 	p := newPlay(t, c)
 	p.sleeps = true
 	actors := newPair(t, tasks{"task": p.calleeTask})
-	p.run(t, actors.parent, actors.child, actors.parent.Link())
+	p.run(t, actors.parent, actors.child, actors.parent.Link(), actors.parent)
 }
 
 // playOverRelays plays a cell between cousins. The link that may be lost is the one between the relays.
 func playOverRelays(t *testing.T, c cell) {
 	p := newPlay(t, c)
 	all := plant(setup{}, []string{"root", "parent", "relay", "child"}, []int{0, 0, 0, 2}, func(int) tasks { return tasks{"task": p.calleeTask} })
-	p.run(t, all.reach(1, 3), all[3].Up, all[2].Up.Link())
+	p.run(t, all.reach(1, 3), all[3].Up, all[2].Up.Link(), all[2].down[all[3].path])
 	if n := all.fell(); n != 0 {
 		t.Errorf("C15: %d dialogs are left", n)
 	}
 }
 
-// run plays the cell between an opener and a callee, and cuts a link between them if it has to.
-func (p *play) run(t *testing.T, to portal, callee *dialog.Table, between *link.Link) {
+// run plays the cell between an opener and a callee. It cuts a link between them if it has to, or has whoever hosts the callee lose it.
+func (p *play) run(t *testing.T, to portal, callee *dialog.Table, between *link.Link, host *dialog.Table) {
 	c := p.cell
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -263,6 +270,9 @@ func (p *play) run(t *testing.T, to portal, callee *dialog.Table, between *link.
 		callee.CancelTasks(&fault.ContextCancelled{Canceller: third})
 	case linkLost:
 		between.Abort(errors.New("cut"))
+	case hostLost:
+		host.Lose(&fault.HostLost{Host: "b", Reason: "it is gone"})
+		host.Link().Abort(errors.New("cut"))
 	}
 	err := scope.wait()
 	close(p.release)
@@ -418,6 +428,7 @@ func (p *play) words(err error, none string) string {
 	cancelled, isCancel := fault.Cancelled(err)
 	_, panicked := errors.AsType[*fault.PanicError](err)
 	_, lost := errors.AsType[*fault.LinkLost](err)
+	_, gone := errors.AsType[*fault.HostLost](err)
 	side := "the opener's"
 	if p.who == calleeFails || p.who == calleePanics {
 		side = "the callee's"
@@ -437,6 +448,8 @@ func (p *play) words(err error, none string) string {
 		return "cancelled by the " + map[string]string{"parent": "opener", "child": "callee"}[cancelled.Canceller.Name]
 	case panicked:
 		return side + " panic"
+	case gone:
+		return "HostLost"
 	case lost:
 		return "LinkLost"
 	case strings.Contains(err.Error(), errUser.Error()):
@@ -472,13 +485,14 @@ func TestWhoRaisesWhatIsDocumented(t *testing.T) {
 }
 
 // The cells, one to a line, are played with real processes as well, but for those that
-// wait for a deadline: that is a clock's, and two processes have none for tests.
+// wait for a deadline, which is a clock's, and two processes have none for tests; and for those of a machine that is lost, which
+// make machines has.
 func TestWhoRaisesWhatHasItsCellsInAFile(t *testing.T) {
 	const file = "testdata/raises.golden"
 	var b strings.Builder
 	b.WriteString("who ends it | the opener is | the callee is | stream opened by | scope | Wait | cause of the callee's ctx\n")
 	for _, c := range allCells() {
-		if c.who == overdue {
+		if c.who == overdue || c.who == hostLost {
 			continue
 		}
 		o := rules[c.who][c.situation()]

@@ -26,7 +26,7 @@
 //
 // A task that was asked to end has a [*ContextCancelled] as the cause of its ctx, which
 // says who asked, and matches context.Canceled. An actor that is lost is an [*ActorDied],
-// [*ActorUnhealthy], [*ActorStuck] or [*LinkLost], and all of them match [ErrActorLost]. A
+// [*ActorUnhealthy], [*ActorStuck], [*LinkLost] or [*HostLost], and all of them match [ErrActorLost]. A
 // supervisor that gives up is a [*RestartLimit]. A panic is a [*PanicError]. A stream that
 // nobody reads is a [*StreamOverrun]. Types that do not fit are a [*ContractError]. A
 // deadline that the callee did not keep is an [*Overdue]. Independent failures of one scope

@@ -161,7 +161,8 @@ func holds(err, cause error) bool {
 func isLoss(err error) bool {
 	_, died := errors.AsType[*ActorDied](err)
 	_, lost := errors.AsType[*LinkLost](err)
-	return died || lost
+	_, gone := errors.AsType[*HostLost](err)
+	return died || lost || gone
 }
 
 // settled is a failure together with what failed in the clean-up after it. Its text is that of

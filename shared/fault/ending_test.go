@@ -15,7 +15,7 @@ import (
 
 // What the rows of docs/who-raises-what.md call errors.
 type cast struct {
-	calleeFails, calleePanics, calleeCancels, openerFails, openerCancels, ctxEnds, actorCancelled, linkLost, deadline, overdue error
+	calleeFails, calleePanics, calleeCancels, openerFails, openerCancels, ctxEnds, actorCancelled, linkLost, hostLost, deadline, overdue error
 }
 
 func castOf(t *testing.T) *cast {
@@ -28,6 +28,7 @@ func castOf(t *testing.T) *cast {
 		ctxEnds:        errors.New("why"),
 		actorCancelled: cross(t, &fault.ContextCancelled{Canceller: root}, leaf),
 		linkLost:       &fault.LinkLost{Peer: leaf, Reason: "EOF"},
+		hostLost:       &fault.HostLost{Host: "b", Reason: "it is gone"},
 		deadline:       context.DeadlineExceeded,
 	}
 	c.overdue = &fault.Overdue{Cause: c.deadline, Unacked: fault.ErrCancelUnacked}
@@ -66,6 +67,7 @@ func (c *cast) endings() map[string][4]*fault.Ending {
 		"the opener's ctx ends":                                with(told(c.ctxEnds), 2, &fault.Ending{Body: over, Cause: c.ctxEnds}),
 		"the callee's actor is cancelled":                      callee(c.actorCancelled),
 		"the link is lost":                                     with(told(c.linkLost), 2, &fault.Ending{}),
+		"the callee's machine is lost":                         with(told(c.hostLost), 2, &fault.Ending{}),
 		"the opener's deadline passes, and the callee goes on": {late(c.deadline), late(nil), nil, late(nil)},
 	}
 }
@@ -75,7 +77,7 @@ func (c *cast) words() map[error]string {
 	return map[error]string{
 		nil: "nil", c.calleeFails: "the callee's failure", c.calleePanics: "the callee's panic",
 		c.calleeCancels: "cancelled by the callee", c.openerFails: "the opener's failure",
-		c.ctxEnds: "the ctx's cause", c.actorCancelled: "cancelled by a third actor", c.linkLost: "LinkLost",
+		c.ctxEnds: "the ctx's cause", c.actorCancelled: "cancelled by a third actor", c.linkLost: "LinkLost", c.hostLost: "HostLost",
 		c.overdue: "the deadline and ErrCancelUnacked",
 	}
 }
@@ -106,7 +108,7 @@ func TestC08_EndingSaysWhoRaisesWhat(t *testing.T) {
 			t.Errorf("%s, %s: %v, the page says %s", cells[0], cells[1], got, cells[2])
 		}
 	}
-	if want := 28; rows != want {
+	if want := 32; rows != want {
 		t.Errorf("%d rows, want %d", rows, want)
 	}
 }
@@ -127,6 +129,7 @@ func TestC22_Verdict(t *testing.T) {
 		"a cancel yields to the clean-up's":   {fault.Ending{Cause: c.calleeCancels, Remote: c.calleeCancels, Others: []error{other}}, []error{other}},
 		"a failure and its clean-up's":        {fault.Ending{Cause: c.ctxEnds, Remote: c.ctxEnds, Others: []error{other}}, []error{c.ctxEnds, other}},
 		"a lost link is not a second failure": {fault.Ending{Body: other, Remote: c.linkLost}, []error{other}},
+		"nor is a lost host":                  {fault.Ending{Body: other, Remote: c.hostLost}, []error{other}},
 		"a clean-up that failed":              {fault.Ending{Body: other, Cause: c.openerCancels, Remote: c.openerCancels, Clean: true}, []error{other}},
 		"two of a nursery":                    {fault.Ending{Others: []error{other, further}}, []error{other, further}},
 		"one of a nursery that body tells":    {fault.Ending{Body: told, Others: []error{c.calleeFails, other}}, []error{told, other}},
