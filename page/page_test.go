@@ -31,8 +31,12 @@ var (
 	cook    = contract.Func[order, []string]("cook")
 	fail    = contract.Func[struct{}, string]("fail")
 	numbers = contract.Source[int, int]("count")
-	chat    = contract.Context[string, string, guest, string, int]("chat").With(contract.ContextOptions{Reading: true})
+	chat    = chatNamed("chat")
 )
+
+func chatNamed(name string) contract.ContextEndpoint[string, string, guest, string, int] {
+	return contract.Context[string, string, guest, string, int](name).With(contract.ContextOptions{Reading: true})
+}
 
 // guest is who is greeted in a chat. One whom nobody knows is waited for, without reading on.
 type guest struct {
@@ -68,6 +72,15 @@ func greetAll(ctx context.Context, greeting string, c *contract.Callee[string, g
 // counting is told whether each source and each chat has come to its end.
 type counting chan bool
 
+// greeting serves a chat, whose end is told.
+func (ended counting) greeting(ctx context.Context, greeting string, c *contract.Callee[string, guest, string]) (int, error) {
+	n, err := greetAll(ctx, greeting, c)
+	if ended != nil {
+		ended <- err == nil
+	}
+	return n, err
+}
+
 // served runs body with a tree of one greeter, and a server of its page.
 func served(t *testing.T, o page.Options, ended counting, body func(ctx context.Context, p *page.Page, url string)) {
 	t.Helper()
@@ -80,13 +93,7 @@ func servedBy(t *testing.T, h host.Options, o page.Options, ended counting, body
 		greet.Handle(func(_ context.Context, name string) (string, error) { return "Hello, " + name, nil }),
 		cook.Handle(func(_ context.Context, o order) ([]string, error) { return make([]string, o.Count), nil }),
 		fail.Handle(func(context.Context, struct{}) (string, error) { return "", errors.New("no bread") }),
-		chat.Handle(func(ctx context.Context, greeting string, c *contract.Callee[string, guest, string]) (int, error) {
-			n, err := greetAll(ctx, greeting, c)
-			if ended != nil {
-				ended <- err == nil
-			}
-			return n, err
-		}),
+		chat.Handle(ended.greeting), chatNamed("also").Handle(ended.greeting), chatNamed("third").Handle(ended.greeting),
 		numbers.Handle(func(_ context.Context, to int) iter.Seq2[int, error] {
 			return func(yield func(int, error) bool) {
 				for i := range to {

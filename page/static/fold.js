@@ -169,3 +169,27 @@ export function skeleton(schema, root = schema, depth = 0) {
   }
   return null;
 }
+
+// misfit is what of a value a schema does not allow, as those of contracts are written; "" if it fits.
+export function misfit(value, schema, root = schema, at = "") {
+  const is = value === null ? "null" : Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
+  const here = at || "the value", types = [schema.type ?? []].flat();
+  if (schema.$ref) return misfit(value, pointed(root, schema.$ref), root, at);
+  if (schema.anyOf) return schema.anyOf.some((one) => !misfit(value, one, root, at)) ? "" : misfit(value, schema.anyOf.at(-1), root, at);
+  if (types.length && !types.includes(is) && !(is === "integer" && types.includes("number"))) return `${here}: expected ${types.join(" or ")}, got ${is}`;
+  if (value < schema.minimum || value > schema.maximum) return `${here}: ${value} is out of range`;
+  const each = (list) => list.find(Boolean) ?? "";
+  if (is === "array" && schema.items) return each(value.map((one, i) => misfit(one, schema.items, root, `${at}[${i}]`)));
+  if (is !== "object") return "";
+  const missing = (schema.required ?? []).find((k) => !Object.hasOwn(value, k));
+  if (missing !== undefined) return `${here}: ${missing} is missing`;
+  return each(Object.entries(value).map(([k, one]) => {
+    const of = Object.hasOwn(schema.properties ?? {}, k) ? schema.properties[k] : schema.additionalProperties ?? {};
+    if (of === false) return `${here}: there is no field ${k}`;
+    if (schema.propertyNames && !new RegExp(schema.propertyNames.pattern).test(k)) return `${here}: ${k} is not a key of it`;
+    return misfit(one, of, root, at ? `${at}.${k}` : k);
+  }));
+}
+
+// pointed is the schema that a reference names inside its document.
+const pointed = (root, ref) => ref.split("/").slice(1).reduce((s, part) => s?.[part.replaceAll("~1", "/").replaceAll("~0", "~")], root) ?? {};

@@ -1,6 +1,8 @@
 // The page: it asks the server, and draws what package fold makes of the answers.
-import { Tree, Numbers, hostOf, keep, push, traces, skeleton } from "./fold.js";
+import { act, ask, escaped } from "./ask.js";
+import { Tree, Numbers, hostOf, keep, push, traces } from "./fold.js";
 import { h, s, ago, bytes, clock, lasting, percent, picture, rate, spark, table, timeline, waterfall } from "./draw.js";
+import { endpointForm } from "./forms.js";
 
 const $ = (id) => document.getElementById(id);
 const tree = new Tree(), numbers = new Numbers(), records = [];
@@ -8,23 +10,7 @@ let about = { bounds: [1], read_only: false, plan: false, spans: false };
 let selected = "", search = "", shape = "picture", tab = "events", paused = false, connected = false, ended = "", dirty = true;
 let description = null, spans = [], chosenTrace = "", chosenSpan = null, plan = null, missed = 0;
 const budgets = new Map(); // path → what of its restarts is spent, from 0 to 1
-const streams = new Map(); // "path endpoint" → {source, lines}
-const results = new Map(); // "path endpoint" → text
 
-const escaped = (path) => path.split("/").map(encodeURIComponent).join("/");
-
-// ask gives a document, or throws what the server says.
-async function ask(path, options) {
-  const answer = await fetch(path, options);
-  if (answer.status === 204) return null;
-  const text = await answer.text();
-  let doc;
-  try { doc = JSON.parse(text); } catch { throw new Error(`${answer.status}: ${text.slice(0, 200)}`); }
-  if (!answer.ok) throw Object.assign(new Error(doc.error), { story: doc.story });
-  return doc;
-}
-
-const act = (path, body) => ask(path, { method: "POST", headers: { "X-Trellis": "1", "Content-Type": "application/json" }, body });
 const draw = () => { dirty = true; };
 const matches = (path) => !search || (path || "host").toLowerCase().includes(search);
 const found = (text) => !search || text.toLowerCase().includes(search);
@@ -281,7 +267,7 @@ function drawPanel() {
   const key = JSON.stringify([selected, d?.uuid, (d?.endpoints ?? []).map((e) => e.name), about.read_only]);
   if (key === drawn) { panel.querySelector("#status").replaceWith(status); return; }
   drawn = key;
-  panel.replaceChildren(status, orders(), h("h3", {}, "Endpoints"), ...(d?.endpoints ?? []).map(endpointForm), d && !d.endpoints.length ? h("p", { class: "faint" }, "It serves none.") : "");
+  panel.replaceChildren(status, orders(), h("h3", {}, "Endpoints"), ...(d?.endpoints ?? []).map((e) => endpointForm(selected, d.uuid, e, about.read_only)), d && !d.endpoints.length ? h("p", { class: "faint" }, "It serves none.") : "");
 }
 
 const ordinal = (n) => `${n}${["th", "st", "nd", "rd"][n % 100 > 10 && n % 100 < 14 ? 0 : n % 10] ?? "th"}`;
@@ -300,61 +286,6 @@ function orders() {
     },
   }, what === "restart" ? "Restart" : "Cancel");
   return h("div", { class: "row" }, order("restart", `End the process of ${path}, and start another one?`), order("cancel", `End ${path} for good?`, "danger"), note);
-}
-
-// endpointForm has a field for each of the arguments that are plain, or one for all of them as JSON.
-function endpointForm(e) {
-  const schema = e.schemas.arguments ?? {}, path = selected, key = `${path} ${e.name}`;
-  const properties = schema.type === "object" ? Object.entries(schema.properties ?? {}) : [];
-  const plain = properties.length > 0 && properties.every(([, p]) => ["string", "integer", "number", "boolean"].includes(p.type));
-  const fields = new Map();
-  const field = (name, p) => {
-    const input = h("input", p.type === "boolean" ? { type: "checkbox" } : { type: p.type === "string" ? "text" : "number", step: p.type === "number" ? "any" : undefined });
-    fields.set(name, [input, p]);
-    return h("label", {}, name + ((schema.required ?? []).includes(name) ? "" : " (optional)"), input);
-  };
-  const raw = h("textarea", { "aria-label": `Arguments of ${e.name}, as JSON`, spellcheck: "false", value: JSON.stringify(skeleton(schema), null, 1) ?? "null" });
-  const value = () => {
-    if (!plain) return raw.value;
-    const out = {};
-    for (const [name, [input, p]] of fields) {
-      if (p.type === "boolean") out[name] = input.checked;
-      else if (input.value !== "" || (schema.required ?? []).includes(name)) out[name] = p.type === "string" ? input.value : Number(input.value);
-    }
-    return JSON.stringify(out);
-  };
-  const out = h("pre", { hidden: !results.has(key) }, results.get(key) ?? "");
-  const show = (text) => { results.set(key, text); out.textContent = text; out.hidden = false; };
-  const begin = { func: () => call(path, e, value(), show), source: () => stream(path, e, value(), show, button), context: null }[e.kind];
-  const button = h("button", { type: "submit" }, e.kind === "source" ? (streams.has(key) ? "Stop" : "Stream") : "Call");
-  return h("form", { class: "call", onsubmit: (ev) => { ev.preventDefault(); begin?.(); } },
-    h("div", { class: "row" }, h("strong", {}, e.name), h("span", { class: "faint" }, e.kind + (e.callers ? `, for ${e.callers.join(", ")}` : ""))),
-    begin && !about.read_only ? [plain ? properties.map(([n, p]) => field(n, p)) : raw, h("div", { class: "row" }, button)] : h("span", { class: "faint" }, e.kind === "context" ? "A context has messages both ways: host open." : "This page only looks."), out,
-    h("details", {}, h("summary", {}, "Types"), h("pre", {}, (e.shape ?? []).join("\n"))));
-}
-
-async function call(path, e, args, show) {
-  show("…");
-  const began = performance.now();
-  try {
-    const result = await act(`api/call/${escaped(path)}/${encodeURIComponent(e.name)}`, args);
-    show(`${JSON.stringify(result, null, 1)}\n\n${lasting(performance.now() - began)}`);
-  } catch (err) { show([err.message, ...(err.story ?? [])].join("\n")); }
-}
-
-function stream(path, e, args, show, button) {
-  const key = `${path} ${e.name}`, old = streams.get(key);
-  const stop = (why) => { streams.get(key)?.close(); streams.delete(key); button.textContent = "Stream"; if (why) show(`${why}\n${results.get(key) ?? ""}`); };
-  if (old) { stop("stopped"); return; }
-  const source = new EventSource(`api/stream/${escaped(path)}/${encodeURIComponent(e.name)}?args=${encodeURIComponent(args)}`), last = [];
-  let n = 0;
-  streams.set(key, source);
-  button.textContent = "Stop";
-  show("…");
-  source.onmessage = (m) => { push(last, m.data, 200); n++; show(`${n} messages\n${last.slice().reverse().join("\n")}`); };
-  source.addEventListener("end", () => stop("ended"));
-  source.addEventListener("error-of-tree", (m) => stop(JSON.parse(m.data).error));
-  source.onerror = () => { if (streams.get(key) === source) stop("the connection has ended"); };
 }
 
 function drawSummary() {

@@ -29,12 +29,12 @@ await step("keys alone choose an actor and go to its panel", async () => {
   await page.keyboard.press("ArrowDown");
   await page.locator("#panel h2", { hasText: "greeter" }).waitFor();
   await page.locator("#picture [data-path=greeter][aria-selected=true]").waitFor();
-  await page.locator("form.call", { hasText: "greet" }).first().waitFor();
+  await page.locator(".call", { hasText: "greet" }).first().waitFor();
   await page.keyboard.press("Enter");
   want(await page.evaluate(() => document.querySelector("#panel").contains(document.activeElement)), "the panel has no focus");
   await page.locator("body").click({ position: { x: 5, y: 5 } });
 });
-const form = (name) => page.locator("form.call").filter({ has: page.locator("strong", { hasText: new RegExp(`^${name}$`) }) });
+const form = (name) => page.locator(".call").filter({ has: page.locator("strong", { hasText: new RegExp(`^${name}$`) }) });
 await step("a form calls", async () => {
   await form("greet").locator("textarea").fill('"Ann"');
   await form("greet").getByRole("button", { name: "Call" }).click();
@@ -54,6 +54,47 @@ await step("a stream is stopped", async () => {
   await form("count").locator("pre", { hasText: "messages" }).first().waitFor();
   await form("count").getByRole("button", { name: "Stop" }).click();
   await form("count").locator("pre", { hasText: "stopped" }).first().waitFor();
+});
+await step("a context is opened, sent to, closed and read to its end", async () => {
+  const chat = form("chat");
+  await chat.getByLabel("Arguments of chat").fill('"Hello"');
+  await chat.getByRole("button", { name: "Open" }).click();
+  await chat.locator(".log", { hasText: 'started "a chat"' }).waitFor();
+  const message = chat.getByLabel("Message to chat");
+  await message.fill('{"name": "Ann", "known": "yes"}');
+  await chat.locator(".bad", { hasText: "known: expected boolean, got string" }).waitFor();
+  await chat.getByRole("button", { name: "Send" }).click();
+  await message.fill('{"name": "Ann", "known": true}');
+  await chat.getByRole("button", { name: "Send" }).click();
+  await chat.locator(".log", { hasText: '← "Hello, Ann"' }).waitFor();
+  await message.fill('{"name": "Ben", "known": true}');
+  await message.press("Control+Enter");
+  await chat.locator(".log", { hasText: '← "Hello, Ben"' }).waitFor();
+  await chat.locator("[role=status]", { hasText: /^open · 2 sent · 2 came · credit \d+$/ }).waitFor();
+  if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE });
+  await chat.getByRole("button", { name: "No more" }).click();
+  await chat.locator(".log", { hasText: "result 2" }).waitFor();
+  await chat.locator("[role=status]", { hasText: "ended · 2 sent · 2 came" }).waitFor();
+});
+await step("a context is cancelled, and stays when another actor is looked at", async () => {
+  const chat = form("chat");
+  await chat.getByRole("button", { name: "Open" }).click();
+  await chat.locator("[role=status]", { hasText: "open · 0 sent" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#picture [data-path='']").click();
+  await page.locator("#panel h2", { hasText: "host" }).waitFor();
+  await page.locator("#picture [data-path=greeter]").click();
+  await chat.getByRole("button", { name: "Cancel" }).click();
+  await chat.locator(".log", { hasText: "cancelled" }).waitFor();
+});
+await step("a browser keeps a connection for questions", async () => {
+  await form("count").locator("textarea").fill("1000000000");
+  await form("count").getByRole("button", { name: "Stream" }).click();
+  for (const name of ["chat", "also", "third"]) await form(name).getByRole("button", { name: "Open" }).click();
+  await form("third").locator(".bad", { hasText: "no more connections" }).waitFor();
+  await form("count").getByRole("button", { name: "Stop" }).click();
+  await form("greet").getByRole("button", { name: "Call" }).click();
+  await form("greet").locator("pre", { hasText: "ms" }).first().waitFor();
 });
 await step("a restart is seen", async () => {
   await page.getByRole("button", { name: "Restart" }).click();
