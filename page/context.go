@@ -126,11 +126,14 @@ func (p *Page) open(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.contexts.forget(id)
 	s := beginStream(w)
+	defer s.close()
 	s.put(0, "opened", fmt.Appendf(nil, `{"id":%q}`, id))
-	s.flush()
+	if s.flush() != nil {
+		return
+	}
 	options := contract.ContextOptions{Reading: true, StreamOptions: contract.StreamOptions{Window: unread}}
 	result, err := contract.ContextByHand(endpoint).With(options).Open(ctx, portal, args, func(ctx context.Context, c *opener) error { return h.talk(ctx, s, c) })
-	h.tell(s)
+	_ = h.tell(s) // the end is told in any case
 	switch {
 	case err != nil:
 	case h.opener != nil && h.opener.Cancelled():
@@ -156,8 +159,8 @@ func (h *held) talk(ctx context.Context, s *eventStream, c *opener) error {
 	c.Go(func(ctx context.Context) error { return h.send(ctx, ended) })
 	again := func(f func(ctx context.Context) error) error {
 		for {
-			if h.tell(s); s.err != nil {
-				return s.err
+			if err := h.tell(s); err != nil {
+				return err
 			}
 			look, enough := context.WithTimeoutCause(ctx, tellEvery, errLook)
 			err := f(look)
@@ -184,21 +187,21 @@ func (h *held) receive(ctx context.Context, s *eventStream) error {
 		h.mu.Lock()
 		h.counts.Received += len(all)
 		h.mu.Unlock()
-		if s.flush(); s.err != nil {
-			return s.err
+		if err := s.soon(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // tell writes how far the context is, if that has changed.
-func (h *held) tell(s *eventStream) {
+func (h *held) tell(s *eventStream) error {
 	if now := h.count(); now != h.told {
 		h.told = now
 		data, _ := json.Marshal(now) // of numbers it cannot fail
 		s.put(0, "counts", data)
 	}
-	s.flush()
+	return s.flush()
 }
 
 // count says how far the context is.

@@ -1,12 +1,14 @@
 package page
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/document"
@@ -15,24 +17,32 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
-// patience is how long a reader may take nothing.
-const patience = 10 * time.Second
+const (
+	patience = 10 * time.Second      // how long a reader may take nothing
+	pace     = 50 * time.Millisecond // between two packets to a reader, where there is more than one message in that time
+)
 
-// eventStream is what a browser reads with EventSource.
+// eventStream is what a browser reads with EventSource. One goroutine puts messages, and closes it; a timer may send them.
+//
+// mu guards all but w and send, and is held while something is written: only these two ever wait for each other.
 type eventStream struct {
 	w    http.ResponseWriter
 	send *http.ResponseController
-	err  error // of the first write that has failed; no other one follows
+
+	mu    sync.Mutex
+	err   error       // of the first write that has failed, or that the stream is closed; no other one follows
+	sent  time.Time   // when all that there was has been sent
+	later *time.Timer // will send what has been put since; nil if that is not needed
 }
 
 func beginStream(w http.ResponseWriter) *eventStream {
 	w.Header().Set("Content-Type", "text/event-stream")
 	s := &eventStream{w: w, send: http.NewResponseController(w)}
-	s.flush()
+	_ = s.flush() // the next one says it again
 	return s
 }
 
-// put writes one message; data has no line ends, as JSON of one line. id 0 and kind "" are left out.
+// put writes one message, which is sent with the next flush; data has no line ends, as JSON of one line. id 0 and kind "" are left out.
 func (s *eventStream) put(id int, kind string, data []byte) {
 	text := make([]byte, 0, len(data)+64)
 	if id > 0 {
@@ -42,6 +52,8 @@ func (s *eventStream) put(id int, kind string, data []byte) {
 		text = fmt.Appendf(text, "event: %s\n", kind)
 	}
 	text = fmt.Appendf(text, "data: %s\n\n", data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err != nil {
 		return
 	}
@@ -52,10 +64,45 @@ func (s *eventStream) put(id int, kind string, data []byte) {
 	_, s.err = s.w.Write(text)
 }
 
-func (s *eventStream) flush() {
+// flush sends what has been put, now. The error is that of the first write that has failed.
+func (s *eventStream) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushNow()
+	return s.err
+}
+
+// soon is flush, but not more often than the pace: many messages go in one packet.
+func (s *eventStream) soon() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if wait := pace - time.Since(s.sent); wait <= 0 {
+		s.flushNow()
+	} else if s.later == nil {
+		s.later = time.AfterFunc(wait, func() { _ = s.flush() }) // the next one says it again
+	}
+	return s.err
+}
+
+func (s *eventStream) flushNow() {
+	if s.later != nil {
+		s.later.Stop() // one that runs already finds nothing to send
+		s.later = nil
+	}
 	if s.err == nil {
 		s.err = s.send.Flush()
+		s.sent = time.Now()
 	}
+}
+
+var errClosed = errors.New("the stream is closed")
+
+// close must come before its handler returns, after which nothing can be sent.
+func (s *eventStream) close() {
+	_ = s.flush() // nobody reads on
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = errClosed
 }
 
 // end says how a stream has ended that is not begun again: with kind "end", or "error" and a problem.
@@ -69,7 +116,7 @@ func (s *eventStream) end(err error) {
 		}
 	}
 	s.put(0, kind, data)
-	s.flush()
+	s.close()
 }
 
 // events sends what has happened and what happens, as host events does. A reader that comes back says which event it had
@@ -80,7 +127,8 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		id = 0 // it is the first time
 	}
 	s := beginStream(w)
-	for s.err == nil {
+	defer s.close()
+	for {
 		all, lost, changed, ended := p.feed.after(id)
 		if lost {
 			s.put(0, "lost", []byte("{}"))
@@ -94,16 +142,23 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			}
 			id = max(id, t.id)
 		}
-		s.flush()
 		if ended != nil {
 			s.end(ended)
 			return
 		}
-		select {
-		case <-changed:
-		case <-r.Context().Done():
+		if s.flush() != nil || !wait(r.Context(), time.After(pace)) || !wait(r.Context(), changed) { // the pace first: what comes meanwhile goes together
 			return
 		}
+	}
+}
+
+// wait reports whether something has happened before ctx has ended.
+func wait[T any](ctx context.Context, happens <-chan T) bool {
+	select {
+	case <-happens:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -123,6 +178,7 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := beginStream(w)
+	defer s.close()
 	for record, err := range telemetry.From(ctx).Watch(ctx, f) {
 		lagged, behind := errors.AsType[*fault.Lagged](err)
 		switch {
@@ -136,7 +192,7 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 				s.put(0, "", data)
 			}
 		}
-		if s.flush(); s.err != nil {
+		if s.soon() != nil {
 			return
 		}
 	}
@@ -157,13 +213,14 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := beginStream(w)
+	defer s.close()
 	for message, err := range contract.SourceByHand(endpoint).Stream(ctx, portal, args) {
 		if err != nil {
 			s.end(err)
 			return
 		}
 		s.put(0, "", compact(message))
-		if s.flush(); s.err != nil {
+		if s.soon() != nil {
 			return // the loop's end is the source's
 		}
 	}
