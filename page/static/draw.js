@@ -12,14 +12,36 @@ export function s(name, attributes = {}, ...children) {
 
 function fill(element, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (key === "value" || key === "checked") element[key] = value;
+    if (key.startsWith("on") || key === "value" || key === "checked") element[key] = value;
     else if (key.startsWith("aria-") && typeof value === "boolean") element.setAttribute(key, String(value));
     else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value !== undefined && value !== null) element.setAttribute(key, value);
   }
   element.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
   return element;
+}
+
+// morph makes the content of an element what is given, and keeps what is the same: what the browser has laid out, what has the focus, and
+// where somebody reads. Fields that people type into are not for it.
+export function morph(element, children) {
+  const old = [...element.childNodes];
+  children.forEach((now, i) => { if (i < old.length) morphNode(old[i], now); else element.append(now); });
+  for (const more of old.slice(children.length)) more.remove();
+}
+
+function morphNode(old, now) {
+  if (old.nodeName !== now.nodeName || old.dataset?.path !== now.dataset?.path) { old.replaceWith(now); return; }
+  if (old.nodeType === Node.TEXT_NODE) { if (old.data !== now.data) old.data = now.data; return; }
+  for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes]) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const name of ["onclick", "onkeydown"]) if (old[name] !== now[name]) old[name] = now[name];
+  morph(old, [...now.childNodes]);
+}
+
+// within are the rows of a list that somebody sees, and as many above and below: the first one, and the one behind the last.
+export function within(view, count, height) {
+  const from = Math.floor(view.scrollTop / height), some = Math.ceil(view.clientHeight / height);
+  return [Math.max(0, Math.min(from, count) - some), Math.min(count, from + 2 * some + 1)];
 }
 
 export const bytes = (n) => !n ? "–" : n < 1 << 20 ? `${(n / 1024).toFixed(0)} KiB` : n < 1 << 30 ? `${(n / (1 << 20)).toFixed(1)} MiB` : `${(n / (1 << 30)).toFixed(2)} GiB`;
@@ -44,9 +66,9 @@ export const ago = (time) => time && !time.startsWith("0001") ? lasting(Date.now
 export function picture(tree, numbers, o) {
   const nodes = new Map();
   let y = 0, depth = 0;
-  const all = tree.all();
+  const byHost = Map.groupBy(tree.all(), (a) => hostOf(a.path));
   const place = (path, level, label, state, a) => {
-    const below = all.filter((x) => hostOf(x.path) === path && x.path !== path && (path !== "" || !x.path.includes("/")));
+    const below = byHost.get(path) ?? [];
     const node = { path, level, label, state, a, y: 0 };
     nodes.set(path, node);
     depth = Math.max(depth, level);
@@ -61,13 +83,14 @@ export function picture(tree, numbers, o) {
   const column = Math.max(190, Math.min(320, (o.width - 80) / (depth + 1))), line = Math.max(30, Math.min(56, (o.height - 60) / y));
   const at = (n) => [40 + n.level * column, 24 + n.y * line];
   const out = s("svg", { width: 80 + (depth + 1) * column, height: 48 + y * line, role: "tree", "aria-label": "Tree of actors" });
+  const edges = s("g", { role: "none" }), calls = s("g", { role: "none" });
   for (const n of nodes.values()) {
     if (n.path === "") continue;
     const up = nodes.get(hostOf(n.path));
     if (!up) continue;
     const [x1, y1] = at(up), [x2, y2] = at(n), r = numbers.rows.get(n.path);
     const busy = r?.messages ?? 0, mid = (x1 + x2) / 2;
-    out.append(s("path", {
+    edges.append(s("path", {
       class: `edge${busy > 0.5 ? " busy" : ""}${r?.held ? " held" : ""}`, "stroke-width": Math.min(6, 1 + Math.log10(1 + busy)).toFixed(1),
       d: `M${x1} ${y1} C${mid} ${y1} ${mid} ${y2} ${x2} ${y2}`,
     }, s("title", {}, `${rate(busy)} messages a second${r?.held ? `, ${r.held} senders wait for credit` : ""}`)));
@@ -76,9 +99,9 @@ export function picture(tree, numbers, o) {
     const a = nodes.get(from), b = nodes.get(to);
     if (!a || !b || hostOf(from) === to || hostOf(to) === from) continue;
     const [x1, y1] = at(a), [x2, y2] = at(b), bend = Math.max(x1, x2) + 40 + Math.abs(y2 - y1) / 4;
-    out.append(s("path", { class: "arc", d: `M${x1} ${y1} C${bend} ${y1} ${bend} ${y2} ${x2} ${y2}` }, s("title", {}, `${from || "host"} has called ${to || "host"}`)));
+    calls.append(s("path", { class: "arc", d: `M${x1} ${y1} C${bend} ${y1} ${bend} ${y2} ${x2} ${y2}` }, s("title", {}, `${from || "host"} has called ${to || "host"}`)));
   }
-  for (const n of nodes.values()) out.append(drawNode(n, at(n), numbers.rows.get(n.path), o));
+  out.append(edges, calls, s("g", { role: "none" }, [...nodes.values()].map((n) => drawNode(n, at(n), numbers.rows.get(n.path), o))));
   return out;
 }
 
@@ -154,12 +177,16 @@ export function timeline(tree, width, o) {
     const at = x(begin + part * (now - begin));
     out.append(s("path", { class: "grid", d: `M${at} 16V${26 + actors.length * 20}` }), s("text", { class: "small", x: at + 2, y: 12 }, clock(begin + part * (now - begin)).slice(0, 8)));
   }
-  actors.forEach((a, i) => {
-    const y = 22 + i * 20, all = tree.history.get(a.path) ?? [];
+  const [from, to] = within(o.view, actors.length, 20);
+  actors.slice(from, to).forEach((a, i) => {
+    const y = 22 + (from + i) * 20, all = tree.history.get(a.path) ?? [];
+    let last = -1, ready = true; // what was drawn before: of many within a pixel, one is, and rather one that is not ready
     out.append(s("text", { x: 4, y: y + 11 }, cut(a.path, 28)));
     all.forEach((part, j) => {
       const end = all[j + 1]?.at ?? (part.state === "gone" ? part.at : now);
-      if (end < begin) return;
+      if (end < begin || x(part.at) - last < 1 && (part.state === "ready" || !ready)) return;
+      last = x(part.at);
+      ready = part.state === "ready";
       out.append(s("rect", { class: `t-${part.state}${part.step ? " step" : ""}`, x: x(part.at), y: y + 2, width: Math.max(2, x(end) - x(part.at)), height: 12, rx: 2 }, s("title", {}, `${part.state} at ${clock(part.at)}${part.step ? `, ${part.step}` : ""} for ${lasting(end - part.at)}`)));
     });
   });

@@ -8,6 +8,13 @@ export function push(list, item, most) {
   if (list.length > most) list.splice(0, list.length - most);
 }
 
+// newest are the last ones of a list that pass a test, the newest first.
+export function newest(list, most, test) {
+  const found = [];
+  for (let i = list.length - 1; i >= 0 && found.length < most; i--) if (test(list[i])) found.push(list[i]);
+  return found;
+}
+
 export const hostOf = (path) => path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
 export const lastOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
@@ -16,6 +23,7 @@ export class Tree {
   actors = new Map(); // path → {path, id, state, epoch, since, reason, cause, joined, endpoints, gone}
   events = [];
   history = new Map(); // path → [{at, state}]
+  #order = null; // what all gives, until another actor comes or goes
 
   apply(e) {
     push(this.events, e, keep.events);
@@ -27,6 +35,7 @@ export class Tree {
     a.cause = e.cause;
     a.changed = e.time;
     if (e.stuck) a.stuck = e.stuck;
+    if (!this.actors.has(e.path)) this.#order = null;
     this.actors.set(e.path, a);
     const h = this.history.get(e.path) ?? [];
     if (!h.length || h.at(-1).state !== e.to || e.step) push(h, { at: Date.parse(e.time), state: e.to, step: e.step }, keep.states);
@@ -37,15 +46,15 @@ export class Tree {
 
   // forget lets actors go that have been gone for some time.
   forget(now, after = 20_000) {
-    for (const [path, a] of this.actors) if (a.goneAt && now - a.goneAt > after) this.actors.delete(path);
+    for (const [path, a] of this.actors) if (a.goneAt && now - a.goneAt > after) { this.actors.delete(path); this.#order = null; }
   }
 
   // all are the actors in the order of their paths, each after its host.
   all() {
-    return [...this.actors.values()].sort((a, b) => compare(a.path, b.path));
+    return this.#order ??= [...this.actors.values()].sort((a, b) => compare(a.path, b.path));
   }
 
-  reset() { this.actors.clear(); }
+  reset() { this.actors.clear(); this.#order = null; }
 }
 
 function compare(a, b) {

@@ -1,14 +1,14 @@
 // The page: it asks the server, and draws what package fold makes of the answers.
 import { act, ask, escaped } from "./ask.js";
-import { Tree, Numbers, hostOf, keep, push, traces } from "./fold.js";
-import { h, s, ago, bytes, clock, lasting, percent, picture, rate, spark, table, timeline, waterfall } from "./draw.js";
+import { Tree, Numbers, hostOf, keep, newest, push, traces } from "./fold.js";
+import { h, s, ago, bytes, clock, lasting, morph, percent, picture, rate, spark, table, timeline, waterfall, within } from "./draw.js";
 import { endpointForm } from "./forms.js";
 
 const $ = (id) => document.getElementById(id);
 const tree = new Tree(), numbers = new Numbers(), records = [];
 let about = { bounds: [1], read_only: false, plan: false, spans: false };
 let selected = "", search = "", shape = "picture", tab = "events", paused = false, connected = false, ended = "", dirty = true;
-let description = null, spans = [], chosenTrace = "", chosenSpan = null, plan = null, missed = 0;
+let description = null, spans = [], spansRead = 0, chosenTrace = "", chosenSpan = null, plan = null, missed = 0;
 const budgets = new Map(); // path → what of its restarts is spent, from 0 to 1
 
 const draw = () => { dirty = true; };
@@ -85,11 +85,24 @@ async function readSpans() {
   const doc = await ask("api/traces" + (last ? `?since=${encodeURIComponent(last.time)}` : ""));
   const known = new Set(spans.map((x) => x.span));
   for (const x of doc.spans) if (!known.has(x.span)) push(spans, x, 20_000);
+  spansRead++;
   draw();
 }
 
+// ofSpans is f, done once for what has been read.
+function ofSpans(f) {
+  let read = -1, value;
+  return () => {
+    if (read !== spansRead) value = f();
+    read = spansRead;
+    return value;
+  };
+}
+
+const allTraces = ofSpans(() => traces(spans));
+
 // arcs are who has called whom lately, of those who are not beside each other in the tree.
-function arcs() {
+const arcs = ofSpans(() => {
   const recent = Date.now() - 10_000, by = new Map(spans.map((x) => [x.span, x])), all = new Map();
   for (const x of spans) {
     if (x.kind !== "server" || Date.parse(x.time) + x.duration / 1e6 < recent) continue;
@@ -97,7 +110,7 @@ function arcs() {
     if (from !== null && from !== to) all.set(`${from} ${to}`, { from, to });
   }
   return [...all.values()];
-}
+});
 
 // What is drawn.
 
@@ -108,30 +121,20 @@ function choose(path) {
 
 const options = () => ({ selected, matches, choose, spent: (path) => budgets.get(path) ?? 0, arcs: arcs(), width: $("picture").clientWidth, height: $("picture").clientHeight });
 
-// renew puts another content in place, and keeps the place and what has the focus.
-function renew(element, ...children) {
-  const at = document.activeElement, path = element.contains(at) ? at.closest("[data-path]")?.dataset.path : undefined;
-  const { scrollTop, scrollLeft } = element;
-  element.replaceChildren(...children.flat());
-  element.scrollTop = scrollTop;
-  element.scrollLeft = scrollLeft;
-  if (path !== undefined) element.querySelector(`[data-path="${CSS.escape(path)}"]`)?.focus({ preventScroll: true });
-}
-
 const views = {
   events: {
     name: "Events", clear: () => { tree.events.length = 0; }, data: () => tree.events,
-    draw: () => lines(tree.events.filter((e) => found(eventText(e))), (e) => [clock(e.time), link(e.path), h("span", { class: `s-${e.to}` }, e.to), eventText(e)]),
+    draw: () => lines(tree.events, (e) => eventText(e), (e) => [clock(e.time), link(e.path), h("span", { class: `s-${e.to}` }, e.to), eventText(e)]),
   },
   logs: {
     name: "Logs", clear: () => { records.length = 0; }, data: () => records,
-    draw: () => lines(records.filter((r) => found(`${r.actor} ${r.text} ${fieldsOf(r)}`)), (r) => [clock(r.time), link(r.actor ?? ""), h("span", { class: `l-${r.level.toLowerCase()}` }, r.level.toLowerCase()),
+    draw: () => lines(records, (r) => `${r.actor} ${r.text} ${fieldsOf(r)}`, (r) => [clock(r.time), link(r.actor ?? ""), h("span", { class: `l-${r.level.toLowerCase()}` }, r.level.toLowerCase()),
       h("span", {}, r.text, " ", h("span", { class: "faint" }, fieldsOf(r)), r.trace ? [" ", h("button", { class: "link", onclick: () => openTrace(r.trace) }, "trace")] : [])]),
   },
-  traces: { name: "Traces", clear: () => { spans = []; chosenTrace = ""; }, data: () => spans, draw: drawTraces },
+  traces: { name: "Traces", clear: () => { spans = []; spansRead++; chosenTrace = ""; }, data: () => spans, draw: drawTraces },
   contexts: { name: "Contexts", data: () => contextsOf, draw: drawContexts },
   metrics: { name: "Metrics", data: () => [...numbers.rows.values()], draw: drawMetrics },
-  timeline: { name: "Timeline", data: () => [...tree.history], draw: () => timeline(tree, Math.max(600, $("view").clientWidth - 24), { matches }) },
+  timeline: { name: "Timeline", data: () => [...tree.history], draw: () => timeline(tree, Math.max(600, $("view").clientWidth - 24), { matches, view: $("view") }) },
   config: { name: "Config", data: () => plan, draw: drawPlan },
 };
 
@@ -139,9 +142,9 @@ const eventText = (e) => [e.path, e.from && e.from !== e.to ? `${e.from} → ${e
 const fieldsOf = (r) => Object.entries(r.fields ?? {}).map(([k, v]) => `${k}=${typeof v === "string" ? v : JSON.stringify(v)}`).join(" ");
 const link = (path) => h("button", { class: "link", onclick: () => choose(path) }, path || "host");
 
-// lines are the last ones of a list, the newest first.
-function lines(list, parts) {
-  const shown = list.slice(-400).reverse();
+// lines are the last ones of a list that are found by their texts, the newest first: not many more than are seen, until somebody scrolls.
+function lines(list, text, parts) {
+  const shown = newest(list, $("view").scrollTop > 0 ? 400 : 60, (x) => !search || !text || found(text(x)));
   if (!shown.length) return h("p", { class: "faint" }, search ? "Nothing of this is found." : "Nothing yet.");
   return h("div", { class: "lines mono" }, shown.map((x) => {
     const [when, who, what, text] = parts(x);
@@ -159,7 +162,7 @@ function openTrace(id) {
 
 function drawTraces() {
   if (!about.spans) return h("p", { class: "faint" }, "This host keeps no spans. Start it with telemetry.spans in its config, such as --set telemetry.spans=20000.");
-  const all = traces(spans);
+  const all = allTraces();
   const t = all.find((x) => x.trace === chosenTrace);
   if (t) {
     const of = records.filter((r) => r.trace === t.trace && (!chosenSpan || r.span === chosenSpan.span));
@@ -168,7 +171,7 @@ function drawTraces() {
       waterfall(t, Math.max(700, $("view").clientWidth - 24), { choose: (x) => { chosenSpan = x; draw(); } }),
       chosenSpan ? h("dl", {}, pairs({ Span: chosenSpan.name, Actor: link(chosenSpan.actor ?? ""), Took: lasting(chosenSpan.duration / 1e6), Status: chosenSpan.status, Error: chosenSpan.error, Sent: traffic(chosenSpan.sent), Received: traffic(chosenSpan.received), Events: (chosenSpan.events ?? []).map((e) => e.name).join(", ") })) : null,
       of.length ? h("h3", {}, chosenSpan ? "Its log" : "Log of the trace") : null,
-      of.length ? lines(of, (r) => [clock(r.time), link(r.actor ?? ""), r.level.toLowerCase(), r.text + " " + fieldsOf(r)]) : null,
+      of.length ? lines(of, null, (r) => [clock(r.time), link(r.actor ?? ""), r.level.toLowerCase(), r.text + " " + fieldsOf(r)]) : null,
     ];
   }
   const shown = all.filter((x) => found(`${x.root.name} ${[...x.actors].join(" ")} ${x.root.error ?? ""}`)).slice(0, 300);
@@ -207,11 +210,12 @@ function drawContexts() {
 }
 
 function drawMetrics() {
-  const rows = [...numbers.rows.values()].filter((r) => matches(r.path)).slice(0, 100);
-  return h("table", {}, h("thead", {}, h("tr", {}, ["Actor", "CPU", "Memory", "Calls a second", "Senders that wait"].map((x) => h("th", { scope: "col" }, x)))), h("tbody", {}, rows.map((r) => {
+  const rows = [...numbers.rows.values()].filter((r) => matches(r.path)), height = $("view").querySelector("tr[data-path]")?.offsetHeight || 64;
+  const [from, to] = within($("view"), rows.length, height), gap = (n) => n ? h("tr", {}, h("td", { colspan: 5, height: n * height })) : null;
+  return h("table", {}, h("thead", {}, h("tr", {}, ["Actor", "CPU", "Memory", "Calls a second", "Senders that wait"].map((x) => h("th", { scope: "col" }, x)))), h("tbody", {}, gap(from), rows.slice(from, to).map((r) => {
     const p = numbers.points.get(r.path);
-    return h("tr", {}, h("td", {}, link(r.path)), h("td", {}, percent(r.cpu), h("br"), spark(p.cpu)), h("td", {}, bytes(r.rss), h("br"), spark(p.rss)), h("td", {}, rate(r.calls), h("br"), spark(p.calls)), h("td", {}, String(r.held), h("br"), spark(p.held)));
-  })));
+    return h("tr", { "data-path": r.path }, h("td", {}, link(r.path)), h("td", {}, percent(r.cpu), h("br"), spark(p.cpu)), h("td", {}, bytes(r.rss), h("br"), spark(p.rss)), h("td", {}, rate(r.calls), h("br"), spark(p.calls)), h("td", {}, String(r.held), h("br"), spark(p.held)));
+  }), gap(rows.length - to)));
 }
 
 function drawPlan() {
@@ -305,12 +309,12 @@ function drawAll() {
   $("table").hidden = shape !== "table";
   $("as-picture").setAttribute("aria-pressed", shape === "picture");
   $("as-table").setAttribute("aria-pressed", shape === "table");
-  if (shape === "picture") renew($("picture"), picture(tree, numbers, options()));
-  else renew($("table"), table(tree, numbers, options()));
+  if (shape === "picture") morph($("picture"), [picture(tree, numbers, options())]);
+  else morph($("table"), [table(tree, numbers, options())]);
   for (const b of $("tabs").children) { b.setAttribute("aria-selected", b.dataset.tab === tab); b.tabIndex = b.dataset.tab === tab ? 0 : -1; }
   $("clear").hidden = !views[tab].clear;
   const content = views[tab].draw();
-  renew($("view"), ...[content].flat().filter(Boolean));
+  morph($("view"), [content].flat().filter(Boolean));
   $("view").setAttribute("aria-label", views[tab].name);
   drawPanel();
 }
@@ -409,6 +413,7 @@ async function begin() {
   $("theme").onclick = () => { theme.theme = themes[(themes.indexOf(theme.theme) + 1) % themes.length]; localStorage.setItem("trellis-theme", theme.theme); };
   document.addEventListener("keydown", onKey);
   addEventListener("resize", draw);
+  $("view").addEventListener("scroll", draw);
   document.addEventListener("visibilitychange", draw);
   try { about = await ask("api/about"); } catch (e) { ended = e.message; }
   frame();
