@@ -13,19 +13,20 @@ export async function ask(path, options) {
   return doc;
 }
 
-const acting = (body) => ({ method: "POST", headers: { "X-Trellis": "1", "Content-Type": "application/json" }, body });
+export const acting = (body) => ({ method: "POST", headers: { "X-Trellis": "1", "Content-Type": "application/json" }, body });
 
 export const act = (path, body) => ask(path, acting(body));
 
-// actAndRead has on(kind, data) told what comes as server-sent events, until they end. An EventSource sends no headers, and asks again by itself.
-export async function actAndRead(path, body, on) {
-  const answer = await fetch(path, acting(body));
+// read has on(kind, data) told what comes as server-sent events, until they end. An EventSource sends no headers, asks again by itself, and reads
+// however much comes: here a sender that is too fast waits, and the page is drawn meanwhile.
+export async function read(path, options, on) {
+  const answer = await fetch(path, options);
   if (!answer.ok) {
     const doc = await answer.json();
     throw Object.assign(new Error(doc.error), { story: doc.story });
   }
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
+  let text = "", rested = performance.now();
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
@@ -38,6 +39,10 @@ export async function actAndRead(path, body, on) {
         if (line.startsWith("data: ")) data = line.slice(6);
       }
       on(kind, data);
+    }
+    if (performance.now() - rested > 10) {
+      await new Promise((r) => setTimeout(r, 10));
+      rested = performance.now();
     }
   }
 }

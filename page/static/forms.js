@@ -1,5 +1,5 @@
 // Forms of endpoints: calls, streams, and contexts with what is sent and what comes.
-import { act, actAndRead, escaped } from "./ask.js";
+import { act, acting, escaped, read } from "./ask.js";
 import { misfit, push, skeleton } from "./fold.js";
 import { cut, h, lasting } from "./draw.js";
 
@@ -7,7 +7,7 @@ import { cut, h, lasting } from "./draw.js";
 const mostOpen = 3;
 const tooMany = `${mostOpen} streams and contexts are open, and a browser has no more connections to a server: end one of them`;
 
-const streams = new Map(); // "path endpoint" → EventSource
+const streams = new Map(); // "path endpoint" → a function that stops it
 const talks = new Map(); // "path endpoint" → Talk
 const results = new Map(); // "path endpoint" → text
 const forms = new Map(); // "path endpoint" → {uuid, element}, of the process that it was made for
@@ -96,22 +96,26 @@ async function call(path, e, args, show) {
 // story is what an error says, or a document of one.
 const story = (err) => [err.error ?? err.message, ...(err.story ?? [])].join("\n");
 
-function stream(path, e, args, show, button) {
-  const key = `${path} ${e.name}`, old = streams.get(key), last = [];
+async function stream(path, e, args, show, button) {
+  const key = `${path} ${e.name}`, last = [], stop = new AbortController();
+  if (streams.has(key)) { streams.get(key)(); return; }
+  if (isFull()) { show(tooMany); return; }
   let n = 0, why = "";
   const draw = soon(() => show([why, `${n} messages`, ...last.slice().reverse()].filter(Boolean).join("\n")));
-  const stop = (text) => { why = text; streams.get(key)?.close(); streams.delete(key); button.textContent = "Stream"; draw(); };
-  if (old) { old.stop(); return; }
-  if (isFull()) { show(tooMany); return; }
-  const source = new EventSource(`api/stream/${escaped(path)}/${encodeURIComponent(e.name)}?args=${encodeURIComponent(args)}`);
-  source.stop = () => stop("stopped");
-  streams.set(key, source);
+  streams.set(key, () => stop.abort());
   button.textContent = "Stop";
-  show("…");
-  source.onmessage = (m) => { push(last, cut(m.data, 2000), 200); n++; draw(); };
-  source.addEventListener("end", () => stop("ended"));
-  source.addEventListener("error-of-tree", (m) => stop(JSON.parse(m.data).error));
-  source.onerror = () => { if (streams.get(key) === source) stop("the connection has ended"); };
+  draw();
+  try {
+    await read(`api/stream/${escaped(path)}/${encodeURIComponent(e.name)}?args=${encodeURIComponent(args)}`, { signal: stop.signal }, (kind, data) => {
+      if (kind === "message") { push(last, cut(data, 2000), 200); n++; }
+      else why = kind === "end" ? "ended" : story(JSON.parse(data));
+      draw();
+    });
+    why ||= "the connection has ended";
+  } catch (err) { why = stop.signal.aborted ? "stopped" : story(err); }
+  streams.delete(key);
+  button.textContent = "Stream";
+  draw();
 }
 
 function openContext(path, e, args, place) {
@@ -148,7 +152,7 @@ class Talk {
     this.#draw();
     let last = "the connection has ended";
     try {
-      await actAndRead(path, args, (kind, data) => {
+      await read(path, acting(args), (kind, data) => {
         switch (kind) {
           case "opened": this.#id = JSON.parse(data).id; break;
           case "counts": this.#counts = JSON.parse(data); break;
