@@ -76,6 +76,12 @@ func (w Window) or(other Window) Window {
 // amount is how much a window has at the moment, or what was sent, taken or granted of it.
 type amount struct{ Messages, Bytes int }
 
+func (a amount) plus(b amount) amount  { return amount{a.Messages + b.Messages, a.Bytes + b.Bytes} }
+func (a amount) minus(b amount) amount { return amount{a.Messages - b.Messages, a.Bytes - b.Bytes} }
+func (a amount) max(b amount) amount {
+	return amount{max(a.Messages, b.Messages), max(a.Bytes, b.Bytes)}
+}
+
 // upTo is a window of this size at first, which may grow to that many messages.
 func (a amount) upTo(most int) Window { return Window{a.Messages, a.Bytes, most} }
 
@@ -137,8 +143,7 @@ func (o *outflow) ask(size int) permit {
 }
 
 func (o *outflow) spend(size int) {
-	o.room.Messages--
-	o.room.Bytes -= size
+	o.room = o.room.minus(amount{1, size})
 	o.sent++
 }
 
@@ -160,7 +165,7 @@ func (o *outflow) grant(w *wire.Window) bool {
 	if w.GetBytes() > 1<<40 {
 		return false
 	}
-	room := amount{Messages: o.room.Messages + int(w.GetMessages()), Bytes: o.room.Bytes + int(w.GetBytes())}
+	room := o.room.plus(amount{int(w.GetMessages()), int(w.GetBytes())})
 	if room.Messages > o.window.Messages || room.Bytes > o.window.Bytes {
 		return false
 	}
@@ -190,14 +195,13 @@ func (o *outflow) announce(w amount) {
 // grow learns from a Credit that the window has become larger. Credit never shrinks it: a
 // field that the peer left out reads as the default, which may be less than the window is.
 func (o *outflow) grow(w amount) {
-	o.resize(amount{Messages: max(w.Messages, o.window.Messages), Bytes: max(w.Bytes, o.window.Bytes)})
+	o.resize(w.max(o.window))
 }
 
 // resize changes the window, and the room by the same amount. Messages that are under way
 // stay booked, so the room may become negative when the window shrinks.
 func (o *outflow) resize(w amount) {
-	o.room.Messages += w.Messages - o.window.Messages
-	o.room.Bytes += w.Bytes - o.window.Bytes
+	o.room = o.room.plus(w.minus(o.window))
 	o.window = w
 }
 
@@ -272,8 +276,7 @@ const (
 func (in *inflow) arrive(payload []byte, probe bool) arrival {
 	in.received++
 	room := in.allowed.Messages > 0 && in.allowed.Bytes > 0
-	in.allowed.Messages--
-	in.allowed.Bytes -= len(payload)
+	in.allowed = in.allowed.minus(amount{1, len(payload)})
 	in.spent = in.spent || in.allowed.Messages <= in.unused
 	switch {
 	case in.deaf:
@@ -353,12 +356,10 @@ func (in *inflow) take() (payload []byte, credit *wire.Window, ok bool) {
 	in.queue = in.queue[1:]
 	in.queued -= max(1, len(payload))
 	in.weigh(0, 0)
-	in.taken.Messages++
-	in.taken.Bytes += len(payload)
+	in.taken = in.taken.plus(amount{1, len(payload)})
 	if 2*in.taken.Messages >= in.window.Messages || 2*in.taken.Bytes >= in.window.Bytes {
 		credit = in.taken.wire()
-		in.allowed.Messages += in.taken.Messages
-		in.allowed.Bytes += in.taken.Bytes
+		in.allowed = in.allowed.plus(in.taken)
 		in.taken = amount{}
 		in.grow()
 	}
@@ -392,15 +393,14 @@ func (in *inflow) grow() {
 		in.spent, in.starved, in.narrow = false, 0, false
 	}
 	by := amount{Messages: growth(in.window.Messages, most), Bytes: growth(in.window.Bytes, in.want.Bytes)}
-	to := amount{Messages: in.window.Messages + by.Messages, Bytes: in.window.Bytes + by.Bytes}
+	to := in.window.plus(by)
 	if in.overflow != wire.Overflow_OVERFLOW_WAIT || to == in.window || !in.borrow(to, 0) {
 		return
 	}
 	again := min(by.Messages, in.unused) // was announced already
 	in.window = to
 	in.unused -= again
-	in.allowed.Messages += by.Messages - again
-	in.allowed.Bytes += by.Bytes
+	in.allowed = in.allowed.plus(by).minus(amount{Messages: again})
 }
 
 // growth is how much is added to n to double it, up to most.
@@ -420,8 +420,7 @@ func (in *inflow) open(w Window, overflow wire.Overflow, keep int) {
 	if overflow != wire.Overflow_OVERFLOW_WAIT { // its sender does not go by it
 		in.window = in.want.orDefault()
 	}
-	in.allowed.Messages += max(0, in.window.Messages-was.Messages)
-	in.allowed.Bytes += max(0, in.window.Bytes-was.Bytes)
+	in.allowed = in.allowed.plus(in.window.minus(was).max(amount{}))
 	in.unused += max(0, was.Messages-in.window.Messages)
 	in.overflow, in.keep, in.attached, in.doubted = overflow, keep, true, false
 }

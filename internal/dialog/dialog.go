@@ -25,16 +25,12 @@ const (
 	Context = wire.EndpointKind_ENDPOINT_KIND_CONTEXT // a linked pair with a two-way stream
 )
 
+var kinds = map[Kind]string{Func: "func", Source: "source", Context: "context"}
+
 // KindName is the kind's name in texts.
 func KindName(k Kind) string {
-	switch k {
-	case Func:
-		return "func"
-	case Source:
-		return "source"
-	case Context:
-		return "context"
-	case wire.EndpointKind_ENDPOINT_KIND_UNSPECIFIED:
+	if name, known := kinds[k]; known {
+		return name
 	}
 	return fmt.Sprintf("kind %d", k)
 }
@@ -45,8 +41,7 @@ func KindName(k Kind) string {
 // the state machine. The other fields are set before anybody else can find the dialog. All
 // methods may be called at any time from anywhere.
 type Dialog struct {
-	id      uint64
-	table   *Table
+	outlet
 	kind    Kind
 	callee  bool
 	start   *wire.Start               // callee: what came
@@ -85,7 +80,6 @@ type Dialog struct {
 	complete    bool           // callee: its arguments have come
 	interrupted bool           // ctx is cancelled because of cause, or is about to be
 	fresh       bool           // the stream is open from the start, and OpenStream has not returned it yet
-	ordered     bool           // something of this dialog went into the data lane, which the rest must not overtake
 	unread      bool           // it is in the table's list unread, to be woken at the packet's end
 	stalled     bool           // it is in the table's list stalled, to be woken when the link has drained
 	asleep      bool           // this side's task hibernates
@@ -245,43 +239,36 @@ func (d *Dialog) emit(do Action, n note) {
 	if do&SendStarted != 0 {
 		d.span.Event("started")
 		d.receive(d.in.want, d.reads)
-		d.sendSized(&wire.Frame{
+		d.sendOwned(d.lane(len(n.payload)), &wire.Frame{
 			Kind: wire.Kind_KIND_STARTED, Payload: n.payload,
 			Window: d.in.window.wire(), Attached: d.in.attached, Overflow: d.in.overflow,
 		}, n.owner)
 	}
 	if do&SendFail != 0 {
 		d.told = d.cause.pack(d.Self())
-		d.sendFault(wire.Kind_KIND_FAIL, d.told)
+		d.tell(wire.Kind_KIND_FAIL)
 	}
 	if do&SendCancel != 0 {
 		asked := n.err.(*fault.ContextCancelled) //nolint:errorlint,forcetypeassert // of Cancel
-		d.sendCancel(wire.Kind_KIND_CANCEL, &wire.Cancel{Canceller: wire.FromID(asked.Canceller), Reason: wire.Text(asked.Reason)})
+		c := &wire.Cancel{Canceller: wire.FromID(asked.Canceller), Reason: wire.Text(asked.Reason)}
+		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CANCEL, Cancel: c})
 	}
 	if do&SendCancelAck != 0 {
-		d.sendCancel(wire.Kind_KIND_CANCEL_ACK, nil)
+		d.send(link.Control, &wire.Frame{Kind: wire.Kind_KIND_CANCEL_ACK})
 	}
 	if do&SendReturn != 0 {
-		d.sendSized(&wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload}, n.owner)
+		d.sendOwned(d.lane(len(n.payload)), &wire.Frame{Kind: wire.Kind_KIND_RETURN, Payload: n.payload}, n.owner)
 	}
 	if do&SendError != 0 {
 		d.told = d.lastWord(n.reason).pack(d.Self())
-		d.sendFault(wire.Kind_KIND_ERROR, d.told)
+		d.tell(wire.Kind_KIND_ERROR)
 	}
 }
 
-// sendFault reports a failure, which overtakes the messages that were sent before: it
-// counts them, and a Stop comes after the last.
-func (d *Dialog) sendFault(kind wire.Kind, r *wire.Fault) {
-	sent, tell := d.hangUp()
-	d.send(link.Control, &wire.Frame{Kind: kind, Fault: r, Yields: sent})
-	if tell {
-		d.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})
-	}
-}
-
-func (d *Dialog) sendCancel(kind wire.Kind, c *wire.Cancel) {
-	d.send(link.Control, &wire.Frame{Kind: kind, Cancel: c})
+// tell reports the failure that told is.
+func (d *Dialog) tell(kind wire.Kind) {
+	sent, stop := d.hangUp()
+	d.sendFault(kind, d.told, sent, stop)
 }
 
 // lastWord is what the callee's Error says: its own failure, as finishFailed has made it; without one,
@@ -294,28 +281,6 @@ func (d *Dialog) lastWord(own reason) *reason {
 		return d.cause
 	}
 	return &reason{err: fmt.Errorf("%w: the handler of %q returned without a call of Started", fault.ErrNeverStarted, d.endpoint)}
-}
-
-// sendSized sends a Started or Return: as control while that is small, so that calls stay quick beside
-// a saturated stream, but behind what this dialog has put into the data lane, which it must not overtake.
-func (d *Dialog) sendSized(f *wire.Frame, owner *wire.Buffer) {
-	lane := link.Control
-	if d.ordered || len(f.Payload) > smallPayload {
-		lane = link.Answer
-	}
-	d.sendOwned(lane, f, owner)
-}
-
-// smallPayload is the largest payload, in bytes, that may go before data: the protocol's 16 KiB.
-const smallPayload = link.Copied
-
-func (d *Dialog) send(lane link.Lane, f *wire.Frame) { d.sendOwned(lane, f, nil) }
-
-// sendOwned sends a frame whose payload lies in a buffer, which is the link's then.
-func (d *Dialog) sendOwned(lane link.Lane, f *wire.Frame, owner *wire.Buffer) {
-	f.Dialog = d.id
-	d.ordered = d.ordered || lane != link.Control
-	d.table.link.SendOwned(lane, f, owner)
 }
 
 // event is apply for callers that hold no lock. The ctx has ended when it returns, if it

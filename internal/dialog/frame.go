@@ -204,7 +204,7 @@ func (d *Dialog) gotYield(f *wire.Frame) error {
 // side's clock: a Start carries the time that is left, since clocks of machines differ.
 func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	d := &Dialog{
-		id: f.Dialog, table: t, kind: f.Start.Kind, callee: true, start: f.Start, far: f.Start.Opener, args: f.Payload, endpoint: f.Start.Endpoint,
+		outlet: outlet{table: t, id: f.Dialog}, kind: f.Start.Kind, callee: true, start: f.Start, far: f.Start.Opener, args: f.Payload, endpoint: f.Start.Endpoint,
 		running: true,
 	}
 	d.ctx = (*taskContext)(d)

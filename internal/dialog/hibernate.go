@@ -162,9 +162,7 @@ func (d *Dialog) runMember() {
 	asleep := false
 	defer func() {
 		if !asleep {
-			d.abandon()
-			d.release()
-			d.unfollow(d.member.unfollow)
+			d.leaveScope(d.member.unfollow)
 			panics.Attempt(func() error { return d.verdict(err) }, d.member.ended)
 		}
 	}()

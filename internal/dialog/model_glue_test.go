@@ -72,7 +72,7 @@ func (w *world) emit(me int, do Action) {
 	}
 }
 
-// sendFault is Dialog.sendFault.
+// sendFault is outlet.sendFault.
 func (w *world) sendFault(me int, p packet) {
 	w.send(me, control, p)
 	if w.side[me].out.hangUp() {
@@ -80,7 +80,7 @@ func (w *world) sendFault(me int, p packet) {
 	}
 }
 
-// sendSized is Dialog.sendSized; how large the value is was decided before.
+// sendSized sends in the lane that outlet.lane gives; how large the value is was decided before.
 func (w *world) sendSized(me int, p packet) {
 	lane := control
 	if w.side[me].ordered && !w.sc.rules.returnOvertakes || w.big {

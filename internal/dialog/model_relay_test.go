@@ -103,7 +103,7 @@ func (w *world) settle() {
 	r.known = r.known && !r.done() && (!r.over || !r.unacked || !w.sc.rules.forgetsCancel)
 }
 
-// forward is leg.send.
+// forward is leg.sendOn.
 func (w *world) forward(from, lane int, p packet) {
 	w.relay.ordered[1-from] = w.relay.ordered[1-from] || lane == data
 	if !w.relay.lost[1-from] && !w.side[1-from].lost {

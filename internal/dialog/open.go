@@ -121,33 +121,29 @@ func (t *Table) AskRuntime(ctx context.Context, endpoint string, args []byte) ([
 // body goes on as a panic once the callee has ended.
 //
 // Scope waits for as long as the dialog lives, so that what opening needs is not on its stack.
-// abandon and release are deferred for a body that calls runtime.Goexit; after any other
-// end they find nothing to do.
 func (d *Dialog) Scope(body func(ctx context.Context, d *Dialog) error) (err error) {
 	d.lead((*Dialog).settled)
 	d.answered()
-	defer d.leaveScope(d.follow(d.outer))
+	unfollow := d.follow(d.outer)
+	defer func() {
+		d.leaveScope(unfollow)
+		err = d.verdict(err)
+	}()
 	if d.opened() {
-		err = panics.Catch(func() error { return body(d.ctx, d) })
-		err = d.bodyEnded(err)
+		err = fault.ErrGoexit
+		err = d.bodyEnded(panics.Catch(func() error { return body(d.ctx, d) }))
 	}
 	d.drain()
-	d.release()
-	return d.verdict(err)
+	return err
 }
 
-// leaveScope is the end of a scope, however that has come about.
+// leaveScope is the end of a scope, however that has come about: it is deferred for a body that calls
+// runtime.Goexit, which the callee has not been told of then.
 func (d *Dialog) leaveScope(unfollow func() bool) {
-	defer d.traced(fault.ErrGoexit) // if nothing else has ended it
-	defer d.unfollow(unfollow)
-	defer d.release()
-	d.abandon()
-}
-
-// abandon is leave for the opener, who then waits for the callee.
-func (d *Dialog) abandon() {
 	d.leave()
 	d.drain()
+	d.release()
+	d.unfollow(unfollow)
 }
 
 // Open registers a dialog and sends its Start. [Dialog.Scope] or ScopeIn must follow at once,
@@ -156,7 +152,7 @@ func (d *Dialog) abandon() {
 // Func's ctx is its caller's; the others get one that the runtime can cancel with a reason.
 func (t *Table) Open(ctx context.Context, r *Request) (*Dialog, error) {
 	aboutToWait(ctx)
-	d := &Dialog{table: t, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx}
+	d := &Dialog{outlet: outlet{table: t}, kind: r.Kind, endpoint: r.Endpoint, far: r.target, outer: ctx, ctx: ctx}
 	d.trace(r)
 	d.born = momentOf(d.span.Began())
 	if err := d.open(r); err != nil {

@@ -66,7 +66,7 @@ func (a amount) cost() int { return a.Messages*perMessage + a.Bytes }
 
 // borrow makes sure that a window may have this size.
 func (in *inflow) borrow(to amount, left int) bool {
-	lent := amount{Messages: max(in.lent.Messages, to.Messages), Bytes: max(in.lent.Bytes, to.Bytes)}
+	lent := in.lent.max(to)
 	if !in.quota.lend(lent.cost()-in.lent.cost(), left) {
 		return false
 	}

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -47,11 +48,9 @@ const tailTimeout = time.Minute
 
 // leg is one of the two links of a relay, and the dialog's id on it.
 type leg struct {
-	relay   *relay
-	to      int // the end of the dialog that it leads to
-	table   *Table
-	id      uint64
-	ordered bool // something has been sent on this leg that was not control
+	outlet
+	relay *relay
+	to    int // the end of the dialog that it leads to
 }
 
 // other is the leg that frames of this one go to.
@@ -72,7 +71,7 @@ func (t *Table) way(f *wire.Frame) (*relay, error) {
 		return nil, err
 	}
 	r := &relay{born: momentOf(time.Since(started)), weight: weigh(f), target: s.Target.Path}
-	r.legs = [2]leg{{relay: r, to: opener, table: t, id: f.Dialog}, {relay: r, to: callee, table: next}}
+	r.legs = [2]leg{{outlet{table: t, id: f.Dialog}, r, opener}, {outlet{table: next}, r, callee}}
 	if next.cfg.Admit != nil {
 		last, err := next.cfg.Admit(s)
 		if err != nil {
@@ -133,7 +132,7 @@ func (r *relay) begin(f *wire.Frame) error {
 		return err
 	}
 	if lane == link.Data {
-		to.send(lane, &wire.Frame{Kind: wire.Kind_KIND_ARGUMENTS, Payload: args})
+		to.sendOn(lane, &wire.Frame{Kind: wire.Kind_KIND_ARGUMENTS, Payload: args})
 	}
 	return nil
 }
@@ -167,7 +166,7 @@ func (l *leg) pass(f *wire.Frame) error {
 	}
 	r.passed(l.to, out.Kind, out.Yields)
 	r.settle()
-	to.send(lane, &out)
+	to.sendOn(lane, &out)
 	return nil
 }
 
@@ -234,14 +233,6 @@ func (l *leg) prepare(out, f *wire.Frame) (lane link.Lane, known bool) {
 	return link.Control, true
 }
 
-// lane is that of a STARTED or RETURN, as for sendSized.
-func (l *leg) lane(payload int) link.Lane {
-	if l.ordered || payload > smallPayload {
-		return link.Answer
-	}
-	return link.Control
-}
-
 // refuses is why a frame cannot be sent on this leg; nil if it can.
 func (l *leg) refuses(lane link.Lane, f *wire.Frame) error {
 	if len(f.Payload) > l.table.link.MaxMessage() {
@@ -266,24 +257,19 @@ func (l *leg) full() error {
 	return fmt.Errorf("%w: %v does not read what %v relays to it", fault.ErrOverloaded, l.table.Peer(), l.table.Self())
 }
 
-// send sends a frame on this leg. A payload that the link has copied is free for the next one
+// sendOn sends a frame that has come. A payload that the link has copied is free for the next one
 // that comes.
-func (l *leg) send(lane link.Lane, f *wire.Frame) {
-	f.Dialog = l.id
-	l.ordered = l.ordered || lane != link.Control
+func (l *leg) sendOn(lane link.Lane, f *wire.Frame) {
 	payload := f.Payload
-	if l.table.link.Send(lane, f); len(payload) <= link.Copied {
+	if l.send(lane, f); len(payload) <= link.Copied {
 		wire.FreePayload(payload)
 	}
 }
 
-// tell is Dialog.sendFault, in the place of whoever is behind the other leg.
+// tell reports a failure in the place of whoever is behind the other leg.
 func (l *leg) tell(k wire.Kind, told *wire.Fault) {
 	n := l.relay.sent[l.to]
-	l.send(link.Control, &wire.Frame{Kind: k, Fault: told, Yields: n})
-	if n > 0 {
-		l.send(link.Data, &wire.Frame{Kind: wire.Kind_KIND_STOP})
-	}
+	l.sendFault(k, told, n, n > 0)
 }
 
 // fail makes a dialog fail of which a frame cannot be sent on. Its ends go on as if each had
@@ -412,10 +398,7 @@ func (r *relay) stick() {
 // loseLegs ends what was relayed over a link that is lost.
 func (t *Table) loseLegs(why error) {
 	t.mu.Lock()
-	legs := make([]*leg, 0, len(t.legs))
-	for _, l := range t.legs {
-		legs = append(legs, l)
-	}
+	legs := slices.Collect(maps.Values(t.legs))
 	t.mu.Unlock()
 	if len(legs) == 0 {
 		return

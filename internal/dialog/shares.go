@@ -1,9 +1,9 @@
 package dialog
 
 import (
+	"cmp"
 	"fmt"
 
-	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -63,20 +63,14 @@ func (g *relayed) remove(r *relay) {
 func (t *Table) enter(l *leg, start *wire.Frame) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case t.lost != nil:
-		return t.lost
-	case t.closing != nil:
-		return t.closing
+	if err := cmp.Or(t.lost, t.closing); err != nil {
+		return err
 	}
 	if err := t.relayed.enter(t, l.relay); err != nil {
 		return err
 	}
-	l.id = t.nextID
-	t.nextID += 2
+	l.id = t.begin(start)
 	t.legs[l.id] = l
 	t.counters.relayed.Add(1)
-	start.Dialog = l.id
-	t.link.Send(link.Control, start)
 	return nil
 }

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -87,12 +88,7 @@ func (t *Table) outlived(f *wire.Frame) {
 func (t *Table) Stuck() []StuckTask {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make([]StuckTask, 0, len(t.stuck))
-	for _, s := range t.stuck {
-		all = append(all, s)
-	}
-	slices.SortFunc(all, func(a, b StuckTask) int { return a.Since.Compare(b.Since) })
-	return all
+	return slices.SortedFunc(maps.Values(t.stuck), func(a, b StuckTask) int { return a.Since.Compare(b.Since) })
 }
 
 // Unacked is an [fault.ErrCancelUnacked] or [fault.ErrActorTooSlow] that says who did not

@@ -245,10 +245,8 @@ func (t *Table) snapshot(callees bool) []*Dialog {
 	return out
 }
 
-// add registers a dialog that is opened here, gives it its id, and sends its Start. All of it
-// happens under one lock, so that Starts go out in the order of their ids: the peer takes an
-// id below one that it has seen for a violation. The caller holds the dialog's lock, so that
-// no frame of the dialog is sent before its Start, and none that comes is handled.
+// add registers a dialog that is opened here, and sends its Start. The caller holds the dialog's
+// lock, so that no frame of the dialog is sent before its Start, and none that comes is handled.
 func (t *Table) add(d *Dialog, start *wire.Frame) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -258,13 +256,21 @@ func (t *Table) add(d *Dialog, start *wire.Frame) error {
 	if t.closing != nil && !d.runtime() {
 		return t.closing
 	}
-	d.id = t.nextID
-	t.nextID += 2
+	d.id = t.begin(start)
 	t.dialogs[d.id] = d
 	t.counters.opened.Add(1)
-	start.Dialog = d.id
-	t.link.Send(link.Control, start)
 	return nil
+}
+
+// begin gives a Start the next id, and sends it. Both happen under one lock, mu, which the caller
+// holds, so that Starts go out in the order of their ids: the peer takes an id below one that it
+// has seen for a violation.
+func (t *Table) begin(start *wire.Frame) (id uint64) {
+	id = t.nextID
+	t.nextID += 2
+	start.Dialog = id
+	t.link.Send(link.Control, start)
+	return id
 }
 
 // remove forgets a dialog that has ended. It may be called more than once, since a dialog
@@ -370,7 +376,7 @@ func (t *Table) accept(f *wire.Frame) error {
 	}
 	if failed == nil {
 		d.task, d.pace = run, t.paceOf(d)
-		if t.begin(d) {
+		if t.runTask(d) {
 			return nil
 		}
 		failed = fault.ErrActorClosing // the table is closed: a Start that was late
@@ -380,9 +386,9 @@ func (t *Table) accept(f *wire.Frame) error {
 	return nil
 }
 
-// begin runs a callee's task. Whoever waits for messages of this packet is woken before one that runs
+// runTask runs a callee's task. Whoever waits for messages of this packet is woken before one that runs
 // on this goroutine.
-func (t *Table) begin(d *Dialog) bool {
+func (t *Table) runTask(d *Dialog) bool {
 	switch {
 	case d.runtime():
 		return t.runtime.Go(func() { t.run(d) })
@@ -440,10 +446,4 @@ func (t *Table) claim(id uint64, weight int, runtime bool) (refused, err error) 
 		refused = full
 	}
 	return refused, nil
-}
-
-func (d *Dialog) phase() Phase {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.state.Phase
 }

@@ -136,7 +136,7 @@ func (d *Dialog) depart(asleep *bool) {
 // a test does that fails. Otherwise all has ended already. It runs deferred; without it the peer
 // would wait for an ending that never comes.
 func (d *Dialog) leave() {
-	if d.phase() != Over {
+	if d.look(func() bool { return d.state.Phase != Over }) {
 		n := saying(fault.ErrGoexit)
 		_ = d.join(n, n.err) // it is told that one
 		d.event(DoFail, n)
