@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/internal/route"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
 
@@ -189,4 +191,35 @@ actors: [{name: a, command: [a]}]
 	if p := shownPlan(first, want, first, nil); p.String() != "no difference\n" {
 		t.Errorf("D20: %s", p)
 	}
+}
+
+// F09: of two files that are applied at the same moment, the one that counts as the tree's is that which was applied last.
+func TestF09_OneFileIsAppliedAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		programs := trellistest.NewPrograms(t, trellistest.Plugin{Name: "a", Endpoints: jobs()})
+		r := newPlanner(wantedOf(t, "actors: [{name: a, command: [a]}]", "/one/config.yaml"))
+		more := wantedOf(t, "actors: [{name: a, command: [a], replicas: 2}]", "/one/config.yaml")
+		err := host.OpenTree(programs.Context(), host.Options{}, []host.Spec{{Name: "a", Command: []string{"a"}}}, func(ctx context.Context, tree *host.Tree) error {
+			r.begin(ctx, tree)
+			r.turn <- struct{}{} // another one is applied
+			applying := task.Start(func() {
+				if p, err := r.change(ctx, more, true); err != nil || len(p.Changes) != 1 {
+					t.Errorf("F09: %v, %v", p, err)
+				}
+			})
+			synctest.Wait()
+			if all, err := tree.Portals("a"); err != nil || len(all) != 1 {
+				t.Errorf("F09: %d replicas, %v: it does not wait", len(all), err)
+			}
+			<-r.turn
+			applying.Wait()
+			if r.now().Tree != more.Tree {
+				t.Error("F09: another file counts as the tree's")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }

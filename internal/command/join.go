@@ -120,10 +120,14 @@ func (p *program) hurried(run func() error) error {
 	running := task.Start(func() { err = run() })
 	select {
 	case <-running.Done():
-		return err
 	case <-p.signals.hurry:
-		return context.Cause(p.signals.ctx)
+		select {
+		case <-running.Done(): // it has ended as well, and says how
+		default:
+			return context.Cause(p.signals.ctx)
+		}
 	}
+	return err
 }
 
 // lookEvery is how often a command looks that waits until a host serves.

@@ -148,6 +148,7 @@ func (w *wanted) read() (t *trees, run config.Tree, err error) {
 type planner struct {
 	first wanted // the file that the tree was started with
 	up    chan struct{}
+	turn  chan struct{}   // cap 1: full while a file is applied, so that the last one is that which the tree has become
 	ctx   context.Context //nolint:containedctx // of the run, in which foreign programs are equipped
 	tree  *host.Tree
 
@@ -156,7 +157,7 @@ type planner struct {
 }
 
 func newPlanner(file wanted) *planner {
-	return &planner{first: file, file: file, up: make(chan struct{})}
+	return &planner{first: file, file: file, up: make(chan struct{}), turn: make(chan struct{}, 1)}
 }
 
 // begin says which tree runs, once all of it is up.
@@ -188,6 +189,14 @@ func (r *planner) change(ctx context.Context, w wanted, apply bool) (*plan, erro
 	case <-r.up:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	}
+	if apply {
+		select {
+		case r.turn <- struct{}{}:
+			defer func() { <-r.turn }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	file := r.now()
 	first, _, errFirst := r.first.read()

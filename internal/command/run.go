@@ -32,7 +32,7 @@ func newRun(p *program) *cobra.Command {
 			return err
 		}
 		var web webServers
-		defer web.close()
+		defer func() { web.close() }() // all that there are by then
 		if err := page(cmd.Context(), &web, nil); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func newServe(p *program) *cobra.Command {
 		}
 		tree.Run = nil
 		var web webServers
-		defer web.close()
+		defer func() { web.close() }() // all that there are by then
 		plans := newPlanner(file)
 		if err := page(cmd.Context(), &web, p.compared(plans)); err != nil {
 			return err

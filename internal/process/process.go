@@ -308,7 +308,15 @@ func (p *Process) PID() int {
 // together, since each began. It grows only while a thread could have run and the machine
 // had no time for it: not while a process is stopped, sleeps or runs. It is 0 if the
 // process is gone or the kernel does not count it.
-func (p *Process) Starved() time.Duration { return starved(p.PID()) }
+func (p *Process) Starved() time.Duration {
+	p.lk.Lock()
+	pid, lives := p.lk.pid, p.lk.os != nil
+	p.lk.Unlock()
+	if !lives {
+		return 0
+	}
+	return starved(pid)
+}
 
 // freshness is for how long memory and descriptors count as what a process has now. They are files of the system, and to open,
 // read and close one takes about ten times as long as to ask for the processor time: somebody who looks five times a second
@@ -323,6 +331,9 @@ const freshness = 500 * time.Millisecond
 func (p *Process) Load() Load {
 	p.lk.Lock()
 	defer p.lk.Unlock()
+	if p.lk.os == nil {
+		return Load{} // its id may be somebody else's by now
+	}
 	if used := cpuOf(p.lk.pid); used == 0 || p.lk.load.Descriptors == 0 || time.Since(p.lk.loaded) > freshness {
 		p.lk.load, p.lk.loaded = loadOf(p.lk.pid), time.Now()
 	} else {
