@@ -26,6 +26,7 @@ type liar struct {
 	launch func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error
 	full   *atomic.Int32 // how often it still has no room; nil: never
 	told   func()        // that it had none; may be nil
+	hangs  bool          // it answers nothing
 }
 
 // lie joins as an agent, until ctx ends.
@@ -53,7 +54,10 @@ func (l liar) lie(ctx context.Context) error {
 			}
 			return none, l.launch(ctx, s)
 		}),
-		agentDo.Handle(func(context.Context, processOrder) (processAnswer, error) {
+		agentDo.Handle(func(ctx context.Context, _ processOrder) (processAnswer, error) {
+			if l.hangs {
+				<-ctx.Done()
+			}
 			return processAnswer{Boot: []byte("nonsense")}, nil
 		}),
 	}}, func(ctx context.Context) error {
@@ -123,7 +127,7 @@ func TestD22_AnAgentWithoutRoom(t *testing.T) {
 	tempdir.Use(t)
 	joined, leave := context.WithCancel(t.Context())
 	defer leave()
-	l := liar{agentInfo{Host: "liar"}, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }, new(atomic.Int32), nil}
+	l := liar{agentInfo{Host: "liar"}, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }, new(atomic.Int32), nil, false}
 	l.full.Store(2)
 	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: 200e6}}, func(ctx context.Context, n *Nursery) error {
 		joining := task.Start(func() { _ = l.lie(joined) }) // it is told to end
@@ -153,6 +157,32 @@ func TestD22_AStartThatWasRefusedIsGivenUp(t *testing.T) {
 		defer joining.Wait()
 		defer leave()
 		if _, err := n.Start(starting, Spec{Name: "worker", Command: []string{"/worker"}, On: &config.On{}}); !errors.Is(err, context.Canceled) {
+			t.Errorf("D22: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// D22: an agent that hangs while it starts a program is waited for no longer than it takes to notice that.
+func TestD22_AnAgentThatHangs(t *testing.T) {
+	tempdir.Use(t)
+	joined, leave := context.WithCancel(t.Context())
+	defer leave()
+	hangs := liar{info: agentInfo{Host: "liar"}, hangs: true, launch: func(ctx context.Context, _ *contract.Stream[launchNews, struct{}]) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: 200e6}}, func(ctx context.Context, n *Nursery) error {
+		lying := task.Start(func() { _ = hangs.lie(joined) }) // it is told to end
+		defer lying.Wait()
+		defer leave()
+		_, err := n.Start(ctx, Spec{Name: "worker", Command: []string{"/worker"}, On: &config.On{}, StartTimeout: config.Duration(time.Hour)})
+		failed, ok := errors.AsType[*StartError](err)
+		lost, gone := errors.AsType[*fault.HostLost](err)
+		if !ok || failed.Stage != "program" || !gone || lost.Host != "liar" || lost.Reason != errSilent.Error() {
 			t.Errorf("D22: %v", err)
 		}
 		return nil

@@ -17,9 +17,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
-// D22: a start ends in time, or with its ctx, though the agent is frozen to which the program is to be sent.
+// D22: a start ends in time, or with its ctx, though the agent is frozen to which the program is to be sent; and goes on elsewhere if it can.
 func TestD22_AFrozenAgentIsSentAProgram(t *testing.T) {
-	for _, way := range []string{"start_timeout", "its ctx ends"} {
+	for _, way := range []string{"start_timeout", "its ctx ends", "another agent"} {
 		t.Run(way, func(t *testing.T) {
 			tempdir.Use(t)
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
@@ -45,7 +45,17 @@ func TestD22_AFrozenAgentIsSentAProgram(t *testing.T) {
 				s, starting := onAgent(spec(t, "worker", "good")), ctx
 				s.Built = &config.Built{Package: "worker", Program: s.Command[0]}
 				s.StartTimeout = config.Duration(300 * time.Millisecond)
-				if way != "start_timeout" {
+				switch way {
+				case "another agent":
+					s.StartTimeout = config.Duration(2 * patience)
+					other := startAgent(t, "c")
+					p, err := n.Start(ctx, s)
+					if err == nil && whereIs(ctx, t, p) != "c" {
+						t.Errorf("D22: it runs on %s", whereIs(ctx, t, p))
+					}
+					n.Cancel()
+					return errors.Join(err, other.stdin.Close(), other.Wait())
+				case "its ctx ends":
 					s.StartTimeout = config.Duration(patience)
 					var stop context.CancelFunc
 					starting, stop = context.WithTimeout(ctx, 300*time.Millisecond)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
@@ -41,9 +42,10 @@ type expectation struct {
 	once sync.Once // it was taken, or is not waited for any more
 }
 
-// machine is an agent that has joined. machines.mu guards its fields but child.
+// machine is an agent that has joined. machines.mu guards its fields but the first two.
 type machine struct {
-	child   *child // the agent itself
+	child   *child      // the agent itself
+	takes   atomic.Bool // it has taken a piece of a program since that was asked last
 	info    agentInfo
 	running map[string]int // processes by the names of their actors
 	total   int
@@ -150,41 +152,66 @@ func (m *machines) ping(ctx context.Context, a *machine) {
 		}) {
 			return
 		}
-		silent := !closedWithin(answered, pingPause)
-		if silent {
-			m.change(func() { a.silent = true })
+		for waits := true; waits; {
 			select {
 			case <-answered:
-				m.change(func() { a.silent = false })
+				waits = false
+				m.sounds(a, false)
+			case <-time.After(pingPause):
+				m.sounds(a, !a.takes.Swap(false)) // pieces of a program may be before the question, on a link that is slow
 			case <-ctx.Done():
+				return
 			}
 		}
-		m.heard(a)
-		select {
-		case <-time.After(pingPause):
-		case <-ctx.Done():
-		}
+		closedWithin(ctx.Done(), pingPause)
+	}
+}
+
+// sounds takes note of whether an agent is silent. One that has refused is chosen again.
+func (m *machines) sounds(a *machine, silent bool) {
+	m.mu.Lock()
+	same := a.silent == silent && !a.refuses
+	m.mu.Unlock()
+	if !same {
+		m.change(func() { a.silent, a.refuses = silent, false })
 	}
 }
 
 // refused takes note that an agent had no room, which it had not said yet.
 func (m *machines) refused(a *machine) { m.change(func() { a.refuses = true }) }
 
-// heard has an agent chosen again that has refused.
-func (m *machines) heard(a *machine) {
-	m.mu.Lock()
-	refuses := a.refuses
-	m.mu.Unlock()
-	if refuses {
-		m.change(func() { a.refuses = false })
-	}
-}
-
 // silent reports whether an agent does not answer, and gives a channel that is closed at the next change.
 func (m *machines) silent(a *machine) (silent bool, changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return a.silent, m.changed
+}
+
+// answering gives a ctx that ends, with a [*fault.HostLost], when an agent does not answer any more. stop must be called in the end.
+func (m *machines) answering(ctx context.Context, a *machine) (_ context.Context, stop func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	watch := task.Start(func() {
+		for ctx.Err() == nil {
+			silent, changed := m.silent(a)
+			if silent {
+				end(m.lost(a, errSilent.Error()))
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return ctx, func() {
+		end(nil)
+		watch.Wait()
+	}
+}
+
+// lost is that nothing more is known of an agent's host.
+func (m *machines) lost(a *machine, reason string) error {
+	host, epoch := m.host(a)
+	return &fault.HostLost{Host: host, Epoch: epoch, Reason: reason}
 }
 
 // leaves reports whether the actors of an agent are moved elsewhere. One that was chosen just before that is not among

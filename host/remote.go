@@ -91,50 +91,49 @@ func (r *remote) Start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		spec, err := r.shipped(ctx, a)
-		if err == nil {
-			err = r.launch(a, spec)
-		}
-		if err != nil {
-			r.env.machines.leave(a, r.spec.Name)
-			return err
-		}
-		if err = r.awaitStart(ctx, a); !errors.Is(err, errRefused) {
+		if again, err := r.startOn(ctx, a); !again {
 			return err
 		}
 	}
+}
+
+// startOn has an agent start the program. again is whether another one may do it: this one was lost before it was asked to, or has
+// no room. It is waited for no longer than it answers; if one that was frozen goes on later, it finds that the context has ended.
+func (r *remote) startOn(ctx context.Context, a *machine) (again bool, err error) {
+	answering, stop := r.env.machines.answering(ctx, a)
+	defer stop()
+	spec, err := r.shipped(answering, a)
+	if err == nil {
+		err = r.launch(a, spec)
+	}
+	if err != nil {
+		r.env.machines.leave(a, r.spec.Name)
+		return ctx.Err() == nil && errors.Is(err, fault.ErrActorLost), err
+	}
+	err = r.awaitStart(answering)
+	return errors.Is(err, errRefused), err
 }
 
 // errRefused is that an agent has no room, as others have filled it, or is about to leave, and the host had not heard of
 // that when it chose the agent.
 var errRefused = errors.New("the agent has no room")
 
-// awaitStart is the second half of Start. The agent may have been frozen since it was chosen, in which case it is
-// better to try another one than to wait for it; if it goes on later, it finds that the context has ended.
-//
-// It waits until the agent has started the program, and no longer than it answers.
-func (r *remote) awaitStart(ctx context.Context, a *machine) error {
-	for {
-		silent, changed := r.env.machines.silent(a)
-		if silent {
-			return errSilent
-		}
+// awaitStart waits until the agent has started the program.
+func (r *remote) awaitStart(ctx context.Context) error {
+	select {
+	case s := <-r.started:
+		return r.hasStarted(s)
+	case <-r.refused:
+		return errRefused
+	case <-r.dead:
 		select {
 		case s := <-r.started:
 			return r.hasStarted(s)
-		case <-r.refused:
-			return errRefused
-		case <-changed:
-		case <-r.dead:
-			select {
-			case s := <-r.started:
-				return r.hasStarted(s)
-			default:
-				return r.notRun()
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		default:
+			return r.notRun()
 		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -275,8 +274,7 @@ func (r *remote) lose(reason string, gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !isClosed(r.dead) {
-		host, epoch := r.env.machines.host(r.machine)
-		r.lost, r.exit.Code = &fault.HostLost{Host: host, Epoch: epoch, Reason: reason}, -1
+		r.lost, r.exit.Code = r.env.machines.lost(r.machine, reason), -1
 		close(r.dead)
 	}
 	if gone && !isClosed(r.done) {

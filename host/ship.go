@@ -25,7 +25,7 @@ import (
 // Programs that hosts have sent are kept in trellis/shipped below the user's cache folder, each by its sum, as
 // those are that were built (programs.go).
 const (
-	pieceOfProgram = 1 << 20 // bytes
+	pieceOfProgram = 1 << 16 // bytes; one in a second shows that its agent lives
 	largestProgram = 1 << 30
 	mostShipping   = 8       // programs that are taken at once
 	mostShipped    = 8 << 30 // bytes of all; those that were not used for longest go first
@@ -65,7 +65,9 @@ func (r *remote) relocated(ctx context.Context, tree []byte) ([]byte, error) {
 	if err := json.Unmarshal(tree, &t); err != nil {
 		return nil, err
 	}
-	if err := r.relocate(ctx, t.Actors); err != nil {
+	answering, stop := r.env.machines.answering(ctx, r.where())
+	defer stop()
+	if err := r.relocate(answering, t.Actors); err != nil {
 		return nil, err
 	}
 	return json.Marshal(t)
@@ -122,6 +124,7 @@ func send(ctx context.Context, a *machine, program, sum string) (path string, er
 				if err := stream.Send(ctx, piece[:n]); err != nil {
 					return err
 				}
+				a.takes.Store(true)
 			}
 			switch {
 			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
