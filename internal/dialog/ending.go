@@ -25,6 +25,7 @@ type reason struct {
 	// is nil until they are sent.
 	record *wire.Fault
 	byPeer bool // the peer reported it
+	cancel bool // the peer reported it, and it says nothing but that somebody wanted the end
 }
 
 // pack returns the record. It is kept, because packing again would give the failure another

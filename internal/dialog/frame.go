@@ -139,7 +139,7 @@ func (d *Dialog) gotFault(e Event, f *wire.Frame) error {
 	if f.Fault == nil {
 		return d.violation(f, "without its fault")
 	}
-	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: f.Kind != wire.Kind_KIND_LOST}, payload: f.Payload}
+	n := note{reason: reason{err: fault.Unpack(f.Fault), byPeer: f.Kind != wire.Kind_KIND_LOST, cancel: fault.IsCancelled(f.Fault)}, payload: f.Payload}
 	n.refused = f.Kind == wire.Kind_KIND_ERROR && f.Fault.Refused && !d.began && f.Yields == 0
 	if d.flows != nil {
 		d.in.limited, d.in.limit = true, f.Yields

@@ -76,48 +76,43 @@ func (f *flows) hangUp() (sent uint64, tell bool) {
 // failed or was cancelled it is that failure; but what a callee sent before it
 // failed can be received. An end that is open from the start has its options.
 func (d *Dialog) OpenStream(o StreamOptions) (*Stream, error) {
-	for {
-		told := d.mustEnd()
-		if s, err, ok := d.openStream(o, told.cause, d.calleeFailed(told)); ok {
-			return s, d.say(err)
-		}
+	d.mu.Lock()
+	err := d.openStream(o)
+	d.mu.Unlock()
+	if err != nil {
+		return nil, d.say(err)
 	}
+	d.mustEnd()
+	return &Stream{d}, nil
 }
 
-// openStream opens this end, unless the dialog's cause is not the one that readable was judged
-// by: ok is false then. The judgement needs authors' methods and is made without the lock.
-func (d *Dialog) openStream(o StreamOptions, cause *reason, readable bool) (s *Stream, err error, ok bool) { //nolint:revive // ok is about both
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.cause != cause {
-		return nil, nil, false
-	}
-	err = d.mayOpen(readable)
-	if err != nil {
-		return nil, err, true
+// openStream opens this end. The caller holds mu.
+func (d *Dialog) openStream(o StreamOptions) error {
+	if err := d.mayOpen(); err != nil {
+		return err
 	}
 	if !d.fresh {
 		d.attach(o)
 	} else if (o != StreamOptions{}) {
-		return nil, errOptionsTwice, true
+		return errOptionsTwice
 	}
 	d.fresh = false
-	return &Stream{d}, nil, true
+	return nil
 }
 
 func (d *Dialog) notStarted() error {
 	return fmt.Errorf("%w: the handler of %q must call Started first", fault.ErrNotStarted, d.endpoint)
 }
 
-// mayOpen is why this end must not be opened now; nil if it may. readable says that the callee
-// has failed by itself, and that the messages it sent before are still to be read.
-func (d *Dialog) mayOpen(readable bool) error {
+// mayOpen is why this end must not be opened now; nil if it may. If the callee has failed by
+// itself, the messages that it sent before are still to be read.
+func (d *Dialog) mayOpen() error {
 	switch {
 	case d.state.Phase == Starting:
 		return d.notStarted()
 	case d.in.attached && !d.fresh || d.in.deaf:
 		return fault.ErrStreamClosed
-	case d.cause != nil && !readable:
+	case d.cause != nil && !(d.done && d.cause.byPeer && !d.cause.cancel):
 		return errMustEnd
 	case d.asked && !d.done:
 		return &fault.ContextCancelled{Canceller: d.Self()}
@@ -147,16 +142,6 @@ func (d *Dialog) receive(w Window, reads *StreamOptions) {
 		d.in.open(reads.Window, reads.overflow(), reads.AllowOverruns)
 		d.fresh = true
 	}
-}
-
-// calleeFailed reports whether the callee has ended with a failure of its own: what
-// it sent before can still be received.
-func (d *Dialog) calleeFailed(told order) bool {
-	if told.cause == nil || !d.look(func() bool { return d.done }) {
-		return false
-	}
-	why, byPeer := told.why()
-	return byPeer && !fault.IsCancel(why)
 }
 
 // SourceStream is this side's end of a one-way stream, which is open from the

@@ -157,7 +157,7 @@ func (l *Link) hearBye(f *wire.Frame) {
 	l.mu.Lock()
 	l.byeIn, l.bye = true, reason
 	l.mu.Unlock()
-	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE})
+	l.Close(nil)
 }
 
 // tolerate logs a violation, and reports false after cutting off a peer that has gone too far.
@@ -172,6 +172,6 @@ func (l *Link) tolerate(err error) bool {
 		return true
 	}
 	l.fail(reason)
-	l.out.close(&wire.Frame{Kind: wire.Kind_KIND_BYE, Fault: fault.Pack(err, l.cfg.Self)})
+	l.Close(err)
 	return false
 }

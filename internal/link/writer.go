@@ -20,13 +20,9 @@ func (l *Link) write() {
 			return
 		}
 		if end {
-			l.finishWriting()
-			return
+			break
 		}
 	}
-}
-
-func (l *Link) finishWriting() {
 	if err := l.transport.CloseSend(); err != nil {
 		l.Abort(fmt.Errorf("close: %w", err))
 	}
