@@ -74,15 +74,16 @@ func Join(ctx context.Context, address string, o JoinOptions, body func(ctx cont
 	}
 	log := logs.New(slog.Default())
 	defer func() { closedWithin(log.Idle(), lastLogs) }()
+	var lost error // why the actor has ended by itself
 	l := life.New(life.Config{
 		Endpoints: o.Endpoints, PID: os.Getpid(), Trials: dialog.DefaultTrials,
 		Base: context.WithoutCancel(ctx), // what ends it, ends it in order
-		Exit: func(error) {}, Log: log.Logger,
+		Exit: func(failure error) { lost = failure }, Log: log.Logger,
 	})
 	if _, err := l.Boot(ctx, boot, func(context.Context) (link.Transport, error) { return t, nil }); err != nil {
 		t.Abort() // it may not be a link's yet
 		l.Wait()
-		return cmp.Or(causeOf(ctx), err) // the failure may be what the end of ctx looks like from inside
+		return cmp.Or(causeOf(ctx), lost, err) // the failure may be what the end of ctx looks like from inside
 	}
 	defer context.AfterFunc(ctx, func() { l.Stop(context.Cause(ctx), nil) })()
 	return inside(ctx, l, body)

@@ -144,7 +144,11 @@ func TestD04_AHostWithoutItsSocket(t *testing.T) {
 
 // D04: whoever is about to join a host that ends meanwhile, in whatever way, serves itself.
 func TestD04_TheHostEndsMeanwhile(t *testing.T) {
-	boot := &wire.BootRequest{Self: wire.FromID(actor.NewID("second")), Parent: wire.FromID(actor.NewID("first")), Path: "second", Broker: 1}
+	boot := func(lease time.Duration) *wire.BootRequest {
+		return &wire.BootRequest{
+			Self: wire.FromID(actor.NewID("second")), Parent: wire.FromID(actor.NewID("first")), Path: "second", Broker: 1, Lease: int64(lease),
+		}
+	}
 	for how, end := range map[string]func(ctx context.Context, c *control.Caller) error{
 		"it refuses": func(ctx context.Context, c *control.Caller) error {
 			c.Refuse(ctx, &fault.NurseryClosed{}, actor.NewID("first"))
@@ -159,7 +163,14 @@ func TestD04_TheHostEndsMeanwhile(t *testing.T) {
 			return nil
 		},
 		"it cuts the link": func(ctx context.Context, c *control.Caller) error {
-			link, err := c.Admit(ctx, boot)
+			link, err := c.Admit(ctx, boot(0))
+			if err == nil {
+				link.Abort()
+			}
+			return err
+		},
+		"it cuts the link before anything could begin": func(ctx context.Context, c *control.Caller) error {
+			link, err := c.Admit(ctx, boot(time.Minute))
 			if err == nil {
 				link.Abort()
 			}
