@@ -36,7 +36,7 @@ type ring[T, K any] struct {
 type form[T, K any] interface {
 	pack(value T) K
 	unpack(kept K) T
-	drop(kept K) // it is not kept any more
+	drop(kept *K) // it is not kept any more
 }
 
 // same keeps values as they are.
@@ -44,7 +44,7 @@ type same[T any] struct{}
 
 func (same[T]) pack(value T) T  { return value }
 func (same[T]) unpack(kept T) T { return kept }
-func (same[T]) drop(T)          {}
+func (same[T]) drop(kept *T)    { *kept = *new(T) }
 
 // entry is a value in its place.
 type entry[T any] struct {
@@ -57,45 +57,48 @@ func (e *entry[T]) weight() int { return 1 + e.size>>10 }
 
 // source is a child of the actor, with all that is below it, or the actor itself.
 type source[T any] struct {
-	weight int
-	array  []entry[T] // from its beginning; what is kept is its end
-	kept   []entry[T] // in the order of their numbers
+	weight      int
+	slots       []entry[T] // used one after the other, again and again
+	first, kept int        // where the oldest one is, and how many there are, in the order of their numbers
 }
 
-// push adds an entry. There is room for it at the end of the array, for as long as no more is kept than a
-// half of that, or else in one that is twice as large.
+// push adds an entry.
 func (s *source[T]) push(e entry[T]) {
-	switch to := s.array; {
-	case len(s.kept) < cap(s.kept):
-	case 2*len(s.kept) <= cap(to):
-		s.kept = append(to[:0], s.kept...)
-		clear(to[len(s.kept):cap(to)])
-	default:
-		s.array = append(make([]entry[T], 0, max(16, 2*len(s.kept))), s.kept...)
-		s.kept = s.array
+	if s.kept == len(s.slots) {
+		halves := s.halves()
+		s.slots = append(append(make([]entry[T], 0, max(16, 2*s.kept)), halves[0]...), halves[1]...)
+		s.slots, s.first = s.slots[:cap(s.slots)], 0
 	}
-	s.kept = append(s.kept, e)
+	s.slots[(s.first+s.kept)%len(s.slots)] = e
+	s.kept++
 	s.weight += e.weight()
 }
 
 // cut drops the oldest values until the rest weighs no more.
-func (s *source[T]) cut(to int, drop func(T)) (less int) {
-	n := 0
-	for ; s.weight-less > to; n++ {
-		less += s.kept[n].weight()
-		drop(s.kept[n].value)
+func (s *source[T]) cut(to int, drop func(*T)) (less int) {
+	for ; s.weight-less > to; s.kept-- {
+		oldest := &s.slots[s.first]
+		less += oldest.weight()
+		drop(&oldest.value)
+		s.first = (s.first + 1) % len(s.slots)
 	}
-	clear(s.kept[:n])
-	s.kept = s.kept[n:]
 	s.weight -= less
 	return less
 }
 
-// between are the values behind a number, up to another one.
-func (s *source[T]) between(last, end uint64) []entry[T] {
-	behind := func(n uint64) int { return sort.Search(len(s.kept), func(i int) bool { return s.kept[i].n > n }) }
+// halves are what is kept: up to the end of the slots, and from their beginning.
+func (s *source[T]) halves() [2][]entry[T] {
+	if end := s.first + s.kept; end > len(s.slots) {
+		return [2][]entry[T]{s.slots[s.first:], s.slots[:end-len(s.slots)]}
+	}
+	return [2][]entry[T]{s.slots[s.first:][:s.kept]}
+}
+
+// between are those of some values that are behind a number, up to another one.
+func between[T any](all []entry[T], last, end uint64) []entry[T] {
+	behind := func(n uint64) int { return sort.Search(len(all), func(i int) bool { return all[i].n > n }) }
 	from := behind(last)
-	return s.kept[from:max(from, behind(end))]
+	return all[from:max(from, behind(end))]
 }
 
 // incoming is a value that is to be put in.
@@ -256,10 +259,12 @@ func (r *ring[T, K]) end(follow bool) uint64 {
 func (r *ring[T, K]) after(last, end uint64) (entries []entry[T], changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var waiting [][]entry[K] // of each source
+	var waiting [][]entry[K]
 	for _, s := range r.sources {
-		if some := s.between(last, end); len(some) > 0 {
-			waiting = append(waiting, some)
+		for _, half := range s.halves() {
+			if some := between(half, last, end); len(some) > 0 {
+				waiting = append(waiting, some)
+			}
 		}
 	}
 	for len(waiting) > 0 && len(entries) < batch {

@@ -122,7 +122,7 @@ func (v *vocabulary) unpack(s span) *tracing.Ended {
 }
 
 // drop implements form.
-func (v *vocabulary) drop(s span) {
+func (v *vocabulary) drop(s *span) {
 	of := &v.all[s.words]
 	if of.spans--; of.spans == 0 {
 		delete(v.ids, of.Words)

@@ -96,12 +96,14 @@ func begin(kind uint8, within trace.SpanContext) *Span {
 		return nil
 	}
 	now := time.Since(Started)
-	s := &Span{Span: nothing, state: within.TraceState(), flags: within.TraceFlags()}
-	s.kept.Numbers = Numbers{Kind: kind, Time: wall(now), Duration: now, Trace: within.TraceID(), Parent: within.SpanID()}
-	if !within.IsValid() {
+	s := &Span{Span: nothing}
+	s.kept.Kind, s.kept.Time, s.kept.Duration = kind, wall(now), now
+	if within.IsValid() {
+		s.kept.Trace, s.kept.Parent, s.state, s.flags = within.TraceID(), within.SpanID(), within.TraceState(), within.TraceFlags()
+	} else {
+		s.flags = trace.FlagsSampled
 		binary.NativeEndian.PutUint64(s.kept.Trace[:8], random())
 		binary.NativeEndian.PutUint64(s.kept.Trace[8:], random())
-		s.kept.Parent, s.flags = trace.SpanID{}, trace.FlagsSampled
 	}
 	binary.NativeEndian.PutUint64(s.kept.ID[:], random())
 	return s

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -47,8 +48,13 @@ func (x *Fault) Root() *Node {
 	return x.Nodes[0]
 }
 
-// valid is a text that protobuf encodes.
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+// valid is a text that protobuf encodes. Most are, and to see that is quicker than to look for what to repair.
+func valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
 
 // cut keeps the beginning of a peer's text, and repairs it if a character was cut in two.
 func cut(s string) string { return valid(s[:min(len(s), maxName)]) }
