@@ -80,7 +80,6 @@ func (c *child) tell(e directory.Event) {
 		c.used = e.Used
 	case directory.Waiting, directory.Gone:
 		e.Used = c.used
-	case directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping, directory.Standby:
 	}
 	if c.current != nil {
 		e.Host, _ = c.current.host()

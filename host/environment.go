@@ -206,13 +206,10 @@ const lastLogs = time.Second
 // flush waits until the handler has all that was logged, and the last lines of the children. It
 // waits for lastLogs at most, since a handler may itself wait for the nursery's end.
 func (e *environment) flush() {
-	late := time.After(lastLogs)
-	for _, idle := range []<-chan struct{}{e.queue.Idle(), e.printed.Idle()} {
-		select {
-		case <-idle:
-		case <-late:
-			return
-		}
+	ctx, stop := context.WithTimeout(context.Background(), lastLogs)
+	defer stop()
+	if task.Await(ctx, e.queue.Idle()) == nil {
+		_ = task.Await(ctx, e.printed.Idle()) // what is late is let go
 	}
 }
 

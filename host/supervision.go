@@ -51,17 +51,12 @@ type childState struct {
 
 // hasProcess reports whether there is a process, be it one that only comes up or ends.
 func (c *childState) hasProcess() bool {
-	switch c.state {
-	case directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping:
-		return true
-	case directory.Waiting, directory.Reaped, directory.Gone:
-	}
-	return false
+	return slices.Contains([]directory.State{directory.Starting, directory.Ready, directory.Unhealthy, directory.Stopping}, c.state)
 }
 
 // isUp reports whether its process can be called, and nobody wants it to end.
 func (c *childState) isUp() bool {
-	return c.decision == stays && (c.state == directory.Ready || c.state == directory.Unhealthy)
+	return c.decision == stays && c.state.Callable()
 }
 
 // takesCalls reports whether calls go to the process that came up last. One that is to end

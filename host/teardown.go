@@ -64,16 +64,7 @@ func next(s step, t trigger) step {
 // of is how long a step may take. Only stepKill has none: the kernel does it, and there is
 // nothing that could be done if it took long.
 func (b bounds) of(s step) time.Duration {
-	switch s {
-	case stepAsk:
-		return b.cancel
-	case stepWait:
-		return b.grace
-	case stepTerminate:
-		return b.terminate
-	case stepKill:
-	}
-	return 0
+	return [...]time.Duration{stepAsk: b.cancel, stepWait: b.grace, stepTerminate: b.terminate, stepKill: 0}[s]
 }
 
 // ladder is the teardown of one process, as far as it is the same for all. It belongs to

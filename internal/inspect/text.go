@@ -107,7 +107,9 @@ func (a *Actor) Lines(now time.Time) []string {
 	d.program(a.Program)
 	if f := a.Failure; f != nil {
 		d.add("failed", "%s ago", d.age(f.Time))
-		d.below(f.Story)
+		for _, line := range f.Story {
+			d.add("", "%s", line)
+		}
 	}
 	if r := a.Restarts; r != nil {
 		d.add("restarts", "%s; %d of %d left within %s, for all beside it%s", r.Kind, r.Left, r.Max, r.Window, d.until("; the next process in ", r.Next))
@@ -164,13 +166,6 @@ type description struct {
 // add adds a line. What stands in it may come from anybody.
 func (d *description) add(label, format string, args ...any) {
 	d.lines = append(d.lines, fmt.Sprintf("%-10s", label)+terminal.Line(fmt.Sprintf(format, args...)))
-}
-
-// below adds lines to the one before.
-func (d *description) below(lines []string) {
-	for _, line := range lines {
-		d.add("", "%s", line)
-	}
 }
 
 // program says what is executed, and with what, but no values.

@@ -93,7 +93,8 @@ func (t Tree) Actor(ctx context.Context, r wire.OrderRequest) (*Actor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: what is known of %s: %w", fault.ErrProtocol, r.Path+r.Name, err)
 	}
-	if a.Log, err = t.last(ctx, a.Path); err != nil {
+	last, err := t.lastOf(ctx, telemetry.Filter{Actor: a.Path, Level: slog.LevelDebug})
+	if a.Log = last[a.Path]; err != nil { // a name that is the same elsewhere in the tree is not meant
 		a.Log = []telemetry.Record{unread(err)}
 	}
 	return a, nil
@@ -190,12 +191,6 @@ func (t Tree) ask(ctx context.Context, e directory.Entry, do string, host *askin
 	a.Hangs = bounded.Err() != nil
 	a.Silent = "its host says nothing of it: " + fault.Line(err)
 	return a
-}
-
-// last are the last records of the actor at a path. A name that is the same elsewhere in the tree is not meant.
-func (t Tree) last(ctx context.Context, path string) ([]telemetry.Record, error) {
-	all, err := t.lastOf(ctx, telemetry.Filter{Actor: path, Level: slog.LevelDebug})
-	return all[path], err
 }
 
 // lastOf are the last records of each actor that a filter is about. All that are kept are read for it, once for all

@@ -139,17 +139,20 @@ func readShort(path string) string {
 // ownPeak is the most memory that this process has had, in bytes. A child's rusage begins with it: until its exec, it had the
 // memory of this one.
 func ownPeak() int64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
+	peak, _ := strconv.ParseInt(strings.TrimSuffix(status("self")["VmHWM"], " kB"), 10, 64) // 0 if it is not a number
+	return peak << 10
+}
+
+// status is what the kernel says of a process, by names. A file that cannot be read says nothing: the process may end at
+// any moment.
+func status(pid string) map[string]string {
+	text, _ := os.ReadFile("/proc/" + pid + "/status")
+	fields := map[string]string{}
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			peak, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64) // the kernel writes numbers
-			return peak << 10
-		}
+		name, value, _ := strings.Cut(line, ":")
+		fields[name] = strings.TrimSpace(value)
 	}
-	return 0
+	return fields
 }
 
 // starved sums up what the kernel counts for each thread of a process, in nanoseconds. A kernel that
@@ -204,17 +207,9 @@ func loadOf(pid int) (l Load) {
 	return l
 }
 
-// doing is the state of a process, and how many threads it has. A file that cannot be read says nothing: the process
-// may end at any moment.
+// doing is the state of a process, and how many threads it has.
 func doing(pid int) (state string, threads int) {
-	status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	for line := range strings.Lines(string(status)) {
-		switch key, value, _ := strings.Cut(strings.TrimSpace(line), ":"); key {
-		case "State":
-			state = strings.TrimSpace(value)
-		case "Threads":
-			threads, _ = strconv.Atoi(strings.TrimSpace(value)) // 0 if it is not a number
-		}
-	}
-	return state, threads
+	s := status(strconv.Itoa(pid))
+	threads, _ = strconv.Atoi(s["Threads"]) // 0 if it is not a number
+	return s["State"], threads
 }
