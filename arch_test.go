@@ -36,7 +36,7 @@ type area struct {
 func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
-		{"internal/self", []string{"shared/actor"}, "sdk and host meet in it, and neither may import the other"},
+		{"internal/self", []string{"internal/task", "shared/actor"}, "sdk and host meet in it, and neither may import the other"},
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
 		{"internal/panics", []string{"shared/fault", "internal/task", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},
@@ -57,7 +57,7 @@ func importMap() []area {
 		{"internal/fabric", []string{"fleet", "internal/task"}, "it connects hosts, and knows nothing of what they say"},
 		{"internal/process", []string{"internal/rundir", "internal/cgroup", "internal/logs", "internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
 		{"internal/launch", []string{"internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},
-		{"internal/recording", []string{"internal/codecs", "internal/link", "internal/wire", "internal/logs", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
+		{"internal/recording", []string{"internal/codecs", "internal/link", "internal/wire", "internal/logs", "internal/task", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
 		{"internal/lab/decl", nil, "it reads source text, and imports nothing of it"},
 		{"internal/lab/page", nil, "it reads pages, and knows nothing of what they are about"},
 		{"internal/lab/foreground", nil, "the tests of every package may use it"},
@@ -78,7 +78,7 @@ func importMap() []area {
 		{"registry/etcd", []string{"fleet", "internal/task"}, "it asks a registry, and knows nothing of what hosts do with the answers"},
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "fleet", "page", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
-		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/tracing", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
+		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/task", "internal/tracing", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
 		{"internal/inspect", append([]string{"internal/dialog", "internal/endpoint", "internal/task", "internal/terminal", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life, hosts and programs that have joined meet in it: they tell, hand on and ask"},
 		{"internal/document", []string{"internal/inspect", "internal/treepath", "shared"}, "it makes documents of what others have read"},
 		{"internal/report", append([]string{"internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // How long the host waits for what follows a death, before it goes by what it knows.
@@ -25,23 +26,11 @@ const (
 // from something that has already happened, and so is expected at once: the bound only
 // limits how long the host can be kept waiting if it does not follow.
 func closedWithin(done <-chan struct{}, bound time.Duration) bool {
-	select {
-	case <-done:
-		return true
-	case <-time.After(bound):
-		return false
-	}
+	return task.ClosedWithin(done, bound)
 }
 
 // isClosed reports whether done is closed now.
-func isClosed(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
+func isClosed(done <-chan struct{}) bool { return task.Closed(done) }
 
 // bounds are how long the steps of a teardown may take: cancel, from the request to its
 // answer; grace, from there to the exit; terminate, from SIGTERM to SIGKILL.

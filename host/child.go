@@ -330,7 +330,7 @@ func (c *child) await(ctx context.Context, is func() bool) (over bool, err error
 		var changed <-chan struct{}
 		c.n.look(func() {
 			if yes = is(); !yes {
-				over, changed = c.state == directory.Gone, c.n.change()
+				over, changed = c.state == directory.Gone, c.n.changed.Next()
 			}
 		})
 		if yes || over {

@@ -231,20 +231,14 @@ func (l *logger) speaker(r record) (name string, claim int) {
 	return self, -1
 }
 
-// levels are the names that slog and hclog print. slog has no trace; it lies 4 below
-// debug.
-var levels = map[string]slog.Level{
-	"trace": slog.LevelDebug - 4, "debug": slog.LevelDebug, "info": slog.LevelInfo,
-	"warn": slog.LevelWarn, "error": slog.LevelError,
-}
-
-// parseLevel reads the name of a level, of either dialect.
-func parseLevel(name string) (slog.Level, bool) {
-	if level, ok := levels[strings.ToLower(name)]; ok {
-		return level, true
+// parseLevel reads the name of a level, as slog or hclog prints it. slog has no trace; it lies 4
+// below debug.
+func parseLevel(name string) (level slog.Level, ok bool) {
+	if strings.EqualFold(name, "trace") {
+		return slog.LevelDebug - 4, true
 	}
-	var level slog.Level
-	return level, name != "" && level.UnmarshalText([]byte(name)) == nil // "WARN+1"
+	err := level.UnmarshalText([]byte(name)) // "WARN+1"
+	return level, err == nil
 }
 
 // bridge gives go-plugin an hclog logger that ends in slog. What go-plugin calls an error

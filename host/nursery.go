@@ -45,9 +45,9 @@ type Nursery struct {
 	cancelled    bool          // by Cancel
 	pending      int           // one-shots
 	failures     []error
-	idle         chan struct{}     // closed when nothing is left, after settling
-	settling     bool              // body has ended
-	changed      chan struct{}     // made by a waiter, closed at the next change
+	idle         chan struct{} // closed when nothing is left, after settling
+	settling     bool          // body has ended
+	changed      task.Change
 	told         []directory.Event // to be logged after the change
 	standbys     []*standby        // of the specs that have spares
 	groups       map[string]*group // the actors of the tree, by name
@@ -168,10 +168,7 @@ func (n *Nursery) changeTable(change func()) (told []directory.Event) {
 		n.endStandbys()
 	}
 	change()
-	if n.changed != nil {
-		close(n.changed)
-		n.changed = nil
-	}
+	n.changed.Tell()
 	switch {
 	case !n.settling || n.pending > 0 || isClosed(n.idle):
 	case len(n.children) == 0:
@@ -185,21 +182,11 @@ func (n *Nursery) changeTable(change func()) (told []directory.Event) {
 	return told
 }
 
-// look reads the table. If read asks for it, it gets a channel that is closed at
-// the next change.
+// look reads the table.
 func (n *Nursery) look(read func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	read()
-}
-
-// change gives a channel that the next change of the table closes. It is called under the
-// lock, together with the look that found nothing yet, so that no change is missed.
-func (n *Nursery) change() <-chan struct{} {
-	if n.changed == nil {
-		n.changed = make(chan struct{})
-	}
-	return n.changed
 }
 
 // carryOut does what a step of the table has given, in its order. It is called under the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -76,13 +77,9 @@ func (s *OneShot[Result]) deliver(value Result, err error) {
 // the result is there, from anywhere; everyone gets the same. The end of ctx gives
 // its cause and changes nothing.
 func (s *OneShot[Result]) Wait(ctx context.Context) (Result, error) {
-	select {
-	case <-s.done:
-	case <-ctx.Done():
-	}
-	if !isClosed(s.done) { // a result that is there is always given
+	if err := task.Await(ctx, s.done); err != nil && !isClosed(s.done) { // a result that is there is always given
 		var none Result
-		return none, context.Cause(ctx)
+		return none, err
 	}
 	return s.value, s.err
 }

@@ -35,8 +35,8 @@ type Hub[T any] struct {
 	kept    []T        // the newest messages, the oldest first
 	next    uint64     // number of the message that comes next
 	readers map[*Cursor[T]]struct{}
-	end     error         // why no more messages come
-	changed chan struct{} // made by a waiter, closed at the next change
+	end     error // why no more messages come
+	changed task.Change
 }
 
 // New makes an empty hub.
@@ -71,7 +71,7 @@ func (c *Cursor[T]) Leave() {
 	c.left = true
 	delete(h.readers, c)
 	h.trim()
-	h.wake()
+	h.changed.Tell()
 }
 
 // Put adds a message.
@@ -81,7 +81,7 @@ func (h *Hub[T]) Put(m T) {
 	h.kept = append(h.kept, m)
 	h.next++
 	h.trim()
-	h.wake()
+	h.changed.Tell()
 }
 
 // Finish makes err what readers get after the last message. The first one stays. Readers that are
@@ -92,10 +92,10 @@ func (h *Hub[T]) Finish(err error) {
 	if h.end == nil {
 		h.end = err
 	}
-	h.wake()
+	h.changed.Tell()
 }
 
-// trim drops what no reader's window reaches back to. It is called under the lock, as wake is. The
+// trim drops what no reader's window reaches back to. It is called under the lock. The
 // places are cleared, since the array that they are in lives on until append needs a larger one,
 // and a message may hold much.
 func (h *Hub[T]) trim() {
@@ -106,15 +106,6 @@ func (h *Hub[T]) trim() {
 	if drop := len(h.kept) - needed; drop > 0 {
 		clear(h.kept[:drop])
 		h.kept = h.kept[drop:]
-	}
-}
-
-// wake has all who wait look again. A closed channel reaches every waiter at once, and costs
-// nothing as long as nobody waits, because only a waiter makes one (see [Cursor.Look]).
-func (h *Hub[T]) wake() {
-	if h.changed != nil {
-		close(h.changed)
-		h.changed = nil
 	}
 }
 
@@ -154,10 +145,7 @@ func (c *Cursor[T]) Look() (m T, ok bool, changed <-chan struct{}, err error) {
 	if m, ok, err = c.take(); ok {
 		return m, true, nil, err
 	}
-	if c.hub.changed == nil {
-		c.hub.changed = make(chan struct{})
-	}
-	return m, false, c.hub.changed, nil
+	return m, false, c.hub.changed.Next(), nil
 }
 
 // Next waits for the next message, and returns what Look does; the end of ctx gives its cause.

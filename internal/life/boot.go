@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
@@ -66,12 +67,10 @@ func (l *Life) awaitReady(ctx context.Context) error {
 	case <-l.ready:
 		return nil
 	case <-l.ended:
-		select {
-		case <-l.ready: // and has ended since, as the link says
+		if task.Closed(l.ready) { // and has ended since, as the link says
 			return nil
-		default:
-			return l.failed
 		}
+		return l.failed
 	case <-ctx.Done():
 		l.Stop(ctx.Err(), nil)
 		return context.Cause(ctx)

@@ -294,16 +294,11 @@ const (
 // closeLink says goodbye, with the actor's failure if it had one, and waits for
 // the host to have heard it. The last events of what was hosted go before it.
 func (l *Life) closeLink(failure error) {
-	select {
-	case <-l.telling.Idle():
-	case <-time.After(lastEventsTimeout):
-	}
+	task.ClosedWithin(l.telling.Idle(), lastEventsTimeout)
 	l.endTelling()
 	ln := l.table.Link()
 	ln.Close(failure)
-	select {
-	case <-ln.Done():
-	case <-time.After(goodbyeTimeout):
+	if !task.ClosedWithin(ln.Done(), goodbyeTimeout) {
 		ln.Abort(errors.New("the host has not answered the goodbye in time"))
 		<-ln.Done()
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"golang.org/x/sys/windows"
 )
 
@@ -36,11 +37,7 @@ func (c *child) awaitExit() {
 // closes the pipe: pipes have no deadlines here, and a grandchild that holds
 // one open must not hide the death of the process.
 func (o *output) cutOff() {
-	late := time.NewTimer(time.Second)
-	defer late.Stop()
-	select {
-	case <-o.reader.Done():
-	case <-late.C:
+	if !task.ClosedWithin(o.reader.Done(), time.Second) {
 		_ = o.file.Close() // a second time, by child.close, does no harm
 	}
 }

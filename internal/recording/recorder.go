@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/logs"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
@@ -84,9 +85,7 @@ func (r *Recorder) Tap(t link.Transport, of actor.ID) link.Transport {
 // does not return. It is called when the actor is gone.
 func (r *Recorder) Close() {
 	r.end(event{})
-	select {
-	case <-r.queue.Idle():
-	case <-time.After(lastLines):
+	if !task.ClosedWithin(r.queue.Idle(), lastLines) {
 		r.log.Warn("a recording is not written to its end: its writer does not return", "actor", r.actor)
 	}
 }

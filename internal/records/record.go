@@ -1,6 +1,7 @@
 package records
 
 import (
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"math"
@@ -69,12 +70,8 @@ func isID(text string, bytes int) bool {
 	if len(text) != 2*bytes {
 		return false
 	}
-	for i := range len(text) {
-		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
-			return false
-		}
-	}
-	return true
+	_, err := hex.DecodeString(text)
+	return err == nil
 }
 
 // What a record and a field of it take beside their texts, in bytes.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -28,8 +29,8 @@ type ring[T, K any] struct {
 	last     uint64                // the number of the newest value
 	weight   int                   // of all
 	sources  map[string]*source[K] // that have something here
-	changed  chan struct{}         // made by a reader that waits, closed at the next change
-	finished chan struct{}         // closed when nothing comes any more
+	changed  task.Change
+	finished chan struct{} // closed when nothing comes any more, which a loop that pauses waits for
 }
 
 // form is how values are kept. It is called with the ring's lock.
@@ -139,7 +140,7 @@ func (r *ring[T, K]) put(lost int, all ...incoming[T]) {
 			r.shrink()
 		}
 	}
-	r.wake()
+	r.changed.Tell()
 }
 
 // shrink makes room for a sixteenth of what may be kept, so that it is seldom needed. The sources that
@@ -160,33 +161,14 @@ func (r *ring[T, K]) shrink() {
 	maps.DeleteFunc(r.sources, func(_ string, s *source[K]) bool { return s.weight == 0 })
 }
 
-// wake has all who wait look again.
-func (r *ring[T, K]) wake() {
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
-	}
-}
-
 // finish ends all loops, once they have had what was there.
 func (r *ring[T, K]) finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.over() {
+	if !task.Closed(r.finished) {
 		close(r.finished)
 	}
-	r.wake()
-}
-
-// over reports whether nothing comes any more. The channel, and not a flag, is what says
-// so, since a loop that pauses waits for it.
-func (r *ring[T, K]) over() bool {
-	select {
-	case <-r.finished:
-		return true
-	default:
-		return false
-	}
+	r.changed.Tell()
 }
 
 // batch is how many values a loop takes at once. The filter, and the loop's body, which are
@@ -283,8 +265,8 @@ func (r *ring[T, K]) after(last, end uint64) (entries []entry[T], changed <-chan
 	if len(entries) > 0 {
 		return entries, nil
 	}
-	if r.changed == nil && !r.over() {
-		r.changed = make(chan struct{})
+	if task.Closed(r.finished) {
+		return nil, nil
 	}
-	return nil, r.changed
+	return nil, r.changed.Next()
 }

@@ -270,14 +270,8 @@ var errNoAnswer = errors.New("it has not answered in time")
 // Await gives the answer: the numbers of the actor, without a path, and of
 // those below it. It does not wait beyond ctx.
 func (i *Inquiry) Await(ctx context.Context) ([]telemetry.Metrics, error) {
-	select {
-	case <-i.done:
-	case <-ctx.Done():
-		select {
-		case <-i.done: // it has answered, while another one was waited for
-		default:
-			return nil, errNoAnswer
-		}
+	if task.Await(ctx, i.done) != nil && !task.Closed(i.done) { // else it has answered, while another one was waited for
+		return nil, errNoAnswer
 	}
 	return i.all, i.err
 }

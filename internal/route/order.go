@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
@@ -33,33 +32,26 @@ type Nursery struct {
 	Measure Measure
 }
 
-// nurseries are those that an actor has open. Each is here for as long as it
-// is open. mu guards all.
-type nurseries struct {
-	mu  sync.Mutex
-	all map[*Nursery]struct{}
-}
-
 // Hosts has a nursery of the actor's asked, until it has ended.
 func (r *Router) Hosts(n Nursery) (ended func()) {
-	r.nurseries.mu.Lock()
-	defer r.nurseries.mu.Unlock()
-	if r.nurseries.all == nil {
-		r.nurseries.all = map[*Nursery]struct{}{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.nurseries == nil {
+		r.nurseries = map[*Nursery]struct{}{}
 	}
-	r.nurseries.all[&n] = struct{}{}
+	r.nurseries[&n] = struct{}{}
 	return func() {
-		r.nurseries.mu.Lock()
-		defer r.nurseries.mu.Unlock()
-		delete(r.nurseries.all, &n)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.nurseries, &n)
 	}
 }
 
 // open are the nurseries that the actor has now.
 func (r *Router) open() []*Nursery {
-	r.nurseries.mu.Lock()
-	defer r.nurseries.mu.Unlock()
-	return slices.Collect(maps.Keys(r.nurseries.all))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.nurseries))
 }
 
 // Order has an order carried out about an actor below, by whichever nursery

@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
@@ -23,7 +24,8 @@ type Router struct {
 	Up                 *dialog.Table
 	Down               Below
 
-	nurseries nurseries
+	mu        sync.Mutex            // guards the rest
+	nurseries map[*Nursery]struct{} // that the actor has open
 }
 
 // Below is what the actor hosts. A [directory.Memory] is one.

@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
 // Ending is what an actor knows of its own end: why it ends, and when its parent will use
@@ -47,12 +49,10 @@ func (e *Ending) Bounded() <-chan struct{} {
 // Left is how long the parent will wait from now on: for ever, as far as is known
 // before Bounded is closed.
 func (e *Ending) Left(now time.Time) time.Duration {
-	select {
-	case <-e.Bounded():
-		return e.until.Sub(now)
-	default:
+	if !task.Closed(e.Bounded()) {
 		return math.MaxInt64
 	}
+	return e.until.Sub(now)
 }
 
 // Give sets why the actor ends. Only the first cause counts.

@@ -37,10 +37,7 @@ func Ask[T any](err error, ask, otherwise func() T) T {
 	}
 	answer := make(chan T, 1) // empty if a method called runtime.Goexit
 	asking := task.Start(func() { answer <- ask() })
-	select {
-	case <-asking.Done():
-	case <-time.After(patience):
-	}
+	task.ClosedWithin(asking.Done(), patience)
 	select {
 	case v := <-answer:
 		return v

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/seed-2ba35074/trellis/internal/hub"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -91,10 +92,8 @@ func (s *Subscription[In]) Recv(ctx context.Context) (In, error) {
 // it became the leader. changed is closed then, since a leader gives its place away after that.
 func (b *Broadcast[In]) lead(ctx context.Context, changed <-chan struct{}) error {
 	defer func() { <-b.leader }()
-	select {
-	case <-changed:
+	if task.Closed(changed) {
 		return nil
-	default:
 	}
 	m, err := b.recv(ctx)
 	switch {

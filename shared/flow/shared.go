@@ -158,9 +158,7 @@ func (s *Shared[K, V]) leave(e *entry[V]) bool {
 		return false
 	}
 	close(e.unused)
-	select {
-	case <-e.opened:
-	default:
+	if !task.Closed(e.opened) {
 		e.cancel(errUnused)
 	}
 	return true
