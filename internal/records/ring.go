@@ -102,43 +102,36 @@ func between[T any](all []entry[T], last, end uint64) []entry[T] {
 	return all[from:max(from, behind(end))]
 }
 
-// incoming is a value that is to be put in.
-type incoming[T any] struct {
-	below string // the child of the actor that it comes from, or ""
-	size  int    // in bytes
-	value T
-}
-
 // newRing makes a ring for what the actor at a path keeps: values of so much weight, where
 // one counts 1 and each KiB of it beyond the first another 1.
 func newRing[T, K any](at string, most int, f form[T, K]) ring[T, K] {
 	return ring[T, K]{form: f, at: at, most: most, sources: map[string]*source[K]{}, finished: make(chan struct{})}
 }
 
-// of is what an actor has said, of a size in bytes.
-func (r *ring[T, K]) of(actor string, size int, value T) incoming[T] {
-	below, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(actor, r.at), "/"), "/")
-	return incoming[T]{below, size, value}
-}
-
-// put adds values, behind so many that were lost before they came here: to a reader these are
-// as if they had been kept, and pushed out.
-func (r *ring[T, K]) put(lost int, all ...incoming[T]) {
+// skip takes note of values that were lost before they came here: to a reader these are as if
+// they had been kept, and pushed out.
+func (r *ring[T, K]) skip(lost int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last += uint64(max(0, lost))
-	for _, e := range all {
-		r.last++
-		from := r.sources[e.below]
-		if from == nil {
-			from = &source[K]{}
-			r.sources[e.below] = from
-		}
-		before := from.weight
-		from.push(entry[K]{r.last, e.size, r.pack(e.value)})
-		if r.weight += from.weight - before; r.weight > r.most {
-			r.shrink()
-		}
+	r.changed.Tell()
+}
+
+// put adds what an actor has said, of a size in bytes, behind so many that were lost.
+func (r *ring[T, K]) put(lost int, actor string, size int, value T) {
+	below, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(actor, r.at), "/"), "/")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last += uint64(max(0, lost)) + 1
+	from := r.sources[below]
+	if from == nil {
+		from = &source[K]{}
+		r.sources[below] = from
+	}
+	before := from.weight
+	from.push(entry[K]{r.last, size, r.pack(value)})
+	if r.weight += from.weight - before; r.weight > r.most {
+		r.shrink()
 	}
 	r.changed.Tell()
 }

@@ -37,7 +37,7 @@ func New(at string, records, spans int, begun func()) *Store {
 // taken: calls of many actors may put their records in at the same time.
 func (s *Store) Put(r telemetry.Record) {
 	size := bound(&r, time.Now())
-	s.records.put(0, s.records.of(r.Actor, size, r))
+	s.records.put(0, r.Actor, size, r)
 	s.begun()
 }
 
@@ -61,7 +61,7 @@ func (s *Store) PutSpans(lost int, spans ...*telemetry.Span) {
 		lost = 0
 	}
 	if lost > 0 && s.KeepsSpans() {
-		s.spans.put(lost)
+		s.spans.skip(lost)
 	}
 }
 
@@ -74,7 +74,7 @@ func (s *Store) PutSpan(lost int, span *tracing.Ended) {
 // KeepSpan is PutSpan for one whose times are this process's own.
 func (s *Store) KeepSpan(lost int, span *tracing.Ended) {
 	if s.KeepsSpans() {
-		s.spans.put(lost, s.spans.of(span.Actor, boundSpan(span), span))
+		s.spans.put(lost, span.Actor, boundSpan(span), span)
 		s.begun()
 	}
 }

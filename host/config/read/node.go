@@ -19,7 +19,6 @@ type node struct {
 	up    *node
 	key   string // in a mapping
 	keyAt config.Place
-	index int // in a list
 
 	kind   yaml.Kind // scalar, sequence or mapping
 	at     config.Place
@@ -101,10 +100,8 @@ func (b *builder) value(y *yaml.Node, up *node, depth int) *node {
 	switch {
 	case b.left < 0:
 	case n.kind == yaml.SequenceNode:
-		for i, item := range y.Content {
-			value := b.value(item, n, depth+1)
-			value.index = i
-			n.items = append(n.items, value)
+		for _, item := range y.Content {
+			n.items = append(n.items, b.value(item, n, depth+1))
 		}
 	case n.kind == yaml.MappingNode:
 		n.named = make(map[string]*node, len(y.Content)/2)
@@ -153,24 +150,20 @@ func (n *node) add(value *node, key string, at config.Place) {
 	n.named[key] = value
 }
 
-// remove takes a value out of the list or mapping that it is in. The positions of those behind it
-// are counted anew, as the list that is decoded will not have it either.
+// remove takes a value out of the list or mapping that it is in.
 func (n *node) remove() {
 	up := n.up
 	up.items = slices.DeleteFunc(up.items, func(item *node) bool { return item == n })
 	delete(up.named, n.key)
-	for i, item := range up.items {
-		item.index = i
-	}
 }
 
 // become makes n the value that v is, where n stands: whoever holds n, such as its parent,
 // holds the new value. The key keeps its own place, in the file, so that a problem with the key
 // is not blamed on the option that brought the value.
 func (n *node) become(v *node) {
-	up, key, keyAt, index := n.up, n.key, n.keyAt, n.index
+	up, key, keyAt := n.up, n.key, n.keyAt
 	*n = *v
-	n.up, n.key, n.keyAt, n.index = up, key, keyAt, index
+	n.up, n.key, n.keyAt = up, key, keyAt
 	for _, item := range n.items {
 		item.up = n
 	}
@@ -207,7 +200,7 @@ func (n *node) path() string {
 	for ; n != nil && n.up != nil; n = n.up {
 		step := n.key
 		if n.up.kind == yaml.SequenceNode {
-			step = cmp.Or(n.name(), "["+strconv.Itoa(n.index)+"]")
+			step = cmp.Or(n.name(), "["+strconv.Itoa(slices.Index(n.up.items, n))+"]")
 		}
 		steps = append(steps, step)
 	}
