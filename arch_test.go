@@ -37,6 +37,7 @@ func importMap() []area {
 	areas := []area{
 		{"internal/task", nil, "everything waits for its goroutines, so that it can lean on nothing"},
 		{"internal/self", []string{"internal/task", "shared/actor"}, "sdk and host meet in it, and neither may import the other"},
+		{"internal/ctxvalue", nil, "it keeps values by their types, and knows none of them"},
 		{"internal/logs", []string{"internal/task"}, "it hands records on, and knows nothing of what they tell"},
 		{"internal/panics", []string{"shared/fault", "internal/task", "internal/words"}, "it wraps an author's function, and knows nothing of what that is for"},
 		{"internal/words", nil, "errors of every layer are sentences"},
@@ -56,7 +57,7 @@ func importMap() []area {
 		{"internal/control", []string{"internal/codecs", "internal/link", "internal/rundir", "internal/task", "internal/wire", "shared/actor", "shared/fault"}, "it brings two programs together, and knows nothing of what they are to each other"},
 		{"internal/fabric", []string{"fleet", "internal/task"}, "it connects hosts, and knows nothing of what they say"},
 		{"internal/process", []string{"internal/rundir", "internal/cgroup", "internal/logs", "internal/task", "internal/terminal", "internal/environ"}, "a process knows nothing of actors and could be used without them"},
-		{"internal/launch", []string{"internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},
+		{"internal/launch", []string{"internal/ctxvalue", "internal/process", "internal/link", "internal/wire", "shared/actor"}, "it says what a host asks of a program, and is neither of the two"},
 		{"internal/recording", []string{"internal/codecs", "internal/link", "internal/wire", "internal/logs", "internal/task", "shared/actor"}, "it writes down frames, and knows nothing of what they do"},
 		{"internal/lab/decl", nil, "it reads source text, and imports nothing of it"},
 		{"internal/lab/page", nil, "it reads pages, and knows nothing of what they are about"},
@@ -79,10 +80,10 @@ func importMap() []area {
 		{"docs", nil, "a page that programs carry is still a page"},
 		{"internal/lab/bench", []string{"internal", "host", "fleet", "page", "sdk", "shared", "plugins"}, "it measures all of the others: nothing but the command and tests imports it"},
 		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/task", "internal/tracing", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
-		{"internal/inspect", append([]string{"internal/dialog", "internal/endpoint", "internal/task", "internal/terminal", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life, hosts and programs that have joined meet in it: they tell, hand on and ask"},
+		{"internal/inspect", append([]string{"internal/ctxvalue", "internal/dialog", "internal/endpoint", "internal/task", "internal/terminal", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life, hosts and programs that have joined meet in it: they tell, hand on and ask"},
 		{"internal/document", []string{"internal/inspect", "internal/treepath", "shared"}, "it makes documents of what others have read"},
-		{"internal/report", append([]string{"internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
-		{"internal/route", append([]string{"internal/dialog", "internal/endpoint", "internal/histogram", "internal/task", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
+		{"internal/report", append([]string{"internal/ctxvalue", "internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
+		{"internal/route", append([]string{"internal/ctxvalue", "internal/dialog", "internal/endpoint", "internal/histogram", "internal/task", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
 		{"internal/life", append([]string{"internal"}, layers...), "it is an actor without the process around it: sdk has that, and tests have none"},
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},
 		{"sdk", append([]string{"sdk", "internal"}, layers...), "a plugin that hosts nothing must not carry the host, nor combinators that it does not use"},
@@ -98,7 +99,7 @@ func importMap() []area {
 		{"prometheus", []string{"metrics", "shared"}, "it shows what any program can read, and could be another's"},
 	}
 	for i, layer := range layers {
-		areas = append(areas, area{layer, append([]string{"internal/task", "internal/panics", "internal/terminal", "internal/treepath", "internal/words", "internal/shm", "internal/histogram"}, layers[:i+1]...),
+		areas = append(areas, area{layer, append([]string{"internal/ctxvalue", "internal/task", "internal/panics", "internal/terminal", "internal/treepath", "internal/words", "internal/shm", "internal/histogram"}, layers[:i+1]...),
 			"the layers of shared are " + strings.Join(layers, " < ") + ": a lower one can be read and tested without the upper ones"})
 	}
 	return areas

@@ -25,7 +25,7 @@ func architecture(t *testing.T) string {
 }
 
 // small are the packages that the drawing leaves to a table: nearly everything may use them.
-var small = []string{"internal/environ", "internal/histogram", "internal/logs", "internal/loopback", "internal/panics", "internal/prefault", "internal/self", "internal/task", "internal/terminal", "internal/treepath", "internal/words"}
+var small = []string{"internal/ctxvalue", "internal/environ", "internal/histogram", "internal/logs", "internal/loopback", "internal/panics", "internal/prefault", "internal/self", "internal/task", "internal/terminal", "internal/treepath", "internal/words"}
 
 // drawn reports whether a package is a room of the drawing.
 func drawn(folder string) bool { return described(folder) && !slices.Contains(small, folder) }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -38,7 +39,7 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 		if err := t.start(ctx, err); err != nil {
 			return err
 		}
-		if err := body(context.WithValue(ctx, treeKey{}, t), t); err != nil {
+		if err := body(ctxvalue.With(ctx, t), t); err != nil {
 			return err
 		}
 		n.Cancel()
@@ -66,18 +67,12 @@ func SubtreeWith(o Options) func(ctx context.Context, tree []byte, serve func(ct
 	}
 }
 
-// treeKey is where [FromContext] finds the tree. One that was opened inside another one
-// hides it: an actor sees only the part of the tree that it hosts itself.
-type treeKey struct{}
-
 // FromContext is the tree that the code under ctx runs in: the children of a
 // plugin that was served with Subtree, or of OpenTree's body. It is never nil; a
-// ctx without a tree gives an empty one.
+// ctx without a tree gives an empty one. A tree that was opened inside another one hides it: an
+// actor sees only the part that it hosts itself.
 func FromContext(ctx context.Context) *Tree {
-	if t, ok := ctx.Value(treeKey{}).(*Tree); ok {
-		return t
-	}
-	return &Tree{}
+	return cmp.Or(ctxvalue.Of[*Tree](ctx), &Tree{})
 }
 
 // Portal is the portal to an actor by name; to the first one if it has replicas.

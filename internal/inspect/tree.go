@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
@@ -45,18 +46,15 @@ type Tree struct {
 	Without func(last *directory.Event) bool
 }
 
-// ordersKey is where [Order] finds who carries orders out.
-type ordersKey struct{}
-
 // WithOrders returns a ctx whose orders are carried out by do: in the body of a root's nursery, and in that of a program that
 // has joined. A plugin has one, too, whose host refuses it.
 func WithOrders(ctx context.Context, do func(ctx context.Context, r wire.OrderRequest) ([]byte, error)) context.Context {
-	return context.WithValue(ctx, ordersKey{}, do)
+	return ctxvalue.With(ctx, do)
 }
 
 // Order has an order carried out in the tree that ctx is in.
 func Order(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
-	if do, ok := ctx.Value(ordersKey{}).(func(ctx context.Context, r wire.OrderRequest) ([]byte, error)); ok {
+	if do := ctxvalue.Of[func(ctx context.Context, r wire.OrderRequest) ([]byte, error)](ctx); do != nil {
 		return do(ctx, r)
 	}
 	return nil, fault.ErrNotExposed

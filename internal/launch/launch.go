@@ -6,6 +6,7 @@ import (
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -72,14 +73,9 @@ type Order struct {
 // Launcher makes a program, and starts nothing.
 type Launcher func(Order) Program
 
-type key struct{}
-
 // With returns a ctx whose nurseries, and those of the actors in them, have their programs
 // from l instead of the operating system.
-func With(ctx context.Context, l Launcher) context.Context { return context.WithValue(ctx, key{}, l) }
+func With(ctx context.Context, l Launcher) context.Context { return ctxvalue.With(ctx, l) }
 
 // From is the launcher of a ctx; nil if programs come from the operating system.
-func From(ctx context.Context) Launcher {
-	l, _ := ctx.Value(key{}).(Launcher)
-	return l
-}
+func From(ctx context.Context) Launcher { return ctxvalue.Of[Launcher](ctx) }

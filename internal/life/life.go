@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/internal/codecs"
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/inspect"
@@ -169,22 +170,19 @@ func (l *Life) tell(telling context.Context, r *wire.BootRequest) {
 
 // context is what every handler's ctx derives from.
 func (l *Life) context() context.Context {
-	ctx := context.WithValue(self.With(l.cfg.Base, l.Self(), l.ending), key{}, l)
+	ctx := ctxvalue.With(self.With(l.cfg.Base, l.Self(), l.ending), l)
 	ctx = inspect.WithOrders(telemetry.WithMeasure(ctx, route.ReadMetrics(Parent(ctx))), inspect.Orders(Parent(ctx)))
 	ctx = telemetry.With(ctx, report.Records{Store: l.records, Host: Parent(ctx), Printed: l.cfg.Printed})
 	return directory.With(route.With(ctx, l.router), report.Tree{Memory: l.hosted, Host: Parent(ctx), To: l.router.To})
 }
 
-// key is where [Parent] finds the life of the actor in a ctx. It is a value of the ctx and
-// not a variable of the package, so that code outside a handler cannot call the parent
-// without a task that owns the call.
-type key struct{}
-
-// Parent leads to the actor that has started the one whose handler ctx belongs to.
+// Parent leads to the actor that has started the one whose handler ctx belongs to. Its life is a
+// value of the ctx and not a variable of the package, so that code outside a handler cannot call
+// the parent without a task that owns the call.
 func Parent(ctx context.Context) endpoint.Reach {
-	l, ok := ctx.Value(key{}).(*Life)
+	l := ctxvalue.Of[*Life](ctx)
 	return func(context.Context) (t dialog.Target, err error) {
-		if !ok {
+		if l == nil {
 			return t, errors.New("sdk.Parent: this ctx is not a handler's; a plugin can call its parent only from a handler")
 		}
 		return l.table.To(nil), nil

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
@@ -28,16 +29,14 @@ func InTree(ctx context.Context, most, spans int) (_ context.Context, end func()
 // Measure reads the numbers of the actors of a tree, as [telemetry.Measure] does.
 type Measure = func(context.Context) ([]telemetry.Metrics, error)
 
-type measureKey struct{}
-
 // OnMeasure returns a ctx for whoever is outside of the trees that begin in it, and is told how their numbers are read.
 func OnMeasure(ctx context.Context, told func(Measure)) context.Context {
-	return context.WithValue(ctx, measureKey{}, told)
+	return ctxvalue.With(ctx, told)
 }
 
 // WithMeasure is telemetry.WithMeasure for a tree that begins in ctx.
 func WithMeasure(ctx context.Context, m Measure) context.Context {
-	if told, waits := ctx.Value(measureKey{}).(func(Measure)); waits {
+	if told := ctxvalue.Of[func(Measure)](ctx); told != nil {
 		told(m)
 	}
 	return telemetry.WithMeasure(ctx, m)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
@@ -43,17 +44,12 @@ type Below interface {
 	Where(id actor.ID) (path string, there bool)
 }
 
-type key struct{}
-
 // With returns a ctx in which From finds r.
-func With(ctx context.Context, r *Router) context.Context { return context.WithValue(ctx, key{}, r) }
+func With(ctx context.Context, r *Router) context.Context { return ctxvalue.With(ctx, r) }
 
 // From is the router of the actor whose code runs under ctx; nil if there is
 // none.
-func From(ctx context.Context) *Router {
-	r, _ := ctx.Value(key{}).(*Router)
-	return r
-}
+func From(ctx context.Context) *Router { return ctxvalue.Of[*Router](ctx) }
 
 // To leads to a process by its path from the root, and to no other one; to
 // whichever is there if id is nobody. What is not below goes by the parent,

@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 )
 
@@ -11,19 +12,16 @@ import (
 // with text that is not valid UTF-8, is refused.
 type Metadata map[string]string
 
-type metadataKey struct{}
-
 // WithMetadata returns a ctx whose calls, sources and contexts carry m, in the place of
 // what ctx carried before. m is not copied: leave it as it is from then on.
 func WithMetadata(ctx context.Context, m Metadata) context.Context {
-	return context.WithValue(ctx, metadataKey{}, m)
+	return ctxvalue.With(ctx, m)
 }
 
 // MetadataFrom returns what [WithMetadata] put into ctx; in a handler, what its caller
 // sent. Calls made with a handler's ctx pass it on. It is nil if there is none.
 func MetadataFrom(ctx context.Context) Metadata {
-	m, _ := ctx.Value(metadataKey{}).(Metadata)
-	return m
+	return ctxvalue.Of[Metadata](ctx)
 }
 
 // arrive gives a handler's ctx what came with the call: metadata, and where it is in a trace.

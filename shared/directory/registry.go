@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 )
@@ -71,10 +72,8 @@ type Membership interface {
 	Lost() <-chan struct{}
 }
 
-type key struct{}
-
 // With returns a ctx whose nurseries join r, and under which r is the directory.
-func With(ctx context.Context, r Registry) context.Context { return context.WithValue(ctx, key{}, r) }
+func With(ctx context.Context, r Registry) context.Context { return ctxvalue.With(ctx, r) }
 
 // Here is where the actor is in its tree to which the code under ctx belongs: its path, as
 // those that look it up have it; "" is the root.
@@ -86,7 +85,4 @@ func Here(ctx context.Context) string {
 }
 
 // From is the registry of a ctx; nil if there is none.
-func From(ctx context.Context) Registry {
-	r, _ := ctx.Value(key{}).(Registry)
-	return r
-}
+func From(ctx context.Context) Registry { return ctxvalue.Of[Registry](ctx) }

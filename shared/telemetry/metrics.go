@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/histogram"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 )
@@ -135,16 +136,14 @@ func Bounds() []time.Duration { return append([]time.Duration(nil), histogram.Bo
 // numbers are those of the host that was joined, and of all below it. A plugin
 // gets fault.ErrNotExposed.
 func Measure(ctx context.Context) ([]Metrics, error) {
-	measure, ok := ctx.Value(measureKey{}).(func(context.Context) ([]Metrics, error))
-	if !ok {
+	measure := ctxvalue.Of[func(context.Context) ([]Metrics, error)](ctx)
+	if measure == nil {
 		return nil, errors.New("this ctx has no tree whose numbers can be read: expected that of a nursery's body, or of the body of host.Join")
 	}
 	return measure(ctx)
 }
 
-type measureKey struct{}
-
 // WithMeasure returns a ctx whose Measure is measure.
 func WithMeasure(ctx context.Context, measure func(context.Context) ([]Metrics, error)) context.Context {
-	return context.WithValue(ctx, measureKey{}, measure)
+	return ctxvalue.With(ctx, measure)
 }

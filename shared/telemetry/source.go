@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/seed-2ba35074/trellis/internal/ctxvalue"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 )
 
@@ -89,13 +90,8 @@ func (f Filter) compile() (func(level slog.Level, trace string, at time.Time, ac
 	}, nil
 }
 
-type key struct{}
-
 // With returns a ctx whose nurseries put their records and spans into s.
-func With(ctx context.Context, s Source) context.Context { return context.WithValue(ctx, key{}, s) }
+func With(ctx context.Context, s Source) context.Context { return ctxvalue.With(ctx, s) }
 
 // From is the source of a ctx; nil if there is none.
-func From(ctx context.Context) Source {
-	s, _ := ctx.Value(key{}).(Source)
-	return s
-}
+func From(ctx context.Context) Source { return ctxvalue.Of[Source](ctx) }
