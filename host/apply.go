@@ -159,7 +159,7 @@ func (c *changing) actor(g *group, spec Spec) (restarted *pending) {
 	if g == nil {
 		p := c.add(Change{Path: c.path(spec.Name), Do: route.ChangeAdd, Want: own(spec)})
 		if !c.dry {
-			g = &group{spec: spec, needs: n.needsOf(spec)}
+			g = &group{spec: spec}
 			n.groups[spec.Name] = g
 			p.awaitUp(n.grow(g, count, ""))
 		}
@@ -230,8 +230,9 @@ func (c *changing) restart(changed map[string]*pending, removed map[string]*grou
 			p = c.add(Change{Path: c.path(replica.name), Do: route.ChangeRestart})
 			changed[replica.name] = p
 		}
-		epoch := replica.epoch
-		p.await = append(p.await, func(ctx context.Context) error { return replica.awaitNext(ctx, epoch) })
+		if epoch := replica.epoch; !c.dry {
+			p.await = append(p.await, func(ctx context.Context) error { return replica.awaitNext(ctx, epoch) })
+		}
 	}
 	if c.dry {
 		return
@@ -246,9 +247,9 @@ func (c *changing) restart(changed map[string]*pending, removed map[string]*grou
 // on, what they host is changed by themselves, and the group has it when they have.
 func (n *Nursery) respecify(g *group, spec Spec, whole bool) {
 	before := g.spec
-	g.spec, g.needs = spec, n.needsOf(spec)
+	g.spec = spec
 	for _, row := range n.plan.replicas(g.id) {
-		n.children[row.id].respecify(spec, g.needs)
+		n.children[row.id].respecify(spec, n.needsOf(spec))
 	}
 	if !whole {
 		g.spec.Actors, g.spec.Supervision = before.Actors, before.Supervision
@@ -304,9 +305,6 @@ func (c *changing) ask(ctx context.Context, g *group, spec Spec, p *pending) err
 func (c *changing) finish(ctx context.Context) (all []Change) {
 	var waiting task.Group
 	for _, p := range slices.Concat(c.changes, c.below) {
-		if c.dry && p.Do != "" {
-			continue
-		}
 		waiting.Go(func() {
 			var failures []error
 			for _, await := range p.await {

@@ -20,7 +20,6 @@ import (
 type group struct {
 	id      int       // of its first replica
 	spec    Spec      // of each replica
-	needs   []need    // the same
 	portals []*Portal // by number, to those that there are to be; one that has ended by itself stays until the next scale
 }
 
@@ -29,7 +28,7 @@ type group struct {
 // called under the lock.
 func (n *Nursery) grow(g *group, count int, why string) (added []*child) {
 	for range count {
-		c := &child{spec: g.spec, childState: childState{group: g.id, needs: g.needs}}
+		c := &child{spec: g.spec, childState: childState{group: g.id, needs: n.needsOf(g.spec)}}
 		n.take(c, why)
 		g.id = c.group
 		g.portals = append(g.portals, newPortal(c))

@@ -167,7 +167,6 @@ func (t *Tree) add(levels [][]Spec) (err error) {
 				if err = cmp.Or(n.closedErr(), n.clash(&child{spec: spec})); err != nil {
 					return
 				}
-				g.needs = n.needsOf(spec)
 				n.groups[spec.Name] = g
 				n.grow(g, max(1, spec.Replicas), "")
 			})
