@@ -20,7 +20,9 @@ var (
 	// agentDo does something with a process that was launched.
 	agentDo = contract.Func[processOrder, processAnswer]("agent.do")
 	// agentShip gives the agent a program, in pieces, unless it has it, and gives its path there.
-	agentShip = contract.Context[shipment, bool, []byte, struct{}, string]("agent.ship")
+	agentShip = contract.Context[shipment, bool, []byte, struct{}, string]("agent.ship").With(contract.ContextOptions{
+		StreamOptions: contract.StreamOptions{Window: contract.Window{Bytes: windowOfProgram}},
+	})
 )
 
 // agentInfo is an agent as its hosts know it.

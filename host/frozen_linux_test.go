@@ -3,7 +3,9 @@ package host_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -133,6 +135,77 @@ func TestD22_AnAgentJoinsATreeOnce(t *testing.T) {
 	end()
 	agent.Wait()
 	if err := errors.Join(err, r.Close(), machines.Registry.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// slowly passes on what comes for an address, a megabyte in a second, and gives its own address.
+func slowly(t *testing.T, to string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all task.Group
+	t.Cleanup(func() {
+		_ = l.Close() // there is nothing to lose
+		all.Close()
+	})
+	pass := func(to, from net.Conn) {
+		defer func() { _ = errors.Join(to.Close(), from.Close()) }() // the other direction may have done it
+		piece := make([]byte, 16<<10)
+		for {
+			n, err := from.Read(piece)
+			if n > 0 {
+				_, err = to.Write(piece[:n])
+				<-time.After(time.Duration(n) * time.Microsecond)
+			}
+			if err != nil {
+				return // it is over
+			}
+		}
+	}
+	all.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return // it was closed
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = near.Close() // as the host would
+				continue
+			}
+			all.Go(func() { pass(near, far) })
+			all.Go(func() { pass(far, near) })
+		}
+	})
+	return l.Addr().String()
+}
+
+// D22: an agent to which a program is sent over a slow link is not lost meanwhile, though its answers are behind that.
+func TestD22_AProgramOverASlowLink(t *testing.T) {
+	tempdir.Use(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOST_TEST_ACCEPTS", "yes")
+	machines := inFleet(t)
+	t.Setenv("HOST_TEST_AT", "tls://"+slowly(t, machines.Listen))
+	agent := startAgent(t, "b")
+	program := filepath.Join(t.TempDir(), "worker")
+	if err := os.WriteFile(program, make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := onAgent(host.Spec{Name: "worker", Command: []string{program}, StartTimeout: config.Duration(patience)})
+	s.Built = &config.Built{Package: "worker", Program: program}
+	err := host.OpenNursery(t.Context(), host.Options{Fleet: machines}, func(ctx context.Context, n *host.Nursery) error {
+		_, err := n.Start(ctx, s)
+		failed, ok := errors.AsType[*host.StartError](err)
+		if !ok || !failed.Lasting || !strings.Contains(err.Error(), "exec format error") { // it has arrived, and is none
+			t.Errorf("D22: %v", err)
+		}
+		return nil
+	})
+	if err := errors.Join(err, agent.stdin.Close(), agent.Wait()); err != nil {
 		t.Error(err)
 	}
 }

@@ -25,10 +25,12 @@ import (
 // Programs that hosts have sent are kept in trellis/shipped below the user's cache folder, each by its sum, as
 // those are that were built (programs.go).
 const (
-	pieceOfProgram = 1 << 16 // bytes; one in a second shows that its agent lives
-	largestProgram = 1 << 30
-	mostShipping   = 8       // programs that are taken at once
-	mostShipped    = 8 << 30 // bytes of all; those that were not used for longest go first
+	pieceOfProgram = 32 << 10 // bytes
+	// windowOfProgram is what may be on its way: so little that whether its agent answers is known over a slow link, too.
+	windowOfProgram = 256 << 10
+	largestProgram  = 1 << 30
+	mostShipping    = 8       // programs that are taken at once
+	mostShipped     = 8 << 30 // bytes of all; those that were not used for longest go first
 )
 
 // shipped is the spec for an agent: programs that were built here are sent there, and replaced by where they are.
