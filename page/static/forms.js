@@ -73,7 +73,7 @@ function newForm(path, e, readOnly) {
   const talk = h("div", {}, talks.get(key)?.element);
   const begin = {
     func: () => call(path, e, value(), show), source: () => stream(path, e, value(), show, button),
-    context: () => openContext(path, e, value(), talk),
+    context: () => openContext(path, e, value(), talk, button),
   }[e.kind];
   const button = h("button", { type: "submit" }, { func: "Call", source: streams.has(key) ? "Stop" : "Stream", context: "Open" }[e.kind]);
   return h("div", { class: "call" },
@@ -118,10 +118,10 @@ async function stream(path, e, args, show, button) {
   draw();
 }
 
-function openContext(path, e, args, place) {
+function openContext(path, e, args, place, button) {
   const key = `${path} ${e.name}`;
   if (talks.get(key)?.open) return;
-  const talk = isFull() ? { element: h("p", { class: "bad", role: "alert" }, tooMany) } : new Talk(path, e, args);
+  const talk = isFull() ? { element: h("p", { class: "bad", role: "alert" }, tooMany) } : new Talk(path, e, args, button);
   talks.set(key, talk);
   place.replaceChildren(talk.element);
 }
@@ -138,7 +138,8 @@ class Talk {
   #problem = h("p", { class: "bad", role: "alert", hidden: true });
   #log = h("pre", { class: "log" });
 
-  constructor(path, e, args) {
+  constructor(path, e, args, opener) {
+    this.opener = opener;
     this.editor = editor(`Message to ${e.name}, as JSON`, e.schemas.command ?? {}, { onkeydown: (ev) => { if (ev.key === "Enter" && (ev.ctrlKey || ev.metaKey)) { ev.preventDefault(); this.#send(); } } });
     const act = (text, title, f) => h("button", { type: "button", title, onclick: f }, text);
     this.sending = [h("button", { type: "submit", title: "Ctrl-Enter" }, "Send"), act("No more", "Say that no more messages come, and read on", () => this.#do("close"))];
@@ -178,7 +179,8 @@ class Talk {
   async #send() {
     if (!this.editor.check()) return;
     const text = JSON.stringify(JSON.parse(this.editor.text.value));
-    if (await this.#do("send", this.editor.text.value)) this.#say("→", text);
+    this.#say("→", text); // before what comes of it
+    if (!await this.#do("send", this.editor.text.value)) this.#say("not sent:", text);
   }
 
   // #do asks for something, and reports whether it was done.
@@ -201,5 +203,6 @@ class Talk {
     this.#log.hidden = !this.#lines.length;
     for (const b of this.sending) b.disabled = !this.open || c.closed;
     this.cancel.disabled = !this.open;
+    this.opener.disabled = this.open;
   }
 }
