@@ -136,7 +136,7 @@ func ownPaths() object {
 		"/api/traces":              get("The spans that are kept: of ?trace=ID, of ?actor=PATH, or all.", "application/json"),
 		"/api/plan":                get("The difference between the config file and what runs.", "application/json"),
 		"/api/events":              get("Events of the tree as they come, after Last-Event-ID.", "text/event-stream"),
-		"/api/logs":                get("Records: ?actor=PATH, ?level=LEVEL, ?grep=EXPRESSION, ?trace=ID, and ?follow=1.", "text/event-stream"),
+		"/api/logs":                get("Records: ?actor=PATH, ?level=LEVEL, ?grep=EXPRESSION, ?trace=ID, ?last=NUMBER of those that are kept, and ?follow=1.", "text/event-stream"),
 		"/api/restart/{actor}":     post("Start an actor anew."),
 		"/api/cancel/{actor}":      post("End an actor for good."),
 		"/api/context/{id}/send":   inContext("Send a message, which is the body."),

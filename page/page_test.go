@@ -342,6 +342,28 @@ func TestStreams(t *testing.T) {
 	})
 }
 
+// Who wants the last records alone has these, and not many more.
+func TestTheLastRecords(t *testing.T) {
+	served(t, withToken, nil, func(_ context.Context, _ *page.Page, url string) {
+		for range 3 {
+			if status, text := do(t, http.MethodPost, url+"/api/restart/greeter", ""); status != http.StatusNoContent {
+				t.Fatalf("restart: %d %s", status, text)
+			}
+		}
+		_, all := do(t, http.MethodGet, url+"/api/logs?level=debug", "")
+		_, last := do(t, http.MethodGet, url+"/api/logs?level=debug&last=1", "")
+		if !strings.HasPrefix(last, "data: {") || !strings.HasSuffix(all, last) || len(last) >= len(all) {
+			t.Errorf("the last one is %s of %s", last, all)
+		}
+		if _, many := do(t, http.MethodGet, url+"/api/logs?level=debug&last=1000", ""); many != all {
+			t.Errorf("the last 1000 are %s, want all", many)
+		}
+		if status, text := do(t, http.MethodGet, url+"/api/logs?last=0", ""); status != http.StatusBadRequest {
+			t.Errorf("none: %d %s", status, text)
+		}
+	})
+}
+
 // The documents are those of the commands, and the description of the API is a valid one, with the schemas of the contracts.
 func TestDocuments(t *testing.T) {
 	served(t, withToken, nil, func(_ context.Context, _ *page.Page, url string) {

@@ -177,6 +177,14 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "grep: "+err.Error())
 		return
 	}
+	if last := q.Get("last"); last != "" {
+		n, err := strconv.Atoi(last)
+		if err != nil || n < 1 {
+			refuse(w, http.StatusBadRequest, "last: expected a number above 0")
+			return
+		}
+		f.Since = sinceLast(ctx, f, n)
+	}
 	s := beginStream(w)
 	defer s.close()
 	for record, err := range telemetry.From(ctx).Watch(ctx, f) {
@@ -199,6 +207,16 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 	if ctx.Err() == nil {
 		s.end(nil)
 	}
+}
+
+// sinceLast is the time of the first one of the last records that are kept; zero if there are not so many.
+func sinceLast(ctx context.Context, f telemetry.Filter, n int) time.Time {
+	f.Follow = false
+	kept, _, err := document.Last(telemetry.From(ctx).Watch(ctx, f), n)
+	if err != nil || len(kept) < n { // whoever reads is told the error
+		return time.Time{}
+	}
+	return kept[0].Time
 }
 
 // stream sends what a source yields. The source ends when nobody reads any more.
