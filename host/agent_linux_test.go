@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +53,15 @@ func startAgent(t *testing.T, name string) *other {
 	return start(t, "agent")
 }
 
+// ports has the last one that ownAddress has given.
+var ports atomic.Int32
+
+// ownAddress is one that nobody but this process listens at, or connects from.
+func ownAddress() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:%d", 1+pid>>16&127, pid>>8&255, pid&255, 7077+ports.Add(1))
+}
+
 // inFleet makes a host one of a fleet, and has agents that are started from now on join it as the host b.
 func inFleet(t *testing.T) *host.Fleet {
 	t.Helper()
@@ -68,14 +77,7 @@ func inFleet(t *testing.T) *host.Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	at := ownAddress()
 	t.Setenv("HOST_TEST_AT", "tls://"+at)
 	t.Setenv("HOST_TEST_CREDENTIALS", filepath.Join(dir, "b"))
 	return &host.Fleet{Credentials: credentials, Listen: at}

@@ -14,7 +14,7 @@ import (
 // BenchmarkRegistry is what a registry costs with one server on this machine: go test -bench . -run '^$'.
 func BenchmarkRegistry(b *testing.B) {
 	began := time.Now()
-	s := &server{t: b, name: "registry", dir: b.TempDir(), address: free(b)}
+	s := &server{t: b, name: "registry", dir: b.TempDir(), address: free()}
 	s.start()
 	s.ready()
 	b.Logf("a new server is ready after %v, with %s", time.Since(began).Round(time.Millisecond), memory(b, s.cmd.Process.Pid))

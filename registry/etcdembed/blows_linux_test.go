@@ -206,11 +206,11 @@ func threeServers(t *testing.T) []*server {
 	t.Helper()
 	var peers []string
 	for i := range 3 {
-		peers = append(peers, fmt.Sprintf("s%d=%s", i, free(t)))
+		peers = append(peers, fmt.Sprintf("s%d=%s", i, free()))
 	}
 	var all []*server
 	for i := range 3 {
-		s := &server{t: t, name: fmt.Sprintf("s%d", i), dir: t.TempDir(), address: free(t), peers: strings.Join(peers, " ")}
+		s := &server{t: t, name: fmt.Sprintf("s%d", i), dir: t.TempDir(), address: free(), peers: strings.Join(peers, " ")}
 		s.start()
 		all = append(all, s)
 	}

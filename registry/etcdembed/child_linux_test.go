@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -133,21 +133,19 @@ type server struct {
 }
 
 func newServer(t *testing.T) *server {
-	s := &server{t: t, name: "registry", dir: t.TempDir(), address: free(t)}
+	s := &server{t: t, name: "registry", dir: t.TempDir(), address: free()}
 	s.start()
 	s.ready()
 	return s
 }
 
-// free is an address that nobody listens at.
-func free(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+// ports has the last one that free has given.
+var ports atomic.Int32
+
+// free is an address that nobody but this process and its children listens at, or connects from.
+func free() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:%d", 1+pid>>16&127, pid>>8&255, pid&255, 7077+ports.Add(1))
 }
 
 func (s *server) start() { s.child = start(s.t, "server", s.name, s.dir, s.address, s.peers) }

@@ -36,7 +36,7 @@ func cluster(t *testing.T, credentials string) (all []*etcdembed.Server) {
 	t.Helper()
 	peers := map[string]string{}
 	for i := range 3 {
-		peers[fmt.Sprintf("s%d", i)] = free(t)
+		peers[fmt.Sprintf("s%d", i)] = free()
 	}
 	for name := range peers {
 		s, err := etcdembed.Start(fleet.Settings{Name: name, Dir: t.TempDir(), Peers: peers, Credentials: credentials})
