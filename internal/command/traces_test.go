@@ -2,14 +2,19 @@ package command
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/command/internal/trace"
+	kept "github.com/seed-2ba35074/trellis/internal/records"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
@@ -145,4 +150,20 @@ func TestO03_ATraceIsPrintedWhenItIsOver(t *testing.T) {
 	if n := strings.Count(out.String(), "open census/count"); n != 2 || len(all) != 2 || all["new"] == nil || all["part"] == nil {
 		t.Errorf("O03: %d traces are printed, and %d wait:\n%s", n, len(all), out.String())
 	}
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// O03: following ends when its output takes nothing more, also while nothing comes.
+func TestO03_FollowingEndsWithItsOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := kept.New("", 10, 10, nil)
+		tracing.Put(store, 0, &tracing.Ended{Numbers: tracing.Numbers{Trace: [16]byte{1}, ID: [8]byte{1}, Time: time.Now().UnixNano()}})
+		if err := (&program{stdout: fullDisk{}}).followTraces(telemetry.With(t.Context(), store), chosen{}); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("O03: %v", err)
+		}
+	})
 }

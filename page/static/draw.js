@@ -62,7 +62,7 @@ export function lasting(ms) {
 
 export const ago = (time) => time && !time.startsWith("0001") ? lasting(Date.now() - Date.parse(time)) : "–";
 
-// picture draws the tree from left to right. o has selected, matches(path), spent(path) from 0 to 1, arcs [{from, to}], root, choose.
+// picture draws the tree from left to right, as far as it is seen in o.view. o has selected, matches(path), spent(path) from 0 to 1, arcs [{from, to}], choose.
 export function picture(tree, numbers, o) {
   const nodes = new Map();
   let y = 0, depth = 0;
@@ -80,12 +80,13 @@ export function picture(tree, numbers, o) {
     }
   };
   place("", 0, "host", "root", null);
-  const column = Math.max(190, Math.min(320, (o.width - 80) / (depth + 1))), line = Math.max(30, Math.min(56, (o.height - 60) / y));
+  const column = Math.max(190, Math.min(320, (o.view.clientWidth - 80) / (depth + 1))), line = Math.max(30, Math.min(56, (o.view.clientHeight - 60) / y));
+  const [from, to] = within(o.view, y, line), seen = (n) => n.y >= from && n.y <= to || n.path === o.selected;
   const at = (n) => [40 + n.level * column, 24 + n.y * line];
   const out = s("svg", { width: 80 + (depth + 1) * column, height: 48 + y * line, role: "tree", "aria-label": "Tree of actors" });
   const edges = s("g", { role: "none" }), calls = s("g", { role: "none" });
   for (const n of nodes.values()) {
-    if (n.path === "") continue;
+    if (n.path === "" || !seen(n)) continue;
     const up = nodes.get(hostOf(n.path));
     if (!up) continue;
     const [x1, y1] = at(up), [x2, y2] = at(n), r = numbers.rows.get(n.path);
@@ -101,7 +102,7 @@ export function picture(tree, numbers, o) {
     const [x1, y1] = at(a), [x2, y2] = at(b), bend = Math.max(x1, x2) + 40 + Math.abs(y2 - y1) / 4;
     calls.append(s("path", { class: "arc", d: `M${x1} ${y1} C${bend} ${y1} ${bend} ${y2} ${x2} ${y2}` }, s("title", {}, `${from || "host"} has called ${to || "host"}`)));
   }
-  out.append(edges, calls, s("g", { role: "none" }, [...nodes.values()].map((n) => drawNode(n, at(n), numbers.rows.get(n.path), o))));
+  out.append(edges, calls, s("g", { role: "none" }, [...nodes.values()].filter(seen).map((n) => drawNode(n, at(n), numbers.rows.get(n.path), o))));
   return out;
 }
 

@@ -27,7 +27,7 @@ function followEvents() {
 }
 
 function followLogs() {
-  const source = new EventSource("api/logs?follow=1&level=debug");
+  const source = new EventSource(`api/logs?follow=1&level=debug&last=${keep.records}`);
   source.onopen = () => { records.length = 0; };
   source.onmessage = (m) => { push(records, JSON.parse(m.data), keep.records); if (tab === "logs") draw(); };
   for (const kind of ["end", "error-of-tree"]) source.addEventListener(kind, () => source.close());
@@ -119,7 +119,7 @@ function choose(path) {
   draw();
 }
 
-const options = () => ({ selected, matches, choose, spent: (path) => budgets.get(path) ?? 0, arcs: arcs(), width: $("picture").clientWidth, height: $("picture").clientHeight });
+const options = () => ({ selected, matches, choose, spent: (path) => budgets.get(path) ?? 0, arcs: arcs(), view: $("picture") });
 
 const views = {
   events: {
@@ -319,13 +319,14 @@ function drawAll() {
   drawPanel();
 }
 
-// frame draws what has changed, five times a second at most.
+// frame draws what has changed, five times a second at most, and so seldom that three quarters of the time are left for all else.
 function frame() {
+  const began = performance.now();
   if (dirty && !paused && document.visibilityState === "visible" && !getSelection().toString()) {
     dirty = false;
     drawAll();
   }
-  setTimeout(() => requestAnimationFrame(frame), 200);
+  setTimeout(() => setTimeout(() => requestAnimationFrame(frame), Math.max(200, 3 * (performance.now() - began))), 0); // behind what the browser makes of it
 }
 
 // What people do.
@@ -413,7 +414,7 @@ async function begin() {
   $("theme").onclick = () => { theme.theme = themes[(themes.indexOf(theme.theme) + 1) % themes.length]; localStorage.setItem("trellis-theme", theme.theme); };
   document.addEventListener("keydown", onKey);
   addEventListener("resize", draw);
-  $("view").addEventListener("scroll", draw);
+  for (const id of ["view", "picture"]) $(id).addEventListener("scroll", draw);
   document.addEventListener("visibilitychange", draw);
   try { about = await ask("api/about"); } catch (e) { ended = e.message; }
   frame();
