@@ -25,7 +25,7 @@ func spansWorkloads(s sizes) (all []*workload) {
 		call := callMetric("call "+name, callers, size)
 		call.goals = []Goal{atMost(1.3, 0)}
 		if call.more {
-			call.goals = []Goal{atLeast(0.77, 0)}
+			call.goals = []Goal{atLeast(0.83, 0)}
 		}
 		all = append(all, besideChild("spans", traced, call, func(ctx context.Context, p process) (sample, error) {
 			found, err := calls(ctx, p, callers, size, s.length)
