@@ -81,6 +81,7 @@ func holdsItsLeaf(ctx context.Context, tree []byte, serve func(context.Context) 
 // every way that reaches them they hear of the first one. One way is the context into the
 // leaf, the other one the end of the leaf's nursery; whichever is faster.
 func TestC11_CancellerIsWhoAskedFirst(t *testing.T) {
+	parallel(t)
 	const unneeded = "it is not needed any more"
 	for name, ask := range map[string]func(ctx context.Context, n *host.Nursery, p *host.Portal) error{
 		"portal":  func(ctx context.Context, _ *host.Nursery, p *host.Portal) error { return p.Cancel(ctx, unneeded) },

@@ -46,6 +46,7 @@ func hostsAndNotes(ctx context.Context, tree []byte, serve func(context.Context)
 // take as long as the machine takes: the bounds must not be what the test trips over. There
 // are 14 levels, and 50 with make soak.
 func TestN08_LongChainEndsWithoutForce(t *testing.T) {
+	parallel(t)
 	depth := 10 + 2*rounds(t)
 	s, read := diary(t, "chain")
 	patient := config.Duration(10 * time.Minute)

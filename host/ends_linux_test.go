@@ -55,6 +55,7 @@ func TestV10_EventsTellAWholeLife(t *testing.T) {
 // TestP11_ReasonOfADisconnect: an end that was asked for is not a failure, one that
 // was not is; the event says which it was.
 func TestP11_ReasonOfADisconnect(t *testing.T) {
+	parallel(t)
 	o := host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}
 	_, err := open(t, o, func(ctx context.Context, n *host.Nursery) error {
 		cut := spec(t, "cut", "cutting")
@@ -88,6 +89,7 @@ func TestP11_ReasonOfADisconnect(t *testing.T) {
 // TestN11_StuckGrandchildIsKilledByItsParent: within the outer level's bounds, which
 // are shorter than the inner level's own, so that the parent itself ends in order.
 func TestN11_StuckGrandchildIsKilledByItsParent(t *testing.T) {
+	parallel(t)
 	top := spec(t, "top", "hosting")
 	top.Grace = config.Duration(10 * time.Minute) // no machine is that slow; how a short one is shared out has tests of its own
 	stopped := spec(t, "leaf", "good")

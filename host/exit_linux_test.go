@@ -90,6 +90,7 @@ func diary(t *testing.T, role string) (host.Spec, func() string) {
 const inOrder = "second registered\nfirst registered\n"
 
 func TestN17_ExitHooksRunOnEveryExit(t *testing.T) {
+	parallel(t)
 	leaf := func(t *testing.T) host.Spec { return spec(t, "leaf", "good") }
 	// A plugin that ends itself in order, as after SIGTERM, fails nobody.
 	failures := []string{"failed nursery", "link lost", "failure"}
@@ -155,6 +156,7 @@ func TestN17_HookThatPanicsDoesNotStopTheOthers(t *testing.T) {
 
 // What bounds a hook is the host's ladder, and nothing else.
 func TestN17_HookThatHangsEndsAtTheLadder(t *testing.T) {
+	parallel(t)
 	s, read := diary(t, "hooks hang")
 	s.Grace = config.Duration(100 * time.Millisecond)
 	s.TermTimeout = config.Duration(100 * time.Millisecond)

@@ -302,6 +302,7 @@ func TestF05_NoRoomForAnActorsSockets(t *testing.T) {
 }
 
 func TestF05_LimitIsInTheDeathOfAnActor(t *testing.T) {
+	parallel(t)
 	s := spec(t, "spender", "spins")
 	s.Limits.CPU = config.Duration(time.Second)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {

@@ -21,6 +21,7 @@ import (
 )
 
 func TestV06_ForeignSurvivesARestart(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign")
 		s.Restart = config.Permanent
@@ -128,6 +129,7 @@ func TestV10_EventsOfAForeignProgram(t *testing.T) {
 }
 
 func TestV08_ForeignProgramWhoseServerStops(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign lingering")
 		s.TermTimeout, s.Health.Off = config.Duration(50*time.Millisecond), true
@@ -148,6 +150,7 @@ func TestV08_ForeignProgramWhoseServerStops(t *testing.T) {
 }
 
 func TestN08_ForeignProgramThatLingersIsKilled(t *testing.T) {
+	parallel(t)
 	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign lingering")
 		s.Grace, s.TermTimeout = config.Duration(50*time.Millisecond), config.Duration(50*time.Millisecond)
@@ -204,6 +207,7 @@ func TestN08_BareForeignProgramIsToldBySignal(t *testing.T) {
 }
 
 func TestP05_CancelOfAForeignProgramCutsItsCallsOff(t *testing.T) {
+	parallel(t)
 	log := newNoticing()
 	err := host.OpenNursery(t.Context(), host.Options{Log: log.logger()}, func(ctx context.Context, n *host.Nursery) error {
 		f, err := n.Start(ctx, foreign(t, "foreign"))

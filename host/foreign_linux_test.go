@@ -46,6 +46,7 @@ func awaitStopped(ctx context.Context, pid int) error {
 }
 
 func TestV07_FrozenForeignProgramFailsItsHealthChecks(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign")
 		s.Health = config.Health{Interval: config.Duration(20 * time.Millisecond), Timeout: config.Duration(100 * time.Millisecond), Failures: 2}
@@ -66,6 +67,7 @@ func TestV07_FrozenForeignProgramFailsItsHealthChecks(t *testing.T) {
 }
 
 func TestP05_FrozenForeignProgramIsTooSlow(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := foreign(t, "foreign")
 		s.Health.Off = true

@@ -38,7 +38,9 @@ func foreign(t testing.TB, role string) host.Spec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return foreignSpec(self, "shop", role)
+	s := foreignSpec(self, "shop", role)
+	s.Env[ofVar] = testOf(t)
+	return s
 }
 
 // get calls the program's own service.
@@ -48,6 +50,7 @@ func get(ctx context.Context, conn grpc.ClientConnInterface, key string) (string
 }
 
 func TestN15_ForeignProgramIsAChild(t *testing.T) {
+	parallel(t)
 	for _, mtls := range []config.MTLS{"", config.MTLSAuto, config.MTLSOff} {
 		t.Run("mtls "+string(mtls), func(t *testing.T) {
 			log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
@@ -188,6 +191,7 @@ func TestP07_CallCutOffByTheDeathOfAForeignProgram(t *testing.T) {
 }
 
 func TestP07_UnavailableOfTheProgramsOwnStays(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {
@@ -204,6 +208,7 @@ func TestP07_UnavailableOfTheProgramsOwnStays(t *testing.T) {
 }
 
 func TestP03_ForeignProgramServesNoEndpoints(t *testing.T) {
+	parallel(t)
 	shop := foreign(t, "foreign")
 	good := spec(t, "good", "good")
 	good.DependsOn = map[string]config.Condition{"shop": config.Healthy}
@@ -242,6 +247,7 @@ func reaped(ctx context.Context) directory.Event {
 }
 
 func TestF03_ForeignProgramThatDoesNotStart(t *testing.T) {
+	parallel(t)
 	for name, c := range map[string]struct {
 		role  string
 		spoil func(s *host.Spec)

@@ -20,6 +20,7 @@ import (
 // Between real processes: the actor in the middle is killed with SIGKILL. Each one below it is told
 // gone, with that reason, before its host is told reaped; then all are there again.
 func TestO01_TheMiddleIsKilled(t *testing.T) {
+	parallel(t)
 	leaf, lower, middle := spec(t, "leaf", "good"), spec(t, "lower", "hosting"), spec(t, "middle", "hosting")
 	lower.Actors = []host.Spec{leaf}
 	middle.Actors = []host.Spec{lower, spec(t, "parser", "good")}

@@ -113,7 +113,7 @@ func TestD20_AnAgentThatDoesNotStart(t *testing.T) {
 			tempdir.Use(t)
 			f := inFleet(t)
 			f.Tree, f.Agents = "census", []config.Launched{{Name: "b", Launch: c.launch}}
-			for bound := time.Second; ; bound *= 2 {
+			for bound := 200 * time.Millisecond; ; bound *= 2 {
 				worker := onAgent(spec(t, "worker", "good"))
 				worker.StartTimeout = config.Duration(bound)
 				err := host.OpenTree(t.Context(), host.Options{Fleet: f}, []host.Spec{worker}, func(context.Context, *host.Tree) error { return nil })

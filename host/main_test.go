@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,9 +38,41 @@ func TestMain(m *testing.M) {
 		return
 	}
 	foreground.Signals()
+	debug.SetGCPercent(400) // collecting garbage is half of what the orders of a supervisor cost
 	// The forker keeps its thread for as long as the program runs.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/seed-2ba35074/trellis/internal/process.forkLoop"))
+	goleak.VerifyTestMain(house{m}, goleak.IgnoreTopFunction("github.com/seed-2ba35074/trellis/internal/process.forkLoop"))
 }
+
+// house is all tests, after which no process may be left.
+type house struct{ *testing.M }
+
+func (h house) Run() (code int) {
+	code = h.M.Run()
+	if left, err := children(); err != nil || len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "processes are left:", left, err)
+		code = 1
+	}
+	return code
+}
+
+// beside has the names of the tests that run beside others.
+var beside sync.Map
+
+// parallel has a test run beside others that say so. What it starts must be made by spec or foreign, so that its
+// processes are told from theirs; it must neither count what is the whole program's nor change it, as environment variables.
+func parallel(t *testing.T) {
+	t.Helper()
+	beside.Store(testOf(t), true)
+	t.Parallel()
+}
+
+// testOf is what a test has in common with its subtests, and ofVar the variable that says it to their processes.
+func testOf(t testing.TB) string {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	return name
+}
+
+const ofVar = "HOST_TEST_OF"
 
 // The endpoints of the good plugin.
 var (
@@ -282,7 +315,7 @@ func spec(t testing.TB, name, role string) host.Spec {
 	long := config.Duration(patience)
 	return host.Spec{
 		Name: name, Command: []string{self}, Env: map[string]string{
-			roleVar: role, "GORACE": "atexit_sleep_ms=0", // a race-built program else takes a second to exit
+			roleVar: role, ofVar: testOf(t), "GORACE": "atexit_sleep_ms=0", // a race-built program else takes a second to exit
 		},
 		StartTimeout: long, CancelTimeout: long, Health: config.Health{Timeout: long},
 	}

@@ -329,6 +329,7 @@ func TestN04_StartInAClosedNurseryCreatesNoProcess(t *testing.T) {
 }
 
 func TestN14_PluginsHostPlugins(t *testing.T) {
+	parallel(t)
 	top := spec(t, "top", "hosting")
 	middle := spec(t, "leaf", "hosting") // a leaf for top, a host for its own leaf
 	middle.Actors = []host.Spec{spec(t, "leaf", "good")}

@@ -67,6 +67,7 @@ func (s sluggish) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
+	parallel(t)
 	for what := range poured {
 		t.Run(what, func(t *testing.T) {
 			log := &syncBuffer{}
@@ -102,6 +103,7 @@ func TestF04_NothingThatAPluginPrintsBlocksIt(t *testing.T) {
 // F04: a nursery that has ended waits for what its children have printed last, a second at
 // most: the handler here may itself wait for the nursery's end.
 func TestF04_ANurseryWaitsForTheLastLines(t *testing.T) {
+	parallel(t)
 	log := &syncBuffer{}
 	may := make(chan struct{})
 	o := host.Options{Log: slog.New(sluggish{slog.NewJSONHandler(log, nil), may})}

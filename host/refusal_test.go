@@ -111,6 +111,7 @@ func (s *stranger) Boot(ctx context.Context, r *wire.BootRequest) (*wire.BootRes
 
 // F03: a host that refuses a link says so, and not only that the plugin ended then.
 func TestF03_RefusedLinkIsTheCause(t *testing.T) {
+	parallel(t)
 	for name, first := range firstFrames {
 		for _, rest := range []string{"", ", booted"} {
 			t.Run(name+rest, func(t *testing.T) {

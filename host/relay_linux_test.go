@@ -27,6 +27,7 @@ func realFamily(t testing.TB) []host.Spec {
 // TestD05_BetweenProcesses has real processes: child of child called from the root, sibling to sibling,
 // and a grandchild to its uncle and to another one's grandchild.
 func TestD05_BetweenProcesses(t *testing.T) {
+	parallel(t)
 	err := host.OpenTree(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, realFamily(t), func(ctx context.Context, _ *host.Tree) error {
 		all, err := findAll(ctx, allOfFamily)
 		if err != nil {
@@ -50,6 +51,7 @@ type hop struct {
 // kill -9 of the opener, of each relay and of the callee, in the middle of a stream over three hops: the ends that
 // are left are told with the name of the one that has died.
 func TestD05_KilledInTheMiddleOfAStream(t *testing.T) {
+	parallel(t)
 	for name, h := range map[string]hop{
 		"the callee":          {"right/twig", "left/lower", "left/lower"},
 		"a relay down":        {"right/twig", "left/lower/leaf", "left/lower"},

@@ -203,6 +203,7 @@ func order(ctx context.Context, from, to *directory.Portal, do string) (string, 
 
 // Each actor of a tree calls each other one, and itself, as a parent calls its child.
 func TestD05_AnyActorCallsAnyOther(t *testing.T) {
+	parallel(t)
 	grown(t, func(ctx context.Context, _ *trellistest.Programs, all map[string]*directory.Portal) error {
 		for _, from := range append(allOfFamily, "") {
 			for _, to := range allOfFamily {

@@ -17,6 +17,7 @@ import (
 // Each caller hears of a death once: whoever calls again right after that
 // waits for the next process, and is not told of the same death once more.
 func TestV06_ACallRightAfterTheDeathWaitsForTheNextProcess(t *testing.T) {
+	parallel(t)
 	s := spec(t, "phoenix", "good")
 	s.Restart, s.Backoff = config.Permanent, config.Backoff{Initial: config.Duration(time.Millisecond)}
 	_, err := open(t, host.Options{Supervision: config.Supervision{MaxRestarts: 100}}, func(ctx context.Context, n *host.Nursery) error {
@@ -48,6 +49,7 @@ func TestV06_ACallRightAfterTheDeathWaitsForTheNextProcess(t *testing.T) {
 // A process that ends is not called unhealthy first, although it cannot be asked
 // any more a moment before its end is known.
 func TestV08_AnEndIsNoFailedHealthCheck(t *testing.T) {
+	parallel(t)
 	s := spec(t, "mortal", "good")
 	s.Restart, s.Backoff = config.Permanent, config.Backoff{Initial: config.Duration(time.Millisecond)}
 	s.Health.Interval = config.Duration(100 * time.Microsecond)

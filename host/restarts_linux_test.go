@@ -147,6 +147,7 @@ func TestV03_TooManyRestartsAreTheSupervisorsFailure(t *testing.T) {
 // TestV03_LimitGoesUpward: the supervisor in a plugin gives up, which is the
 // plugin's own failure, which its supervisor answers with a restart.
 func TestV03_LimitGoesUpward(t *testing.T) {
+	parallel(t)
 	top := spec(t, "top", "hosting")
 	top.Restart, top.Backoff = config.Permanent, soon
 	top.Supervision = config.Supervision{MaxRestarts: 1, Window: config.Duration(time.Hour)}
@@ -177,6 +178,7 @@ func TestV03_LimitGoesUpward(t *testing.T) {
 // TestV05_OneForAllWaitsForTheOldGeneration: each process holds a lock from its main
 // function to its very end, and fails if it finds one of another generation.
 func TestV05_OneForAllWaitsForTheOldGeneration(t *testing.T) {
+	parallel(t)
 	dir := t.TempDir()
 	locking := func(name string) host.Spec {
 		s := restarting(t, name, config.Permanent)

@@ -120,6 +120,7 @@ func TestP05_CancelEndsTheCallsOfServices(t *testing.T) {
 }
 
 func TestV06_ServicesSurviveARestart(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := spec(t, "shop", "services")
 		s.Restart, s.Backoff.Initial = config.Permanent, config.Duration(time.Millisecond)
@@ -144,6 +145,7 @@ func TestV06_ServicesSurviveARestart(t *testing.T) {
 
 // A stream is cut off with the reason as well.
 func TestP07_StreamCutOffByTheDeathOfAProgram(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{Supervision: config.Supervision{Strategy: config.OneForOne}}, func(ctx context.Context, n *host.Nursery) error {
 		f, err := n.Start(ctx, foreign(t, "foreign"))
 		if err != nil {

@@ -69,6 +69,7 @@ func TestO03_SpansOfACallOverRelaysReachTheRoot(t *testing.T) {
 
 // O03: a start, an end and a restart are spans with their steps, and a restart belongs to the end before it.
 func TestO03_ARestartReadsAsATrace(t *testing.T) {
+	parallel(t)
 	options := host.Options{Telemetry: config.Telemetry{Spans: 1000}}
 	err := host.OpenNursery(t.Context(), options, func(ctx context.Context, n *host.Nursery) error {
 		s := spec(t, "speaker", "speaking")

@@ -194,6 +194,7 @@ func (l *larder) settled() {
 }
 
 func TestEveryOrderOfEventsOfSpares(t *testing.T) {
+	t.Parallel()
 	for _, limits := range []struct{ want, most int }{{1, 1}, {2, 1}, {2, 2}, {3, 1}} {
 		first := &larder{table: spares{want: limits.want, most: limits.most}}
 		seen, todo := map[string]bool{first.key(): true}, []*larder{first}

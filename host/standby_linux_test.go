@@ -139,6 +139,7 @@ func TestV01_AfterKill9TheSparesProcessIsTheActors(t *testing.T) {
 }
 
 func TestV01_AStoppedSpareIsKilledAndNotUsed(t *testing.T) {
+	parallel(t)
 	s := spec(t, "a", "good")
 	s.Health = config.Health{Timeout: config.Duration(time.Second), Off: true} // only its spares are asked
 	spare, now := restarted(t, s, func(ctx context.Context, spare actor.ID) error { return freeze(ctx, spare.PID) })
@@ -149,6 +150,7 @@ func TestV01_AStoppedSpareIsKilledAndNotUsed(t *testing.T) {
 
 // A restart runs the program that the file is at that moment, as it does without a standby.
 func TestV01_ASpareOfAReplacedProgramIsNotUsed(t *testing.T) {
+	parallel(t)
 	s := spec(t, "a", "good")
 	program := filepath.Join(t.TempDir(), "program")
 	replace := func() error {
@@ -206,6 +208,7 @@ func TestN17_ASparesExitHooksRun(t *testing.T) {
 
 // A spare that somebody else ends runs its exit hooks as an actor would, though it has none yet.
 func TestN17_ASparesExitHooksRunAtASignal(t *testing.T) {
+	parallel(t)
 	for _, sig := range process.EndSignals() {
 		t.Run(sig.String(), func(t *testing.T) {
 			s, read := diary(t, "hooked")

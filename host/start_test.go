@@ -48,6 +48,7 @@ func (c badPlugin) check(t *testing.T, err error) {
 }
 
 func TestF03_BadPlugins(t *testing.T) {
+	parallel(t)
 	cases := map[string]badPlugin{
 		"missing":        {host.Spec{Command: []string{"/does/not/exist"}}, "program", []string{"/does/not/exist", "no such file"}},
 		"not in PATH":    {host.Spec{Command: []string{"no-such-program-here"}}, "program", []string{"no-such-program-here", "PATH"}},
@@ -85,7 +86,7 @@ func TestF03_BadPlugins(t *testing.T) {
 // Those that would wait for ever wait at the same time, and while the tests run that have
 // no processes.
 func TestF03_PluginsThatHang(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	t.Cleanup(func() {
 		if left := childrenLeft(t); len(left) > 0 {
 			t.Errorf("processes are left: %v", left)

@@ -92,6 +92,7 @@ func overran(t *testing.T, err error, window int) {
 // T6 · M05: the receive buffer, and how long a task may take to open it, are set per actor:
 // a plugin's by its spec, for its own children, too; the host's by its options.
 func TestM05_ReceivingIsSetPerActor(t *testing.T) {
+	parallel(t)
 	top, leaf := spec(t, "top", "receiver"), spec(t, "leaf", "receiver")
 	top.Streams = config.Streams{Messages: 1, Bytes: 1000, Most: 3, ReadyTimeout: config.Duration(time.Hour)}
 	leaf.Streams = config.Streams{Messages: 7}

@@ -24,6 +24,7 @@ func stickiest(t testing.TB, stuck config.WhenStuck, grace time.Duration) host.S
 // P13: an actor with stuck: restart that has had a stuck task for its grace is ended as
 // failed, and so restarted. Whoever waits for the task goes on.
 func TestP13_AStuckTaskRestartsItsActor(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		const grace = 10 * time.Millisecond
 		p := startAll(ctx, t, n, stickiest(t, config.RestartWhenStuck, grace))[0]

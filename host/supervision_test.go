@@ -56,10 +56,11 @@ const (
 // clone copies what the table points to, so that each branch works on its own.
 func (w *world) clone() *world {
 	c := *w
-	c.plan.children = make([]*childState, len(w.plan.children))
+	rows := make([]childState, len(w.plan.children)) // one allocation, as there are hundreds of thousands of worlds
+	c.plan.children = make([]*childState, len(rows), len(rows)+1)
 	for i, row := range w.plan.children {
-		copied := *row
-		c.plan.children[i] = &copied
+		rows[i] = *row
+		c.plan.children[i] = &rows[i]
 	}
 	c.plan.restarts = slices.Clone(w.plan.restarts)
 	return &c
@@ -243,9 +244,10 @@ type move struct {
 func (m move) String() string { return fmt.Sprint(m.what, " ", m.id, " ", m.how) }
 
 // next are the moves of a world.
-func (w *world) next(limits explored) (moves []move) {
+func (w *world) next(limits explored) []move {
+	moves := make([]move, 0, 16)
 	for id, state := range w.process {
-		moves = append(moves, ofProcess(id, state, limits)...)
+		moves = ofProcess(moves, id, state, limits)
 		if w.pausing[id] {
 			moves = append(moves, move{what: "resume", id: id, do: func(w *world) {
 				w.pausing[id] = false
@@ -316,8 +318,8 @@ func (w *world) scale(count int) {
 	}
 }
 
-// ofProcess are the moves of one process.
-func ofProcess(id int, state activity, limits explored) (moves []move) {
+// ofProcess adds the moves of one process.
+func ofProcess(moves []move, id int, state activity, limits explored) []move {
 	switch state {
 	case coming, comingTold:
 		moves = append(moves, move{what: "up", id: id, do: func(w *world) {

@@ -34,6 +34,7 @@ func TestN08_WellBehavedChildMeetsNoForce(t *testing.T) {
 }
 
 func TestN08_StuckChildIsKilledWithinTheBounds(t *testing.T) {
+	parallel(t)
 	log, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := spec(t, "stuck", "good")
 		short := config.Duration(50 * time.Millisecond)

@@ -13,6 +13,7 @@ import (
 // A plugin behind a wrapper, which stays its parent, is another process than the one that
 // was started: its link goes over gRPC, and is like any other.
 func TestPluginBehindAWrapper(t *testing.T) {
+	parallel(t)
 	_, err := open(t, host.Options{}, func(ctx context.Context, n *host.Nursery) error {
 		s := spec(t, "wrapped", "good")
 		s.Command = append([]string{"/bin/sh", "-c", `"$0" "$@"; exit $?`}, s.Command...)

@@ -2,6 +2,7 @@ package trellistest_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/seed-2ba35074/trellis/plugins/conform/program"
@@ -26,6 +27,9 @@ func TestMain(m *testing.M) {
 		program.Serve()
 	case "bad":
 		serveBadly()
+	}
+	if err := os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -ldflags=-w")); err != nil { // linking is most of what building costs
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
