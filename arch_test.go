@@ -63,6 +63,7 @@ func importMap() []area {
 		{"internal/lab/page", nil, "it reads pages, and knows nothing of what they are about"},
 		{"internal/lab/foreground", nil, "the tests of every package may use it"},
 		{"internal/lab/tempdir", nil, "the tests of every package may use it"},
+		{"internal/lab/together", nil, "the tests of every package may use it"},
 		{"internal/lab/machines", []string{"host", "internal/lab/netns", "sdk", "shared"}, "it plays the machines of a fleet"},
 		{"internal/lab/netns", nil, "the tests of every package may use it"},
 		{"internal/lab/count", []string{"internal/lab/decl"}, "it reads source text, and imports nothing of what it measures"},

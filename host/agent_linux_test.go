@@ -298,7 +298,7 @@ func TestD22_NoAgentFits(t *testing.T) {
 			`no agent can run it: "b" has of="the test", expected "somebody"`: {Labels: map[string]string{"of": "somebody"}},
 		} {
 			s := spec(t, "worker", "good")
-			s.On, s.StartTimeout = on, config.Duration(time.Second)
+			s.On, s.StartTimeout = on, config.Duration(200*time.Millisecond)
 			_, err := n.Start(ctx, s)
 			failed, ok := errors.AsType[*host.StartError](err)
 			if !ok || failed.Stage != "program" || failed.Lasting || !strings.Contains(err.Error(), want) {

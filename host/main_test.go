@@ -23,6 +23,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/lab/foreground"
+	"github.com/seed-2ba35074/trellis/internal/lab/together"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	foreground.Signals()
+	together.Tests()
 	debug.SetGCPercent(400) // collecting garbage is half of what the orders of a supervisor cost
 	// The forker keeps its thread for as long as the program runs.
 	goleak.VerifyTestMain(house{m}, goleak.IgnoreTopFunction("github.com/seed-2ba35074/trellis/internal/process.forkLoop"))

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-2ba35074/trellis/internal/lab/together"
 	"github.com/seed-2ba35074/trellis/plugins/conform/program"
 	"github.com/seed-2ba35074/trellis/trellistest"
 )
@@ -31,5 +32,6 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -ldflags=-w")); err != nil { // linking is most of what building costs
 		panic(err)
 	}
+	together.Tests()
 	os.Exit(m.Run())
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 	"github.com/seed-2ba35074/trellis/internal/lab/foreground"
+	"github.com/seed-2ba35074/trellis/internal/lab/together"
 	conformplugin "github.com/seed-2ba35074/trellis/plugins/conform/program"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -54,6 +55,7 @@ type guest struct{ *testing.M }
 
 func (g guest) Run() (code int) {
 	foreground.Signals()
+	together.Tests()
 	dir, err := os.MkdirTemp("", "h-") // short: names of sockets are in it
 	compiled, none := os.UserCacheDir()
 	if err = errors.Join(err, none); err == nil {
