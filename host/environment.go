@@ -15,6 +15,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/launch"
+	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/logs"
 	"github.com/seed-2ba35074/trellis/internal/recording"
 	"github.com/seed-2ba35074/trellis/internal/report"
@@ -157,7 +158,7 @@ func newEnvironment(ctx context.Context, o Options) (*environment, context.Conte
 	}
 	return &environment{
 		base: ctx, self: id, exposed: exposed, log: own, queue: queue, lines: log, hurry: o.Hurry,
-		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(dialog.ReceivingFrom(ctx)), registry: registry, machines: newMachines(o.Fleet), records: source, spans: tracing.To(source, registry.Path()), router: router,
+		dial: o.DialOptions, launch: launch.From(ctx), taps: taps, receive: receiving(o.Streams).Or(life.ReceivingFrom(ctx)), registry: registry, machines: newMachines(o.Fleet), records: source, spans: tracing.To(source, registry.Path()), router: router,
 		end: func() {
 			closedWithin(warnings.Idle(), lastLogs)
 			end()

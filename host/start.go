@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -201,7 +202,7 @@ func (i *incarnation) bootRequest() (*wire.BootRequest, error) {
 		CancelTimeout: int64(boundsOf(i.spec).cancel),
 		Root:          wire.FromID(i.env.router.Root), Spans: i.env.spans != nil,
 	}
-	receiving(i.spec.Streams).Tell(request)
+	life.TellReceiving(request, receiving(i.spec.Streams))
 	if len(i.spec.Actors) > 0 {
 		tree, err := json.Marshal(config.Tree{Name: i.spec.Name, Actors: i.spec.Actors, Supervision: i.spec.Supervision})
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/life"
 	"github.com/seed-2ba35074/trellis/sdk"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -32,7 +33,7 @@ func receiver() []contract.Handler {
 	return []contract.Handler{
 		receives.Handle(func(ctx context.Context, child bool) (dialog.Receiving, error) {
 			if !child {
-				return dialog.ReceivingFrom(ctx), nil
+				return life.ReceivingFrom(ctx), nil
 			}
 			p, err := host.FromContext(ctx).Portal("leaf")
 			if err != nil {

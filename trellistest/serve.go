@@ -130,7 +130,7 @@ func (p Plugin) start(receiving dialog.Receiving) (*Actor, error) {
 	}
 	a.parents = dialog.NewTable(link.New(a.recorder.Tap(here, a.id), link.Config{Self: a.parent}), dialog.Config{
 		Accept: offered.Accept, Receiving: receiving, CancelTimeout: p.CancelTimeout,
-		Base: dialog.WithReceiving(self.With(context.Background(), a.parent, nil), receiving),
+		Base: life.WithReceiving(self.With(context.Background(), a.parent, nil), receiving),
 	})
 	a.reach = endpoint.To(a.parents)
 	a.watching = task.Start(a.watchLink)
@@ -156,7 +156,7 @@ func (a *Actor) boot(receiving dialog.Receiving, cancelTimeout time.Duration) (p
 	own(a.id, a.hooks)
 	as(a.id, func(ctx context.Context) {
 		request := &wire.BootRequest{Self: wire.FromID(a.id), Parent: wire.FromID(a.parent), Broker: 1, CancelTimeout: int64(cancelTimeout)}
-		receiving.Tell(request)
+		life.TellReceiving(request, receiving)
 		_, err = a.life.Boot(ctx, request, func(context.Context) (link.Transport, error) { return there, nil })
 	})
 	if err != nil {

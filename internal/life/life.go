@@ -127,8 +127,8 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	l.endTelling = end
 	l.tell(telling, r)
 	l.router = &route.Router{Self: id, Parent: l.parent, Root: r.Root.ToID(), Down: l.hosted}
-	receiving := dialog.Told(r)
-	ctx, cancel := context.WithCancel(dialog.WithReceiving(l.context(), receiving))
+	receiving := toldReceiving(r)
+	ctx, cancel := context.WithCancel(WithReceiving(l.context(), receiving))
 	l.cancel = cancel
 	log := l.cfg.Log()
 	l.table = dialog.NewTable(
