@@ -3,11 +3,9 @@ package host_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -142,12 +140,10 @@ func TestD22_ADrainedAgentInARegistryEnds(t *testing.T) {
 	agent := task.Start(func() {
 		failure = host.Agent(t.Context(), host.AgentOptions{Registry: r, Credentials: credentials, Log: quiet})
 	})
-	number := 0
 	// root opens a tree, and has its body drain the agent.
 	root := func(tree string, body func(drain func()) error) error {
-		number++
 		f := *machines
-		f.Listen = strings.Replace(f.Listen, "127.0.0.1", fmt.Sprintf("127.0.0.%d", number), 1)
+		f.Listen = ownAddress()
 		f.Registry, f.Tree = memory.Client(fleet.Settings{}), tree
 		err := host.OpenNursery(t.Context(), host.Options{Fleet: &f, Log: quiet}, func(ctx context.Context, n *host.Nursery) error {
 			defer n.Cancel()

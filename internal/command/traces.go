@@ -157,6 +157,7 @@ type pending struct {
 // followTraces prints each trace when nothing more comes of it.
 func (p *program) followTraces(ctx context.Context, w chosen) error {
 	coming := make(chan telemetry.Span)
+	ctx, stop := context.WithCancel(ctx)
 	var failed error
 	reading := task.Start(func() {
 		failed = p.spans(ctx, telemetry.Filter{Since: w.since, Follow: true}, func(s telemetry.Span) {
@@ -167,6 +168,7 @@ func (p *program) followTraces(ctx context.Context, w chosen) error {
 		})
 	})
 	defer reading.Wait()
+	defer stop()
 	ticker := time.NewTicker(quiet / 5)
 	defer ticker.Stop()
 	all := map[string]*pending{}
