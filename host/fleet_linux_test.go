@@ -156,12 +156,12 @@ func TestD04_SilentHostsTakeNoPlace(t *testing.T) {
 	overTLS(t)
 	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
 		address, credentials := site()
+		peer, at, err := fabric.ParseAddress(address)
+		if err != nil {
+			return err
+		}
 		var silent []*fabric.Conn
 		for range 100 {
-			peer, at, err := fabric.ParseAddress(address)
-			if err != nil {
-				return err
-			}
 			conn, err := fabric.Dial(ctx, credentials, at, peer)
 			if err != nil {
 				return err
@@ -173,12 +173,17 @@ func TestD04_SilentHostsTakeNoPlace(t *testing.T) {
 			t.Errorf("D04: %v", err)
 		}
 		for _, conn := range silent[:30] { // more are waiting than there may be
-			if _, err := conn.Read(make([]byte, 1)); err == nil {
-				t.Error("D04: a host that says nothing is answered")
+			answer, _ := io.ReadAll(conn)                                                   // it ends with the connection
+			if len(answer) > 0 && !strings.Contains(string(answer), "no greeting within") { // it may be late before another one comes
+				t.Errorf("D04: a host that says nothing is answered: %q", answer)
 			}
 		}
 		// One that says something else is told no more than that.
-		conn := silent[99]
+		conn, err := fabric.Dial(ctx, credentials, at, peer)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n"); err != nil {
 			return err
 		}

@@ -229,17 +229,17 @@ var errLocked = errors.New("locked by another process")
 
 // lockDir locks a directory without waiting.
 func lockDir(path string, create int) (*os.File, error) {
-	return lockFile(filepath.Join(path, lockName), create)
+	return lockFile(filepath.Join(path, lockName), create, false)
 }
 
 // lockFile locks a file without waiting. The lock counts only if the file still is the one
 // that has the name.
-func lockFile(name string, create int) (*os.File, error) {
+func lockFile(name string, create int, shared bool) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|create, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	err = tryLock(file)
+	err = tryLock(file, shared)
 	if err == nil {
 		err = sameFile(file, name)
 	}

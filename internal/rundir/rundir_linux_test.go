@@ -447,3 +447,33 @@ func TestN07_ForgedNoteIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// D04: whoever just looks whether a host serves is not taken for one that does, however long the machine lets it look.
+func TestD04_ALookIsNoOccupant(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.Chmod(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "socket")
+	looking, err := lockFile(path+lockSuffix, os.O_CREATE, true) // as Occupied has it for a moment
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Occupied(path) {
+		t.Error("D04: one that looks is an occupant to another one")
+	}
+	if _, err := occupyOnce(path, folder); !errors.Is(err, errLooked) {
+		t.Errorf("D04: while somebody looks: %v", err)
+	}
+	if err := looking.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := occupyOnce(path, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := occupyOnce(path, folder); !errors.Is(err, errLocked) || !Occupied(path) {
+		t.Errorf("D04: while somebody has it: %v", err)
+	}
+	vacate(path, lock, false)
+}

@@ -15,9 +15,12 @@ func tempRoot() string { return environ.Absolute(os.TempDir()) }
 // isPrivate trusts the access list of the user's own temporary directory.
 func isPrivate(fs.FileInfo) bool { return true }
 
-// tryLock takes the lock or returns errLocked.
-func tryLock(file *os.File) error {
-	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
+// tryLock takes the lock, which many may share, or returns errLocked.
+func tryLock(file *os.File, shared bool) error {
+	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
+	if !shared {
+		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
 	err := windows.LockFileEx(windows.Handle(file.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return errLocked

@@ -44,7 +44,7 @@ func Socket(address string) (path string, err error) {
 }
 
 // How often Occupy tries, and how long it waits in between: others hold the lock for an
-// instant while they look whether somebody has it (Occupied), and while they sweep.
+// instant while they sweep. Those that look whether somebody has it (Occupied) share it.
 const (
 	occupyTries = 50
 	occupyPause = time.Millisecond
@@ -81,7 +81,7 @@ func occupy(path, folder string) (lock *os.File, err error) {
 	begun := time.Now()
 	for attempt := 0; attempt < occupyTries || !locked && time.Since(begun) < claimBound; attempt++ {
 		lock, err = occupyOnce(path, folder)
-		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, errLocked) && !errors.Is(err, errLooked) && !errors.Is(err, fs.ErrNotExist) {
 			return lock, err
 		}
 		locked = locked || errors.Is(err, errLocked)
@@ -102,12 +102,20 @@ func occupyOnce(path, folder string) (*os.File, error) {
 	if err := checkPrivate(folder); err != nil {
 		return nil, err
 	}
-	return lockFile(path+lockSuffix, os.O_CREATE)
+	lock, err := lockFile(path+lockSuffix, os.O_CREATE, false)
+	if errors.Is(err, errLocked) && !Occupied(path) {
+		err = errLooked
+	}
+	return lock, err
 }
+
+// errLooked is that nobody has the name, and others just look whether somebody does. They may take their time for that on a machine
+// that has none for them.
+var errLooked = errors.New("others look whether it is free")
 
 // Occupied reports whether a program that lives has the name of a socket.
 func Occupied(path string) bool {
-	lock, err := lockFile(path+lockSuffix, 0)
+	lock, err := lockFile(path+lockSuffix, 0, true)
 	if err == nil {
 		_ = lock.Close() // nothing was written
 	}
@@ -138,7 +146,7 @@ func sweepSocket(name string) {
 	if !isLock || !strings.HasSuffix(path, socketSuffix) {
 		return
 	}
-	if lock, err := lockFile(name, 0); err == nil {
+	if lock, err := lockFile(name, 0, false); err == nil {
 		_ = removeSocket(path) // else whoever wants to serve there is told what it is
 		vacate(path, lock, false)
 	}
