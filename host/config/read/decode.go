@@ -49,7 +49,11 @@ func (r *reader) decode(n *node, v reflect.Value) { //nolint:cyclop // one case 
 		}
 	case *int:
 		number, err := strconv.Atoi(n.text)
-		if r.expect(n, n.tag == tagInt && numberForm.MatchString(n.text) && err == nil, "a whole number in decimal digits") {
+		expected := "a whole number in decimal digits"
+		if n.tag == tagText && numberForm.MatchString(n.text) {
+			expected += " and without quotes"
+		}
+		if r.expect(n, n.tag == tagInt && numberForm.MatchString(n.text) && err == nil, expected) {
 			*to = number
 		}
 	case *bool:
@@ -80,7 +84,7 @@ func (r *reader) decodeKind(n *node, v reflect.Value) {
 	case reflect.Struct:
 		r.decodeFields(n, v)
 	case reflect.Map:
-		if r.expect(n, n.kind == yaml.MappingNode, "a mapping") && len(n.items) > 0 { // an empty one is as good as none
+		if r.expect(n, n.kind == yaml.MappingNode, "a mapping such as {a: b}") && len(n.items) > 0 { // an empty one is as good as none
 			v.Set(reflect.MakeMap(v.Type()))
 			for _, item := range n.items {
 				value := reflect.New(v.Type().Elem()).Elem()
@@ -89,7 +93,11 @@ func (r *reader) decodeKind(n *node, v reflect.Value) {
 			}
 		}
 	case reflect.Slice:
-		if r.expect(n, n.kind == yaml.SequenceNode, "a list") && len(n.items) > 0 {
+		expected := "a list"
+		if v.Type().Elem().Kind() == reflect.String {
+			expected = "a list such as [a, b]"
+		}
+		if r.expect(n, n.kind == yaml.SequenceNode, expected) && len(n.items) > 0 {
 			v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 			for i, item := range n.items {
 				r.decode(item, v.Index(i))

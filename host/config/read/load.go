@@ -146,8 +146,17 @@ func (r *reader) syntax(src []byte, err error) {
 	if text == "found unexpected end of stream" {
 		text += "; is a quote not closed?" // the line is that of the quote, unless it is the first
 	}
+	if text == "found character that cannot start any token" && tabbed(src, at.Line) {
+		text = "a line is indented with a tab; use spaces"
+	}
 	if strings.HasPrefix(text, "unknown anchor") || strings.HasPrefix(text, "control characters") {
 		at = config.Place{File: r.file}
 	}
 	r.report(at, nil, "this is not valid YAML: %s", text)
+}
+
+// tabbed reports whether a line, the first of which is 1, is indented with a tab.
+func tabbed(src []byte, line int) bool {
+	lines := bytes.Split(src, []byte{'\n'})
+	return line <= len(lines) && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte{'\t'})
 }
