@@ -100,11 +100,11 @@ func (p *Page) describe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	do := wire.OrderDescribe
+	do, tree := wire.OrderDescribe, p.asked()
 	if r.URL.Query().Get("brief") != "" {
-		do = wire.OrderLook
+		do, tree.Records = wire.OrderLook, nil
 	}
-	a, err := p.asked().Actor(ctx, wire.OrderRequest{Path: strings.Join(parts, "/"), Do: do})
+	a, err := tree.Actor(ctx, wire.OrderRequest{Path: strings.Join(parts, "/"), Do: do})
 	if err != nil {
 		failed(w, err)
 		return

@@ -368,14 +368,15 @@ func TestTheLastRecords(t *testing.T) {
 func TestDocuments(t *testing.T) {
 	served(t, withToken, nil, func(_ context.Context, _ *page.Page, url string) {
 		for path, wants := range map[string][]string{
-			"tree":          {`"path":"greeter"`, `"state":"ready"`, `{"name":"cook","kind":"func"}`},
-			"actor/greeter": {`"schemas":{"arguments":{"additionalProperties":false,"properties":{"count":`, `"health":{`},
-			"actor/":        {`"path":""`, `"state":"ready"`},
-			"metrics":       {`"actor":"greeter"`},
-			"traces":        {`"kept":false`, `"spans":[]`},
-			"about":         {`"read_only":false`},
-			"plan":          {`not started from a file`},
-			"actor/nobody":  {`actor not found`},
+			"tree":                  {`"path":"greeter"`, `"state":"ready"`, `{"name":"cook","kind":"func"}`},
+			"actor/greeter":         {`"schemas":{"arguments":{"additionalProperties":false,"properties":{"count":`, `"health":{`},
+			"actor/greeter?brief=1": {`"endpoints":[{"name":"also"`, `"log":[]`},
+			"actor/":                {`"path":""`, `"state":"ready"`},
+			"metrics":               {`"actor":"greeter"`},
+			"traces":                {`"kept":false`, `"spans":[]`},
+			"about":                 {`"read_only":false`},
+			"plan":                  {`not started from a file`},
+			"actor/nobody":          {`actor not found`},
 		} {
 			_, text := do(t, http.MethodGet, url+"/api/"+path, "")
 			for _, want := range wants {

@@ -2,10 +2,10 @@
 
 export const keep = { events: 5000, records: 5000, points: 900, states: 200 };
 
-// push appends to a list of bounded length.
+// push appends to a list of bounded length: now and then it is cut to its last ones, as that is dear for a long one.
 export function push(list, item, most) {
   list.push(item);
-  if (list.length > most) list.splice(0, list.length - most);
+  if (list.length > 1.25 * most) list.splice(0, list.length - most);
 }
 
 // newest are the last ones of a list that pass a test, the newest first.

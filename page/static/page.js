@@ -57,7 +57,7 @@ async function describe() {
   const path = selected, known = description?.path === path ? description : null;
   let doc = await ask(`api/actor/${escaped(path)}${known ? "?brief=1" : ""}`);
   if (known && doc.uuid !== known.uuid) doc = await ask(`api/actor/${escaped(path)}`); // another process, which may be another program
-  else if (known) doc = { ...doc, endpoints: known.endpoints, program: known.program };
+  else if (known) doc = { ...doc, endpoints: known.endpoints, program: known.program, log: newest(records, 10, (r) => (r.actor ?? "") === path).reverse() };
   if (path !== selected) return;
   description = doc;
   noteBudget(doc);
