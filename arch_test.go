@@ -83,7 +83,7 @@ func importMap() []area {
 		{"internal/records", []string{"shared/fault", "shared/telemetry", "internal/task", "internal/tracing", "internal/words"}, "it keeps records, and knows nothing of how they come and go"},
 		{"internal/inspect", append([]string{"internal/ctxvalue", "internal/dialog", "internal/endpoint", "internal/task", "internal/terminal", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life, hosts and programs that have joined meet in it: they tell, hand on and ask"},
 		{"internal/document", []string{"internal/inspect", "internal/treepath", "shared"}, "it makes documents of what others have read"},
-		{"internal/report", append([]string{"internal/ctxvalue", "internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
+		{"internal/report", append([]string{"internal/ctxvalue", "internal/task", "internal/dialog", "internal/records", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: one sends what the other receives"},
 		{"internal/route", append([]string{"internal/ctxvalue", "internal/dialog", "internal/endpoint", "internal/histogram", "internal/task", "internal/treepath", "internal/wire", "internal/words"}, layers...), "life and host meet in it: each has links that dialogs of others go over"},
 		{"internal/life", append([]string{"internal"}, layers...), "it is an actor without the process around it: sdk has that, and tests have none"},
 		{"shared/flow", []string{"shared/contract", "shared/fault", "internal/hub", "internal/panics", "internal/task"}, "it combines what package contract exports, and could be another's"},

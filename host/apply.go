@@ -292,7 +292,10 @@ func (c *changing) ask(ctx context.Context, g *group, spec Spec, p *pending) err
 			err = failure
 		}
 		for _, t := range told {
-			p.below = append(p.below, t.change())
+			if t.Failure != "" {
+				t.Err = errors.New(t.Failure)
+			}
+			p.below = append(p.below, t.Change)
 		}
 	}
 	if err == nil && !c.dry {
@@ -335,13 +338,6 @@ func (p *pending) awaitUp(added []*child) {
 type told struct {
 	Change
 	Failure string `json:"failure,omitempty"`
-}
-
-func (t told) change() Change {
-	if t.Failure != "" {
-		t.Err = errors.New(t.Failure)
-	}
-	return t.Change
 }
 
 // obeyApply carries out the order of this actor's own host.

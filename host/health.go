@@ -108,9 +108,7 @@ func (w *watch) checkHealth() {
 		if due = due.Add(interval); time.Until(due) < 0 {
 			due = inStep(time.Now(), interval)
 		}
-		select {
-		case <-time.After(time.Until(due)):
-		case <-w.ending:
+		if closedWithin(w.ending, time.Until(due)) {
 			return
 		}
 	}
@@ -280,12 +278,10 @@ func answerBoundOver(ctx context.Context, bound time.Duration, starved func() ti
 // how busy the machine is; it reports false if ctx ended before.
 func pausesFor(ctx context.Context, d time.Duration) (late time.Duration, ok bool) {
 	due := time.Now().Add(d)
-	select {
-	case <-time.After(d):
-		return time.Since(due), true
-	case <-ctx.Done():
+	if closedWithin(ctx.Done(), d) {
 		return 0, false
 	}
+	return time.Since(due), true
 }
 
 // onStuckTask reports a task of the child that was told to end and has not ended in time.

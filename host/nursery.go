@@ -127,7 +127,10 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 	var err, told error
 	panics.Attempt(func() error { return body(n.ctx, n) }, func(ended error) {
 		err, told = ended, causeOf(n.ctx)
-		n.settle(err)
+		if err != nil {
+			n.cancel(err)
+		}
+		n.update(func() { n.settling = true }) // from now on the nursery ends with the last of its children
 		<-n.idle
 		n.door.shut()
 		n.agents.end()
@@ -139,15 +142,6 @@ func (n *Nursery) run(ctx context.Context, body func(ctx context.Context, n *Nur
 	})
 	panics.Rethrow(err)
 	return n.outcome(ctx, err, told)
-}
-
-// settle notes that body has ended: a failure cancels the children, and from now
-// on the nursery ends with the last of them.
-func (n *Nursery) settle(err error) {
-	if err != nil {
-		n.cancel(err)
-	}
-	n.update(func() { n.settling = true })
 }
 
 // update changes the table, wakes those who wait for a change, and asks again

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/seed-2ba35074/trellis/internal/link"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
@@ -176,10 +177,7 @@ func (c *pluginClient) lostSoon(caller context.Context, conn *grpc.ClientConn) b
 	soon, stopSoon := context.WithTimeout(ctx, drainBound)
 	defer stopSoon()
 	if conn.WaitForStateChange(soon, connectivity.Ready) {
-		select {
-		case <-c.ctx.Done():
-		case <-ctx.Done():
-		}
+		_ = task.Await(ctx, c.ctx.Done()) // which of them it was, lost says
 	}
 	return c.lost()
 }
@@ -232,9 +230,7 @@ func (p *pacedStream) RecvMsg(m any) error {
 		return err
 	}
 	if len(p.taken) == mostAnnounced {
-		select {
-		case <-time.After(time.Until(p.taken[0].Add(brokerMemory))):
-		case <-p.Context().Done():
+		if closedWithin(p.Context().Done(), time.Until(p.taken[0].Add(brokerMemory))) {
 			return io.ErrUnexpectedEOF
 		}
 		p.taken = p.taken[1:]

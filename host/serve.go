@@ -126,12 +126,8 @@ func (d *door) attend(e *entrance) {
 		case !before:
 			d.n.env.log.Warn("programs cannot join", "at", e.at, "error", err)
 		}
-		if failing {
-			select {
-			case <-time.After(doorPause):
-			case <-d.ctx.Done():
-				return
-			}
+		if failing && closedWithin(d.ctx.Done(), doorPause) {
+			return
 		}
 	}
 }

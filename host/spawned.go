@@ -131,15 +131,12 @@ func (s *spawned) Listen(ctx context.Context, boot *wire.BootRequest, take func(
 		grpc.WaitForHandlers(true), // so that after Stop no link comes any more
 	)
 	wire.RegisterLinkServer(s.server, links)
-	s.serving = task.Start(func() { s.serve(entry) })
+	s.serving = task.Start(func() { // until Release stops the server
+		if err := s.server.Serve(entry); err != nil && !entry.shut.Load() {
+			s.env.log.Error("the link's server has failed", "actor", s.id.String(), "error", err)
+		}
+	})
 	return nil
-}
-
-// serve takes in the child's link, until Release stops the server.
-func (s *spawned) serve(entry *linkListener) {
-	if err := s.server.Serve(entry); err != nil && !entry.shut.Load() {
-		s.env.log.Error("the link's server has failed", "actor", s.id.String(), "error", err)
-	}
 }
 
 // Current compares the file that the next start would execute with the one that this one
@@ -218,7 +215,7 @@ const (
 // too many others have.
 //
 // gRPC's server owns it and calls Accept on one goroutine; close may be called on any, and
-// more than once. shut also tells serve that the failure of Accept was meant. A plugin
+// more than once. shut also tells that the failure of Accept was meant. A plugin
 // that opens connections without end costs the host mostCallers descriptors, and its own
 // start.
 type linkListener struct {

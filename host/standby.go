@@ -136,10 +136,7 @@ func (b *standby) start(number int) {
 	b.running[number] = s
 	b.n.tasks.Go(func() {
 		defer end(nil)
-		select {
-		case <-time.After(standbyDelay):
-		case <-ctx.Done():
-		}
+		closedWithin(ctx.Done(), standbyDelay)
 		b.run(ctx, number, s)
 	})
 }

@@ -141,10 +141,7 @@ func (i *incarnation) fit(ctx context.Context) error {
 // started. Nobody has called it, and so it is only asked to run its exit hooks, while ctx lasts.
 func (i *incarnation) discard(ctx context.Context, why error) {
 	if i.program.Stop(ctx) == nil {
-		select {
-		case <-i.program.Process().Dead():
-		case <-ctx.Done():
-		}
+		_ = task.Await(ctx, i.program.Process().Dead()) // else it is killed
 	}
 	i.kill()
 	i.release()

@@ -211,10 +211,7 @@ func (r *ring[T, K]) batches(ctx context.Context, follow bool) iter.Seq2[[]entry
 // ended. It looks at ctx in either case: a loop that never catches up ends as well.
 func wait(ctx context.Context, changed <-chan struct{}, more bool) bool {
 	if !more {
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
+		_ = task.Await(ctx, changed)
 	}
 	return ctx.Err() == nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
@@ -218,10 +219,7 @@ func receive(ctx context.Context, d *dialog.Dialog, take func(m *message)) error
 		}
 		take(&m)
 		if n += max(0, len(m.Spans)-1); n >= mostInAWhile {
-			select {
-			case <-time.After(time.Until(begun.Add(aWhile))):
-			case <-ctx.Done(): // the link is lost: what has come is all that comes
-			}
+			task.ClosedWithin(ctx.Done(), time.Until(begun.Add(aWhile))) // if it is, the link is lost: what has come is all that comes
 			begun, n = time.Now(), 0
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -357,10 +358,7 @@ func (r *Memory) next(ctx context.Context, f *follower) (events []Event, lost in
 		if over || !nothing {
 			return events, lost, over
 		}
-		select {
-		case <-f.wake:
-		case <-ctx.Done():
-		}
+		_ = task.Await(ctx, f.wake) // the end of ctx is seen above
 	}
 }
 
