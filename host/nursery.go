@@ -31,7 +31,7 @@ type Nursery struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	tasks  task.Group // one-shots, the goroutines that own processes, and pauses
-	door   *door      // where other programs join; nil if they cannot
+	door   *door      // where other programs join
 	agents launchers  // that it starts
 
 	// mu guards the following fields, and those of each child that change. It is held for

@@ -51,9 +51,9 @@ type entrance struct {
 	last   []*control.Caller // those that have connected last; attend alone uses it
 }
 
-// serve makes the door at the addresses of the options; there is none without any.
+// serve makes the door at the addresses of the options; without any, it has no entrances.
 func serve(ctx context.Context, o Options) (*door, error) {
-	d := &door{places: make(chan struct{}, mostGuests), agents: make(chan struct{}, mostAgents)}
+	d := &door{close: func() {}, places: make(chan struct{}, mostGuests), agents: make(chan struct{}, mostAgents)}
 	if o.Serve != "" {
 		l, err := control.Listen(o.Serve)
 		if err != nil {
@@ -76,31 +76,21 @@ func serve(ctx context.Context, o Options) (*door, error) {
 			return control.NewCaller(conn, conn.Host()), nil
 		}, close: l.Close})
 	}
-	if len(d.entrances) == 0 {
-		return nil, nil //nolint:nilnil // a door that is nil is shut
-	}
 	return d, nil
 }
 
 // open lets programs in, to a nursery.
 func (d *door) open(n *Nursery) {
-	if d != nil {
-		d.n = n
-		d.ctx, d.close = context.WithCancel(n.ctx)
-		for _, e := range d.entrances {
-			n.tasks.Go(func() { d.attend(e) })
-		}
+	d.n = n
+	d.ctx, d.close = context.WithCancel(n.ctx)
+	for _, e := range d.entrances {
+		n.tasks.Go(func() { d.attend(e) })
 	}
 }
 
 // shut lets nobody in any more.
 func (d *door) shut() {
-	if d == nil {
-		return
-	}
-	if d.close != nil { // else it was never open
-		d.close()
-	}
+	d.close()
 	for _, e := range d.entrances {
 		e.close()
 	}

@@ -25,20 +25,20 @@ func (c *checker) supervision(s Supervision, actors []Actor, at *place) {
 		}
 	}
 	if switchedOff < len(actors) {
-		c.unheard(here, "none of the actors here is ever restarted; give those restart: transient or permanent that are to be "+
-			"(temporary is the default), or remove this", map[string]bool{
-			"strategy":     s.Strategy == OneForAll || s.Strategy == RestForOne,
-			"max_restarts": s.MaxRestarts != 0,
-			"window":       s.Window != 0,
-		})
+		const message = "none of the actors here is ever restarted; give those restart: transient or permanent that are to be " +
+			"(temporary is the default), or remove this"
+		c.noteIf(s.MaxRestarts != 0, here.key("max_restarts"), message)
+		c.noteIf(s.Strategy == OneForAll || s.Strategy == RestForOne, here.key("strategy"), message)
+		c.noteIf(s.Window != 0, here.key("window"), message)
 	}
 }
 
 // restart checks what an actor says of its own restarts.
 func (c *checker) restart(a Actor, at *place) {
 	if a.Restart == "" && c.read(at.key("restart")) {
-		c.unheard(at, "an actor with restart: temporary, the default, is never restarted; write restart: transient or permanent, or remove this",
-			map[string]bool{"backoff": a.Backoff != Backoff{}, "while_down": a.WhileDown == WaitWhileDown || a.WhileDown == FailWhileDown})
+		const message = "an actor with restart: temporary, the default, is never restarted; write restart: transient or permanent, or remove this"
+		c.noteIf(a.Backoff != Backoff{}, at.key("backoff"), message)
+		c.noteIf(a.WhileDown == WaitWhileDown || a.WhileDown == FailWhileDown, at.key("while_down"), message)
 	}
 	initial, most := at.key("backoff").key("initial"), at.key("backoff").key("max")
 	s, used := a.Backoff, withDefaults(a.Backoff)
@@ -57,15 +57,6 @@ func (c *checker) restart(a Actor, at *place) {
 // its beginning, and after that a restart is the only start. What a program starts by itself is not
 // asked, since it may start another one.
 func (c *checker) standby(a Actor, at *place) {
-	if a.Restart == "" && c.read(at.key("restart")) {
-		c.unheard(at, "an actor with restart: temporary, the default, is started once and takes no spare; write restart: transient or permanent, or remove this",
-			map[string]bool{"standby": a.Standby > 0})
-	}
-}
-
-// unheard notes those settings at a place that are given.
-func (c *checker) unheard(at *place, message string, given map[string]bool) {
-	for _, key := range sortedKeys(given) {
-		c.noteIf(given[key], at.key(key), "%s", message)
-	}
+	c.noteIf(a.Standby > 0 && a.Restart == "" && c.read(at.key("restart")), at.key("standby"),
+		"an actor with restart: temporary, the default, is started once and takes no spare; write restart: transient or permanent, or remove this")
 }
