@@ -19,12 +19,7 @@ const (
 )
 
 // String returns "stdout" or "stderr".
-func (s Stream) String() string {
-	if s == Stdout {
-		return "stdout"
-	}
-	return "stderr"
-}
+func (s Stream) String() string { return [...]string{Stdout: "stdout", Stderr: "stderr"}[s] }
 
 // Line is one line of a child's output without its line end, in whatever
 // encoding the child chose.

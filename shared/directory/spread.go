@@ -113,13 +113,12 @@ func (a *attempt) over(unbegun error) (next func(context.Context) (dialog.Target
 		delete(a.busy, a.now)
 	}
 	a.mu.Unlock()
-	for _, passing := range []error{fault.ErrActorClosing, fault.ErrActorLost, fault.ErrActorDown, fault.ErrOverloaded, ErrStale, ErrNotFound} {
-		if errors.Is(unbegun, passing) {
-			a.tried[a.now], a.why = unbegun, unbegun
-			return a.begin
-		}
+	passing := []error{fault.ErrActorClosing, fault.ErrActorLost, fault.ErrActorDown, fault.ErrOverloaded, ErrStale, ErrNotFound}
+	if !slices.ContainsFunc(passing, func(target error) bool { return errors.Is(unbegun, target) }) {
+		return nil
 	}
-	return nil
+	a.tried[a.now], a.why = unbegun, unbegun
+	return a.begin
 }
 
 // choose picks one, and counts the dialog as its own from then on: of many that begin at once

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -50,12 +51,7 @@ func (b *Broadcast[In]) Subscribe(window int) *Subscription[In] {
 const defaultWindow = 64
 
 // orDefaultWindow is the window that was asked for.
-func orDefaultWindow(window int) int {
-	if window <= 0 {
-		return defaultWindow
-	}
-	return window
-}
+func orDefaultWindow(window int) int { return cmp.Or(max(0, window), defaultWindow) }
 
 // Close leaves the broadcast. A Recv that waits for others to receive returns; one that
 // receives for all does so at the next message, which is theirs.
