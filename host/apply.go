@@ -127,13 +127,11 @@ func (c *changing) decide() {
 	}
 	left := maps.Clone(n.groups)
 	changed := map[string]*pending{}
-	for _, level := range config.Levels(c.want.Actors) {
-		for _, spec := range level {
-			g := left[spec.Name]
-			delete(left, spec.Name)
-			if p := c.actor(g, spec); p != nil {
-				changed[spec.Name] = p
-			}
+	for _, spec := range slices.Concat(config.Levels(c.want.Actors)...) { // those first that others need
+		g := left[spec.Name]
+		delete(left, spec.Name)
+		if p := c.actor(g, spec); p != nil {
+			changed[spec.Name] = p
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(left)) {

@@ -118,7 +118,7 @@ func (c *child) startProcess(e directory.Event) {
 	}
 	switch {
 	case c.guest != nil:
-		x = c.guest.execution(c.n.env, c.spec, c.self)
+		x = execution{env: c.n.env, spec: c.spec, id: c.self, program: c.guest, client: newPluginClient(c.n.env.base)}
 	case !warm:
 		x = newExecution(c.n.env, c.spec, c.self)
 	}

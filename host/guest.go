@@ -15,7 +15,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/process"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
-	"github.com/seed-2ba35074/trellis/shared/actor"
 )
 
 // guest is a program that has joined, as the nursery sees it that it has joined: a program
@@ -33,20 +32,6 @@ type guest struct {
 	worker *task.Worker
 	ended  chan struct{}
 	once   sync.Once
-}
-
-var (
-	_ launch.Program = (*guest)(nil)
-	_ launch.Process = (*guest)(nil)
-)
-
-func newGuest(n *Nursery, caller *control.Caller, hello *wire.BootResponse) *guest {
-	return &guest{caller: caller, hello: hello, host: n, ended: make(chan struct{})}
-}
-
-// execution is the one process of a child that has joined.
-func (g *guest) execution(env *environment, spec Spec, id actor.ID) execution {
-	return execution{env: env, spec: spec, id: id, program: g, client: newPluginClient(env.base)}
 }
 
 // Start has nothing to do.

@@ -53,15 +53,14 @@ func (n *Nursery) measure(ctx context.Context, own *telemetry.Metrics, within ti
 	})
 	ctx, stop := context.WithTimeout(ctx, within)
 	defer stop()
+	var looking task.Group // at all processes at once: one on another machine may take its time
 	for i := range children {
-		if m := &children[i]; m.table != nil {
+		m := &children[i]
+		if m.table != nil {
 			m.inquiry = m.asker.Ask(m.table, within*3/4) // it has others to ask, and its answer takes time
 			route.Count(own, m.table)
 		}
-	}
-	var looking task.Group // at all processes at once: one on another machine may take its time
-	for i := range children {
-		if m := &children[i]; m.process != nil {
+		if m.process != nil {
 			looking.Go(func() { m.Process = telemetry.Process(m.process.Load()) })
 		}
 	}

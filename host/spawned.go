@@ -49,8 +49,6 @@ type spawned struct {
 	serving  *task.Worker
 }
 
-var _ launch.Program = (*spawned)(nil)
-
 // Process is the process, from the moment on in which go-plugin begins to start it.
 func (s *spawned) Process() launch.Process {
 	proc := s.proc.Load()

@@ -31,10 +31,9 @@ func OpenTree(ctx context.Context, o Options, actors []Spec, body func(ctx conte
 	if err := checkTree(o.Supervision, actors); err != nil {
 		return err
 	}
-	levels := config.Levels(actors)
 	return openNursery(ctx, o, func(ctx context.Context, n *Nursery) error {
 		t := &Tree{n}
-		err := t.add(levels)
+		err := t.add(actors)
 		n.door.open(n) // the actors of the tree have their paths by now
 		if err := t.start(ctx, err); err != nil {
 			return err
@@ -158,21 +157,18 @@ func (t *Tree) start(ctx context.Context, err error) error {
 // add takes actors in, those first that others need: a need is the id of a group, so that
 // it has to be there before. If the nursery closes meanwhile, those that were taken in are
 // waited for as usual.
-func (t *Tree) add(levels [][]Spec) (err error) {
+func (t *Tree) add(actors []Spec) (err error) {
 	n := t.nursery
-	for _, level := range levels {
-		for _, spec := range level {
-			g := &group{spec: anchoredHere(spec)}
-			n.update(func() {
-				if err = cmp.Or(n.closedErr(), n.clash(&child{spec: spec})); err != nil {
-					return
-				}
+	for _, spec := range slices.Concat(config.Levels(actors)...) {
+		g := &group{spec: anchoredHere(spec)}
+		n.update(func() {
+			if err = cmp.Or(n.closedErr(), n.clash(&child{spec: spec})); err == nil {
 				n.groups[spec.Name] = g
 				n.grow(g, max(1, spec.Replicas), "")
-			})
-			if err != nil {
-				return err
 			}
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
