@@ -133,6 +133,7 @@ func newAgent(o AgentOptions) (*agent, error) {
 // stay joins the host at an address again and again, until ctx ends, or that has no tree any more, or has drained it.
 func (a *agent) stay(ctx, joined context.Context, address string, trees *treeStay) {
 	defer a.stayed(trees)
+	waits := false
 	for pause := agentPause; ctx.Err() == nil && trees.wanted(a); pause = min(2*pause, agentLongest) {
 		s := &seat{agent: a, address: address, trees: trees, opened: make(chan struct{}), left: make(chan struct{}), errands: map[string]*errand{}}
 		began := time.Now()
@@ -143,12 +144,7 @@ func (a *agent) stay(ctx, joined context.Context, address string, trees *treeSta
 		if time.Since(began) > agentLongest {
 			pause = agentPause
 		}
-		switch _, asked := fault.Cancelled(err); {
-		case asked:
-			a.Log.Info("an agent waits for its host, which has ended", "at", address, "reason", fault.Line(err))
-		case !errors.Is(err, ErrNoHost):
-			a.Log.Warn("an agent has lost its host, and joins again", "at", address, "error", err)
-		}
+		waits = s.explain(err, waits)
 		select {
 		case <-time.After(pause):
 		case <-trees.held:
@@ -156,6 +152,25 @@ func (a *agent) stay(ctx, joined context.Context, address string, trees *treeSta
 		case <-ctx.Done():
 		}
 	}
+}
+
+// explain logs why an agent is not in the tree of its host, and reports whether it waits for one. That nothing serves there is told once
+// until something else has happened.
+func (s *seat) explain(err error, waits bool) bool {
+	_, asked := fault.Cancelled(err)
+	absent := errors.Is(err, ErrNoHost)
+	switch {
+	case asked:
+		s.Log.Info("an agent waits for its host, which has ended", "at", s.address, "reason", fault.Line(err))
+	case absent && waits:
+	case absent:
+		s.Log.Warn("an agent waits for its host, as nothing serves there", "at", s.address, "error", err)
+	case isClosed(s.opened):
+		s.Log.Warn("an agent has lost its host, and joins again", "at", s.address, "error", err)
+	default:
+		s.Log.Warn("an agent cannot join its host, and tries again", "at", s.address, "error", err)
+	}
+	return asked || absent
 }
 
 // drain tells the hosts to move their actors, and waits until nothing runs any more.
@@ -218,6 +233,7 @@ func (s *seat) sit(joined context.Context) error {
 		return openNursery(ctx, Options{Log: s.Log}, func(ctx context.Context, n *Nursery) error {
 			s.nursery = n
 			close(s.opened)
+			s.Log.Info("an agent has joined its host", "at", s.address)
 			select {
 			case <-ctx.Done():
 			case <-s.left: // it runs nothing any more

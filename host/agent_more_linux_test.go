@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
 	"github.com/seed-2ba35074/trellis/internal/lab/tempdir"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
@@ -288,5 +290,30 @@ func TestD22_ApplyMovesAnActor(t *testing.T) {
 		if err := errors.Join(a.stdin.Close(), a.Wait()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// D20: an agent says that it waits for its host, once, and when it has joined it.
+func TestD20_AnAgentSaysWhereItIs(t *testing.T) {
+	at := filepath.Join(tempdir.Use(t), "socket")
+	log := &syncBuffer{}
+	ctx, leave := context.WithCancel(t.Context())
+	var agents task.Group
+	agents.Go(func() {
+		if err := host.Agent(ctx, host.AgentOptions{Name: "b", Join: []string{at}, Log: jsonLog(log)}); err != nil {
+			t.Error(err)
+		}
+	})
+	const waits, joined = `"msg":"an agent waits for its host, as nothing serves there"`, `"msg":"an agent has joined its host"`
+	log.await(t, waits)
+	err := host.OpenNursery(t.Context(), host.Options{Serve: at}, func(ctx context.Context, _ *host.Nursery) error {
+		log.await(t, joined)
+		_, err := directory.WaitFor(ctx, "b")
+		leave()
+		agents.Close()
+		return err
+	})
+	if text := log.String(); err != nil || strings.Count(text, waits) != 1 || strings.Count(text, joined) != 1 {
+		t.Errorf("D20: %v\n%s", err, text)
 	}
 }

@@ -351,8 +351,8 @@ func (n *Nursery) moveAway(ctx context.Context, a *machine, reason string) {
 		}
 	})
 	for _, c := range there {
-		waiting, stop := context.WithTimeout(ctx, moved)
-		if err := c.restart(waiting, n.cancellationFor(reason)); err != nil {
+		waiting, stop := context.WithTimeoutCause(ctx, moved, fmt.Errorf("it is not up elsewhere after %v, and goes on starting", moved))
+		if err := c.restart(waiting, n.cancellationFor(reason)); err != nil && ctx.Err() == nil {
 			n.env.log.Warn("an actor could not be moved", "actor", c.member.Path(), "error", err)
 		}
 		stop()

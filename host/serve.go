@@ -179,8 +179,12 @@ func (d *door) entertain(caller *control.Caller) error {
 		return err
 	}
 	if isAgent(hello) {
-		if err := d.n.env.machines.follow(d.n.ctx, c); err != nil && d.n.ctx.Err() == nil && !errors.Is(err, fault.ErrActorLost) && !isClosed(c.gone) {
-			d.n.env.log.Warn("an agent does not say what it takes", "actor", c.member.Path(), "error", err)
+		if err := d.n.env.machines.follow(d.n.ctx, c); err != nil && d.n.ctx.Err() == nil && !errors.Is(err, fault.ErrActorLost) {
+			select {
+			case <-c.gone: // it has left in order, whatever its tasks were ended with
+			case <-time.After(pingPause):
+				d.n.env.log.Warn("an agent does not say what it takes", "actor", c.member.Path(), "error", err)
+			}
 		}
 	}
 	<-c.gone
