@@ -73,6 +73,9 @@ func newCAIssue(p *program) *cobra.Command {
 				return &usageError{err}
 			}
 			issuer, err := fleet.OpenCA(ca)
+			if errors.Is(err, fs.ErrNotExist) {
+				return &usageError{fmt.Errorf("--ca: %s is not the folder of a CA: %w; host ca init makes one", ca, err)}
+			}
 			if err != nil {
 				return err
 			}

@@ -101,6 +101,7 @@ func findExplanations(all []*explanation, asked string) ([]*explanation, error) 
 			return key != "" && (key == letters(e.Name) || bare(key) == bare(letters(e.short())))
 		},
 		func(e *explanation) bool { return says(asked, e.Text) },
+		func(e *explanation) bool { return strings.Contains(asked, "*"+e.Name+":") }, // as a relayed error begins
 		func(e *explanation) bool {
 			return len(key) > 2 && (strings.Contains(letters(e.Name), bare(key)) || strings.Contains(letters(e.Text), key))
 		},

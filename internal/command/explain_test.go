@@ -149,6 +149,7 @@ func TestExplainFindsWhatIsMeant(t *testing.T) {
 		`host: actor "a" did not start, at its boot: panic: x`:                                  "fault.PanicError host.StartError",
 		"actor a#1@host died (signal killed); its last words: \"x\"":                            "fault.ActorDied",
 		"c.yaml:1:2: actors: expected a list, got nothing":                                      "config.Error",
+		`host: *fault.ContractError: endpoint "a": arguments do not fit`:                        "fault.ContractError",
 		"parser#1 serves: func \"pars\" is not exposed; exposed: parse; did you mean \"parse\"": "fault.NotExposed",
 	} {
 		found, err := findExplanations(all, asked)

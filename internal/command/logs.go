@@ -69,6 +69,7 @@ func moment(text string) (at time.Time, err error) {
 
 // logs prints the records that a filter lets through.
 func (p *program) logs(ctx context.Context, f telemetry.Filter) error {
+	said := false
 	for r, err := range telemetry.From(ctx).Watch(ctx, f) {
 		lagged, behind := errors.AsType[*fault.Lagged](err)
 		switch {
@@ -81,8 +82,13 @@ func (p *program) logs(ctx context.Context, f telemetry.Filter) error {
 		if err := p.logged(&r); err != nil {
 			return err
 		}
+		said = true
 	}
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil || said || f.Actor == "" {
+		return err
+	}
+	_, err := present(ctx, f.Actor) // one that has gone may have left records, but not of this name
+	return err
 }
 
 // logged prints a record: as a line for people, or as a JSON object.

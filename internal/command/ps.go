@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -85,8 +86,16 @@ func writeRows(w io.Writer, all []*document.Actor, label func(*document.Actor) s
 		for i, e := range a.Endpoints {
 			names[i] = e.Name
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s%s\t%d\t%d\t%s\n", label(a), hostColumn(elsewhere, orNone(a.Host)), a.State, a.PID, a.Epoch, orNone(strings.Join(names, ", ")))
+		_, _ = fmt.Fprintf(w, "%s\t%s%s\t%s\t%d\t%s\n", label(a), hostColumn(elsewhere, orNone(a.Host)), a.State, pid(a.PID), a.Epoch, orNone(strings.Join(names, ", ")))
 	}
+}
+
+// pid is a process in a table: - where there is none, as while it starts, and where the host does not know it, as that of an agent.
+func pid(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
 }
 
 // hostColumn is a cell of a column that is only there if some actor runs on another machine.
@@ -106,7 +115,8 @@ func newEvents(p *program) *cobra.Command {
 			"--follow, every one that comes, until Ctrl-C.",
 		Args: withArgs(0, 1),
 	}), func(ctx context.Context, args []string) error {
-		for e, err := range directory.From(ctx).Watch(ctx, strings.Join(args, "")) {
+		said, name := false, strings.Join(args, "")
+		for e, err := range directory.From(ctx).Watch(ctx, name) {
 			lagged, behind := errors.AsType[*fault.Lagged](err)
 			switch {
 			case behind:
@@ -115,7 +125,10 @@ func newEvents(p *program) *cobra.Command {
 			case err != nil:
 				return err
 			case e.Path == "" && !follow: // these were all
-				return nil
+				if !said {
+					_, err = present(ctx, name)
+				}
+				return err
 			case e.Path == "", document.IsCommand(&e):
 				continue
 			}
@@ -126,6 +139,7 @@ func newEvents(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			said = true
 		}
 		return context.Cause(ctx)
 	})

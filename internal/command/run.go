@@ -209,7 +209,7 @@ func runSource(ctx context.Context, portal *host.Portal, endpoint string, args j
 			return nil, err
 		}
 		all = append(all, message)
-		p.say(fmt.Sprintf("%d messages", len(all)))
+		p.say(plural(len(all), "message"))
 	}
 	return json.Marshal(all)
 }
