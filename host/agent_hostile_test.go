@@ -152,7 +152,7 @@ func TestD22_AStartThatWasRefusedIsGivenUp(t *testing.T) {
 	starting, giveUp := context.WithCancel(t.Context())
 	l := liar{info: agentInfo{Host: "liar"}, full: new(atomic.Int32), told: giveUp}
 	l.full.Store(1 << 20)
-	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: time.Hour}}, func(ctx context.Context, n *Nursery) error {
+	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: time.Hour}}, func(_ context.Context, n *Nursery) error {
 		joining := task.Start(func() { _ = l.lie(joined) }) // it is told to end
 		defer joining.Wait()
 		defer leave()

@@ -140,7 +140,7 @@ func TestD20_AnExpectationEnds(t *testing.T) {
 }
 
 // D22: a tunnel that has come is not waited for when its start is given up: its agent may be frozen.
-func TestD22_ATunnelThatStaysIsNotWaitedFor(t *testing.T) {
+func TestD22_ATunnelThatStaysIsNotWaitedFor(*testing.T) {
 	m := newMachines(nil)
 	over := make(chan struct{})
 	taken := make(chan struct{})

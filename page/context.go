@@ -133,7 +133,8 @@ func (p *Page) open(w http.ResponseWriter, r *http.Request) {
 	}
 	options := contract.ContextOptions{Reading: true, StreamOptions: contract.StreamOptions{Window: unread}}
 	result, err := contract.ContextByHand(endpoint).With(options).Open(ctx, portal, args, func(ctx context.Context, c *opener) error { return h.talk(ctx, s, c) })
-	_ = h.tell(s) // the end is told in any case
+	p.contexts.forget(id) // before its viewer knows
+	_ = h.tell(s)         // the end is told in any case
 	switch {
 	case err != nil:
 	case h.opener != nil && h.opener.Cancelled():

@@ -157,7 +157,8 @@ func TestContextsAreBounded(t *testing.T) {
 
 		c := all[0]
 		n := 0
-		for status, text := 0, ""; status != http.StatusTooManyRequests && n < 1000; n++ {
+		for status := 0; status != http.StatusTooManyRequests && n < 1000; n++ {
+			var text string
 			if status, text = c.do("send", `{"name":"","known":false}`); status != http.StatusOK && status != http.StatusTooManyRequests {
 				t.Fatalf("send: %d %s", status, text)
 			}

@@ -196,13 +196,7 @@ func flatten(found map[string]string, at string, v reflect.Value) {
 			}
 		}
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
-		for i := range v.Len() {
-			name := below(v.Index(i).FieldByName("Name").String())
-			if v.Type() == reflect.TypeFor[[]config.Actor]() {
-				found[name] = anActor
-			}
-			flatten(found, name, v.Index(i))
-		}
+		flattenNamed(found, below, v)
 	case v.Kind() == reflect.Map:
 		for _, key := range v.MapKeys() {
 			flatten(found, below(key.String()), v.MapIndex(key))
@@ -211,6 +205,17 @@ func flatten(found map[string]string, at string, v reflect.Value) {
 		found[at] = fmt.Sprintf("%q", v)
 	default:
 		found[at] = fmt.Sprint(v)
+	}
+}
+
+// flattenNamed does so for structs with names, by which they are found below.
+func flattenNamed(found map[string]string, below func(name string) string, all reflect.Value) {
+	for i := range all.Len() {
+		name := below(all.Index(i).FieldByName("Name").String())
+		if all.Type() == reflect.TypeFor[[]config.Actor]() {
+			found[name] = anActor
+		}
+		flatten(found, name, all.Index(i))
 	}
 }
 

@@ -42,11 +42,12 @@ func (d *Dialog) traced(err error) {
 	if d.span == nil {
 		return
 	}
-	verb, service := "serve ", ""
-	if d.callee {
-		service = d.Self().Name
-	} else if verb, service = verbs[d.kind], d.Peer().Name; err == nil && d.Cancelled() {
-		err = context.Canceled
+	verb, service := "serve ", d.Self().Name
+	if !d.callee {
+		verb, service = verbs[d.kind], d.Peer().Name
+		if err == nil && d.Cancelled() {
+			err = context.Canceled
+		}
 	}
 	told := fault.Pack(err, d.Self())
 	d.mu.Lock()

@@ -112,7 +112,7 @@ func (d *Dialog) mayOpen() error {
 		return d.notStarted()
 	case d.in.attached && !d.fresh || d.in.deaf:
 		return fault.ErrStreamClosed
-	case d.cause != nil && !(d.done && d.cause.byPeer && !d.cause.cancel):
+	case d.cause != nil && (!d.done || !d.cause.byPeer || d.cause.cancel):
 		return errMustEnd
 	case d.asked && !d.done:
 		return &fault.ContextCancelled{Canceller: d.Self()}
@@ -191,7 +191,7 @@ func (s *Stream) Waiting() int {
 func (s *Stream) Credit() int {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
-	return s.d.flows.credit()
+	return s.d.credit()
 }
 
 // CloseSend tells the peer that no more messages come. Receiving goes on.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/go-plugin/runner"
+
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 

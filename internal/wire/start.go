@@ -52,14 +52,14 @@ func (f *Frame) readStart(b []byte, known names) bool {
 		return false // this one is to be merged with it
 	}
 	f.Start = new(Start)
-	return each(b, func(n protowire.Number, v value) bool { return f.Start.readField(n, v, known) })
+	return each(b, func(n protowire.Number, v value) bool {
+		return v.kind == startKind(n) && f.Start.readField(n, v, known)
+	})
 }
 
-// readField reports whether the field is one of most STARTs, with a value of its kind.
+// readField reads a value of the kind that the field has, and reports whether it is one of most STARTs.
 func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
-	if ok = v.kind == startKind(n); !ok {
-		return false
-	}
+	ok = true
 	switch n {
 	case 1:
 		s.Endpoint, ok = known.text(v.bytes)

@@ -46,7 +46,7 @@ func OpenAll[Args, Started, In, Out, Result any](ctx context.Context, e contract
 		}
 		for range targets {
 			if task.Await(ctx, started) != nil {
-				return nil // some context tells why; if it was the caller, all of them do
+				return nil //nolint:nilerr // some context tells why; if it was the caller, all of them do
 			}
 		}
 		err := body(ctx, opened)
