@@ -51,7 +51,7 @@ func Build(ctx context.Context, dir string, actors []Spec, tell func(BuildStep))
 			}
 		}
 		say("")
-		b := config.Built{Package: pkg, Dir: dir, Program: filepath.Join(cache, folderName(dir), programName(pkg))}
+		b := config.Built{Package: pkg, Dir: dir, Program: filepath.Join(cache, folderName(dir), programName(dir, pkg))}
 		if err := buildProgram(ctx, b, say); err != nil {
 			return nil, err
 		}

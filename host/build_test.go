@@ -24,3 +24,12 @@ func TestOutputOfGoBuildIsTakenApart(t *testing.T) {
 		}
 	}
 }
+
+// F08: a program has the name of its package's folder, also where that is the folder of the file.
+func TestF08_AProgramIsNamedAsItsFolder(t *testing.T) {
+	for pkg, want := range map[string]string{".": "greeter-", "./": "greeter-", "..": "src-", "./cook": "cook-", "/x/y": "y-", "example.com/a/b": "b-"} {
+		if got := programName("/src/greeter", pkg); !strings.HasPrefix(got, want) || len(got) != len(want)+8 {
+			t.Errorf("F08: the program of %q is called %s", pkg, got)
+		}
+	}
+}

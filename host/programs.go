@@ -100,8 +100,8 @@ func folderName(dir string) string {
 }
 
 // programName keeps programs of equal last elements apart, and begins with that element,
-// which is what ps and a reader of the folder see.
-func programName(pkg string) string {
+// which is what a reader of the folder sees. That of "." is the name of the folder itself.
+func programName(dir, pkg string) string {
 	sum := sha256.Sum256([]byte(pkg))
-	return filepath.Base(pkg) + "-" + hex.EncodeToString(sum[:4])
+	return filepath.Base(filepath.Join(dir, pkg)) + "-" + hex.EncodeToString(sum[:4])
 }

@@ -74,6 +74,9 @@ var (
 	codeRow  = regexp.MustCompile("(?m)^\\| `([0-9]+|128 \\+ n)` \\| (.+?) \\| (.+?) \\|$")
 )
 
+// authors is how an error begins that an actor's author has given a type.
+var authors = regexp.MustCompile(`^(host: )?\*\w+\.\w+: `)
+
 // explanationsOn are the rows of the page, in its order.
 func explanationsOn(page string) (all []*explanation) {
 	for _, row := range errorRow.FindAllStringSubmatch(page, -1) {
@@ -105,6 +108,7 @@ func findExplanations(all []*explanation, asked string) ([]*explanation, error) 
 		func(e *explanation) bool {
 			return len(key) > 2 && (strings.Contains(letters(e.Name), bare(key)) || strings.Contains(letters(e.Text), key))
 		},
+		func(e *explanation) bool { return e.Name == "fault.RemoteError" && authors.MatchString(asked) },
 	} {
 		found := slices.DeleteFunc(slices.Clone(all), func(e *explanation) bool { return !fits(e) })
 		if len(found) > 0 {

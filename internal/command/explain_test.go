@@ -150,6 +150,7 @@ func TestExplainFindsWhatIsMeant(t *testing.T) {
 		"actor a#1@host died (signal killed); its last words: \"x\"":                            "fault.ActorDied",
 		"c.yaml:1:2: actors: expected a list, got nothing":                                      "config.Error",
 		`host: *fault.ContractError: endpoint "a": arguments do not fit`:                        "fault.ContractError",
+		"host: *contract.Rude: nuts is rude":                                                    "fault.RemoteError",
 		"parser#1 serves: func \"pars\" is not exposed; exposed: parse; did you mean \"parse\"": "fault.NotExposed",
 	} {
 		found, err := findExplanations(all, asked)
