@@ -301,7 +301,7 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s; nobody listens at the socket that is there", ErrNoHost, path)
+		return nil, fmt.Errorf("%w: %s; nobody listens at the socket that is there, as after kill -9; start one: host serve, or a program with host.Options.Serve", ErrNoHost, path)
 	}
 	if err != nil {
 		return nil, err
