@@ -108,13 +108,18 @@ func (t *treeStay) wanted(a *agent) (yes bool) {
 	return yes
 }
 
-// stayed is the end of a stay. One in a registry waits for other trees, unless all of its hosts have drained it.
+// stayed is the end of a stay. An agent in a registry waits for other trees, and for one whose root is lost, unless the last of its
+// hosts has drained it.
 func (a *agent) stayed(t *treeStay) {
-	var idle bool
+	idle := false
 	a.look(func() {
 		t.over = true
 		a.stays--
-		idle = a.stays == 0 && len(a.drained) > 0
+		idle = a.stays == 0
+		for name := range t.names {
+			_, drained := a.drained[name]
+			idle = idle && drained
+		}
 	})
 	if idle && a.Registry != nil {
 		a.Log.Info("an agent ends, which its hosts have drained", "host", a.Name)

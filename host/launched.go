@@ -72,7 +72,7 @@ func (n *Nursery) launch(f *Fleet) error {
 	if f == nil || len(f.Agents) == 0 {
 		return nil
 	}
-	if n.door == nil || n.door.fabric == nil {
+	if n.door.fabric == nil {
 		return errors.New("host.Options.Fleet: Agents join at the address Listen, there is none")
 	}
 	address := "tls://" + f.Credentials.Host() + "@" + cmp.Or(f.Advertise, n.door.fabric.Addr().String())

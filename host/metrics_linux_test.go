@@ -59,7 +59,6 @@ func eaten(t *testing.T, mib int, limit config.Size) (reaped directory.Event, er
 
 // N16: how a process has died says what it had used, the event of every end too.
 func TestN16_WhatADeadActorHasUsed(t *testing.T) {
-	parallel(t)
 	var own syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
 		t.Fatal(err)
