@@ -52,7 +52,6 @@ async function browser() {
   const processor = await page.context().newCDPSession(page);
   await processor.send("Performance.enable", { timeDomain: "threadTicks" });
   const used = async () => Object.fromEntries((await processor.send("Performance.getMetrics")).metrics.map((m) => [m.name, m.value])).TaskDuration;
-  await pause(2000); await processor.send("Profiler.enable"); await processor.send("Profiler.start");
   for (const key of ["e", "l"]) {
     await page.keyboard.press(key);
     await page.evaluate(() => {
@@ -81,7 +80,7 @@ async function browser() {
     say(`${key === "e" ? "events" : "logs"}: ${m.gaps.length} frames, the longest ${most(m.gaps)} ms; ${m.tasks.length} long tasks, the longest ${most(m.tasks)} ms, ${(100 * sum / m.length).toFixed(0)} % of the time; its thread used ${(100_000 * thread / m.length).toFixed(0)} % of a processor; an actor that is chosen is shown after ${most(answers)} ms at most`);
     if (!m.summary.includes("200 actors")) throw new Error(`the summary is ${m.summary}`);
   }
-  const prof = (await processor.send("Profiler.stop")).profile; (await import("node:fs")).writeFileSync("/tmp/page.cpuprofile", JSON.stringify(prof)); await running.close();
+  await running.close();
 }
 
 await { nobody: () => pause(1000 * seconds), program, browser }[how]();
