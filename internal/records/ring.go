@@ -66,9 +66,7 @@ type source[T any] struct {
 // push adds an entry.
 func (s *source[T]) push(e entry[T]) {
 	if s.kept == len(s.slots) {
-		halves := s.halves()
-		s.slots = append(append(make([]entry[T], 0, max(16, 2*s.kept)), halves[0]...), halves[1]...)
-		s.slots, s.first = s.slots[:cap(s.slots)], 0
+		s.resize()
 	}
 	s.slots[(s.first+s.kept)%len(s.slots)] = e
 	s.kept++
@@ -83,8 +81,18 @@ func (s *source[T]) cut(to int, drop func(*T)) (less int) {
 		drop(&oldest.value)
 		s.first = (s.first + 1) % len(s.slots)
 	}
-	s.weight -= less
+	if s.weight -= less; len(s.slots) > max(16, 4*s.kept) {
+		s.resize() // or of many that have had most in turn, each would hold what most takes
+	}
 	return less
+}
+
+// resize gives as many slots again as there are entries.
+func (s *source[T]) resize() {
+	halves := s.halves()
+	slots := make([]entry[T], max(16, 2*s.kept))
+	copy(slots[copy(slots, halves[0]):], halves[1])
+	s.slots, s.first = slots, 0
 }
 
 // halves are what is kept: up to the end of the slots, and from their beginning.

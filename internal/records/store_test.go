@@ -321,3 +321,17 @@ func TestO02_WhatARecordMayNotSayIsCut(t *testing.T) {
 		}
 	}
 }
+
+// O02: a store does not grow with how many have had most of it, one after the other.
+func TestO02_PlacesAreGivenBack(t *testing.T) {
+	const most, actors = 5000, 100
+	s := records.New("", most, 0, nil)
+	for i := range actors {
+		for range most {
+			put(s, fmt.Sprint("a", i), "")
+		}
+	}
+	if n := s.Slots(); n > 4*most+16*actors {
+		t.Errorf("O02: there are %d places for %d records", n, most)
+	}
+}
