@@ -289,7 +289,8 @@ func TestD22_AProgramIsShipped(t *testing.T) {
 func TestD22_NoAgentFits(t *testing.T) {
 	tempdir.Use(t)
 	agent := startAgent(t, "b")
-	err := host.OpenNursery(t.Context(), host.Options{Serve: "default"}, func(ctx context.Context, n *host.Nursery) error {
+	log := &syncBuffer{}
+	err := host.OpenNursery(t.Context(), host.Options{Serve: "default", Log: jsonLog(log)}, func(ctx context.Context, n *host.Nursery) error {
 		if _, err := directory.WaitFor(ctx, "b"); err != nil {
 			return err
 		}
@@ -305,6 +306,7 @@ func TestD22_NoAgentFits(t *testing.T) {
 				t.Errorf("D22: %v", err)
 			}
 		}
+		log.await(t, `"an actor waits for an agent"`)
 		return nil
 	})
 	if err := errors.Join(err, agent.stdin.Close(), agent.Wait()); err != nil {

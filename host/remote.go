@@ -137,8 +137,9 @@ func (r *remote) awaitStart(ctx context.Context) error {
 	}
 }
 
-// place waits for an agent that can run the program.
+// place waits for an agent that can run the program, and logs once why it has to.
 func (r *remote) place(ctx context.Context) (*machine, error) {
+	waits := false
 	for {
 		a, reasons, changed := r.env.machines.choose(r.spec.On, r.spec.Name)
 		r.mu.Lock()
@@ -150,6 +151,9 @@ func (r *remote) place(ctx context.Context) (*machine, error) {
 		case a != nil: // whoever moves its actors has not seen this one
 			r.env.machines.leave(a, r.spec.Name)
 			continue
+		case !waits:
+			waits = true
+			r.env.log.Info("an actor waits for an agent", "actor", r.id.String(), "reason", noPlace(reasons))
 		}
 		select {
 		case <-changed:
