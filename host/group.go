@@ -100,6 +100,9 @@ func awaitAllGone(ctx context.Context, children []*child) error {
 // mayScale is why an actor must not have that many replicas: the rules of a config file
 // hold for the tree as it would be. It is called under the lock.
 func (n *Nursery) mayScale(scaled *group, count int) error {
+	if n.groups[scaled.spec.Name] != scaled {
+		return fmt.Errorf("the actor %q was removed meanwhile", scaled.spec.Name)
+	}
 	if count < 0 {
 		return fmt.Errorf("replicas of %q: expected 0 or more, got %d", scaled.spec.Name, count)
 	}

@@ -199,3 +199,15 @@ func TestD30_HurryWhileTheRegistryIsAway(t *testing.T) {
 		}
 	})
 }
+
+// F09: an actor that is scaled when it has just been removed, and with it what it needed, is not there any more.
+func TestF09_ScaledWhenItWasRemoved(t *testing.T) {
+	n := &Nursery{ctx: t.Context(), env: &environment{self: actor.NewID("host"), registry: directory.NewMemory("", nil)}, children: map[int]*child{}}
+	stays := Spec{Name: "stays", Command: []string{"/program"}}
+	removed := stays
+	removed.Name, removed.DependsOn = "removed", map[string]config.Condition{"removed too": config.Healthy}
+	n.groups = map[string]*group{"stays": {spec: stays}}
+	if err := n.scale(t.Context(), &group{spec: removed}, 2, ""); err == nil || len(n.children) > 0 {
+		t.Errorf("F09: %v, and %d processes are started", err, len(n.children))
+	}
+}
