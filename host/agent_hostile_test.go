@@ -26,7 +26,7 @@ type liar struct {
 	launch func(ctx context.Context, s *contract.Stream[launchNews, struct{}]) error
 	full   *atomic.Int32 // how often it still has no room; nil: never
 	told   func()        // that it had none; may be nil
-	hangs  bool          // it answers nothing
+	hangs  chan struct{} // it answers nothing from when this is closed; may be nil
 }
 
 // lie joins as an agent, until ctx ends.
@@ -55,7 +55,7 @@ func (l liar) lie(ctx context.Context) error {
 			return none, l.launch(ctx, s)
 		}),
 		agentDo.Handle(func(ctx context.Context, _ processOrder) (processAnswer, error) {
-			if l.hangs {
+			if l.hangs != nil && isClosed(l.hangs) {
 				<-ctx.Done()
 			}
 			return processAnswer{Boot: []byte("nonsense")}, nil
@@ -127,7 +127,7 @@ func TestD22_AnAgentWithoutRoom(t *testing.T) {
 	tempdir.Use(t)
 	joined, leave := context.WithCancel(t.Context())
 	defer leave()
-	l := liar{agentInfo{Host: "liar"}, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }, new(atomic.Int32), nil, false}
+	l := liar{agentInfo{Host: "liar"}, func(context.Context, *contract.Stream[launchNews, struct{}]) error { return errors.New("never") }, new(atomic.Int32), nil, nil}
 	l.full.Store(2)
 	err := OpenNursery(t.Context(), Options{Serve: "default", Fleet: &Fleet{Lease: 200e6}}, func(ctx context.Context, n *Nursery) error {
 		joining := task.Start(func() { _ = l.lie(joined) }) // it is told to end
@@ -171,7 +171,9 @@ func TestD22_AnAgentThatHangs(t *testing.T) {
 	tempdir.Use(t)
 	joined, leave := context.WithCancel(t.Context())
 	defer leave()
-	hangs := liar{info: agentInfo{Host: "liar"}, hangs: true, launch: func(ctx context.Context, _ *contract.Stream[launchNews, struct{}]) error {
+	asked := make(chan struct{}) // before that, it would not be chosen
+	hangs := liar{info: agentInfo{Host: "liar"}, hangs: asked, launch: func(ctx context.Context, _ *contract.Stream[launchNews, struct{}]) error {
+		close(asked)
 		<-ctx.Done()
 		return ctx.Err()
 	}}
