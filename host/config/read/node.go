@@ -161,9 +161,12 @@ func (n *node) remove() {
 // holds the new value. The key keeps its own place, in the file, so that a problem with the key
 // is not blamed on the option that brought the value.
 func (n *node) become(v *node) {
-	up, key, keyAt := n.up, n.key, n.keyAt
+	before := *n // problems of what is in it have their paths by it
+	for _, item := range n.items {
+		item.up = &before
+	}
 	*n = *v
-	n.up, n.key, n.keyAt = up, key, keyAt
+	n.up, n.key, n.keyAt = before.up, before.key, before.keyAt
 	for _, item := range n.items {
 		item.up = n
 	}

@@ -84,6 +84,12 @@ func TestBadOverrides(t *testing.T) {
 	}
 }
 
+// A problem of a list that an option replaces says where in it that was.
+func TestProblemsOfWhatIsReplacedHaveTheirPlace(t *testing.T) {
+	problems(t, "actors:\n- name: a\n  command:\n  - x\n  - {A: 1, A: 2}\n", read.Options{Set: []string{"actors.a.command=[x]"}},
+		"f.yaml:5:12: actors.a.command[1].A: this key stands here twice; keep one of them")
+}
+
 func TestNamesFromOptionsAreCompared(t *testing.T) {
 	problems(t, one("  - {name: b, command: [x]}\n"), read.Options{Set: []string{"actors.a.name=b"}},
 		"f.yaml:4:12: actors.b.name: an actor beside it has the same name; rename one, or use replicas")
