@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -87,7 +88,15 @@ func (p *program) logs(ctx context.Context, f telemetry.Filter) error {
 	if err := context.Cause(ctx); err != nil || said || f.Actor == "" {
 		return err
 	}
-	_, err := present(ctx, f.Actor) // one that has gone may have left records, but not of this name
+	_, err := present(ctx, f.Actor)
+	if err == nil {
+		return nil
+	}
+	for _, lost := range telemetry.From(ctx).Watch(ctx, telemetry.Filter{Actor: f.Actor, Level: math.MinInt}) {
+		if lost == nil {
+			return nil // it has gone, and has left records, though none that was asked for
+		}
+	}
 	return err
 }
 
