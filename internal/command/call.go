@@ -87,8 +87,8 @@ func (p *program) callee(ctx context.Context, name string, patience time.Duratio
 		return portal, err
 	}
 	coming, failed := comes(ctx, name)
-	if coming == nil || failed != nil {
-		return nil, err
+	if coming == nil {
+		return nil, cmp.Or(failed, err)
 	}
 	p.progress.step(fmt.Sprintf("waiting for %s, which is %s", coming.Path, coming.State))
 	limited, stop := context.WithTimeoutCause(ctx, patience, &lateError{patience, coming.Path + " has not become ready", "--wait"})
