@@ -173,7 +173,7 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, text, 0o700)
+	return writeProgram(to, text, 0o700)
 }
 
 // A spare ends by the steps of any end, in order: its program may have begun something.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,10 +21,17 @@ import (
 func plain(t testing.TB, mode os.FileMode, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "plain")
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	if err := writeProgram(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// writeProgram writes a file that is to be executed: else a process that another test starts meanwhile may have it open for a moment longer (ETXTBSY).
+func writeProgram(path string, text []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, text, mode)
 }
 
 // badPlugin is a program that does not start, the stage at which it does not, and what the
