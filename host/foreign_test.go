@@ -114,11 +114,12 @@ type noticing struct {
 func newNoticing() *noticing { return &noticing{seen: make(chan string, 1000)} }
 
 func (n *noticing) Write(p []byte) (int, error) {
+	written, err := n.syncBuffer.Write(p) // whoever is told finds it
 	var record struct{ Msg string }
 	if json.Unmarshal(p, &record) == nil {
 		n.seen <- record.Msg
 	}
-	return n.syncBuffer.Write(p)
+	return written, err
 }
 
 // await returns when all messages have come.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -83,7 +84,7 @@ func TestInABrowserABusyTree(t *testing.T) {
 			Health: config.Health{Interval: config.Duration(busyInterval), Endpoint: well.Name(), Timeout: config.Duration(time.Minute)}, // however slow the machine is
 		})
 	}
-	err = host.OpenTree(t.Context(), host.Options{}, specs, func(ctx context.Context, _ *host.Tree) error {
+	err = host.OpenTree(t.Context(), host.Options{Log: slog.New(slog.DiscardHandler)}, specs, func(ctx context.Context, _ *host.Tree) error {
 		p := page.New(ctx, page.Options{Token: "secret"})
 		w := &written{Handler: p}
 		server := httptest.NewServer(w)
