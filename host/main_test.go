@@ -9,7 +9,6 @@ import (
 	"iter"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +39,6 @@ func TestMain(m *testing.M) {
 	}
 	foreground.Signals()
 	together.Tests()
-	debug.SetGCPercent(400) // collecting garbage is half of what the orders of a supervisor cost
 	// The forker keeps its thread for as long as the program runs.
 	goleak.VerifyTestMain(house{m}, goleak.IgnoreTopFunction("github.com/seed-2ba35074/trellis/internal/process.forkLoop"))
 }
