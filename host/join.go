@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -99,8 +100,8 @@ func introduce(o JoinOptions) (*wire.BootResponse, error) {
 	return &wire.BootResponse{Self: &wire.Identity{Name: id.Name}, Endpoints: exposed.Endpoints(), Sdk: "go/1"}, nil
 }
 
-// errLeft is what the tasks of a program are told that leaves.
-var errLeft = errors.New("the program has left the tree")
+// errLeft is what the tasks of a program are told that leaves, and their callers, as of any actor that ends.
+var errLeft = fmt.Errorf("%w: the program has left the tree", fault.ErrActorClosing)
 
 // inside runs body in the life of the actor, which it ends in every case: when body
 // returns, panics, or calls runtime.Goexit.

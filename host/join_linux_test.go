@@ -316,6 +316,38 @@ func whatAGuestHostsIsInTheTree(t *testing.T) {
 	}
 }
 
+// D04: who has called a guest that leaves is told that it is ending, as of any other actor.
+func TestD04_CallersOfAGuestThatLeaves(t *testing.T) { overBoth(t, callersOfAGuestThatLeaves) }
+
+func callersOfAGuestThatLeaves(t *testing.T) {
+	t.Helper()
+	_, err := open(t, serving(), func(ctx context.Context, _ *host.Nursery) error {
+		leave, left := make(chan struct{}), make(chan error, 1)
+		go func() {
+			left <- join(t.Context(), "guest", func(context.Context) error {
+				<-leave
+				return nil
+			})
+		}()
+		guest, err := directory.WaitFor(ctx, "guest")
+		if err != nil {
+			return err
+		}
+		_, err = forever.Open(ctx, guest, none{}, func(ctx context.Context, _ *contract.Opener[none, none, none, none]) error {
+			close(leave)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		if !errors.Is(err, fault.ErrActorClosing) || !strings.Contains(err.Error(), "has left the tree") {
+			t.Errorf("D04: the caller was told %v", err)
+		}
+		return <-left
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // D04: guests do not keep a nursery from ending. They are asked to leave, and told who has asked.
 func TestD04_AHostEndsWithoutItsGuests(t *testing.T) { overBoth(t, aHostEndsWithoutItsGuests) }
 
