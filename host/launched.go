@@ -131,9 +131,10 @@ func (l *launcher) tell(why string) { l.n.env.machines.change(func() { l.why = w
 // One that cannot be started is treated as one that has ended: the file may be there at the
 // next attempt.
 func (l *launcher) keep(alive context.Context) {
+	before := "" // how the last one has ended
 	for pause := agentPause; ; pause = min(2*pause, agentLongest) {
 		began := time.Now()
-		err := l.run(alive)
+		err := l.run(alive, before)
 		switch {
 		case l.n.ctx.Err() != nil || alive.Err() != nil:
 			return
@@ -145,6 +146,7 @@ func (l *launcher) keep(alive context.Context) {
 			pause = agentPause
 		}
 		l.tell(err.Error())
+		before = "; before that: " + err.Error()
 		l.n.env.log.Warn("an agent is started again", "agent", l.name, "pause", pause, "error", err)
 		select {
 		case <-time.After(pause):
@@ -163,7 +165,7 @@ func (l *launcher) keep(alive context.Context) {
 //
 // The command has the whole environment of this program, unlike an actor: it is a tool of the
 // one who runs the tree, such as ssh, which looks there for its agent.
-func (l *launcher) run(alive context.Context) error {
+func (l *launcher) run(alive context.Context, before string) error {
 	path, err := lookPath(l.command[0])
 	if err != nil {
 		return err
@@ -176,7 +178,7 @@ func (l *launcher) run(alive context.Context) error {
 	proc := process.New(process.Spec{
 		Path: path, Args: l.command[1:], Name: l.command[0], Env: os.Environ(), Stdin: input, Cgroup: true, Gist: gist, Log: l.line,
 	}, nil)
-	l.tell(notJoined)
+	l.tell(notJoined + before)
 	// If the ctx ends now, there never is a process. Later its end means nothing to this one, which lasts as long as alive.
 	err = proc.Start(l.wanted)
 	_ = input.Close() // it was only handed on

@@ -74,7 +74,7 @@ type dev struct {
 // not waited for.
 func (d *dev) run(ctx context.Context) (err error) {
 	defer d.p.progress.end()
-	defer context.AfterFunc(ctx, func() { d.p.progress.last(farewell(ctx)) })()
+	defer d.p.sayFarewell(ctx)()
 	if err := d.load(ctx); err != nil {
 		return err
 	}

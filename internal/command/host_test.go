@@ -91,7 +91,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("LISTEN", fmt.Sprintf("127.%d.%d.%d:%d", 1+pid>>16&127, pid>>8&255, pid&255, 7077+scripts.Add(1))) // on the loopback, this process's own
 			return errors.Join(shortTemp(e), shareModules(e))
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped, "unzips": unzips, "awaits-state": awaitsState},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "awaits": awaits, "scrape": scrape, "dumped": dumped, "unzips": unzips, "awaits-output": awaitsOutput},
 	})
 }
 
@@ -145,29 +145,34 @@ func awaits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: awaits file regexp")
 	}
-	wanted := regexp.MustCompile("(?m)" + args[1])
-	late := time.After(2 * time.Minute)
-	for !wanted.MatchString(ts.ReadFile(args[0])) {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-late:
-			ts.Fatalf("no %s in:\n%s", args[1], ts.ReadFile(args[0]))
-		}
-	}
+	untilFound(ts, args[1], func() string { return ts.ReadFile(args[0]) })
 }
 
-// awaitsState returns when host ps says that an actor is in a state: awaits-state a waiting.
-func awaitsState(ts *testscript.TestScript, _ bool, args []string) {
-	wanted := regexp.MustCompile("(?m)^" + args[0] + " +" + args[1] + " ")
-	for late := time.After(2 * time.Minute); ; {
-		ts.Check(ts.Exec("host", "ps", args[0]))
-		if wanted.MatchString(ts.ReadFile("stdout")) {
+// awaitsOutput runs a command until a regular expression is found in what it prints: awaits-output '^a +waiting ' host ps a.
+func awaitsOutput(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: awaits-output regexp command [argument …]")
+	}
+	untilFound(ts, args[0], func() string {
+		if err := ts.Exec(args[1], args[2:]...); err != nil {
+			return ""
+		}
+		return ts.ReadFile("stdout")
+	})
+}
+
+// untilFound looks at a text again and again.
+func untilFound(ts *testscript.TestScript, pattern string, look func() string) {
+	wanted := regexp.MustCompile("(?m)" + pattern)
+	for late := time.After(5 * time.Minute); ; {
+		text := look()
+		if wanted.MatchString(text) {
 			return
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-late:
-			ts.Fatalf("%s is not %s:\n%s", args[0], args[1], ts.ReadFile("stdout"))
+			ts.Fatalf("no %s in:\n%s", pattern, text)
 		}
 	}
 }

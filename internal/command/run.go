@@ -87,7 +87,7 @@ func (p *program) run(ctx context.Context, tree *config.Tree, at string, plans *
 	defer func() { err = cmp.Or(err, records.close()) }()
 	progress := p.progress
 	defer progress.end()
-	defer context.AfterFunc(ctx, func() { progress.last(farewell(ctx)) })()
+	defer p.sayFarewell(ctx)()
 	if err := completeTelemetry(tree); err != nil { // before anything is built
 		return err
 	}
@@ -141,6 +141,20 @@ func completeTelemetry(tree *config.Tree) (err error) {
 // otlpFlag is where what the tree says is sent.
 func (p *program) otlpFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.otlp, "otlp", "", "send logs, traces and metrics to this collector, such as http://localhost:4317: short for --set telemetry.otlp.endpoint=URL")
+}
+
+// sayFarewell shows why the tree ends as soon as ctx does, until stop; that waits for it.
+func (p *program) sayFarewell(ctx context.Context) (stop func()) {
+	said := make(chan struct{})
+	unfollow := context.AfterFunc(ctx, func() {
+		defer close(said)
+		p.progress.last(farewell(ctx))
+	})
+	return func() {
+		if !unfollow() {
+			<-said
+		}
+	}
 }
 
 // farewell says why the tree ends, and what a second signal does.

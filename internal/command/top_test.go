@@ -115,18 +115,21 @@ func TestO05_WhoMayReadMetrics(t *testing.T) {
 	}
 }
 
-// scrape asks for the metrics at a socket, as Prometheus does: scrape path.
+// scrape asks for the metrics at a socket, as Prometheus does, until they have a line like this: scrape path regexp.
 func scrape(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: scrape path")
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: scrape path regexp")
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", args[0])
 	}
 	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	answer, err := client.Get("http://host/metrics")
-	ts.Check(err)
-	defer func() { _ = answer.Body.Close() }() // it was only read
-	_, err = io.Copy(ts.Stdout(), answer.Body)
-	ts.Check(err)
+	untilFound(ts, args[1], func() string {
+		answer, err := client.Get("http://host/metrics")
+		ts.Check(err)
+		defer func() { _ = answer.Body.Close() }() // it was only read
+		text, err := io.ReadAll(answer.Body)
+		ts.Check(err)
+		return string(text)
+	})
 }
