@@ -168,7 +168,7 @@ func (c *child) traced(i *incarnation, what string, failure error, fields ...tel
 	if i.span == nil {
 		return
 	}
-	if span := i.span.End(fault.Pack(failure, c.n.env.self)); span != nil {
+	if span := i.span.End(fault.Pack(failure, c.n.env.self)); span.Numbers != nil {
 		span.Actor = c.member.Path()
 		rest := span.More()
 		rest.Name, rest.Fields = what+" "+treepath.Last(span.Actor), fields

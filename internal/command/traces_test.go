@@ -161,7 +161,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 func TestO03_FollowingEndsWithItsOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := kept.New("", 10, 10, nil)
-		tracing.Put(store, 0, &tracing.Ended{Numbers: tracing.Numbers{Trace: [16]byte{1}, ID: [8]byte{1}, Time: time.Now().UnixNano()}})
+		tracing.Put(store, 0, tracing.Ended{Numbers: &tracing.Numbers{Trace: [16]byte{1}, ID: [8]byte{1}, Time: time.Now().UnixNano()}})
 		if err := (&program{stdout: fullDisk{}}).followTraces(telemetry.With(t.Context(), store), chosen{}); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("O03: %v", err)
 		}

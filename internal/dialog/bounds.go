@@ -63,7 +63,7 @@ func (g *guests) remove(weight int) {
 // first arguments come. It is cut at 2^30, so that the sum cannot overflow.
 func weigh(f *wire.Frame) int {
 	s := f.Start
-	bytes := len(f.Payload) + int(min(s.Arguments, mostRoom)) + len(s.Endpoint) + len(s.Codec) + len(s.Traceparent) + len(s.Tracestate) +
+	bytes := len(f.Payload) + int(min(s.Arguments, mostRoom)) + len(s.Endpoint) + len(s.Codec) + len(s.Tracestate) +
 		len(s.Target.GetPath()) + len(s.Opener.GetPath())
 	for key, value := range s.Metadata {
 		bytes += len(key) + len(value)

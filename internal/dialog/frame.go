@@ -224,7 +224,7 @@ func (t *Table) newCallee(f *wire.Frame) *Dialog {
 	}
 	d.start.Window = nil // it is not needed any more, and a context may live for long
 	if !d.runtime() {
-		d.span = t.cfg.Spans.Server(d.start.Traceparent, d.start.Tracestate)
+		d.span = t.cfg.Spans.Server(d.start)
 	}
 	d.born = momentOf(d.span.Began())
 	return d

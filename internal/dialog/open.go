@@ -8,9 +8,12 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -35,8 +38,8 @@ type Request struct {
 	// Unbegun is what Call finds out: that the callee has certainly not begun.
 	Unbegun bool
 
-	target                  *wire.Address // whom the peer relays it to (Target)
-	traceParent, traceState string        // W3C trace context
+	target *wire.Address     // whom the peer relays it to (Target)
+	within trace.SpanContext // the span that it is made in
 }
 
 // mostTexts bounds the endpoint's name and the metadata of a request, in bytes. They travel in
@@ -231,7 +234,8 @@ var blankStarts = sync.Pool{New: func() any { return new(wire.Start) }}
 // announces no window.
 func (d *Dialog) describe(r *Request, s *wire.Start) {
 	s.Endpoint, s.Kind, s.Fingerprint, s.Codec, s.Target = r.Endpoint, r.Kind, r.Fingerprint, r.Codec, r.target
-	s.Timeout, s.Metadata, s.Traceparent, s.Tracestate = timeLeft(d.deadline), r.Metadata, r.traceParent, r.traceState
+	s.Timeout, s.Metadata = timeLeft(d.deadline), r.Metadata
+	tracing.Write(s, r.within)
 	if r.Kind != Func {
 		s.Window = d.in.window.wire()
 		s.Attached, s.Overflow = d.fresh, d.in.overflow

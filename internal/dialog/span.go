@@ -22,15 +22,16 @@ func (d *Dialog) trace(r *Request) {
 	if d.runtime() {
 		return
 	}
-	within := trace.SpanContextFromContext(d.outer)
-	d.span = d.table.cfg.Spans.Client(within)
-	r.traceParent, r.traceState = d.span.Header(within)
+	r.within = trace.SpanContextFromContext(d.outer)
+	if d.span = d.table.cfg.Spans.Client(r.within); d.span != nil {
+		r.within = d.span.Context()
+	}
 }
 
 // Traced is a ctx of a callee's task within its span, which the dialog's ctx has, or its opener's if nobody keeps that.
 func (d *Dialog) Traced(ctx context.Context) context.Context {
-	if d.span == nil && d.start.Traceparent != "" {
-		return trace.ContextWithRemoteSpanContext(ctx, tracing.Parse(d.start.Traceparent, d.start.Tracestate))
+	if d.span == nil && d.start.Span != 0 {
+		return trace.ContextWithRemoteSpanContext(ctx, tracing.Read(d.start))
 	}
 	return ctx
 }
@@ -59,7 +60,7 @@ func (d *Dialog) traced(err error) {
 	}
 	span := d.span.End(told)
 	d.mu.Unlock()
-	if span != nil {
+	if span.Numbers != nil {
 		span.Verb, span.Service, span.Method = verb, service, d.endpoint
 		d.table.cfg.Spans(span)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/tracing"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 )
 
 // What a line costs that is kept, when the store is full and many actors say as much.
@@ -34,7 +35,9 @@ func BenchmarkSpansOfACall(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		client := sink.Client(trace.SpanContext{})
-		server := sink.Server(client.Header(trace.SpanContext{}))
+		start := wire.Start{}
+		tracing.Write(&start, client.Context())
+		server := sink.Server(&start)
 		_ = server.In(b.Context())
 		for _, span := range []*tracing.Span{server, client} {
 			ended := span.End(nil)

@@ -16,7 +16,7 @@ const (
 )
 
 // boundTimes makes the times of a span such that an actor may have told them at a time.
-func boundTimes(s *tracing.Ended, now int64) {
+func boundTimes(s tracing.Ended, now int64) {
 	if s.Time > now || s.Time < 0 {
 		s.Time = now
 	}
@@ -91,12 +91,12 @@ func newVocabulary() *vocabulary {
 }
 
 // pack implements form.
-func (v *vocabulary) pack(s *tracing.Ended) span {
+func (v *vocabulary) pack(s tracing.Ended) span {
 	if last := &v.all[v.last]; last.spans == 0 || last.Words != s.Words {
 		v.last = v.place(s.Words)
 	}
 	v.all[v.last].spans++
-	return span{s.Numbers, v.last}
+	return span{*s.Numbers, v.last}
 }
 
 // place is where words are, or a free one.
@@ -117,8 +117,8 @@ func (v *vocabulary) place(of tracing.Words) uint32 {
 }
 
 // unpack implements form.
-func (v *vocabulary) unpack(s span) *tracing.Ended {
-	return &tracing.Ended{Numbers: s.Numbers, Words: v.all[s.words].Words}
+func (v *vocabulary) unpack(s span) tracing.Ended {
+	return tracing.Ended{Numbers: &s.Numbers, Words: v.all[s.words].Words}
 }
 
 // drop implements form.

@@ -17,7 +17,7 @@ import (
 // much does not lose what it has logged.
 type Store struct {
 	records ring[telemetry.Record, telemetry.Record]
-	spans   ring[*tracing.Ended, span]
+	spans   ring[tracing.Ended, span]
 	begun   func() // once
 }
 
@@ -56,8 +56,7 @@ func (s *Store) KeepsSpans() bool { return s.spans.most > 0 }
 // PutSpans adds spans, and cuts what is too large in them.
 func (s *Store) PutSpans(lost int, spans ...*telemetry.Span) {
 	for _, span := range spans {
-		kept := tracing.Of(span)
-		s.PutSpan(lost, &kept)
+		s.PutSpan(lost, tracing.Of(span))
 		lost = 0
 	}
 	if lost > 0 && s.KeepsSpans() {
@@ -66,15 +65,16 @@ func (s *Store) PutSpans(lost int, spans ...*telemetry.Span) {
 }
 
 // PutSpan is PutSpans for one, which is another actor's word.
-func (s *Store) PutSpan(lost int, span *tracing.Ended) {
+func (s *Store) PutSpan(lost int, span tracing.Ended) {
 	boundTimes(span, time.Now().UnixNano())
 	s.KeepSpan(lost, span)
 }
 
 // KeepSpan is PutSpan for one whose times are this process's own.
-func (s *Store) KeepSpan(lost int, span *tracing.Ended) {
+func (s *Store) KeepSpan(lost int, span tracing.Ended) {
 	if s.KeepsSpans() {
-		s.spans.put(lost, span.Actor, boundSpan(span), span)
+		size := boundSpan(&span)
+		s.spans.put(lost, span.Actor, size, span)
 		s.begun()
 	}
 }
@@ -89,7 +89,7 @@ func (s *Store) WatchSpans(ctx context.Context, f telemetry.Filter) iter.Seq2[te
 		return failed[telemetry.Span](err)
 	}
 	return func(yield func(telemetry.Span, error) bool) {
-		for kept, err := range s.spans.watch(ctx, f.Follow, func(**tracing.Ended) bool { return true }) {
+		for kept, err := range s.spans.watch(ctx, f.Follow, func(*tracing.Ended) bool { return true }) {
 			var span telemetry.Span
 			if err == nil {
 				if span = kept.Telemetry(); !passes(&span) {
@@ -113,20 +113,19 @@ const mostInMessage = 12 << 10
 // SpanBatches ranges over all spans that come, until the store is finished, in batches that a
 // message has room for, each behind how many that are lost. It takes those of some
 // milliseconds at once.
-func (s *Store) SpanBatches(ctx context.Context) iter.Seq2[int, []tracing.Ended] {
-	return func(yield func(int, []tracing.Ended) bool) {
+func (s *Store) SpanBatches(ctx context.Context) iter.Seq2[int, *tracing.Batch] {
+	return func(yield func(int, *tracing.Batch) bool) {
 		for entries, last := range s.spans.batches(ctx, true) {
 			for len(entries) > 0 {
-				var spans []tracing.Ended
-				for size := 0; len(spans) < len(entries); {
-					e := entries[len(spans)]
-					if size += e.size; size > mostInMessage && len(spans) > 0 {
-						break
+				b, n := &tracing.Batch{}, 0
+				for size := 0; n < len(entries) && (n == 0 || size+entries[n].size <= mostInMessage); n++ {
+					if b.Add(entries[n].value) {
+						size += entries[n].size
+					} else {
+						size += tracing.BytesInBatch
 					}
-					spans = append(spans, *e.value)
 				}
-				n := len(spans)
-				if !yield(int(entries[n-1].n-last)-n, spans) {
+				if !yield(int(entries[n-1].n-last)-n, b) {
 					return
 				}
 				last, entries = entries[n-1].n, entries[n:]

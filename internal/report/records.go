@@ -43,11 +43,11 @@ func SendRecords(ctx context.Context, t *dialog.Table, at string, s *records.Sto
 		}
 		return context.Cause(ctx)
 	}, func(ctx context.Context, send func(*message) error) error {
-		for missed, spans := range s.SpanBatches(ctx) {
-			for i := range spans {
-				spans[i].Actor = below(spans[i].Actor)
+		for missed, batch := range s.SpanBatches(ctx) {
+			for i := range batch.Words {
+				batch.Words[i].Actor = below(batch.Words[i].Actor)
 			}
-			if err := send(&message{Spans: spans, MissedSpans: missed}); err != nil {
+			if err := send(&message{Spans: *batch, MissedSpans: missed}); err != nil {
 				return err
 			}
 		}
@@ -80,19 +80,30 @@ func ReceiveRecords(ctx context.Context, d *dialog.Dialog, at string, to telemet
 			r.Actor = at
 			to.Put(r)
 		}
-		lost := max(0, min(m.MissedSpans, math.MaxInt32))
-		for i := range m.Spans {
-			if !place(&m.Spans[i].Actor) {
-				lost++
-				continue
-			}
-			tracing.Put(to, lost, &m.Spans[i])
-			lost = 0
-		}
-		if lost > 0 {
+		if lost := putSpans(m, place, to); lost > 0 {
 			to.PutSpans(lost)
 		}
 	})
+}
+
+// putSpans puts the spans of a message into a source, and reports how many are lost behind them. Their actors
+// are placed once for all that have the same.
+func putSpans(m *message, place func(actor *string) bool, to telemetry.Source) (lost int) {
+	lost = max(0, min(m.MissedSpans, math.MaxInt32))
+	placed := make([]bool, len(m.Spans.Words))
+	for i := range placed {
+		placed[i] = place(&m.Spans.Words[i].Actor)
+	}
+	for i := range m.Spans.Len() {
+		span, of := m.Spans.Take(i)
+		if !placed[of] {
+			lost++
+			continue
+		}
+		tracing.Put(to, lost, span)
+		lost = 0
+	}
+	return lost
 }
 
 // AnswerRecords gives the task by which a host shows its records, or its spans, to a program
@@ -109,7 +120,10 @@ func AnswerRecords(start *wire.Start, s telemetry.Source) dialog.Task {
 		}
 	case start.Endpoint == wire.WatchSpans:
 		answer = func(ctx context.Context, d *dialog.Dialog, f telemetry.Filter) error {
-			return show(ctx, d, s.WatchSpans(ctx, f), func(s *telemetry.Span) message { return message{Spans: []tracing.Ended{tracing.Of(s)}} })
+			return show(ctx, d, s.WatchSpans(ctx, f), func(s *telemetry.Span) (m message) {
+				m.Spans.Add(tracing.Of(s))
+				return m
+			})
 		}
 	default:
 		return nil
@@ -150,9 +164,10 @@ func (r Records) Watch(ctx context.Context, f telemetry.Filter) iter.Seq2[teleme
 // WatchSpans is Watch for spans.
 func (r Records) WatchSpans(ctx context.Context, f telemetry.Filter) iter.Seq2[telemetry.Span, error] {
 	return watched(ctx, r.Host, wire.WatchSpans, f, func(m message) (none telemetry.Span) {
-		if len(m.Spans) == 0 {
+		if m.Spans.Len() == 0 {
 			return none
 		}
-		return m.Spans[0].Telemetry()
+		span, _ := m.Spans.Take(0)
+		return span.Telemetry()
 	})
 }

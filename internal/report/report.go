@@ -47,7 +47,7 @@ const (
 type message struct {
 	Event  *directory.Event  `json:"event,omitempty"`
 	Record *telemetry.Record `json:"record,omitempty"`
-	Spans  []tracing.Ended   `json:"spans,omitempty"`
+	Spans  tracing.Batch     `json:"spans,omitzero"`
 	// MissedSpans is Missed of spans.
 	MissedSpans int `json:"missed_spans,omitempty"`
 	// Fault is the event's error, as the protocol's Fault in protobuf.
@@ -218,7 +218,7 @@ func receive(ctx context.Context, d *dialog.Dialog, take func(m *message)) error
 			return fmt.Errorf("%w: %s: %w", fault.ErrProtocol, d.Request().Endpoint, err)
 		}
 		take(&m)
-		if n += max(0, len(m.Spans)-1); n >= mostInAWhile {
+		if n += max(0, m.Spans.Len()-1); n >= mostInAWhile {
 			task.ClosedWithin(ctx.Done(), time.Until(begun.Add(aWhile))) // if it is, the link is lost: what has come is all that comes
 			begun, n = time.Now(), 0
 		}
@@ -236,8 +236,11 @@ func decode(payload []byte) (m message, err error) {
 	return m, m.unpack()
 }
 
-// unpack gives the event its error.
+// unpack gives the event its error, and looks at the spans.
 func (m *message) unpack() error {
+	if err := m.Spans.Check(); err != nil {
+		return err
+	}
 	if m.Event == nil || len(m.Fault) == 0 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/report"
+	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
@@ -106,10 +107,17 @@ func TestO03_ALiarHasSpansOfNobodyElse(t *testing.T) {
 		above := records.New("", 1, 1000, nil)
 		host, child, received := speakers(t, above)
 		many := slices.Repeat([]told{{"name": strings.Repeat("x", 5), "time": time.Now().Add(time.Hour)}}, 100)
-		type numbered = map[int]any
+		batch := func(n tracing.Numbers, words ...told) told {
+			var of tracing.Batch
+			for i := range words {
+				of.Add(tracing.Ended{Numbers: &n, Words: tracing.Words{Method: fmt.Sprint(i)}})
+			}
+			return told{"words": words, "spans": of.Spans}
+		}
 		liesAt(t, child, wire.Records, []told{
-			{"spans": []numbered{{14: told{"name": "up"}, 8: "../other"}, {14: told{"name": "abs"}, 8: "/x"}, {14: told{"name": "own"}}}, "missed_spans": -5},
-			{"spans": []numbered{{1: time.Now().Add(time.Hour).UnixNano(), 2: -1, 3: []byte{}, 6: 200, 7: 200, 9: strings.Repeat("v", 500), 10: "s", 11: "m", 14: told{"name": strings.Repeat("n", 2000), "events": many}}}},
+			{"spans": batch(tracing.Numbers{}, told{"rest": told{"name": "up"}, "actor": "../other"}, told{"rest": told{"name": "abs"}, "actor": "/x"}, told{"rest": told{"name": "own"}}), "missed_spans": -5},
+			{"spans": batch(tracing.Numbers{Time: time.Now().Add(time.Hour).UnixNano(), Duration: -1, Kind: 200, Status: 200},
+				told{"verb": strings.Repeat("v", 500), "service": "s", "method": "m", "rest": told{"name": strings.Repeat("n", 2000), "events": many}})},
 		})
 		synctest.Wait()
 		all, missed := done(t, above, telemetry.Filter{})

@@ -8,44 +8,41 @@ import (
 )
 
 // Ended is a [telemetry.Span] as it is kept, and told over a link: most spans are a few numbers, and what
-// people read of them, ids in hex and a name, is made when somebody reads it. The numbers of the fields
-// are those of the protocol.
+// people read of them, ids in hex and a name, is made when somebody reads it.
 type Ended struct {
-	Numbers
+	*Numbers
 	Words
 }
 
 // Numbers are what spans differ in. They have no pointers, so that the collector need not look at those that are kept.
 type Numbers struct {
-	Time     int64             `cbor:"1,keyasint"` // nanoseconds since 1970
-	Duration time.Duration     `cbor:"2,keyasint,omitempty"`
-	Trace    [16]byte          `cbor:"3,keyasint"`
-	ID       [8]byte           `cbor:"4,keyasint"`
-	Parent   [8]byte           `cbor:"5,keyasint,omitzero"`
-	Kind     uint8             `cbor:"6,keyasint,omitempty"` // a place in kinds
-	Status   uint8             `cbor:"7,keyasint,omitempty"` // a place in statuses
-	Sent     telemetry.Traffic `cbor:"12,keyasint,omitzero"`
-	Received telemetry.Traffic `cbor:"13,keyasint,omitzero"`
+	Time         int64 // nanoseconds since 1970
+	Duration     time.Duration
+	Trace        [16]byte
+	ID, Parent   [8]byte
+	Kind, Status uint8 // places in kinds and in statuses
 }
 
 // Words are the rest of a span: the same in all that are of one endpoint, but for what has a Rest.
 type Words struct {
-	Actor string `cbor:"8,keyasint,omitempty"`
+	Actor string `json:"actor,omitempty"`
 	// Verb is what the name of a call begins with, such as "serve "; Service and Method are the rest of it.
-	Verb    string `cbor:"9,keyasint,omitempty"`
-	Service string `cbor:"10,keyasint,omitempty"`
-	Method  string `cbor:"11,keyasint,omitempty"`
-	Rest    *Rest  `cbor:"14,keyasint,omitempty"`
+	Verb    string `json:"verb,omitempty"`
+	Service string `json:"service,omitempty"`
+	Method  string `json:"method,omitempty"`
+	Rest    *Rest  `json:"rest,omitempty"`
 }
 
 // Rest is what few spans have.
 type Rest struct {
-	Name   string                `json:"name,omitempty"` // if it is not Verb, Service and Method
-	State  string                `json:"state,omitempty"`
-	Error  string                `json:"error,omitempty"`
-	Type   string                `json:"type,omitempty"`
-	Events []telemetry.SpanEvent `json:"events,omitempty"`
-	Fields []telemetry.Field     `json:"fields,omitempty"`
+	Name     string                `json:"name,omitempty"` // if it is not Verb, Service and Method
+	State    string                `json:"state,omitempty"`
+	Error    string                `json:"error,omitempty"`
+	Type     string                `json:"type,omitempty"`
+	Events   []telemetry.SpanEvent `json:"events,omitempty"`
+	Fields   []telemetry.Field     `json:"fields,omitempty"`
+	Sent     telemetry.Traffic     `json:"sent,omitzero"`
+	Received telemetry.Traffic     `json:"received,omitzero"`
 }
 
 var (
@@ -66,7 +63,7 @@ const (
 )
 
 // More is the rest of the span, which is made if there is none.
-func (s *Ended) More() *Rest {
+func (s *Words) More() *Rest {
 	if s.Rest == nil {
 		s.Rest = &Rest{}
 	}
@@ -76,7 +73,7 @@ func (s *Ended) More() *Rest {
 // Of is a span as it is kept. Ids that are none are left out.
 func Of(t *telemetry.Span) Ended {
 	s := Ended{
-		Numbers{Time: t.Time.UnixNano(), Duration: t.Duration, Status: StatusFailed, Sent: t.Sent, Received: t.Received},
+		&Numbers{Time: t.Time.UnixNano(), Duration: t.Duration, Status: StatusFailed},
 		Words{Actor: t.Actor, Service: t.Service, Method: t.Method},
 	}
 	for _, id := range []struct {
@@ -100,21 +97,22 @@ func Of(t *telemetry.Span) Ended {
 			s.Status = uint8(i)
 		}
 	}
-	if rest := (Rest{t.Name, t.State, t.Error, t.Type, t.Events, t.Fields}); t.Name+t.State+t.Error+t.Type != "" || len(t.Events)+len(t.Fields) > 0 {
-		s.Rest = &rest
+	none := telemetry.Traffic{}
+	if t.Name+t.State+t.Error+t.Type != "" || len(t.Events)+len(t.Fields) > 0 || t.Sent != none || t.Received != none {
+		s.Rest = &Rest{Name: t.Name, State: t.State, Error: t.Error, Type: t.Type, Events: t.Events, Fields: t.Fields, Sent: t.Sent, Received: t.Received}
 	}
 	return s
 }
 
 // Telemetry is the span for whoever reads it.
-func (s *Ended) Telemetry() telemetry.Span {
+func (s Ended) Telemetry() telemetry.Span {
 	kind, status := min(int(s.Kind), len(kinds)-1), min(int(s.Status), len(statuses)-1) // it may be another actor's word
 	t := telemetry.Span{
 		Time: time.Unix(0, s.Time).UTC(), Duration: s.Duration, Actor: s.Actor, Kind: kinds[kind], Status: statuses[status],
-		Trace: text(s.Trace[:]), Span: text(s.ID[:]), Parent: text(s.Parent[:]), Service: s.Service, Method: s.Method, Sent: s.Sent, Received: s.Received,
+		Trace: text(s.Trace[:]), Span: text(s.ID[:]), Parent: text(s.Parent[:]), Service: s.Service, Method: s.Method,
 	}
 	if r := s.Rest; r != nil {
-		t.Name, t.State, t.Error, t.Type, t.Events, t.Fields = r.Name, r.State, r.Error, r.Type, r.Events, r.Fields
+		t.Sent, t.Received, t.Name, t.State, t.Error, t.Type, t.Events, t.Fields = r.Sent, r.Received, r.Name, r.State, r.Error, r.Type, r.Events, r.Fields
 	}
 	if t.Name == "" && s.Method != "" {
 		t.Name = s.Verb + s.Service + "/" + s.Method
@@ -134,12 +132,12 @@ func text(id []byte) string {
 
 // own is a source that takes spans as they are kept.
 type own interface {
-	PutSpan(lost int, s *Ended)
-	KeepSpan(lost int, s *Ended)
+	PutSpan(lost int, s Ended)
+	KeepSpan(lost int, s Ended)
 }
 
 // Put puts a span into a source, behind so many that were lost.
-func Put(to telemetry.Source, lost int, s *Ended) {
+func Put(to telemetry.Source, lost int, s Ended) {
 	if to, is := to.(own); is {
 		to.PutSpan(lost, s)
 		return

@@ -22,7 +22,7 @@ func TestO03_WhatIsKeptOfASpan(t *testing.T) {
 	if diff := cmp.Diff(whole, kept.Telemetry()); diff != "" {
 		t.Errorf("O03: %s", diff)
 	}
-	call := tracing.Ended{Words: tracing.Words{Verb: "call ", Service: "parser", Method: "parse"}}
+	call := tracing.Ended{Numbers: &tracing.Numbers{}, Words: tracing.Words{Verb: "call ", Service: "parser", Method: "parse"}}
 	if got := call.Telemetry(); got.Name != "call parser/parse" || got.Trace+got.Span+got.Parent != "" || got.Kind != telemetry.Internal || got.Status != telemetry.OK {
 		t.Errorf("O03: %+v", got)
 	}

@@ -3,12 +3,10 @@ package tracing
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -17,9 +15,9 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
 )
 
-// Sink takes the spans of one actor when they have ended, which are its own then. It never
-// waits. nil: nobody keeps them, and none are made.
-type Sink func(s *Ended)
+// Sink takes the spans of one actor when they have ended. It never waits. nil: nobody keeps
+// them, and none are made.
+type Sink func(s Ended)
 
 // To takes the spans of the actor at a path; nil if the source keeps none.
 func To(s telemetry.Source, at string) Sink {
@@ -27,7 +25,7 @@ func To(s telemetry.Source, at string) Sink {
 		return nil
 	}
 	keeper, is := s.(own)
-	return func(span *Ended) {
+	return func(span Ended) {
 		if span.Actor == "" {
 			span.Actor = at
 		}
@@ -44,12 +42,11 @@ func To(s telemetry.Source, at string) Sink {
 type Span struct {
 	trace.Span // for scope, a [noop.Span]: as an interface, since it is five times as large
 
-	// kept is what will be handed on, without a copy: a call has two spans, and their memory is
-	// most of what they cost. Its ids do not change. Its Duration is when it began, since Started,
-	// until it has ended.
-	kept  Ended
-	state trace.TraceState
-	flags trace.TraceFlags
+	// kept is what will be handed on. A call has two spans, and their memory counts: what few have is
+	// apart. Its ids do not change. Its Duration is when it began, since Started, until it has ended.
+	kept  Numbers
+	rest  *Rest             // nil if there is none yet
+	state *trace.TraceState // nil if there is none
 	over  bool
 }
 
@@ -68,11 +65,11 @@ func (to Sink) Client(within trace.SpanContext) *Span {
 }
 
 // Server begins the span of who is called, of what has come with the call.
-func (to Sink) Server(parent, state string) *Span {
+func (to Sink) Server(called *wire.Start) *Span {
 	if to == nil {
 		return nil
 	}
-	return begin(KindServer, Parse(parent, state))
+	return begin(KindServer, Read(called))
 }
 
 // Internal begins a span within another one, or a trace, of what nobody has called.
@@ -99,9 +96,12 @@ func begin(kind uint8, within trace.SpanContext) *Span {
 	s := &Span{Span: nothing}
 	s.kept.Kind, s.kept.Time, s.kept.Duration = kind, wall(now), now
 	if within.IsValid() {
-		s.kept.Trace, s.kept.Parent, s.state, s.flags = within.TraceID(), within.SpanID(), within.TraceState(), within.TraceFlags()
+		s.kept.Trace, s.kept.Parent = within.TraceID(), within.SpanID()
+		if within.TraceState().Len() > 0 {
+			state := within.TraceState() // in memory of its own only here
+			s.state = &state
+		}
 	} else {
-		s.flags = trace.FlagsSampled
 		binary.NativeEndian.PutUint64(s.kept.Trace[:8], random())
 		binary.NativeEndian.PutUint64(s.kept.Trace[8:], random())
 	}
@@ -134,7 +134,11 @@ type scope Span
 
 // SpanContext is that of [trace.Span].
 func (s *scope) SpanContext() trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.kept.Trace, SpanID: s.kept.ID, TraceFlags: s.flags, TraceState: s.state})
+	c := trace.SpanContextConfig{TraceID: s.kept.Trace, SpanID: s.kept.ID, TraceFlags: trace.FlagsSampled}
+	if s.state != nil {
+		c.TraceState = *s.state
+	}
+	return trace.NewSpanContext(c)
 }
 
 // In is a ctx within the span.
@@ -170,51 +174,30 @@ func (a *asking) Value(key any) any {
 	return nil
 }
 
-// Header is what a call says of the span that it belongs to: this one, or else the one that
-// its caller is in.
-func (s *Span) Header(within trace.SpanContext) (parent, state string) {
-	if s != nil {
-		within = s.Context()
+// Write says in a START within which span it is made, if that is a valid one.
+func Write(to *wire.Start, within trace.SpanContext) {
+	if !within.IsValid() {
+		return
 	}
-	return header(within), within.TraceState().String()
+	id, span := within.TraceID(), within.SpanID()
+	to.TraceHigh, to.TraceLow, to.Span = binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), binary.BigEndian.Uint64(span[:])
+	to.Sampled, to.Tracestate = within.IsSampled(), within.TraceState().String()
 }
 
-// The places of the ids in a header, in the form of W3C's trace context; and the size of one.
-const (
-	traceAt, traceEnd = 3, 35
-	spanAt, spanEnd   = 36, 52
-	headerSize        = 55
-)
-
-// header is empty if there is no span.
-func header(c trace.SpanContext) string {
-	if !c.IsValid() {
-		return ""
-	}
-	text := make([]byte, 0, headerSize)
-	id, span := c.TraceID(), c.SpanID()
-	text = hex.AppendEncode(append(text, "00-"...), id[:])
-	text = hex.AppendEncode(append(text, '-'), span[:])
-	return string(append(text, '-', '0', '0'+byte(c.TraceFlags()&1))) // whether it is sampled
-}
-
-// Parse is the span that a call has come from; not a valid one if it says none. Most say it in
-// the form that header has, and what that costs counts.
-func Parse(parent, state string) trace.SpanContext {
-	var c trace.SpanContextConfig
-	if len(parent) == headerSize && state == "" && parent[:3] == "00-" && parent[traceEnd] == '-' && parent[spanEnd:headerSize-1] == "-0" && parent[headerSize-1]|1 == '1' {
-		_, bad := hex.Decode(c.TraceID[:], []byte(parent[traceAt:traceEnd]))
-		_, worse := hex.Decode(c.SpanID[:], []byte(parent[spanAt:spanEnd]))
-		if bad == nil && worse == nil {
-			c.TraceFlags, c.Remote = trace.TraceFlags(parent[headerSize-1]-'0'), true
-			return trace.NewSpanContext(c)
-		}
-	}
-	if parent == "" {
+// Read is the span that a START has come from; not a valid one if it says none. A state that is not of W3C's
+// form is left out.
+func Read(from *wire.Start) trace.SpanContext {
+	if from.Span == 0 {
 		return trace.SpanContext{}
 	}
-	carrier := propagation.MapCarrier{"traceparent": parent, "tracestate": state}
-	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
+	c := trace.SpanContextConfig{Remote: true, TraceFlags: trace.TraceFlags(0).WithSampled(from.Sampled)}
+	binary.BigEndian.PutUint64(c.TraceID[:8], from.TraceHigh)
+	binary.BigEndian.PutUint64(c.TraceID[8:], from.TraceLow)
+	binary.BigEndian.PutUint64(c.SpanID[:], from.Span)
+	if from.Tracestate != "" {
+		c.TraceState, _ = trace.ParseTraceState(from.Tracestate) // empty, if it cannot be parsed
+	}
+	return trace.NewSpanContext(c)
 }
 
 // Event notes a moment.
@@ -222,22 +205,29 @@ func (s *Span) Event(name string, fields ...telemetry.Field) {
 	if s == nil || s.over {
 		return
 	}
-	if rest := s.kept.More(); len(rest.Events) < mostEvents {
+	if rest := s.more(); len(rest.Events) < mostEvents {
 		rest.Events = append(rest.Events, telemetry.SpanEvent{Time: time.Now(), Name: name, Fields: fields})
 	}
 }
 
+func (s *Span) more() *Rest {
+	if s.rest == nil {
+		s.rest = &Rest{}
+	}
+	return s.rest
+}
+
 // Sent counts a message that this side has sent.
 func (s *Span) Sent(bytes int) {
-	if s != nil && !s.over && count(&s.kept.Sent, bytes) {
-		s.Event("sent", telemetry.Field{Key: "messages", Value: s.kept.Sent.Messages})
+	if s != nil && !s.over && count(&s.more().Sent, bytes) {
+		s.Event("sent", telemetry.Field{Key: "messages", Value: s.rest.Sent.Messages})
 	}
 }
 
 // Received counts one that this side has taken.
 func (s *Span) Received(bytes int) {
-	if s != nil && !s.over && count(&s.kept.Received, bytes) {
-		s.Event("received", telemetry.Field{Key: "messages", Value: s.kept.Received.Messages})
+	if s != nil && !s.over && count(&s.more().Received, bytes) {
+		s.Event("received", telemetry.Field{Key: "messages", Value: s.rest.Received.Messages})
 	}
 }
 
@@ -252,33 +242,34 @@ func count(t *telemetry.Traffic, bytes int) bool {
 	return n == 1
 }
 
-// End is the span when it is over, which does not change any more then but by whoever has
-// called End; nil if it was before. f is what has failed.
-func (s *Span) End(f *wire.Fault) *Ended {
+// End is the span when it is over, which does not change any more then; without Numbers if it was
+// before, or nobody keeps it. f is what has failed.
+func (s *Span) End(f *wire.Fault) (ended Ended) {
 	if s == nil || s.over {
-		return nil
+		return ended
 	}
 	s.over = true
-	ended := &s.kept
-	ended.Duration = time.Since(Started) - ended.Duration
-	if s.state.Len() > 0 {
-		ended.More().State = s.state.String()
+	s.kept.Duration = time.Since(Started) - s.kept.Duration
+	if s.state != nil {
+		s.more().State = s.state.String()
 	}
-	root := f.Root()
+	if root := f.Root(); root != nil {
+		s.kept.Status = statusOf(f)
+		rest := s.more()
+		rest.Error, _, _ = strings.Cut(root.Message, "\n")
+		rest.Type = typeOf(f.Nodes)
+	}
+	return Ended{&s.kept, Words{Rest: s.rest}}
+}
+
+func statusOf(f *wire.Fault) uint8 {
 	switch {
-	case root == nil:
-		return ended
 	case fault.IsDeadline(f):
-		ended.Status = StatusDeadline
+		return StatusDeadline
 	case fault.IsCancelled(f):
-		ended.Status = StatusCancelled
-	default:
-		ended.Status = StatusFailed
+		return StatusCancelled
 	}
-	rest := ended.More()
-	rest.Error, _, _ = strings.Cut(root.Message, "\n")
-	rest.Type = typeOf(f.Nodes)
-	return ended
+	return StatusFailed
 }
 
 // typeOf is the name by which an error is known everywhere, or else its type: its own, or that

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/internal/records"
 	"github.com/seed-2ba35074/trellis/internal/tracing"
+	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
@@ -25,14 +26,21 @@ func within(t *testing.T, sampled trace.TraceFlags) trace.SpanContext {
 }
 
 // read is a span as people read it.
-func read(s *tracing.Ended) telemetry.Span { return s.Telemetry() }
+func read(s tracing.Ended) telemetry.Span { return s.Telemetry() }
+
+// started is the START of a call that is made within a span.
+func started(within trace.SpanContext) *wire.Start {
+	s := &wire.Start{}
+	tracing.Write(s, within)
+	return s
+}
 
 // O03: a span belongs to the one that it was begun in, here and in another process.
 func TestO03_ATraceGoesOnInTheCallee(t *testing.T) {
-	sink := tracing.Sink(func(*tracing.Ended) {})
+	sink := tracing.Sink(func(tracing.Ended) {})
 	outer := within(t, trace.FlagsSampled)
 	client := sink.Client(outer)
-	server := sink.Server(client.Header(outer))
+	server := sink.Server(started(client.Context()))
 	if got := trace.SpanContextFromContext(server.In(t.Context())); got.TraceID() != outer.TraceID() || got.TraceState().String() != "vendor=value" || !got.IsSampled() || got.IsRemote() {
 		t.Errorf("O03: the callee is in %v", got)
 	}
@@ -40,7 +48,7 @@ func TestO03_ATraceGoesOnInTheCallee(t *testing.T) {
 	if c.Parent != outer.SpanID().String() || s.Parent != c.Span || s.Trace != c.Trace || s.Span == c.Span {
 		t.Errorf("O03: the caller has %+v and the callee %+v", c, s)
 	}
-	if client.End(nil) != nil {
+	if client.End(nil).Numbers != nil {
 		t.Error("O03: a span ends twice")
 	}
 	if fresh := read(sink.Client(trace.SpanContext{}).End(nil)); fresh.Parent != "" || len(fresh.Trace) != 32 || len(fresh.Span) != 16 {
@@ -51,31 +59,36 @@ func TestO03_ATraceGoesOnInTheCallee(t *testing.T) {
 // O03: of a trace that is not sampled, or where nobody keeps spans, nothing is made, and who
 // is called is told the same as without.
 func TestO03_NothingIsMadeForNobody(t *testing.T) {
-	sink, outer := tracing.Sink(func(*tracing.Ended) {}), within(t, 0)
-	parent, state := sink.Client(outer).Header(outer)
+	sink, outer := tracing.Sink(func(tracing.Ended) {}), within(t, 0)
+	called := started(outer)
 	for name, s := range map[string]*tracing.Span{
 		"a caller":          sink.Client(outer),
-		"a callee":          sink.Server(parent, state),
+		"a callee":          sink.Server(called),
 		"no one that keeps": tracing.To(records.New("", 1, 0, nil), "").Client(trace.SpanContext{}),
 	} {
 		s.Event("started")
 		s.Sent(1)
 		s.Received(1)
-		if s != nil || s.End(nil) != nil || s.In(t.Context()) != t.Context() || s.Context().IsValid() {
+		if s != nil || s.End(nil).Numbers != nil || s.In(t.Context()) != t.Context() || s.Context().IsValid() {
 			t.Errorf("O03: %s has a span", name)
 		}
 	}
-	if got := tracing.Parse(parent, state); got.SpanID() != outer.SpanID() || got.IsSampled() {
+	if got := tracing.Read(called); got.SpanID() != outer.SpanID() || got.IsSampled() {
 		t.Errorf("O03: the callee of a trace that is not sampled is in %v", got)
 	}
-	if got := tracing.Parse("00-zz", ""); got.IsValid() {
-		t.Errorf("O03: rubbish is %v", got)
+	for _, none := range []*wire.Start{{}, {TraceHigh: 1, Sampled: true}, {Span: 1, Sampled: true, Tracestate: "a=b"}} {
+		if got := tracing.Read(none); got.IsValid() {
+			t.Errorf("O03: %v is %v", none, got)
+		}
+	}
+	if got := tracing.Read(&wire.Start{TraceLow: 1, Span: 1, Tracestate: "?"}); !got.IsValid() || got.TraceState().Len() != 0 {
+		t.Errorf("O03: of a state that is none there is %v", got)
 	}
 }
 
 // O03: a stream is counters, and an event at the 1st message, the 10th, the 100th.
 func TestO03_AStreamIsCountersAndAFewEvents(t *testing.T) {
-	s := tracing.Sink(func(*tracing.Ended) {}).Client(trace.SpanContext{})
+	s := tracing.Sink(func(tracing.Ended) {}).Client(trace.SpanContext{})
 	for range 1234 {
 		s.Sent(2)
 	}
@@ -91,7 +104,7 @@ func TestO03_AStreamIsCountersAndAFewEvents(t *testing.T) {
 	if want := "sent messages=1; sent messages=10; sent messages=100; sent messages=1000; received messages=1; "; got != want {
 		t.Errorf("O03: the events are %q, want %q", got, want)
 	}
-	full := tracing.Sink(func(*tracing.Ended) {}).Client(trace.SpanContext{})
+	full := tracing.Sink(func(tracing.Ended) {}).Client(trace.SpanContext{})
 	for range 1000 {
 		full.Event("x")
 	}
@@ -118,7 +131,7 @@ func TestO03_TheStatusIsThatOfTheError(t *testing.T) {
 		{errors.New("first\nsecond"), telemetry.Failed, "*errors.errorString"},
 	} {
 		for range 2 {
-			s := read(tracing.Sink(func(*tracing.Ended) {}).Client(trace.SpanContext{}).End(fault.Pack(c.err, self)))
+			s := read(tracing.Sink(func(tracing.Ended) {}).Client(trace.SpanContext{}).End(fault.Pack(c.err, self)))
 			if s.Status != c.want || s.Type != c.kind || (c.err != nil) != (s.Error != "") || len(s.Error) > 1000 || s.Error == "first\nsecond" {
 				t.Errorf("O03: %v is %q, %q of type %q; want %q, %q", c.err, s.Status, s.Error, s.Type, c.want, c.kind)
 			}

@@ -116,7 +116,7 @@ func TestStartIsEncodedAsProtobufDoes(t *testing.T) {
 		"empty": {}, "with all that most have": {Endpoint: "e", Kind: 2, Fingerprint: 1 << 63, Codec: "cbor", Timeout: 1 << 40, Window: &wire.Window{Messages: 1, Bytes: 1 << 40}},
 		"negative numbers": {Kind: -1, Timeout: -1}, "an empty window": {Window: &wire.Window{}}, "of a later version": later,
 		"a target": {Endpoint: "e", Target: &wire.Address{Path: "p", Actor: id}}, "an opener": {Opener: &wire.Address{Actor: id}, Window: &wire.Window{Bytes: 5}},
-		"metadata": {Metadata: map[string]string{"key": "value"}, Codec: "json"}, "a trace": {Traceparent: "00-1", Tracestate: "a=b"},
+		"metadata": {Metadata: map[string]string{"key": "value"}, Codec: "json"}, "a trace": {TraceHigh: 1 << 63, TraceLow: 1, Span: 2, Sampled: true, Tracestate: "a=b"},
 	} {
 		f := &wire.Frame{Dialog: 7, Kind: wire.Kind_KIND_START, Start: s, Credit: s.Window, Window: s.Window}
 		got, err := wire.AppendFrame(nil, f)

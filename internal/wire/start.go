@@ -73,10 +73,10 @@ func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
 		s.Codec, ok = known.text(v.bytes)
 	case 6:
 		s.Timeout = int64(v.number)
-	case 8: // not a name, as each call has another one
-		s.Traceparent, ok = string(v.bytes), utf8.Valid(v.bytes)
+	case 8:
+		s.TraceHigh = v.number
 	case 9:
-		s.Tracestate, ok = string(v.bytes), utf8.Valid(v.bytes)
+		s.TraceLow = v.number
 	case 10:
 		ok = readWindow(&s.Window, v.bytes)
 	case 11:
@@ -87,6 +87,12 @@ func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
 		s.Overflow = Overflow(int32(v.number)) // the same
 	case 14:
 		s.Arguments = v.number
+	case 15:
+		s.Span = v.number
+	case 16:
+		s.Sampled = v.number != 0
+	case 17: // not a name, as each trace may have another one
+		s.Tracestate, ok = string(v.bytes), utf8.Valid(v.bytes)
 	default:
 		return false
 	}
@@ -96,9 +102,9 @@ func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
 // startKind is how the values of a field of START are encoded.
 func startKind(n protowire.Number) protowire.Type {
 	switch n {
-	case 1, 3, 5, 8, 9, 10, 11:
+	case 1, 3, 5, 10, 11, 17:
 		return protowire.BytesType
-	case 4:
+	case 4, 8, 9, 15:
 		return protowire.Fixed64Type
 	}
 	return protowire.VarintType

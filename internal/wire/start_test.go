@@ -17,6 +17,7 @@ func starts(t testing.TB) map[string][]byte {
 	call := &wire.Start{
 		Endpoint: "call", Kind: wire.EndpointKind_ENDPOINT_KIND_FUNC, Fingerprint: 1 << 63, Codec: "cbor", Timeout: -1,
 		Attached: true, Overflow: wire.Overflow_OVERFLOW_KEEP, Arguments: 1 << 40,
+		TraceHigh: 1, TraceLow: 1 << 63, Span: 2, Sampled: true, Tracestate: "a=b",
 	}
 	plain, err := proto.Marshal(&wire.Frame{Dialog: 1, Start: call})
 	if err != nil {
@@ -52,7 +53,9 @@ func starts(t testing.TB) map[string][]byte {
 		"a number for a name":      []byte("\x4a\x04\x0a\x00\x08\x01"),
 		"a text for a number":      []byte("\x4a\x03\x12\x01a"),
 		"a kind beyond an int32":   []byte("\x4a\x07\x10\xff\xff\xff\xff\xff\x01"),
-		"a field that is not here": []byte("\x4a\x04\x78\x01\x10\x01"),
+		"a field that is not here": []byte("\x4a\x05\x90\x01\x01\x10\x01"),
+		"a short span":             []byte("\x4a\x05\x79\x01\x02\x03\x04"),
+		"a state not UTF-8":        []byte("\x4a\x04\x8a\x01\x01\xff"),
 		"a name that is not UTF-8": []byte("\x4a\x03\x0a\x01\xff"),
 		"a cut name":               []byte("\x4a\x02\x0a\x05"),
 		"field 0":                  []byte("\x4a\x02\x00\x01"),

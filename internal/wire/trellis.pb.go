@@ -1031,9 +1031,13 @@ type Start struct {
 	// What is left until the opener's deadline, in nanoseconds; 0 is none.
 	Timeout  int64             `protobuf:"varint,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	Metadata map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// W3C trace context.
-	Traceparent string `protobuf:"bytes,8,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	Tracestate  string `protobuf:"bytes,9,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
+	// W3C trace context: the id of the trace, as two big-endian halves, that of the
+	// caller's span, and whether it is sampled. Ids of 0: there is none.
+	TraceHigh  uint64 `protobuf:"fixed64,8,opt,name=trace_high,json=traceHigh,proto3" json:"trace_high,omitempty"`
+	TraceLow   uint64 `protobuf:"fixed64,9,opt,name=trace_low,json=traceLow,proto3" json:"trace_low,omitempty"`
+	Span       uint64 `protobuf:"fixed64,15,opt,name=span,proto3" json:"span,omitempty"`
+	Sampled    bool   `protobuf:"varint,16,opt,name=sampled,proto3" json:"sampled,omitempty"`
+	Tracestate string `protobuf:"bytes,17,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	// The opener's receive window.
 	Window *Window `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
 	// Who has opened it, when that is not the sender of this frame.
@@ -1128,11 +1132,32 @@ func (x *Start) GetMetadata() map[string]string {
 	return nil
 }
 
-func (x *Start) GetTraceparent() string {
+func (x *Start) GetTraceHigh() uint64 {
 	if x != nil {
-		return x.Traceparent
+		return x.TraceHigh
 	}
-	return ""
+	return 0
+}
+
+func (x *Start) GetTraceLow() uint64 {
+	if x != nil {
+		return x.TraceLow
+	}
+	return 0
+}
+
+func (x *Start) GetSpan() uint64 {
+	if x != nil {
+		return x.Span
+	}
+	return 0
+}
+
+func (x *Start) GetSampled() bool {
+	if x != nil {
+		return x.Sampled
+	}
+	return false
 }
 
 func (x *Start) GetTracestate() string {
@@ -1498,7 +1523,7 @@ const file_trellis_proto_rawDesc = "" +
 	"maxMessage\x12\x1f\n" +
 	"\vmax_dialogs\x18\x04 \x01(\rR\n" +
 	"maxDialogs\x12#\n" +
-	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\xd1\x04\n" +
+	"\rmax_arguments\x18\x05 \x01(\x04R\fmaxArguments\"\x99\x05\n" +
 	"\x05Start\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.trellis.v1.EndpointKindR\x04kind\x12+\n" +
@@ -1506,10 +1531,14 @@ const file_trellis_proto_rawDesc = "" +
 	"\vfingerprint\x18\x04 \x01(\x06R\vfingerprint\x12\x14\n" +
 	"\x05codec\x18\x05 \x01(\tR\x05codec\x12\x18\n" +
 	"\atimeout\x18\x06 \x01(\x03R\atimeout\x12;\n" +
-	"\bmetadata\x18\a \x03(\v2\x1f.trellis.v1.Start.MetadataEntryR\bmetadata\x12 \n" +
-	"\vtraceparent\x18\b \x01(\tR\vtraceparent\x12\x1e\n" +
+	"\bmetadata\x18\a \x03(\v2\x1f.trellis.v1.Start.MetadataEntryR\bmetadata\x12\x1d\n" +
 	"\n" +
-	"tracestate\x18\t \x01(\tR\n" +
+	"trace_high\x18\b \x01(\x06R\ttraceHigh\x12\x1b\n" +
+	"\ttrace_low\x18\t \x01(\x06R\btraceLow\x12\x12\n" +
+	"\x04span\x18\x0f \x01(\x06R\x04span\x12\x18\n" +
+	"\asampled\x18\x10 \x01(\bR\asampled\x12\x1e\n" +
+	"\n" +
+	"tracestate\x18\x11 \x01(\tR\n" +
 	"tracestate\x12*\n" +
 	"\x06window\x18\n" +
 	" \x01(\v2\x12.trellis.v1.WindowR\x06window\x12+\n" +
