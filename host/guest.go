@@ -32,6 +32,7 @@ type guest struct {
 	worker *task.Worker
 	ended  chan struct{}
 	once   sync.Once
+	heard  chan struct{} // closed when an agent has said what it takes, or will not
 }
 
 // Start has nothing to do.

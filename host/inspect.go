@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (c *child) inspect(ctx context.Context, do string) *inspect.Actor {
 		}
 		a.Restarts = c.budget(time.Now())
 	})
-	a.Name, a.UUID, a.PID, a.Since, a.Reason = id.Name, id.UUID, id.PID, h.last.Time, h.last.Reason
+	a.Name, a.UUID, a.PID, a.Since, a.Reason = id.Name, id.UUID, id.PID, h.last.Time, cmp.Or(waits(program, a.State), h.last.Reason)
 	if h.failure != nil {
 		story := fmt.Sprintf("%+v", fault.Unpack(fault.Pack(h.failure, c.n.env.self)))
 		a.Failure = &inspect.Failure{Time: h.failedAt, Story: inspect.Lines(story)}
@@ -81,6 +82,14 @@ func (c *child) inspect(ctx context.Context, do string) *inspect.Actor {
 	}
 	i.inspect(ctx, do, a, program.Process(), up)
 	return a
+}
+
+// waits is why a program that is being started is not; "" if it does not wait for anybody.
+func waits(p launch.Program, s directory.State) string {
+	if r, is := p.(*remote); is && s == directory.Starting {
+		return r.waitsFor("it waits for an agent: ")
+	}
+	return ""
 }
 
 // inspect adds what is known of the process. One that is not up has a pid and a state in the system at most. The

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
+	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -106,6 +107,8 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 		return err
 	}
 	a := &machine{child: c, running: map[string]int{}}
+	heard := sync.OnceFunc(func() { close(c.guest.heard) })
+	defer heard()
 	defer m.change(func() { m.all = slices.DeleteFunc(m.all, func(other *machine) bool { return other == a }) })
 	ctx, stop := context.WithCancel(ctx)
 	var tasks task.Group
@@ -130,6 +133,7 @@ func (m *machines) follow(ctx context.Context, c *child) error {
 			begins = info.Draining && !a.leaving
 			a.leaving = a.leaving || begins
 		})
+		heard()
 		if begins {
 			tasks.Go(func() { c.n.moveAway(ctx, a, "its machine is left") })
 		}
@@ -308,9 +312,20 @@ func (e *expectation) carry(t link.Transport) {
 	<-over
 }
 
-// drain has the actors of an agent started elsewhere, and then the agent leave.
+// drain has the actors of an agent started elsewhere, and then the agent leave. One that has just joined says first what
+// it takes.
 func (c *child) drain(ctx context.Context, by string) error {
 	m := c.n.env.machines
+	if c.guest == nil || !isAgent(c.guest.hello) {
+		return fmt.Errorf("%s is not an agent, and cannot be drained; %s", c.member.Path(), m.names())
+	}
+	select {
+	case <-c.guest.heard:
+	case <-c.gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	var a *machine
 	m.change(func() {
 		if i := slices.IndexFunc(m.all, func(a *machine) bool { return a.child == c }); i >= 0 {
@@ -324,13 +339,28 @@ func (c *child) drain(ctx context.Context, by string) error {
 		}
 	})
 	if a == nil {
-		return fmt.Errorf("%s is not an agent, and cannot be drained", c.member.Path())
+		return fmt.Errorf("%s does not say what it takes, and so runs nothing that could be started elsewhere", c.member.Path())
 	}
 	c.n.moveAway(ctx, a, "its machine is drained by "+by)
 	if _, err := a.do(ctx, c.n.env, processOrder{Do: doLeave}); err != nil && !errors.Is(err, fault.ErrActorLost) && !errors.Is(err, fault.ErrActorClosing) {
 		return err
 	}
 	return awaitAllGone(ctx, []*child{c})
+}
+
+// names says which agents there are.
+func (m *machines) names() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []string
+	for _, a := range m.all {
+		all = append(all, a.child.member.Path())
+	}
+	if len(all) == 0 {
+		return "no agent has joined"
+	}
+	slices.Sort(all)
+	return "the agents are " + words.List(all, ", ")
 }
 
 // moved is how long one actor may take to be up elsewhere before the next one is moved as well.

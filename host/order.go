@@ -42,12 +42,28 @@ func (g *guest) order(ctx context.Context, d *dialog.Dialog) ([]byte, error) {
 }
 
 // order has an order carried out about an actor below this one, by a name or a path, or, if it only asks, about this one itself.
+// A restart by a name is one of each replica, one after the other, so that the others go on serving.
 func (n *Nursery) order(ctx context.Context, r wire.OrderRequest) (answer []byte, err error) {
+	paths := []string{r.Path}
 	if r.Path == "" && (r.Name != "" || !r.Asks()) {
-		if r.Path, err = n.meant(ctx, r); err != nil {
+		if paths, err = n.meant(ctx, r); err != nil {
 			return nil, err
 		}
 	}
+	for i, path := range paths {
+		r.Path = path
+		if answer, err = n.orderAt(ctx, r); err != nil && len(paths) > 1 {
+			err = fmt.Errorf("of %d replicas %d were started again, and then not %s: %w", len(paths), i, path, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+// orderAt has an order carried out about the actor at its path.
+func (n *Nursery) orderAt(ctx context.Context, r wire.OrderRequest) ([]byte, error) {
 	switch here := n.env.registry.Path(); {
 	case r.Asks() && (r.Path == "" || r.Path == here):
 		return inspect.Encode(n.env.inspect(r.Do))
@@ -57,25 +73,49 @@ func (n *Nursery) order(ctx context.Context, r wire.OrderRequest) (answer []byte
 	return n.env.router.Order(ctx, r)
 }
 
-// meant is the path of whom an order means by a name. That of an actor with all its replicas is
-// also known, and meant, while there are none.
-func (n *Nursery) meant(ctx context.Context, r wire.OrderRequest) (path string, err error) {
+// meant are the paths of whom an order means by a name: of one actor, or of all replicas of one that is to be started
+// again. That of an actor with all its replicas is also known, and meant, while there are none.
+func (n *Nursery) meant(ctx context.Context, r wire.OrderRequest) (paths []string, err error) {
 	if r.Do == wire.OrderScale && strings.ContainsAny(r.Name, "/#") {
-		return r.Name, nil
+		return []string{r.Name}, nil
 	}
 	entries, err := n.env.registry.Entries(ctx, "")
 	if err != nil {
-		return "", err
-	}
-	if r.Do != wire.OrderScale {
-		return meant(entries, r.Name)
+		return nil, err
 	}
 	var own bool
 	n.look(func() { own = n.groups[r.Name] != nil })
-	if own {
-		return treepath.Join(n.env.registry.Path(), r.Name), nil
+	if own && r.Do == wire.OrderScale {
+		return []string{treepath.Join(n.env.registry.Path(), r.Name)}, nil
 	}
-	return meant(grouped(entries), r.Name)
+	among, all := entries, r.Do == wire.OrderRestart && !strings.Contains(treepath.Last(r.Name), "#")
+	if all || r.Do == wire.OrderScale {
+		among = grouped(entries)
+	}
+	path, err := meant(among, r.Name)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		text, failed := n.env.registry.Missing(ctx, r.Name)
+		return nil, cmp.Or(failed, fmt.Errorf("%w: %s", err, text))
+	case err == nil && all:
+		return replicas(entries, path), nil
+	}
+	return []string{path}, err
+}
+
+// replicas are the paths of those that share one but for their numbers, which are their order. Programs that have joined
+// beside actors of the tree are not among them.
+func replicas(entries []directory.Entry, path string) (paths []string) {
+	for _, e := range entries {
+		if e.State != directory.Standby && !e.Last.Joined && treepath.Unnumbered(e.Path) == path {
+			paths = append(paths, e.Path)
+		}
+	}
+	if len(paths) == 0 {
+		return []string{path}
+	}
+	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(treepath.Number(a), treepath.Number(b)) })
+	return paths
 }
 
 // grouped has one entry for all replicas of an actor, with the path of the first one.
@@ -93,9 +133,8 @@ func grouped(entries []directory.Entry) (groups []directory.Entry) {
 // several beside each other is their name, and so that is said with #1. Programs that have joined,
 // and what they host, are beside actors of the tree as in [directory.Find].
 func meant(entries []directory.Entry, text string) (path string, err error) {
-	var named, guests, all []string
+	var named, guests []string
 	for _, e := range entries {
-		all = append(all, e.Path, e.Actor.Name)
 		switch {
 		case e.State == directory.Standby:
 		case text != e.Actor.Name && treepath.Is(e.Path, text):
@@ -119,7 +158,7 @@ func meant(entries []directory.Entry, text string) (path string, err error) {
 	case first >= 0:
 		named[first] += "#1"
 	case len(named) == 0:
-		return "", fmt.Errorf("%w: %s%s", directory.ErrNotFound, words.Quote(text), words.DidYouMean(text, all))
+		return "", directory.ErrNotFound
 	}
 	return "", fmt.Errorf("there are %d actors named %s: %s; say which", len(named), words.Quote(text), words.List(named, ", "))
 }

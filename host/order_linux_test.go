@@ -119,10 +119,11 @@ func TestD04_OrdersThatCannotBeCarriedOut(t *testing.T) {
 			is    error
 			text  string
 		}{
-			{wire.OrderRequest{Name: "absent", Do: wire.OrderCancel}, directory.ErrNotFound, `"absent"`},
+			{wire.OrderRequest{Name: "valut", Do: wire.OrderDrain}, directory.ErrNotFound, `"valut"; there are guest, middle, middle/lower, middle/lower/leaf, middle/parser, middle/parser#2, vault; did you mean "vault"?`},
+			{wire.OrderRequest{Name: "vault", Do: wire.OrderDrain}, nil, "vault is not an agent, and cannot be drained; no agent has joined"},
 			{wire.OrderRequest{Path: "middle/lower/absent", Do: wire.OrderCancel}, directory.ErrNotFound, `"middle/lower/absent"`},
 			{wire.OrderRequest{Path: "vault/below", Do: wire.OrderCancel}, directory.ErrNotFound, `"vault/below"`},
-			{wire.OrderRequest{Name: "parser", Do: wire.OrderRestart}, nil, "there are 2 actors named \"parser\": middle/parser, middle/parser#2; say which"},
+			{wire.OrderRequest{Name: "parser", Do: wire.OrderCancel}, nil, "there are 2 actors named \"parser\": middle/parser, middle/parser#2; say which"},
 			{wire.OrderRequest{Name: "guest", Do: wire.OrderRestart}, nil, "guest has joined by itself"},
 			{wire.OrderRequest{Name: "leaf", Do: "dance"}, nil, `expected cancel, restart, drain, scale, await-healthy, describe, look or dump, got "dance"`},
 			{wire.OrderRequest{Do: wire.OrderCancel}, directory.ErrNotFound, `""`},
@@ -145,6 +146,35 @@ func TestD04_OrdersThatCannotBeCarriedOut(t *testing.T) {
 		var none *fault.NotExposed
 		if _, err := to.Call(ctx, &dialog.Request{Endpoint: wire.Order, Kind: dialog.Func, Codec: codecs.CBOR.Name()}); !errors.As(err, &none) && !errors.Is(err, fault.ErrNotAllowed) {
 			t.Errorf("D06: an order from elsewhere: %v", err)
+		}
+		return nil
+	})
+}
+
+// D04: a restart by a name is one of each replica, by a number of that one, and says how far it came.
+func TestD04_RestartsOfReplicas(t *testing.T) {
+	ordered(t, func(ctx context.Context) error {
+		for _, path := range []string{"middle/parser#1", "middle/parser#2"} {
+			if _, err := directory.WaitFor(ctx, path); err != nil {
+				return err
+			}
+		}
+		for _, test := range []struct {
+			name string
+			want [2]int // the processes that both have had
+		}{{"middle/parser", [2]int{2, 2}}, {"middle/parser#1", [2]int{3, 2}}, {"parser", [2]int{4, 3}}, {"parser#2", [2]int{}}, {"middle/parser#2", [2]int{4, 4}}} {
+			_, err := give(ctx, wire.OrderRequest{Name: test.name, Do: wire.OrderRestart})
+			if absent := test.want[0] == 0; absent != errors.Is(err, directory.ErrNotFound) || !absent && err != nil {
+				t.Errorf("D04: %s: %v", test.name, err)
+				continue
+			}
+			all, err := directory.Query(ctx, "parser")
+			if err != nil {
+				return err
+			}
+			if got := [2]int{all[0].Epoch, all[1].Epoch}; got != test.want && test.want[0] > 0 {
+				t.Errorf("D04: after a restart of %s they have had %d processes, want %d", test.name, got, test.want)
+			}
 		}
 		return nil
 	})

@@ -50,7 +50,7 @@ type remote struct {
 
 	mu      sync.Mutex
 	machine *machine // where it runs; nil before it was placed
-	reasons []string // why it has no place
+	waiting string   // why it has no place; "" while it does not wait for one
 	opened  bool     // an agent was asked to run it, and has not refused
 	killed  bool     // no other one is asked
 	pid     int
@@ -143,7 +143,9 @@ func (r *remote) place(ctx context.Context) (*machine, error) {
 	for {
 		a, reasons, changed := r.env.machines.choose(r.spec.On, r.spec.Name)
 		r.mu.Lock()
-		r.machine, r.reasons = a, reasons
+		if r.machine, r.waiting = a, ""; a == nil {
+			r.waiting = noPlace(reasons)
+		}
 		r.mu.Unlock()
 		switch {
 		case a != nil && !r.env.machines.leaves(a):
@@ -163,14 +165,14 @@ func (r *remote) place(ctx context.Context) (*machine, error) {
 	}
 }
 
-// waitsFor is why a start has found no place, as the end of an error.
-func (r *remote) waitsFor() string {
+// waitsFor is why a start has found no place, behind some text; "" if it does not wait for one.
+func (r *remote) waitsFor(text string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.machine != nil {
+	if r.waiting == "" {
 		return ""
 	}
-	return ": " + noPlace(r.reasons)
+	return text + r.waiting
 }
 
 // launch opens the context with the agent.

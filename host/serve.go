@@ -233,7 +233,7 @@ func (d *door) join(caller *control.Caller, hello *wire.BootResponse) (*child, e
 		return nil, err
 	}
 	spec.Health.Off = true // it has no health service, and its end is seen at once
-	return d.n.add(d.ctx, &child{spec: spec, guest: &guest{caller: caller, hello: hello, host: d.n, ended: make(chan struct{})}, childState: childState{oneShot: true}})
+	return d.n.add(d.ctx, &child{spec: spec, guest: &guest{caller: caller, hello: hello, host: d.n, ended: make(chan struct{}), heard: make(chan struct{})}, childState: childState{oneShot: true}})
 }
 
 // onlyGuests reports whether all children are programs that have joined. It is called under

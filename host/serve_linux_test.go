@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -181,8 +182,26 @@ func TestD04_WhoIsOrdered(t *testing.T) {
 		if (err != nil) != (want == "") || path != want {
 			t.Errorf("D04: %s is %q, %v; want %q", name, path, err, want)
 		}
-		if text := map[string]string{"worker": ": parser#2/worker, worker#1, worker#2; say which", "cli": ": cli#1, cli#2; say which", "absnt": "", "helpr": `did you mean "helper"?`}[name]; err != nil && !strings.Contains(err.Error(), text) {
+		if text := map[string]string{"worker": ": parser#2/worker, worker#1, worker#2; say which", "cli": ": cli#1, cli#2; say which"}[name]; err != nil && !strings.Contains(err.Error(), text) {
 			t.Errorf("D04: %s: %v; want %s", name, err, text)
+		}
+	}
+}
+
+// D04: replicas of an actor are told in the order of their numbers; spares and programs that have joined are none.
+func TestD04_WhichReplicas(t *testing.T) {
+	var entries []directory.Entry
+	for _, path := range []string{"a/b", "a/b#10", "a/b#2", "a/b#3", "a/b#4", "b"} {
+		e := directory.Entry{Path: path, State: directory.Ready}
+		e.Last.Joined = path == "a/b#3"
+		if path == "a/b#4" {
+			e.State = directory.Standby
+		}
+		entries = append(entries, e)
+	}
+	for path, want := range map[string]string{"a/b": "[a/b a/b#2 a/b#10]", "b": "[b]", "c": "[c]"} {
+		if got := fmt.Sprint(replicas(entries, path)); got != want {
+			t.Errorf("D04: of %s: %s, want %s", path, got, want)
 		}
 	}
 }

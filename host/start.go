@@ -59,7 +59,7 @@ func (x *execution) start(ctx context.Context, enter func(context.Context), brin
 	}
 	if limited.Err() != nil {
 		if r, ok := x.program.(*remote); ok && x.waitsFor == "" {
-			x.waitsFor = r.waitsFor()
+			x.waitsFor = r.waitsFor(": ")
 		}
 		err = fmt.Errorf("%w%s", context.Cause(limited), x.waitsFor)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,7 +142,15 @@ type absentError struct{ error }
 
 func newWait(p *program) *cobra.Command {
 	var state string
-	cmd := p.outputFlag(p.joiningBy((*site).joinLater, completing("", &cobra.Command{
+	var why error // nobody was there
+	late := func(s *site, ctx context.Context, do func(context.Context) error) error {
+		err := s.joinLater(ctx, do)
+		if _, is := errors.AsType[*lateError](err); is && why != nil {
+			err = fmt.Errorf("%w; %w", err, why)
+		}
+		return err
+	}
+	cmd := p.outputFlag(p.joiningBy(late, completing("", &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an actor of a host that serves is ready",
 		Long: "Wait until a host serves and an actor of it is ready; with --for healthy, until one is whose last health\n" +
@@ -153,8 +162,9 @@ func newWait(p *program) *cobra.Command {
 		if !known {
 			return &usageError{fmt.Errorf("--for: expected ready, healthy or gone, got %q", state)}
 		}
+		missing := p.missing(ctx, args[0])
 		found, err := await(ctx, args[0])
-		if err != nil || found == nil {
+		if why = missing(); err != nil || found == nil {
 			return err
 		}
 		return p.listed([]*document.Actor{document.OfEntry(found)})
@@ -164,6 +174,32 @@ func newWait(p *program) *cobra.Command {
 		panic(err) // the flag above
 	}
 	return cmd
+}
+
+// missing looks, at once and now and then until stop is called, why an actor cannot be called that is waited for. A terminal
+// shows it, so that nobody waits for a name that is misspelt; stop gives what was seen last, nil if the actor was ready.
+func (p *program) missing(ctx context.Context, name string) (stop func() error) {
+	var mu sync.Mutex
+	var why error
+	look := func() string {
+		_, err := directory.Find(ctx, name)
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() == nil {
+			why = err
+		}
+		if why == nil || !p.progress.drawn {
+			return ""
+		}
+		return "waiting: " + fault.Line(why)
+	}
+	look()
+	end := p.progress.pulse(look)
+	return func() error {
+		end()
+		p.progress.end()
+		return why
+	}
 }
 
 // awaiting is how host wait waits for each state. It gives the actor that has it; nil if it is gone.

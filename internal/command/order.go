@@ -27,9 +27,11 @@ func newRestart(p *program) *cobra.Command {
 	return p.ordering(&cobra.Command{
 		Use:   "restart NAME",
 		Short: "End the process of an actor of a host that serves, and start another one",
-		Long: "End the process of an actor of a host that serves, start another one, and wait until that is ready. An actor that\n" +
+		Long: "End the process of an actor of a host that serves, start another one, and wait until that is ready. Of an actor that\n" +
+			"has replicas each one is, one after the other, so that the others go on serving, until one does not come up. An actor that\n" +
 			"is between two processes does not wait for the rest of its pause.\n" +
-			"NAME is that of the only actor that has it, or a path.",
+			"NAME is that of an actor, or its path; parser#2 is one replica, and parser#1 the first.",
+		Example: "  host restart parser\n  host restart census/parser#2",
 	}, 1, func([]string) (wire.OrderRequest, error) { return wire.OrderRequest{Do: wire.OrderRestart}, nil })
 }
 

@@ -1,10 +1,13 @@
 package command
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/contract"
@@ -55,4 +58,42 @@ func TestD07_WaitingForHealthTurnsNoLoop(t *testing.T) {
 			t.Errorf("D07: found %v, %v; asked %d times", found, err, len(asked))
 		}
 	})
+}
+
+// D04: whoever waits for a name that nobody has is told who is there: on a terminal soon, and elsewhere when the time is over.
+func TestD04_WaitingForANameThatNobodyHas(t *testing.T) {
+	for _, drawn := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := directory.NewMemory("", nil)
+			defer r.Finish()
+			ctx := directory.With(t.Context(), r)
+			m := r.Join("greeter", func(directory.Entry) contract.Portal { return nil })
+			publish := func(to directory.State) {
+				m.Publish(directory.Event{Actor: actor.NewID("greeter"), Epoch: 1, To: to})
+			}
+			publish(directory.Starting)
+			var screen bytes.Buffer
+			p := &program{progress: newProgress(&screen)}
+			p.progress.drawn = drawn
+			late := p.missing(ctx, "greter")
+			coming := p.missing(ctx, "greeter")
+			time.Sleep(11 * time.Second)
+			synctest.Wait()
+			want := `actor not found: "greter"; there are greeter; did you mean "greeter"?`
+			if err := late(); !errors.Is(err, directory.ErrNotFound) || err.Error() != want {
+				t.Errorf("D04: %v, want %s", err, want)
+			}
+			publish(directory.Ready)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if err := coming(); err != nil {
+				t.Errorf("D04: %v", err)
+			}
+			for _, want := range []string{"waiting: " + want, "waiting: actor not found: none named \"greeter\" is ready; greeter is starting"} {
+				if strings.Contains(screen.String(), want) != drawn {
+					t.Errorf("D04: drawn %v: %q, want %q", drawn, screen.String(), want)
+				}
+			}
+		})
+	}
 }

@@ -49,9 +49,9 @@ func Last(path string) string { return path[strings.LastIndexByte(path, '/')+1:]
 // name has that name for its path; name#1 means it and none of the others.
 func Is(path, text string) bool { return text == path || text == path+"#1" }
 
-// Exact is the text by which a path is told from the name of actors that may be anywhere.
+// Exact is the text by which a path is told from the name of actors that may be anywhere, and from that of all replicas.
 func Exact(path string) string {
-	if strings.ContainsAny(path, "/#") {
+	if strings.Contains(Last(path), "#") {
 		return path
 	}
 	return path + "#1"

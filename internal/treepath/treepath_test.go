@@ -75,7 +75,7 @@ func TestValid(t *testing.T) {
 }
 
 func TestExact(t *testing.T) {
-	for path, want := range map[string]string{"parser": "parser#1", "parser#2": "parser#2", "census/parser": "census/parser"} {
+	for path, want := range map[string]string{"parser": "parser#1", "parser#2": "parser#2", "census/parser": "census/parser#1", "a#2/b": "a#2/b#1"} {
 		if got := treepath.Exact(path); got != want || !treepath.Is(path, got) || !treepath.Is(path, path) || treepath.Is(path+"#2", got) {
 			t.Errorf("%q: %q, want %q", path, got, want)
 		}

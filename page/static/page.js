@@ -257,9 +257,9 @@ let drawn = "";
 
 function drawPanel() {
   const a = tree.actors.get(selected), d = description, r = numbers.rows.get(selected);
-  const panel = $("panel");
+  const panel = $("panel"), reason = a?.reason || (d && d.state === a?.state && d.reason);
   const status = h("div", { id: "status" },
-    h("h2", {}, selected || "host"), h("p", { class: `s-${a?.state ?? "root"}` }, a ? `${a.state}${a.reason ? `: ${a.reason}` : ""}` : selected === "" ? "the root of the tree" : "gone"),
+    h("h2", {}, selected || "host"), h("p", { class: `s-${a?.state ?? "root"}` }, a ? `${a.state}${reason ? `: ${reason}` : ""}` : selected === "" ? "the root of the tree" : "gone"),
     h("dl", {}, pairs({
       Host: a?.host, Process: d?.pid ? `${d.pid}${a ? `, the ${ordinal(a.epoch)}` : ""}` : "", Up: d?.up ? ago(d.up) : "", System: d?.system, CPU: r ? percent(r.cpu) : "", Memory: r ? bytes(r.rss) : "", "Calls a second": r && !r.silent ? rate(r.calls) : "",
       "Open contexts": r && !r.silent ? String(r.open) : "", Restarts: d?.restarts ? `${d.restarts.left} of ${d.restarts.max} left within ${lasting(d.restarts.window_ns / 1e6)} (${d.restarts.kind})` : "",
