@@ -131,10 +131,10 @@ func (l *launcher) tell(why string) { l.n.env.machines.change(func() { l.why = w
 // One that cannot be started is treated as one that has ended: the file may be there at the
 // next attempt.
 func (l *launcher) keep(alive context.Context) {
-	before := "" // how the last one has ended
+	why := notJoined
 	for pause := agentPause; ; pause = min(2*pause, agentLongest) {
 		began := time.Now()
-		err := l.run(alive, before)
+		err := l.run(alive, why)
 		switch {
 		case l.n.ctx.Err() != nil || alive.Err() != nil:
 			return
@@ -146,7 +146,7 @@ func (l *launcher) keep(alive context.Context) {
 			pause = agentPause
 		}
 		l.tell(err.Error())
-		before = "; before that: " + err.Error()
+		why = err.Error() + "; it runs again"
 		l.n.env.log.Warn("an agent is started again", "agent", l.name, "pause", pause, "error", err)
 		select {
 		case <-time.After(pause):
@@ -158,14 +158,14 @@ func (l *launcher) keep(alive context.Context) {
 	}
 }
 
-// run runs the command once, and returns why it has ended when nothing of it is left. The
+// run runs the command once, and returns why it has ended when nothing of it is left. While it runs, why is told of the agent. The
 // write end of its standard input stays open for as long as alive. It is closed by the kernel
 // if this program is killed, as the lifeline of the process is, which ends the local command;
 // whatever that has started on another machine sees the end of the input.
 //
 // The command has the whole environment of this program, unlike an actor: it is a tool of the
 // one who runs the tree, such as ssh, which looks there for its agent.
-func (l *launcher) run(alive context.Context, before string) error {
+func (l *launcher) run(alive context.Context, why string) error {
 	path, err := lookPath(l.command[0])
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (l *launcher) run(alive context.Context, before string) error {
 	proc := process.New(process.Spec{
 		Path: path, Args: l.command[1:], Name: l.command[0], Env: os.Environ(), Stdin: input, Cgroup: true, Gist: gist, Log: l.line,
 	}, nil)
-	l.tell(notJoined + before)
+	l.tell(why)
 	// If the ctx ends now, there never is a process. Later its end means nothing to this one, which lasts as long as alive.
 	err = proc.Start(l.wanted)
 	_ = input.Close() // it was only handed on

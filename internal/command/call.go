@@ -95,14 +95,14 @@ func (p *program) callee(ctx context.Context, name string, patience time.Duratio
 	limited, stop := context.WithTimeoutCause(ctx, patience, &lateError{patience, coming.Path + " has not become ready", "--wait"})
 	defer stop()
 	matters := func(e *directory.Event) bool { return e.To.Callable() || e.To == directory.Gone }
-	late := awaitChange(limited, name, matters, func() (bool, error) {
+	failed = awaitChange(limited, name, matters, func() (bool, error) {
 		if portal, err = directory.Find(limited, name); !errors.Is(err, directory.ErrNotFound) {
 			return true, err
 		}
 		coming, failed := comes(limited, name)
 		return coming == nil && failed == nil, err // what has failed is that the time is over, or the host
 	})
-	return portal, cmp.Or(late, err)
+	return portal, late(limited, cmp.Or(failed, err))
 }
 
 // comes is an actor of a name that is not ready, and may become so; nil if there is none.

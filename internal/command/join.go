@@ -106,9 +106,9 @@ func (p *program) joiningBy(join func(*site, context.Context, func(context.Conte
 		if err != nil {
 			return err
 		}
-		return p.hurried(func() error {
+		return late(ctx, p.hurried(func() error {
 			return join(at, ctx, func(ctx context.Context) error { return do(ctx, args) })
-		})
+		}))
 	}
 	return cmd
 }
@@ -156,14 +156,23 @@ type lateError struct {
 
 func (e *lateError) Error() string { return fmt.Sprintf("%s within %v (%s)", e.what, e.after, e.flag) }
 
+// late makes it what a command has failed with that its time is over, if it has failed of that: the failure may say so in words of its own,
+// and that somebody has not answered since.
+func late(ctx context.Context, err error) error {
+	if over, ok := errors.AsType[*lateError](context.Cause(ctx)); ok && errors.Is(err, context.DeadlineExceeded) {
+		return over
+	}
+	return err
+}
+
 // verdict is the exit code of a failure in the tree of a host that serves; exitFailed if it is like any
 // other. What the callee has failed with is such a failure, whatever it is.
 func verdict(err error) int {
-	_, late := errors.AsType[*lateError](err)
+	_, over := errors.AsType[*lateError](err)
 	_, absent := errors.AsType[*absentError](err)
 	_, relayed := errors.AsType[*fault.RemoteError](err)
 	switch {
-	case late:
+	case over:
 		return exitLate
 	case errors.Is(err, host.ErrNoHost):
 		return exitNoHost

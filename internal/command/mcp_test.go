@@ -7,26 +7,29 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 
 	sdkmcp "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// agent is a program for scripts: a client of the Go SDK, which starts host mcp and uses one tool: agent census_count '{"root": "src"}'. It
-// prints what the tool gives, and, where it has not failed, what it was first told of progress.
+// agent is a program for scripts: a client of the Go SDK, which starts host mcp and uses one tool: agent census_count '{"root": "src"}' '{"done":2,'. It
+// prints what the tool gives, and, where it has not failed, the progress that begins as the last argument says.
 func agent() {
-	if err := useTool(context.Background(), os.Args[1], os.Args[2]); err != nil {
+	if err := useTool(context.Background(), os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "agent:", err)
 		os.Exit(1)
 	}
 }
 
-func useTool(ctx context.Context, tool, args string) error {
+func useTool(ctx context.Context, tool, args, progress string) error {
 	told := make(chan string, 1)
 	client := sdkmcp.NewClient(&sdkmcp.Implementation{Name: "agent", Version: "1"}, &sdkmcp.ClientOptions{
 		ProgressNotificationHandler: func(_ context.Context, r *sdkmcp.ProgressNotificationClientRequest) {
-			select {
-			case told <- r.Params.Message:
-			default: // another one was first
+			if strings.HasPrefix(r.Params.Message, progress) {
+				select {
+				case told <- r.Params.Message:
+				default: // another one was first
+				}
 			}
 		},
 	})
