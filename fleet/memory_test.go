@@ -14,6 +14,7 @@ func TestMemoryIsARegistry(t *testing.T) {
 		return trellistest.FleetServer{
 			Open:    func(_ *testing.T, ttl time.Duration) fleet.Registry { return m.Client(fleet.Settings{TTL: ttl}) },
 			Silence: func(_ *testing.T, silent bool) { m.Cut("", silent) },
+			Virtual: true,
 		}
 	})
 }

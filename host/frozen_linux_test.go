@@ -56,7 +56,7 @@ func TestD22_AFrozenAgentIsSentAProgram(t *testing.T) {
 						t.Errorf("D22: it runs on %s", whereIs(ctx, t, p))
 					}
 					n.Cancel()
-					return errors.Join(err, other.stdin.Close(), other.Wait())
+					return errors.Join(err, agent.Process.Signal(syscall.SIGCONT), other.stdin.Close(), other.Wait())
 				case "its ctx ends":
 					s.StartTimeout = config.Duration(patience)
 					var stop context.CancelFunc
@@ -72,7 +72,7 @@ func TestD22_AFrozenAgentIsSentAProgram(t *testing.T) {
 					t.Errorf("D22: %v", err)
 				}
 				if way == "start_timeout" {
-					return agent.Process.Signal(syscall.SIGCONT) // the other one is frozen to the end, and cut off
+					return agent.Process.Signal(syscall.SIGCONT) // the one whose ctx ends is frozen to the end, and cut off
 				}
 				return nil
 			})

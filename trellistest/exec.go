@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/task"
@@ -44,6 +45,8 @@ type Program struct {
 	Cover bool
 	// MayDie says that the test may make the program die: that alone does not fail it.
 	MayDie bool
+
+	dying time.Duration // how long what was told to end may take to be gone, before it is reported; 0 stands for 5 s
 }
 
 // Race is [Program.Race], for [Exec].
@@ -129,7 +132,7 @@ func (p Program) prepare(t testing.TB) (_ *execution, err error) {
 		return nil, err
 	}
 	p.Spec.Env["TMPDIR"] = e.temp
-	e.stock = takeStock(t, p.Spec.Env)
+	e.stock = takeStock(t, p.Spec.Env, cmp.Or(p.dying, 5*time.Second))
 	e.Program = p
 	return e, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
@@ -21,6 +22,9 @@ type FleetServer struct {
 	Open func(t *testing.T, ttl time.Duration) fleet.Registry
 	// Silence makes the registry answer nobody, or answer again. Without it this is not tested.
 	Silence func(t *testing.T, silent bool)
+	// Virtual says that the registry is one in this process, which needs no time but that of its leases: then each subtest runs
+	// in a bubble of testing/synctest, where nothing is waited for. The default is the time of the machine.
+	Virtual bool
 }
 
 // Fleet tests an implementation of [fleet.Registry]: each rule that hosts rely on is a subtest, with a registry of its own. What takes
@@ -38,7 +42,14 @@ func Fleet(t *testing.T, open func(t *testing.T) FleetServer) {
 		"silence":   (*fleetTest).silence,
 		"close":     (*fleetTest).closed,
 	} {
-		t.Run(name, func(t *testing.T) { rule(&fleetTest{t, open(t)}) })
+		t.Run(name, func(t *testing.T) {
+			server := open(t)
+			if run := func(t *testing.T) { rule(&fleetTest{t, server}) }; server.Virtual {
+				synctest.Test(t, run)
+			} else {
+				run(t)
+			}
+		})
 	}
 }
 

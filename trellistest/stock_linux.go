@@ -19,17 +19,15 @@ import (
 type stock struct {
 	mark        string            // in the environment of the program, and of all that it starts
 	descriptors map[string]string // of this process, with what they are; nil: they are not counted
+	dying       time.Duration     // how long what was told to end may take to be gone
 }
 
 // markVar holds a stock's mark.
 const markVar = "TRELLISTEST_EXEC"
 
-// dying is how long what was told to end may take to be gone.
-const dying = 5 * time.Second
-
 // takeStock notes what is there, and marks the program's environment.
-func takeStock(t testing.TB, env map[string]string) stock {
-	s := stock{mark: uuid.NewString()}
+func takeStock(t testing.TB, env map[string]string, dying time.Duration) stock {
+	s := stock{mark: uuid.NewString(), dying: dying}
 	env[markVar] = s.mark
 	if alone(t) {
 		s.descriptors = descriptors()
@@ -48,7 +46,7 @@ func alone(t testing.TB) (yes bool) {
 // left is what is still there and was not before. What was killed a moment ago may need
 // another one, so that it looks again until there is nothing, or for some time.
 func (s stock) left() (found []string) {
-	for deadline := time.Now().Add(dying); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(s.dying); ; <-time.After(10 * time.Millisecond) {
 		found = s.newDescriptors()
 		strays := s.strays()
 		for _, pid := range strays {

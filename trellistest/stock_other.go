@@ -2,12 +2,15 @@
 
 package trellistest
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // stock is what there was before a program was started: on this system nothing tells which
 // processes are its, nor which descriptors this one has.
 type stock struct{}
 
-func takeStock(testing.TB, map[string]string) stock { return stock{} }
+func takeStock(testing.TB, map[string]string, time.Duration) stock { return stock{} }
 
 func (stock) left() []string { return nil }

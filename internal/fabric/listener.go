@@ -22,6 +22,7 @@ const mostHandshakes = 64
 // any goroutine.
 type Listener struct {
 	credentials *fleet.Credentials
+	patience    time.Duration // how long a handshake may take, with all that follows until the connection is accepted
 	socket      net.Listener
 	tasks       task.Group
 	accepted    chan arrival // unbuffered: what nobody has accepted is still the listener's
@@ -42,6 +43,11 @@ type arrival struct {
 
 // Listen makes a listener at an address of TCP, as in "10.0.0.1:7077".
 func Listen(ctx context.Context, address string, credentials *fleet.Credentials) (*Listener, error) {
+	return listen(ctx, address, credentials, patience)
+}
+
+// listen is Listen with another bound for those that connect.
+func listen(ctx context.Context, address string, credentials *fleet.Credentials, patience time.Duration) (*Listener, error) {
 	if _, err := credentials.TLS(""); err != nil {
 		return nil, err
 	}
@@ -49,7 +55,7 @@ func Listen(ctx context.Context, address string, credentials *fleet.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{credentials: credentials, socket: socket, accepted: make(chan arrival), closed: make(chan struct{})}
+	l := &Listener{credentials: credentials, patience: patience, socket: socket, accepted: make(chan arrival), closed: make(chan struct{})}
 	l.tasks.Go(l.listen)
 	return l, nil
 }
@@ -179,7 +185,7 @@ func (v *visitor) displace() {
 
 // receive hands a connection to Accept.
 func (l *Listener) receive(v *visitor) {
-	over := time.NewTimer(patience)
+	over := time.NewTimer(l.patience)
 	defer over.Stop()
 	conn, err := l.welcome(v.raw)
 	if err != nil {
@@ -199,7 +205,7 @@ func (l *Listener) receive(v *visitor) {
 func (l *Listener) welcome(raw net.Conn) (*Conn, error) {
 	config, err := l.credentials.TLS("")
 	if err == nil {
-		err = prepare(raw, time.Now().Add(patience))
+		err = prepare(raw, time.Now().Add(l.patience))
 	}
 	if err != nil {
 		return nil, err

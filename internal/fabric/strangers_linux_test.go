@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/seed-2ba35074/trellis/fleet"
 	"github.com/seed-2ba35074/trellis/internal/fabric"
@@ -209,33 +210,46 @@ func TestFloodsDisplaceThemselves(t *testing.T) {
 
 // Whoever connects and says nothing, or not enough, is cut off by itself, and so is a host that nobody accepts.
 func TestSilentStrangersAreCutOff(t *testing.T) {
-	t.Parallel() // it takes five seconds
 	ca := newCA(t)
 	a, _ := issue(t, ca, "a")
 	b, _ := issue(t, ca, "b")
-	l := listen(t, a)
-	var all []io.Reader
-	for _, say := range []string{"", "\x16", "\x16\x03\x01\x00\x80\x01"} {
+	for patience := 200 * time.Millisecond; ; patience *= 2 { // until a host comes in time
+		l, err := fabric.ListenFor(t.Context(), "127.0.0.1:0", a, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent := saying(t, l, "", "\x16", "\x16\x03\x01\x00\x80\x01")
+		host, err := fabric.Dial(t.Context(), b, l.Addr().String(), "a")
+		if err == nil {
+			silent = append(silent, host)
+		} else if patience > time.Minute {
+			t.Fatal(err)
+		}
+		for i, conn := range silent {
+			if n, _ := io.Copy(io.Discard, conn); n > 0 {
+				t.Errorf("number %d has got %d bytes", i, n)
+			}
+			_ = conn.Close()
+		}
+		l.Close()
+		if err == nil {
+			return
+		}
+	}
+}
+
+// saying are connections with a listener, over which this was said.
+func saying(t *testing.T, l *fabric.Listener, texts ...string) (all []net.Conn) {
+	t.Helper()
+	for _, text := range texts {
 		conn, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = conn.Close() }()
-		if _, err := io.WriteString(conn, say); err != nil {
-			t.Fatal(err)
-		}
 		all = append(all, conn)
+		_, _ = io.WriteString(conn, text) // it may be cut off by now
 	}
-	accepted, err := fabric.Dial(t.Context(), b, l.Addr().String(), "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = accepted.Close() }()
-	for i, r := range append(all, accepted) {
-		if n, _ := io.Copy(io.Discard, r); n > 0 {
-			t.Errorf("number %d has got %d bytes", i, n)
-		}
-	}
+	return all
 }
 
 // descriptors is how many this process has open.
