@@ -30,9 +30,9 @@ type feed struct {
 	mu      sync.Mutex
 	before  directory.Table
 	kept    []told
-	first   int           // the number of kept[0]; they begin with 1
-	bytes   int           // of the lines of kept
-	changed chan struct{} // closed when there is another one, or the end
+	first   int         // the number of kept[0]; they begin with 1
+	bytes   int         // of the lines of kept
+	changed task.Change // to another one, or the end
 	ended   error
 }
 
@@ -44,7 +44,7 @@ type told struct {
 	lost  int
 }
 
-func (f *feed) init(ctx context.Context) { f.ctx, f.first, f.changed = ctx, 1, make(chan struct{}) }
+func (f *feed) init(ctx context.Context) { f.ctx, f.first = ctx, 1 }
 
 // follow adds what happens. Its reader in the registry is never behind for long: it encodes and appends.
 func (f *feed) follow() {
@@ -67,7 +67,7 @@ func (f *feed) follow() {
 	if f.ended = err; err == nil {
 		f.ended = errTreeEnded
 	}
-	close(f.changed)
+	f.changed.Tell()
 }
 
 var errTreeEnded = errors.New("the tree has ended")
@@ -80,8 +80,7 @@ func (f *feed) add(t told) {
 	}
 	t.id = f.first + len(f.kept)
 	f.kept, f.bytes = append(f.kept, t), f.bytes+len(t.line)
-	close(f.changed)
-	f.changed = make(chan struct{})
+	f.changed.Tell()
 }
 
 // fold makes the oldest ones part of what the tree was. Who reads has the list as it was, and so another one takes its place.
@@ -102,12 +101,12 @@ func (f *feed) after(id int) (all []told, lost bool, changed <-chan struct{}, er
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if id >= f.first-1 && id < f.first+len(f.kept) && id > 0 {
-		return f.kept[id-f.first+1:], false, f.changed, f.ended
+		return f.kept[id-f.first+1:], false, f.changed.Next(), f.ended
 	}
 	for _, e := range f.before.Entries("") {
 		if line, err := json.Marshal(e.Last); err == nil { // the same
 			all = append(all, told{event: e.Last, line: line})
 		}
 	}
-	return append(all, f.kept...), id > 0, f.changed, f.ended
+	return append(all, f.kept...), id > 0, f.changed.Next(), f.ended
 }

@@ -20,6 +20,8 @@ import (
 const (
 	patience = 10 * time.Second      // how long a reader may take nothing
 	pace     = 50 * time.Millisecond // between two packets to a reader, where there is more than one message in that time
+
+	mostUnwritten = 16 << 10 // bytes of messages that wait for the next packet
 )
 
 // eventStream is what a browser reads with EventSource. One goroutine puts messages, and closes it; a timer may send them.
@@ -30,6 +32,7 @@ type eventStream struct {
 	send *http.ResponseController
 
 	mu    sync.Mutex
+	text  []byte      // was put, and not written
 	err   error       // of the first write that has failed, or that the stream is closed; no other one follows
 	sent  time.Time   // when all that there was has been sent
 	later *time.Timer // will send what has been put since; nil if that is not needed
@@ -44,24 +47,31 @@ func beginStream(w http.ResponseWriter) *eventStream {
 
 // put writes one message, which is sent with the next flush; data has no line ends, as JSON of one line. id 0 and kind "" are left out.
 func (s *eventStream) put(id int, kind string, data []byte) {
-	text := make([]byte, 0, len(data)+64)
-	if id > 0 {
-		text = fmt.Appendf(text, "id: %d\n", id)
-	}
-	if kind != "" {
-		text = fmt.Appendf(text, "event: %s\n", kind)
-	}
-	text = fmt.Appendf(text, "data: %s\n\n", data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return
+	if id > 0 {
+		s.text = append(strconv.AppendInt(append(s.text, "id: "...), int64(id), 10), '\n')
 	}
-	if err := s.send.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		s.err = err
-		return
+	if kind != "" {
+		s.text = append(append(append(s.text, "event: "...), kind...), '\n')
 	}
-	_, s.err = s.w.Write(text)
+	s.text = append(append(append(s.text, "data: "...), data...), "\n\n"...)
+	if len(s.text) > mostUnwritten {
+		s.write()
+	}
+}
+
+// write writes what was put, once for many messages.
+func (s *eventStream) write() {
+	if s.err == nil {
+		s.err = s.send.SetWriteDeadline(time.Now().Add(patience))
+	}
+	if s.err == nil || errors.Is(s.err, http.ErrNotSupported) {
+		_, s.err = s.w.Write(s.text)
+	}
+	if s.text = s.text[:0]; cap(s.text) > 4*mostUnwritten {
+		s.text = nil // of a large message
+	}
 }
 
 // flush sends what has been put, now. The error is that of the first write that has failed.
@@ -88,6 +98,9 @@ func (s *eventStream) flushNow() {
 	if s.later != nil {
 		s.later.Stop() // one that runs already finds nothing to send
 		s.later = nil
+	}
+	if len(s.text) > 0 {
+		s.write()
 	}
 	if s.err == nil {
 		s.err = s.send.Flush()

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
@@ -9,13 +10,18 @@ import (
 	"time"
 )
 
-// flushes counts packets.
+// flushes counts packets, and writes.
 type flushes struct {
 	*httptest.ResponseRecorder
-	n atomic.Int64
+	n, writes atomic.Int64
 }
 
 func (f *flushes) Flush() { f.n.Add(1) }
+
+func (f *flushes) Write(text []byte) (int, error) {
+	f.writes.Add(1)
+	return f.ResponseRecorder.Write(text)
+}
 
 // A message that comes alone is sent at once, and many go in one packet, not later than the pace. After the end nothing is sent.
 func TestMessagesThatComeTogetherAreSentTogether(t *testing.T) {
@@ -46,6 +52,9 @@ func TestMessagesThatComeTogetherAreSentTogether(t *testing.T) {
 		want(3, "those that follow it at once, after the pace")
 		time.Sleep(time.Second)
 		want(3, "when nothing comes")
+		if n := f.writes.Load(); n != 2 {
+			t.Errorf("101 messages take %d writes, want 2", n)
+		}
 		put()
 		put()
 		s.close()
@@ -56,4 +65,25 @@ func TestMessagesThatComeTogetherAreSentTogether(t *testing.T) {
 			t.Error("something is sent after the end")
 		}
 	})
+}
+
+// What waits for the next packet is bounded, and what is sent is what was put.
+func TestWhatWaitsForTheNextPacketIsBounded(t *testing.T) {
+	f := &flushes{ResponseRecorder: httptest.NewRecorder()}
+	s := beginStream(f)
+	var want strings.Builder
+	for i := range 1000 {
+		text := strings.Repeat("x", 1000*(1+i%50/49*200)) // each fiftieth is large
+		s.put(i, "kind", []byte(text))
+		if i > 0 {
+			fmt.Fprintf(&want, "id: %d\n", i)
+		}
+		fmt.Fprintf(&want, "event: kind\ndata: %s\n\n", text)
+		if len(s.text) > mostUnwritten || cap(s.text) > 4*mostUnwritten {
+			t.Fatalf("%d bytes wait, in %d", len(s.text), cap(s.text))
+		}
+	}
+	if err := s.flush(); err != nil || f.Body.String() != want.String() {
+		t.Errorf("%d bytes are sent, %v; want %d", f.Body.Len(), err, want.Len())
+	}
 }

@@ -30,6 +30,7 @@ type ring[T, K any] struct {
 	weight   int                   // of all
 	sources  map[string]*source[K] // that have something here
 	changed  task.Change
+	many     task.Change   // told of each batch that has come, and of the end: nobody rests any longer then
 	finished chan struct{} // closed when nothing comes any more, which a loop that pauses waits for
 }
 
@@ -59,6 +60,7 @@ func (e *entry[T]) weight() int { return 1 + e.size>>10 }
 // source is a child of the actor, with all that is below it, or the actor itself.
 type source[T any] struct {
 	weight      int
+	newest      uint64     // the number of the last one that came
 	slots       []entry[T] // used one after the other, again and again
 	first, kept int        // where the oldest one is, and how many there are, in the order of their numbers
 }
@@ -70,6 +72,7 @@ func (s *source[T]) push(e entry[T]) {
 	}
 	s.slots[(s.first+s.kept)%len(s.slots)] = e
 	s.kept++
+	s.newest = e.n
 	s.weight += e.weight()
 }
 
@@ -121,8 +124,17 @@ func newRing[T, K any](at string, most int, f form[T, K]) ring[T, K] {
 func (r *ring[T, K]) skip(lost int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last += uint64(max(0, lost))
+	r.count(max(0, lost))
+}
+
+// count numbers the next values, which are there or lost, and wakes loops. It is called under the lock.
+func (r *ring[T, K]) count(n int) {
+	before := r.last / batch
+	r.last += uint64(n)
 	r.changed.Tell()
+	if r.last/batch != before {
+		r.many.Tell()
+	}
 }
 
 // put adds what an actor has said, of a size in bytes, behind so many that were lost.
@@ -130,7 +142,7 @@ func (r *ring[T, K]) put(lost int, actor string, size int, value T) {
 	below, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(actor, r.at), "/"), "/")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last += uint64(max(0, lost)) + 1
+	r.count(max(0, lost) + 1)
 	from := r.sources[below]
 	if from == nil {
 		from = &source[K]{}
@@ -141,7 +153,6 @@ func (r *ring[T, K]) put(lost int, actor string, size int, value T) {
 	if r.weight += from.weight - before; r.weight > r.most {
 		r.shrink()
 	}
-	r.changed.Tell()
 }
 
 // shrink makes room for a sixteenth of what may be kept, so that it is seldom needed. The sources that
@@ -170,6 +181,7 @@ func (r *ring[T, K]) finish() {
 		close(r.finished)
 	}
 	r.changed.Tell()
+	r.many.Tell()
 }
 
 // batch is how many values a loop takes at once. The filter, and the loop's body, which are
@@ -180,11 +192,8 @@ const batch = 256
 func (r *ring[T, K]) watch(ctx context.Context, follow bool, passes func(*T) bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		for entries, last := range r.batches(ctx, follow) {
+		for entries, last := range r.batches(ctx, follow, true) {
 			for _, e := range entries {
-				if ctx.Err() != nil {
-					return
-				}
 				if missed := e.n - last - 1; missed > 0 && !yield(none, &fault.Lagged{Missed: int(missed)}) {
 					return
 				}
@@ -198,30 +207,27 @@ func (r *ring[T, K]) watch(ctx context.Context, follow bool, passes func(*T) boo
 }
 
 // batches ranges over what is kept, and, if it follows, over all that comes: in batches of
-// those that are there, each with the number of the last one before it. It ends with ctx, and
-// when the ring is finished.
-func (r *ring[T, K]) batches(ctx context.Context, follow bool) iter.Seq2[[]entry[T], uint64] {
+// those that are there, each with the number of the last one before it. It ends when the ring is finished,
+// and with ctx: with one batch of what is there then. One that is paced rests when it has caught up, unless little comes.
+func (r *ring[T, K]) batches(ctx context.Context, follow, paced bool) iter.Seq2[[]entry[T], uint64] {
 	return func(yield func([]entry[T], uint64) bool) {
-		for last, end := uint64(0), r.end(follow); last < end; {
+		var pace task.Pace
+		for last, end, over := uint64(0), r.end(follow), false; last < end && !over; {
+			over = ctx.Err() != nil
 			entries, changed := r.after(last, end)
 			n := len(entries)
-			if n == 0 && (!follow || changed == nil) || n > 0 && !yield(entries, last) || !wait(ctx, changed, n > 0) {
+			switch {
+			case n == 0 && (!follow || changed == nil), n > 0 && !yield(entries, last):
 				return
+			case n == 0:
+				_ = task.Await(ctx, changed) // the end of ctx is seen above
+				continue
+			case n < batch && follow && paced:
+				pace.Rest(ctx, changed)
 			}
-			if n > 0 {
-				last = entries[n-1].n
-			}
+			last = entries[n-1].n
 		}
 	}
-}
-
-// wait waits for a change, unless there may be more already, and reports false when ctx has
-// ended. It looks at ctx in either case: a loop that never catches up ends as well.
-func wait(ctx context.Context, changed <-chan struct{}, more bool) bool {
-	if !more {
-		_ = task.Await(ctx, changed)
-	}
-	return ctx.Err() == nil
 }
 
 // end is the number of the last value that a loop is given.
@@ -234,13 +240,16 @@ func (r *ring[T, K]) end(follow bool) uint64 {
 	return r.last
 }
 
-// after is a copy of the first values behind a number, up to another one. If there are none,
-// changed is closed when it is worth another look, and nil if that is never.
+// after is a copy of the first values behind a number, up to another one; changed is closed when another batch has come, or the end has.
+// If there are none, changed is closed when it is worth another look, and nil if that is never.
 func (r *ring[T, K]) after(last, end uint64) (entries []entry[T], changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var waiting [][]entry[K]
 	for _, s := range r.sources {
+		if s.newest <= last {
+			continue // as most are, of many
+		}
 		for _, half := range s.halves() {
 			if some := between(half, last, end); len(some) > 0 {
 				waiting = append(waiting, some)
@@ -260,10 +269,12 @@ func (r *ring[T, K]) after(last, end uint64) (entries []entry[T], changed <-chan
 			waiting = slices.Delete(waiting, first, first+1)
 		}
 	}
-	if len(entries) > 0 {
-		return entries, nil
-	}
-	if task.Closed(r.finished) {
+	switch ended := task.Closed(r.finished); {
+	case len(entries) > 0 && ended:
+		return entries, r.finished
+	case len(entries) > 0:
+		return entries, r.many.Next()
+	case ended:
 		return nil, nil
 	}
 	return nil, r.changed.Next()

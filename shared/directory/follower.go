@@ -1,5 +1,7 @@
 package directory
 
+import "github.com/seed-2ba35074/trellis/internal/task"
+
 // follower is one reader's place in the events of a [Memory], whose lock guards it, or in those of
 // actors of a name. What it is
 // behind waits in its ring. The oldest half is lost when that is full; it is folded, so that
@@ -12,7 +14,9 @@ type follower struct {
 	most    int     // events in the ring
 	name    string  // whose events it gets; "" is everybody's
 	wake    chan struct{}
-	nothing bool // no more events come
+	many    chan struct{} // gets something when the ring is a quarter full, or no more events come: its reader rests no longer then
+	pace    task.Pace     // the reader's own
+	nothing bool          // no more events come
 }
 
 // put adds an event. It never waits.
@@ -24,18 +28,22 @@ func (f *follower) put(e Event) {
 		f.lose(f.most / 2)
 	}
 	f.ring = append(f.ring, e)
-	f.signal()
+	signal(f.wake)
+	if len(f.ring) >= f.most/4 {
+		signal(f.many)
+	}
 }
 
 // finish says that no more events come.
 func (f *follower) finish() {
 	f.nothing = true
-	f.signal()
+	signal(f.wake)
+	signal(f.many)
 }
 
-func (f *follower) signal() {
+func signal(to chan<- struct{}) {
 	select {
-	case f.wake <- struct{}{}:
+	case to <- struct{}{}:
 	default: // the reader has not looked since the last one
 	}
 }

@@ -319,7 +319,7 @@ func (r *Memory) follow(name string, kept bool) (events []Event, lost int, f *fo
 	if !kept {
 		most = min(most, mostUnseen)
 	}
-	f = &follower{name: name, most: most, past: r.table.only(name), wake: make(chan struct{}, 1), nothing: r.finished}
+	f = &follower{name: name, most: most, past: r.table.only(name), wake: make(chan struct{}, 1), many: make(chan struct{}, 1), nothing: r.finished}
 	r.followers[f] = struct{}{}
 	events = f.past.since(&Table{})
 	if kept {
@@ -345,17 +345,17 @@ func (r *Memory) leave(f *follower) {
 	delete(r.followers, f)
 }
 
-// next waits for what comes next, and reports whether it is the last: what there is when ctx has
-// ended, however much comes meanwhile; or nothing, when the registry has ended and all was given.
+// next waits for what comes next, after a rest when much does, and reports whether it is the last: what there is when ctx has
+// ended, however much comes meanwhile; or all that is left, when the registry has ended.
 func (r *Memory) next(ctx context.Context, f *follower) (events []Event, lost int, over bool) {
+	f.pace.Rest(ctx, f.many)
 	for {
 		over = ctx.Err() != nil
 		r.mu.Lock()
 		events, lost = f.take()
-		nothing := len(events) == 0 && lost == 0
-		over = over || f.nothing && nothing
+		over = over || f.nothing && len(f.ring) == 0
 		r.mu.Unlock()
-		if over || !nothing {
+		if over || len(events) > 0 || lost > 0 {
 			return events, lost, over
 		}
 		_ = task.Await(ctx, f.wake) // the end of ctx is seen above

@@ -1,0 +1,38 @@
+package task
+
+import (
+	"context"
+	"time"
+)
+
+// A loop over what comes may look so many times without a pause, and gets that back at one look in each pace.
+const (
+	pace  = 20 * time.Millisecond
+	looks = 16
+)
+
+// Pace keeps a loop from being woken for each thing that comes when many do: it looks 50 times a second then, and has at once what comes in
+// a quiet time. The zero value is ready, and belongs to one goroutine.
+type Pace struct{ due time.Time }
+
+// Rest is called after a look that has found something, and waits until the next one is due: not at all as long as there are
+// few, and for 20 ms at most. The end of ctx and early, which may be closed or give something, end it.
+func (p *Pace) Rest(ctx context.Context, early <-chan struct{}) {
+	now := time.Now()
+	if first := now.Add(-looks * pace); p.due.Before(first) {
+		p.due = first
+	} else if p.due.After(now) {
+		p.due = now // it has rested less than it was to
+	}
+	p.due = p.due.Add(pace)
+	if !p.due.After(now) {
+		return
+	}
+	timer := time.NewTimer(p.due.Sub(now))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-early:
+	case <-ctx.Done():
+	}
+}
