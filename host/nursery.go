@@ -274,8 +274,11 @@ func (n *Nursery) cancellationFor(reason string) *cancellation {
 
 // reasonOf is a cause as the reason of a cancel: one line.
 func reasonOf(cause error) string {
-	if errors.Is(cause, errCancelled) || errors.Is(cause, context.Canceled) {
+	switch {
+	case errors.Is(cause, errCancelled), cause == context.Canceled: //nolint:errorlint // what wraps it says more
 		return "its nursery was cancelled"
+	case errors.Is(cause, context.Canceled):
+		return "its nursery was cancelled: " + cause.Error()
 	}
 	return "its nursery failed: " + cause.Error()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/host/config"
+	"github.com/seed-2ba35074/trellis/shared/actor"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
 
@@ -47,6 +48,15 @@ func (strangeSignal) Signal() {}
 func TestSignalWithoutNumber(t *testing.T) {
 	if code := (&signalled{strangeSignal{}}).exitCode(); code != exitFailed {
 		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+}
+
+// O03: what a program leaves as its user wants it to end, or nobody reads what it prints, has not failed.
+func TestO03_ASignalIsACancel(t *testing.T) {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGPIPE} {
+		if f := fault.Pack(&signalled{s}, actor.NewID("cli")); !fault.IsCancelled(f) {
+			t.Errorf("O03: %v is not a cancel", &signalled{s})
+		}
 	}
 }
 

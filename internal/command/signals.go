@@ -40,6 +40,9 @@ func (s *signalled) Error() string {
 	return "it received " + s.signal.String()
 }
 
+// Unwrap makes it a cancel, also in traces and to whom this program has called.
+func (s *signalled) Unwrap() error { return context.Canceled }
+
 // exitCode is 128 and the signal's number, as shells have it.
 func (s *signalled) exitCode() int {
 	if number, ok := s.signal.(syscall.Signal); ok {
