@@ -96,7 +96,7 @@ func places(t *testing.T, s host.Spec, body func(ctx context.Context, n *host.Nu
 		t.Run(place, func(t *testing.T) {
 			tempdir.Use(t)
 			spec := s
-			o := host.Options{Serve: "default", Endpoints: []contract.Handler{upper.Handle(func(_ context.Context, s string) (string, error) {
+			o := host.Options{Serve: "default", Supervision: config.Supervision{MaxRestarts: 1000}, Endpoints: []contract.Handler{upper.Handle(func(_ context.Context, s string) (string, error) {
 				return strings.ToUpper(s), nil
 			})}}
 			if place == "by TLS" {
@@ -199,6 +199,18 @@ func TestD20_ADeathOnAnotherMachine(t *testing.T) {
 	})
 }
 
+// untilThereAre looks again and again, until there are as many as are wanted.
+func untilThereAre[T any](n int, look func() ([]T, error)) (all []T, err error) {
+	for late := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
+		if all, err = look(); err != nil || len(all) == n {
+			return all, err
+		}
+		if time.Now().After(late) {
+			return all, fmt.Errorf("there are %d, expected %d", len(all), n)
+		}
+	}
+}
+
 // D22: the actors of an agent that is drained are started elsewhere, and it ends.
 func TestD22_AnAgentIsDrained(t *testing.T) {
 	for _, way := range []string{"by its host", "by a signal"} {
@@ -231,7 +243,8 @@ func TestD22_AnAgentIsDrained(t *testing.T) {
 					t.Errorf("D22: %q, %v", s, err)
 				}
 				delete(agents, from)
-				if all, err := directory.Query(ctx, ""); err != nil || len(all) != 2 {
+				all, err := untilThereAre(2, func() ([]directory.Entry, error) { return directory.Query(ctx, "") }) // the tree hears of its end a moment later
+				if err != nil {
 					t.Errorf("D22: there are %v, %v", all, err)
 				}
 				n.Cancel()
@@ -344,8 +357,8 @@ func TestD22_AnAgentInARegistry(t *testing.T) {
 		if s, err := echo.Call(ctx, p, "hello"); err != nil || s != "hello" || whereIs(ctx, t, p) != "b" {
 			t.Errorf("D22: %q, %v", s, err)
 		}
-		hosts, err := r.Hosts(ctx)
-		if err != nil || len(hosts) != 2 || hosts[1].Name != "b" || hosts[1].Labels["disk"] != "ssd" {
+		hosts, err := untilThereAre(2, func() ([]fleet.Member, error) { return r.Hosts(ctx) }) // it joins the tree and the registry at the same time
+		if err != nil || hosts[1].Name != "b" || hosts[1].Labels["disk"] != "ssd" {
 			t.Errorf("D22: %+v, %v", hosts, err)
 		}
 		n.Cancel()
