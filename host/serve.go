@@ -1,9 +1,11 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"time"
@@ -40,7 +42,7 @@ type door struct {
 	close     context.CancelFunc
 	places    chan struct{} // as many as there may be
 	agents    chan struct{} // the same for agents
-	warnings  limiter
+	refused   refusals
 }
 
 // entrance is an address at which programs come to the door: a socket, or one of the network.
@@ -73,6 +75,7 @@ func serve(ctx context.Context, o Options) (*door, error) {
 			if err != nil {
 				return nil, err
 			}
+			d.letIn(conn)
 			return control.NewCaller(conn, conn.Host()), nil
 		}, close: l.Close})
 	}
@@ -129,9 +132,21 @@ func isStranger(err error) bool {
 	return local || remote
 }
 
-// warn logs why a program could not join; of many in a second only one.
+// letIn logs that a host is let in which was refused again and again. It may still be refused what it wants.
+func (d *door) letIn(conn *fabric.Conn) {
+	from, _, _ := net.SplitHostPort(conn.RemoteAddr().String()) // it has a port
+	if more := d.refused.forget(from); more > 0 {
+		d.n.env.log.Info("a host that was refused is let in", "from", from, "host", conn.Host(), "refused_and_not_logged", more)
+	}
+}
+
+// warn logs why a program could not join: for each machine, or program, once for each reason, and of many in a second only one.
 func (d *door) warn(e *entrance, caller *control.Caller, err error) {
-	if more, tell := d.warnings.next(time.Now()); tell {
+	who := cmp.Or(caller.Host, e.at+" "+strconv.Itoa(caller.PID))
+	if s, is := errors.AsType[*fabric.Stranger](err); is {
+		who, _, _ = net.SplitHostPort(s.From) // as above
+	}
+	if more, tell := d.refused.next(time.Now(), who, err.Error()); tell {
 		d.n.env.log.Warn("a program could not join", "at", e.at, "pid", caller.PID, "host", caller.Host, "error", err, "more_not_logged", more)
 	}
 }

@@ -39,7 +39,7 @@ type pump[T any] struct {
 	tell func(level slog.Level, text string, attrs ...slog.Attr)
 
 	items   chan item[T]
-	failing bool
+	failing error // the last failure; nil if the collector has taken something since
 	lost    int64
 	why     string    // the last ones were lost
 	told    time.Time // when it was last told that some were
@@ -127,7 +127,7 @@ func (p *pump[T]) deliver(ctx context.Context, batch []T) {
 			p.lose(refused, why)
 			return
 		case ctx.Err() != nil:
-			p.lose(int64(len(batch)), context.Cause(ctx).Error())
+			p.lose(int64(len(batch)), p.over(ctx))
 			return
 		case !passes:
 			p.fails("the collector refuses "+p.what, err)
@@ -144,17 +144,26 @@ func (p *pump[T]) deliver(ctx context.Context, batch []T) {
 
 // fails tells that the collector has stopped to take anything, once.
 func (p *pump[T]) fails(text string, err error) {
-	if !p.failing {
+	if p.failing == nil {
 		p.tell(slog.LevelWarn, text, slog.String("endpoint", p.to), slog.String("error", err.Error()))
 	}
-	p.failing = true
+	p.failing = err
+}
+
+// over is why nothing more is sent when ctx has ended, with what was wrong until then.
+func (p *pump[T]) over(ctx context.Context) string {
+	why := context.Cause(ctx).Error()
+	if p.failing != nil {
+		why += "; until then the collector did not take them: " + p.failing.Error()
+	}
+	return why
 }
 
 func (p *pump[T]) works() {
-	if p.failing {
+	if p.failing != nil {
 		p.tell(slog.LevelInfo, "the collector takes "+p.what+" again", slog.String("endpoint", p.to))
 	}
-	p.failing = false
+	p.failing = nil
 }
 
 func (p *pump[T]) lose(n int64, why string) {
@@ -165,7 +174,7 @@ func (p *pump[T]) lose(n int64, why string) {
 
 // account tells how many were lost, when the collector takes others, and at the end.
 func (p *pump[T]) account(end bool) {
-	if p.lost == 0 || !end && (p.failing || time.Since(p.told) < tellEvery) {
+	if p.lost == 0 || !end && (p.failing != nil || time.Since(p.told) < tellEvery) {
 		return
 	}
 	p.tell(slog.LevelWarn, p.what+" have not reached the collector", slog.Int64("missed", p.lost), slog.String("reason", p.why), slog.String("endpoint", p.to))

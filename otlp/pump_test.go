@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,32 @@ func pumped(all iter.Seq2[int, error], send func(ctx context.Context, batch []in
 	p.run(context.Background())
 	reading.Wait()
 	return told
+}
+
+// What is left when its time is over is lost for the reason that it could not be sent before, if it was tried.
+func TestO02_WhyTheLastIsLost(t *testing.T) {
+	for reason, failure := range map[string]error{
+		"its time is over; until then the collector did not take them: rpc error: code = Unavailable desc = connection refused": status.Error(codes.Unavailable, "connection refused"),
+		"its time is over": nil, // it hangs until then
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("its time is over"))
+			defer cancel()
+			var told []string
+			p := newPump("numbers", "there", func(*int) int { return 1 }, func(ctx context.Context, _ []int) (int64, string, error) {
+				if failure == nil {
+					<-ctx.Done()
+				}
+				return 0, "", cmp.Or(ctx.Err(), failure)
+			}, func(_ slog.Level, text string, attrs ...slog.Attr) { told = append(told, fmt.Sprint(text, " ", attrs)) })
+			p.items <- item[int]{value: 1}
+			close(p.items)
+			p.run(ctx)
+			if want := "numbers have not reached the collector [missed=1 reason=" + reason + " endpoint=there]"; len(told) == 0 || told[len(told)-1] != want {
+				t.Errorf("O02: it was told %q, want %q", told, want)
+			}
+		})
+	}
 }
 
 // What comes within a second goes out together, as far as there is room in a request.
