@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -139,9 +140,53 @@ func goBuild(ctx context.Context, from config.Built, file string, say func(line 
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if why := unfounded(ctx, from); why != "" {
+			err = fmt.Errorf("%s (%w)", why, err)
+		}
 		return fmt.Errorf("package %s does not build: %w\n%s", from.Package, err, strings.TrimSpace(output.problems.String()+string(output.line)))
 	}
+	return checkProgram(from.Package, file)
+}
+
+// archive is how a file begins that the go command makes of a package that is not a program.
+const archive = "!<arch>"
+
+// checkProgram fails if what was built is not a program.
+func checkProgram(pkg, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it is only read
+	begins := make([]byte, len(archive))
+	if _, err := io.ReadFull(f, begins); err != nil {
+		return err
+	}
+	if string(begins) == archive {
+		return fmt.Errorf("package %s is not a program: expected package main, with a func main that calls sdk.Serve", pkg)
+	}
 	return nil
+}
+
+// unfounded is what of a package's surroundings keeps it from being built, and what to do about that, where the go command
+// speaks of something else; "" if they are as they have to be.
+func unfounded(ctx context.Context, from config.Built) string {
+	isFolder := func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.IsDir()
+	}
+	folder := Spec{Package: from.Package}.Anchored(from.Dir).Package
+	switch {
+	case filepath.IsAbs(folder) && !isFolder(folder):
+		return fmt.Sprintf("expected a folder at %s, there is none; correct the path, or have the plugin written: host new", folder)
+	case !filepath.IsAbs(folder) && isFolder(filepath.Join(from.Dir, folder)):
+		return fmt.Sprintf("expected an import path, or a folder that begins with ./, as ./%s", folder)
+	}
+	module, err := goCommand(ctx, from, "env", "GOMOD", "GOWORK").Output()
+	if text := strings.TrimSpace(string(module)); err == nil && (text == "" || text == os.DevNull) {
+		return fmt.Sprintf("expected a Go module, a go.mod in %s or above it, there is none; make one with go mod init NAME, or give a program that is built, as command", from.Dir)
+	}
+	return ""
 }
 
 // goCommand is the go command, in the folder of a package. A compiler that it has started may hold

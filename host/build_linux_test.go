@@ -355,3 +355,32 @@ func TestF09_APackageIsNotAnOption(t *testing.T) {
 		t.Errorf("the tool ran: %v", err)
 	}
 }
+
+// F09: what keeps a package from being built is said with what was expected and what to do, also where the go command speaks of something else.
+func TestF09_WhyAPackageDoesNotBuild(t *testing.T) {
+	useCache(t)
+	t.Setenv("GOFLAGS", "")
+	t.Setenv("GOWORK", "")
+	none, module := t.TempDir(), source(t)
+	for _, dir := range []string{none, module} {
+		for name, text := range map[string]string{"there/main.go": "package main\n\nfunc main() {}\n", "lib/lib.go": "package lib\n"} {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct{ dir, pkg, want string }{
+		{none, "./plugins/absent", "expected a folder at " + none + "/plugins/absent, there is none; correct the path"},
+		{module, "./plugins/absent", "expected a folder at " + module + "/plugins/absent, there is none; correct the path"},
+		{none, "./there", "expected a Go module, a go.mod in " + none + " or above it, there is none; make one with go mod init NAME"},
+		{none, "example.com/absent", "expected a Go module, a go.mod in " + none},
+		{module, "there", "expected an import path, or a folder that begins with ./, as ./there"},
+		{module, "./lib", "package ./lib is not a program: expected package main"},
+		{module, "./there", ""},
+	} {
+		_, err := host.Build(t.Context(), c.dir, []host.Spec{{Name: "p", Package: c.pkg}}, nil)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("F09: %s in %s: %v; want %s", c.pkg, c.dir, err, c.want)
+		}
+	}
+}

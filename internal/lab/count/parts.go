@@ -14,7 +14,7 @@ var parts = []part{
 		name:    "core: all that a host or a plugin is made of",
 		folders: []string{"shared", "host", "sdk", "internal"},
 		without: []string{"internal/lab", "internal/document", "internal/loopback", "internal/command"},
-		budget:  budget{code: 29963, comments: 22, function: 45, file: 450, goStatements: 2},
+		budget:  budget{code: 30073, comments: 22, function: 45, file: 450, goStatements: 2},
 		wanted:  budget{code: 9000, comments: 22},
 	},
 	{
