@@ -38,7 +38,8 @@ type world struct {
 	added   int                // children so far
 	kind    config.RestartKind // of child 1, and of all in its group
 	now     time.Time
-	spoiled string // the rule that was broken
+	spoiled string               // the rule that was broken
+	rows    [children]childState // what the table of a clone points to
 }
 
 // activity is what the process of a child does.
@@ -53,17 +54,23 @@ const (
 	dying                // it is being ended, or has died
 )
 
-// clone copies what the table points to, so that each branch works on its own.
-func (w *world) clone() *world {
-	c := *w
-	rows := make([]childState, len(w.plan.children)) // one allocation, as there are hundreds of thousands of worlds
-	c.plan.children = make([]*childState, len(rows), len(rows)+1)
+// blank is a world to be copied over, with room for all children.
+func blank() *world {
+	w := new(world)
+	w.plan.children = make([]*childState, 0, children)
+	return w
+}
+
+// cloneTo copies a world over another one, with what the table points to, so that each branch works on its own. There are
+// millions of them, most of which are known already, so that the memory of those is used again.
+func (w *world) cloneTo(c *world) {
+	rows, restarts := c.plan.children[:0], c.plan.restarts[:0]
+	*c = *w
 	for i, row := range w.plan.children {
-		rows[i] = *row
-		c.plan.children[i] = &rows[i]
+		c.rows[i] = *row
+		rows = append(rows, &c.rows[i])
 	}
-	c.plan.restarts = slices.Clone(w.plan.restarts)
-	return &c
+	c.plan.children, c.plan.restarts, c.plan.actions = rows, append(restarts, w.plan.restarts...), nil
 }
 
 // key is what makes two worlds the same.
@@ -81,18 +88,17 @@ type key struct {
 
 // childKey is a childState without what does not change.
 type childKey struct {
-	id                                          int
 	state                                       directory.State
 	decision                                    decision
 	fresh, paused, comesBack, healthy, answered bool
 	surplus, changed                            bool
-	unstable, number                            int
+	id, unstable, number                        int8
 }
 
 func (w *world) key() key {
 	k := key{closing: w.plan.closing, restarts: len(w.plan.restarts), process: w.process, pausing: w.pausing, old: w.old, asked: w.asked, scaled: w.scaled, added: w.added}
 	for i, c := range w.plan.children {
-		k.children[i] = childKey{c.id, c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.answered, c.surplus, c.changed, c.unstable, c.number}
+		k.children[i] = childKey{c.state, c.decision, c.fresh, c.paused, c.comesBack, c.healthy, c.answered, c.surplus, c.changed, int8(c.id), int8(c.unstable), int8(c.number)}
 	}
 	return k
 }
@@ -243,9 +249,8 @@ type move struct {
 
 func (m move) String() string { return fmt.Sprint(m.what, " ", m.id, " ", m.how) }
 
-// next are the moves of a world.
-func (w *world) next(limits explored) []move {
-	moves := make([]move, 0, 16)
+// next adds the moves of a world.
+func (w *world) next(moves []move, limits explored) []move {
 	for id, state := range w.process {
 		moves = ofProcess(moves, id, state, limits)
 		if w.pausing[id] {
@@ -404,22 +409,26 @@ func (v *visit) path() (path []string) {
 func explore(t *testing.T, first *world, limits explored) int {
 	seen := map[key]bool{first.key(): true}
 	stack := []*visit{{w: first}}
+	var moves []move
+	spare := blank()
 	for len(stack) > 0 {
 		v := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		moves := v.w.next(limits)
+		moves = v.w.next(moves[:0], limits)
 		v.w.checkRest(moves)
 		if v.w.spoiled != "" {
 			t.Fatalf("%s\nafter %s", v.w.spoiled, strings.Join(v.path(), ", "))
 		}
 		for _, m := range moves {
-			w := v.w.clone()
+			w := spare
+			v.w.cloneTo(w)
 			m.do(w)
 			if k := w.key(); !seen[k] || w.spoiled != "" {
 				seen[k] = true
-				stack = append(stack, &visit{w, m, v})
+				stack, spare = append(stack, &visit{w, m, v}), blank()
 			}
 		}
+		spare, v.w = v.w, nil // only the path to it is still needed
 	}
 	return len(seen)
 }
