@@ -38,9 +38,9 @@ foreign: ## builds go-plugin programs of other people, and supervises them
 cells: ## every way in which a context can end, between processes and in memory, 20 times
 	go test -count=20 -run WhoRaises . ./internal/dialog
 
-soak: ## nurseries come and go (SOAK=60), trees are killed 20 times, 50 levels end: nothing may be left
+soak: ## nurseries come and go (SOAK=60), trees are killed 20 times, 50 levels end, actors come and go 40,000 times: nothing may be left
 	TRELLIS_SOAK=$(SOAK) go test -count=1 -tags lab -run 'Soak' -v ./host
-	TRELLIS_ROUNDS=20 go test -count=1 -timeout 20m -run 'N07|N08_LongChain' ./host ./internal/process ./internal/rundir
+	TRELLIS_ROUNDS=20 go test -count=1 -timeout 20m -run 'N07|N08_LongChain|D03_Churn' ./host ./internal/process ./internal/rundir ./internal/report
 
 hostile: ## every hostile plugin of docs/bounds.md at full strength, and what it costs its host
 	HOSTILE=full go test -count=1 -tags lab -timeout 15m -run F06_Hostile -v ./host

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,11 +91,15 @@ func (c *churn) lookUp(l *level, names int) {
 	}
 }
 
-// D03: 200 actors come and go 50 times under 1,000 lookups a second, on three levels: no portal leads
+// D03: 200 actors come and go 10 times under 1,000 lookups a second, and TRELLIS_ROUNDS times as often if that is set (make soak), on three levels: no portal leads
 // to another process than the one that was found, no host finds what it has ended, and nothing is left.
 func TestD03_Churn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const names, times = 200, 50
+		const names = 200
+		times := 10
+		if n, err := strconv.Atoi(os.Getenv("TRELLIS_ROUNDS")); err == nil {
+			times *= n
+		}
 		c := &churn{T: t, levels: chain(t, "a", "b")}
 		var lives, lookers sync.WaitGroup
 		for n := range names {
