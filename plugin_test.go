@@ -258,7 +258,7 @@ func TestThirdPartyPluginAndApplication(t *testing.T) {
 			t.Errorf("docs/from-go-plugin.md: %sapp: %v: %s", pair, err, out)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "app"), filepath.Join(dir, "greeter")).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "app"), filepath.Join(dir, "greeter")).Output() // its log may warn of a busy machine
 	if err != nil || string(out) != "Hello, world!\nno greeting for nuts\n3\n2\n1\n0\nwelcome, Ann\nhello, Bob\nhello, Cid\ngreeted: 2\n" {
 		t.Errorf("%v: %s", err, out)
 	}
