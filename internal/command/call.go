@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-2ba35074/trellis/host"
 	"github.com/seed-2ba35074/trellis/internal/document"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -77,7 +79,11 @@ func (p *program) calling(kind string, cmd *cobra.Command, do func(ctx context.C
 		if err := serves(&portal.Entry, args[1], kind); err != nil {
 			return err
 		}
-		return do(ctx, portal, args[1], payload)
+		err = do(ctx, portal, args[1], payload)
+		if _, misfit := errors.AsType[*fault.ContractError](err); misfit && len(args) == 2 {
+			p.progress.step("no arguments were given, and so they are {}; host describe " + portal.Entry.Path + " says what it takes")
+		}
+		return err
 	})
 }
 
@@ -144,7 +150,21 @@ func newWait(p *program) *cobra.Command {
 	var state string
 	var why error // nobody was there
 	late := func(s *site, ctx context.Context, do func(context.Context) error) error {
-		err := s.joinLater(ctx, do)
+		nobody := fmt.Errorf("%w: %s", host.ErrNoHost, s.at)
+		var joined atomic.Bool
+		defer p.progress.pulse(func() string {
+			if !p.progress.drawn || joined.Load() {
+				return ""
+			}
+			return "waiting: " + nobody.Error()
+		})()
+		err := s.joinLater(ctx, func(ctx context.Context) error {
+			joined.Store(true)
+			return do(ctx)
+		})
+		if !joined.Load() {
+			why = nobody
+		}
 		if _, is := errors.AsType[*lateError](err); is && why != nil {
 			err = fmt.Errorf("%w; %w", err, why)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-2ba35074/trellis/host/config/read"
 	"github.com/seed-2ba35074/trellis/internal/lab/bench"
 	"github.com/seed-2ba35074/trellis/internal/terminal"
+	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/mcp"
 )
 
@@ -185,7 +186,13 @@ func newValidate(p *program) *cobra.Command {
 // noCommand refuses what is left of a command line that names no command.
 func noCommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())}
+		var names []string
+		for _, c := range cmd.Commands() {
+			if !strings.Contains(c.Name(), args[0]) { // who writes "start" does not mean restart
+				names = append(names, c.Name())
+			}
+		}
+		return &usageError{fmt.Errorf("unknown command %s%s; see %s --help", words.Quote(args[0]), words.DidYouMean(args[0], names), cmd.CommandPath())}
 	}
 	return nil
 }
