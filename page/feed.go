@@ -49,7 +49,7 @@ func (f *feed) init(ctx context.Context) { f.ctx, f.first = ctx, 1 }
 // follow adds what happens. Its reader in the registry is never behind for long: it encodes and appends.
 func (f *feed) follow() {
 	var err error
-	for e, failed := range directory.From(f.ctx).Watch(f.ctx, "") {
+	for e, failed := range directory.From(f.ctx).Watch(task.Unhurried(f.ctx), "") {
 		lagged, behind := errors.AsType[*fault.Lagged](failed)
 		switch {
 		case behind:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/document"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 	"github.com/seed-2ba35074/trellis/shared/telemetry"
@@ -200,7 +201,7 @@ func (p *Page) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	s := beginStream(w)
 	defer s.close()
-	for record, err := range telemetry.From(ctx).Watch(ctx, f) {
+	for record, err := range telemetry.From(ctx).Watch(task.Unhurried(ctx), f) {
 		lagged, behind := errors.AsType[*fault.Lagged](err)
 		switch {
 		case behind:

@@ -12,14 +12,14 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/task"
 )
 
-// O02: a loop has what comes in a quiet time at once, and does not look for each of many. What comes while it rests is not lost: it
+// O02: a loop of a viewer has what comes in a quiet time at once, and does not look for each of many. What comes while it rests is not lost: it
 // rests no longer when there is much, or when the store, or its ctx, ends.
 func TestO02_ALoopRestsWhenMuchComes(t *testing.T) {
 	for name, ctxEnds := range map[string]bool{"the store ends": false, "its ctx ends": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := records.New("", 1000, 0, nil)
-				ctx, cancel := context.WithCancel(t.Context())
+				ctx, cancel := context.WithCancel(task.Unhurried(t.Context()))
 				defer cancel()
 				var given, looks atomic.Int64
 				said, last := 0, time.Time{}

@@ -192,7 +192,7 @@ const batch = 256
 func (r *ring[T, K]) watch(ctx context.Context, follow bool, passes func(*T) bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		for entries, last := range r.batches(ctx, follow, true) {
+		for entries, last := range r.batches(ctx, follow) {
 			for _, e := range entries {
 				if missed := e.n - last - 1; missed > 0 && !yield(none, &fault.Lagged{Missed: int(missed)}) {
 					return
@@ -208,10 +208,10 @@ func (r *ring[T, K]) watch(ctx context.Context, follow bool, passes func(*T) boo
 
 // batches ranges over what is kept, and, if it follows, over all that comes: in batches of
 // those that are there, each with the number of the last one before it. It ends when the ring is finished,
-// and with ctx: with one batch of what is there then. One that is paced rests when it has caught up, unless little comes.
-func (r *ring[T, K]) batches(ctx context.Context, follow, paced bool) iter.Seq2[[]entry[T], uint64] {
+// and with ctx: with one batch of what is there then. That of a viewer rests when it has caught up, unless little comes.
+func (r *ring[T, K]) batches(ctx context.Context, follow bool) iter.Seq2[[]entry[T], uint64] {
 	return func(yield func([]entry[T], uint64) bool) {
-		var pace task.Pace
+		pace := task.PaceOf(ctx)
 		for last, end, over := uint64(0), r.end(follow), false; last < end && !over; {
 			over = ctx.Err() != nil
 			entries, changed := r.after(last, end)
@@ -222,7 +222,7 @@ func (r *ring[T, K]) batches(ctx context.Context, follow, paced bool) iter.Seq2[
 			case n == 0:
 				_ = task.Await(ctx, changed) // the end of ctx is seen above
 				continue
-			case n < batch && follow && paced:
+			case n < batch && follow:
 				pace.Rest(ctx, changed)
 			}
 			last = entries[n-1].n

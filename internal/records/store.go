@@ -115,7 +115,7 @@ const mostInMessage = 12 << 10
 // milliseconds at once.
 func (s *Store) SpanBatches(ctx context.Context) iter.Seq2[int, *tracing.Batch] {
 	return func(yield func(int, *tracing.Batch) bool) {
-		for entries, last := range s.spans.batches(ctx, true, false) {
+		for entries, last := range s.spans.batches(ctx, true) {
 			for len(entries) > 0 {
 				b, n := &tracing.Batch{}, 0
 				for size := 0; n < len(entries) && (n == 0 || size+entries[n].size <= mostInMessage); n++ {

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/internal/words"
 	"github.com/seed-2ba35074/trellis/shared/actor"
@@ -91,9 +92,13 @@ func own(d *dialog.Dialog, answer any) ([]byte, error) {
 	return d.Own(b), nil
 }
 
-// watch sends what the registry's loop gives.
+// watch sends what the registry's loop gives. One over all actors only shows them.
 func watch(ctx context.Context, d *dialog.Dialog, r directory.Registry, q question) ([]byte, error) { //nolint:unparam // as query
-	return nil, show(ctx, d, r.Watch(ctx, q.Name), func(e *directory.Event) message { return message{Event: e} })
+	looking := ctx
+	if q.Name == "" {
+		looking = task.Unhurried(ctx)
+	}
+	return nil, show(ctx, d, r.Watch(looking, q.Name), func(e *directory.Event) message { return message{Event: e} })
 }
 
 // show sends what a loop gives to whoever watches.

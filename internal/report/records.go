@@ -13,6 +13,7 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/dialog"
 	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/records"
+	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/treepath"
 	"github.com/seed-2ba35074/trellis/internal/wire"
@@ -116,11 +117,11 @@ func AnswerRecords(start *wire.Start, s telemetry.Source) dialog.Task {
 		return nil
 	case start.Endpoint == wire.WatchRecords:
 		answer = func(ctx context.Context, d *dialog.Dialog, f telemetry.Filter) error {
-			return show(ctx, d, s.Watch(ctx, f), func(r *telemetry.Record) message { return message{Record: r} })
+			return show(ctx, d, s.Watch(task.Unhurried(ctx), f), func(r *telemetry.Record) message { return message{Record: r} })
 		}
 	case start.Endpoint == wire.WatchSpans:
 		answer = func(ctx context.Context, d *dialog.Dialog, f telemetry.Filter) error {
-			return show(ctx, d, s.WatchSpans(ctx, f), func(s *telemetry.Span) (m message) {
+			return show(ctx, d, s.WatchSpans(task.Unhurried(ctx), f), func(s *telemetry.Span) (m message) {
 				m.Spans.Add(tracing.Of(s))
 				return m
 			})

@@ -12,8 +12,8 @@ import (
 // A loop to which little comes does not rest. One to which much comes looks every 20 ms, and not later than it is told to.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var pace task.Pace
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(task.Unhurried(t.Context()))
+		pace, hasty := task.PaceOf(ctx), task.PaceOf(t.Context())
 		rested := func(early <-chan struct{}) time.Duration {
 			began := time.Now()
 			pace.Rest(ctx, early)
@@ -32,6 +32,7 @@ func TestPace(t *testing.T) {
 				want(0, nil, "as long as there are few")
 			}
 			for range 100 {
+				hasty.Rest(ctx, nil)
 				want(20*time.Millisecond, nil, "when many come")
 			}
 			for range 100 {

@@ -288,6 +288,7 @@ func (r *Memory) Watch(ctx context.Context, name string) iter.Seq2[Event, error]
 func (r *Memory) loop(ctx context.Context, name string, kept bool) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		events, lost, f := r.follow(name, kept)
+		f.pace = task.PaceOf(ctx)
 		defer r.leave(f)
 		if !kept {
 			events = append(events, Event{})
@@ -345,7 +346,7 @@ func (r *Memory) leave(f *follower) {
 	delete(r.followers, f)
 }
 
-// next waits for what comes next, after a rest when much does, and reports whether it is the last: what there is when ctx has
+// next waits for what comes next, where a viewer rests before when much does, and reports whether it is the last: what there is when ctx has
 // ended, however much comes meanwhile; or all that is left, when the registry has ended.
 func (r *Memory) next(ctx context.Context, f *follower) (events []Event, lost int, over bool) {
 	f.pace.Rest(ctx, f.many)

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-2ba35074/trellis/shared/directory"
 )
 
-// A loop over events has what comes in a quiet time at once, and does not look for each of many. What comes while it rests is not lost: it
+// A viewer's loop over events has what comes in a quiet time at once, and does not look for each of many. What comes while it rests is not lost: it
 // rests no longer when there is much, or when the registry, or its ctx, ends.
 func TestO01_ALoopRestsWhenMuchComes(t *testing.T) {
 	for name, ctxEnds := range map[string]bool{"the registry ends": false, "its ctx ends": true} {
@@ -19,7 +19,7 @@ func TestO01_ALoopRestsWhenMuchComes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newTree(t)
 				busy := r.join("busy").up() // three events
-				ctx, cancel := context.WithCancel(r.ctx)
+				ctx, cancel := context.WithCancel(task.Unhurried(r.ctx))
 				defer cancel()
 				var given, looks atomic.Int64
 				given.Store(2) // it begins with the third
