@@ -13,7 +13,6 @@ import (
 	"github.com/seed-2ba35074/trellis/internal/codecs"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/panics"
-	"github.com/seed-2ba35074/trellis/internal/tracing"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -39,7 +38,7 @@ type Request struct {
 	Unbegun bool
 
 	target *wire.Address     // whom the peer relays it to (Target)
-	within trace.SpanContext // the span that it is made in
+	within trace.SpanContext // the span that its caller is in
 }
 
 // mostTexts bounds the endpoint's name and the metadata of a request, in bytes. They travel in
@@ -235,7 +234,7 @@ var blankStarts = sync.Pool{New: func() any { return new(wire.Start) }}
 func (d *Dialog) describe(r *Request, s *wire.Start) {
 	s.Endpoint, s.Kind, s.Fingerprint, s.Codec, s.Target = r.Endpoint, r.Kind, r.Fingerprint, r.Codec, r.target
 	s.Timeout, s.Metadata = timeLeft(d.deadline), r.Metadata
-	tracing.Write(s, r.within)
+	d.span.Write(s, r.within)
 	if r.Kind != Func {
 		s.Window = d.in.window.wire()
 		s.Attached, s.Overflow = d.fresh, d.in.overflow

@@ -23,9 +23,7 @@ func (d *Dialog) trace(r *Request) {
 		return
 	}
 	r.within = trace.SpanContextFromContext(d.outer)
-	if d.span = d.table.cfg.Spans.Client(r.within); d.span != nil {
-		r.within = d.span.Context()
-	}
+	d.span = d.table.cfg.Spans.Client(r.within)
 }
 
 // Traced is a ctx of a callee's task within its span, which the dialog's ctx has, or its opener's if nobody keeps that.
@@ -46,7 +44,7 @@ func (d *Dialog) traced(err error) {
 	verb, service := "serve ", d.Self().Name
 	if !d.callee {
 		verb, service = verbs[d.kind], d.Peer().Name
-		if err == nil && d.Cancelled() {
+		if err == nil && d.kind != Func && d.Cancelled() { // nobody has the dialog of a Func, to call Cancel
 			err = context.Canceled
 		}
 	}

@@ -29,6 +29,8 @@ type ring[T, K any] struct {
 	last     uint64                // the number of the newest value
 	weight   int                   // of all
 	sources  map[string]*source[K] // that have something here
+	speaker  string                // who has said the newest value
+	recent   *source[K]            // that it is in; nil if there may be none
 	changed  task.Change
 	many     task.Change   // told of each batch that has come, and of the end: nobody rests any longer then
 	finished chan struct{} // closed when nothing comes any more, which a loop that pauses waits for
@@ -139,20 +141,29 @@ func (r *ring[T, K]) count(n int) {
 
 // put adds what an actor has said, of a size in bytes, behind so many that were lost.
 func (r *ring[T, K]) put(lost int, actor string, size int, value T) {
-	below, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(actor, r.at), "/"), "/")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count(max(0, lost) + 1)
-	from := r.sources[below]
-	if from == nil {
-		from = &source[K]{}
-		r.sources[below] = from
+	if r.recent == nil || r.speaker != actor {
+		r.speaker, r.recent = actor, r.sourceOf(actor)
 	}
+	from := r.recent
 	before := from.weight
 	from.push(entry[K]{r.last, size, r.pack(value)})
 	if r.weight += from.weight - before; r.weight > r.most {
 		r.shrink()
 	}
+}
+
+// sourceOf is where values of an actor are kept.
+func (r *ring[T, K]) sourceOf(actor string) *source[K] {
+	below, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(actor, r.at), "/"), "/")
+	from := r.sources[below]
+	if from == nil {
+		from = &source[K]{}
+		r.sources[below] = from
+	}
+	return from
 }
 
 // shrink makes room for a sixteenth of what may be kept, so that it is seldom needed. The sources that
@@ -171,6 +182,7 @@ func (r *ring[T, K]) shrink() {
 		r.weight -= s.cut(share, r.drop)
 	}
 	maps.DeleteFunc(r.sources, func(_ string, s *source[K]) bool { return s.weight == 0 })
+	r.recent = nil
 }
 
 // finish ends all loops, once they have had what was there.

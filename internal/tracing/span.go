@@ -174,14 +174,16 @@ func (a *asking) Value(key any) any {
 	return nil
 }
 
-// Write says in a START within which span it is made, if that is a valid one.
-func Write(to *wire.Start, within trace.SpanContext) {
-	if !within.IsValid() {
+// Write says in a START within which span it is made: this one, or else the one that its caller is in.
+func (s *Span) Write(to *wire.Start, within trace.SpanContext) {
+	id, span, sampled := within.TraceID(), within.SpanID(), within.IsSampled()
+	if s != nil {
+		id, span, sampled = s.kept.Trace, s.kept.ID, true
+	} else if !within.IsValid() {
 		return
 	}
-	id, span := within.TraceID(), within.SpanID()
 	to.TraceHigh, to.TraceLow, to.Span = binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), binary.BigEndian.Uint64(span[:])
-	to.Sampled, to.Tracestate = within.IsSampled(), within.TraceState().String()
+	to.Sampled, to.Tracestate = sampled, within.TraceState().String()
 }
 
 // Read is the span that a START has come from; not a valid one if it says none. A state that is not of W3C's

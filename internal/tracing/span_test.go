@@ -28,10 +28,10 @@ func within(t *testing.T, sampled trace.TraceFlags) trace.SpanContext {
 // read is a span as people read it.
 func read(s tracing.Ended) telemetry.Span { return s.Telemetry() }
 
-// started is the START of a call that is made within a span.
-func started(within trace.SpanContext) *wire.Start {
+// started is the START of a call.
+func started(client *tracing.Span, within trace.SpanContext) *wire.Start {
 	s := &wire.Start{}
-	tracing.Write(s, within)
+	client.Write(s, within)
 	return s
 }
 
@@ -40,7 +40,7 @@ func TestO03_ATraceGoesOnInTheCallee(t *testing.T) {
 	sink := tracing.Sink(func(tracing.Ended) {})
 	outer := within(t, trace.FlagsSampled)
 	client := sink.Client(outer)
-	server := sink.Server(started(client.Context()))
+	server := sink.Server(started(client, outer))
 	if got := trace.SpanContextFromContext(server.In(t.Context())); got.TraceID() != outer.TraceID() || got.TraceState().String() != "vendor=value" || !got.IsSampled() || got.IsRemote() {
 		t.Errorf("O03: the callee is in %v", got)
 	}
@@ -60,7 +60,7 @@ func TestO03_ATraceGoesOnInTheCallee(t *testing.T) {
 // is called is told the same as without.
 func TestO03_NothingIsMadeForNobody(t *testing.T) {
 	sink, outer := tracing.Sink(func(tracing.Ended) {}), within(t, 0)
-	called := started(outer)
+	called := started(nil, outer)
 	for name, s := range map[string]*tracing.Span{
 		"a caller":          sink.Client(outer),
 		"a callee":          sink.Server(called),

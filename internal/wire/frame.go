@@ -38,7 +38,7 @@ func AppendFrameHead(b []byte, f *Frame) ([]byte, error) {
 	e.flag(16, f.Attached)
 	if !f.plain() {
 		e.message(8, f.Credit, f.Credit != nil)
-		e.message(9, f.Start, f.Start != nil)
+		e.start(9, f.Start)
 		e.message(10, f.Window, f.Window != nil)
 		e.message(12, f.Fault, f.Fault != nil)
 		e.message(13, f.Cancel, f.Cancel != nil)
