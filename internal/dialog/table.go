@@ -115,6 +115,13 @@ type Table struct {
 // end that dialled gives its dialogs odd ids, the other one even ids, so that both can open
 // dialogs without asking.
 func NewTable(l *link.Link, cfg Config) *Table {
+	t := Prepare(l, cfg)
+	l.Start(t)
+	return t
+}
+
+// Prepare is NewTable without the start of l, for tasks that must find the table somewhere: it is put there first.
+func Prepare(l *link.Link, cfg Config) *Table {
 	if cfg.CancelTimeout <= 0 {
 		cfg.CancelTimeout = DefaultCancelTimeout
 	}
@@ -137,7 +144,6 @@ func NewTable(l *link.Link, cfg Config) *Table {
 	}
 	t.leading.over = t.leading.isOver
 	t.Rebase(cfg.Base)
-	l.Start(t)
 	return t
 }
 

@@ -131,7 +131,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 	ctx, cancel := context.WithCancel(WithReceiving(l.context(), receiving))
 	l.cancel = cancel
 	log := l.cfg.Log()
-	l.table = dialog.NewTable(
+	l.table = dialog.Prepare(
 		link.New(t, link.Config{
 			Self: id, Dialled: true, Log: log,
 			MaxMessage: l.cfg.MaxMessage, MaxDialogs: l.cfg.MaxDialogs, MaxArguments: l.cfg.MaxArguments,
@@ -141,6 +141,7 @@ func (l *Life) begin(r *wire.BootRequest, t link.Transport) (*endpoint.Exposed, 
 			Spans: tracing.To(l.records, r.Path), Receiving: receiving, CancelTimeout: time.Duration(r.CancelTimeout), Trials: l.cfg.Trials,
 		})
 	l.router.Up = l.table
+	l.table.Link().Start(l.table)
 	watching, leasing := task.Start(l.watchLink), l.keepLease(time.Duration(r.Lease))
 	l.running.Store(task.Start(func() {
 		err := l.serve(ctx, r.Tree)

@@ -12,12 +12,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-2ba35074/trellis/internal/dialog"
+	"github.com/seed-2ba35074/trellis/internal/endpoint"
 	"github.com/seed-2ba35074/trellis/internal/lab/pipe"
 	"github.com/seed-2ba35074/trellis/internal/link"
 	"github.com/seed-2ba35074/trellis/internal/report"
 	"github.com/seed-2ba35074/trellis/internal/task"
 	"github.com/seed-2ba35074/trellis/internal/wire"
 	"github.com/seed-2ba35074/trellis/shared/actor"
+	"github.com/seed-2ba35074/trellis/shared/contract"
 	"github.com/seed-2ba35074/trellis/shared/directory"
 	"github.com/seed-2ba35074/trellis/shared/fault"
 )
@@ -126,6 +128,35 @@ func bootAndEnd(t *testing.T, booted func(l *Life)) {
 	if !exited {
 		t.Error("its end was not told")
 	}
+}
+
+// D04: the parent may call as soon as the link is there, and what it calls may call back.
+func TestD04_CalledWhileItBoots(t *testing.T) {
+	here, there := pipe.New()
+	answer := contract.Func[int, int]("answer")
+	offered, err := endpoint.Expose(actor.NewID("host"), answer.Handle(func(_ context.Context, n int) (int, error) { return n + 1, nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := dialog.NewTable(link.New(here, link.Config{Self: actor.NewID("host")}), dialog.Config{Base: t.Context(), Accept: offered.Accept})
+	back := contract.Func[int, int]("back")
+	l := New(Config{Exit: func(error) {}, Endpoints: []contract.Handler{
+		back.Handle(func(ctx context.Context, n int) (int, error) { return answer.Call(ctx, Parent(ctx), n) }),
+	}})
+	called := task.Start(func() {
+		if n, err := back.Call(t.Context(), endpoint.To(host), 1); n != 2 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
+	if _, err := l.Boot(t.Context(), bootRequest(), func(context.Context) (link.Transport, error) { return there, nil }); err != nil {
+		t.Fatal(err)
+	}
+	called.Wait()
+	l.Stop(nil, nil)
+	host.Link().Close(nil)
+	l.Wait()
+	<-host.Link().Done()
+	host.Close()
 }
 
 // D04: an actor that is asked to end before it has its lease runs nothing, and says why.
