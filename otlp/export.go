@@ -50,9 +50,9 @@ func startExport(ctx context.Context, o config.OTLP) (*export, error) {
 	}
 	e.fold = task.Start(func() { e.resources.follow(following, registry) })
 	all := telemetry.Filter{Level: math.MinInt, Follow: true}
-	pumping(e, reading, sending, newPump("records", o.Endpoint, recordSize, e.sendLogs, tell), source.Watch(reading, all))
+	pumping(sending, e, newPump("records", o.Endpoint, recordSize, e.sendLogs, tell), source.Watch(reading, all))
 	if source.KeepsSpans() {
-		pumping(e, reading, sending, newPump("spans", o.Endpoint, spanSize, e.sendSpans, tell), source.WatchSpans(reading, all))
+		pumping(sending, e, newPump("spans", o.Endpoint, spanSize, e.sendSpans, tell), source.WatchSpans(reading, all))
 	}
 	e.meter = &meter{export: e, to: o.Endpoint, every: time.Duration(o.Interval), began: time.Now(), tell: tell}
 	e.pumps.Go(func() { e.meter.run(looking) })
@@ -60,8 +60,8 @@ func startExport(ctx context.Context, o config.OTLP) (*export, error) {
 }
 
 // pumping runs a pump.
-func pumping[T any](e *export, reading, sending context.Context, p *pump[T], all iter.Seq2[T, error]) { //nolint:revive // there are two
-	e.pumps.Go(func() { p.read(reading, all, e.fold.Done()) })
+func pumping[T any](sending context.Context, e *export, p *pump[T], all iter.Seq2[T, error]) {
+	e.pumps.Go(func() { p.read(all, e.fold.Done()) })
 	e.pumps.Go(func() { p.run(sending) })
 }
 

@@ -240,6 +240,7 @@ func TestO02_ExportWithinATree(t *testing.T) {
 		err := otlp.Run(ctx, settings(c), func(ctx context.Context) error {
 			put(ctx, "within")
 			_, err := c.await(ctx, "<nil> INFO within map[]")
+			put(ctx, "at its end")
 			return err
 		})
 		put(ctx, "after")
@@ -248,8 +249,10 @@ func TestO02_ExportWithinATree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.await(t.Context(), "<nil> INFO before map[]"); err != nil {
-		t.Error(err)
+	for _, said := range []string{"before", "at its end"} {
+		if _, err := c.await(t.Context(), "<nil> INFO "+said+" map[]"); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

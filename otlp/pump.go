@@ -58,7 +58,7 @@ func newPump[T any](what, to string, size func(*T) int, send func(ctx context.Co
 }
 
 // read hands on what a loop gives, until that ends. The last of it is sent when settled is closed.
-func (p *pump[T]) read(ctx context.Context, all iter.Seq2[T, error], settled <-chan struct{}) {
+func (p *pump[T]) read(all iter.Seq2[T, error], settled <-chan struct{}) {
 	defer func() {
 		<-settled
 		close(p.items)
@@ -71,11 +71,7 @@ func (p *pump[T]) read(ctx context.Context, all iter.Seq2[T, error], settled <-c
 			p.tell(slog.LevelError, "no more "+p.what+" go to the collector", slog.String("endpoint", p.to), slog.String("error", fault.Line(err)))
 			return
 		}
-		select {
-		case p.items <- next:
-		case <-ctx.Done():
-			return
-		}
+		p.items <- next // run takes all of them
 	}
 }
 

@@ -33,7 +33,7 @@ func pumped(all iter.Seq2[int, error], send func(ctx context.Context, batch []in
 	})
 	settled := make(chan struct{})
 	close(settled)
-	reading := task.Start(func() { p.read(context.Background(), all, settled) })
+	reading := task.Start(func() { p.read(all, settled) })
 	p.run(context.Background())
 	reading.Wait()
 	return told
