@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -390,24 +389,6 @@ func (t *Table) accept(f *wire.Frame) error {
 	d.event(DoFail, note{reason: reason{err: failed, record: refusal(failed, t.Self())}})
 	d.traced(nil)
 	return nil
-}
-
-// runTask runs a callee's task. Whoever waits for messages of this packet is woken before one that runs
-// on this goroutine.
-func (t *Table) runTask(d *Dialog) bool {
-	switch {
-	case d.runtime():
-		return t.runtime.Go(func() { t.run(d) })
-	case t.link.Led(): // by a caller, whose labels for profiles are for its own code
-		return t.tasks.Go(func() {
-			pprof.SetGoroutineLabels(d.outer)
-			t.run(d)
-		})
-	case d.inPlace():
-		t.PacketEnd()
-		return t.tasks.Here(func() { t.link.RunInPlace((*guest)(d)) })
-	}
-	return t.tasks.Go(func() { t.run(d) })
 }
 
 // find returns the task for a dialog that the peer opens. Endpoints of the runtime are found

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"runtime/pprof"
 	"time"
 
 	"github.com/seed-2ba35074/trellis/internal/panics"
@@ -57,6 +58,24 @@ func (d *Dialog) join(failure note, err error) error {
 func (d *Dialog) Own(b *wire.Buffer) []byte {
 	d.owner = b
 	return b.Bytes()
+}
+
+// runTask runs a callee's task. Whoever waits for messages of this packet is woken before one that runs
+// on this goroutine.
+func (t *Table) runTask(d *Dialog) bool {
+	switch {
+	case d.runtime():
+		return t.runtime.Go(func() { t.run(d) })
+	case t.link.Led(): // by a caller, whose labels for profiles are for its own code
+		return t.tasks.Go(func() {
+			pprof.SetGoroutineLabels(d.outer)
+			t.run(d)
+		})
+	case d.inPlace():
+		t.PacketEnd()
+		return t.tasks.Here(func() { t.link.RunInPlace((*guest)(d)) })
+	}
+	return t.tasks.Go(func() { t.run(d) })
 }
 
 // run is a callee's task from its first to its last act, or until it hibernates, in a goroutine of

@@ -7,14 +7,14 @@ var parts = []part{
 	{
 		name:    "kernel: how a context works",
 		folders: []string{"shared/actor", "shared/fault", "internal/wire", "internal/link", "internal/dialog", "internal/task"},
-		budget:  budget{code: 7547, comments: 22, function: 45, file: 450},
+		budget:  budget{code: 7551, comments: 22, function: 45, file: 450},
 		wanted:  budget{code: 3900},
 	},
 	{
 		name:    "core: all that a host or a plugin is made of",
 		folders: []string{"shared", "host", "sdk", "internal"},
 		without: []string{"internal/lab", "internal/document", "internal/loopback", "internal/command"},
-		budget:  budget{code: 30139, comments: 22, function: 45, file: 450, goStatements: 2},
+		budget:  budget{code: 30144, comments: 22, function: 45, file: 450, goStatements: 2},
 		wanted:  budget{code: 9000, comments: 22},
 	},
 	{
