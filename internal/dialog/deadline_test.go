@@ -82,12 +82,13 @@ func (c limitedBy) Deadline() (time.Time, bool) { return c.at, true }
 func TestC09_DeadlineThatSomebodyElseHasNoticed(t *testing.T) {
 	for name, callee := range lateReturns {
 		synctest.Test(t, func(t *testing.T) {
-			p := newPair(t, started(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
-				<-ctx.Done()
-				return nil, callee(ctx)
-			}))
 			inner, end := context.WithCancelCause(t.Context())
 			defer end(nil)
+			p := newPair(t, started(func(ctx context.Context, _ *dialog.Dialog) ([]byte, error) {
+				<-ctx.Done()
+				<-inner.Done() // the callee's own time is over at the same moment: its answer comes after the notice
+				return nil, callee(ctx)
+			}))
 			ctx := limitedBy{inner, time.Now().Add(time.Second)}
 			noticed := time.AfterFunc(time.Second, func() { end(errBudget) })
 			defer noticed.Stop()
