@@ -48,7 +48,7 @@ func TestF06_RefusalsAreBounded(t *testing.T) {
 	now := time.Now()
 	for i := range 2 * mostRefused {
 		now = now.Add(time.Second)
-		if _, tell := r.next(now, fmt.Sprint(i), strings.Repeat("x", 1<<20)); !tell {
+		if _, tell := r.next(now, fmt.Sprint(i), strings.Repeat("x", 2*mostWhy)); !tell {
 			t.Fatalf("F06: %d is not told", i)
 		}
 	}
