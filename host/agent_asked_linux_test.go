@@ -32,7 +32,7 @@ func childOf(n *Nursery, path string) (found *child) {
 // D22: an agent that has joined, and has not said yet what it takes, is drained when it has.
 func TestD22_AnAgentIsDrainedThatHasJustJoined(t *testing.T) {
 	tempdir.Use(t)
-	say := make(chan struct{})
+	say, dismissed := make(chan struct{}), make(chan struct{})
 	joined, leave := context.WithCancel(t.Context())
 	defer leave()
 	agent := func() error {
@@ -52,12 +52,15 @@ func TestD22_AnAgentIsDrainedThatHasJustJoined(t *testing.T) {
 			}),
 			agentDo.Handle(func(_ context.Context, o processOrder) (a processAnswer, err error) {
 				if o.Do == doLeave {
-					leave()
+					close(dismissed)
 				}
 				return a, nil
 			}),
 		}}, func(ctx context.Context) error {
-			<-ctx.Done()
+			select {
+			case <-dismissed: // it leaves in order, and its answer with it
+			case <-ctx.Done():
+			}
 			return ctx.Err()
 		})
 	}
