@@ -153,7 +153,7 @@ const archive = "!<arch>"
 
 // checkProgram fails if what was built is not a program.
 func checkProgram(pkg, file string) error {
-	f, err := os.Open(file)
+	f, err := os.Open(file) //nolint:gosec // it was built just now
 	if err != nil {
 		return err
 	}

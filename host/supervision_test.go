@@ -70,7 +70,8 @@ func (w *world) cloneTo(c *world) {
 		c.rows[i] = *row
 		rows = append(rows, &c.rows[i])
 	}
-	c.plan.children, c.plan.restarts, c.plan.actions = rows, append(restarts, w.plan.restarts...), nil
+	restarts = append(restarts, w.plan.restarts...)
+	c.plan.children, c.plan.restarts, c.plan.actions = rows, restarts, nil
 }
 
 // key is what makes two worlds the same.

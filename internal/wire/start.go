@@ -60,7 +60,7 @@ func (f *Frame) readStart(b []byte, known names) bool {
 }
 
 // readField reads a value of the kind that the field has, and reports whether it is one of most STARTs.
-func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) {
+func (s *Start) readField(n protowire.Number, v value, known names) (ok bool) { //nolint:cyclop // a case for each field
 	ok = true
 	switch n {
 	case 1:

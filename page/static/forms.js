@@ -183,12 +183,11 @@ class Talk {
     if (!await this.#do("send", this.editor.text.value)) this.#say("not sent:", text);
   }
 
-  // #do asks for something, and reports whether it was done.
+  // #do asks for something, and reports whether it was done. How far the context is, comes with what is read alone: an answer may be older.
   async #do(what, body) {
     let why = this.#id ? "" : "it is not open yet";
     try {
-      const now = this.#id ? await act(`api/context/${this.#id}/${what}`, body) : null;
-      if (now) this.#counts = now;
+      if (this.#id) await act(`api/context/${this.#id}/${what}`, body);
     } catch (err) { why = err.message; }
     this.#problem.textContent = why;
     this.#problem.hidden = !why;

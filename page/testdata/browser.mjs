@@ -57,6 +57,8 @@ await step("a stream is stopped", async () => {
 });
 await step("a context is opened, sent to, closed and read to its end", async () => {
   const chat = form("chat");
+  const answers = []; // to what is sent, which come later than what is read of it
+  await page.route("**/api/context/*/send", async (route) => { const response = await route.fetch(); answers.push(() => route.fulfill({ response })); });
   await chat.getByLabel("Arguments of chat").fill('"Hello"');
   await chat.getByRole("button", { name: "Open" }).click();
   await chat.locator(".log", { hasText: 'started "a chat"' }).waitFor();
@@ -70,7 +72,14 @@ await step("a context is opened, sent to, closed and read to its end", async () 
   await message.fill('{"name": "Ben", "known": true}');
   await message.press("Control+Enter");
   await chat.locator(".log", { hasText: '← "Hello, Ben"' }).waitFor();
-  await chat.locator("[role=status]", { hasText: /^open · 2 sent · 2 came · credit \d+$/ }).waitFor();
+  const status = chat.locator("[role=status]", { hasText: /^open · 2 sent · 2 came · credit \d+$/ });
+  await status.waitFor();
+  const late = page.waitForResponse("**/api/context/*/send");
+  for (const answer of answers) await answer();
+  await (await late).finished();
+  await page.unroute("**/api/context/*/send");
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+  await status.waitFor();
   if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE });
   await chat.getByRole("button", { name: "No more" }).click();
   await chat.locator(".log", { hasText: "result 2" }).waitFor();
