@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -149,7 +148,7 @@ type absentError struct{ error }
 func newWait(p *program) *cobra.Command {
 	var state string
 	var why error // nobody was there
-	late := func(s *site, ctx context.Context, do func(context.Context) error) error {
+	join := func(s *site, ctx context.Context, do func(context.Context) error) error {
 		nobody := fmt.Errorf("%w: %s", host.ErrNoHost, s.at)
 		var joined atomic.Bool
 		defer p.progress.pulse(func() string {
@@ -170,7 +169,7 @@ func newWait(p *program) *cobra.Command {
 		}
 		return err
 	}
-	cmd := p.outputFlag(p.joiningBy(late, completing("", &cobra.Command{
+	cmd := p.outputFlag(p.joiningBy(join, completing("", &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an actor of a host that serves is ready",
 		Long: "Wait until a host serves and an actor of it is ready; with --for healthy, until one is whose last health\n" +
@@ -199,13 +198,9 @@ func newWait(p *program) *cobra.Command {
 // missing looks, at once and now and then until stop is called, why an actor cannot be called that is waited for. A terminal
 // shows it, so that nobody waits for a name that is misspelt; stop gives what was seen last, nil if the actor was ready.
 func (p *program) missing(ctx context.Context, name string) (stop func() error) {
-	var mu sync.Mutex
-	var why error
+	var why error // of one look at a time: the first one, those of the pulse, and stop when they have ended
 	look := func() string {
-		_, err := directory.Find(ctx, name)
-		mu.Lock()
-		defer mu.Unlock()
-		if ctx.Err() == nil {
+		if _, err := directory.Find(ctx, name); ctx.Err() == nil {
 			why = err
 		}
 		if why == nil || !p.progress.drawn {

@@ -260,7 +260,7 @@ func (r *ring[T, K]) after(last, end uint64) (entries []entry[T], changed <-chan
 	var waiting [][]entry[K]
 	for _, s := range r.sources {
 		if s.newest <= last {
-			continue // as most are, of many
+			continue // it has nothing new, as most have not
 		}
 		for _, half := range s.halves() {
 			if some := between(half, last, end); len(some) > 0 {
